@@ -1,0 +1,121 @@
+"""Arguments that several verbs share, and what may stand behind them."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+import textwrap
+from pathlib import Path
+from typing import NoReturn
+
+Arguments = argparse.Namespace
+Group = argparse._ActionsContainer
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong with a request in one line, and exits with 2."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(
+            prog=prog,
+            allow_abbrev=False,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+
+    def about(self, description: str, examples: str) -> None:
+        """What stands above the arguments, filled to the terminal, and below them, as it is."""
+        width = min(shutil.get_terminal_size().columns, 100) - 2
+        self.description = textwrap.fill(description, width)
+        self.epilog = examples
+
+    def error(self, message: str) -> NoReturn:
+        sys.stderr.write(f"{self.prog}: {message} (see {self.prog} --help)\n")
+        raise SystemExit(2)
+
+
+def named(text: str) -> tuple[str, str]:
+    """``NAME=VALUE`` as a pair."""
+    name, equals, value = text.partition("=")
+    if not name or not equals or not value:
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
+    return name, value
+
+
+def add_talk(parser: Parser) -> None:
+    """-q and --json, which every verb has."""
+    group = parser.add_argument_group("what is said")
+    group.add_argument("-q", "--quiet", action="store_true", help="no progress, no notices")
+    group.add_argument("--json", action="store_true", help="print the result as JSON")
+
+
+def add_machine(parser: Parser) -> Group:
+    """Where to work and with which random numbers."""
+    group = parser.add_argument_group("how it is worked out")
+    group.add_argument(
+        "--device",
+        default="auto",
+        metavar="NAME",
+        help="auto, cpu, cuda or mps; auto takes a graphics card where there is one",
+    )
+    group.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="same seed, same sound (default 0)"
+    )
+    return group
+
+
+def add_separator(group: Group) -> None:
+    """Who takes songs apart."""
+    group.add_argument(
+        "--separator",
+        default="auto",
+        metavar="NAME",
+        help=(
+            "who takes the song apart: auto (Demucs where its weights are on this computer, else "
+            "the embedded one), demucs or demucs:MODEL (downloads the weights when they are not "
+            "there), embedded (small and fast), hpss (drums and the rest, by a filter), none "
+            "(the song stays one piece)"
+        ),
+    )
+
+
+def add_format(parser: Parser) -> Group:
+    """What audio files are written as."""
+    group = parser.add_argument_group("what is written")
+    group.add_argument(
+        "--format",
+        choices=("wav", "flac", "mp3", "ogg"),
+        help="kind of file where -o does not say it (default wav)",
+    )
+    depth = group.add_mutually_exclusive_group()
+    depth.add_argument(
+        "--int24", dest="encoding", action="store_const", const="int24", help="24-bit wav or flac"
+    )
+    depth.add_argument(
+        "--float32",
+        dest="encoding",
+        action="store_const",
+        const="float32",
+        help="32-bit float wav, which cannot clip",
+    )
+    parser.set_defaults(encoding="int16")
+    add_force(group)
+    return group
+
+
+def add_force(group: Group) -> None:
+    """Leave to write over what is there."""
+    group.add_argument(
+        "-f", "--force", action="store_true", help="write over files that are there already"
+    )
+
+
+def add_songs(parser: Parser) -> None:
+    """What to work on."""
+    parser.add_argument(
+        "songs",
+        nargs="+",
+        type=Path,
+        metavar="SONG",
+        help="audio files, or folders of them (wav, flac, ogg, opus, mp3, aiff, m4a)",
+    )

@@ -1,0 +1,61 @@
+"""``audiotransfer demo``: hear it without a song of one's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from audiotransfer.cli.arguments import Arguments, Parser, add_force, add_separator, add_talk
+from audiotransfer.cli.console import Console
+
+
+def configure(parser: Parser) -> None:
+    """Describes the verb and its arguments."""
+    parser.about(
+        "Plays the short pop-rock song that comes with the program as jazz, and writes the song, "
+        "the jazz version, the stems of both and a picture of before and after into a folder.",
+        """\
+examples:
+  audiotransfer demo
+  audiotransfer demo -o /tmp/demo --separator hpss""",
+    )
+    parser.add_argument("--style", default="jazz", metavar="NAME", help="another style than jazz")
+    parser.add_argument(
+        "-o",
+        "--out",
+        type=Path,
+        default=Path("audiotransfer-demo"),
+        metavar="DIR",
+        help="folder to write to (default audiotransfer-demo here)",
+    )
+    add_force(parser)
+    add_separator(parser)
+    add_talk(parser)
+
+
+def run(args: Arguments, console: Console) -> int:
+    """Makes the demo and says where everything is."""
+    from audiotransfer.cli.transfer import check_style, stage
+
+    check_style(args.style)
+    from audiotransfer.demo.run import run_demo
+
+    with console.progress("demo") as line:
+        made = run_demo(
+            args.out,
+            args.style,
+            separator=args.separator,
+            overwrite=args.force,
+            progress=lambda now: line.show(stage(now), now.share),
+        )
+    for notice in made.report.notices:
+        console.notice(notice)
+    places = {
+        "song": str(made.song),
+        args.style: str(made.output),
+        "stems": str(made.stems),
+        "picture": str(made.picture),
+    }
+    width = max(map(len, places))
+    text = "\n".join(f"{name:<{width}}  {place}" for name, place in places.items())
+    console.result(text, {**places, "report": made.report.to_dict()})
+    return 0

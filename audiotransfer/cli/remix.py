@@ -1,0 +1,81 @@
+"""``audiotransfer remix``: stems become a song."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from audiotransfer.cli.arguments import Arguments, Parser, add_format, add_talk, named
+from audiotransfer.cli.console import Console
+from audiotransfer.cli.transfer import stage
+from audiotransfer.errors import AudioTransferError
+
+_DRY = ("dry", "keep")
+_MUTE = "mute"
+
+
+def configure(parser: Parser) -> None:
+    """Describes the verb and its arguments."""
+    parser.about(
+        "Mixes the stems of a folder to a song. The folder is one that `--stems-out` or "
+        "`audiotransfer separate` wrote: drums.wav is the stem as it was separated, "
+        "drums.jazz.wav the same stem in the style jazz. A stem that is there in a style is "
+        "taken in it.",
+        """\
+examples:
+  audiotransfer remix stems                              writes stems.mix.wav
+  audiotransfer remix stems --gain vocals=+3 --stem bass=mute
+  audiotransfer remix stems --stem drums=dry -o mine.flac    the first drums, all else in jazz""",
+    )
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="a folder of stems")
+    parser.add_argument(
+        "-o", "--out", type=Path, metavar="OUT", help="file to write (default FOLDER.mix.wav here)"
+    )
+    group = parser.add_argument_group("what is mixed")
+    group.add_argument(
+        "--stem",
+        action="append",
+        default=[],
+        type=named,
+        metavar="NAME=WHAT",
+        help="take a stem dry (as it was separated), in a STYLE that is there, or mute it",
+    )
+    group.add_argument(
+        "--gain",
+        action="append",
+        default=[],
+        type=named,
+        metavar="NAME=DB",
+        help="make a stem louder or softer by so many dB",
+    )
+    add_format(parser)
+    add_talk(parser)
+
+
+def run(args: Arguments, console: Console) -> int:
+    """Mixes one folder."""
+    if not args.folder.is_dir():
+        raise AudioTransferError(
+            f"{args.folder} is no folder; name one that `audiotransfer separate` wrote"
+        )
+    from audiotransfer.pipeline import remix
+    from audiotransfer.pipeline.options import check_gain
+
+    kind = f".{args.format or 'wav'}"
+    if args.out and args.format and args.out.suffix.lower() != kind:
+        raise AudioTransferError(f"-o {args.out} and --format {args.format} contradict each other")
+    target = args.out or Path(f"{args.folder.resolve().name}.mix{kind}")
+    with console.progress(args.folder.name) as line:
+        report = remix(
+            args.folder,
+            target,
+            gains_db={name: check_gain(name, gain) for name, gain in args.gain},
+            mutes={name for name, what in args.stem if what == _MUTE},
+            versions={
+                name: "dry" if what in _DRY else what for name, what in args.stem if what != _MUTE
+            },
+            encoding=args.encoding,
+            overwrite=args.force,
+            progress=lambda now: line.show(stage(now), now.share),
+        )
+    console.result(str(target), report.to_dict())
+    return 0

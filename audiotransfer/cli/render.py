@@ -1,0 +1,79 @@
+"""``audiotransfer render``: scores become sound."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from audiotransfer.cli.arguments import Arguments, Parser, add_force, add_talk
+from audiotransfer.cli.batch import SCORES
+from audiotransfer.cli.console import Console
+from audiotransfer.errors import AudioTransferError
+
+_TAIL_SECONDS = 1.5
+_PEAK = 0.9
+
+
+def configure(parser: Parser) -> None:
+    """Describes the verb and its arguments."""
+    parser.about(
+        "Plays a MIDI file with a soundfont; or, given a config, renders the songs that a "
+        "training learns from. Needs a synthesizer: pip install --no-deps tinysoundfont",
+        """\
+examples:
+  audiotransfer render tune.mid
+  audiotransfer render tune.mid -o tune.flac --soundfont band.sf2
+  audiotransfer render jazz-pairs songs=50 -o data/jazz-pairs""",
+    )
+    parser.add_argument(
+        "source", metavar="SCORE|CONFIG", help="a .mid file, or a config of songs to render"
+    )
+    parser.add_argument(
+        "overrides", nargs="*", metavar="key=value", help="settings that differ from the config"
+    )
+    parser.add_argument(
+        "-o", "--out", type=Path, metavar="OUT", help="file, or folder of the rendered songs"
+    )
+    parser.add_argument(
+        "--soundfont", type=Path, metavar="FILE", help="an .sf2 or .sf3 (default: pretty_midi's)"
+    )
+    add_force(parser)
+    add_talk(parser)
+
+
+def run(args: Arguments, console: Console) -> int:
+    """Renders one score, or a config's songs."""
+    if Path(args.source).suffix.lower() in SCORES:
+        return _render_score(args, console)
+    from audiotransfer import recipes
+
+    name = Path(args.source).stem
+    folder = args.out or Path("data") / name
+    with console.progress(name) as line:
+        songs = recipes.render(args.source, args.overrides, folder, line.show)
+    console.result(f"{len(songs)} songs in {folder}", {"folder": folder, "songs": songs})
+    return 0
+
+
+def _render_score(args: Arguments, console: Console) -> int:
+    score = Path(args.source)
+    if args.overrides:
+        raise AudioTransferError(f"{args.overrides[0]!r}: a score has no settings, a config has")
+    if not score.is_file():
+        raise AudioTransferError(f"{score} does not exist; check the name and the folder")
+    import torch
+
+    from audiotransfer import files
+    from audiotransfer.symbolic.band import read_band
+    from audiotransfer.symbolic.synth import Synthesizer, default_soundfont
+
+    target = args.out or Path(f"{score.stem}.wav")
+    files.check_output(target, args.force)
+    font = args.soundfont or default_soundfont()
+    synthesizer = Synthesizer()
+    band = read_band(score, str(score))
+    audio = synthesizer.render([(part, font) for part in band.parts], band.seconds + _TAIL_SECONDS)
+    # General MIDI mixes may pass full scale: one gain for all of it.
+    audio /= max(float(abs(audio).max()) / _PEAK, 1.0)
+    files.write(target, torch.from_numpy(audio), synthesizer.sample_rate, overwrite=args.force)
+    console.result(str(target), {"input": str(score), "output": str(target)})
+    return 0

@@ -1,0 +1,174 @@
+"""``audiotransfer resynth``: sound to picture to sound, and what that costs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from audiotransfer.cli.arguments import Arguments, Parser, add_force, add_machine, add_talk
+from audiotransfer.cli.batch import check_song
+from audiotransfer.cli.console import Console
+from audiotransfer.errors import AudioTransferError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from vocoder import Picture
+
+#: Kind of picture -> usual step (samples), bins (0: as many as the window gives) and lowest Hz.
+_USUAL = {"mel": (512, 256, 20.0), "stft": (512, 0, 0.0), "cqt": (256, 409, 32.7)}
+_FIGURES = {
+    "spectral_convergence_db": "convergence dB",
+    "multi_resolution_stft": "multi-res STFT",
+    "log_spectral_distance_db": "log-spectral dB",
+    "centred_chroma": "chroma",
+    "real_time_factor": "s per s",
+    "peak_memory_mb": "peak MB",
+}
+
+
+def configure(parser: Parser) -> None:
+    """Describes the verb and its arguments."""
+    parser.about(
+        "Turns a song into pictures and back, by every pair of picture and inverter that is "
+        "asked for, and prints how far the copies are from the song: spectral convergence "
+        "(dB, lower is better), multi-resolution STFT distance, log-spectral distance (dB), "
+        "centred chroma (1 is best), seconds of work a second of sound, and peak memory.",
+        """\
+examples:
+  audiotransfer resynth song.wav
+  audiotransfer resynth song.wav --picture mel --picture cqt --inverter griffinlim
+  audiotransfer resynth song.wav --bins 128 -o copies""",
+    )
+    parser.add_argument("song", type=Path, metavar="SONG", help="an audio file")
+    group = parser.add_argument_group("which pairs")
+    group.add_argument(
+        "--picture",
+        action="append",
+        choices=tuple(_USUAL),
+        help="kind of picture; give it again for more (default mel)",
+    )
+    group.add_argument(
+        "--inverter",
+        action="append",
+        metavar="NAME",
+        help="way back to sound: source, griffinlim; give it again for more (default all)",
+    )
+    group.add_argument(
+        "--bins", type=int, metavar="N", help="bins of a mel or cqt picture (default 256 and 409)"
+    )
+    group.add_argument(
+        "--n-fft", type=int, default=2048, metavar="N", help="samples of a window (default 2048)"
+    )
+    group.add_argument(
+        "--hop-length", type=int, metavar="N", help="samples of a step (default 512, cqt 256)"
+    )
+    group.add_argument(
+        "--seconds",
+        type=float,
+        default=30.0,
+        metavar="S",
+        help="how much of the song, from its beginning (default 30)",
+    )
+    parser.add_argument(
+        "-o", "--out", type=Path, metavar="DIR", help="also write the copies into this folder"
+    )
+    add_force(parser)
+    add_machine(parser)
+    add_talk(parser)
+
+
+def run(args: Arguments, console: Console) -> int:
+    """Prints one row for each pair."""
+    check_song(args.song)
+    if not args.seconds > 0:
+        raise AudioTransferError(f"--seconds {args.seconds:g} is no length; give more than 0")
+    import vocoder
+
+    kinds = args.picture or ["mel"]
+    inverters = args.inverter or vocoder.names()
+    targets = {
+        (kind, name): args.out / f"{args.song.stem}.{kind}-{name}.wav" if args.out else None
+        for kind in kinds
+        for name in inverters
+    }
+    audio = _excerpt(args.song, args.seconds)
+    rows: list[dict[str, Any]] = []
+    with console.progress(args.song.name) as line:
+        for number, ((kind, name), target) in enumerate(targets.items()):
+            line.show(f"{kind} and {name}", number / len(targets))
+            picture = _picture(args, kind)
+            figures = _copy(audio, picture, name, args, target)
+            rows.append({"picture": kind, "inverter": name, **figures})
+    console.result(_table(rows), rows)
+    return 0
+
+
+def _picture(args: Arguments, kind: str) -> Picture:
+    from audiotransfer import sound
+    from vocoder import Picture
+
+    hop_length, bins, f_min = _USUAL[kind]
+    return Picture(
+        kind=kind,  # type: ignore[arg-type]
+        sample_rate=sound.STEREO_RATE,
+        n_fft=args.n_fft,
+        hop_length=args.hop_length or hop_length,
+        bins=bins if kind == "stft" else args.bins or bins,
+        f_min=f_min,
+    )
+
+
+def _excerpt(song: Path, seconds: float) -> Tensor:
+    """The beginning of the song, ``[C, T]`` at 44.1 kHz, one or two channels."""
+    from audiotransfer import files, sound
+
+    audio, rate = files.read(song, frames=max(1, round(seconds * files.probe(song).sample_rate)))
+    audio = audio if audio.shape[0] == 1 else sound.to_stereo(audio)
+    return sound.resample(audio, rate, sound.STEREO_RATE)
+
+
+def _copy(
+    audio: Tensor, picture: Picture, name: str, args: Arguments, target: Path | None
+) -> dict[str, float]:
+    import torch
+
+    import vocoder
+    from audiotransfer import files
+    from audiotransfer.evaluation import copy_synthesis_figures
+    from audiotransfer.pipeline import resolve_device
+
+    device = resolve_device(args.device)
+    inverter = vocoder.create(name, picture)
+    copies: list[Tensor] = []
+
+    def round_trip(song: Tensor) -> Tensor:
+        # Each channel is a song of its own here: every kind of inverter takes that.
+        random = torch.Generator().manual_seed(args.seed)
+        there = song.to(device)
+        back = inverter(picture(there), song.shape[-1], source=there[:, None], generator=random)
+        copies.append(back.reshape(song.shape).cpu())
+        return copies[-1]
+
+    figures = copy_synthesis_figures(audio, picture.sample_rate, round_trip)
+    if target is not None:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        files.write(
+            target, copies[-1], picture.sample_rate, encoding="float32", overwrite=args.force
+        )
+    return figures
+
+
+def _table(rows: list[dict[str, Any]]) -> str:
+    from audiotransfer.evaluation import plain_table
+
+    return plain_table(
+        [
+            {
+                "picture": row["picture"],
+                "inverter": row["inverter"],
+                **{title: f"{row[key]:.3g}" for key, title in _FIGURES.items()},
+            }
+            for row in rows
+        ]
+    )

@@ -1,0 +1,100 @@
+"""``audiotransfer styles``: what there is to choose from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from audiotransfer.cli.arguments import Arguments, Parser, add_talk
+from audiotransfer.cli.console import Console
+from audiotransfer.errors import AudioTransferError
+
+if TYPE_CHECKING:
+    from audiotransfer.styles import Installed
+
+
+def configure(parser: Parser) -> None:
+    """Describes the verb and its arguments."""
+    parser.about(
+        "Lists the styles that are installed. With a name, shows its card.",
+        """\
+examples:
+  audiotransfer styles              what there is
+  audiotransfer styles jazz         what it was made from, and how well it does
+  audiotransfer styles --json       all cards, for programs
+
+Styles are looked for in the folders that $AUDIOTRANSFER_STYLES names, in your data folder, and in
+the package.""",
+    )
+    parser.add_argument("name", nargs="?", metavar="NAME", help="show this style's card")
+    add_talk(parser)
+
+
+def run(args: Arguments, console: Console) -> int:
+    """Prints the list or one card."""
+    from audiotransfer.styles import installed
+
+    found = installed()
+    if args.name is None:
+        console.result(_listing(found), [_values(style) for style in found])
+        return 0
+    chosen = [style for style in found if style.card.name == args.name] or [_named(args.name)]
+    text = "\n\n".join("\n".join(_card(style)) for style in chosen)
+    console.result(text, [_values(style) for style in chosen])
+    return 0
+
+
+def _named(name: str) -> Installed:
+    """A style in a folder, or an error that names the nearest."""
+    from audiotransfer.styles import find_style
+    from audiotransfer.styles.card import ROUTES
+
+    problem = AudioTransferError(f"unknown style {name!r}")
+    for route in ROUTES:
+        try:
+            return find_style(name, route=route)
+        except AudioTransferError as error:
+            problem = problem if route != ROUTES[0] else error
+    raise problem
+
+
+def _values(style: Installed) -> dict[str, Any]:
+    return {**style.card.to_dict(), "folder": str(style.folder)}
+
+
+def _listing(styles: list[Installed]) -> str:
+    if not styles:
+        return "no style is installed; put a style's folder into $AUDIOTRANSFER_STYLES"
+    width = max(len(style.card.name) for style in styles)
+    return "\n".join(
+        f"{style.card.name:<{width}}  {_changed(style):<18}  {style.card.description}"
+        for style in styles
+    )
+
+
+def _changed(style: Installed) -> str:
+    return ", ".join(stem for stem, entry in style.card.stems.items() if entry) or "nothing"
+
+
+def _card(style: Installed) -> Iterator[str]:
+    card = style.card
+    yield f"{card.name}: {card.description}"
+    for stem, entry in card.stems.items():
+        yield f"  {stem:<8} {entry.route + ' route, ' + entry.weights if entry else 'kept'}"
+    yield f"folder    {style.folder}"
+    if card.steps:
+        where = f" on {card.hardware}" if card.hardware else ""
+        yield f"trained   {card.steps} steps, {card.hours:g} h{where}, seed {card.seed}"
+    for corpus in card.corpora:
+        yield f"from      {corpus.get('name', '?')} ({corpus.get('licence', 'licence unknown')})"
+    for name, value in _flat(card.figures):
+        yield f"measured  {name}: {value}"
+
+
+def _flat(values: dict[str, Any], above: str = "") -> Iterator[tuple[str, str]]:
+    for name, value in values.items():
+        label = f"{above} / {name}" if above else name
+        if isinstance(value, dict):
+            yield from _flat(value, label)
+        else:
+            yield label, f"{value:.3g}" if isinstance(value, float) else str(value)

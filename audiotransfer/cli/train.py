@@ -1,0 +1,50 @@
+"""``audiotransfer train``: a config becomes a style, a separator or a judge."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from audiotransfer.cli.arguments import Arguments, Parser, add_talk
+from audiotransfer.cli.console import Console
+
+
+def configure(parser: Parser) -> None:
+    """Describes the verb and its arguments."""
+    parser.about(
+        "Trains what a config describes. A run that was stopped goes on where it stood when "
+        "the same command is given again. Losses, pictures and sounds are logged for "
+        "TensorBoard (pip install 'audiotransfer[train]').",
+        """\
+examples:
+  audiotransfer train jazz
+  audiotransfer train jazz trainer.steps=2000 -o runs/short
+  audiotransfer train separator
+  audiotransfer train my-style.yaml                  then: audiotransfer SONG --style FOLDER""",
+    )
+    parser.add_argument(
+        "config", metavar="CONFIG", help="name of a config that ships, or a .yaml file"
+    )
+    parser.add_argument(
+        "overrides", nargs="*", metavar="key=value", help="settings that differ from the config"
+    )
+    parser.add_argument(
+        "-o", "--out", type=Path, metavar="DIR", help="folder of the run (default runs/CONFIG)"
+    )
+    add_talk(parser)
+
+
+def run(args: Arguments, console: Console) -> int:
+    """Trains until done or stopped."""
+    for override in args.overrides:
+        if "=" not in override:
+            from audiotransfer.errors import AudioTransferError
+
+            raise AudioTransferError(f"setting {override!r} is not key=value")
+    from audiotransfer import recipes
+
+    folder = args.out or Path("runs") / Path(args.config).stem
+    with console.progress(Path(args.config).stem) as line:
+        figures = recipes.train(args.config, args.overrides, folder, line.show)
+    text = "\n".join(f"{name}  {value:.4g}" for name, value in figures.items())
+    console.result(f"{text}\n{folder}" if text else str(folder), {"folder": folder, **figures})
+    return 0

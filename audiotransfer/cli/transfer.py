@@ -1,0 +1,185 @@
+"""``audiotransfer SONG --style NAME``: the default verb."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from audiotransfer.cli.arguments import (
+    Arguments,
+    Parser,
+    add_format,
+    add_machine,
+    add_separator,
+    add_songs,
+    add_talk,
+    named,
+)
+from audiotransfer.cli.batch import Tally, check_only
+from audiotransfer.cli.console import Console
+from audiotransfer.errors import AudioTransferError
+
+if TYPE_CHECKING:
+    from audiotransfer.pipeline.batch import Outcome
+    from audiotransfer.pipeline.options import TransferOptions
+    from audiotransfer.pipeline.progress import Progress
+
+_STAGES = {"measure": "listening", "transfer": "playing", "write": "writing"}
+
+
+def configure(parser: Parser) -> None:
+    """Describes the verb and its arguments."""
+    from audiotransfer.cli.main import overview
+
+    parser.usage = "audiotransfer SONG... --style NAME [-o OUT] [options]"
+    parser.about(
+        "Plays a song in another style: takes it apart into stems, lets each stem be played "
+        "by the style's instruments, and mixes them. Length, sample rate, channels, "
+        "loudness and tags stay those of the song.",
+        f"""\
+examples:
+  audiotransfer song.mp3 --style jazz                     writes song.jazz.wav here
+  audiotransfer song.mp3 --style jazz -o night.flac       kind of file by its suffix
+  audiotransfer song.mp3 --style jazz --strength 0.5      half way
+  audiotransfer song.mp3 --style jazz --stem drums=keep --gain vocals=+2
+  audiotransfer song.mp3 --style jazz --stems-out stems   then: audiotransfer remix stems
+  audiotransfer album/ --style jazz -o album-jazz/        every song of a folder
+
+{overview()}""",
+    )
+    add_songs(parser)
+    style = parser.add_argument_group("what it becomes")
+    style.add_argument(
+        "--style", metavar="NAME", help="a style, or its folder (see audiotransfer styles)"
+    )
+    style.add_argument(
+        "--strength",
+        default="1",
+        metavar="0..1",
+        help="0 leaves the song as it is, 1 is all of the style (default 1)",
+    )
+    style.add_argument(
+        "--stem",
+        action="append",
+        default=[],
+        type=named,
+        metavar="NAME=WHAT",
+        help=(
+            "for one stem (drums, bass, other, vocals): keep it as it is, mute it, or give it a "
+            "style of its own, with a strength if you like (drums=keep, bass=mute, other=jazz@0.7)"
+        ),
+    )
+    style.add_argument(
+        "--gain",
+        action="append",
+        default=[],
+        type=named,
+        metavar="NAME=DB",
+        help="make a stem louder or softer by so many dB (vocals=+2)",
+    )
+    written = add_format(parser)
+    written.add_argument(
+        "-o",
+        "--out",
+        type=Path,
+        metavar="OUT",
+        help="file to write, or a folder that exists (default: SONG.STYLE.wav here)",
+    )
+    written.add_argument(
+        "--stems-out",
+        type=Path,
+        metavar="DIR",
+        help="also write the stems, before and after, into this folder",
+    )
+    worked = add_machine(parser)
+    add_separator(worked)
+    worked.add_argument(
+        "--vocoder",
+        default="auto",
+        choices=("auto", "source", "griffinlim"),
+        help="the way from the changed picture back to sound (default auto: what suits the style)",
+    )
+    add_talk(parser)
+
+
+def run(args: Arguments, console: Console) -> int:
+    """Transfers every song that was named."""
+    check_only(args.songs)
+    if args.style is not None:
+        check_style(args.style)
+    from audiotransfer.pipeline import expand, style_label, transfer_many
+
+    options = _options(args)
+    label = style_label(options)
+    songs = expand(args.songs, label)
+    tally = Tally(console, len(songs))
+    outputs = name_outputs(songs, args.out, label, args.format)
+    with console.progress(*(song.name for song in songs)) as line:
+
+        def show(_song: Path, progress: Progress) -> None:
+            line.show(stage(progress), progress.share)
+
+        def done(outcome: Outcome) -> None:
+            line.next()
+            if outcome.report is None:
+                tally.failure(outcome.input, outcome.error or "failed")
+            else:
+                tally.success(str(outcome.report.output), outcome.report)
+
+        transfer_many(songs, outputs, options, show, done)
+    return tally.finish()
+
+
+def stage(progress: Progress) -> str:
+    """What is being done, for people."""
+    return _STAGES.get(progress.stage, progress.stage)
+
+
+def name_outputs(songs: list[Path], out: Path | None, label: str, kind: str | None) -> list[Path]:
+    """The file that each song becomes: ``SONG.jazz.wav`` here or in a folder, or just ``out``.
+
+    Raises AudioTransferError where ``out`` is one file for several songs, or not of this kind.
+    """
+    from audiotransfer.pipeline import default_output
+
+    suffix = f".{kind or 'wav'}"
+    if out is None or out.is_dir():
+        return [default_output(song, label, suffix, out) for song in songs]
+    if len(songs) > 1:
+        raise AudioTransferError(
+            f"-o {out} is no folder, and {len(songs)} songs need one; make it first"
+        )
+    if kind and out.suffix.lower() != suffix:
+        raise AudioTransferError(f"-o {out} and --format {kind} contradict each other")
+    return [out]
+
+
+def _options(args: Arguments) -> TransferOptions:
+    from audiotransfer.pipeline.options import (
+        StemChoice,
+        TransferOptions,
+        check_gain,
+        check_strength,
+    )
+
+    return TransferOptions(
+        style=args.style,
+        strength=check_strength(args.strength),
+        stems={name: StemChoice.parse(choice) for name, choice in args.stem},
+        gains_db={name: check_gain(name, gain) for name, gain in args.gain},
+        separator=args.separator,
+        vocoder=args.vocoder,
+        device=args.device,
+        seed=args.seed,
+        stems_out=args.stems_out,
+        encoding=args.encoding,
+        overwrite=args.force,
+    )
+
+
+def check_style(name: str) -> None:
+    """A misspelt or damaged style is found before anything slow is loaded."""
+    from audiotransfer.styles import check_weights, find_style
+
+    style = find_style(name)
+    check_weights(style.folder, style.card)

@@ -1,0 +1,1 @@
+"""Collections of songs to train from and to measure on."""

@@ -1,0 +1,164 @@
+"""The demo song as notes: "Paper lanterns", twelve bars of pop-rock in D, dedicated to the public.
+
+Time is counted in beats from 0; four beats a bar. Four bars of verse, eight of chorus.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from audiotransfer.symbolic.band import Band, Part
+
+BEATS_A_MINUTE = 112.0
+BARS = 12
+#: The last chord rings this long after the last bar.
+TAIL_SECONDS = 1.6
+
+_DRUM_KIT, _FINGERED_BASS, _CLEAN_GUITAR, _OVERDRIVE, _SYNTH_STRINGS, _SAW_LEAD = (
+    0,
+    33,
+    27,
+    29,
+    50,
+    81,
+)
+_KICK, _SNARE, _HAT, _OPEN_HAT, _CRASH, _HIGH_TOM, _MID_TOM, _LOW_TOM = (
+    36,
+    38,
+    42,
+    46,
+    49,
+    50,
+    47,
+    43,
+)
+
+#: Root of the bass and the three notes of the chord above it, bar by bar.
+_CHORDS = {
+    "D": (38, (62, 66, 69)),
+    "A/C#": (37, (61, 64, 69)),
+    "Bm": (35, (62, 66, 71)),
+    "G": (43, (62, 67, 71)),
+    "Em": (40, (64, 67, 71)),
+    "A": (33, (61, 64, 69)),
+}
+_VERSE = ("D", "A/C#", "Bm", "G")
+_CHORUS = ("G", "A", "D", "Bm", "Em", "G", "A", "D")
+
+#: The tune: (beat in the song, length in beats, pitch). The verse leaves the ends of its lines
+#: open; the chorus climbs to its high F sharp in bar 11 and comes home.
+_MELODY = (
+    *((0.5, 0.5, 66), (1, 0.5, 69), (1.5, 1, 74), (2.5, 0.5, 73), (3, 1, 69)),
+    *((4.5, 0.5, 69), (5, 0.5, 71), (5.5, 1, 73), (6.5, 0.5, 71), (7, 1, 69)),
+    *((8.5, 0.5, 66), (9, 0.5, 69), (9.5, 1, 71), (10.5, 0.5, 74), (11, 1, 73)),
+    *((12, 1.5, 71), (13.5, 0.5, 69), (14, 0.5, 67), (14.5, 0.5, 69), (15, 1, 71)),
+    *((16, 1.5, 74), (17.5, 0.5, 71), (18, 1, 74), (19, 0.5, 76), (19.5, 0.5, 74)),
+    *((20, 1.5, 73), (21.5, 0.5, 69), (22, 1, 73), (23, 1, 76)),
+    *((24, 1, 78), (25, 0.5, 76), (25.5, 1, 74), (26.5, 0.5, 69), (27, 1, 74)),
+    *((28, 1.5, 73), (29.5, 0.5, 71), (30, 2, 66)),
+    *((32, 1.5, 67), (33.5, 0.5, 71), (34, 1, 76), (35, 0.5, 78), (35.5, 0.5, 76)),
+    *((36, 1.5, 74), (37.5, 0.5, 71), (38, 1, 74), (39, 1, 79)),
+    *((40, 1.5, 78), (41.5, 0.5, 76), (42, 1, 73), (43, 0.5, 71), (43.5, 0.5, 73)),
+    *((44, 3.5, 74),),
+)
+
+_Note = tuple[float, float, int, int]
+
+
+def _drums() -> list[_Note]:
+    notes: list[_Note] = []
+    for bar in range(BARS):
+        start, chorus = 4.0 * bar, bar >= len(_VERSE)
+        if bar == BARS - 1:
+            return [*notes, (start, 2, _CRASH, 110), (start, 1, _KICK, 112)]
+        for eighth in range(8):
+            cymbal = _OPEN_HAT if chorus and eighth % 4 == 3 else _HAT
+            notes.append((start + eighth / 2, 0.4, cymbal, 92 if eighth % 2 == 0 else 70))
+        for beat in (0, 1.5, 2, 3.5) if chorus else (0, 2, 2.5):
+            notes.append((start + beat, 0.5, _KICK, 108))
+        if bar in (3, 7):
+            notes.append((start + 1, 0.5, _SNARE, 106))
+            fill = (_SNARE, _SNARE, _HIGH_TOM, _HIGH_TOM, _MID_TOM, _MID_TOM, _LOW_TOM, _LOW_TOM)
+            notes += [(start + 2 + k / 4, 0.3, drum, 88 + 3 * k) for k, drum in enumerate(fill)]
+        else:
+            notes += [(start + beat, 0.5, _SNARE, 108) for beat in (1, 3)]
+        if bar in (0, 4, 8):
+            notes.append((start, 3, _CRASH, 100))
+    return notes
+
+
+def _bass() -> list[_Note]:
+    notes: list[_Note] = []
+    for bar, name in enumerate(_VERSE + _CHORUS):
+        root, start = _CHORDS[name][0], 4.0 * bar
+        if bar == BARS - 1:
+            notes.append((start, 4, root, 104))
+            continue
+        # The sixth above the bass of a chord on its third is the chord's root.
+        high = 8 if "/" in name else 7
+        steps = (0, 0, 0, 12, 0, 0, high, 12) if bar >= len(_VERSE) else (0, 0, 0, 0, 0, 0, high, 0)
+        notes += [
+            (start + k / 2, 0.45, root + step, 102 if k % 4 == 0 else 88)
+            for k, step in enumerate(steps)
+        ]
+    return notes
+
+
+def _picked_guitar() -> list[_Note]:
+    """Broken chords in eighths all through the verse, and once more on the last bar."""
+    notes: list[_Note] = []
+    for bar, name in enumerate(_VERSE):
+        low, middle, high = _CHORDS[name][1]
+        pattern = (low, middle, high, middle, low + 12, high, middle, high)
+        notes += [
+            (4.0 * bar + k / 2, 0.9, pitch, 84 if k % 4 == 0 else 70)
+            for k, pitch in enumerate(pattern)
+        ]
+    notes += [(44.0 + k / 8, 3.5, pitch, 78) for k, pitch in enumerate((62, 66, 69, 74))]
+    return notes
+
+
+def _power_chords() -> list[_Note]:
+    notes: list[_Note] = []
+    for bar, name in enumerate(_CHORUS, start=len(_VERSE)):
+        root = _CHORDS[name][0] + 12
+        strokes = ((0, 4.0),) if bar == BARS - 1 else ((0, 1.4), (1.5, 0.9), (2.5, 1.4))
+        for beat, length in strokes:
+            notes += [(4.0 * bar + beat, length, root + step, 94) for step in (0, 7, 12)]
+    return notes
+
+
+def _strings() -> list[_Note]:
+    return [
+        (4.0 * bar, 3.9, pitch, 66)
+        for bar, name in enumerate(_CHORUS, start=len(_VERSE))
+        for pitch in _CHORDS[name][1]
+    ]
+
+
+def _lead() -> list[_Note]:
+    return [
+        (start, 0.92 * length, pitch, 98 if start % 1 == 0 else 88)
+        for start, length, pitch in _MELODY
+    ]
+
+
+def band() -> Band:
+    """The song as six players: drums, bass, two guitars, strings and the lead."""
+    beat = 60.0 / BEATS_A_MINUTE
+
+    def part(stem: str, program: int, notes: list[_Note], drums: bool = False) -> Part:
+        in_seconds = np.array(notes, dtype=np.float64) * (beat, beat, 1, 1)
+        return Part(stem, program, drums, in_seconds)
+
+    return Band(
+        (
+            part("drums", _DRUM_KIT, _drums(), drums=True),
+            part("bass", _FINGERED_BASS, _bass()),
+            part("other", _CLEAN_GUITAR, _picked_guitar()),
+            part("other", _OVERDRIVE, _power_chords()),
+            part("other", _SYNTH_STRINGS, _strings()),
+            part("other", _SAW_LEAD, _lead()),
+        ),
+        beat=beat,
+    )

@@ -1,0 +1,166 @@
+"""Teaching the judge, and finding out on held-out clips how far it can be believed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from audiotransfer import files
+from audiotransfer.evaluation.judge import Judge, JudgeNetwork, JudgeSettings
+from audiotransfer.evaluation.judge_clips import Clip
+from audiotransfer.evaluation.table import markdown_table
+from audiotransfer.training import Group, Objective, Preview, Turn
+
+_MASKS = 2
+_WIDEST_BANDS = 0.2
+_WIDEST_FRAMES = 0.25
+_LABEL_SMOOTHING = 0.05
+_NETWORK = "judge"
+
+
+class JudgeObjective:
+    """Cross-entropy of the judge's verdicts on masked 3 s windows (SpecAugment, Park et al. 2019).
+
+    A batch is {"features": [B, F, L], "labels": [B]}. Networks and groups: ``judge``.
+    """
+
+    def __init__(
+        self, settings: JudgeSettings, *, learning_rate: float = 1e-3, weight_decay: float = 1e-2,
+        seed: int = 0,
+    ) -> None:  # fmt: skip
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.network = JudgeNetwork(settings)
+        self.settings = settings
+        self.networks: Mapping[str, nn.Module] = {_NETWORK: self.network}
+        self.groups: Mapping[str, Group] = {
+            _NETWORK: Group((_NETWORK,), learning_rate, (0.9, 0.99), weight_decay)
+        }
+
+    def turns(
+        self, batch: dict[str, Tensor], step: int, generator: torch.Generator
+    ) -> Iterator[Turn]:
+        """One turn: the cross-entropy, and the accuracy as a figure that is only logged."""
+        logits = self.network(masked(batch["features"], generator))
+        labels = batch["labels"]
+        terms = {
+            "cross_entropy": F.cross_entropy(logits, labels, label_smoothing=_LABEL_SMOOTHING),
+            "accuracy": (logits.detach().argmax(dim=-1) == labels).float().mean(),
+        }
+        yield Turn(_NETWORK, terms, {"accuracy": 0.0})
+
+    def preview(self, batch: dict[str, Tensor], generator: torch.Generator) -> Preview:
+        """One window of the batch as it is and as the network gets it, masks and all."""
+        window = batch["features"][:1]
+        return Preview({"window": window[0], "masked": masked(window, generator)[0]}, {})
+
+    def judge(self, report: dict[str, Any] | None = None) -> Judge:
+        """The present network as a judge that can be asked and saved: a copy on the CPU."""
+        network = JudgeNetwork(self.settings)
+        network.load_state_dict({k: v.detach().cpu() for k, v in self.network.state_dict().items()})
+        return Judge(network, report)
+
+
+def masked(features: Tensor, generator: torch.Generator) -> Tensor:
+    """Windows [B, F, L] with two stripes of bands and two of frames set to the window's mean."""
+    features = features.clone()
+    _, bands, frames = features.shape
+    for window in features:
+        mean = window.mean()
+        for _ in range(_MASKS):
+            low, high = _stripe(bands, _WIDEST_BANDS, generator)
+            window[low:high] = mean
+            first, last = _stripe(frames, _WIDEST_FRAMES, generator)
+            window[:, first:last] = mean
+    return features
+
+
+def window_validation(
+    windows: dict[str, Tensor], batch_size: int = 64
+) -> Callable[[Objective], dict[str, float]]:
+    """Figures for the trainer from held-out windows: cross-entropy, and the mean over genres of the
+    share that is heard right (``score``)."""
+
+    def figures(objective: Objective) -> dict[str, float]:
+        network = objective.networks[_NETWORK]
+        device = next(network.parameters()).device
+        was_training = network.training
+        network.eval()
+        with torch.no_grad():
+            logits = torch.cat(
+                [network(part.to(device)).cpu() for part in windows["features"].split(batch_size)]
+            )
+        network.train(was_training)
+        labels = windows["labels"]
+        right = (logits.argmax(dim=-1) == labels).float()
+        per_genre = [float(right[labels == genre].mean()) for genre in labels.unique()]
+        return {
+            "score": float(np.mean(per_genre)),
+            "cross_entropy": float(F.cross_entropy(logits, labels)),
+        }
+
+    return figures
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """How many clips of each true genre (rows) were heard as which genre (columns)."""
+
+    classes: tuple[str, ...]
+    counts: npt.NDArray[np.int64]
+
+    @property
+    def accuracy(self) -> float:
+        """Share of clips heard right."""
+        return float(np.trace(self.counts) / max(1, self.counts.sum()))
+
+    @property
+    def balanced_accuracy(self) -> float:
+        """Mean over the genres that have clips of the share heard right."""
+        totals = self.counts.sum(axis=1)
+        return float((np.diag(self.counts)[totals > 0] / totals[totals > 0]).mean())
+
+    def table(self) -> str:
+        """A Markdown table."""
+        return markdown_table(
+            [
+                {
+                    "true \\ heard": genre,
+                    **{c: int(n) for c, n in zip(self.classes, row, strict=True)},
+                }
+                for genre, row in zip(self.classes, self.counts, strict=True)
+            ]
+        )
+
+    def report(self) -> dict[str, Any]:
+        """What goes into a judge's card."""
+        return {
+            "accuracy": round(self.accuracy, 4),
+            "balanced_accuracy": round(self.balanced_accuracy, 4),
+            "classes": list(self.classes),
+            "confusion": self.counts.tolist(),
+        }
+
+
+def confusion(judge: Judge, clips: Sequence[Clip], max_seconds: float = 60.0) -> Confusion:
+    """Asks the judge about whole clips (their first minute) that it was not trained on."""
+    counts = np.zeros((len(judge.classes), len(judge.classes)), dtype=np.int64)
+    for clip in clips:
+        audio, rate = files.read(clip.path)
+        shares = judge.probabilities(audio[:, : round(max_seconds * rate)], rate)
+        heard_as = max(shares, key=lambda genre: shares[genre])
+        counts[judge.classes.index(clip.genre), judge.classes.index(heard_as)] += 1
+    return Confusion(judge.classes, counts)
+
+
+def _stripe(size: int, widest: float, generator: torch.Generator) -> tuple[int, int]:
+    width = int(torch.randint(round(widest * size) + 1, (1,), generator=generator))
+    start = int(torch.randint(size - width + 1, (1,), generator=generator))
+    return start, start + width

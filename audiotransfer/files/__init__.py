@@ -1,0 +1,28 @@
+"""The only place that opens audio files: reading, writing, tags."""
+
+from audiotransfer.files.reading import (
+    SUFFIXES,
+    AudioInfo,
+    Reader,
+    find_audio,
+    open_audio,
+    probe,
+    read,
+)
+from audiotransfer.files.tags import read_tags
+from audiotransfer.files.writing import FORMATS, Writer, check_output, write
+
+__all__ = [
+    "FORMATS",
+    "SUFFIXES",
+    "AudioInfo",
+    "Reader",
+    "Writer",
+    "check_output",
+    "find_audio",
+    "open_audio",
+    "probe",
+    "read",
+    "read_tags",
+    "write",
+]

@@ -1,0 +1,44 @@
+"""The main job: a song to stems, stems to their styles, and back to a song."""
+
+from audiotransfer.pipeline.batch import (
+    Outcome,
+    default_output,
+    expand,
+    style_label,
+    transfer_many,
+)
+from audiotransfer.pipeline.job import separate_file, transfer_file
+from audiotransfer.pipeline.options import Report, StemChoice, StemReport, TransferOptions
+from audiotransfer.pipeline.planning import Plan, prepare, resolve_device, resolve_separator
+from audiotransfer.pipeline.progress import Progress, ProgressCallback
+from audiotransfer.pipeline.remix import remix, stem_versions
+from audiotransfer.pipeline.song import LoadedStyle, Song, load_style, transfer
+from audiotransfer.pipeline.streaming import BLOCK, GRID
+
+__all__ = [
+    "BLOCK",
+    "GRID",
+    "LoadedStyle",
+    "Outcome",
+    "Plan",
+    "Progress",
+    "ProgressCallback",
+    "Report",
+    "Song",
+    "StemChoice",
+    "StemReport",
+    "TransferOptions",
+    "default_output",
+    "expand",
+    "load_style",
+    "prepare",
+    "remix",
+    "resolve_device",
+    "resolve_separator",
+    "separate_file",
+    "stem_versions",
+    "style_label",
+    "transfer",
+    "transfer_file",
+    "transfer_many",
+]

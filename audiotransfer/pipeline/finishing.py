@@ -1,0 +1,167 @@
+"""The last pass: the mix at the song's own loudness, below the ceiling, into its file."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from audiotransfer import sound
+from audiotransfer.errors import AudioTransferError
+from audiotransfer.pipeline.progress import Tracker
+from audiotransfer.pipeline.sources import PIECE
+
+_LIMIT_DB = 20.0  # a mix that is nearly nothing is not blown up to a song
+_NEAR_LU = 0.2
+_ROUNDS = 5
+# Quantising to 16 bit may lift a peak by a few of its steps.
+_MARGIN = 1e-4
+_LOSSY = (".mp3", ".ogg")
+_LOSSY_CEILING_DB = -1.0  # codecs overshoot
+
+
+class Sink(Protocol):
+    """Takes the finished song ``[C, t]`` in order."""
+
+    def write(self, audio: Tensor) -> None: ...
+
+
+class MixFile:
+    """The mix before its gain: on disk, without a name, gone with the process however it ends."""
+
+    def __init__(
+        self, folder: Path | None, sample_rate: int, channels: int, level: float = 1.0
+    ) -> None:
+        self._folder = folder or Path(tempfile.gettempdir())
+        self._file = tempfile.TemporaryFile(dir=self._folder)  # noqa: SIM115 (closed by __exit__)
+        self.sample_rate, self.channels, self.frames = sample_rate, channels, 0
+        self.level = level
+        """At which loudness is measured: the meter's absolute gate must not cut quiet songs."""
+        self._loudness = sound.LoudnessMeter(sample_rate, channels)
+        self._peak = sound.TruePeakMeter(channels)
+
+    def __enter__(self) -> MixFile:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def write(self, audio: Tensor) -> None:
+        try:
+            self._file.write(np.ascontiguousarray(audio.T.numpy(), np.float32).tobytes())
+        except OSError as error:
+            raise AudioTransferError(
+                f"{self._folder} cannot hold the mix ({error.strerror}): make room, or write"
+                " elsewhere"
+            ) from None
+        self._loudness.push(audio * self.level)
+        self._peak.push(audio)
+        self.frames += audio.shape[-1]
+
+    @property
+    def loudness(self) -> float:
+        return self._loudness.integrated()
+
+    @property
+    def true_peak(self) -> float:
+        return self._peak.peak()
+
+    def blocks(self, frames: int = PIECE) -> Iterator[Tensor]:
+        self._file.seek(0)
+        while data := self._file.read(frames * self.channels * 4):
+            yield torch.from_numpy(
+                np.frombuffer(data, np.float32).reshape(-1, self.channels).T.copy()
+            )
+
+
+def ceiling_for(true_peak: float, *, changed: bool, encoding: str, suffix: str) -> float:
+    """Linear true peak that the output may reach: full scale, or the song's own peak where that is
+    higher.
+
+    Integer files clip above full scale, and codecs overshoot; a song that was changed stays below
+    that.
+    """
+    if changed and suffix in _LOSSY:
+        return 10.0 ** (_LOSSY_CEILING_DB / 20.0)
+    return 1.0 if changed and encoding != "float32" else max(1.0, true_peak)
+
+
+def finish(
+    mix: MixFile, gain: float, loudness: float | None, ceiling: float, sink: Sink, tracker: Tracker
+) -> float:
+    """Writes the mix with one gain for all of it, and a true-peak limiter where it would pass the
+    ceiling.
+
+    Args:
+        gain: linear, to begin with.
+        loudness: LUFS, at the mix's level, that the outcome shall have where the limiter took
+            something away; ``None`` leaves it.
+        ceiling: linear true peak.
+
+    Returns:
+        The gain that was used.
+    """
+    limit = mix.true_peak * gain > ceiling * (1.0 + 1e-6)
+    if limit and loudness is not None and math.isfinite(loudness):
+        most = gain * 10.0 ** (_LIMIT_DB / 20.0)
+        for _ in range(_ROUNDS):
+            meter = sound.LoudnessMeter(mix.sample_rate, mix.channels)
+            for piece in _limited(mix, gain, ceiling):
+                meter.push(piece * mix.level)
+                tracker.part(0.0)
+            lacking = loudness - meter.integrated()
+            if not abs(lacking) > _NEAR_LU:
+                break
+            gain = min(most, gain * 10.0 ** (lacking / 20.0))
+    tracker.begin("write", mix.frames)
+    pieces = _limited(mix, gain, ceiling) if limit else (piece * gain for piece in mix.blocks())
+    for piece in pieces:
+        if piece.shape[-1]:  # the limiter looks ahead and may give nothing yet
+            sink.write(piece)
+        tracker.advance(piece.shape[-1])
+    return gain
+
+
+def matching_gain(loudness: float, target: float) -> float:
+    """Linear gain from one loudness to another (LUFS), within ±20 dB; 1 where one of them is
+    silence.
+    """
+    if not (math.isfinite(loudness) and math.isfinite(target)):
+        return 1.0
+    return 10.0 ** (max(-_LIMIT_DB, min(_LIMIT_DB, target - loudness)) / 20.0)
+
+
+def _limited(mix: MixFile, gain: float, ceiling: float) -> Iterator[Tensor]:
+    limiter = sound.Limiter(mix.sample_rate, ceiling * (1.0 - _MARGIN))
+    remaining = mix.frames
+    for piece in mix.blocks():
+        remaining -= piece.shape[-1]
+        yield limiter.push(piece * gain, last=remaining == 0)
+
+
+class Listener:
+    """A sink that measures what passes through to the next one."""
+
+    def __init__(self, sink: Sink, sample_rate: int, channels: int) -> None:
+        self._sink = sink
+        self._loudness = sound.LoudnessMeter(sample_rate, channels)
+        self._peak = sound.TruePeakMeter(channels)
+
+    def write(self, audio: Tensor) -> None:
+        self._loudness.push(audio)
+        self._peak.push(audio)
+        self._sink.write(audio)
+
+    @property
+    def loudness(self) -> float:
+        return self._loudness.integrated()
+
+    @property
+    def true_peak(self) -> float:
+        return self._peak.peak()

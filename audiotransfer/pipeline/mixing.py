@@ -1,0 +1,165 @@
+"""From a song to its mix in the new style, block by block: separation, transfer of each stem, sum.
+
+What is added to the song is the *difference* that the transfer makes. A song that nothing was
+changed in comes out to the bit, at any rate and with whatever lies beyond the 44.1 kHz that
+separators and styles work at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from audiotransfer import sound
+from audiotransfer.pipeline.planning import Plan
+from audiotransfer.pipeline.progress import Tracker
+from audiotransfer.pipeline.sources import PIECE, Measured, Source, folded
+from audiotransfer.pipeline.streaming import (
+    TimeQueue,
+    context_of,
+    generator_for,
+    in_blocks,
+)
+
+_ROUNDING = 1e-5  # of the song's peak: what cross-fading a stem with itself may cost
+
+
+@dataclass
+class Mixer:
+    """One song on its way through a plan. Its iterators can be used once."""
+
+    plan: Plan
+    source: Source
+    measured: Measured
+    tracker: Tracker
+    changed: bool = False
+    """Whether anything that counts was added to the song so far."""
+    _native: TimeQueue = field(default_factory=TimeQueue)
+
+    def __post_init__(self) -> None:
+        self.styled = {
+            name: stem
+            for name, stem in self.plan.stems.items()
+            if stem.action == "style" and stem.strength != 0.0
+        }
+        self.loudness = sound.LoudnessMeter(self.source.sample_rate, self.measured.channels)
+        """Of the song as it was, at the working level."""
+        self.length = -(-self.measured.frames * sound.STEREO_RATE // self.source.sample_rate)
+        self.tracker.begin("transfer", self.length * (1 + len(self.styled)))
+
+    def mixed(self, stems: Iterator[tuple[Tensor, Tensor]]) -> Iterator[Tensor]:
+        """Dry and wet stems (from :meth:`stems`) to the mix ``[C, t]`` at the song's rate, of its
+        exact length.
+        """
+        channels, rate = self.measured.channels, self.source.sample_rate
+        back = sound.StreamResampler(sound.STEREO_RATE, rate, channels)
+        differences = TimeQueue()
+        remaining = self.measured.frames
+        done = 0
+        for dry, wet in stems:
+            difference = self._difference(dry, wet)
+            audible = difference.abs().amax() > _ROUNDING * self.measured.true_peak
+            self.changed = self.changed or bool(audible)
+            done += difference.shape[-1]
+            differences.push(
+                back.push(sound.to_channels(difference, channels), last=done == self.length)
+            )
+            ready = min(differences.length, self._native.length, remaining)
+            if ready:
+                remaining -= ready
+                yield self._native.take(ready) + differences.take(ready)
+
+    def stems(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Dry stems ``[S, 2, t]`` and, of those that go through a style, the wet ones ``[K, 2,
+        t]``, at the song's level and 44.1 kHz.
+        """
+        level = 1.0 / self.measured.scale
+        if not self.styled:
+            for dry in self._separated():
+                yield dry * level, dry.new_zeros(0, *dry.shape[1:])
+            return
+        waiting = TimeQueue()
+        for wet in self._transferred(waiting):
+            yield waiting.take(wet.shape[-1]) * level, wet * level
+
+    def _difference(self, dry: Tensor, wet: Tensor) -> Tensor:
+        """``[2, t]``: what the plan adds to the song; exactly zero where it changes nothing."""
+        total = dry.new_zeros(dry.shape[1:])
+        changed = dict(zip(self.styled, wet, strict=True))
+        for (name, stem), before in zip(self.plan.stems.items(), dry, strict=True):
+            after = changed.get(name, before)
+            if stem.gain != 1.0 or after is not before:
+                total += stem.gain * after - before
+        return total
+
+    def _separated(self) -> Iterator[Tensor]:
+        separator = self.plan.separator
+
+        def separate(number: int, window: Tensor) -> Tensor:
+            random = generator_for(self.plan.options.seed, number, "separator")
+            stems = separator(window, random)
+            return torch.stack([stems[name] for name in self.plan.stems])
+
+        pieces = in_blocks(
+            self._scaled(),
+            self.length,
+            separate,
+            context=context_of(separator.context),
+            block=self.plan.block,
+        )
+        for piece in pieces:
+            self.tracker.advance(piece.shape[-1])
+            yield piece
+
+    def _transferred(self, waiting: TimeQueue) -> Iterator[Tensor]:
+        """Wet stems; the dry ones pass by into `waiting`."""
+        names = list(self.plan.stems)
+        seed = self.plan.options.seed
+
+        def dry() -> Iterator[Tensor]:
+            for piece in self._separated():
+                waiting.push(piece)
+                yield piece
+
+        def transfer(number: int, window: Tensor) -> Tensor:
+            done = []
+            for order, (name, stem) in enumerate(self.styled.items()):
+                work = window.shape[-1]
+
+                def part(share: float, order: int = order, work: int = work) -> None:
+                    self.tracker.part((order + share) * work)
+
+                part(0.0)
+                strength = 1.0 if stem.strength is None else stem.strength
+                random = generator_for(seed, number, name)
+                done.append(stem.transfer(window[names.index(name)], strength, random, part))
+            return torch.stack(done)
+
+        pieces = in_blocks(
+            dry(),
+            self.length,
+            transfer,
+            context=context_of(max(stem.transfer.context for stem in self.styled.values())),
+            block=self.plan.block,
+        )
+        for piece in pieces:
+            self.tracker.advance(piece.shape[-1] * len(self.styled))
+            yield piece
+
+    def _scaled(self) -> Iterator[Tensor]:
+        """The song as separators want it, ``[2, t]`` at 44.1 kHz and the working level; the
+        original waits.
+        """
+        rate = self.source.sample_rate
+        forth = sound.StreamResampler(rate, sound.STEREO_RATE, 2)
+        frames = 0
+        for piece in self.source.blocks(PIECE):
+            audio = folded(piece)
+            self._native.push(audio)
+            frames += audio.shape[-1]
+            scaled = audio * self.measured.scale
+            self.loudness.push(scaled)
+            yield forth.push(sound.to_stereo(scaled), last=frames == self.measured.frames)

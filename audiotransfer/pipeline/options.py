@@ -1,0 +1,143 @@
+"""What can be asked of the main job, and what it answers. Nothing heavy is imported here."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from audiotransfer.errors import AudioTransferError
+
+if TYPE_CHECKING:
+    from audiotransfer.styles import Style
+    from separation import Separator
+
+
+@dataclass(frozen=True)
+class StemChoice:
+    """What is to happen to one stem: it stays, falls silent, or goes through a style of its own."""
+
+    action: Literal["keep", "mute", "style"]
+    style: str | Path | Style | None = None
+    strength: float | None = None
+    """0..1; ``None`` is the song's."""
+
+    @classmethod
+    def parse(cls, text: str) -> StemChoice:
+        """``keep``, ``mute``, ``STYLE`` or ``STYLE@STRENGTH``."""
+        if text in ("keep", "mute"):
+            return cls(text)  # type: ignore[arg-type]
+        style, at, strength = text.rpartition("@")
+        if not at:
+            style = text
+        if not style or style in ("keep", "mute"):
+            raise AudioTransferError(
+                f"stem choice {text!r}: expected keep, mute, STYLE or STYLE@STRENGTH"
+            )
+        return cls("style", style, check_strength(strength) if at else None)
+
+
+@dataclass(frozen=True)
+class TransferOptions:
+    """The request. Everything has a default; only a style, or a choice for some stem, must be
+    given.
+    """
+
+    style: str | Path | Style | None = None
+    """Name, folder, or a style that is loaded already; stems it says nothing about stay."""
+    strength: float = 1.0
+    """0 leaves the song as it is, 1 is all of the style."""
+    stems: Mapping[str, StemChoice] = field(default_factory=dict)
+    gains_db: Mapping[str, float] = field(default_factory=dict)
+    """Stem name -> dB, applied after the transfer."""
+    separator: str | Separator = "auto"
+    """``auto``, ``NAME`` or ``NAME:MODEL``, or a separator that is made already."""
+    vocoder: str = "auto"
+    device: str = "auto"
+    seed: int = 0
+    stems_out: Path | None = None
+    """Folder for whole stems, float32 wav at 44.1 kHz stereo before gains: ``drums.wav`` as
+    separated and, where a style changed it, ``drums.jazz.wav``.
+    """
+    encoding: Literal["int16", "int24", "float32"] = "int16"
+    overwrite: bool = False
+    block: int | None = None
+    """Samples (44.1 kHz) worked on at a time; ``None`` is
+    :data:`audiotransfer.pipeline.streaming.BLOCK`.
+    """
+
+
+@dataclass(frozen=True)
+class StemReport:
+    """What happened to one stem."""
+
+    action: Literal["keep", "mute", "style"]
+    style: str | None = None
+    strength: float | None = None
+    gain_db: float = 0.0
+    files: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was done to one song. Levels in LUFS and dB true peak; ``None`` where there is only
+    silence.
+    """
+
+    input: str
+    output: str | None
+    seconds: float
+    sample_rate: int
+    channels: int
+    frames: int
+    loudness_in: float | None
+    loudness_out: float | None
+    true_peak_in: float | None
+    true_peak_out: float | None
+    separator: str
+    stems: dict[str, StemReport]
+    notices: list[str]
+    wall_seconds: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return dataclasses.asdict(self)
+
+
+def check_strength(value: object) -> float:
+    """0..1 as a float; raises :class:`AudioTransferError` otherwise."""
+    try:
+        strength = float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        strength = math.nan
+    if not 0.0 <= strength <= 1.0:
+        raise AudioTransferError(
+            f"strength {value} is out of range: give 0 (the song as it is) to 1 (all style)"
+        )
+    return strength
+
+
+def check_gain(stem: str, value: object) -> float:
+    """dB as a float; raises :class:`AudioTransferError` where it is not finite or beyond ±60 dB."""
+    try:
+        gain = float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        gain = math.nan
+    if not -60.0 <= gain <= 60.0:
+        raise AudioTransferError(
+            f"gain {stem}={value} is out of range: give -60 to 60 dB (or mute the stem)"
+        )
+    return gain
+
+
+def decibels(linear: float) -> float | None:
+    """20 log10, ``None`` for silence."""
+    return 20.0 * math.log10(linear) if linear > 0.0 else None
+
+
+def finite(value: float) -> float | None:
+    """JSON has no infinities: ``None`` for the loudness of silence."""
+    return value if math.isfinite(value) else None

@@ -1,0 +1,203 @@
+"""Everything that can be refused is refused here, before any work: styles, separator, stems,
+strengths, gains.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+import separation
+from audiotransfer import sound
+from audiotransfer.errors import AudioTransferError
+from audiotransfer.pipeline.options import (
+    StemChoice,
+    TransferOptions,
+    check_gain,
+    check_strength,
+)
+from audiotransfer.pipeline.streaming import BLOCK, FADE
+from audiotransfer.styles import Keep, StemTransfer, Style, load_style
+
+
+@dataclass(frozen=True)
+class StemPlan:
+    """What will happen to one stem."""
+
+    action: Literal["keep", "mute", "style"]
+    transfer: StemTransfer
+    style: str | None = None
+    strength: float | None = None
+    gain_db: float = 0.0
+
+    @property
+    def gain(self) -> float:
+        """Linear; 0 for a stem that is muted."""
+        return 0.0 if self.action == "mute" else 10.0 ** (self.gain_db / 20.0)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A request with all that it names loaded; good for any number of songs."""
+
+    separator: separation.Separator
+    label: str
+    """The separator's name."""
+    stems: dict[str, StemPlan]
+    notices: tuple[str, ...]
+    options: TransferOptions
+
+    @property
+    def block(self) -> int:
+        return self.options.block or BLOCK
+
+    def for_silence(self) -> Plan:
+        """The same files come out, but no network is troubled."""
+        stems = {stem: replace(plan, transfer=Keep()) for stem, plan in self.stems.items()}
+        return replace(self, separator=_Silence(tuple(stems)), stems=stems)
+
+
+def prepare(options: TransferOptions, *, separate_only: bool = False) -> Plan:
+    """Loads what the request names.
+
+    Raises :class:`AudioTransferError` or :class:`separation.SeparationError` in one line for
+    whatever cannot be done:
+    unknown style or stem (with near matches), strength or gain out of range, damaged weights,
+    nothing asked for.
+    """
+    if options.block is not None and options.block < FADE:
+        raise AudioTransferError(
+            f"block {options.block} is too small: give at least {FADE} samples"
+        )
+    strength = check_strength(options.strength)
+    gains = {stem: check_gain(stem, gain) for stem, gain in options.gains_db.items()}
+    for choice in options.stems.values():
+        if choice.strength is not None:
+            check_strength(choice.strength)
+    changes = any(choice.action != "keep" for choice in options.stems.values()) or any(
+        gains.values()
+    )
+    if not separate_only and options.style is None and not changes:
+        raise AudioTransferError("no style given: name one (`audiotransfer styles` lists them)")
+    device = resolve_device(options.device)
+    styles = _Styles(device, options.vocoder)
+    main = None if options.style is None else styles.get(options.style)
+    for choice in options.stems.values():
+        if choice.style is not None:
+            styles.get(choice.style)
+    separator, label, notices = resolve_separator(options.separator, device)
+    _check_stems((*options.stems, *gains), separator.stems, label)
+    plans: dict[str, StemPlan] = {}
+    for stem in separator.stems:
+        own = options.stems.get(stem)
+        style = main
+        if own is not None:
+            style = styles.get(own.style) if own.style is not None else None
+        level = strength if own is None or own.strength is None else own.strength
+        plan = _plan_stem(stem, own, style, level, notices)
+        plans[stem] = replace(plan, gain_db=gains.get(stem, 0.0))
+    if all(plan.action == "mute" for plan in plans.values()):
+        raise AudioTransferError(f"every stem is muted ({', '.join(plans)}): leave one of them in")
+    return Plan(separator, label, plans, tuple(notices), options)
+
+
+def resolve_device(name: str) -> str:
+    """``auto`` is CUDA where there is one, else the CPU. Raises on a device that is not there."""
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    kind = name.partition(":")[0]
+    there = {
+        "cpu": True,
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+    }
+    if kind not in there:
+        raise AudioTransferError(f"unknown device {name!r}: there are auto, {', '.join(there)}")
+    if not there[kind]:
+        raise AudioTransferError(f"device {name!r} is not there: use auto or cpu")
+    return name
+
+
+def resolve_separator(
+    wanted: str | separation.Separator, device: str
+) -> tuple[separation.Separator, str, list[str]]:
+    """The separator, its name, and what there is to say about the choice."""
+    notices: list[str] = []
+    if not isinstance(wanted, str):
+        separator, label = wanted, type(wanted).__name__
+    else:
+        label = wanted
+        if wanted == "auto":
+            label = "demucs:htdemucs" if separation.available("htdemucs") else "embedded"
+            if label == "embedded":
+                notices.append(
+                    "separating with the small embedded separator;"
+                    " `audiotransfer fetch htdemucs` gets a better one"
+                )
+        separator = separation.create(label, device=device)
+    if separator.sample_rate != sound.STEREO_RATE:
+        raise AudioTransferError(
+            f"separator {label!r} works at {separator.sample_rate} Hz, songs at"
+            f" {sound.STEREO_RATE}:"
+            " use another one"
+        )
+    return separator, label, notices
+
+
+class _Styles:
+    """Loads each style once, however many stems name it."""
+
+    def __init__(self, device: str, vocoder: str) -> None:
+        self._device, self._vocoder = device, vocoder
+        self._loaded: dict[str | Path, Style] = {}
+
+    def get(self, wanted: str | Path | Style) -> Style:
+        if isinstance(wanted, Style):
+            return wanted
+        if wanted not in self._loaded:
+            self._loaded[wanted] = load_style(wanted, device=self._device, vocoder=self._vocoder)
+        return self._loaded[wanted]
+
+
+def _plan_stem(
+    stem: str, choice: StemChoice | None, style: Style | None, strength: float, notices: list[str]
+) -> StemPlan:
+    if choice is not None and choice.action == "mute":
+        return StemPlan("mute", Keep())
+    if style is None:
+        return StemPlan("keep", Keep())
+    transfer, known = style.transfer_for(stem)
+    if isinstance(transfer, Keep):
+        if choice is not None:
+            notices.append(f"style {style.name!r} has nothing for {stem}: it stays as it is")
+        return StemPlan("keep", transfer)
+    if known != stem:
+        notices.append(f"style {style.name!r} does not know {stem}: it is played as {known}")
+    return StemPlan("style", transfer, style.name, strength)
+
+
+def _check_stems(named: Iterable[str], stems: tuple[str, ...], label: str) -> None:
+    for stem in named:
+        if stem not in stems:
+            near = difflib.get_close_matches(stem.lower(), stems, n=2, cutoff=0.5)
+            hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(stems)}"
+            raise AudioTransferError(f"unknown stem {stem!r} (separator {label}): {hint}")
+
+
+class _Silence:
+    """Takes silence apart."""
+
+    sample_rate = sound.STEREO_RATE
+    context = 0
+
+    def __init__(self, stems: tuple[str, ...]) -> None:
+        self.stems = stems
+
+    def __call__(self, mix: Tensor, generator: torch.Generator | None = None) -> dict[str, Tensor]:
+        return {stem: torch.zeros_like(mix) for stem in self.stems}

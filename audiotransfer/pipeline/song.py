@@ -1,0 +1,129 @@
+"""Songs in memory: the main job for those who write Python."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from audiotransfer import files, styles
+from audiotransfer.errors import AudioTransferError
+from audiotransfer.pipeline.job import check_stem_files, check_stems_folder, run
+from audiotransfer.pipeline.options import StemChoice, TransferOptions
+from audiotransfer.pipeline.planning import prepare, resolve_device
+from audiotransfer.pipeline.progress import ProgressCallback, Tracker
+from audiotransfer.pipeline.sources import FileSource, MemorySource, measure
+
+Samples = TypeVar("Samples", Tensor, np.ndarray)
+
+
+@dataclass(frozen=True)
+class Song:
+    """Sound ``[C, T]`` (float32, full scale ±1) with its rate in Hz, and the tags of its file."""
+
+    audio: Tensor
+    sample_rate: int
+    name: str = "song"
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, path: str | Path) -> Song:
+        """Reads a whole file."""
+        audio, sample_rate = files.read(path)
+        return cls(audio, sample_rate, str(path), files.read_tags(path))
+
+    def write(self, path: str | Path, *, encoding: str = "int16", overwrite: bool = False) -> None:
+        """Writes wav, flac, ogg or mp3 by suffix, whole or not at all."""
+        files.write(
+            path,
+            self.audio,
+            self.sample_rate,
+            encoding=encoding,
+            tags=dict(self.tags),
+            overwrite=overwrite,
+        )
+
+    @property
+    def seconds(self) -> float:
+        return self.audio.shape[-1] / self.sample_rate
+
+
+class LoadedStyle(styles.Style):
+    """A style that can be called on sound."""
+
+    def __call__(
+        self, audio: Samples, sample_rate: int, strength: float = 1.0, **options: Any
+    ) -> Samples:
+        """The sound in this style, ``[C, T]`` or ``[T]``, tensor or array as it came; more than two
+        channels come out as stereo. Options are those of :class:`TransferOptions`.
+        """
+        samples = torch.as_tensor(audio, dtype=torch.float32)
+        song = Song(samples[None] if samples.ndim == 1 else samples, sample_rate)
+        result = transfer(song, self, strength=strength, **options).audio
+        result = result[0] if samples.ndim == 1 else result
+        return result if isinstance(audio, Tensor) else result.numpy()
+
+
+def load_style(
+    name_or_path: str | Path, *, device: str = "auto", vocoder: str = "auto"
+) -> LoadedStyle:
+    """A style by name or folder, to be called on sound: ``load_style("jazz")(audio, sample_rate,
+    strength=0.7)``.
+    """
+    style = styles.load_style(name_or_path, device=resolve_device(device), vocoder=vocoder)
+    return LoadedStyle(style.name, style.stems, style.card)
+
+
+def transfer(
+    source: str | Path | Song,
+    style: str | Path | styles.Style | None = None,
+    *,
+    progress: ProgressCallback | None = None,
+    stems: Mapping[str, StemChoice | str] | None = None,
+    **options: Any,
+) -> Song:
+    """A song, from a file or memory, in a style: ``transfer("song.wav", style="jazz")``.
+
+    Args:
+        stems: ``{"vocals": "keep", "drums": "jazz@0.5"}``, see :meth:`StemChoice.parse`.
+        options: fields of :class:`TransferOptions`.
+
+    Raises :class:`AudioTransferError` and those of the packages below.
+    """
+    choices = {
+        name: StemChoice.parse(choice) if isinstance(choice, str) else choice
+        for name, choice in (stems or {}).items()
+    }
+    try:
+        asked = TransferOptions(style=style, stems=choices, **options)
+    except TypeError as error:
+        raise AudioTransferError(f"transfer: {error}") from None
+    song = (
+        MemorySource(source.audio, source.sample_rate, source.name)
+        if isinstance(source, Song)
+        else FileSource(source)
+    )
+    check_stems_folder(asked.stems_out)
+    plan = prepare(asked)
+    check_stem_files(plan, *([] if isinstance(source, Song) else [Path(source)]))
+    tracker = Tracker(progress)
+    measured = measure(song, tracker)
+    collected = _Collected()
+    run(song, measured, plan, collected, tracker)
+    tags = source.tags if isinstance(source, Song) else files.read_tags(source)
+    return Song(torch.cat(collected.pieces, -1), song.sample_rate, song.name, tags)
+
+
+class _Collected:
+    """A sink in memory."""
+
+    def __init__(self) -> None:
+        self.pieces: list[Tensor] = []
+
+    def write(self, audio: Tensor) -> None:
+        self.pieces.append(audio)

@@ -1,0 +1,138 @@
+"""Where a song comes from, and the measuring pass: all that must be known of it before the work
+begins.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from audiotransfer import files, sound
+from audiotransfer.errors import AudioTransferError
+from audiotransfer.pipeline.progress import Tracker
+
+PIECE = 1 << 18
+"""Samples read at a time."""
+WORKING_RMS = 0.1
+"""Level at which separators and styles get every song, loud or quiet."""
+_GATE_SECONDS = 0.4
+_GATE = 1e-3  # of the mean power: pauses do not count
+
+
+class Source(Protocol):
+    """A song that can be read from its beginning as often as one likes."""
+
+    name: str
+    sample_rate: int
+    channels: int
+    frames: int
+    """As announced; the measuring pass counts."""
+
+    def blocks(self, frames: int) -> Iterator[Tensor]:
+        """``[C, t]`` in order. Raises :class:`AudioTransferError` on what is no sound."""
+        ...
+
+
+class FileSource:
+    """A song in a file."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.name = str(path)
+        info = files.probe(self.path)
+        self.sample_rate, self.channels, self.frames = info.sample_rate, info.channels, info.frames
+
+    def blocks(self, frames: int) -> Iterator[Tensor]:
+        with files.open_audio(self.path) as reader:
+            yield from reader.blocks(frames)
+
+
+class MemorySource:
+    """A song in memory, ``[C, T]``."""
+
+    def __init__(self, audio: Tensor, sample_rate: int, name: str) -> None:
+        if audio.ndim != 2 or not audio.shape[0] or not audio.shape[1]:
+            raise AudioTransferError(
+                f"{name} has the shape {tuple(audio.shape)}: expected [channels, samples]"
+            )
+        if not audio.isfinite().all():
+            raise AudioTransferError(f"{name} contains NaN or infinite samples: repair it first")
+        self.audio, self.sample_rate, self.name = audio, sample_rate, name
+        self.channels, self.frames = audio.shape
+
+    def blocks(self, frames: int) -> Iterator[Tensor]:
+        yield from self.audio.split(frames, -1)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A whole song in figures, of its one or two channels (more are folded to stereo)."""
+
+    frames: int
+    channels: int
+    loudness: float
+    """LUFS; -inf for silence."""
+    true_peak: float
+    """Linear."""
+    rms: float
+    """Of what is not a pause; 0 for silence."""
+
+    @property
+    def scale(self) -> float:
+        """Brings the song to :data:`WORKING_RMS`."""
+        return WORKING_RMS / self.rms if self.rms > 0.0 else 1.0
+
+
+def folded(audio: Tensor) -> Tensor:
+    """Mono and stereo as they are, more channels as stereo."""
+    return audio if audio.shape[0] <= 2 else sound.to_stereo(audio)
+
+
+def measure(source: Source, tracker: Tracker) -> Measured:
+    """Reads the song once. Raises :class:`AudioTransferError` on NaN, damage, or no samples."""
+    tracker.begin("measure", max(1, source.frames))
+    channels = min(2, source.channels)
+    loudness = sound.LoudnessMeter(source.sample_rate, channels)
+    peak = sound.TruePeakMeter(channels)
+    power = _GatedPower(round(_GATE_SECONDS * source.sample_rate))
+    frames = 0
+    for piece in source.blocks(PIECE):
+        audio = folded(piece)
+        loudness.push(audio)
+        peak.push(audio)
+        power.push(audio)
+        frames += audio.shape[-1]
+        tracker.advance(audio.shape[-1])
+    if not frames:
+        raise AudioTransferError(f"{source.name} has no samples: there is nothing to work on")
+    return Measured(frames, channels, loudness.integrated(), peak.peak(), power.rms())
+
+
+class _GatedPower:
+    """RMS over the windows that are not more than 30 dB below the mean: the same for a song at any
+    level.
+    """
+
+    def __init__(self, window: int) -> None:
+        self._window = max(1, window)
+        self._rest = torch.zeros(0, dtype=torch.float64)
+        self._powers: list[Tensor] = []
+
+    def push(self, audio: Tensor) -> None:
+        energy = torch.cat((self._rest, audio.double().square().mean(0)))
+        whole = energy.shape[0] // self._window * self._window
+        self._powers.append(energy[:whole].reshape(-1, self._window).mean(-1))
+        self._rest = energy[whole:].clone()
+
+    def rms(self) -> float:
+        powers = torch.cat(self._powers)
+        if not powers.any() and self._rest.any():  # shorter than a window, or a last sound
+            powers = self._rest.mean(0, keepdim=True)
+        loud = powers[powers > _GATE * powers.mean()] if powers.numel() else powers
+        return math.sqrt(float(loud.mean())) if loud.numel() else 0.0

@@ -1,0 +1,132 @@
+"""A genre judge, from real clips and rendered songs, and what it is worth on clips unheard."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+
+import separation
+from audiotransfer import files
+from audiotransfer.errors import AudioTransferError
+from audiotransfer.evaluation.judge import JudgeSettings
+from audiotransfer.evaluation.judge_clips import Clip, remix_copy, split_groups
+from audiotransfer.evaluation.judge_data import JudgeBatches, held_out_windows, prepare
+from audiotransfer.evaluation.judge_objective import JudgeObjective, confusion, window_validation
+from audiotransfer.recipes.watching import Show, watch
+from audiotransfer.training import Trainer, TrainerSettings, load_networks
+
+
+@dataclass
+class JudgeRecipe:
+    """Real ``clips`` in a folder for each genre, and ``rendered`` songs: genre -> folder.
+
+    ``artists`` names who made a file, by its name without suffix, where that is not its first word.
+    Folders are relative to ``data``. Of a rendered song the mix of its ``side`` is heard. The
+    share ``held_out`` of each genre's artists and scores is not trained on: ``split_seed`` draws
+    which. Every clip also comes as a copy that went through ``separator``.
+    """
+
+    data: str = "data"
+    clips: str = "audio/genres"
+    artists: dict[str, str] = field(default_factory=dict)
+    rendered: dict[str, str] = field(default_factory=dict)
+    side: str = "source"
+    separator: str = "embedded"
+    held_out: float = 0.25
+    split_seed: int = 0
+    batch: int = 32
+    width: int = 24
+    learning_rate: float = 1e-3
+    max_seconds: float = 60.0
+    copy_seconds: float = 20.0
+
+
+def train_judge(
+    recipe: JudgeRecipe, settings: TrainerSettings, seed: int, folder: Path, show: Show | None
+) -> dict[str, float]:
+    """Leaves ``judge.safetensors`` and ``judge.json`` in ``folder``, for ``Judge.load``.
+
+    The last weights are taken, not the best on what is held out: that would be no held-out figure.
+    """
+    real = real_clips(Path(recipe.data) / recipe.clips, recipe.artists)
+    songs = rendered_clips(recipe, folder / "mixes")
+    heard = JudgeSettings(tuple(sorted({clip.genre for clip in real})), width=recipe.width)
+    features = prepare(
+        [*real, *songs],
+        folder / "features",
+        heard,
+        separated=remix_copy(separation.create(recipe.separator)),
+        max_seconds=recipe.max_seconds,
+        copy_seconds=recipe.copy_seconds,
+        progress=None if show is None else lambda done, total: show("listening", done / total),
+    )
+    # Apart from each other: artists are few and must not be crowded out by scores.
+    trained, held_out = split_groups(real, recipe.held_out, recipe.split_seed)
+    if songs:
+        scores, held_out_scores = split_groups(songs, recipe.held_out, recipe.split_seed)
+        trained, held_out_songs = trained | scores, held_out_scores
+    else:
+        held_out_songs = frozenset()
+    objective = JudgeObjective(heard, learning_rate=recipe.learning_rate, seed=seed)
+    batches = JudgeBatches(features, trained, batch_size=recipe.batch, seed=seed)
+    validation = window_validation(held_out_windows(features, held_out))
+    trainer = Trainer(objective, batches, settings, folder, validation)
+    figures = trainer.run(should_stop=watch(trainer, show))
+    objective.network.load_state_dict(load_networks(folder / "checkpoint")["judge"])
+    judge = objective.judge()
+    unheard = [clip for clip in real if clip.group in held_out]
+    on_real = confusion(judge, unheard, recipe.max_seconds)
+    on_songs = [clip for clip in songs if clip.group in held_out_songs]
+    judge.report = {
+        "clips": len(real),
+        "rendered songs": len(songs),
+        "steps": trainer.step,
+        "held-out real clips": on_real.report(),
+        "held-out rendered songs": confusion(judge, on_songs).report() if on_songs else {},
+        "held out": sorted(f"{clip.genre}/{clip.path.stem}" for clip in unheard),
+    }
+    judge.save(folder)
+    return {
+        **figures,
+        "accuracy": on_real.accuracy,
+        "balanced_accuracy": on_real.balanced_accuracy,
+    }
+
+
+def real_clips(folder: Path, artists: Mapping[str, str] | None = None) -> list[Clip]:
+    """Every file of ``folder/GENRE`` with its artist: the first word of its name, or as listed.
+
+    Two artists of one first word count as one, which never splits an artist's clips.
+    """
+    known = artists or {}
+    clips = [
+        Clip(path, path.parent.name, known.get(path.stem, path.stem.split("_")[0]))
+        for path in files.find_audio(folder)
+    ]
+    if not clips:
+        raise AudioTransferError(f"{folder} holds no clips; it needs a folder for each genre")
+    return clips
+
+
+def rendered_clips(recipe: JudgeRecipe, mixes: Path) -> list[Clip]:
+    """The mixes of the rendered songs, written into ``mixes`` once; a score is a group."""
+    clips = []
+    for genre, place in recipe.rendered.items():
+        cards = sorted((Path(recipe.data) / place).glob("*/song.json"))
+        if not cards:
+            raise AudioTransferError(
+                f"{Path(recipe.data) / place} holds no rendered songs; "
+                "`audiotransfer render` makes them"
+            )
+        for card in cards:
+            mix = mixes / genre / f"{card.parent.name}.wav"
+            if not mix.is_file():
+                stems = [files.read(stem) for stem in files.find_audio(card.parent / recipe.side)]
+                mix.parent.mkdir(parents=True, exist_ok=True)
+                files.write(mix, torch.stack([audio for audio, _ in stems]).sum(0), stems[0][1])
+            clips.append(Clip(mix, genre, str(json.loads(card.read_text())["score"])))
+    return clips

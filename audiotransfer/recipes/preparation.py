@@ -1,0 +1,54 @@
+"""Rendered pairs as a separator hears them: what styles meet in use, artefacts and all."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from audiotransfer import files
+from audiotransfer.errors import AudioTransferError
+from audiotransfer.sound import STEREO_RATE
+from separation import Separator, create
+
+Show = Callable[[str, float], None]
+
+_LEVEL = 0.1
+_SIDE = "separated"
+
+
+def prepare_pairs(
+    folder: Path, separator: str = "embedded", device: str = "cpu", show: Show | None = None
+) -> int:
+    """Separates the mix of every rendered song in ``folder`` once; returns how many were missing.
+
+    Each song gets ``separated/{stem}.wav`` beside its ``source`` and ``target``, at the level that
+    its mix has. Songs that are there already are left alone, so a stopped run goes on.
+    Raises AudioTransferError where the folder holds no rendered songs.
+    """
+    songs = sorted(card.parent for card in folder.glob("*/song.json"))
+    if not songs:
+        raise AudioTransferError(
+            f"{folder} holds no rendered songs; `audiotransfer render` makes them"
+        )
+    missing = [song for song in songs if not (song / _SIDE).is_dir()]
+    built = create(separator, device=device) if missing else None
+    for number, song in enumerate(missing, start=1):
+        assert built is not None
+        _separate(song, built)
+        if show is not None:
+            show(song.name, number / len(missing))
+    return len(missing)
+
+
+def _separate(song: Path, separator: Separator) -> None:
+    mix = torch.stack([files.read(p)[0] for p in sorted((song / "source").glob("*.wav"))]).sum(0)
+    level = float(mix.square().mean().sqrt()) + 1e-9
+    stems = separator(mix * (_LEVEL / level), torch.Generator().manual_seed(0))
+    part = song / f".{_SIDE}.part"
+    part.mkdir(exist_ok=True)
+    for stem, sound in stems.items():
+        files.write(part / f"{stem}.wav", sound * (level / _LEVEL), STEREO_RATE, overwrite=True)
+    os.replace(part, song / _SIDE)

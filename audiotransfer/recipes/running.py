@@ -1,0 +1,77 @@
+"""Configs to what they describe: rendered songs, or a training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from audiotransfer.errors import AudioTransferError
+from audiotransfer.recipes.judge import JudgeRecipe, train_judge
+from audiotransfer.recipes.separator import SeparatorRecipe, train_separator
+from audiotransfer.recipes.style import StyleRecipe, train_style
+from audiotransfer.recipes.watching import Show
+from audiotransfer.symbolic.rendering import RenderSettings, render_corpus
+from audiotransfer.training import TrainerSettings
+from audiotransfer.training.config import load_config
+
+
+@dataclass
+class TrainingConfig:
+    """One of the recipes, and how it is trained. ``seed`` draws the first weights."""
+
+    trainer: TrainerSettings
+    separator: SeparatorRecipe | None = None
+    style: StyleRecipe | None = None
+    judge: JudgeRecipe | None = None
+    seed: int = 0
+
+
+def render(
+    name: str, overrides: Sequence[str], folder: Path, show: Show | None = None
+) -> list[dict[str, object]]:
+    """Renders the songs that a config names into ``folder``; what is there already stays.
+
+    The songs of several genres lie in ``folder/GENRE``.
+    """
+    settings = load_config(name, overrides, RenderSettings)
+    corpora = [
+        (f"rendering {genre}", replace(settings, genre=genre, scores=scores, genres={}), genre)
+        for genre, scores in settings.genres.items()
+    ] or [("rendering", settings, "")]
+    songs: list[dict[str, object]] = []
+    for number, (stage, corpus, place) in enumerate(corpora):
+
+        def tell(done: int, total: int, stage: str = stage, before: int = number) -> None:
+            if show is not None:
+                show(stage, (before + done / total) / len(corpora))
+
+        songs += render_corpus(corpus, folder / place, tell)
+    return songs
+
+
+def train(
+    name: str, overrides: Sequence[str], folder: Path, show: Show | None = None
+) -> dict[str, float]:
+    """Trains what a config describes and leaves it ready for use in ``folder``.
+
+    A style lands in ``folder/NAME`` (``--style folder/NAME``), a separator in
+    ``folder/separator.safetensors``, a judge in ``folder`` itself (``--judge folder``). A run
+    that was stopped goes on where it stood.
+
+    Raises AudioTransferError for a config that names no recipe or several, or missing data.
+    """
+    config = load_config(name, overrides, TrainingConfig)
+    if sum(recipe is not None for recipe in (config.separator, config.style, config.judge)) != 1:
+        raise AudioTransferError(
+            f"config {name} must hold exactly one of the sections separator, style and judge"
+        )
+    torch.manual_seed(config.seed)
+    if config.separator is not None:
+        return train_separator(config.separator, config.trainer, folder, show)
+    if config.judge is not None:
+        return train_judge(config.judge, config.trainer, config.seed, folder, show)
+    assert config.style is not None
+    return train_style(config.style, config, folder, show)

@@ -1,0 +1,235 @@
+"""A style: from rendered pairs, from folders of songs, or from both."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from audiotransfer.corpora.folders import UnpairedWindows
+from audiotransfer.corpora.pairs import PairedStems, PairSettings, find_pairs
+from audiotransfer.corpora.takes import folder_takes
+from audiotransfer.errors import AudioTransferError
+from audiotransfer.recipes.watching import Show, watch
+from audiotransfer.spectral.generator import STEMS, Generator, fold
+from audiotransfer.spectral.melgan_vc import MelGanVcSettings
+from audiotransfer.spectral.paired import PairedObjective
+from audiotransfer.spectral.transfer import save_generator
+from audiotransfer.spectral.unpaired import UnpairedObjective
+from audiotransfer.styles.card import Card, StemEntry, sha256, write_card
+from audiotransfer.training import Batches, Objective, Trainer, load_networks
+from audiotransfer.training.mixed import Mixed, Share
+from audiotransfer.training.settings import resolve_device
+from vocoder import Picture
+
+if TYPE_CHECKING:
+    from audiotransfer.recipes.running import TrainingConfig
+
+_VALIDATION_BATCHES = 3
+
+
+@dataclass
+class UnpairedRecipe:
+    """Stems of any songs as source and of the target's songs, by folder; one stem.
+
+    Tiles have ``frames`` frames, three to a window; the objective (MelGAN-VC) is taken at every
+    ``every``-th step. ``settings`` are its weights.
+    """
+
+    source: str = ""
+    target: str = ""
+    stem: str = "other"
+    frames: int = 64
+    every: int = 1
+    batch: int = 4
+    seed: int = 0
+    settings: MelGanVcSettings = field(default_factory=MelGanVcSettings)
+
+
+@dataclass
+class StyleRecipe:
+    """A style's name, its data, its network and what is asked of it.
+
+    It learns from rendered ``pairs``, from the folders of ``unpaired``, or from both.
+    ``weights`` are those of the paired generator's terms (see ``PairedObjective``). The first
+    ``validation_songs`` rendered songs are not trained on and tell how far it is; the last
+    weights are taken, because critics cost some of that distance. ``start`` is the checkpoint of
+    a run whose generator is the first one. Stems that nothing taught are kept as they are.
+    """
+
+    name: str = "style"
+    description: str = ""
+    data: str = "data"
+    pairs: str | None = None
+    unpaired: UnpairedRecipe | None = None
+    start: str | None = None
+    picture: dict[str, Any] = field(default_factory=dict)
+    channels: tuple[int, ...] = (16, 40, 80, 112, 144, 160)
+    weights: dict[str, float] = field(default_factory=dict)
+    adversarial_from: int = 1200
+    learning_rate: float = 4e-4
+    critic_learning_rate: float = 2e-4
+    validation_songs: int = 24
+    corpora: list[dict[str, Any]] = field(default_factory=list)
+    drawing: PairSettings = field(default_factory=PairSettings)
+
+
+def train_style(
+    recipe: StyleRecipe, config: TrainingConfig, folder: Path, show: Show | None
+) -> dict[str, float]:
+    Card(recipe.name, recipe.description, {}, {})  # a name that no card takes fails before the work
+    picture = Picture.from_dict(recipe.picture)
+    generator = Generator(picture.bins, recipe.channels)
+    if recipe.start is not None:
+        _start(generator, Path(recipe.start))
+    shares: list[Share] = []
+    validation: Callable[[Objective], dict[str, float]] | None = None
+    if recipe.pairs is not None:
+        share, validation = _paired(recipe, recipe.pairs, generator, picture)
+        shares.append(share)
+    if recipe.unpaired is not None:
+        shares.append(_unpaired(recipe.unpaired, Path(recipe.data), folder, generator, picture))
+    if not shares:
+        raise AudioTransferError("a style needs pairs or unpaired folders to learn from")
+    # One objective keeps its own names: its checkpoint can start another recipe.
+    mixed = Mixed(shares) if len(shares) > 1 else None
+    objective: Objective = mixed or shares[0].objective
+    batches: Batches = mixed or shares[0].batches
+    name = mixed.network(shares[0].name, "generator") if mixed else "generator"
+    trainer = Trainer(
+        objective,
+        batches,
+        replace(config.trainer, ema=(name,) if config.trainer.ema_decay else ()),
+        folder,
+        validation,
+    )
+    started = time.monotonic()
+    figures = trainer.run(should_stop=watch(trainer, show))
+    hours = (time.monotonic() - started) / 3600
+    generator.load_state_dict(load_networks(folder / "checkpoint")[name])
+    export_style(recipe, config, folder, generator, trainer.step, hours)
+    return figures
+
+
+def _start(generator: Generator, checkpoint: Path) -> None:
+    """Takes the first weights from another run."""
+    networks = load_networks(checkpoint)
+    if "generator" not in networks:
+        raise AudioTransferError(
+            f"checkpoint {checkpoint} holds {', '.join(networks)}, but no generator; name another"
+        )
+    try:
+        generator.load_state_dict(networks["generator"])
+    except RuntimeError as error:
+        raise AudioTransferError(
+            f"the generator of {checkpoint} has another shape; set picture and channels as there"
+        ) from error
+
+
+def _paired(
+    recipe: StyleRecipe, place: str, generator: Generator, picture: Picture
+) -> tuple[Share, Callable[[Objective], dict[str, float]]]:
+    pairs = find_pairs(Path(recipe.data) / place)
+    kept, trained = pairs[: recipe.validation_songs], pairs[recipe.validation_songs :]
+    objective = PairedObjective(
+        generator,
+        picture,
+        recipe.weights,
+        recipe.adversarial_from,
+        recipe.learning_rate,
+        recipe.critic_learning_rate,
+    )
+    drawn = PairedStems(kept, replace(recipe.drawing, batch=16, seed=recipe.drawing.seed + 1))
+    batches = [drawn.batch(step) for step in range(_VALIDATION_BATCHES)]
+    share = Share("paired", objective, PairedStems(trained, recipe.drawing))
+    return share, lambda _: _validate(objective, batches)
+
+
+def _unpaired(
+    recipe: UnpairedRecipe, data: Path, folder: Path, generator: Generator, picture: Picture
+) -> Share:
+    cache = folder / "decoded"
+    windows = UnpairedWindows(
+        folder_takes(data / recipe.source, recipe.stem, cache),
+        folder_takes(data / recipe.target, recipe.stem, cache),
+        frames=3 * recipe.frames * picture.hop_length - 1,
+        batch=recipe.batch,
+        seed=recipe.seed,
+    )
+    objective = UnpairedObjective(generator, picture, recipe.stem, recipe.frames, recipe.settings)
+    return Share("unpaired", objective, windows, recipe.every)
+
+
+def _validate(
+    objective: PairedObjective, batches: Sequence[dict[str, torch.Tensor]]
+) -> dict[str, float]:
+    """Distances to the truth, and minus their mean ratio to doing nothing as the score."""
+    found = [objective.distances(batch) for batch in batches]
+    figures = {
+        key: sum(one[key] for one in found if key in one) / sum(key in one for one in found)
+        for key in sorted({key for one in found for key in one})
+    }
+    ratios = [figures[s] / figures[f"{s}/nothing"] for s in STEMS if s in figures]
+    figures["score"] = -sum(ratios) / len(ratios)
+    return figures
+
+
+def export_style(
+    recipe: StyleRecipe,
+    config: TrainingConfig,
+    folder: Path,
+    generator: Generator,
+    steps: int,
+    hours: float,
+) -> Path:
+    """Writes the style, its card and its half-precision weights, into ``folder/NAME``."""
+    picture = Picture.from_dict(recipe.picture)
+    fold(generator.eval())
+    place = folder / recipe.name
+    place.mkdir(parents=True, exist_ok=True)
+    weights = f"{recipe.name}.safetensors"
+    save_generator(place / weights, generator, {})
+    settings = picture.to_dict()
+    taught = STEMS if recipe.unpaired is None or recipe.pairs else (recipe.unpaired.stem,)
+    stems: dict[str, StemEntry | None] = {
+        stem: StemEntry("spectral", weights, stem, settings) if stem in taught else None
+        for stem in STEMS
+    }
+    count = sum(p.numel() for p in generator.parameters())
+    card = Card(
+        name=recipe.name,
+        description=recipe.description,
+        stems={**stems, "vocals": None},
+        weights={weights: sha256(place / weights)},
+        networks={"generator": {"channels": list(recipe.channels), "parameters": count}},
+        corpora=recipe.corpora,
+        seed=config.seed,
+        steps=steps,
+        hardware="CPU" if resolve_device(config.trainer.device).type == "cpu" else "GPU",
+        hours=round(hours, 2),
+        config=_plain(asdict(config)),
+        package_version=_version(),
+    )
+    write_card(place, card)
+    return place
+
+
+def _plain(value: Any) -> Any:
+    """Tuples as JSON will give them back."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+def _version() -> str:
+    try:
+        return version("audiotransfer")
+    except PackageNotFoundError:
+        return ""

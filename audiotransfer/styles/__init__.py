@@ -1,0 +1,26 @@
+"""Style bundles: finding, checking and loading them. Nothing heavy is imported before a style is
+loaded.
+"""
+
+from audiotransfer.styles.bundle import Keep, Share, StemTransfer, Style, load_style
+from audiotransfer.styles.card import Card, StemEntry, check_weights, read_card, sha256, write_card
+from audiotransfer.styles.find import Installed, available, find_style, installed, search_path
+
+__all__ = [
+    "Card",
+    "Installed",
+    "Keep",
+    "Share",
+    "StemEntry",
+    "StemTransfer",
+    "Style",
+    "available",
+    "check_weights",
+    "find_style",
+    "installed",
+    "load_style",
+    "read_card",
+    "search_path",
+    "sha256",
+    "write_card",
+]

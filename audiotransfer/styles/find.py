@@ -1,0 +1,114 @@
+"""Where styles are looked for, in this order: a path, ``$AUDIOTRANSFER_STYLES``, the user's data
+folder, the package.
+"""
+
+from __future__ import annotations
+
+import difflib
+import logging
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from audiotransfer.errors import AudioTransferError
+from audiotransfer.styles.card import CARD_NAME, Card, read_card
+
+VARIABLE = "AUDIOTRANSFER_STYLES"
+SHIPPED = Path(__file__).parent / "shipped"
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Installed:
+    """A style that was found: its folder and its card."""
+
+    folder: Path
+    card: Card
+
+
+def search_path() -> list[Path]:
+    """Folders whose subfolders are styles, first found wins. The variable may name several, as PATH
+    does.
+    """
+    import platformdirs
+
+    named = [Path(part) for part in os.environ.get(VARIABLE, "").split(os.pathsep) if part]
+    return [*named, Path(platformdirs.user_data_dir("audiotransfer")) / "styles", SHIPPED]
+
+
+def installed() -> list[Installed]:
+    """Every style on the search path, one for each name and route, sorted by name; damaged cards
+    are logged.
+    """
+    found: dict[tuple[str, str], Installed] = {}
+    for root in search_path():
+        for folder in _style_folders(root):
+            try:
+                card = read_card(folder)
+            except AudioTransferError as error:
+                log.warning("%s", error)
+                continue
+            found.setdefault((card.name, card.route), Installed(folder, card))
+    return [found[key] for key in sorted(found)]
+
+
+def available() -> list[Card]:
+    """The cards of :func:`installed`. Imports nothing heavy."""
+    return [style.card for style in installed()]
+
+
+def find_style(name_or_path: str | Path, *, route: str = "spectral") -> Installed:
+    """The style of a name (of this route) or in a folder.
+
+    Raises :class:`AudioTransferError`: unknown name (with near matches), a damaged card, a style of
+    another route.
+    """
+    text = os.fspath(name_or_path)
+    path = Path(text)
+    if (path / CARD_NAME).is_file() or isinstance(name_or_path, Path) or path.name != text:
+        if not path.is_dir():
+            raise AudioTransferError(
+                f"style {text!r}: there is no such folder; `audiotransfer styles` lists names"
+            )
+        return _of_route(Installed(path, read_card(path)), route)
+    styles = installed()
+    namesakes = [style for style in styles if style.card.name == text]
+    for style in namesakes:
+        if style.card.route == route:
+            return style
+    if namesakes:
+        return _of_route(namesakes[0], route)
+    for root in search_path():  # a damaged card must not read as an unknown style
+        if (root / text / CARD_NAME).is_file():
+            return _of_route(Installed(root / text, read_card(root / text)), route)
+    raise AudioTransferError(
+        _unknown(text, sorted(s.card.name for s in styles if s.card.route == route))
+    )
+
+
+def _style_folders(root: Path) -> Iterator[Path]:
+    try:
+        yield from sorted(folder for folder in root.iterdir() if (folder / CARD_NAME).is_file())
+    except OSError:  # a folder of the search path may be absent
+        return
+
+
+def _of_route(style: Installed, route: str) -> Installed:
+    if style.card.route != route:
+        raise AudioTransferError(
+            f"style {style.card.name!r} is of the {style.card.route} route, this needs a"
+            f" {route} one:"
+            " `audiotransfer styles` lists them"
+        )
+    return style
+
+
+def _unknown(name: str, names: list[str]) -> str:
+    near = difflib.get_close_matches(name.lower(), names, n=3, cutoff=0.5)
+    if near:
+        return f"unknown style {name!r}: did you mean {' or '.join(near)}?"
+    if names:
+        return f"unknown style {name!r}: there are {', '.join(names)}"
+    return f"unknown style {name!r}: none is installed; put its folder into ${VARIABLE}"

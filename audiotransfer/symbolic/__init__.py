@@ -1,0 +1,1 @@
+"""Route 2: scores (MIDI), and scores to sound."""

@@ -1,0 +1,104 @@
+"""Checkpoints: a folder of tensors and JSON that is either whole or not there."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from audiotransfer.errors import AudioTransferError
+
+TENSORS = "state.safetensors"
+FACTS = "state.json"
+
+
+def save(folder: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
+    """Write a checkpoint to `folder`, replacing the one that stands there.
+
+    The new folder is written beside the old one and renamed; a kill between the two renames leaves
+    the old one under its set-aside name, from where `load` takes it back.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    for stale in folder.parent.glob(f".{folder.name}.*.part"):
+        shutil.rmtree(stale, ignore_errors=True)
+    part = folder.parent / f".{folder.name}.{os.getpid()}.part"
+    part.mkdir()
+    # A copy each: safetensors refuses tensors that share memory.
+    copies = {
+        key: value.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
+        for key, value in tensors.items()
+    }
+    save_file(copies, str(part / TENSORS))
+    (part / FACTS).write_text(json.dumps(facts, indent=1))
+    for name in (TENSORS, FACTS):
+        with (part / name).open("rb") as file:
+            os.fsync(file.fileno())
+    old = _aside(folder)
+    if folder.exists():
+        shutil.rmtree(old, ignore_errors=True)
+        folder.rename(old)
+    part.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def load(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
+    """Return the tensors (on the CPU) and facts of a checkpoint, or None where there is none.
+
+    Raises:
+        AudioTransferError: the checkpoint is there, but damaged.
+    """
+    if not folder.exists():
+        if not _aside(folder).exists():
+            return None
+        _aside(folder).rename(folder)
+    try:
+        return load_file(str(folder / TENSORS)), json.loads((folder / FACTS).read_text())
+    except (OSError, ValueError, SafetensorError) as error:
+        raise AudioTransferError(
+            f"checkpoint {folder} cannot be read ({error}); remove the folder to start again"
+        ) from error
+
+
+def load_networks(folder: Path, *, averaged: bool = True) -> dict[str, dict[str, Tensor]]:
+    """Return each network's state from a checkpoint, averaged weights where there are some.
+
+    Raises:
+        AudioTransferError: no checkpoint in `folder`, or a damaged one.
+    """
+    found = load(folder)
+    if found is None:
+        raise AudioTransferError(f"checkpoint {folder} does not exist; train first")
+    tensors, _ = found
+    states: dict[str, dict[str, Tensor]] = {}
+    for kind in ("networks", "averages") if averaged else ("networks",):
+        for name, state in unpack(tensors, kind).items():
+            states[name] = state
+    return states
+
+
+def pack(kind: str, states: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """Name tensors `kind/NAME/KEY`."""
+    return {f"{kind}/{n}/{k}": value for n, state in states.items() for k, value in state.items()}
+
+
+def unpack(tensors: Mapping[str, Tensor], kind: str) -> dict[str, dict[str, Tensor]]:
+    """Undo `pack` for one kind."""
+    states: dict[str, dict[str, Tensor]] = {}
+    for path, value in tensors.items():
+        head, _, rest = path.partition("/")
+        if head == kind:
+            name, _, key = rest.partition("/")
+            states.setdefault(name, {})[key] = value
+    return states
+
+
+def _aside(folder: Path) -> Path:
+    return folder.parent / f".{folder.name}.old"

@@ -1,0 +1,105 @@
+"""Turns into optimiser steps: gradients of one group, checked before they move anything."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Adam, AdamW, Optimizer
+
+from audiotransfer.errors import AudioTransferError
+from audiotransfer.training.turns import Group, Turn
+
+
+class Stepper:
+    """Owns one optimiser per group and lets only the group's parameters see a turn's loss.
+
+    Raises:
+        AudioTransferError: a group names a network that there is not.
+    """
+
+    def __init__(
+        self,
+        networks: Mapping[str, nn.Module],
+        groups: Mapping[str, Group],
+        device: torch.device,
+        *,
+        clip_norm: float | None = None,
+        bfloat16: bool = False,
+    ) -> None:
+        self.device = device
+        self.clip_norm = clip_norm
+        self.bfloat16 = bfloat16
+        for name, group in groups.items():
+            require(networks, group.networks, f"group {name!r}")
+        self.parameters = {name: _parameters(group, networks) for name, group in groups.items()}
+        self.optimisers = {
+            name: _optimiser(group, self.parameters[name]) for name, group in groups.items()
+        }
+
+    def next(self, turns: Iterator[Turn]) -> Turn | None:
+        """Return the next turn, computed in the chosen precision."""
+        # Entered for each turn anew: autocast keeps cast copies of the weights while it lasts, and
+        # the turn before has just changed them.
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
+            return next(turns, None)
+
+    def take(self, turn: Turn, scale: float) -> dict[str, float]:
+        """Step the turn's group at `scale` times its rate, and return the turn's numbers.
+
+        They are the terms, the loss and the norm of the gradient; where one of them is not finite
+        nothing has moved.
+        """
+        parameters = self.parameters[turn.group]
+        loss = torch.stack(
+            [
+                term.float() * turn.weights.get(name, 1.0)
+                for name, term in turn.terms.items()
+                if turn.weights.get(name, 1.0) != 0.0
+            ]
+        ).sum()
+        for parameter in parameters:
+            parameter.grad = None
+        torch.autograd.backward(loss, inputs=parameters)
+        gradients = [p.grad for p in parameters if p.grad is not None]
+        norm = torch.nn.utils.get_total_norm(gradients)
+        found: dict[str, Tensor] = {**turn.terms, "loss": loss, "gradient": norm}
+        # One transfer for all numbers: each would make the accelerator wait.
+        values = torch.stack([v.detach().float().to(self.device) for v in found.values()]).tolist()
+        numbers = {f"{turn.group}/{n}": v for n, v in zip(found, values, strict=True)}
+        if all(math.isfinite(value) for value in values):
+            if self.clip_norm is not None:
+                torch.nn.utils.clip_grads_with_norm_(parameters, self.clip_norm, norm)
+            optimiser = self.optimisers[turn.group]
+            for group in optimiser.param_groups:
+                group["lr"] = group["initial_lr"] * scale
+            optimiser.step()
+        for parameter in parameters:
+            parameter.grad = None
+        return numbers
+
+
+def require(networks: Mapping[str, nn.Module], names: tuple[str, ...], who: str) -> None:
+    """Raise AudioTransferError unless each name is a network's."""
+    for name in names:
+        if name not in networks:
+            known = ", ".join(networks)
+            raise AudioTransferError(f"{who} names network {name!r}; there are {known}")
+
+
+def _parameters(group: Group, networks: Mapping[str, nn.Module]) -> list[nn.Parameter]:
+    return [
+        parameter
+        for name in group.networks
+        for parameter in networks[name].parameters()
+        if parameter.requires_grad
+    ]
+
+
+def _optimiser(group: Group, parameters: list[nn.Parameter]) -> Optimizer:
+    settings = [{"params": parameters, "initial_lr": group.learning_rate}]
+    if group.weight_decay:
+        return AdamW(settings, group.learning_rate, group.betas, weight_decay=group.weight_decay)
+    return Adam(settings, group.learning_rate, group.betas)

@@ -1,0 +1,117 @@
+"""The small separator that ships: masks on the complex spectrum, no download."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from separation.base import check_mix
+from separation.embedded.bands import HOP_LENGTH, N_FFT, SAMPLE_RATE, Bands
+from separation.embedded.network import NETWORKS, STEMS, build
+from separation.errors import SeparationError
+
+SHIPPED = Path(__file__).parent / "separator.safetensors"
+_CONTEXT = 3 * 65536 - 2048
+
+
+def analyse(audio: Tensor) -> Tensor:
+    """Complex spectra of mid and side: ``[..., 2, T] -> [..., 2, bins, L]``."""
+    left, right = audio[..., 0, :], audio[..., 1, :]
+    mid_side = torch.stack([left + right, left - right]).movedim(0, -2) / 2
+    flat = mid_side.reshape(-1, mid_side.shape[-1])
+    window = torch.hann_window(N_FFT, device=audio.device)
+    spectra = torch.stft(
+        flat, N_FFT, HOP_LENGTH, window=window, return_complex=True, pad_mode="constant"
+    )
+    # Scaled so that a full-scale sine has magnitude of about 16 whatever the window is.
+    return (spectra / (N_FFT / 64)).reshape(*mid_side.shape[:-1], *spectra.shape[-2:])
+
+
+def synthesise(spectra: Tensor, length: int) -> Tensor:
+    """The inverse: ``[..., 2, bins, L] -> [..., 2, length]`` (left, right)."""
+    flat = spectra.reshape(-1, *spectra.shape[-2:]) * (N_FFT / 64)
+    window = torch.hann_window(N_FFT, device=spectra.device)
+    audio = torch.istft(flat, N_FFT, HOP_LENGTH, window=window, length=length)
+    mid_side = audio.reshape(*spectra.shape[:-2], length)
+    mid, side = mid_side[..., 0, :], mid_side[..., 1, :]
+    return torch.stack([mid + side, mid - side], dim=-2)
+
+
+class EmbeddedSeparator:
+    """Takes a song apart into drums, bass, other and vocals, on any machine.
+
+    ``(mix [C, T]) -> {stem: [C, T]}`` for one or two channels at 44.1 kHz, best near the level
+    it was trained at (RMS 0.1). Every layer is local in time: with ``context`` samples on each
+    side and blocks that start on multiples of 65536 samples, blocks equal the whole.
+    """
+
+    stems = STEMS
+    sample_rate = SAMPLE_RATE
+    context = _CONTEXT
+
+    def __init__(self, network: torch.nn.Module, device: str = "cpu") -> None:
+        self.device = torch.device(device)
+        self.network = network.to(self.device).eval()
+        self.bands = Bands().to(self.device)
+
+    @torch.no_grad()
+    def __call__(self, mix: Tensor, generator: torch.Generator | None = None) -> dict[str, Tensor]:
+        """Separates one block; the stems add up to the mix."""
+        check_mix(mix)
+        channels, length = mix.shape
+        if channels not in (1, 2):
+            raise SeparationError(
+                f"the embedded separator takes 1 or 2 channels, not {channels}; fold the song first"
+            )
+        if length == 0:
+            return {stem: mix.clone() for stem in STEMS}
+        stereo = mix.to(self.device, torch.float32).expand(2, length)
+        spectra = analyse(stereo)
+        masks = self.network(self.bands.reduce(spectra.abs())[None])[0]
+        stems: dict[str, Tensor] = {}
+        rest = stereo.clone()
+        for index, stem in enumerate(STEMS):
+            if stem == "other":
+                continue
+            audio = synthesise(self.bands.expand(masks[index]) * spectra, length)
+            rest -= audio
+            stems[stem] = audio
+        stems["other"] = rest
+        return {stem: stems[stem][:channels].to(mix.device) for stem in STEMS}
+
+
+def load(device: str = "cpu", weights: str | Path | None = None) -> EmbeddedSeparator:
+    """The shipped separator, or one from a ``.safetensors`` file that training wrote.
+
+    Raises SeparationError when the file is missing, damaged or holds something else.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    path = Path(weights) if weights else SHIPPED
+    if not path.is_file():
+        raise SeparationError(f"separator weights {path} do not exist; install the package again")
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            about = json.loads((file.metadata() or {}).get("separator", "{}"))
+            state = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError, ValueError) as error:
+        raise SeparationError(f"separator weights {path} are damaged: {error}") from error
+    if not isinstance(about, dict) or "network" not in about:
+        raise SeparationError(f"{path} holds no separator; name a file that `train` wrote for one")
+    kind = str(about["network"])
+    if kind not in NETWORKS:
+        raise SeparationError(
+            f"{path} holds a network {kind!r}, but this version knows {', '.join(NETWORKS)};"
+            " install a newer one"
+        )
+    network = build(kind, Bands().count)
+    try:
+        network.load_state_dict(state)
+    except RuntimeError as error:
+        raise SeparationError(
+            f"{path} does not fit the network {kind}; name a file that `train` wrote"
+        ) from error
+    return EmbeddedSeparator(network, device)

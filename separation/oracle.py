@@ -1,0 +1,54 @@
+"""The upper bound of masking: a separator that is told the answer. For tests and tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from separation.base import check_mix, complete
+from separation.errors import SeparationError
+from separation.spectrum import sound, spectrum
+
+
+class OracleSeparator:
+    """Masks the mix with the ratio of the true magnitudes, `|S| / sum |S|` in every bin.
+
+    `stems` holds the true stems, `[C, T]` each; it separates mixes of exactly that shape. What a
+    mix has beyond them goes to `other`. No separator that masks magnitudes in this resolution
+    does much better, so the distance to it is what is left to learn.
+
+    The ideal ratio mask follows Wang, Narayanan and Wang, "On training targets for supervised
+    speech separation" (2014), with magnitudes in place of powers.
+    """
+
+    context = 0
+
+    def __init__(self, stems: Mapping[str, Tensor], sample_rate: int = 44100) -> None:
+        if not stems or len({stem.shape for stem in stems.values()}) != 1:
+            shapes = {name: list(stem.shape) for name, stem in stems.items()}
+            raise SeparationError(f"the true stems must have one common shape, not {shapes}")
+        self.stems = tuple(dict.fromkeys([*stems, "other"]))
+        self.sample_rate = sample_rate
+        self._true = dict(stems)
+
+    def __call__(self, mix: Tensor, generator: torch.Generator | None = None) -> dict[str, Tensor]:
+        """`[C, T]`, shaped as the true stems, to their estimates from the mix."""
+        check_mix(mix)
+        shape = next(iter(self._true.values())).shape
+        if mix.shape != shape:
+            raise SeparationError(
+                f"the oracle knows stems of shape {list(shape)}, not {list(mix.shape)}: "
+                "give it the whole mix at once"
+            )
+        if mix.shape[-1] == 0:
+            return {name: mix.clone() for name in self.stems}
+        magnitudes = {name: spectrum(stem).abs() for name, stem in self._true.items()}
+        total = torch.stack(list(magnitudes.values())).sum(0).clamp_min(1e-12)
+        bins = spectrum(mix)
+        estimates = {
+            name: sound(bins * (magnitude / total), mix.shape[-1])
+            for name, magnitude in magnitudes.items()
+        }
+        return complete(mix, estimates)

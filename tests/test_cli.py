@@ -1,0 +1,342 @@
+"""The command line: through real processes where start-up matters, else in this one."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from audiotransfer.cli import main
+from audiotransfer.cli.main import VERBS
+
+RATE = 44100
+COMMAND = [sys.executable, "-m", "audiotransfer"]
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def write_song(path: Path, seconds: float = 1.5, channels: int = 2) -> np.ndarray:
+    random = np.random.default_rng(3)
+    time_axis = np.arange(round(seconds * RATE)) / RATE
+    tones = [0.2 * np.sin(2 * np.pi * (220 + 110 * c) * time_axis) for c in range(channels)]
+    audio = np.stack(tones, 1) + 0.02 * random.standard_normal((len(time_axis), channels))
+    soundfile.write(path, audio, RATE)
+    return audio
+
+
+def write_card(folder: Path, **fields: object) -> None:
+    folder.mkdir(parents=True)
+    card = {
+        "schema": 1,
+        "name": folder.name,
+        "description": "everything stays as it is",
+        "stems": {stem: "keep" for stem in ("drums", "bass", "other", "vocals")},
+        "weights": {},
+    }
+    (folder / "card.json").write_text(json.dumps({**card, **fields}))
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder to stand in, with a song and styles: `still` changes nothing, `rusty` is damaged,
+    `swing` is for scores."""
+    write_card(tmp_path / "styles" / "still")
+    write_card(
+        tmp_path / "styles" / "rusty",
+        stems={"drums": {"weights": "a.safetensors"}},
+        weights={"a.safetensors": hashlib.sha256(b"whole").hexdigest()},
+    )
+    (tmp_path / "styles" / "rusty" / "a.safetensors").write_bytes(b"half")
+    write_card(tmp_path / "styles" / "swing", route="symbolic")
+    folder = tmp_path / "here"
+    folder.mkdir()
+    write_song(folder / "song.wav")
+    monkeypatch.setenv("AUDIOTRANSFER_STYLES", str(tmp_path / "styles"))
+    monkeypatch.chdir(folder)
+    return folder
+
+
+@pytest.fixture
+def light(place: Path, tmp_path: Path) -> Run:
+    """Runs the command in a process in which importing torch is an error."""
+    trap = tmp_path / "trap"
+    trap.mkdir()
+    (trap / "torch.py").write_text("raise SystemExit('torch was imported')\n")
+    path = os.pathsep.join(filter(None, [str(trap), os.environ.get("PYTHONPATH")]))
+    environment = {**os.environ, "PYTHONPATH": path}
+
+    def run(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*COMMAND, *words], capture_output=True, text=True, timeout=60, env=environment
+        )
+
+    return run
+
+
+def here(place: Path) -> set[str]:
+    return {path.name for path in place.iterdir()}
+
+
+@pytest.fixture
+def run_here(place: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
+    """Runs the command in this process: code, stdout, stderr."""
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+
+    def run(*words: str) -> tuple[int, str, str]:
+        try:
+            code = main(list(words))
+        except SystemExit as leave:
+            code = int(leave.code or 0)
+        captured = capfd.readouterr()
+        return code, captured.out, captured.err
+
+    return run
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_explains_itself_without_torch(light: Run, verb: str) -> None:
+    done = light(verb, "--help")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("usage: audiotransfer")
+    assert verb in ("doctor", "transfer") or "examples:" in done.stdout
+
+
+@pytest.mark.parametrize("words", [("--help",), ("styles",)])
+def test_help_and_styles_answer_at_once(light: Run, words: tuple[str, ...]) -> None:
+    before = os.times()
+    done = light(*words)
+    after = os.times()
+    assert done.returncode == 0, done.stderr
+    # Processor time: how long others kept us waiting for a processor says nothing about us.
+    used = [
+        getattr(after, f"children_{kind}") - getattr(before, f"children_{kind}")
+        for kind in ("user", "system")
+    ]
+    assert 0 < sum(used) < 0.5
+
+
+def test_styles_lists_cards_as_text_and_json(light: Run) -> None:
+    assert "still" in light("styles").stdout
+    cards = {card["name"]: card for card in json.loads(light("styles", "--json").stdout)}
+    assert cards["still"]["stems"]["drums"] == "keep"
+    assert {"still", "swing", "rusty"} <= set(cards)
+    shown = light("styles", "still")
+    assert "kept" in shown.stdout
+    assert "did you mean still?" in light("styles", "stil").stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("gone.wav", "--style", "still"), "gone.wav does not exist"),
+        (("empty.wav", "--style", "still"), "empty.wav is empty (0 bytes)"),
+        (("tune.mid", "--style", "still"), "audiotransfer render"),
+        (("song.wav", "--style", "stil"), "unknown style 'stil': did you mean still?"),
+        (("song.wav", "--style", "rusty"), "damaged or foreign"),
+        (("song.wav", "--style", "swing"), "is of the symbolic route"),
+        (("song.wav", "--stile", "jazz"), "unrecognized arguments: --stile"),
+        (("song.wav", "--format", "aiff"), "invalid choice: 'aiff'"),
+        (("song.wav", "--stem", "drums"), "'drums' is not NAME=VALUE"),
+        (("remix", "gone"), "gone is no folder"),
+        (("train", "jazz", "steps"), "'steps' is not key=value"),
+        (("fetch", "htdemux"), "did you mean 'htdemucs'?"),
+    ],
+)
+def test_wrong_requests_are_refused_before_torch(
+    light: Run, place: Path, words: tuple[str, ...], says: str
+) -> None:
+    (place / "empty.wav").touch()
+    (place / "tune.mid").write_bytes(b"MThd")
+    before = here(place)
+    done = light(*words)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert says in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert here(place) == before
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("song.wav",), "no style given"),
+        (("song.wav", "--style", "still", "--strength", "1.2"), "strength 1.2 is out of range"),
+        (("song.wav", "--style", "still", "--stem", "drum=keep"), "did you mean drums?"),
+        (("song.wav", "--style", "still", "--gain", "drums=loud"), "gain drums=loud"),
+        (("song.wav", "--style", "still", "-o", "old.wav"), "old.wav exists"),
+        (("song.wav", "--style", "still", "-o", "song.xyz"), "suffix '.xyz'"),
+        (("song.wav", "--style", "still", "-o", "gone/song.wav"), "gone is not a folder"),
+        (("song.wav", "--style", "still", "-o", "a.wav", "--format", "mp3"), "contradict"),
+        (("song.wav", "song.wav", "--style", "still", "-o", "a.wav"), "a.wav is no folder"),
+        (("song.wav", "--style", "still", "--device", "abacus"), "unknown device 'abacus'"),
+        (("song.wav", "--style", "still", "--separator", "hpps"), "did you mean 'hpss'?"),
+        (("bare", "--style", "still"), "bare holds no audio"),
+        (("text.wav", "--style", "still"), "text.wav holds no audio"),
+        (("cut.wav", "--style", "still"), "cut.wav"),
+        (("nothing.wav", "--style", "still"), "nothing.wav"),
+        (("nan.wav", "--style", "still"), "NaN"),
+        (("demo", "--style", "nope"), "unknown style 'nope'"),
+        (("resynth", "song.wav", "--inverter", "sourse"), "did you mean 'source'?"),
+        (("resynth", "song.wav", "--seconds", "0"), "--seconds 0"),
+    ],
+)
+def test_one_line_and_nothing_written(run_here, place: Path, words, says: str) -> None:
+    write_song(place / "old.wav")
+    (place / "bare").mkdir()
+    (place / "text.wav").write_text("no sound at all")
+    (place / "cut.wav").write_bytes((place / "song.wav").read_bytes()[:20000])
+    soundfile.write(place / "nothing.wav", np.zeros((0, 2)), RATE)
+    soundfile.write(place / "nan.wav", np.full((RATE, 1), np.nan), RATE, subtype="FLOAT")
+    before = here(place)
+    if words[0].endswith(".wav") and "--separator" not in words:
+        words = (*words, "--separator", "hpss")
+    code, out, err = run_here(*words)
+    assert code == 2
+    assert out == ""
+    assert says in err
+    assert len(err.splitlines()) == 1
+    assert here(place) == before
+
+
+def test_transfer_keeps_the_song_and_writes_stems_that_remix_to_it(run_here, place: Path) -> None:
+    original, _ = soundfile.read(place / "song.wav")
+    common = ("--style", "still", "--separator", "hpss", "--stems-out", "stems", "--float32")
+    code, out, err = run_here("song.wav", *common)
+    assert (code, out, err) == (0, "song.still.wav\n", "")
+    result, rate = soundfile.read(place / "song.still.wav")
+    assert (rate, result.shape) == (RATE, original.shape)
+    np.testing.assert_allclose(result, original, atol=1e-5)
+    code, out, _ = run_here("remix", "stems", "-o", "again.wav", "--float32", "--json")
+    assert code == 0
+    assert json.loads(out)["frames"] == len(original)
+    again, _ = soundfile.read(place / "again.wav")
+    assert np.sqrt(np.mean((again - original) ** 2)) < 1e-3 * np.sqrt(np.mean(original**2))
+    code, _, err = run_here("remix", "stems", "-o", "again.wav")
+    assert code == 2 and "again.wav exists" in err
+    muted = [word for stem in ("drums", "bass", "vocals") for word in ("--stem", f"{stem}=mute")]
+    code, _, _ = run_here("remix", "stems", "-o", "again.wav", "-f", "--float32", *muted)
+    assert code == 0
+    again, _ = soundfile.read(place / "again.wav")
+    other, _ = soundfile.read(place / "stems" / "other.wav")
+    np.testing.assert_allclose(again, other, atol=1e-5)
+
+
+def test_a_batch_goes_on_past_bad_songs(run_here, place: Path) -> None:
+    (place / "text.wav").write_text("no sound at all")
+    album = place / "album"
+    album.mkdir()
+    write_song(album / "mono.wav", channels=1)
+    songs = ("text.wav", "gone.wav", "song.wav", "album")
+    options = ("--style", "still", "--separator", "none", "-o", ".", "--format", "flac")
+    code, out, err = run_here(*songs, *options)
+    assert code == 1
+    written = ["song.still.flac", "mono.still.flac"]
+    assert out.split() == written
+    assert len(err.splitlines()) == 2
+    assert soundfile.info(place / "mono.still.flac").channels == 1
+    code, out, _ = run_here(*songs, *options, "-f", "--json", "-q")
+    answer = json.loads(out)
+    assert code == 1
+    assert [report["output"] for report in answer["done"]] == written
+    assert [failure["input"] for failure in answer["failed"]] == ["text.wav", "gone.wav"]
+
+
+def test_separate_writes_stems_beside_where_one_stands(run_here, place: Path) -> None:
+    code, out, _ = run_here("separate", "song.wav", "--separator", "hpss")
+    assert (code, out) == (0, "song.stems\n")
+    original, _ = soundfile.read(place / "song.wav")
+    stems = [soundfile.read(path)[0] for path in sorted((place / "song.stems").iterdir())]
+    assert len(stems) == 4
+    np.testing.assert_allclose(sum(stems), original, atol=1e-3)
+
+
+def test_resynth_prints_figures_for_each_pair(run_here) -> None:
+    pairs = ("--inverter", "source", "--inverter", "griffinlim", "--seconds", "0.7")
+    code, out, _ = run_here("resynth", "song.wav", *pairs, "--json")
+    assert code == 0
+    source, griffinlim = json.loads(out)
+    assert (source["inverter"], griffinlim["inverter"]) == ("source", "griffinlim")
+    # The picture of a song laid over the song itself changes nothing.
+    assert source["spectral_convergence_db"] < -60 < griffinlim["spectral_convergence_db"]
+
+
+def test_doctor_names_everything(run_here) -> None:
+    code, out, _ = run_here("doctor", "--json")
+    findings = json.loads(out)
+    assert code == (1 if any(finding["state"] == "broken" for finding in findings) else 0)
+    by_topic = {finding["topic"]: finding for finding in findings}
+    assert {"audiotransfer", "torch", "libraries", "separation", "vocoder"} <= set(by_topic)
+    assert by_topic["torch"]["state"] == by_topic["separation"]["state"] == "ok"
+    assert all(finding["remedy"] for finding in findings if finding["state"] != "ok")
+    # The fixture's damaged style is found out.
+    assert any("rusty" in finding["text"] for finding in findings if finding["state"] == "broken")
+
+
+def test_doctor_sees_a_foreign_package_of_our_name(
+    run_here, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    foreign = tmp_path / "elsewhere" / "vocoder"
+    foreign.mkdir(parents=True)
+    (foreign / "__init__.py").touch()
+    monkeypatch.syspath_prepend(foreign.parent)
+    for name in [name for name in sys.modules if name.partition(".")[0] == "vocoder"]:
+        monkeypatch.delitem(sys.modules, name)
+    code, out, err = run_here("doctor")
+    assert code == 1
+    assert f"another package of this name loads instead of ours: {foreign}" in out
+    assert err == ""
+
+
+def test_render_plays_a_score(run_here, place: Path) -> None:
+    import pretty_midi
+
+    score = pretty_midi.PrettyMIDI()
+    piano = pretty_midi.Instrument(0)
+    piano.notes = [pretty_midi.Note(90, 57, 0.0, 0.5)]
+    score.instruments.append(piano)
+    score.write(str(place / "tune.mid"))
+    code, out, _ = run_here("render", "tune.mid")
+    assert (code, out) == (0, "tune.wav\n")
+    audio, rate = soundfile.read(place / "tune.wav")
+    spectrum = np.abs(np.fft.rfft(audio[: rate // 2].mean(1), 8 * rate))
+    # A3 is 220 Hz, its octave above may be louder.
+    peak = spectrum[: 8 * 1000].argmax() / 8
+    assert min(abs(peak - 220), abs(peak - 440)) < 3
+
+
+@pytest.mark.parametrize(
+    ("stop", "code"), [(signal.SIGTERM, 128 + signal.SIGTERM), (signal.SIGINT, 130)]
+)
+def test_stopping_leaves_nothing_partial(place: Path, stop: signal.Signals, code: int) -> None:
+    write_song(place / "long.wav", seconds=40)
+    before = here(place)
+    process = subprocess.Popen(
+        [*COMMAND, "long.wav", "--style", "still", "--separator", "hpss", "--stems-out", "stems"],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 180
+    while not list(place.glob("stems/.*.part")) and time.monotonic() < deadline:
+        assert process.poll() is None, process.stderr and process.stderr.read()
+        time.sleep(0.02)
+    process.send_signal(stop)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == code
+    assert here(place) == before
+    assert "Traceback" not in err
+
+
+def test_settings_may_stand_behind_options(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert main(["train", "no-such-config", "--out", str(tmp_path), "trainer.steps=1"]) == 2
+    assert "no-such-config" in capsys.readouterr().err

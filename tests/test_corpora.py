@@ -1,0 +1,329 @@
+"""Corpora: effects, stems on disk, random mixes, pairs; every batch a function of its step."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from audiotransfer.corpora import effects
+from audiotransfer.corpora.pairs import STEMS, PairedStems, PairSettings, find_pairs
+from audiotransfer.corpora.stems import STEMS as ALL_STEMS
+from audiotransfer.corpora.stems import MixSettings, RandomMixes, Take
+from audiotransfer.corpora.takes import rendered_takes, solo_takes, song_takes
+from audiotransfer.errors import AudioTransferError
+
+RATE = 44100
+Sound = NDArray[np.float32]
+
+
+def sine(hertz: float, seconds: float, level: float = 0.3, channels: int = 2) -> Sound:
+    time = np.arange(round(seconds * RATE)) / RATE
+    wave = level * np.sin(2 * np.pi * hertz * time)
+    return np.repeat(wave[None], channels, 0).astype(np.float32)
+
+
+def noise(seconds: float, seed: int, level: float = 0.1) -> Sound:
+    random = np.random.default_rng(seed)
+    return (level * random.standard_normal((2, round(seconds * RATE)))).astype(np.float32)
+
+
+def save(path: Path, sound: Sound, rate: int = RATE) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, sound.T, rate, subtype="FLOAT" if path.suffix == ".wav" else None)
+    return path
+
+
+def rms(sound: Sound) -> float:
+    return float(np.sqrt((sound.astype(np.float64) ** 2).mean()))
+
+
+def take(path: Path, stem: str, song: str = "song", real: bool = False) -> Take:
+    return Take(path, stem, song, soundfile.info(str(path)).frames, real)
+
+
+# --- effects
+
+
+def test_tone_bends_the_spectrum_smoothly_within_its_depth() -> None:
+    impulse = np.zeros((2, 4096), dtype=np.float32)
+    impulse[:, 2048] = 1
+    heard = effects.tone(impulse, RATE, np.random.default_rng(3), depth_db=6.0)
+    assert heard.shape == impulse.shape and heard.dtype == np.float32
+    assert np.abs(heard[0]).argmax() == 2048  # no delay
+    gain = 20 * np.log10(np.abs(np.fft.rfft(heard[0])))
+    assert np.abs(gain).max() < 6.6 and np.ptp(gain) > 1
+    assert np.abs(np.diff(gain)).max() < 0.5
+
+
+def test_drive_keeps_the_level_and_adds_odd_partials() -> None:
+    clean = sine(441.0, 1.0)
+    driven = effects.drive(clean, 1.5)
+    assert rms(driven) == pytest.approx(rms(clean), rel=1e-3)
+    partials = np.abs(np.fft.rfft(driven[0]))[[441, 882, 1323]]
+    assert partials[2] > 0.03 * partials[0] and partials[1] < 1e-3 * partials[0]
+    assert not effects.drive(np.zeros((2, 100), dtype=np.float32), 1.0).any()
+
+
+def test_a_room_leaves_the_direct_sound_and_decays() -> None:
+    click = np.zeros((2, RATE), dtype=np.float32)
+    click[:, 100] = 1
+    wet = effects.room(click, RATE, np.random.default_rng(0), decay=0.4, wet_db=-12.0)
+    assert wet.shape == click.shape and wet.dtype == np.float32
+    np.testing.assert_allclose(wet[:, :500], click[:, :500], atol=1e-4)  # first reflection 12 ms on
+    tail = wet - click
+    np.testing.assert_allclose(
+        10 * np.log10((tail**2).sum(1)), -12.0, atol=0.1
+    )  # the click has energy 1
+    early, late = (rms(tail[:, 100 + int(RATE * t) :][:, : RATE // 50]) for t in (0.05, 0.25))
+    assert 20 * np.log10(late / early) == pytest.approx(-30.0, abs=3.0)  # 60 dB in 0.4 s
+    assert abs(np.corrcoef(tail)[0, 1]) < 0.2  # as wide as rooms are
+
+
+# --- takes
+
+
+def test_a_take_reads_anywhere(tmp_path: Path) -> None:
+    stereo = noise(0.1, 0)
+    read = take(save(tmp_path / "a.wav", stereo), "drums").read
+    assert np.array_equal(read(100, 50), stereo[:, 100:150])
+    behind = read(4400, 100)
+    assert np.array_equal(behind[:, :10], stereo[:, 4400:]) and not behind[:, 10:].any()
+    mono = noise(0.1, 1)[:1]
+    doubled = take(save(tmp_path / "b.wav", mono), "drums").read(0, 4410)
+    assert doubled.shape == (2, 4410) and np.array_equal(doubled[0], doubled[1])
+
+
+def test_takes_of_rendered_songs(tmp_path: Path) -> None:
+    for name, split in (("one", "train"), ("two", "test")):
+        for side in ("source", "target", "separated"):
+            save(tmp_path / name / side / "bass.wav", noise(0.05, 0))
+        (tmp_path / name / "song.json").write_text(json.dumps({"split": split}))
+    found = rendered_takes(tmp_path)
+    # What a separator guessed is no truth for another separator.
+    assert [t.song for t in found] == ["one/source", "one/target"]
+    assert all(t.stem == "bass" and not t.real and t.frames == 2205 for t in found)
+    assert [t.song for t in rendered_takes(tmp_path, "test")] == ["two/source", "two/target"]
+
+
+def test_takes_of_real_songs(tmp_path: Path) -> None:
+    data, cache = tmp_path / "data", tmp_path / "cache"
+    save(data / "alpha" / "drums.wav", noise(0.1, 0), 22050)
+    save(data / "alpha" / "other_guitar.flac", noise(0.1, 1))
+    save(data / "alpha" / "mixture.wav", noise(0.1, 2))
+    save(data / "beta" / "vocals.wav", noise(0.1, 3))
+    save(data / "beta" / "bass.wav", np.repeat(noise(0.1, 4), 3, axis=0))
+    found = {(t.song, t.stem): t for t in song_takes(data, cache, without=["nothing"])}
+    assert set(found) == {
+        ("alpha", "drums"),
+        ("alpha", "other"),
+        ("beta", "vocals"),
+        ("beta", "bass"),
+    }
+    assert all(t.real for t in found.values())
+    assert found["alpha", "drums"].frames == 8820  # 44.1 kHz now
+    assert found["beta", "bass"].read(0, 100).shape == (2, 100)  # six channels folded
+    assert {t.song for t in song_takes(data, cache, without=["beta"])} == {"alpha"}
+    assert {t.stem for t in song_takes(data, cache, without=["guitar", "beta"])} == {"drums"}
+    stamps = {p: p.stat().st_mtime_ns for p in cache.iterdir()}
+    song_takes(data, cache)
+    assert stamps == {p: p.stat().st_mtime_ns for p in cache.iterdir()}  # decoded once
+
+
+def test_takes_of_solos(tmp_path: Path) -> None:
+    save(tmp_path / "solo" / "singer.wav", noise(0.1, 0))
+    save(tmp_path / "solo" / "kept_out.wav", noise(0.1, 1))
+    found = solo_takes(tmp_path / "solo", "vocals", tmp_path / "cache", ["kept_out"])
+    assert [(t.stem, t.song) for t in found] == [("vocals", "solo/singer")]
+    with pytest.raises(AudioTransferError, match="nowhere"):
+        solo_takes(tmp_path / "nowhere", "vocals", tmp_path / "cache")
+
+
+# --- random mixes
+
+
+@pytest.fixture
+def takes(tmp_path: Path) -> list[Take]:
+    """Four stems of two songs, one as short as a click, one silent, and a solo singer."""
+    found = []
+    for song, seconds in (("a", 1.5), ("b", 0.02)):
+        for index, stem in enumerate(ALL_STEMS):
+            silent = song == "a" and stem == "bass"
+            sound = noise(seconds, index, 0.0 if silent else 0.1)
+            found.append(take(save(tmp_path / song / f"{stem}.wav", sound), stem, song))
+    found.append(
+        take(save(tmp_path / "s.wav", sine(300, 2, channels=1)), "vocals", "solo/s", real=True)
+    )
+    return found
+
+
+def same(one: dict[str, Tensor], two: dict[str, Tensor]) -> bool:
+    return one.keys() == two.keys() and all(torch.equal(one[k], two[k]) for k in one)
+
+
+def pure(make: Callable[[int], object]) -> None:
+    """A batch depends on seed and step alone: not on what was asked before, nor on the process."""
+    one, two, other = make(1), make(1), make(2)
+    later = one.batch(7)  # type: ignore[attr-defined]
+    one.batch(0)  # type: ignore[attr-defined]
+    assert same(later, one.batch(7)) and same(later, two.batch(7))  # type: ignore[attr-defined]
+    assert not same(later, one.batch(8))  # type: ignore[attr-defined]
+    assert not same(later, other.batch(7))  # type: ignore[attr-defined]
+
+
+def test_random_mixes_are_a_function_of_seed_and_step(takes: list[Take]) -> None:
+    pure(lambda seed: RandomMixes(takes, MixSettings(batch=2, seconds=0.1, seed=seed)))
+
+
+@pytest.mark.parametrize("song_share", [0.0, 1.0])
+@pytest.mark.parametrize("silent_share", [0.0, 0.5, 1.0])
+def test_random_mixes_are_always_numbers(
+    takes: list[Take], song_share: float, silent_share: float
+) -> None:
+    settings = MixSettings(
+        batch=8, seconds=0.1, song_share=song_share, silent_share=silent_share, mono_share=0.5
+    )
+    mixes = RandomMixes(takes, settings)
+    silent_drums = []
+    for step in range(12):
+        stems = mixes.batch(step)["stems"]
+        assert stems.shape == (8, 4, 2, 4410) and stems.dtype == torch.float32
+        assert bool(stems.isfinite().all())
+        level = stems.sum(1).square().mean((1, 2)).sqrt()
+        # The mix lies within 6 dB of RMS 0.1, or is silent as a whole.
+        assert bool(((level > 0.049) & (level < 0.201) | (level == 0)).all())
+        silent_drums.append(float((stems[:, 0].abs().amax((1, 2)) == 0).float().mean()))
+    if not song_share:
+        assert np.mean(silent_drums) == pytest.approx(silent_share, abs=0.15)
+
+
+def test_stems_of_one_song_stay_together(tmp_path: Path) -> None:
+    """With ``song_share`` 1 all stems come from the same moment, at the same speed."""
+    ramp = np.linspace(0.1, 1.0, RATE, dtype=np.float32)[None].repeat(2, 0)
+    found = [take(save(tmp_path / f"{s}.wav", ramp), s) for s in ALL_STEMS]
+    mixes = RandomMixes(found, MixSettings(batch=8, seconds=0.2, song_share=1.0, mono_share=1.0))
+    stems = mixes.batch(0)["stems"].double().numpy()[:, :, 0, 2:]
+    for song in stems:
+        shapes = [s / s[-1] for s in song]
+        slopes = [np.diff(s).mean() for s in shapes]
+        np.testing.assert_allclose(slopes, slopes[0], rtol=0.02)
+
+
+def test_a_crop_at_another_speed_has_another_pitch(tmp_path: Path) -> None:
+    one = take(save(tmp_path / "a.wav", sine(1000, 2)), "drums")
+    mixes = RandomMixes(
+        [one, *(take(one.path, s) for s in ALL_STEMS[1:])], MixSettings(batch=1, seconds=0.5)
+    )
+    for speed in (0.85, 1.0, 1.18):
+        crop = mixes._crop(one, 1234, 22050, speed, reverse=False)
+        assert crop.shape == (2, 22050)
+        assert np.abs(np.fft.rfft(crop[0])).argmax() * 2 == pytest.approx(1000 * speed, abs=2)
+    backwards = mixes._crop(one, 1234, 22050, 1.0, reverse=True)
+    assert np.array_equal(backwards, one.read(1234, 22050)[:, ::-1])
+
+
+def test_random_mixes_say_what_is_missing(takes: list[Take]) -> None:
+    with pytest.raises(AudioTransferError, match="bass, vocals") as caught:
+        RandomMixes([t for t in takes if t.stem in ("drums", "other")], MixSettings())
+    assert "\n" not in str(caught.value)
+
+
+# --- pairs
+
+
+@pytest.fixture
+def pairs(tmp_path: Path) -> Path:
+    """Three songs; the target is twice the source, so that gains and places can be seen."""
+    for number in range(3):
+        place = tmp_path / f"train-0-{number}"
+        for index, stem in enumerate(STEMS):
+            sound = noise(0.4, 10 * number + index, 0.05)
+            save(place / "source" / f"{stem}.wav", sound)
+            save(place / "target" / f"{stem}.wav", 2 * sound)
+        split = "test" if number == 2 else "train"
+        about = {"split": split, "stems": sorted(STEMS), "id": place.name}
+        (place / "song.json").write_text(json.dumps(about))
+    return tmp_path
+
+
+PLAIN = {"batch": 6, "frames": 16, "hop_length": 128, "separated_share": 0.0, "bleed_share": 0.0}
+
+
+def test_pairs_of_a_split_are_found(pairs: Path) -> None:
+    assert [p.folder.name for p in find_pairs(pairs)] == ["train-0-0", "train-0-1"]
+    assert [p.folder.name for p in find_pairs(pairs, "test")] == ["train-0-2"]
+    assert all(p.frames == 17640 and not p.separated for p in find_pairs(pairs))
+    with pytest.raises(AudioTransferError, match="no rendered pairs of split 'validation'"):
+        find_pairs(pairs, "validation")
+
+
+def test_pairs_are_a_function_of_seed_and_step(pairs: Path) -> None:
+    found = find_pairs(pairs)
+    pure(lambda seed: PairedStems(found, PairSettings(batch=2, frames=8, seed=seed)))
+
+
+def test_pairs_line_up_and_share_their_gain(pairs: Path) -> None:
+    drawn = PairedStems(find_pairs(pairs), PairSettings(**PLAIN, gain_db=(-9.0, 6.0)))  # type: ignore[arg-type]
+    gains, same_tone = set(), 0
+    for step in range(6):
+        batch = drawn.batch(step)
+        assert batch["source"].shape == batch["target"].shape == (6, 2, 16 * 128 - 1)
+        assert batch["source"].dtype == torch.float32 and batch["stem"].dtype == torch.int64
+        for source, target in zip(batch["source"], batch["target"], strict=True):
+            ratio = float(target.square().mean() / source.square().mean()) ** 0.5
+            assert ratio == pytest.approx(2.0, rel=1e-3)  # another tone keeps the level
+            gains.add(round(float(target.square().mean()) ** 0.5, 3))
+            same_tone += bool((target - 2 * source).abs().max() < 1e-5)
+    assert len(gains) > 20 and 10 < same_tone < 33  # six in ten keep their tone
+
+
+def test_pairs_come_in_the_shares_of_their_stems(pairs: Path) -> None:
+    settings = PairSettings(**{**PLAIN, "batch": 200}, stem_shares=(0.25, 0.0, 0.75))  # type: ignore[arg-type]
+    stems = PairedStems(find_pairs(pairs), settings).batch(0)["stem"]
+    counts = torch.bincount(stems, minlength=3)
+    assert counts[1] == 0 and 30 <= counts[0] <= 70
+
+
+def test_bleed_comes_from_the_other_stems_at_its_level(pairs: Path) -> None:
+    settings = {**PLAIN, "bleed_share": 1.0}
+    drawn = PairedStems(
+        find_pairs(pairs),
+        PairSettings(**settings, bleed_db=(-20.0, -20.0), gain_db=(0.0, 0.0)),  # type: ignore[arg-type]
+    )
+    leaks = []
+    for step in range(6):
+        batch = drawn.batch(step)
+        for source, target in zip(batch["source"], batch["target"], strict=True):
+            leak = source - target / 2
+            leaks.append(float(leak.square().mean().sqrt() / (target / 2).square().mean().sqrt()))
+    # Two stems of the same level, each at -20 dB: 0.1 * sqrt(2), where the tone was left alone.
+    assert np.median(sorted(leaks)[: len(leaks) // 2]) == pytest.approx(0.1414, abs=0.01)
+
+
+def test_separated_stems_are_taken_where_there_are_any(pairs: Path) -> None:
+    place = pairs / "train-0-0"
+    for index, stem in enumerate(STEMS):
+        save(place / "separated" / f"{stem}.wav", sine(200.0 * (index + 1), 0.4, 0.05))
+    separated = [p for p in find_pairs(pairs) if p.separated]
+    assert [p.folder for p in separated] == [place]
+    drawn = PairedStems(separated, PairSettings(**{**PLAIN, "separated_share": 1.0}))  # type: ignore[arg-type]
+    batch = drawn.batch(0)
+    for stem, source in zip(batch["stem"], batch["source"], strict=True):
+        spectrum = torch.fft.rfft(torch.nn.functional.pad(source[0], (0, 20000)))
+        hertz = float(spectrum.abs().argmax()) * RATE / (16 * 128 - 1 + 20000)
+        assert hertz == pytest.approx(200.0 * (int(stem) + 1), abs=15)
+
+
+def test_pairs_that_cannot_be_drawn_are_refused(pairs: Path) -> None:
+    found = find_pairs(pairs)
+    with pytest.raises(AudioTransferError, match=r"has 0\.4 s"):
+        PairedStems(found, PairSettings(frames=128, hop_length=512))
+    with pytest.raises(AudioTransferError, match="drums, bass and other"):
+        PairedStems([], PairSettings())

@@ -1,0 +1,574 @@
+"""Audio files: every format there and back, and one clear line for what cannot be done."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import struct
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from audiotransfer import files
+from audiotransfer.errors import AudioTransferError
+from audiotransfer.files import mpeg
+
+DATA = Path(__file__).parent / "data"
+TAGS = {
+    "title": "Überall 日本",
+    "artist": "Ärt",
+    "album": "Album",
+    "date": "1999",
+    "tracknumber": "3/12",
+    "genre": "Jazz",
+    "comment": "a, b; c – d",
+}
+
+
+def tone(channels: int, frames: int, rate: int = 44100) -> torch.Tensor:
+    time = torch.arange(frames, dtype=torch.float64) / rate
+    waves = [0.3 * torch.sin(2 * torch.pi * 220 * (n + 1) * time) for n in range(channels)]
+    return torch.stack(waves).float()
+
+
+def refused(path: Path, *words: str) -> str:
+    """Reading fails with one line that names the file and holds the words."""
+    with pytest.raises(AudioTransferError) as caught, files.open_audio(path) as reader:
+        for _ in reader.blocks(4096):
+            pass
+    message = str(caught.value)
+    assert "\n" not in message and str(path) in message
+    for word in words:
+        assert word in message
+    return message
+
+
+# --- reading ---------------------------------------------------------------------------------
+
+LOSSLESS = [
+    ("wav", "WAV", "PCM_U8"),
+    ("wav", "WAV", "PCM_16"),
+    ("wav", "WAV", "PCM_24"),
+    ("wav", "WAV", "PCM_32"),
+    ("wav", "WAV", "FLOAT"),
+    ("wav", "WAV", "DOUBLE"),
+    ("wav", "WAVEX", "PCM_16"),
+    ("wav", "WAVEX", "PCM_24"),
+    ("wav", "WAVEX", "FLOAT"),
+    ("wav", "RF64", "PCM_16"),
+    ("flac", "FLAC", "PCM_16"),
+    ("flac", "FLAC", "PCM_24"),
+    ("aiff", "AIFF", "PCM_16"),
+    ("aiff", "AIFF", "PCM_24"),
+    ("aif", "AIFF", "FLOAT"),
+]
+
+
+@pytest.mark.parametrize(("suffix", "container", "subtype"), LOSSLESS)
+@pytest.mark.parametrize("channels", [1, 2, 6, 8])
+def test_lossless_formats_give_their_samples(tmp_path, suffix, container, subtype, channels):
+    path = tmp_path / f"a.{suffix}"
+    audio = tone(channels, 4099)
+    soundfile.write(path, audio.T.numpy(), 44100, subtype, format=container)
+    read, rate = files.read(path)
+    step = {"PCM_U8": 2.0**-7, "PCM_16": 2.0**-15}.get(subtype, 2.0**-22)
+    assert rate == 44100 and read.dtype == torch.float32
+    assert read.shape == audio.shape
+    assert (read - audio).abs().max() <= step
+    info = files.probe(path)
+    assert (info.channels, info.frames, info.suffix) == (channels, 4099, f".{suffix}")
+
+
+@pytest.mark.parametrize(
+    ("suffix", "container", "subtype", "rates"),
+    [
+        ("ogg", "OGG", "VORBIS", (8000, 44100, 96000)),
+        ("opus", "OGG", "OPUS", (8000, 16000, 48000)),
+        ("mp3", "MP3", "MPEG_LAYER_III", (8000, 22050, 44100, 48000)),
+    ],
+)
+@pytest.mark.parametrize("channels", [1, 2])
+def test_lossy_formats_give_the_sound(tmp_path, suffix, container, subtype, rates, channels):
+    for rate in rates:
+        path = tmp_path / f"{rate}.{suffix}"
+        audio = tone(channels, rate, rate)
+        soundfile.write(path, audio.T.numpy(), rate, subtype, format=container)
+        read, found = files.read(path)
+        assert found == rate and read.shape == audio.shape
+        assert (read - audio).pow(2).mean() < 0.01 * audio.pow(2).mean()
+
+
+@pytest.mark.parametrize(
+    ("name", "rate", "channels", "frames"),
+    [
+        ("tone.m4a", 48000, 1, 72000),
+        ("tone_stereo.m4a", 44100, 2, 44100),
+        ("tone_fragmented.m4a", 44100, 2, None),
+        ("tone.aac", 44100, 2, None),
+    ],
+)
+def test_aac_gives_the_sound(name, rate, channels, frames):
+    audio, found = files.read(DATA / name)
+    assert (found, audio.shape[0]) == (rate, channels)
+    if frames is not None:  # the edit list takes the encoder's run-in and padding away
+        assert audio.shape[1] == frames == files.probe(DATA / name).frames
+    else:
+        assert rate <= audio.shape[1] <= rate + 3 * 1024
+    count = rate // 2
+    time = torch.arange(count, dtype=torch.float64) / rate
+    for channel in range(channels):  # the encoder was given this rising tone
+        expected = 0.3 * torch.sin(2 * torch.pi * 220 * (channel + 1) * time + 30 * time**2)
+        errors = [
+            (audio[channel, lag : lag + count] - expected).pow(2).mean() / expected.pow(2).mean()
+            for lag in ((0,) if frames is not None else (0, 1024, 2048))
+        ]
+        assert min(errors) < 0.01
+
+
+@pytest.mark.parametrize("name", ["tone.m4a", "tone_stereo.m4a", "tone_fragmented.m4a", "tone.aac"])
+def test_aac_in_blocks_is_the_whole(name, monkeypatch):
+    whole, _ = files.read(DATA / name)
+    monkeypatch.setattr("audiotransfer.files.aac._STRETCH", 7)
+    with files.open_audio(DATA / name) as reader:
+        blocks = list(reader.blocks(999))
+    assert torch.equal(torch.cat(blocks, 1), whole)
+    part, _ = files.read(DATA / name, start=20011, frames=5000)
+    assert torch.equal(part, whole[:, 20011:25011])
+
+
+def test_alac_is_refused_by_name():
+    refused(DATA / "tone_alac.m4a", "alac", "convert")
+
+
+@pytest.mark.parametrize("name", ["tone.m4a", "tone_stereo.m4a", "tone_fragmented.m4a"])
+@pytest.mark.parametrize("share", [0.02, 0.5, 0.99])
+def test_truncated_m4a_is_refused(tmp_path, name, share):
+    data = (DATA / name).read_bytes()
+    path = tmp_path / "cut.m4a"
+    path.write_bytes(data[: int(len(data) * share)])
+    refused(path)
+
+
+@pytest.mark.parametrize("suffix", ["wav", "flac", "ogg", "mp3"])
+def test_blocks_and_parts_are_the_whole(tmp_path, suffix):
+    path = tmp_path / f"a.{suffix}"
+    torch.manual_seed(0)
+    files.write(path, 0.1 * torch.randn(2, 60007), 44100)
+    whole, _ = files.read(path)
+    with files.open_audio(path) as reader:
+        blocks = list(reader.blocks(1013))
+    assert all(block.shape[1] == 1013 for block in blocks[:-1])
+    assert torch.equal(torch.cat(blocks, 1), whole)
+    for start in (1, 20000, 45678):
+        part, _ = files.read(path, start=start, frames=3001)
+        assert torch.equal(part, whole[:, start : start + 3001])
+    rest, _ = files.read(path, start=60000)
+    assert rest.shape[1] == 7
+
+
+def test_reading_past_the_end_is_refused(tmp_path):
+    files.write(tmp_path / "a.wav", tone(1, 100), 44100)
+    with pytest.raises(AudioTransferError, match="no samples"):
+        files.read(tmp_path / "a.wav", start=100)
+
+
+@pytest.mark.parametrize("loud_first", [True, False])
+def test_an_mp3_without_an_index_is_read_to_its_end(tmp_path, loud_first):
+    path, bare = tmp_path / "a.mp3", tmp_path / "bare.mp3"
+    torch.manual_seed(0)
+    level = torch.linspace(0, 1, 200_000).lt(0.3).float()
+    level = level if loud_first else 1 - level
+    noise = 0.3 * torch.randn(1, 200_000) * (level + 1e-5)
+    soundfile.write(path, noise.T.numpy(), 44100, format="MP3", bitrate_mode="VARIABLE")
+    found = mpeg.layout(path, 0)
+    assert found is not None and found.indexed
+    bare.write_bytes(path.read_bytes()[found.start + found.first.length :])
+    with soundfile.SoundFile(bare) as plain:
+        guessed = plain.frames
+    assert abs(guessed - 200_000) > 20_000  # what this is about
+    audio, _ = files.read(bare)
+    assert 200_000 <= audio.shape[1] < 203_000
+
+
+@pytest.mark.parametrize("name", ["song.mp3", "song.flac", "song"])
+def test_the_content_decides_not_the_name(tmp_path, name):
+    soundfile.write(tmp_path / name, tone(1, 5000).T.numpy(), 22050, "PCM_16", format="WAV")
+    audio, rate = files.read(tmp_path / name)
+    assert rate == 22050 and audio.shape == (1, 5000)
+
+
+def test_mp3_behind_a_large_id3_tag(tmp_path):
+    files.write(tmp_path / "a.mp3", tone(1, 44100), 44100)
+    cover = 300_000
+    size = bytes(cover >> shift & 0x7F for shift in (21, 14, 7, 0))
+    tagged = tmp_path / "b.mp3"
+    head = b"ID3\x04\0\0" + size + bytes(cover)
+    tagged.write_bytes(head + (tmp_path / "a.mp3").read_bytes())
+    assert torch.equal(files.read(tagged)[0], files.read(tmp_path / "a.mp3")[0])
+
+
+# --- what cannot be read ---------------------------------------------------------------------
+
+
+def test_missing_folder_and_empty(tmp_path):
+    refused(tmp_path / "no.wav", "does not exist")
+    refused(tmp_path, "folder")
+    (tmp_path / "empty.wav").touch()
+    refused(tmp_path / "empty.wav", "empty")
+
+
+@pytest.mark.parametrize("suffix", ["wav", "mp3", "flac", "ogg", "m4a", "aac", "aiff", "raw"])
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"hello, this is text\n" * 300,
+        bytes(9000),
+        np.random.default_rng(0).bytes(20_000),
+        b"\xff\xfb",
+    ],
+    ids=["text", "zeros", "noise", "two bytes"],
+)
+def test_what_is_no_audio(tmp_path, capfd, suffix, data):
+    path = tmp_path / f"a.{suffix}"
+    path.write_bytes(data)
+    refused(path, "no audio")
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("suffix", ["wav", "flac", "ogg", "mp3", "aiff"])
+@pytest.mark.parametrize("share", [0.02, 0.3, 0.9])
+def test_truncated_files_are_refused(tmp_path, capfd, suffix, share):
+    path = tmp_path / f"a.{suffix}"
+    torch.manual_seed(0)
+    noise = 0.2 * torch.randn(44100 * 3, 2).numpy()
+    soundfile.write(path, noise, 44100)
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * share)])
+    refused(path)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_wav_header_alone_is_refused(tmp_path):
+    files.write(tmp_path / "a.wav", tone(1, 1000), 8000)
+    (tmp_path / "b.wav").write_bytes((tmp_path / "a.wav").read_bytes()[:44])
+    refused(tmp_path / "b.wav")
+
+
+def test_a_wav_of_no_samples_is_refused(tmp_path):
+    soundfile.write(tmp_path / "a.wav", np.zeros((0, 2)), 44100)
+    assert "no samples" in refused(tmp_path / "a.wav")
+    with pytest.raises(AudioTransferError, match="no samples"):
+        files.probe(tmp_path / "a.wav")
+
+
+def test_a_wav_written_to_a_pipe_is_read(tmp_path):
+    files.write(tmp_path / "a.wav", tone(2, 1000), 8000)
+    data = bytearray((tmp_path / "a.wav").read_bytes())
+    place = data.index(b"data") + 4
+    data[place : place + 4] = data[4:8] = b"\xff" * 4
+    (tmp_path / "a.wav").write_bytes(data)
+    assert files.read(tmp_path / "a.wav")[0].shape == (2, 1000)
+
+
+def test_a_flac_of_unknown_length_is_refused(tmp_path):
+    files.write(tmp_path / "a.flac", tone(2, 100_003), 44100)
+    data = bytearray((tmp_path / "a.flac").read_bytes())
+    data[21] &= 0xF0  # STREAMINFO's 36 bits of total samples
+    data[22:26] = bytes(4)
+    (tmp_path / "a.flac").write_bytes(data)
+    refused(tmp_path / "a.flac", "how long")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize("place", [0, 70_001, 99_999])
+def test_samples_that_are_no_numbers_are_refused(tmp_path, value, place):
+    audio = tone(2, 100_000)
+    audio[1, place] = value
+    soundfile.write(tmp_path / "a.wav", audio.T.numpy(), 44100, "FLOAT")
+    assert f"channel 2, sample {place}" in refused(tmp_path / "a.wav")
+
+
+def test_rates_outside_the_range_are_refused(tmp_path):
+    for rate in (4000, 384_000):
+        soundfile.write(tmp_path / "a.wav", np.zeros(100), rate)
+        assert str(rate) in refused(tmp_path / "a.wav")
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 10**6), kind=st.sampled_from(["wav", "flac", "ogg", "mp3", "m4a", "aac"])
+)
+def test_damaged_bytes_give_sound_or_one_line(tmp_path_factory, seed, kind):
+    folder = tmp_path_factory.getbasetemp() / "damaged"
+    folder.mkdir(exist_ok=True)
+    whole, path = folder / f"whole.{kind}", folder / f"damaged.{kind}"
+    if not whole.exists():
+        if kind in ("m4a", "aac"):
+            whole.write_bytes((DATA / f"tone.{kind}").read_bytes())
+        else:
+            files.write(whole, tone(2, 9001), 44100)
+    rng = np.random.default_rng(seed)
+    data = bytearray(whole.read_bytes())
+    span = len(data) if seed % 2 else min(len(data), 300)  # anywhere, or in the header
+    for place in rng.integers(0, span, size=int(rng.integers(1, 6))):
+        data[place] = int(rng.integers(256))
+    path.write_bytes(data)
+    try:
+        audio, _ = files.read(path)
+    except AudioTransferError as error:
+        assert "\n" not in str(error)
+    else:
+        assert torch.isfinite(audio).all() and audio.shape[1] > 0
+
+
+# --- writing ---------------------------------------------------------------------------------
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    frames=st.sampled_from([1, 2, 3, 511, 997, 8191]),
+    channels=st.integers(1, 6),
+    rate=st.sampled_from([8000, 11025, 22050, 44100, 48000, 96000, 192000]),
+    suffix=st.sampled_from(["wav", "flac"]),
+    encoding=st.sampled_from(["int16", "int24", "float32"]),
+)
+def test_lossless_round_trip(tmp_path_factory, frames, channels, rate, suffix, encoding):
+    if (suffix, encoding) == ("flac", "float32"):
+        encoding = "int24"
+    path = tmp_path_factory.getbasetemp() / f"round.{suffix}"
+    audio = tone(channels, frames, rate)
+    files.write(path, audio, rate, encoding=encoding, overwrite=True)
+    read, found = files.read(path)
+    assert found == rate and read.shape == audio.shape
+    half_step = {"int16": 2.0**-16, "int24": 2.0**-23}.get(encoding, 0.0)
+    assert (read - audio).abs().max() <= half_step * 1.01
+    files.write(path, read, rate, encoding=encoding, overwrite=True)
+    assert torch.equal(files.read(path)[0], read)  # a second trip changes nothing
+
+
+@pytest.mark.parametrize("suffix", ["ogg", "mp3"])
+@pytest.mark.parametrize("frames", [1, 1151, 44101])
+def test_lossy_round_trip_keeps_the_length(tmp_path, suffix, frames):
+    path = tmp_path / f"a.{suffix}"
+    audio = tone(2, frames)
+    files.write(path, audio, 44100)
+    read, _ = files.read(path)
+    assert read.shape == audio.shape
+    if frames > 40_000:
+        assert (read - audio).pow(2).mean() < 1e-3 * audio.pow(2).mean()
+
+
+def test_integers_are_clipped_and_floats_are_not(tmp_path):
+    audio = torch.tensor([[1.5, -1.5, 0.5, 1e-9, -1e-9]])
+    for encoding, top in (("int16", 1 - 2.0**-15), ("int24", 1 - 2.0**-23), ("float32", 1.5)):
+        path = tmp_path / f"{encoding}.wav"
+        files.write(path, audio, 44100, encoding=encoding)
+        read, _ = files.read(path)
+        lowest = -1.5 if encoding == "float32" else -1.0
+        assert read[0, :3].tolist() == [top, lowest, 0.5]
+        if encoding != "float32":
+            assert not read[0, 3:].any()  # near-silence is silence, not -1 step
+
+
+@pytest.mark.parametrize(
+    ("suffix", "encoding"), [("wav", "float32"), ("wav", "int16"), ("flac", "int24")]
+)
+def test_same_samples_same_bytes(tmp_path, monkeypatch, suffix, encoding):
+    for n in range(2):
+        if n:  # in another second: libsndfile stamps float files with the time unless told not to
+            import time
+
+            time.sleep(1.1)
+        files.write(tmp_path / f"{n}.{suffix}", tone(2, 5000), 44100, encoding=encoding, tags=TAGS)
+    assert (tmp_path / f"0.{suffix}").read_bytes() == (tmp_path / f"1.{suffix}").read_bytes()
+
+
+@pytest.mark.parametrize("suffix", ["wav", "flac", "ogg", "mp3"])
+def test_tags_are_carried(tmp_path, suffix):
+    path = tmp_path / f"a.{suffix}"
+    files.write(path, tone(2, 44100), 44100, tags={**TAGS, "unknown": "x"})
+    expected = dict(TAGS)
+    if suffix == "wav":
+        del expected["tracknumber"]  # libsndfile's wav header has no place for it
+    assert files.read_tags(path) == expected
+    assert files.read(path)[0].shape == (2, 44100)
+
+
+def test_no_tags(tmp_path):
+    for suffix in ("wav", "flac", "ogg", "mp3"):
+        files.write(tmp_path / f"a.{suffix}", tone(1, 5000), 44100, tags={"title": " \0"})
+        assert files.read_tags(tmp_path / f"a.{suffix}") == {}
+    (tmp_path / "text.mp3").write_text("no tags here")
+    assert files.read_tags(tmp_path / "text.mp3") == {}
+    assert files.read_tags(tmp_path / "missing.mp3") == {}
+    assert isinstance(files.read_tags(DATA / "tone.m4a"), dict)
+
+
+def test_long_tags_do_not_stop_a_song(tmp_path):
+    for suffix in ("wav", "flac", "ogg", "mp3"):
+        path = tmp_path / f"a.{suffix}"
+        files.write(path, tone(1, 5000), 44100, tags={"comment": "la " * 100_000, "title": "ß"})
+        assert files.read_tags(path)["title"] == "ß"
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_nothing_is_left_when_writing_fails(tmp_path):
+    path = tmp_path / "a.wav"
+    with pytest.raises(KeyboardInterrupt), files.Writer(path, 44100, 1) as writer:
+        writer.write(tone(1, 1000))
+        assert not path.exists()
+        raise KeyboardInterrupt
+    assert names(tmp_path) == []
+    with pytest.raises(AudioTransferError, match="NaN"), files.Writer(path, 44100, 1) as writer:
+        writer.write(torch.full((1, 10), float("nan")))
+    assert names(tmp_path) == []
+
+
+def test_a_killed_run_leaves_nothing_under_the_name(tmp_path):
+    code = (
+        "import sys, time, torch; from audiotransfer import files\n"
+        f"with files.Writer({str(tmp_path / 'a.wav')!r}, 44100, 1) as writer:\n"
+        "    writer.write(torch.zeros(1, 100000)); print('ready', flush=True); time.sleep(60)\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
+    assert process.stdout is not None and process.stdout.readline() == b"ready\n"
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    process.stdout.close()
+    assert names(tmp_path) == [f".a.wav.{process.pid}.part"]
+    alive = tmp_path / f".c.wav.{os.getppid()}.part"
+    alive.touch()
+    assert files.find_audio(tmp_path) == []
+    files.write(tmp_path / "b.wav", tone(1, 10), 44100)
+    assert names(tmp_path) == [alive.name, "b.wav"]  # what a live process writes is left alone
+
+
+@pytest.mark.parametrize("suffix", ["wav", "flac", "ogg", "mp3"])
+def test_a_full_disk_is_one_line(tmp_path, suffix):
+    path = tmp_path / f"a.{suffix}"
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    torch.manual_seed(0)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
+    try:
+        with pytest.raises(AudioTransferError, match=r"cannot be written") as caught:
+            files.write(path, torch.randn(2, 400_000), 44100)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert "\n" not in str(caught.value)
+    assert names(tmp_path) == []
+
+
+def test_overwriting_is_asked_for(tmp_path):
+    path = tmp_path / "a.wav"
+    files.write(path, tone(1, 10), 44100)
+    kept = path.read_bytes()
+    with pytest.raises(AudioTransferError, match="exists"):
+        files.write(path, tone(1, 20), 44100)
+    assert path.read_bytes() == kept
+    files.write(path, tone(1, 20), 44100, overwrite=True)
+    assert files.probe(path).frames == 20
+
+
+def test_a_file_can_be_written_over_its_own_source(tmp_path):
+    path = tmp_path / "a.wav"
+    files.write(path, tone(1, 100_000), 44100)
+    whole, _ = files.read(path)
+    with files.open_audio(path) as reader, files.Writer(path, 44100, 1, overwrite=True) as writer:
+        for block in reader.blocks(10_000):
+            writer.write(-block)
+    assert torch.equal(files.read(path)[0], -whole)
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted", "words"),
+    [
+        ("a.xyz", {}, "suffix"),
+        ("a", {}, "suffix"),
+        ("a.m4a", {}, "suffix"),
+        ("missing/a.wav", {}, "not a folder"),
+        ("file.txt/a.wav", {}, "not a folder"),
+        ("x" * 250 + ".wav", {}, "cannot be written"),
+        ("a.flac", {"encoding": "float32"}, "float32"),
+        ("a.wav", {"encoding": "int8"}, "int8"),
+        ("a.mp3", {"sample_rate": 96000}, "96000"),
+        ("a.mp3", {"channels": 6}, "6 channels"),
+        ("folder.wav", {}, "folder"),
+    ],
+)
+def test_outputs_that_cannot_be_written_are_refused_first(tmp_path, name, wanted, words):
+    (tmp_path / "file.txt").touch()
+    (tmp_path / "folder.wav").mkdir()
+    before = names(tmp_path)
+    with pytest.raises(AudioTransferError, match=words) as caught:
+        files.check_output(tmp_path / name, **wanted)
+    assert "\n" not in str(caught.value)
+    assert names(tmp_path) == before
+
+
+def test_a_folder_that_refuses_is_one_line(tmp_path, monkeypatch):
+    def deny(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "touch", deny)  # root may write everywhere, so the system is played
+    with pytest.raises(AudioTransferError, match="Permission denied"):
+        files.check_output(tmp_path / "a.wav")
+
+
+def test_wrong_channel_count_is_refused(tmp_path):
+    with (
+        pytest.raises(AudioTransferError, match=r"\[2, t\]"),
+        files.Writer(tmp_path / "a.wav", 44100, 2) as writer,
+    ):
+        writer.write(tone(1, 10))
+    assert names(tmp_path) == []
+
+
+def test_a_wav_longer_than_its_header_can_say_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("audiotransfer.files.writing._WAV_LIMIT", 1000)
+    with pytest.raises(AudioTransferError, match="4 GB"):
+        files.write(tmp_path / "a.wav", tone(1, 501), 44100)
+    assert names(tmp_path) == []
+
+
+def test_finding_audio(tmp_path):
+    (tmp_path / "b").mkdir()
+    (tmp_path / ".hidden").mkdir()
+    for name in ("z.WAV", "b/a.mp3", "notes.txt", ".hidden/x.wav", ".y.wav.12.part", "c.opus"):
+        (tmp_path / name).touch()
+    found = [str(path.relative_to(tmp_path)) for path in files.find_audio(tmp_path)]
+    assert found == ["b/a.mp3", "c.opus", "z.WAV"]
+    with pytest.raises(AudioTransferError, match="not a folder"):
+        files.find_audio(tmp_path / "z.WAV")
+
+
+def test_chunks_of_odd_length_before_the_sound(tmp_path):
+    files.write(tmp_path / "a.wav", tone(1, 100), 8000)
+    data = (tmp_path / "a.wav").read_bytes()
+    odd = data[:12] + b"junk" + struct.pack("<I", 3) + b"abc\0" + data[12:]
+    (tmp_path / "a.wav").write_bytes(odd[:4] + struct.pack("<I", len(odd) - 8) + odd[8:])
+    assert files.read(tmp_path / "a.wav")[0].shape == (1, 100)
+
+
+def test_reading_is_bounded_in_memory(tmp_path):
+    """A block of a long file costs a block, not the file."""
+    path = tmp_path / "long.wav"
+    with files.Writer(path, 44100, 2) as writer:
+        for _ in range(60):
+            writer.write(torch.zeros(2, 44100 * 10))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with files.open_audio(path) as reader:
+        assert sum(block.shape[1] for block in reader.blocks(44100)) == 44100 * 600
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    assert grown < 50_000  # KB; the samples of the file are 200 MB

@@ -1,0 +1,714 @@
+"""Laws of the main job, on small songs and with small transfers in the place of networks."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+import audiotransfer
+from audiotransfer import files, pipeline, sound
+from audiotransfer.errors import AudioTransferError
+from audiotransfer.pipeline import Progress, Song, StemChoice, TransferOptions, transfer
+from audiotransfer.pipeline.streaming import FADE, GRID, TimeQueue, context_of, in_blocks
+from audiotransfer.styles import Keep, Style
+from separation import SeparationError
+
+RATE = 44100
+SMALL = 8192  # samples in a block, so that a short song has many
+STEMS = ("drums", "bass", "other", "vocals")
+
+
+class Bands:
+    """Takes a mix apart by moving averages of different lengths: quick, local, sums to the mix."""
+
+    stems = STEMS
+    sample_rate = RATE
+    context = 256
+
+    def __call__(self, mix: Tensor, generator: torch.Generator | None = None) -> dict[str, Tensor]:
+        smooth = [_average(mix, length) for length in (5, 33, 129)]
+        parts = (mix - smooth[0], smooth[1] - smooth[2], smooth[0] - smooth[1], smooth[2])
+        return dict(zip(("drums", "bass", "other", "vocals"), parts, strict=True))
+
+
+class Echo:
+    """A transfer that needs its neighbourhood, and mixes with the dry stem by strength."""
+
+    def __init__(self, delay: int = 700) -> None:
+        self.context = self.delay = delay
+
+    def __call__(
+        self,
+        stem: Tensor,
+        strength: float = 1.0,
+        generator: torch.Generator | None = None,
+        progress: Callable[[float], None] | None = None,
+    ) -> Tensor:
+        length = stem.shape[-1]
+        early = functional.pad(stem, (self.delay, 0))[..., :length]
+        late = functional.pad(stem, (0, self.delay))[..., self.delay :]
+        if progress is not None:
+            progress(1.0)
+        return stem + strength * 0.5 * (early - late)
+
+
+class Tiles(Echo):
+    """A transfer that works in tiles on the grid, each with a gain found in it alone."""
+
+    tile = 4096
+
+    def __init__(self) -> None:
+        super().__init__(self.tile)
+
+    def __call__(self, stem: Tensor, strength: float = 1.0, *_: Any, **__: Any) -> Tensor:
+        length = stem.shape[-1]
+        padded = functional.pad(stem, (0, -length % self.tile)).unflatten(-1, (-1, self.tile))
+        level = padded.square().mean((0, 2), keepdim=True).sqrt()
+        return stem + strength * (padded * level).flatten(-2)[..., :length]
+
+
+class Noise(Echo):
+    """A transfer that draws random numbers."""
+
+    def __call__(
+        self,
+        stem: Tensor,
+        strength: float = 1.0,
+        generator: torch.Generator | None = None,
+        *_: Any,
+        **__: Any,
+    ) -> Tensor:
+        return stem + strength * stem * torch.rand(stem.shape, generator=generator)
+
+
+def _average(mix: Tensor, length: int) -> Tensor:
+    padded = functional.pad(mix[None], (length // 2, length // 2))
+    return functional.avg_pool1d(padded, length, 1)[0]
+
+
+def a_style(transfer: Any = None, name: str = "stub") -> Style:
+    one = Echo() if transfer is None else transfer
+    return Style(name, {"drums": one, "bass": one, "other": one, "vocals": Keep()})
+
+
+def a_song(seconds: float = 1.0, rate: int = RATE, channels: int = 2, level: float = 0.1) -> Tensor:
+    random = torch.Generator().manual_seed(int(seconds * 1000) + channels)
+    length = max(1, round(seconds * rate))
+    time_ = torch.arange(length) / rate
+    tones = torch.stack([torch.sin(2 * math.pi * (220 + 90 * c) * time_) for c in range(channels)])
+    beat = (-(time_ % 0.25) * 30).exp()
+    noise = torch.randn(channels, length, generator=random) * beat
+    return level * (tones + 0.5 * noise)
+
+
+def options(**changes: Any) -> TransferOptions:
+    return replace(TransferOptions(style=a_style(), separator=Bands(), device="cpu"), **changes)
+
+
+def null_db(one: Tensor, other: Tensor) -> float:
+    error = (one - other).double().square().mean()
+    return 10 * math.log10(float(error / other.double().square().mean()) + 1e-30)
+
+
+def apply(song: Tensor, rate: int = RATE, **changes: Any) -> Tensor:
+    wanted: dict[str, Any] = {"style": a_style(), "separator": Bands(), "device": "cpu"}
+    return transfer(Song(song, rate), **{**wanted, **changes}).audio
+
+
+def refusal(call: Callable[..., Any], *args: Any, **changes: Any) -> str:
+    with pytest.raises((AudioTransferError, SeparationError)) as caught:
+        call(*args, **changes)
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+@pytest.fixture
+def wav(tmp_path: Path) -> Path:
+    path = tmp_path / "song.wav"
+    files.write(path, a_song(0.5), RATE, encoding="float32", tags={"title": "A song"})
+    return path
+
+
+# Streaming
+
+
+@pytest.mark.parametrize("total", [1, 100, SMALL - 1, SMALL + FADE, 5 * SMALL + 17])
+def test_blocks_with_context_equal_the_whole(total: int) -> None:
+    signal = torch.randn(2, 3, total, generator=torch.Generator().manual_seed(total))
+    context = context_of(2, 64)
+    pieces = in_blocks(
+        signal.split(1000, -1),
+        total,
+        lambda _, window: _average(window.flatten(0, 1), 5).unflatten(0, (2, 3)),
+        context=context,
+        block=SMALL,
+    )
+    whole = _average(signal.flatten(0, 1), 5).unflatten(0, (2, 3))
+    assert torch.allclose(torch.cat(list(pieces), -1), whole, atol=1e-6)
+
+
+def test_blocks_start_on_the_grid_and_see_their_context() -> None:
+    seen: list[tuple[int, int]] = []
+    signal = torch.arange(10 * SMALL, dtype=torch.float32)[None]
+
+    def note(_: int, window: Tensor) -> Tensor:
+        seen.append((int(window[0, 0]), window.shape[-1]))
+        return window
+
+    for piece in in_blocks([signal], signal.shape[-1], note, context=SMALL, block=2 * SMALL):
+        assert piece.shape[-1] <= 2 * SMALL
+    # The rest after 8 blocks is no longer than the context: it goes with the block before.
+    starts = [max(0, start - SMALL) for start in range(0, 10 * SMALL, 2 * SMALL)]
+    assert [start for start, _ in seen] == starts
+    assert all(length <= 4 * SMALL for _, length in seen)
+
+
+def test_a_queue_gives_what_it_took() -> None:
+    queue = TimeQueue()
+    signal = torch.arange(100.0)[None]
+    for piece in signal.split(7, -1):
+        queue.push(piece)
+    taken = torch.cat([queue.take(length) for length in (0, 1, 50, 49)], -1)
+    assert torch.equal(taken, signal)
+    with pytest.raises(ValueError, match="1 samples wanted, 0 there"):
+        queue.take(1)
+
+
+def test_context_holds_the_fade_in_whole_grid_steps() -> None:
+    assert [context_of(n) for n in (0, GRID - FADE, GRID - FADE + 1)] == [GRID, GRID, 2 * GRID]
+
+
+# Laws
+
+
+@pytest.mark.parametrize("rate", [8000, 22050, 44100, 48000])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_strength_zero_and_identity_styles_null(rate: int, channels: int) -> None:
+    song = a_song(0.7, rate, channels)
+    assert null_db(apply(song, rate, strength=0.0), song) < -100
+    assert null_db(apply(song, rate, style=a_style(Echo(0)), block=SMALL), song) < -100
+    assert null_db(apply(song, rate, style=a_style(Keep())), song) < -100
+
+
+def test_strength_moves_the_song_ever_farther() -> None:
+    song = a_song(0.7)
+    distances = [null_db(apply(song, strength=s / 4), song) for s in range(5)]
+    assert distances == sorted(distances)
+    assert distances[-1] > -20
+
+
+@pytest.mark.parametrize("stub", [Echo(), Tiles()])
+def test_chunked_equals_whole(stub: Echo) -> None:
+    song = a_song(4.0)  # more than two contexts
+    whole = apply(song, style=a_style(stub))
+    chunked = apply(song, style=a_style(stub), block=2 * SMALL)
+    assert null_db(chunked, whole) < -100
+
+
+@pytest.mark.parametrize("separator", ["none", "hpss"])
+def test_chunked_equals_whole_with_real_separators(separator: str) -> None:
+    song = a_song(2.5)
+    whole = apply(song, separator=separator)
+    assert null_db(apply(song, separator=separator, block=GRID // 2), whole) < -60
+
+
+@pytest.mark.parametrize("gain", [0.0003, 0.5, 3.0])
+def test_gain_equivariance(gain: float) -> None:
+    song = a_song(0.7, level=0.1)
+    louder = apply(song * gain, style=a_style(Tiles()))
+    assert null_db(louder / gain, apply(song, style=a_style(Tiles()))) < -80
+
+
+def test_swapping_the_channels_swaps_them_in_the_result() -> None:
+    song = a_song(0.7)
+    swapped = apply(song.flip(0), style=a_style(Tiles()))
+    assert null_db(swapped.flip(0), apply(song, style=a_style(Tiles()))) < -100
+
+
+def test_mono_is_the_mean_of_what_stereo_gives() -> None:
+    song = a_song(0.7, channels=1)
+    both = apply(song.repeat(2, 1))
+    assert null_db(apply(song), both.mean(0, keepdim=True)) < -80
+
+
+def test_the_input_is_left_alone() -> None:
+    song = a_song(0.3)
+    before = song.clone()
+    apply(song)
+    assert torch.equal(song, before)
+
+
+@pytest.mark.parametrize("rate", [8000, 11025, 44100, 48000, 96000])
+@pytest.mark.parametrize("length", [1, 2, 255, 4410, 4411, 30011])
+def test_length_rate_and_channels_come_back(rate: int, length: int) -> None:
+    for channels in (1, 2):
+        song = a_song(1.0, length, channels)[:, :length]
+        result = transfer(Song(song, rate), a_style(), separator=Bands(), device="cpu", block=SMALL)
+        assert (result.audio.shape, result.sample_rate) == (song.shape, rate)
+        assert result.audio.isfinite().all()
+
+
+@pytest.mark.parametrize("channels", [3, 6])
+def test_more_channels_come_out_stereo_with_a_notice(channels: int, tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "wide.wav", a_song(0.2, channels=channels).T.numpy(), RATE)
+    report = pipeline.transfer_file(tmp_path / "wide.wav", tmp_path / "out.wav", options())
+    assert report.channels == 2
+    assert any(f"{channels} channels" in notice for notice in report.notices)
+
+
+@pytest.mark.parametrize("level", [0.001, 0.1, 0.6])
+def test_loudness_and_true_peak_hold(level: float, tmp_path: Path) -> None:
+    song = a_song(1.5, level=level)
+    path = tmp_path / "song.wav"
+    files.write(path, song, RATE, encoding="float32")
+    loud = Style("loud", {"drums": Echo(3), "bass": Echo(2000), "other": Echo(5)})
+    report = pipeline.transfer_file(path, tmp_path / "out.wav", options(style=loud))
+    result, _ = files.read(tmp_path / "out.wav")
+    assert report.loudness_in is not None
+    assert abs(_loudness(result) - report.loudness_in) < 1
+    assert sound.true_peak(result) <= max(1.0, sound.true_peak(song))
+    assert report.loudness_out == pytest.approx(_loudness(result), abs=0.1)
+
+
+def test_a_song_above_full_scale_stays_as_it_is_without_a_change(tmp_path: Path) -> None:
+    song = a_song(0.5, level=1.2)
+    assert null_db(apply(song, strength=0.0), song) < -100
+    changed = apply(song)
+    assert sound.true_peak(changed) <= sound.true_peak(song)
+
+
+def _loudness(audio: Tensor) -> float:
+    meter = sound.LoudnessMeter(RATE, audio.shape[0])
+    meter.push(audio)
+    return meter.integrated()
+
+
+# Random numbers
+
+
+@pytest.mark.parametrize("suffix", [".wav", ".flac"])
+def test_same_seed_same_bytes(wav: Path, tmp_path: Path, suffix: str) -> None:
+    def run(name: str, seed: int) -> bytes:
+        out = tmp_path / f"{name}{suffix}"
+        pipeline.transfer_file(wav, out, options(style=a_style(Noise()), seed=seed, block=SMALL))
+        return out.read_bytes()
+
+    assert run("a", 1) == run("b", 1)
+    assert run("c", 2) != run("a2", 1)
+
+
+def test_a_stems_numbers_do_not_depend_on_the_other_stems() -> None:
+    song, quiet = a_song(0.5), {"bass": "mute", "other": "mute", "vocals": "mute"}
+    alone = Style("alone", {"drums": Noise()})
+    both = transfer(Song(song, RATE), a_style(Noise()), separator=Bands(), stems=quiet)
+    one = transfer(Song(song, RATE), alone, separator=Bands(), stems=quiet)
+    assert torch.equal(both.audio, one.audio)
+
+
+# Stems
+
+
+def test_stems_out_holds_dry_and_wet_stems(wav: Path, tmp_path: Path) -> None:
+    song, _ = files.read(wav)
+    choices = {"bass": StemChoice("keep"), "other": StemChoice.parse("mute")}
+    wanted = options(stems=choices, stems_out=tmp_path / "stems", gains_db={"drums": -3})
+    report = pipeline.transfer_file(wav, tmp_path / "out.wav", wanted)
+    there = sorted(path.name for path in (tmp_path / "stems").iterdir())
+    assert there == ["bass.wav", "drums.stub.wav", "drums.wav", "other.wav", "vocals.wav"]
+    info = soundfile.info(tmp_path / "stems" / "drums.wav")
+    assert (info.subtype, info.samplerate, info.channels) == ("FLOAT", RATE, 2)
+    dry = sum(files.read(tmp_path / "stems" / f"{stem}.wav")[0] for stem in STEMS)
+    assert null_db(dry, song) < -60
+    assert [report.stems[stem].action for stem in STEMS] == ["style", "keep", "mute", "keep"]
+    assert report.stems["drums"].gain_db == -3
+    assert [Path(file).name for file in report.stems["drums"].files] == [
+        "drums.wav",
+        "drums.stub.wav",
+    ]
+
+
+def test_a_kept_stem_is_its_separated_stem_to_the_bit(wav: Path, tmp_path: Path) -> None:
+    keep = {"drums": StemChoice("keep")}
+    wanted = options(stems=keep, stems_out=tmp_path / "kept", block=SMALL)
+    pipeline.transfer_file(wav, tmp_path / "out.wav", wanted)
+    pipeline.separate_file(wav, tmp_path / "separated", options(block=SMALL))
+    for stem in STEMS:
+        one, other = (tmp_path / folder / f"{stem}.wav" for folder in ("kept", "separated"))
+        assert one.read_bytes() == other.read_bytes()
+    assert len(list((tmp_path / "separated").iterdir())) == len(STEMS)
+
+
+def test_mutes_and_gains_are_heard() -> None:
+    song = a_song(0.6)
+    parts = Bands()(song)
+    muted = apply(song, style=None, stems={"drums": "mute"})
+    expected = song - parts["drums"]
+    scale = (muted * expected).sum() / expected.square().sum()
+    assert null_db(muted / scale, expected) < -40
+    gained = apply(song, style=None, gains_db={"bass": 6.0})
+    expected = song + (10**0.3 - 1) * parts["bass"]
+    scale = (gained * expected).sum() / expected.square().sum()
+    assert null_db(gained / scale, expected) < -40
+
+
+def test_each_stem_may_have_its_own_style_and_strength(tmp_path: Path, wav: Path) -> None:
+    other = a_style(Noise(), "noise")
+    choices = {"drums": StemChoice("style", other, 0.25), "vocals": StemChoice("style", other)}
+    report = pipeline.transfer_file(wav, tmp_path / "out.wav", options(stems=choices, strength=0.5))
+    assert (report.stems["drums"].style, report.stems["drums"].strength) == ("noise", 0.25)
+    assert (report.stems["bass"].style, report.stems["bass"].strength) == ("stub", 0.5)
+    assert report.stems["vocals"].action == "keep"
+    assert any("noise" in notice and "vocals" in notice for notice in report.notices)
+
+
+# Silence and the very short
+
+
+def test_silence_gives_silence_with_a_notice(tmp_path: Path) -> None:
+    files.write(tmp_path / "silence.wav", torch.zeros(2, 9000), RATE)
+    wanted = options(stems_out=tmp_path / "stems")
+    report = pipeline.transfer_file(tmp_path / "silence.wav", tmp_path / "out.wav", wanted)
+    assert not files.read(tmp_path / "out.wav")[0].any()
+    assert any("silent" in notice for notice in report.notices)
+    assert report.loudness_out is None
+    json.dumps(report.to_dict(), allow_nan=False)
+    assert (tmp_path / "stems" / "drums.stub.wav").exists()
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0])
+def test_constant_songs_go_through(value: float) -> None:
+    assert apply(torch.full((1, 5000), value)).isfinite().all()
+
+
+def test_a_tenth_of_a_second() -> None:
+    song = a_song(0.1)
+    assert apply(song, separator="hpss").shape == song.shape
+
+
+# Files
+
+
+def test_the_report_says_what_was_done(wav: Path, tmp_path: Path) -> None:
+    report = pipeline.transfer_file(wav, tmp_path / "out.wav", options())
+    values = json.loads(json.dumps(report.to_dict(), allow_nan=False))
+    assert values["input"] == str(wav)
+    assert values["output"] == str(tmp_path / "out.wav")
+    assert values["frames"] == round(values["seconds"] * RATE)
+    assert values["separator"] == "Bands"
+    assert values["wall_seconds"] > 0
+    assert files.read_tags(tmp_path / "out.wav")["title"] == "A song"
+
+
+@pytest.mark.parametrize("suffix", [".wav", ".flac", ".mp3", ".ogg"])
+@pytest.mark.parametrize("encoding", ["int16", "int24"])
+def test_formats(wav: Path, tmp_path: Path, suffix: str, encoding: Any) -> None:
+    out = tmp_path / f"out{suffix}"
+    pipeline.transfer_file(wav, out, options(encoding=encoding))
+    audio, rate = files.read(out)
+    assert rate == RATE
+    assert suffix == ".mp3" or audio.shape == files.read(wav)[0].shape
+
+
+def _everything(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*")}
+
+
+def test_what_cannot_be_done_is_refused_with_nothing_written(wav: Path, tmp_path: Path) -> None:
+    (tmp_path / "there.wav").write_bytes(b"mine")
+    (tmp_path / "stems").mkdir()
+    (tmp_path / "stems" / "bass.wav").write_bytes(b"mine")
+    before = _everything(tmp_path)
+    out = tmp_path / "out.wav"
+
+    def refused(output: Path = out, source: Path = wav, **changes: Any) -> str:
+        return refusal(pipeline.transfer_file, source, output, options(**changes))
+
+    assert "absent.wav" in refused(source=tmp_path / "absent.wav")
+    assert "exists" in refused(tmp_path / "there.wav")
+    assert ".xyz" in refused(tmp_path / "out.xyz")
+    assert "absent" in refused(tmp_path / "absent" / "out.wav")
+    assert "is the song itself" in refused(wav, overwrite=True)
+    assert "flac" in refused(tmp_path / "out.flac", encoding="float32")
+    assert "strength 1.5" in refused(strength=1.5)
+    assert "strength nan" in refused(strength=math.nan)
+    assert "strength 2" in refused(stems={"drums": StemChoice("style", "jazz", 2)})
+    assert "gain drums=90" in refused(gains_db={"drums": 90})
+    assert "drums?" in refused(stems={"drms": StemChoice("keep")})
+    assert "bass" in refused(gains_db={"bas": 1})
+    assert "unknown style" in refused(style="no-such-style")
+    assert "no style given" in refused(style=None)
+    assert "every stem is muted" in refused(stems={s: StemChoice("mute") for s in STEMS})
+    assert "device 'tpu'" in refused(device="tpu")
+    assert "nosuch" in refused(separator="nosuch")
+    assert "bass.wav" in refused(stems_out=tmp_path / "stems")
+    assert "is a file" in refused(stems_out=wav)
+    assert "does not exist" in refused(stems_out=tmp_path / "absent" / "stems")
+    assert "block 5" in refused(block=5)
+    assert _everything(tmp_path) == before
+    assert (tmp_path / "there.wav").read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize("content", [b"", b"no sound at all", b"RIFF\x24\x00\x00\x00WAVEfmt "])
+def test_what_is_no_sound_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "bad.wav").write_bytes(content)
+    wanted = options(stems_out=tmp_path / "stems")
+    refusal(pipeline.transfer_file, tmp_path / "bad.wav", tmp_path / "out.wav", wanted)
+    assert _everything(tmp_path) == {"bad.wav"}
+
+
+def test_nan_and_no_samples_are_refused(tmp_path: Path) -> None:
+    samples = a_song(0.2).T.numpy().copy()
+    samples[4000, 1] = np.nan
+    soundfile.write(tmp_path / "nan.wav", samples, RATE, subtype="FLOAT")
+    soundfile.write(tmp_path / "none.wav", samples[:0], RATE)
+    for name in ("nan", "none"):
+        source = tmp_path / f"{name}.wav"
+        refusal(pipeline.transfer_file, source, tmp_path / "out.wav", options())
+    assert _everything(tmp_path) == {"nan.wav", "none.wav"}
+    assert "NaN" in refusal(apply, torch.full((1, 10), math.nan))
+    assert "expected [channels, samples]" in refusal(apply, torch.zeros(2, 0))
+    assert "expected [channels, samples]" in refusal(apply, torch.zeros(5))
+
+
+def test_separators_of_another_rate_are_refused() -> None:
+    class Slow(Bands):
+        sample_rate = 16000
+
+    assert "16000 Hz" in refusal(apply, a_song(0.1), separator=Slow())
+
+
+def test_auto_takes_what_is_on_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[str] = []
+
+    def create(name: str, **_: Any) -> Bands:
+        made.append(name)
+        return Bands()
+
+    monkeypatch.setattr("separation.create", create)
+    monkeypatch.setattr("separation.available", lambda model: True)
+    assert pipeline.resolve_separator("auto", "cpu")[1:] == ("demucs:htdemucs", [])
+    monkeypatch.setattr("separation.available", lambda model: False)
+    _, label, notices = pipeline.resolve_separator("auto", "cpu")
+    assert label == "embedded"
+    assert len(notices) == 1
+    assert "audiotransfer fetch htdemucs" in notices[0]
+    assert made == ["demucs:htdemucs", "embedded"]
+
+
+# Progress, cancelling, killing
+
+
+def test_progress_rises_to_one(wav: Path, tmp_path: Path) -> None:
+    seen: list[Progress] = []
+    pipeline.transfer_file(wav, tmp_path / "out.wav", options(block=SMALL), seen.append)
+    shares = [state.share for state in seen]
+    assert shares == sorted(shares)
+    assert shares[-1] == pytest.approx(1.0)
+    assert list(dict.fromkeys(state.stage for state in seen)) == ["measure", "transfer", "write"]
+
+
+@pytest.mark.parametrize("stage", ["measure", "transfer", "write"])
+def test_cancelling_leaves_nothing(wav: Path, tmp_path: Path, stage: str) -> None:
+    def cancel(state: Progress) -> None:
+        if state.stage == stage:
+            raise KeyboardInterrupt
+
+    before = _everything(tmp_path)
+    wanted = options(stems_out=tmp_path / "stems")
+    with pytest.raises(KeyboardInterrupt):
+        pipeline.transfer_file(wav, tmp_path / "out.wav", wanted, cancel)
+    assert _everything(tmp_path) == before
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+def test_a_kill_leaves_nothing_under_a_final_name(wav: Path, tmp_path: Path) -> None:
+    code = f"""
+        import time
+        from pathlib import Path
+        from audiotransfer import pipeline
+
+        def wait(state):
+            if state.stage == "write":
+                print("now", flush=True)
+                time.sleep(60)
+
+        wanted = pipeline.TransferOptions(
+            gains_db={{"drums": 3.0}}, separator="hpss", stems_out=Path({str(tmp_path / "stems")!r})
+        )
+        pipeline.transfer_file({str(wav)!r}, {str(tmp_path / "out.wav")!r}, wanted, wait)
+    """
+    command = [sys.executable, "-c", textwrap.dedent(code)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "now\n"
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    left = _everything(tmp_path)
+    assert not [
+        name for name in left - {"song.wav", "stems"} if not Path(name).name.startswith(".")
+    ]
+    again = options(stems_out=tmp_path / "stems")
+    pipeline.transfer_file(wav, tmp_path / "out.wav", again)
+    assert not [name for name in _everything(tmp_path) if Path(name).name.startswith(".")]
+
+
+# Many songs
+
+
+def test_one_bad_song_does_not_stop_the_rest(wav: Path, tmp_path: Path) -> None:
+    bad = tmp_path / "bad.wav"
+    bad.write_text("no sound")
+    second = tmp_path / "second.wav"
+    files.write(second, a_song(0.2, channels=1), RATE)
+    songs = [bad, wav, second, wav]
+    outputs = [pipeline.default_output(song, "stub", folder=tmp_path) for song in songs]
+    seen: list[pipeline.Outcome] = []
+    wanted = options(stems_out=tmp_path / "stems", overwrite=True)
+    outcomes = pipeline.transfer_many(songs, outputs, wanted, done=seen.append)
+    assert outcomes == seen
+    assert [outcome.error is None for outcome in outcomes] == [False, True, True, False]
+    assert "already" in str(outcomes[3].error)
+    assert {path.name for path in (tmp_path / "stems").iterdir()} == {"song.stub", "second.stub"}
+    assert outcomes[2].report is not None
+    assert outcomes[2].report.channels == 1
+    assert refusal(pipeline.transfer_many, songs, outputs, options(style="no-such"))
+
+
+def test_folders_become_their_songs(wav: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "song.stub.wav").write_bytes(wav.read_bytes())
+    assert pipeline.expand([tmp_path, wav], "stub") == [wav, wav]
+    assert "no audio" in refusal(pipeline.expand, [tmp_path / "empty"], "stub")
+    assert pipeline.style_label(options()) == "stub"
+    assert pipeline.style_label(options(style="a/jazz")) == "jazz"
+    assert pipeline.style_label(options(style=None)) == "mix"
+    assert pipeline.default_output("a/b.c.mp3", "jazz") == Path("b.c.jazz.wav")
+
+
+# Choices
+
+
+@pytest.mark.parametrize(
+    ("text", "choice"),
+    [
+        ("keep", StemChoice("keep")),
+        ("mute", StemChoice("mute")),
+        ("jazz", StemChoice("style", "jazz")),
+        ("jazz@0.5", StemChoice("style", "jazz", 0.5)),
+        ("a@b/jazz@1", StemChoice("style", "a@b/jazz", 1.0)),
+    ],
+)
+def test_choices_are_read(text: str, choice: StemChoice) -> None:
+    assert StemChoice.parse(text) == choice
+
+
+@pytest.mark.parametrize("text", ["", "@0.5", "keep@0.5", "mute@1", "jazz@", "jazz@2", "jazz@x"])
+def test_choices_that_mean_nothing_are_refused(text: str) -> None:
+    refusal(StemChoice.parse, text)
+
+
+# Python
+
+
+def test_the_package_hands_on_its_three_names(wav: Path) -> None:
+    assert audiotransfer.Song is Song
+    assert audiotransfer.transfer is transfer
+    assert {"Song", "load_style", "transfer"} <= set(dir(audiotransfer))
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = audiotransfer.nothing
+    result = audiotransfer.transfer(str(wav), style=a_style(), separator=Bands())
+    assert result.tags["title"] == "A song"
+    assert "seperator" in refusal(transfer, Song(a_song(0.1), RATE), a_style(), seperator="none")
+
+
+@pytest.mark.parametrize("shape", [(4000,), (1, 4000), (2, 4000)])
+def test_a_loaded_style_takes_and_gives_the_same_kind(shape: tuple[int, ...]) -> None:
+    style = pipeline.LoadedStyle("stub", a_style().stems)
+    audio = a_song(1.0, 4000)[:1].expand(2, -1)[: math.prod(shape) // 4000].reshape(shape)
+    result = style(audio, 22050, strength=0.5, separator=Bands())
+    assert isinstance(result, Tensor)
+    assert result.shape == shape
+    array = style(audio.numpy(), 22050, strength=0.5, separator=Bands())
+    assert isinstance(array, np.ndarray)
+    assert np.array_equal(array, result.numpy())
+
+
+def test_a_song_is_read_and_written(wav: Path, tmp_path: Path) -> None:
+    song = Song.read(wav)
+    assert song.seconds == pytest.approx(0.5)
+    song.write(tmp_path / "copy.wav", encoding="float32")
+    assert (tmp_path / "copy.wav").read_bytes() == wav.read_bytes()
+
+
+# Remix
+
+
+@pytest.fixture
+def stems(wav: Path, tmp_path: Path) -> Iterator[Path]:
+    folder = tmp_path / "stems"
+    pipeline.transfer_file(wav, tmp_path / "out.wav", options(stems_out=folder, encoding="float32"))
+    yield folder
+
+
+def _remixed(folder: Path, **changes: Any) -> Tensor:
+    out = folder.parent / "remix.wav"
+    pipeline.remix(folder, out, encoding="float32", overwrite=True, **changes)
+    return files.read(out)[0]
+
+
+def test_a_remix_of_everything_is_the_transfer(stems: Path, tmp_path: Path) -> None:
+    assert null_db(_remixed(stems), files.read(tmp_path / "out.wav")[0]) < -60
+
+
+def test_dry_stems_sum_to_the_song(stems: Path, wav: Path) -> None:
+    dry = dict.fromkeys(("drums", "bass", "other"), "dry")
+    assert null_db(_remixed(stems, versions=dry), files.read(wav)[0]) < -60
+
+
+def test_remix_gains_and_mutes_are_exact(stems: Path) -> None:
+    dry = dict.fromkeys(("drums", "bass", "other"), "dry")
+    one = {stem: files.read(stems / f"{stem}.wav")[0] for stem in STEMS}
+    result = _remixed(stems, versions=dry, gains_db={"bass": -6}, mutes=["vocals"])
+    assert null_db(result, one["drums"] + one["other"] + 10**-0.3 * one["bass"]) < -100
+
+
+def test_remix_pads_shorter_stems(stems: Path, wav: Path) -> None:
+    vocals = files.read(stems / "vocals.wav")[0][:, :1000]
+    files.write(stems / "vocals.wav", vocals, RATE, encoding="float32", overwrite=True)
+    assert _remixed(stems).shape == files.read(wav)[0].shape
+
+
+def test_what_cannot_be_remixed_is_refused(stems: Path, tmp_path: Path) -> None:
+    out = tmp_path / "remix.wav"
+    (tmp_path / "empty").mkdir()
+    assert "no stems" in refusal(pipeline.remix, tmp_path / "empty", out)
+    assert "no folder" in refusal(pipeline.remix, tmp_path / "absent", out)
+    assert "drums?" in refusal(pipeline.remix, stems, out, mutes=["drum"])
+    assert "stub" in refusal(pipeline.remix, stems, out, versions={"drums": "stab"})
+    assert "every stem" in refusal(pipeline.remix, stems, out, mutes=STEMS)
+    assert "gain bass=inf" in refusal(pipeline.remix, stems, out, gains_db={"bass": math.inf})
+    assert "one of the stems" in refusal(pipeline.remix, stems, stems / "bass.wav", overwrite=True)
+    assert "exists" in refusal(pipeline.remix, stems, tmp_path / "out.wav")
+    (stems / "drums.rock.wav").write_bytes((stems / "drums.stub.wav").read_bytes())
+    assert "drums=dry" in refusal(pipeline.remix, stems, out)
+    (stems / "drums.rock.wav").unlink()
+    files.write(stems / "voice.wav", a_song(0.1), 48000)
+    assert "48000 Hz" in refusal(pipeline.remix, stems, out)
+    assert not out.exists()

@@ -1,0 +1,238 @@
+"""Style bundles: cards that hold together, the search path, weights that are what the card says."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import subprocess
+import sys
+import types
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from audiotransfer import styles
+from audiotransfer.errors import AudioTransferError
+from audiotransfer.styles import Card, Keep, StemEntry, Style, bundle
+
+
+def make_style(root: Path, name: str, folder: str | None = None, route: str = "spectral") -> Path:
+    place = root / (folder or name)
+    place.mkdir(parents=True)
+    save_file({"weight": torch.arange(4.0)}, place / "nets.safetensors")
+    card = Card(
+        name=name,
+        description="sounds like a test",
+        route=route,
+        stems={
+            "drums": StemEntry(route, "nets.safetensors", "drums", {"bins": 256}),
+            "vocals": None,
+        },
+        weights={"nets.safetensors": styles.sha256(place / "nets.safetensors")},
+        corpora=[{"name": "rendered", "licence": "CC0"}],
+        hours=1,
+    )
+    styles.write_card(place, card)
+    return place
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The only place where styles are."""
+    place = tmp_path / "styles"
+    place.mkdir()
+    monkeypatch.setenv("AUDIOTRANSFER_STYLES", str(place))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    monkeypatch.setattr(sys.modules["audiotransfer.styles.find"], "SHIPPED", tmp_path / "none")
+    return place
+
+
+def refusal(call: Any, *args: Any, **options: Any) -> str:
+    with pytest.raises(AudioTransferError) as caught:
+        call(*args, **options)
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+def test_a_card_comes_back_as_it_was_written(root: Path) -> None:
+    folder = make_style(root, "jazz")
+    card = styles.read_card(folder)
+    values = json.loads((folder / "card.json").read_text())
+    assert values["stems"]["vocals"] == "keep"
+    assert values["stems"]["drums"]["picture"] == {"bins": 256}
+    assert Card.from_dict(values) == card
+    assert styles.read_card(styles.write_card(folder, card).parent) == card
+    assert [path.name for path in folder.glob(".*")] == []
+
+
+def test_an_entry_need_not_repeat_the_route_and_the_stem() -> None:
+    values = {
+        "name": "jazz",
+        "description": "",
+        "stems": {"bass": {"weights": "a.safetensors"}},
+        "weights": {"a.safetensors": "0" * 64},
+    }
+    assert Card.from_dict(values).stems == {"bass": StemEntry("spectral", "a.safetensors", "bass")}
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"schema": 2}, "schema 2"),
+        ({"name": "Jazz!"}, "'Jazz!'"),
+        ({"name": "keep"}, "'keep'"),
+        ({"name": 3}, "'name' is 3"),
+        ({"route": "astral"}, "'astral'"),
+        ({"stem": {}}, "unknown field 'stem'"),
+        ({"stems": {"drums": "mute"}}, "'mute'"),
+        ({"stems": {"drums": {"weights": "b.safetensors"}}}, "b.safetensors"),
+        ({"stems": {"drums": {"weights": "a.safetensors", "wieghts": 1}}}, "'wieghts'"),
+        ({"stems": {"../x": "keep"}}, "'../x'"),
+        ({"stems": {}, "weights": {"../a.safetensors": "0" * 64}}, "../a.safetensors"),
+        ({"stems": {}, "weights": {"a.pt": "0" * 64}}, "a.pt"),
+        ({"weights": {"a.safetensors": "no"}}, "sha256"),
+        ({"weights": {"a.safetensors": 5}}, "sha256"),
+        ({"hours": "long"}, "'hours' is 'long'"),
+        ({"description": None}, "'description'"),
+    ],
+)
+def test_a_card_that_contradicts_itself_is_refused(change: dict[str, Any], said: str) -> None:
+    values = {
+        "name": "jazz",
+        "description": "",
+        "stems": {"drums": {"weights": "a.safetensors"}},
+        "weights": {"a.safetensors": "0" * 64},
+    }
+    Card.from_dict(values)
+    assert said in refusal(Card.from_dict, {**values, **change})
+
+
+def test_a_card_without_a_field_is_refused() -> None:
+    assert "'stems' is missing" in refusal(Card.from_dict, {"name": "jazz", "description": ""})
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1]", "\udcff"])
+def test_a_damaged_card_is_refused(root: Path, text: str) -> None:
+    folder = make_style(root, "jazz")
+    (folder / "card.json").write_bytes(text.encode(errors="surrogateescape"))
+    assert "card.json" in refusal(styles.read_card, folder)
+    assert "card.json" in refusal(styles.find_style, "jazz")
+    assert styles.available() == []
+
+
+def test_names_are_unique_for_each_route(root: Path) -> None:
+    make_style(root, "jazz")
+    make_style(root, "jazz", "jazz-midi", "symbolic")
+    make_style(root, "march", route="symbolic")
+    assert styles.find_style("jazz").folder.name == "jazz"
+    assert styles.find_style("jazz", route="symbolic").folder.name == "jazz-midi"
+    assert "symbolic route" in refusal(styles.find_style, "march")
+    assert "symbolic route" in refusal(styles.find_style, root / "march")
+    assert [(card.name, card.route) for card in styles.available()] == [
+        ("jazz", "spectral"),
+        ("jazz", "symbolic"),
+        ("march", "symbolic"),
+    ]
+
+
+def test_the_first_of_the_search_path_wins(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    second = tmp_path / "second"
+    make_style(root, "jazz")
+    make_style(second, "jazz")
+    make_style(second, "rock")
+    make_style(tmp_path / "data" / "audiotransfer" / "styles", "folk")
+    monkeypatch.setenv("AUDIOTRANSFER_STYLES", f"{tmp_path / 'absent'}:{root}:{second}")
+    assert styles.find_style("jazz").folder == root / "jazz"
+    assert styles.find_style("rock").folder == second / "rock"
+    assert {card.name for card in styles.available()} == {"jazz", "rock", "folk"}
+
+
+def test_a_path_comes_before_names(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_style(root, "jazz")
+    make_style(tmp_path / "work", "mine", "jazz")
+    assert styles.find_style(tmp_path / "work" / "jazz").card.name == "mine"
+    assert styles.find_style(str(tmp_path / "work" / "jazz")).card.name == "mine"
+    monkeypatch.chdir(tmp_path / "work")
+    assert styles.find_style("jazz").card.name == "mine"
+    assert "no such folder" in refusal(styles.find_style, "./jaz")
+    assert "card.json" in refusal(styles.find_style, tmp_path)
+
+
+def test_an_unknown_style_names_its_neighbours(root: Path) -> None:
+    assert "none is installed" in refusal(styles.find_style, "jazz")
+    make_style(root, "jazz")
+    make_style(root, "rock")
+    assert refusal(styles.find_style, "jaz") == "unknown style 'jaz': did you mean jazz?"
+    assert "jazz, rock" in refusal(styles.find_style, "xylophone")
+
+
+def test_weights_must_be_what_the_card_says(root: Path) -> None:
+    folder = make_style(root, "jazz")
+    weights = folder / "nets.safetensors"
+    whole = weights.read_bytes()
+    weights.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    assert "damaged or foreign" in refusal(styles.load_style, "jazz")
+    weights.unlink()
+    assert "is missing" in refusal(styles.load_style, "jazz")
+
+
+def test_loading_builds_each_stem_by_its_route(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = make_style(root, "jazz")
+    asked: list[Any] = []
+
+    def load(*args: Any) -> Keep:
+        asked.append(args)
+        return Keep()
+
+    route = types.SimpleNamespace(load=load)
+    monkeypatch.setattr(bundle.importlib, "import_module", lambda name: asked.append(name) or route)
+    style = styles.load_style("jazz", device="cpu", vocoder="source")
+    entry = {
+        "route": "spectral",
+        "weights": "nets.safetensors",
+        "stem": "drums",
+        "picture": {"bins": 256},
+        "options": {},
+    }
+    assert asked == ["audiotransfer.spectral.transfer", (folder, entry, "drums", "cpu", "source")]
+    assert set(style.stems) == {"drums", "vocals"}
+    assert style.name == "jazz"
+
+
+def test_a_route_that_is_not_there_is_refused(root: Path) -> None:
+    make_style(root, "raw", route="waveform")
+    assert "no waveform transfer" in refusal(styles.load_style, "raw", route="waveform")
+
+
+def test_keep_returns_the_stem_itself() -> None:
+    stem = torch.randn(2, 100)
+    assert Keep()(stem, 0.3) is stem
+
+
+def test_stems_that_the_style_does_not_know() -> None:
+    class Other(Keep):
+        pass
+
+    other, drums = Other(), Keep()
+    style = Style("jazz", {"other": other, "drums": drums})
+    assert style.transfer_for("drums") == (drums, "drums")
+    assert style.transfer_for("guitar") == (other, "other")
+    assert isinstance(style.transfer_for("vocals")[0], Keep)
+    assert type(dataclasses.replace(style, stems={}).transfer_for("guitar")[0]) is Keep
+
+
+def test_listing_styles_imports_nothing_heavy() -> None:
+    code = (
+        "import sys, audiotransfer, audiotransfer.styles as styles; styles.available();"
+        "print([name for name in ('torch', 'numpy', 'librosa') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

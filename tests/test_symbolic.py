@@ -1,0 +1,518 @@
+"""Route 2 so far: scores to bands, bands to jazz bands, and notes to sound that is in tune."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pretty_midi
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from audiotransfer.errors import AudioTransferError
+from audiotransfer.symbolic import rendering, synth
+from audiotransfer.symbolic.arrange import (
+    UNSEEN_KIT,
+    UNSEEN_PROGRAMS,
+    Choice,
+    bass_line,
+    dress,
+    drummer,
+    humanise,
+)
+from audiotransfer.symbolic.band import JAZZ_BRUSHES, UPRIGHT_BASS, Band, Part, jazz_part, read_band
+from audiotransfer.symbolic.rendering import RenderSettings, compose, render_corpus, render_song
+from audiotransfer.symbolic.synth import Synthesizer, default_soundfont
+
+Sound = NDArray[np.float32]
+RATE = 22050  # half of what songs have: quick, and all partials that matter are below its Nyquist
+
+
+def part(
+    notes: list[tuple[float, float, float, float]],
+    program: int = 0,
+    stem: str = "other",
+    drums: bool = False,
+) -> Part:
+    return Part(stem, program, drums, np.array(notes, dtype=np.float64).reshape(-1, 4))
+
+
+@pytest.fixture(scope="module")
+def synthesizer() -> Synthesizer:
+    return Synthesizer(RATE)
+
+
+@pytest.fixture(scope="module")
+def font() -> Path:
+    return default_soundfont()
+
+
+def write_score(path: Path, seed: int, seconds: float = 8.0, complete: bool = False) -> None:
+    """A small song at 120 bpm: chords on the beat, a melody; bass and drums where complete."""
+    random = np.random.default_rng(seed)
+    midi = pretty_midi.PrettyMIDI(initial_tempo=120.0)
+    chords, lead = pretty_midi.Instrument(4), pretty_midi.Instrument(73)
+    bass, drums = pretty_midi.Instrument(33), pretty_midi.Instrument(0, is_drum=True)
+    for beat in np.arange(0.0, seconds, 0.5):
+        root = int(random.integers(48, 60))
+        for interval in (0, 4, 7):
+            chords.notes.append(pretty_midi.Note(80, root + interval, beat, beat + 0.45))
+        lead.notes.append(pretty_midi.Note(90, root + 19, beat + 0.25, beat + 0.45))
+        bass.notes.append(pretty_midi.Note(90, root - 12, beat, beat + 0.4))
+        drums.notes.append(pretty_midi.Note(90, 36, beat, beat + 0.1))
+        drums.notes.append(pretty_midi.Note(70, 42, beat + 0.25, beat + 0.3))
+    midi.instruments = [chords, lead, bass, drums] if complete else [chords, lead]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    midi.write(str(path))
+
+
+def write_groove(path: Path) -> None:
+    midi = pretty_midi.PrettyMIDI(initial_tempo=100.0)
+    drums = pretty_midi.Instrument(0, is_drum=True)
+    for step in range(16):
+        at = step * 0.3
+        drums.notes.append(pretty_midi.Note(80, (36, 22, 38, 42)[step % 4], at, at + 0.1))
+    midi.instruments = [drums]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    midi.write(str(path))
+
+
+@pytest.fixture
+def toy(tmp_path: Path, font: Path) -> RenderSettings:
+    for number in range(5):
+        write_score(tmp_path / "scores" / f"{number}.mid", number, complete=number % 2 == 0)
+    for number in range(3):
+        write_groove(tmp_path / "grooves" / f"{number}_jazz_beat_4-4.mid")
+    return RenderSettings(
+        scores={str(tmp_path / "scores"): 1.0},
+        grooves=str(tmp_path / "grooves"),
+        soundfonts=[str(font)],
+        target_soundfont=str(font),
+        songs=2,
+        seconds=1.5,
+        seed=3,
+        hold_out=0.4,
+        workers=1,
+    )
+
+
+# --- notes to sound
+
+#: A whistle that this soundfont tunes a sixth low, a bell and drums, and noises from 115 on:
+#: no pitch to hold them to.
+NO_PITCH = {78, 112, *range(115, 128)}
+NOTES = (60, 64, 69, 72)
+
+
+def out_of_tune(sound: Sound, pitch: int) -> float:
+    """Cents by which a comb of partials fits best, ±120, whichever octave the sample is in."""
+    size = 1 << 17
+    spectrum = np.abs(np.fft.rfft(sound.sum(0) * np.hanning(sound.shape[1]), size)) ** 0.5
+    cents = np.arange(-120, 121)
+    fit = np.zeros(len(cents))
+    # Half multiples serve programs that sound an octave low; roots keep one partial from ruling.
+    for partial in (0.5, 1, 1.5, 2, 2.5, 3, 4, 5, 6, 8):
+        hertz = 440 * 2 ** ((pitch - 69) / 12 + cents / 1200) * partial
+        fit += np.interp(hertz / RATE * size, np.arange(len(spectrum)), spectrum) / partial**0.5
+    return float(cents[fit.argmax()])
+
+
+def test_every_general_midi_program_is_in_tune(synthesizer: Synthesizer, font: Path) -> None:
+    beat = round(0.6 * RATE)
+    wrong = {}
+    for program in sorted(set(range(128)) - NO_PITCH):
+        notes = [(0.6 * i, 0.55, pitch, 100.0) for i, pitch in enumerate(NOTES)]
+        sound = synthesizer.render([(part(notes, program), font)], 0.6 * len(NOTES))
+        deviations = [
+            out_of_tune(sound[:, i * beat + RATE // 20 : (i + 1) * beat - RATE // 20], pitch)
+            for i, pitch in enumerate(NOTES)
+        ]
+        # One note in four may be a chorused sample (accordions), where a comb finds one reed.
+        if abs(float(np.median(deviations))) > 20:
+            wrong[program] = deviations
+    assert not wrong
+
+
+def test_the_tuning_measure_would_notice_a_quarter_tone(
+    synthesizer: Synthesizer, font: Path
+) -> None:
+    sound = synthesizer.render([(part([(0, 0.9, 69, 100)], 73), font)], 0.9)[:, RATE // 20 :]
+    length = sound.shape[1]
+    sharp = np.stack(
+        [np.interp(np.arange(0, length - 1, 2 ** (50 / 1200)), range(length), x) for x in sound]
+    )
+    assert out_of_tune(sharp, 69) - out_of_tune(sound, 69) == pytest.approx(50, abs=6)
+
+
+@pytest.mark.parametrize("held", [0.01, 0.12, 0.3])
+def test_repeated_notes_all_sound(synthesizer: Synthesizer, font: Path, held: float) -> None:
+    """Also where a note ends with, or after, the start of the next of its pitch."""
+    step, count = 0.12, 8
+    notes = [(i * step, held, 60, 100) for i in range(count)]
+    sound = synthesizer.render([(part(notes, 13), font)], count * step)
+    frames = round(step * RATE)
+    levels = [np.sqrt((sound[:, i * frames :][:, : frames // 2] ** 2).mean()) for i in range(count)]
+    assert min(levels) > 0.5 * levels[0] > 1e-3
+
+
+def test_a_note_starts_on_its_sample_and_stops(synthesizer: Synthesizer, font: Path) -> None:
+    sound = synthesizer.render([(part([(0.25, 0.1, 69, 100)], 16), font)], 1.0)
+    start = round(0.25 * RATE)
+    assert sound.shape == (2, RATE) and sound.dtype == np.float32
+    assert not sound[:, :start].any()
+    assert np.abs(sound[:, start : start + RATE // 50]).max() > 1e-3
+    assert np.abs(sound[:, -RATE // 10 :]).max() < 0.01 * np.abs(sound).max()
+
+
+def test_notes_behind_the_end_are_left_out(synthesizer: Synthesizer, font: Path) -> None:
+    inside = [(0.0, 5.0, 60, 100)]
+    both = [*inside, (0.5, 1.0, 72, 100)]
+    one, two = (synthesizer.render([(part(n), font)], 0.5) for n in (inside, both))
+    assert one.any() and np.array_equal(one, two)
+    nothing = synthesizer.render([(part([]), font)], 0.5)
+    assert nothing.shape == one.shape and nothing.dtype == np.float32 and not nothing.any()
+    assert synthesizer.render([(part([]), font)], 0.0).shape == (2, 0)
+
+
+def test_parts_do_not_share_anything(synthesizer: Synthesizer, font: Path) -> None:
+    """Seventeen parts, more than a synthesizer has channels, sum as if each played alone."""
+    parts = [part([(0.02 * i, 0.2, 50 + i, 90)], 7 * i) for i in range(16)]
+    parts.append(part([(0.1, 0.1, 38, 90)], 0, "drums", True))
+    alone = sum(synthesizer.render([(p, font)], 0.5) for p in parts)
+    together = synthesizer.render([(p, font) for p in parts], 0.5)
+    assert np.abs(together).max() > 0.01
+    # Envelopes are stepped from event to event, which alone leaves differences near -40 dB.
+    assert ((together - alone) ** 2).mean() < 1e-3 * (together**2).mean()
+
+
+def test_a_rendering_leaves_nothing_behind(synthesizer: Synthesizer, font: Path) -> None:
+    played = [(part([(0, 5.0, 60, 100)], 19), font)]
+    first = synthesizer.render(played, 0.3)
+    assert np.array_equal(first, synthesizer.render(played, 0.3))
+    assert not synthesizer.render([(part([]), font)], 0.3).any()
+
+
+def test_louder_velocity_is_louder(synthesizer: Synthesizer, font: Path) -> None:
+    soft, loud = (
+        np.abs(synthesizer.render([(part([(0, 0.3, 60, v)]), font)], 0.3)).max() for v in (40, 110)
+    )
+    assert loud > 2 * soft
+
+
+def test_a_kit_that_is_missing_gives_the_nearest(synthesizer: Synthesizer, font: Path) -> None:
+    def kit(program: int) -> Sound:
+        return synthesizer.render([(part([(0, 0.3, 38, 100)], program, "drums", True), font)], 0.3)
+
+    assert np.array_equal(kit(3), kit(0)) and np.array_equal(kit(44), kit(40))
+    assert not np.allclose(kit(40), kit(0), atol=1e-3)  # brushes are no sticks
+
+
+def test_soundfonts_that_are_none_are_refused(synthesizer: Synthesizer, tmp_path: Path) -> None:
+    damaged = tmp_path / "damaged.sf2"
+    damaged.write_bytes(b"RIFF no soundfont")
+    for path in (tmp_path / "missing.sf2", damaged):
+        with pytest.raises(AudioTransferError, match=path.name) as caught:
+            synthesizer.render([(part([(0, 1, 60, 90)]), path)], 0.1)
+        assert "\n" not in str(caught.value)
+
+
+def test_without_a_synthesizer_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(synth, "synthesizer_available", lambda: False)
+    with pytest.raises(AudioTransferError, match="pip install --no-deps tinysoundfont"):
+        Synthesizer()
+
+
+# --- scores to bands
+
+
+def test_a_score_becomes_stems(tmp_path: Path) -> None:
+    write_score(tmp_path / "a.mid", 1, complete=True)
+    band = read_band(tmp_path / "a.mid")
+    assert [p.stem for p in band.parts] == ["other", "other", "bass", "drums"]
+    assert [p.program for p in band.parts] == [4, 73, 33, 0]
+    assert band.beat == pytest.approx(0.5) and band.seconds == pytest.approx(7.95, abs=0.05)
+    chords = band.parts[0].notes
+    assert chords.shape == (48, 4)
+    np.testing.assert_allclose(chords[::3, 0], np.arange(16) * 0.5, atol=2e-3)
+    np.testing.assert_allclose(chords[:, 1], 0.45, atol=4e-3)
+    assert set(chords[:, 3]) == {80}
+
+
+def test_roland_drums_are_translated(tmp_path: Path) -> None:
+    write_groove(tmp_path / "groove.mid")
+    assert set(read_band(tmp_path / "groove.mid").parts[0].notes[:, 2]) == {36, 38, 42}
+
+
+@pytest.mark.parametrize("content", [b"", b"MThd", b"no score at all", None])
+def test_what_is_no_score_is_refused(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "x.mid"
+    if content is None:
+        pretty_midi.PrettyMIDI().write(str(path))
+    else:
+        path.write_bytes(content)
+    for source in (path, path.read_bytes()):
+        with pytest.raises(AudioTransferError, match=r"x\.mid"):
+            read_band(source, "x.mid")
+
+
+def test_a_section_starts_at_zero_and_keeps_the_bars() -> None:
+    band = Band((part([(t, 3.0, 60, 90) for t in np.arange(0, 20, 0.5)]),), beat=0.5)
+    section = band.section(4.75, 4.0)
+    notes = section.parts[0].notes
+    np.testing.assert_allclose(notes[:, 0], np.arange(0.25, 4.0, 0.5))
+    assert (notes[:, 0] + notes[:, 1]).max() <= 4.0 + 1e-9
+    # Bars of two seconds began at 4 and begin at 6: 1.25 s into the section.
+    assert section.downbeat == pytest.approx(1.25)
+    assert band.parts[0].notes[0, 1] == 3.0  # the band itself stays
+    assert band.section(100.0, 4.0).parts == ()
+
+
+# --- jazz
+
+DRUM_NOTES = list(range(35, 82))
+
+
+def test_jazz_drums_are_mapped() -> None:
+    hits = part([(i * 0.1, 0.1, n, 100) for i, n in enumerate(DRUM_NOTES)], 25, "drums", True)
+    jazz = jazz_part(hits)
+    played = dict(zip(DRUM_NOTES, jazz.notes[:, 2], strict=True))
+    assert jazz.program == JAZZ_BRUSHES and jazz.drums
+    assert played[42] == 51 and played[46] == 59  # hi-hats, closed and open, to two rides
+    assert played[35] == played[36] == 36 and played[40] == played[38] == 38
+    assert played[55] == played[57] == 49
+    assert played[44] == 44 and played[51] == 51 and played[54] == 54  # pedal, ride, tambourine
+    loudness = dict(zip(DRUM_NOTES, jazz.notes[:, 3], strict=True))
+    assert loudness[36] == loudness[35] == 75 and loudness[38] == 100  # the kick is feathered
+    assert hits.notes[1, 3] == 100  # the original stays
+
+
+def test_jazz_instruments() -> None:
+    plays = {p: jazz_part(part([(0, 1, 60, 90)], p)).program for p in range(128)}
+    assert {plays[p] for p in range(24, 32)} == {26}  # guitars: plucked stays plucked
+    assert {plays[p] for p in (0, 4, 19)} == {0}
+    assert {plays[p] for p in (56, 65, 73, 80)} == {66}  # blown, and leads, to the tenor
+    assert {plays[p] for p in (11, 48, 52, 89)} == {11}
+    bass = part([(0, 1, 40, 90)], 38, "bass")
+    assert jazz_part(bass).program == UPRIGHT_BASS and jazz_part(bass).stem == "bass"
+
+
+@given(
+    notes=st.lists(
+        st.tuples(st.floats(0, 60), st.floats(0.01, 4), st.integers(0, 127), st.integers(1, 127)),
+        min_size=1,
+        max_size=20,
+    ),
+    program=st.integers(0, 127),
+    stem=st.sampled_from(["drums", "bass", "other"]),
+)
+@settings(max_examples=60, deadline=None)
+def test_jazz_keeps_time(
+    notes: list[tuple[float, float, int, int]], program: int, stem: str
+) -> None:
+    """Onsets and durations stay; pitches too but for drums; all stays playable."""
+    before = part([tuple(map(float, n)) for n in notes], program, stem, stem == "drums")
+    after = jazz_part(before)
+    assert np.array_equal(after.notes[:, :2], before.notes[:, :2])
+    assert (stem == "drums") or np.array_equal(after.notes, before.notes)
+    assert after.stem == stem and after.notes[:, 3].min() >= 1 and after.notes[:, 3].max() <= 127
+
+
+# --- arranging
+
+
+def test_a_bass_line_plays_the_lowest_note_of_each_beat() -> None:
+    chords = part([(i * 0.5, 0.4, p, 80) for i in range(8) for p in (60 + i, 64 + i, 72)])
+    line = bass_line(Band((chords,), beat=0.5))
+    assert line is not None and line.stem == "bass" and not line.drums
+    np.testing.assert_allclose(line.notes[:, 0], np.arange(8) * 0.5)
+    assert np.array_equal(line.notes[:, 2] % 12, (60 + np.arange(8)) % 12)
+    assert line.notes[:, 2].min() >= 28 and line.notes[:, 2].max() <= 47  # a bass's low strings
+    assert (line.notes[:-1, 0] + line.notes[:-1, 1] <= line.notes[1:, 0]).all()  # one at a time
+    assert bass_line(Band((part([(0, 1, 38, 80)], 0, "drums", True),))) is None
+
+
+def test_a_drummer_keeps_the_bands_beat() -> None:
+    groove = Band(
+        (part([(i * 0.6, 0.1, 36 + 2 * (i % 2), 90) for i in range(8)], 0, "drums", True),), 0.6
+    )
+    band = Band((part([(0, 1, 60, 90)]),), beat=0.5, downbeat=0.75)
+    drums = drummer(band, groove, 10.0)
+    np.testing.assert_allclose(np.sort(drums.notes[:, 0]), np.arange(0.25, 10.0, 0.5), atol=1e-9)
+    kicks = drums.notes[drums.notes[:, 2] == 36, 0]
+    assert np.isclose(kicks, 0.75).any()  # the groove's one falls on the band's
+
+
+def test_hands_are_human_but_not_drunk() -> None:
+    stiff = part([(i * 0.5, 0.4, 60, 90) for i in range(400)])
+    played = humanise(stiff, np.random.default_rng(0))
+    shift = played.notes[:, 0] - stiff.notes[:, 0]
+    assert played.notes[:, 0].min() >= 0
+    assert 0.002 < shift.std() < 0.006 and np.abs(shift).max() < 0.03
+    assert played.notes[:, 3].min() >= 20 and played.notes[:, 3].max() <= 127
+    assert np.array_equal(played.notes[:, 1:3], stiff.notes[:, 1:3])
+
+
+@pytest.mark.parametrize("unseen", [False, True])
+def test_unseen_instruments_are_never_drawn_in_training(unseen: bool) -> None:
+    random = np.random.default_rng(1)
+    band = Band(
+        (
+            part([(0, 1, 60, 90)]),
+            part([(0, 1, 40, 90)], 33, "bass"),
+            part([(0, 1, 38, 90)], 0, "drums", True),
+        )
+    )
+    for _ in range(60):
+        other, bass, drums = dress(band, Choice(unseen), random).parts
+        assert (other.program in UNSEEN_PROGRAMS) == unseen
+        assert (bass.program in UNSEEN_PROGRAMS) == unseen and bass.program // 8 == 4
+        assert (drums.program == UNSEEN_KIT) == unseen
+
+
+# --- songs
+
+
+@pytest.mark.parametrize("count", [2, 3, 10, 101])
+@pytest.mark.parametrize("hold_out", [0.05, 0.12, 0.4])
+def test_a_score_is_in_one_split_only(count: int, hold_out: float) -> None:
+    names = tuple(f"{i}.mid" for i in range(count))
+    train, test = (rendering._in_split(names, split, hold_out) for split in ("train", "test"))
+    assert sorted(train + test) == sorted(names) and not set(train) & set(test)
+    assert train and test
+
+
+def test_splits_of_whole_corpora_share_no_score(toy: RenderSettings) -> None:
+    found: dict[str, set[str]] = {}
+    for split in ("train", "test"):
+        random = np.random.default_rng(0)
+        drawn = [compose(replace(toy, split=split), i, random)[1] for i in range(25)]
+        found[split] = set(drawn)
+    assert len(found["train"]) == 3 and len(found["test"]) == 2  # every score gets its turn
+    assert not found["train"] & found["test"]
+
+
+def test_a_song_is_a_function_of_seed_and_index(toy: RenderSettings) -> None:
+    def song(seed: int, index: int) -> tuple[Band, str]:
+        return compose(toy, index, np.random.default_rng((seed, index)))
+
+    (one, name), (again, same_name), (other, _) = song(1, 0), song(1, 0), song(2, 0)
+    assert name == same_name and len(one.parts) == len(again.parts)
+    for a, b in zip(one.parts, again.parts, strict=True):
+        assert (a.stem, a.program) == (b.stem, b.program) and np.array_equal(a.notes, b.notes)
+    assert not (
+        len(one.parts) == len(other.parts)
+        and all(
+            np.array_equal(a.notes, b.notes) for a, b in zip(one.parts, other.parts, strict=True)
+        )
+    )
+
+
+def test_missing_players_are_added(toy: RenderSettings, tmp_path: Path) -> None:
+    for number in (0, 2, 4):
+        write_score(tmp_path / "scores" / f"{number}.mid", number)  # no bass, no drums any more
+    rendering._pack.cache_clear()
+    stems = [
+        {p.stem for p in compose(toy, i, np.random.default_rng(i))[0].parts} for i in range(40)
+    ]
+    for stem in ("bass", "drums"):
+        assert 0.6 < np.mean([stem in found for found in stems]) < 1.0
+
+
+def test_a_rendered_song_is_reproducible_and_aligned(toy: RenderSettings) -> None:
+    synthesizer = Synthesizer(rendering.SAMPLE_RATE)
+    source, target, about = render_song(toy, 1, synthesizer)
+    again, _, same = render_song(toy, 1, synthesizer)
+    assert about == same and set(source) == set(target) >= {"other"}
+    frames = round(toy.seconds * rendering.SAMPLE_RATE)
+    for stem in source:
+        assert np.array_equal(source[stem], again[stem])
+        assert source[stem].shape == target[stem].shape == (2, frames)
+        assert source[stem].dtype == np.float32 and np.isfinite(source[stem]).all()
+        levels = [np.sqrt((side[stem] ** 2).mean()) for side in (source, target)]
+        assert levels[0] == pytest.approx(levels[1], rel=1e-3) and levels[0] > 0.01
+    for side in (source, target):
+        assert np.abs(sum(side.values())).max() <= 0.95 + 1e-4
+    assert not np.allclose(source["other"], target["other"], atol=1e-2)
+
+
+def test_a_corpus_resumes_and_says_what_it_holds(toy: RenderSettings, tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    told: list[tuple[int, int]] = []
+    songs = render_corpus(toy, folder, lambda done, total: told.append((done, total)))
+    assert told == [(1, 2), (2, 2)] and [s["id"] for s in songs] == ["train-3-0000", "train-3-0001"]
+    for song in songs:
+        place = folder / str(song["id"])
+        assert json.loads((place / "song.json").read_text()) == song
+        for stem in song["stems"]:  # type: ignore[attr-defined]
+            assert (place / "source" / f"{stem}.wav").is_file()
+            assert (place / "target" / f"{stem}.wav").is_file()
+    kept = folder / "train-3-0000" / "source" / "other.wav"
+    stamp = kept.stat().st_mtime_ns
+    (folder / "train-3-0001" / "song.json").unlink()  # a render that was killed in the middle
+    assert render_corpus(toy, folder) == songs
+    assert kept.stat().st_mtime_ns == stamp
+
+
+def test_workers_render_what_one_process_renders(toy: RenderSettings, tmp_path: Path) -> None:
+    alone = render_corpus(toy, tmp_path / "alone")
+    assert render_corpus(replace(toy, workers=2), tmp_path / "shared") == alone
+    for path in (tmp_path / "alone").rglob("*.wav"):
+        twin = tmp_path / "shared" / path.relative_to(tmp_path / "alone")
+        assert path.read_bytes() == twin.read_bytes()
+
+
+def test_zipped_scores_are_the_same_scores(toy: RenderSettings, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "scores.zip", "w") as pack:
+        for path in sorted((tmp_path / "scores").glob("*.mid")):
+            pack.write(path, path.name)
+    zipped = replace(toy, scores={str(tmp_path / "scores.zip"): 1.0})
+    one, name = compose(toy, 0, np.random.default_rng(4))
+    two, zipped_name = compose(zipped, 0, np.random.default_rng(4))
+    assert name == zipped_name
+    assert all(np.array_equal(a.notes, b.notes) for a, b in zip(one.parts, two.parts, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"scores": {"nowhere": 1.0}}, "nowhere"),
+        ({"scores": {}}, "no scores"),
+        ({"soundfonts": ["no.sf2"]}, r"no\.sf2"),
+        ({"soundfonts": []}, "no soundfont"),
+        ({"target_soundfont": "none.sf2"}, r"none\.sf2"),
+        ({"grooves": "nogrooves"}, "nogrooves"),
+        ({"split": "validation"}, "validation"),
+        ({"hold_out": 1.0}, "no score"),
+    ],
+)
+def test_a_corpus_that_cannot_be_is_refused_in_one_line(
+    toy: RenderSettings, tmp_path: Path, change: dict[str, object], words: str
+) -> None:
+    with pytest.raises(AudioTransferError, match=words) as caught:
+        render_corpus(replace(toy, **change), tmp_path / "out")  # type: ignore[arg-type]
+    assert "\n" not in str(caught.value)
+    assert not list(tmp_path.glob("out/*/song.json"))
+
+
+def test_scores_without_notes_are_passed_over(toy: RenderSettings, tmp_path: Path) -> None:
+    for number in (0, 1, 2):
+        (tmp_path / "scores" / f"{number}.mid").write_bytes(b"damaged")
+    names = {compose(toy, i, np.random.default_rng(i))[1].split("/")[-1] for i in range(10)}
+    assert names <= {"3.mid", "4.mid"} and names
+    for number in (3, 4):
+        (tmp_path / "scores" / f"{number}.mid").write_bytes(b"damaged")
+    with pytest.raises(AudioTransferError, match="no score with enough notes"):
+        compose(toy, 0, np.random.default_rng(0))
+
+
+def test_a_damaged_groove_costs_no_song(toy: RenderSettings, tmp_path: Path) -> None:
+    for path in (tmp_path / "grooves").glob("*.mid"):
+        write_score(path, 1)  # a score in the place of a drum performance
+    for index in range(10):
+        band, _ = compose(toy, index, np.random.default_rng(index))
+        assert "other" in {p.stem for p in band.parts}

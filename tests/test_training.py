@@ -1,0 +1,487 @@
+"""The trainer: turns, exact resume, refusals, averages, schedules; and configs."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+import torch
+from torch import Generator, Tensor, nn
+
+from audiotransfer.errors import AudioTransferError
+from audiotransfer.training import (
+    Group,
+    Preview,
+    Trainer,
+    TrainerSettings,
+    Turn,
+    load_networks,
+)
+from audiotransfer.training.averages import MovingAverage
+from audiotransfer.training.checkpoints import load, save
+from audiotransfer.training.config import load_config
+from audiotransfer.training.schedules import factor
+
+STEPS = 12
+
+
+class Toy:
+    """Two players with everything that must survive: dropout, own noise, two optimisers."""
+
+    def __init__(self) -> None:
+        with torch.random.fork_rng([]):
+            torch.manual_seed(0)
+            self.networks: dict[str, nn.Module] = {
+                "maker": nn.Sequential(nn.Conv2d(1, 3, 3), nn.Dropout(0.3), nn.Conv2d(3, 1, 1)),
+                "judge": nn.utils.parametrizations.spectral_norm(nn.Conv2d(1, 1, 3)),
+            }
+        self.groups = {
+            "maker": Group(("maker",), 1e-2),
+            "judge": Group(("judge",), 1e-2, (0.0, 0.9), weight_decay=0.1),
+        }
+
+    def turns(self, batch: dict[str, Tensor], step: int, generator: Generator) -> Iterator[Turn]:
+        maker, judge = self.networks["maker"], self.networks["judge"]
+        x = batch["x"] + 0.1 * torch.randn(batch["x"].shape, generator=generator)
+        with torch.no_grad():
+            made = maker(x)
+        yield Turn("judge", {"hinge": (judge(made) - 1).relu().mean()})
+        made = maker(x)
+        terms = {
+            "fool": -judge(made).mean(),
+            "near": made.abs().mean(),
+            "seen": made.detach().std(),
+        }
+        yield Turn("maker", terms, {"near": 2.0, "seen": 0.0})
+
+    def preview(self, batch: dict[str, Tensor], generator: Generator) -> Preview:
+        made = self.networks["maker"](batch["x"])
+        noise = torch.randn(2, 400, generator=generator)
+        return Preview({"made": made[0, 0]}, {"noise": (0.1 * noise, 8000)})
+
+
+class Noise:
+    def batch(self, step: int) -> dict[str, Tensor]:
+        return {"x": torch.randn(2, 1, 6, 6, generator=Generator().manual_seed(step))}
+
+
+SETTINGS = TrainerSettings(
+    steps=STEPS,
+    workers=0,
+    schedule="cosine",
+    warmup=2,
+    clip_norm=1.0,
+    ema_decay=0.9,
+    ema=("maker",),
+    log_every=4,
+    checkpoint_every=5,
+    validate_every=4,
+)
+
+
+def weights(toy: Toy) -> dict[str, Tensor]:
+    return {f"{n}.{k}": v for n, net in toy.networks.items() for k, v in net.state_dict().items()}
+
+
+def train(
+    folder: Path, stop_after: int | None = None, settings: TrainerSettings = SETTINGS
+) -> tuple[dict[str, float], Trainer]:
+    toy = Toy()
+    trainer = Trainer(toy, Noise(), settings, folder, lambda _: {"score": float(torch.rand(()))})
+    should_stop = (lambda: trainer.step == stop_after) if stop_after else None
+    return trainer.run(should_stop=should_stop), trainer
+
+
+def assert_same(one: Trainer, other: Trainer) -> None:
+    for kind in ("networks", "averages"):
+        a, b = (_state(t, kind) for t in (one, other))
+        assert a.keys() == b.keys() and a
+        for key, value in a.items():
+            assert torch.equal(value, b[key]), key
+
+
+def _state(trainer: Trainer, kind: str) -> dict[str, Tensor]:
+    found = load(trainer.folder / "checkpoint")
+    assert found is not None
+    return {k: v for k, v in found[0].items() if k.startswith(kind)}
+
+
+@pytest.mark.parametrize("stop_after", [1, 5, 7, 11])
+def test_a_resumed_run_equals_an_uninterrupted_one_to_the_bit(
+    tmp_path: Path, stop_after: int
+) -> None:
+    whole, first = train(tmp_path / "whole")
+    train(tmp_path / "parts", stop_after)
+    parts, second = train(tmp_path / "parts")
+    assert_same(first, second)
+    assert parts == whole
+    tensors = [load(t.folder / "checkpoint") for t in (first, second)]
+    assert tensors[0] is not None and tensors[1] is not None
+    for key, value in tensors[0][0].items():
+        assert torch.equal(value, tensors[1][0][key]), key
+    assert tensors[0][1] == tensors[1][1]
+
+
+def test_channels_last_and_watching_change_nothing_about_resuming(tmp_path: Path) -> None:
+    settings = replace(SETTINGS, channels_last=True)
+    _, whole = train(tmp_path / "whole", settings=settings)
+    train(tmp_path / "parts", 7, replace(settings, preview_every=3, log_every=1))
+    _, parts = train(tmp_path / "parts", settings=replace(settings, validate_every=None))
+    assert_same(whole, parts)
+
+
+def test_workers_bring_the_same_batches_in_order(tmp_path: Path) -> None:
+    _, alone = train(tmp_path / "alone")
+    train(tmp_path / "helped", 5, replace(SETTINGS, workers=2, prefetch=2))
+    _, helped = train(tmp_path / "helped", settings=replace(SETTINGS, workers=1))
+    assert_same(alone, helped)
+
+
+CHILD = """
+    import sys
+    from pathlib import Path
+    import test_training as t
+    slow = t.Noise()
+    class Slow:
+        def batch(self, step):
+            import time
+            time.sleep(0.02)
+            return slow.batch(step)
+    settings = t.replace(
+        t.SETTINGS, steps=10_000, schedule="constant", checkpoint_every=3, workers=1
+    )
+    t.Trainer(t.Toy(), Slow(), settings, Path(sys.argv[1])).run()
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_after_a_kill_the_run_goes_on_as_if_nothing_had_been(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    folder = tmp_path / "killed"
+    paths = [str(Path(__file__).parent), str(Path(__file__).parent.parent)]
+    child = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(CHILD), str(folder)],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 240
+    while not (folder / "checkpoint" / "state.json").exists():
+        assert child.poll() is None and time.monotonic() < deadline
+        time.sleep(0.02)
+    os.killpg(child.pid, number)  # workers too, as a terminal does
+    assert child.wait(120) != 0
+    found = load(folder / "checkpoint")
+    assert found is not None
+    reached = int(found[1]["step"])
+    if number == signal.SIGKILL:
+        assert reached % 3 == 0
+    settings = replace(SETTINGS, steps=reached + 4, schedule="constant")
+    resumed = Trainer(Toy(), Noise(), settings, folder)
+    resumed.run()
+    whole = Trainer(Toy(), Noise(), settings, tmp_path / "whole")
+    whole.run()
+    assert_same(whole, resumed)
+    assert not list(folder.glob(".*"))
+
+
+def test_the_old_checkpoint_survives_a_kill_between_the_renames(tmp_path: Path) -> None:
+    folder = tmp_path / "checkpoint"
+    save(folder, {"a": torch.ones(2)}, {"step": 1})
+    folder.rename(tmp_path / ".checkpoint.old")
+    (tmp_path / ".checkpoint.1.part").mkdir()
+    found = load(folder)
+    assert found is not None and found[1] == {"step": 1}
+    save(folder, {"a": torch.zeros(2)}, {"step": 2})
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint"]
+
+
+def test_a_damaged_checkpoint_is_one_clear_line(tmp_path: Path) -> None:
+    train(tmp_path, 3)
+    path = tmp_path / "checkpoint" / "state.safetensors"
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(AudioTransferError, match=r"cannot be read .*remove the folder") as caught:
+        train(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_checkpoint_of_another_config_is_refused_by_name(tmp_path: Path) -> None:
+    train(tmp_path, 3)
+    with pytest.raises(AudioTransferError, match="seed=0, not 1"):
+        train(tmp_path, settings=replace(SETTINGS, seed=1))
+    with pytest.raises(AudioTransferError, match=r"config\.songs=None, not 3"):
+        Trainer(Toy(), Noise(), SETTINGS, tmp_path, config={"songs": 3}).run()
+    Trainer(Toy(), Noise(), replace(SETTINGS, seed=1), tmp_path).run(resume=False)
+
+
+def test_each_turn_moves_its_group_alone(tmp_path: Path) -> None:
+    toy = Toy()
+    before: dict[str, Tensor] = {}
+    moved: list[set[str]] = []
+
+    class Watched(Toy):
+        def turns(self, *given: Any) -> Iterator[Turn]:
+            for turn in toy.turns(*given):
+                before.update({k: v.clone() for k, v in parameters(toy).items()})
+                yield turn  # the trainer steps it before it asks for the next
+                after = parameters(toy)
+                moved.append({k.split(".")[0] for k, v in after.items() if (v != before[k]).any()})
+
+    watched = Watched()
+    watched.networks = toy.networks
+    Trainer(watched, Noise(), replace(SETTINGS, steps=2), tmp_path).run()
+    assert moved == [{"judge"}, {"maker"}] * 2
+    assert all(p.grad is None for net in toy.networks.values() for p in net.parameters())
+
+
+def parameters(toy: Toy) -> dict[str, Tensor]:
+    return {f"{n}.{k}": p for n, net in toy.networks.items() for k, p in net.named_parameters()}
+
+
+class One:
+    """A single weight w that descends the given loss of w and the step."""
+
+    def __init__(self, loss: Callable[[Tensor, int], Tensor], rate: float = 0.1) -> None:
+        self.network = nn.Linear(1, 1, bias=False)
+        nn.init.ones_(self.network.weight)
+        self.networks: dict[str, nn.Module] = {"one": self.network}
+        self.groups = {"one": Group(("one",), rate)}
+        self.loss = loss
+
+    def turns(self, batch: dict[str, Tensor], step: int, generator: Generator) -> Iterator[Turn]:
+        yield Turn("one", {"term": self.loss(self.network.weight.sum(), step)})
+
+    def preview(self, batch: dict[str, Tensor], generator: Generator) -> Preview:
+        return Preview()
+
+
+def test_weights_of_terms_make_the_loss(tmp_path: Path) -> None:
+    figures, _ = train(tmp_path, 1, replace(SETTINGS, log_every=1))
+    loss = figures["maker/fool"] + 2 * figures["maker/near"]
+    assert figures["maker/loss"] == pytest.approx(loss, rel=1e-5)
+    assert figures["maker/seen"] > 0
+    assert figures["maker/gradient"] > 0
+
+
+def test_a_step_that_is_not_finite_is_skipped_and_counted(tmp_path: Path) -> None:
+    def hole(w: Tensor, step: int) -> Tensor:
+        return w * math.nan if step in (2, 3) else w
+
+    toy = One(hole)
+    figures = Trainer(toy, Noise(), TrainerSettings(6, workers=0), tmp_path).run()
+    assert figures["failed_steps"] == 2
+    assert toy.network.weight.item() == pytest.approx(1 - 4 * 0.1, abs=1e-4)
+
+
+def test_an_endless_gradient_of_a_finite_loss_is_skipped_as_well(tmp_path: Path) -> None:
+    toy = One(lambda w, _: (w - w.detach()).sqrt())  # 0 with an infinite slope
+    figures = Trainer(toy, Noise(), TrainerSettings(2, workers=0), tmp_path).run()
+    assert figures["failed_steps"] == 2
+    assert toy.network.weight.item() == 1
+
+
+def test_twenty_failures_in_a_row_end_the_run(tmp_path: Path) -> None:
+    toy = One(lambda w, step: w if step == 5 else w * math.inf)
+    with pytest.raises(AudioTransferError, match=r"gave up at step 25: one/term.*lower the learn"):
+        Trainer(toy, Noise(), TrainerSettings(60, workers=0), tmp_path).run()
+
+
+def test_clipping_bounds_the_step(tmp_path: Path) -> None:
+    """Adam forgets a constant gradient's size; after a clipped bang the next steps are as ever."""
+    moves = {}
+    for clip in (None, 1.0):
+        toy = One(lambda w, step: w * (1000.0 if step == 0 else 1.0))
+        settings = TrainerSettings(4, workers=0, clip_norm=clip)
+        Trainer(toy, Noise(), settings, tmp_path / str(clip)).run()
+        moves[clip] = 1 - toy.network.weight.item()
+    assert moves[1.0] == pytest.approx(0.4, abs=1e-4)
+    assert abs(moves[None] - 0.4) > 0.05
+
+
+def test_the_learning_rate_follows_the_schedule(tmp_path: Path) -> None:
+    toy = One(lambda w, _: w)
+    settings = TrainerSettings(4, workers=0, schedule="linear", warmup=2)
+    Trainer(toy, Noise(), settings, tmp_path).run()
+    # factors 1/2, 1, 1, 1/2 of 0.1, and Adam's step under a constant slope is the rate itself
+    assert toy.network.weight.item() == pytest.approx(1 - 0.3, abs=1e-4)
+
+
+def test_schedules() -> None:
+    assert [factor(step, 10, "constant", 4) for step in (0, 1, 3, 4, 9)] == [0.25, 0.5, 1, 1, 1]
+    assert [factor(step, 10) for step in (0, 9)] == [1, 1]
+    assert factor(7, 10, "linear", 4) == pytest.approx(0.5)
+    assert factor(7, 10, "cosine", 4) == pytest.approx(0.5)
+    assert factor(10, 10, "cosine") == pytest.approx(0)
+    with pytest.raises(ValueError, match="'square' is unknown"):
+        factor(1, 10, "square")  # type: ignore[arg-type]
+
+
+def test_averages_follow_and_lend_themselves() -> None:
+    network = nn.Linear(1, 1, bias=False)
+    nn.init.zeros_(network.weight)
+    average = MovingAverage({"n": network}, 0.5)
+    expected = 0.0
+    for value, decay in ((1.0, 0.1), (2.0, 2 / 11), (3.0, 3 / 12)):
+        nn.init.constant_(network.weight, value)
+        average.update()
+        expected = decay * expected + (1 - decay) * value
+    assert average.weights["n"]["weight"].item() == pytest.approx(expected)
+    with average.in_place():
+        assert network.weight.item() == pytest.approx(expected)
+    assert network.weight.item() == 3.0
+
+
+def test_the_best_by_score_is_kept_with_its_averages(tmp_path: Path) -> None:
+    scores = iter([1.0, 3.0, 2.0])
+    seen: list[tuple[float, bool]] = []
+    toy = One(lambda w, _: w)
+
+    def validation(_: object) -> dict[str, float]:
+        seen.append((toy.network.weight.item(), toy.network.training))
+        assert not torch.is_grad_enabled()
+        return {"score": next(scores)}
+
+    settings = TrainerSettings(6, workers=0, validate_every=2, ema_decay=0.5, ema=("one",))
+    figures = Trainer(toy, Noise(), settings, tmp_path, validation).run()
+    assert figures["validation/score"] == 2.0
+    best = load(tmp_path / "best")
+    assert best is not None and best[1]["step"] == 4 and best[1]["best"] == 3.0
+    averaged = load_networks(tmp_path / "best")["one"]["weight"].item()
+    assert averaged == seen[1][0] and not seen[1][1]
+    present = load_networks(tmp_path / "best", averaged=False)["one"]["weight"].item()
+    assert present == pytest.approx(0.6, abs=1e-4) and present < averaged
+    assert toy.network.training
+
+
+def test_the_log_has_every_term_and_forgets_what_is_repeated(tmp_path: Path) -> None:
+    train(tmp_path, 9)
+    with (tmp_path / "log.jsonl").open("a") as file:
+        file.write(json.dumps({"step": 11, "lost": 1}) + '\n{"step": 1')
+    train(tmp_path)
+    lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [4, 4, 8, 8, 12, 12]
+    assert {"judge/hinge", "maker/fool", "maker/near", "maker/seen"} <= set(lines[0])
+    assert all(math.isfinite(value) for line in lines for value in line.values())
+
+
+def test_pictures_and_sound_reach_tensorboard(tmp_path: Path) -> None:
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    train(tmp_path, settings=replace(SETTINGS, preview_every=6))
+    events = accumulator.EventAccumulator(str(tmp_path))
+    events.Reload()
+    assert [e.step for e in events.Images("pictures/made")] == [6, 12]
+    assert [e.sample_rate for e in events.Audio("audio/noise")] == [8000, 8000]
+    assert [e.step for e in events.Scalars("maker/near")] == [4, 8, 12]
+
+
+def test_the_callers_random_numbers_are_left_alone(tmp_path: Path) -> None:
+    torch.manual_seed(3)
+    expected = torch.rand(3)
+    torch.manual_seed(3)
+    train(tmp_path, 3)
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_unknown_networks_and_devices_are_named(tmp_path: Path) -> None:
+    with pytest.raises(AudioTransferError, match="ema names network 'made'; there are maker"):
+        train(tmp_path, settings=replace(SETTINGS, ema=("made",)))
+    with pytest.raises(AudioTransferError, match="device 'toaster' is unknown"):
+        train(tmp_path, settings=replace(SETTINGS, device="toaster"))
+
+
+@dataclass(frozen=True)
+class Inner:
+    width: int
+    rate: float = 1e-3
+    kind: Literal["mel", "cqt"] = "mel"
+
+
+@dataclass(frozen=True)
+class Outer:
+    inner: Inner
+    stems: tuple[str, ...] = ("drums",)
+    limit: float | None = None
+    trainer: TrainerSettings = field(default_factory=lambda: TrainerSettings(10))
+    songs: dict[str, int] = field(default_factory=dict)
+    folder: Path = Path("runs")
+
+
+@pytest.fixture
+def configs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "configs"
+    folder.mkdir()
+    (folder / "paper.yaml").write_text("inner: {width: 64}\nstems: [bass, other]\nlimit: 3\n")
+    (folder / "small.yaml").write_text("base: paper\ninner: {width: 8, rate: 2e-4}\n")
+    monkeypatch.chdir(tmp_path)
+    return folder
+
+
+def test_a_config_is_base_then_difference_then_overrides(configs: Path) -> None:
+    given = ["inner.kind=cqt", "trainer.steps=7", "trainer.ema=[a,b]", "songs.pop=2", "limit=null"]
+    expected = Outer(
+        Inner(8, 2e-4, "cqt"),
+        ("bass", "other"),
+        None,
+        TrainerSettings(7, ema=("a", "b")),
+        {"pop": 2},
+    )
+    assert load_config("small", given, Outer) == expected
+    assert load_config(configs / "small.yaml", given, Outer) == expected
+    limit = load_config("paper", [], Outer).limit
+    assert limit == 3.0 and type(limit) is float
+
+
+@pytest.mark.parametrize(
+    ("name", "overrides", "message"),
+    [
+        ("smal", [], "config 'smal' is not there; nearest is small"),
+        ("small", ["trainer.stepz=1"], "key trainer.stepz is unknown; nearest is trainer.steps"),
+        ("small", ["iner.width=1"], "key iner is unknown; nearest is inner"),
+        ("small", ["trainer.steps=many"], "trainer.steps is 'many', but must be int"),
+        ("small", ["inner.width=1.5"], "inner.width is 1.5, but must be int"),
+        ("small", ["inner.width=true"], "inner.width is True, but must be int"),
+        ("small", ["inner=3"], "inner is 3, but must hold key: value lines"),
+        ("small", ["inner.kind=mell"], "inner.kind is 'mell'; nearest is mel"),
+        ("small", ["stems=[1]"], r"stems\[0\] is 1, but must be str"),
+        ("small", ["limit=low"], "limit is 'low', but must be float or null"),
+        ("small", ["songs.pop=few"], "songs.pop is 'few', but must be int"),
+        ("small", ["width"], "setting 'width' is not understood; write key=value"),
+        ("small", ["limit=${nothing}"], "Interpolation key 'nothing' not found"),
+    ],
+)
+def test_what_is_wrong_in_a_config_is_one_line(
+    configs: Path, name: str, overrides: list[str], message: str
+) -> None:
+    with pytest.raises(AudioTransferError, match=message) as caught:
+        load_config(name, overrides, Outer)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("stems: [a]", "key inner is missing; set it to Inner"),
+        ("inner: {rate: 1}", "key inner.width is missing; set it to int"),
+        ("base: odd", "base goes in a circle"),
+        ("base: ode", "config 'ode' is not there; nearest is odd"),
+        ("inner: {width: ", "not readable as YAML"),
+        ("- a\n- b", "holds a list"),
+    ],
+)
+def test_a_file_that_is_no_config_is_one_line(configs: Path, text: str, message: str) -> None:
+    (configs / "odd.yaml").write_text(text)
+    with pytest.raises(AudioTransferError, match=message) as caught:
+        load_config("odd", [], Outer)
+    assert "\n" not in str(caught.value)

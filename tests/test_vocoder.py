@@ -1,0 +1,430 @@
+"""Laws of pictures and inverters, on signals made here."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+import vocoder
+from vocoder import GriffinLimInverter, Picture, SourceInverter, VocoderError, mel, stft
+from vocoder.cqt import ConstantQ
+from vocoder.griffinlim import griffin_lim
+
+RATE = 44100
+SINE_HZ = 441.7
+SMALL = Picture(n_fft=512, hop_length=128, bins=64)
+LENGTHS = (0, 1, 2, 127, 128, 129, 255, 257, 509, 4099)
+PICTURES = {
+    "mel": Picture(),
+    "mel magnitude": Picture(scale="magnitude"),
+    "mel zero": Picture(padding="zero-centre"),
+    "stft": Picture(kind="stft"),
+    "cqt": Picture(
+        kind="cqt", sample_rate=16000, n_fft=1024, hop_length=128, bins=144, f_min=110.0
+    ),
+}
+
+
+def decibels(error: Tensor, reference: Tensor) -> float:
+    return 20 * math.log10(float(error.norm() / reference.norm()) + 1e-12)
+
+
+def music(seconds: float = 2.0, rate: int = RATE, channels: int = 2) -> Tensor:
+    """Plucked chords of decaying partials, panned, over soft noise bursts: [C, T] at RMS 0.1."""
+    generator = torch.Generator().manual_seed(0)
+    time = torch.arange(int(seconds * rate)) / rate
+    sound = torch.zeros(channels, len(time))
+    for step, pitch in itertools.product(range(int(seconds * 4)), (220.0, 277.2, 329.6)):
+        since = time - step / 4
+        envelope = torch.where(since >= 0, torch.exp(-6 * since.clamp(min=0)), torch.zeros(()))
+        for partial in range(1, 9):
+            hz = pitch * partial * 2 ** (step % 3 / 6)
+            if hz < rate / 2:
+                pan = torch.rand(channels, 1, generator=generator)
+                sound += pan * envelope * torch.sin(2 * math.pi * hz * time) / partial
+        if step % 2:
+            sound += 0.3 * envelope**4 * torch.randn(channels, len(time), generator=generator)
+    return 0.1 * sound / sound.square().mean().sqrt()
+
+
+def peak_hz(audio: Tensor, rate: int) -> float:
+    """Frequency of the strongest partial, by a parabola through the log of its peak."""
+    size = 2**19
+    spectrum = torch.fft.rfft(audio.double() * torch.hann_window(len(audio)).double(), n=size)
+    level = spectrum.abs().log()
+    top = int(level.argmax())
+    left, mid, right = level[top - 1 : top + 2].tolist()
+    return (top + 0.5 * (left - right) / (left - 2 * mid + right)) * rate / size
+
+
+@pytest.mark.parametrize("length", [1, 2, 511, 512, 513, 1024, 1025, 7919, 44100])
+@pytest.mark.parametrize("padding", ["reflect-centre", "zero-centre"])
+@pytest.mark.parametrize(("n_fft", "hop_length"), [(2048, 512), (1152, 192), (1000, 333)])
+def test_stft_round_trip(length: int, padding: str, n_fft: int, hop_length: int) -> None:
+    audio = torch.randn(2, length, generator=torch.Generator().manual_seed(length))
+    spectrum = stft.transform(audio, n_fft, hop_length, padding)
+    assert spectrum.shape == (2, n_fft // 2 + 1, length // hop_length + 1)
+    back = stft.inverse(spectrum, length, n_fft, hop_length)
+    assert decibels(back - audio, audio) < -100
+
+
+@pytest.mark.parametrize("length", LENGTHS)
+@pytest.mark.parametrize("hop_length", [128, 100])
+def test_weave_is_the_round_trip(length: int, hop_length: int) -> None:
+    audio = torch.randn(3, length, generator=torch.Generator().manual_seed(1))
+    weave = stft.Weave(length, 512, hop_length, "reflect-centre", audio.device)
+    seen = []
+
+    def change(spectrum: Tensor, frames: slice) -> Tensor:
+        seen.append(spectrum.clone())
+        return spectrum
+
+    back = weave(audio, change)
+    assert back.shape == audio.shape
+    if length:
+        assert decibels(back - audio, audio) < -100
+        whole = stft.transform(audio, 512, hop_length).transpose(-1, -2)
+        assert decibels((torch.cat(seen, 1) - whole).abs(), whole.abs()) < -100
+
+
+def test_magnitudes_are_librosas() -> None:
+    """Unnormalised: a full-scale sine on a bin reads half the window's sum."""
+    hz = 100 * RATE / 2048
+    sine = torch.sin(2 * math.pi * hz * torch.arange(RATE) / RATE)
+    middle = Picture(kind="stft", scale="magnitude")(sine)[:, 40]
+    assert middle[100] == pytest.approx(512, rel=1e-3)
+
+
+@pytest.mark.parametrize("bins", [80, 192, 256, 400])
+@pytest.mark.parametrize(("rate", "n_fft"), [(44100, 2048), (44100, 1152), (16000, 512)])
+def test_no_mel_band_is_empty(bins: int, rate: int, n_fft: int) -> None:
+    picture = Picture(sample_rate=rate, n_fft=n_fft, hop_length=128, bins=bins, f_max=rate * 0.45)
+    weights = picture.filterbank(torch.device("cpu"))
+    assert weights.min() >= 0
+    totals = weights.sum(0) * rate / n_fft
+    assert torch.allclose(totals, torch.ones(bins), atol=1e-4)
+
+
+def test_wide_mel_bands_are_slaneys() -> None:
+    import librosa
+
+    theirs = torch.from_numpy(
+        librosa.filters.mel(sr=RATE, n_fft=2048, n_mels=256, fmin=20, fmax=20000)
+    ).T
+    ours = Picture().filterbank(torch.device("cpu"))
+    wide = slice(200, 256)
+    assert decibels(ours[:, wide] - theirs[:, wide], theirs[:, wide]) < -30
+    assert mel.band_edges(256, 20.0, 20000.0)[1:-1].diff().min() > 0
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_pictures_of_any_length(name: str) -> None:
+    picture = PICTURES[name]
+    for length in (0, 1, picture.hop_length - 1, picture.hop_length, 1021, 9973):
+        made = picture(torch.zeros(2, length))
+        assert made.shape == (2, picture.bins, picture.frames(length))
+        assert torch.isfinite(made).all()
+        assert picture.stereo(torch.zeros(2, length)).shape == made.shape[1:]
+    for frames in (1, 2, 17):
+        assert picture.frames(picture.samples(frames)) == frames
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_pictures_batch_equals_singles(name: str) -> None:
+    picture = PICTURES[name]
+    audio = music(0.5, picture.sample_rate)
+    together = picture.magnitude(picture(torch.stack([audio, audio.flip(0)])))
+    for part, alone in ((together[1, 0], audio[1]), (together[0], audio)):
+        reference = picture.magnitude(picture(alone))
+        assert decibels(part - reference, reference) < -100
+
+
+@pytest.mark.parametrize("name", PICTURES)
+@pytest.mark.parametrize("kind", ["music", "silence"])
+def test_gradients_flow(name: str, kind: str) -> None:
+    picture = PICTURES[name]
+    audio = music(0.3, picture.sample_rate)
+    audio = (audio if kind == "music" else torch.zeros_like(audio)).requires_grad_()
+    for made in (picture(audio), picture.stereo(audio)):
+        (gradient,) = torch.autograd.grad(made.sum(), audio)
+        assert torch.isfinite(gradient).all()
+        assert kind == "silence" or gradient.abs().max() > 0
+
+
+def test_pictures_made_in_inference_mode_leave_usable_transforms() -> None:
+    picture = Picture(n_fft=768, hop_length=192, bins=50)
+    with torch.inference_mode():
+        picture(torch.zeros(1000))
+    audio = torch.randn(1000, requires_grad=True)
+    picture(audio).sum().backward()
+    assert audio.grad is not None
+
+
+def test_stereo_picture_ignores_swaps_and_polarity() -> None:
+    audio = music(0.5)
+    picture = PICTURES["mel"]
+    plain = picture.stereo(audio)
+    assert torch.allclose(plain, picture.stereo(audio.flip(0)), atol=1e-4)
+    assert torch.allclose(plain, picture.stereo(audio * torch.tensor([[1.0], [-1.0]])), atol=1e-4)
+    mono = audio[:1]
+    assert torch.allclose(picture.stereo(mono.expand(2, -1)), picture(mono[0]), atol=1e-4)
+
+
+def test_equality_and_dictionaries() -> None:
+    assert Picture() == Picture(bins=256) != Picture(bins=128)
+    assert Picture(kind="stft", f_min=50.0) == Picture(kind="stft", bins=1025)
+    for picture in PICTURES.values():
+        assert Picture.from_dict(picture.to_dict()) == picture
+        assert hash(Picture.from_dict(picture.to_dict())) == hash(picture)
+    with pytest.raises(VocoderError, match="did you mean 'hop_length'"):
+        Picture.from_dict({"hop": 512})
+    vocoder.require_equal(Picture(), Picture(), "the network")
+    with pytest.raises(VocoderError, match=r"the network expects .*hop_length 512, not 256"):
+        vocoder.require_equal(Picture(), Picture(hop_length=256), "the network")
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"kind": "wavelet"}, "mel, stft, cqt"),
+        ({"hop_length": 1024}, "hop_length=512"),
+        ({"hop_length": 0}, "at least 1"),
+        ({"n_fft": 2047}, "even n_fft"),
+        ({"sample_rate": 16000}, "f_max=8000"),
+        ({"f_min": 20000.0}, "f_min=20"),
+        ({"floor": 0.0}, "positive"),
+        ({"kind": "stft", "bins": 256}, "1025 bins"),
+        ({"kind": "cqt", "f_min": 0.0}, "f_min=32.7"),
+        ({"kind": "cqt", "f_min": 32.7, "bins": 480}, "above half .*hop_length=256 with bins=409"),
+        # The seed's settings: 73 % of the top band between the frames.
+        (
+            {
+                "kind": "cqt",
+                "sample_rate": 32000,
+                "bins": 84,
+                "f_min": 32.7,
+                "bins_per_octave": 12,
+            },
+            r"longer .* \(137 samples at 3951 Hz\): use hop_length=128 with bins=84",
+        ),
+        ({"kind": "cqt", "f_min": 32.7, "bins": 384, "hop_length": 200}, "use hop_length=256"),
+        ({"kind": "cqt", "f_min": 20.0}, "use hop_length=256 with bins=432"),
+    ],
+)
+def test_bad_settings_name_the_way_out(settings: dict, message: str) -> None:
+    with pytest.raises(VocoderError, match=message) as caught:
+        Picture(**settings)
+    assert "\n" not in str(caught.value)
+
+
+def test_nearest_cqt_settings_are_good() -> None:
+    assert Picture(kind="cqt", f_min=20.0, hop_length=256, bins=432).bins == 432
+    assert Picture(kind="cqt", f_min=32.7, hop_length=256, bins=384).bins == 384
+
+
+def test_mel_back_to_magnitude_keeps_the_bands() -> None:
+    """Non-negative, and its own bands are the given ones (within 0.2 dB on average)."""
+    picture = Picture(scale="magnitude")
+    bands = picture(music(0.5, channels=1)[0]).T
+    device = bands.device
+    weights, back = picture.filterbank(device), picture.pseudo_inverse(device)
+    magnitude = mel.to_magnitude(bands, weights, back)
+    assert magnitude.min() >= 0
+    floor = bands.max() * 1e-3
+    again = 20 * torch.log10((magnitude @ weights).clamp(min=floor) / bands.clamp(min=floor))
+    assert again.abs().mean() < 0.2
+
+
+def test_fast_griffin_lim_converges() -> None:
+    picture = Picture(kind="stft", scale="magnitude")
+    wanted = picture(music(2.0))
+    generator = torch.Generator().manual_seed(3)
+    sound = griffin_lim(wanted, 2 * RATE, picture, iterations=32, generator=generator)
+    fast = decibels(picture(sound) - wanted, wanted)
+    assert fast < -20
+    generator.manual_seed(3)
+    plain = griffin_lim(wanted, 2 * RATE, picture, 32, momentum=0.0, generator=generator)
+    assert fast < decibels(picture(plain) - wanted, wanted) - 2
+
+
+def test_griffin_lim_from_the_true_phase_stays_there() -> None:
+    audio = music(0.5)
+    picture = Picture(kind="stft", scale="magnitude")
+    sound = griffin_lim(picture(audio), audio.shape[-1], picture, iterations=4, start=audio)
+    assert decibels(sound - audio, audio) < -80
+
+
+@pytest.mark.parametrize("name", PICTURES)
+@pytest.mark.parametrize("length", [0, 1, 127, 128, 2053])
+def test_inverters_give_the_exact_length(name: str, length: int) -> None:
+    picture = PICTURES[name]
+    audio = 0.1 * torch.randn(2, length, generator=torch.Generator().manual_seed(2))
+    generator = torch.Generator().manual_seed(2)
+    alone = GriffinLimInverter(picture, iterations=2)(picture(audio), length, None, generator)
+    shaped = SourceInverter(picture, iterations=2)(picture.stereo(audio), length, audio)
+    for sound in (alone, shaped):
+        assert sound.shape == (2, length)
+        assert sound.dtype == torch.float32
+        assert torch.isfinite(sound).all()
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_silence_stays_silent(name: str) -> None:
+    picture = PICTURES[name]
+    silence = torch.zeros(2, 5000)
+    generator = torch.Generator().manual_seed(0)
+    assert not GriffinLimInverter(picture, 3)(picture(silence), 5000, None, generator).any()
+    loud = picture.stereo(silence + 1)
+    assert not SourceInverter(picture, 3)(loud, 5000, silence).any()
+
+
+def sine_and_back(name: str, inverter: type) -> tuple[Tensor, int]:
+    """A second and a half of SINE_HZ through a picture, the ends cut off."""
+    picture = PICTURES[name]
+    time = torch.arange(picture.sample_rate * 3 // 2) / picture.sample_rate
+    sine = 0.3 * torch.sin(2 * math.pi * SINE_HZ * time)[None]
+    generator = torch.Generator().manual_seed(0)
+    sound = inverter(picture)(picture.stereo(sine), sine.shape[1], sine, generator)
+    edge = picture.sample_rate // 8
+    return sound.reshape(-1)[edge:-edge], picture.sample_rate
+
+
+@pytest.mark.parametrize("name", ["mel", "stft", "cqt"])
+def test_a_sine_keeps_its_frequency_through_the_source(name: str) -> None:
+    sound, rate = sine_and_back(name, SourceInverter)
+    assert abs(1200 * math.log2(peak_hz(sound, rate) / SINE_HZ)) < 1
+
+
+@pytest.mark.parametrize("name", ["mel", "stft", "cqt"])
+def test_a_sine_keeps_its_frequency_through_griffin_lim(name: str) -> None:
+    """From a random phase the pitch wanders; the median of 1/8 s windows is within 5 cents."""
+    sound, rate = sine_and_back(name, GriffinLimInverter)
+    window = rate // 8
+    heard = [peak_hz(part, rate) for part in sound.unfold(0, window, window // 2)]
+    assert abs(1200 * math.log2(sorted(heard)[len(heard) // 2] / SINE_HZ)) < 5
+
+
+def test_inverters_batch_equals_singles() -> None:
+    audio = torch.stack([music(0.4), music(0.4).flip(0) * 0.3])
+    length = audio.shape[-1]
+    pictures = SMALL.stereo(audio)
+    shaped = SourceInverter(SMALL)(pictures - 0.5, length, audio)
+    alone = SourceInverter(SMALL)(pictures[1] - 0.5, length, audio[1])
+    assert decibels(shaped[1] - alone, alone) < -80
+    lim = GriffinLimInverter(SMALL, iterations=4)
+    seeds = [torch.Generator().manual_seed(5) for _ in range(2)]
+    together = lim(pictures, length, None, seeds[0])
+    single = lim(pictures[1], length, None, seeds[1])
+    assert decibels(together[1] - single, single) < -60
+
+
+def test_same_seed_same_samples() -> None:
+    picture = SMALL(music(0.3)[0])
+    length = int(0.3 * RATE)
+    lim = GriffinLimInverter(SMALL, iterations=3)
+    first, again, other = (
+        lim(picture, length, None, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2)
+    )
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
+@pytest.mark.parametrize("name", PICTURES)
+@pytest.mark.parametrize("iterations", [0, 8])
+def test_the_sources_own_picture_gives_the_source(name: str, iterations: int) -> None:
+    picture = PICTURES[name]
+    audio = music(0.5, picture.sample_rate)
+    sound = SourceInverter(picture, iterations)(picture.stereo(audio), audio.shape[-1], audio)
+    assert decibels(sound - audio, audio) < -80
+
+
+@pytest.mark.parametrize("iterations", [0, 4])
+def test_source_inverter_gain_equivariance(iterations: int) -> None:
+    """Exact above the floor, hence a floor that nothing here comes near."""
+    picture = Picture(floor=1e-7)
+    audio = music(0.5) + 1e-3 * torch.randn(2, RATE // 2)
+    tilt = torch.linspace(-1, 1, picture.bins)[:, None]
+    wanted = picture.stereo(audio) + tilt
+    inverter = SourceInverter(picture, iterations)
+    plain = inverter(wanted, audio.shape[-1], audio)
+    louder = inverter(wanted + math.log(4), audio.shape[-1], 4 * audio)
+    assert decibels(louder - 4 * plain, 4 * plain) < -80
+    swapped = inverter(wanted, audio.shape[-1], audio.flip(0))
+    assert decibels(swapped.flip(0) - plain, plain) < -80
+    flipped = inverter(wanted, audio.shape[-1], -audio)
+    assert decibels(flipped + plain, plain) < -80
+
+
+def test_source_inverter_reaches_the_wanted_picture() -> None:
+    """Within 1 dB RMS for bands no more than 60 dB below the loudest."""
+    picture = Picture()
+    audio = music(1.0)
+    own = picture.stereo(audio)
+    tilt = 2 * torch.sin(torch.linspace(0, 6, picture.bins))[:, None]
+    sound = SourceInverter(picture)(own + tilt, audio.shape[-1], audio)
+    error = (picture.stereo(sound) - own - tilt)[own > own.max() - math.log(1000)]
+    assert error.square().mean().sqrt() < math.log(10) / 20
+
+
+def test_source_gain_is_bounded() -> None:
+    audio = music(0.5)
+    picture = Picture()
+    wanted = picture.stereo(audio) + 10.0
+    sound = SourceInverter(picture, iterations=0, max_gain_db=6.0)(wanted, audio.shape[-1], audio)
+    assert decibels(sound - 10 ** (6 / 20) * audio, audio) < -80
+
+
+def test_wrong_shapes_are_refused() -> None:
+    audio = torch.zeros(2, 1000)
+    picture = SMALL.stereo(audio)
+    inverter = SourceInverter(SMALL)
+    with pytest.raises(VocoderError, match="no source"):
+        inverter(picture, 1000)
+    with pytest.raises(VocoderError, match="64 bins x 8 frames"):
+        inverter(picture[:, :-1], 1000, audio)
+    with pytest.raises(VocoderError, match="source of shape"):
+        inverter(picture, 1000, audio[:, :-1])
+    with pytest.raises(VocoderError, match="64 bins x 8 frames"):
+        GriffinLimInverter(SMALL)(picture[:-1], 1000)
+    for options in ({"iterations": -1}, {"max_gain_db": -1.0}):
+        with pytest.raises(VocoderError, match="use 0 or more"):
+            SourceInverter(SMALL, **options)
+    with pytest.raises(VocoderError, match="0 to 1"):
+        GriffinLimInverter(SMALL, momentum=2.0)
+
+
+def test_cqt_inverse() -> None:
+    """Between the lowest and the highest bin -40 dB, -50 in the middle octaves."""
+    rate = 16000
+    transform = ConstantQ(rate, 128, 240, 110.0, 48)
+    audio = music(1.5, rate, channels=1)
+    fade = torch.hann_window(audio.shape[1]).sqrt()
+    audio = audio * fade
+    back = transform.inverse(transform(audio), audio.shape[1])
+    hz = torch.fft.rfftfreq(audio.shape[1], 1 / rate)
+    error, reference = torch.fft.rfft(back - audio), torch.fft.rfft(audio)
+    inside, middle = (hz > 130) & (hz < 3300), (hz > 200) & (hz < 2000)
+    assert decibels((error * inside).abs(), (reference * inside).abs()) < -40
+    assert decibels((error * middle).abs(), (reference * middle).abs()) < -50
+
+
+def test_griffin_lim_on_the_cqt_converges() -> None:
+    picture = PICTURES["cqt"]
+    audio = music(1.0, picture.sample_rate, channels=1)[0]
+    generator = torch.Generator().manual_seed(0)
+    sound = GriffinLimInverter(picture, 16)(picture(audio), len(audio), None, generator)
+    wanted = picture.magnitude(picture(audio))
+    assert decibels(picture.magnitude(picture(sound)) - wanted, wanted) < -10
+
+
+def test_registry() -> None:
+    assert {"source", "griffinlim"} <= set(vocoder.names())
+    for name in ("source", "griffinlim"):
+        inverter = vocoder.create(name, SMALL, iterations=1)
+        assert inverter.expects == SMALL
+    with pytest.raises(VocoderError, match="did you mean 'griffinlim'"):
+        vocoder.create("grifinlim", SMALL)
