@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from audiotransfer import files
+from audiotransfer.corpora.takes import mix
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.evaluation import (
     Judge,
@@ -95,14 +96,6 @@ def rendered_songs(folder: Path, split: str = "test") -> Iterator[tuple[str, Ten
     """Name, mix of the source's stems and mix of the target's ``[2, T]``, of rendered songs."""
     for song in song_folders(folder, split):
         yield song.name, mix(song / "source"), mix(song / "target")
-
-
-def mix(folder: Path) -> Tensor:
-    """The sum of the stems in a folder ``[C, T]``."""
-    stems = [files.read(path)[0] for path in sorted(folder.glob("*.wav"))]
-    if not stems:
-        raise AudioTransferError(f"{folder} holds no stems: render the song again")
-    return torch.stack(stems).sum(0)
 
 
 def matched_eq(folder: Path, songs: int = 40) -> MatchedEQ:

@@ -146,12 +146,13 @@ def _check(args: Arguments) -> None:
 
 def _on_rendered(args: Arguments, line: ProgressLine) -> _Verdict:
     from audiotransfer import trials
+    from audiotransfer.corpora.takes import mix
 
     songs = _spread(trials.song_folders(args.on[0], args.split), args.songs)
     clips = []
     if args.baseline is not None and args.baseline.is_dir():
         training = trials.song_folders(args.baseline, "train")[:_TARGET_SONGS]
-        clips = [trials.mix(song / "target") for song in training]
+        clips = [mix(song / "target") for song in training]
     trial = trials.on_rendered(
         songs, _systems(args, clips), line.show, seconds=args.seconds, heard=_painter(args)
     )

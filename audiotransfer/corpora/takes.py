@@ -9,6 +9,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import soundfile
+import torch
+from torch import Tensor
 
 from audiotransfer import files, sound
 from audiotransfer.corpora.stems import SAMPLE_RATE, STEMS, Take
@@ -56,6 +58,14 @@ def folder_takes(folder: Path, stem: str, cache: Path) -> list[Take]:
     if not takes:
         raise AudioTransferError(f"folder {folder} holds no audio; name one with songs or stems")
     return takes
+
+
+def mix(folder: Path) -> Tensor:
+    """The sum of the stems in a folder ``[C, T]``."""
+    stems = [files.read(path)[0] for path in sorted(folder.glob("*.wav"))]
+    if not stems:
+        raise AudioTransferError(f"{folder} holds no stems: render the song again")
+    return torch.stack(stems).sum(0)
 
 
 def _held_out(path: Path, without: Iterable[str]) -> bool:

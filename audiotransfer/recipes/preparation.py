@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from audiotransfer import files
+from audiotransfer.corpora.takes import mix
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.sound import STEREO_RATE
 from separation import Separator, create
@@ -44,9 +45,9 @@ def prepare_pairs(
 
 
 def _separate(song: Path, separator: Separator) -> None:
-    mix = torch.stack([files.read(p)[0] for p in sorted((song / "source").glob("*.wav"))]).sum(0)
-    level = float(mix.square().mean().sqrt()) + 1e-9
-    stems = separator(mix * (_LEVEL / level), torch.Generator().manual_seed(0))
+    whole = mix(song / "source")
+    level = float(whole.square().mean().sqrt()) + 1e-9
+    stems = separator(whole * (_LEVEL / level), torch.Generator().manual_seed(0))
     part = song / f".{_SIDE}.part"
     part.mkdir(exist_ok=True)
     for stem, sound in stems.items():
