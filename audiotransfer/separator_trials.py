@@ -48,7 +48,7 @@ def stem_songs(folder: Path, seconds: float | None = None) -> Iterator[StemSong]
     places = sorted({path.parent for path in files.find_audio(folder)})
     found = False
     for place in places:
-        if place.name in ("target", "separated"):
+        if place.parent.name == "target" or place.name == "separated":
             continue
         stems: dict[str, Tensor] = {}
         for path in files.find_audio(place):

@@ -28,7 +28,8 @@ class Separator(Protocol):
     no stem claims goes to `other`, which every separator has. The block itself stays untouched.
 
     `sample_rate` is what the block must have (Hz); `context` is how many samples the separator
-    wants on each side of the part that is kept, when a song is cut into blocks.
+    wants on each side of the part that is kept, when a song is cut into blocks. One that also says
+    `large = True` makes good use of every core by itself, and nothing else is worked on beside it.
     """
 
     stems: tuple[str, ...]

@@ -143,6 +143,11 @@ def test_styles_lists_cards_as_text_and_json(light: Run) -> None:
         (("song.wav", "--style", "stil"), "unknown style 'stil': did you mean still?"),
         (("song.wav", "--style", "rusty"), "damaged or foreign"),
         (("song.wav", "--style", "swing"), "is of the symbolic route"),
+        (("song.wav", "--style", "still", "-o", "song.wav"), "song.wav exists"),
+        (("song.wav", "--style", "still", "-o", "song.xyz"), "suffix '.xyz'"),
+        (("song.wav", "--style", "still", "-o", "gone/song.wav"), "gone is not a folder"),
+        (("song.wav", "--style", "still", "-o", "a.wav", "--format", "mp3"), "contradict"),
+        (("text.wav", "--style", "still"), "text.wav holds no audio"),
         (("song.wav", "--stile", "jazz"), "unrecognized arguments: --stile"),
         (("song.wav", "--format", "aiff"), "invalid choice: 'aiff'"),
         (("song.wav", "--stem", "drums"), "'drums' is not NAME=VALUE"),
@@ -156,6 +161,7 @@ def test_wrong_requests_are_refused_before_torch(
 ) -> None:
     (place / "empty.wav").touch()
     (place / "tune.mid").write_bytes(b"MThd")
+    (place / "text.wav").write_text("no sound at all")
     before = here(place)
     done = light(*words)
     assert done.returncode == 2
@@ -173,14 +179,10 @@ def test_wrong_requests_are_refused_before_torch(
         (("song.wav", "--style", "still", "--stem", "drum=keep"), "did you mean drums?"),
         (("song.wav", "--style", "still", "--gain", "drums=loud"), "gain drums=loud"),
         (("song.wav", "--style", "still", "-o", "old.wav"), "old.wav exists"),
-        (("song.wav", "--style", "still", "-o", "song.xyz"), "suffix '.xyz'"),
-        (("song.wav", "--style", "still", "-o", "gone/song.wav"), "gone is not a folder"),
-        (("song.wav", "--style", "still", "-o", "a.wav", "--format", "mp3"), "contradict"),
         (("song.wav", "song.wav", "--style", "still", "-o", "a.wav"), "a.wav is no folder"),
         (("song.wav", "--style", "still", "--device", "abacus"), "unknown device 'abacus'"),
         (("song.wav", "--style", "still", "--separator", "hpps"), "did you mean 'hpss'?"),
         (("bare", "--style", "still"), "bare holds no audio"),
-        (("text.wav", "--style", "still"), "text.wav holds no audio"),
         (("cut.wav", "--style", "still"), "cut.wav"),
         (("nothing.wav", "--style", "still"), "nothing.wav"),
         (("nan.wav", "--style", "still"), "NaN"),
@@ -192,7 +194,6 @@ def test_wrong_requests_are_refused_before_torch(
 def test_one_line_and_nothing_written(run_here, place: Path, words, says: str) -> None:
     write_song(place / "old.wav")
     (place / "bare").mkdir()
-    (place / "text.wav").write_text("no sound at all")
     (place / "cut.wav").write_bytes((place / "song.wav").read_bytes()[:20000])
     soundfile.write(place / "nothing.wav", np.zeros((0, 2)), RATE)
     soundfile.write(place / "nan.wav", np.full((RATE, 1), np.nan), RATE, subtype="FLOAT")

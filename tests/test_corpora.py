@@ -103,14 +103,14 @@ def test_a_take_reads_anywhere(tmp_path: Path) -> None:
 
 def test_takes_of_rendered_songs(tmp_path: Path) -> None:
     for name, split in (("one", "train"), ("two", "test")):
-        for side in ("source", "target", "separated"):
+        for side in ("source", "target/jazz", "separated"):
             save(tmp_path / name / side / "bass.wav", noise(0.05, 0))
         (tmp_path / name / "song.json").write_text(json.dumps({"split": split}))
     found = rendered_takes(tmp_path)
     # What a separator guessed is no truth for another separator.
-    assert [t.song for t in found] == ["one/source", "one/target"]
+    assert [t.song for t in found] == ["one/source", "one/jazz"]
     assert all(t.stem == "bass" and not t.real and t.frames == 2205 for t in found)
-    assert [t.song for t in rendered_takes(tmp_path, "test")] == ["two/source", "two/target"]
+    assert [t.song for t in rendered_takes(tmp_path, "test")] == ["two/source", "two/jazz"]
 
 
 def test_takes_of_real_songs(tmp_path: Path) -> None:
@@ -246,7 +246,7 @@ def pairs(tmp_path: Path) -> Path:
         for index, stem in enumerate(STEMS):
             sound = noise(0.4, 10 * number + index, 0.05)
             save(place / "source" / f"{stem}.wav", sound)
-            save(place / "target" / f"{stem}.wav", 2 * sound)
+            save(place / "target" / "jazz" / f"{stem}.wav", 2 * sound)
         split = "test" if number == 2 else "train"
         about = {"split": split, "stems": sorted(STEMS), "id": place.name}
         (place / "song.json").write_text(json.dumps(about))

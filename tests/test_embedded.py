@@ -14,7 +14,7 @@ from torch import Tensor, nn
 import separation
 from separation import SeparationError
 from separation.embedded.bands import HOP_LENGTH, N_FFT, Bands, band_matrix
-from separation.embedded.network import NETWORKS, STEMS, build
+from separation.embedded.network import NETWORKS, STEMS, _Join, build, fold
 from separation.embedded.objective import SeparatorObjective
 from separation.embedded.separator import (
     SHIPPED,
@@ -174,6 +174,25 @@ def test_the_dense_network_starts_as_the_u_net() -> None:
     assert missing.missing_keys and not missing.unexpected_keys
     levels = torch.rand(1, 2, BANDS, 20)
     torch.testing.assert_close(dense(levels), u_net(levels))
+
+
+@pytest.mark.parametrize("stride", [(1, 1), (2, 1), (2, 2)])
+def test_a_join_is_a_block_on_repeated_values_and_the_skip(stride: tuple[int, int]) -> None:
+    torch.manual_seed(0)
+    join = _Join(5, 3, stride)
+    x, skip = torch.randn(2, 5, 6, 7), torch.randn(2, 3, 6 * stride[0], 7 * stride[1])
+    conv, norm, bend = join
+    repeated = x.repeat_interleave(stride[0], -2).repeat_interleave(stride[1], -1)
+    torch.testing.assert_close(join(x, skip), bend(norm(conv(torch.cat([repeated, skip], 1)))))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_folded_norms_change_nothing(kind: str) -> None:
+    network, levels = lively(kind), torch.rand(1, 2, BANDS, 32)
+    before = network(levels)
+    folded = fold(network)
+    assert kind == "tcn" or sum(isinstance(m, nn.Identity) for m in folded.modules()) > 10
+    torch.testing.assert_close(folded(levels), before, atol=1e-5, rtol=1e-4)
 
 
 def test_an_unknown_network_is_refused() -> None:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from audiotransfer import files
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.evaluation.judge import Judge, JudgeNetwork, JudgeSettings, levelled, style_score
+from audiotransfer.evaluation.judge import Judge, style_score
 from audiotransfer.evaluation.judge_clips import (
     Clip,
     griffin_lim_mel_copy,
@@ -34,10 +34,11 @@ from audiotransfer.evaluation.judge_objective import (
     masked,
     window_validation,
 )
+from audiotransfer.evaluation.listener import ListenerNetwork, ListenerSettings, levelled
 from audiotransfer.training import Trainer, TrainerSettings
 
 RATE = 22050
-SETTINGS = JudgeSettings(classes=("hiss", "tones"), seconds=1.0, width=4)
+SETTINGS = ListenerSettings(classes=("hiss", "tones"), seconds=1.0, width=4)
 
 
 def sound(genre: str, seed: int, seconds: float = 2.5) -> Tensor:
@@ -141,7 +142,7 @@ def test_colour_is_a_filter_and_leaves_the_floor() -> None:
 def test_gain_is_no_cue() -> None:
     window = torch.randn(2, SETTINGS.bands, SETTINGS.frames)
     assert torch.allclose(levelled(window), levelled(window + 1.7), atol=1e-5)
-    judge = Judge(JudgeNetwork(SETTINGS))
+    judge = Judge(ListenerNetwork(SETTINGS))
     loud = judge.probabilities(sound("tones", 1), RATE)
     quiet = judge.probabilities(0.01 * sound("tones", 1), RATE)
     assert loud == pytest.approx(quiet, abs=1e-3)
@@ -208,7 +209,7 @@ def test_preview_shows_a_window() -> None:
 
 
 def test_silence_and_snippets_are_judged() -> None:
-    judge = Judge(JudgeNetwork(SETTINGS))
+    judge = Judge(ListenerNetwork(SETTINGS))
     assert judge.probabilities(torch.zeros(2, RATE), RATE) == {"hiss": 0.5, "tones": 0.5}
     for length in (1, 100, RATE - 1, 3 * RATE):
         shares = judge.probabilities(sound("hiss", 3, 4.0)[:, :length], RATE)
@@ -219,7 +220,7 @@ def test_silence_and_snippets_are_judged() -> None:
 
 @pytest.mark.parametrize("damage", ["cut", "settings", "missing", "text"])
 def test_damaged_judges_are_refused(tmp_path: Path, damage: str) -> None:
-    Judge(JudgeNetwork(SETTINGS)).save(tmp_path)
+    Judge(ListenerNetwork(SETTINGS)).save(tmp_path)
     weights, card = tmp_path / "judge.safetensors", tmp_path / "judge.json"
     if damage == "cut":
         weights.write_bytes(weights.read_bytes()[:-10])
@@ -244,5 +245,5 @@ def test_confusion_table_counts_rows_as_truth() -> None:
 
 
 def test_the_full_network_is_small() -> None:
-    network = JudgeNetwork(JudgeSettings(classes=("jazz", "rock", "pop")))
+    network = ListenerNetwork(ListenerSettings(classes=("jazz", "rock", "pop")))
     assert 100_000 < sum(p.numel() for p in network.parameters()) < 300_000

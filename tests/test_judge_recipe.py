@@ -168,7 +168,7 @@ def test_songs_of_several_genres_lie_in_a_folder_each(tmp_path: Path) -> None:
     assert shares == [0.5, 1.0]
     for genre in ("classical", "jazz"):
         (song,) = out.glob(f"{genre}/*/song.json")
-        assert sorted(p.name for p in song.parent.iterdir()) == ["song.json", "source"]
+        assert sorted(p.name for p in song.parent.iterdir()) == ["notes.npz", "song.json", "source"]
         audio, rate = files.read(song.parent / "source" / "other.wav")
         assert audio.shape == (2, round(1.5 * rate))
         assert float(audio.abs().max()) > 0.01

@@ -363,8 +363,8 @@ class Pictures:
         return {"source": windows(4, step), "target": windows(4, 1000 + step) + 1.5}
 
 
-@pytest.mark.parametrize("autocast", ["float32", "bfloat16"])
-def test_training_moves_the_source_toward_the_target(tmp_path: Path, autocast: str) -> None:
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_training_moves_the_source_toward_the_target(tmp_path: Path, precision: str) -> None:
     torch.manual_seed(0)
     toy = MelGanVc(
         Shift(0.0),
@@ -372,7 +372,7 @@ def test_training_moves_the_source_toward_the_target(tmp_path: Path, autocast: s
         Siamese(BINS, FRAMES, 8, 6),
         MelGanVcSettings(identity=0.0, generator_every=1, generator_rate=0.05, critic_rate=0.02),
     )
-    settings = TrainerSettings(steps=40, workers=0, autocast=autocast)  # type: ignore[arg-type]
+    settings = TrainerSettings(steps=40, workers=0, precision=precision)  # type: ignore[arg-type]
     figures = Trainer(toy, Pictures(), settings, tmp_path).run()
     assert 0.4 < toy.generator.by.item() < 2.6
     assert {"critic/hinge_full", "generator/travel", "generator/margin"} <= set(figures)

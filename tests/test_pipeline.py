@@ -12,6 +12,7 @@ import textwrap
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -25,8 +26,11 @@ import audiotransfer
 from audiotransfer import files, pipeline, sound
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.pipeline import Progress, Song, StemChoice, TransferOptions, transfer
+from audiotransfer.pipeline.finishing import MixFile, finish, matching_gain
+from audiotransfer.pipeline.progress import Tracker
 from audiotransfer.pipeline.streaming import FADE, GRID, TimeQueue, context_of, in_blocks
-from audiotransfer.styles import Keep, Style
+from audiotransfer.pipeline.workers import Workers, gather
+from audiotransfer.styles import Keep, Style, style_label
 from separation import SeparationError
 
 RATE = 44100
@@ -180,6 +184,88 @@ def test_blocks_start_on_the_grid_and_see_their_context() -> None:
     assert all(length <= 4 * SMALL for _, length in seen)
 
 
+def test_the_next_block_is_begun_before_one_is_given() -> None:
+    begun = [Event() for _ in range(4)]
+    signal = torch.arange(4.0 * SMALL)[None]
+
+    def note(number: int, window: Tensor) -> Tensor:
+        begun[number].set()
+        return window
+
+    with Workers(2) as workers:
+        pieces = in_blocks([signal], 4 * SMALL, note, context=FADE, block=SMALL, ahead=workers)
+        first = next(pieces)
+        assert begun[1].wait(timeout=60)
+        assert not begun[2].is_set()
+        assert torch.equal(torch.cat([first, *pieces], -1), signal)
+    assert begun[3].is_set()
+
+
+# Cores
+
+
+@pytest.fixture
+def threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_workers_take_one_core_each_and_give_all_back(threads: None, count: int) -> None:
+    torch.set_num_threads(3)
+    weight = torch.ones(1, requires_grad=True)
+    with Workers(count) as workers:
+        pieces = [workers.start(torch.get_num_threads), workers.start(lambda: torch.sum(weight))]
+        ticks: list[None] = []
+        one, total = gather(pieces, lambda: ticks.append(None))
+        assert (one, total.requires_grad) == (1, False)
+        assert ticks
+        with workers.every_core():
+            assert torch.get_num_threads() == 3
+        assert torch.get_num_threads() == 1
+    assert torch.get_num_threads() == 3
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_what_fails_in_a_worker_fails_here(threads: None, count: int) -> None:
+    torch.set_num_threads(2)
+    with pytest.raises(ZeroDivisionError), Workers(count) as workers:
+        gather([workers.start(divmod, 1, 1), workers.start(divmod, 1, 0)], lambda: None)
+    assert torch.get_num_threads() == 2
+
+
+def test_any_number_of_cores_gives_the_same_song(threads: None) -> None:
+    song = a_song(1.6)
+    found = []
+    for cores in (1, 2, 3):
+        torch.set_num_threads(cores)
+        found.append(apply(song, separator="embedded", style=a_style(Noise()), block=GRID // 2))
+        assert torch.get_num_threads() == cores
+    assert torch.equal(found[0], found[1])
+    assert torch.equal(found[0], found[2])
+
+
+def test_large_separators_have_every_core_to_themselves(threads: None) -> None:
+    seen: list[int] = []
+
+    class Large(Bands):
+        large = True
+
+        def __call__(self, *args: Any) -> dict[str, Tensor]:
+            seen.append(torch.get_num_threads())
+            return super().__call__(*args)
+
+    torch.set_num_threads(2)
+    song = a_song(1.0)
+    result = apply(song, separator=Large(), block=SMALL)
+    assert set(seen) == {2}
+    assert torch.equal(result, apply(song, block=SMALL))
+
+
+# Queues
+
+
 def test_a_queue_gives_what_it_took() -> None:
     queue = TimeQueue()
     signal = torch.arange(100.0)[None]
@@ -285,6 +371,27 @@ def test_loudness_and_true_peak_hold(level: float, tmp_path: Path) -> None:
     assert abs(_loudness(result) - report.loudness_in) < 1
     assert sound.true_peak(result) <= max(1.0, sound.true_peak(song))
     assert report.loudness_out == pytest.approx(_loudness(result), abs=0.1)
+
+
+@pytest.mark.parametrize("decay", [10.0, 25.0, 50.0])
+def test_a_short_loud_hit_keeps_its_loudness(decay: float) -> None:
+    """A kick at -7 LUFS in a fifth of a second, played by one that rings out sooner."""
+    time_ = torch.arange(RATE // 5) / RATE
+    kick = torch.sin(2 * math.pi * (55 * time_ + 3 * (1 - (-40 * time_).exp())))
+    sound_ = 0.5 * (-decay * time_).exp() * kick.expand(2, -1)
+    given: list[Tensor] = []
+
+    class Ear:
+        def write(self, audio: Tensor) -> None:
+            given.append(audio)
+
+    with MixFile(None, RATE, 2) as mix:
+        mix.write(sound_)
+        finish(mix, matching_gain(mix.loudness, -7.0), -7.0, 1.0, Ear(), Tracker(None))
+    result = torch.cat(given, -1)
+    assert result.shape == sound_.shape
+    assert _loudness(result) == pytest.approx(-7.0, abs=0.7)
+    assert sound.true_peak(result) <= 1.0
 
 
 def test_a_song_above_full_scale_stays_as_it_is_without_a_change(tmp_path: Path) -> None:
@@ -578,7 +685,7 @@ def test_one_bad_song_does_not_stop_the_rest(wav: Path, tmp_path: Path) -> None:
     second = tmp_path / "second.wav"
     files.write(second, a_song(0.2, channels=1), RATE)
     songs = [bad, wav, second, wav]
-    outputs = [pipeline.default_output(song, "stub", folder=tmp_path) for song in songs]
+    outputs = [files.default_output(song, "stub", folder=tmp_path) for song in songs]
     seen: list[pipeline.Outcome] = []
     wanted = options(stems_out=tmp_path / "stems", overwrite=True)
     outcomes = pipeline.transfer_many(songs, outputs, wanted, done=seen.append)
@@ -596,10 +703,10 @@ def test_folders_become_their_songs(wav: Path, tmp_path: Path) -> None:
     (tmp_path / "song.stub.wav").write_bytes(wav.read_bytes())
     assert pipeline.expand([tmp_path, wav], "stub") == [wav, wav]
     assert "no audio" in refusal(pipeline.expand, [tmp_path / "empty"], "stub")
-    assert pipeline.style_label(options()) == "stub"
-    assert pipeline.style_label(options(style="a/jazz")) == "jazz"
-    assert pipeline.style_label(options(style=None)) == "mix"
-    assert pipeline.default_output("a/b.c.mp3", "jazz") == Path("b.c.jazz.wav")
+    assert style_label(a_style()) == "stub"
+    assert style_label("a/jazz") == "jazz"
+    assert style_label(None) == "mix"
+    assert files.default_output("a/b.c.mp3", "jazz") == Path("b.c.jazz.wav")
 
 
 # Choices

@@ -17,17 +17,13 @@ from audiotransfer.errors import AudioTransferError
 from audiotransfer.spectral.features import CENTRE, CRITIC_FLOOR, INAUDIBLE, SPREAD, normalised
 from audiotransfer.spectral.generator import STEMS, Generator, fold
 from audiotransfer.spectral.paired import PairedObjective
-from audiotransfer.spectral.transfer import (
-    CORE,
-    MARGIN,
-    SpectralTransfer,
-    load,
-    load_generator,
-    save_generator,
-)
+from audiotransfer.spectral.repainter import Repainter
+from audiotransfer.spectral.transfer import SpectralTransfer, load
+from audiotransfer.spectral.weights import load_generator, save_generator
 from vocoder import GriffinLimInverter, Picture, SourceInverter, VocoderError
 
 GRID = 65536
+CORE, MARGIN = Repainter.core, Repainter.margin
 BINS = 32
 PICTURE = Picture(bins=BINS)
 SMALL = Picture(bins=16, n_fft=256, hop_length=64)
@@ -67,15 +63,22 @@ def db(error: Tensor, reference: Tensor) -> float:
     return 10 * math.log10(power + 1e-30)
 
 
-class Louder(nn.Module):
+class Louder(Repainter):
     """Turns every cell up: what it does to sound is known exactly."""
+
+    kind = "louder"
+
+    def shape(self) -> dict[str, Any]:
+        return {"nats": self.nats}
 
     def __init__(self, nats: float) -> None:
         super().__init__()
         self.nats = nats
 
-    def forward(self, picture: Tensor, stem: Tensor) -> Tensor:
-        return picture + self.nats
+    def repaint(self, views: Tensor, stem: Tensor) -> Tensor:
+        return views + self.nats
+
+    forward = repaint
 
 
 # --- pictures
@@ -380,13 +383,13 @@ def test_tiles_overlap_without_a_seam() -> None:
     made = transfer(Louder(0.7))(stem)
     assert db(made - math.exp(0.7) * stem, stem) < -60
 
-    class Disagreeing(nn.Module):
+    class Disagreeing(Louder):
         """Each tile of a batch gets another level."""
 
-        def forward(self, picture: Tensor, stem: Tensor) -> Tensor:
-            return picture + torch.arange(len(picture))[:, None, None]
+        def repaint(self, views: Tensor, stem: Tensor) -> Tensor:
+            return views + torch.arange(len(views))[:, None, None]
 
-    painted = transfer(Disagreeing())
+    painted = transfer(Disagreeing(0.0))
     source = torch.zeros(BINS, 4 * CORE)
     level = painted._repaint(source, None)[0]
     flat = torch.arange(4.0).repeat_interleave(CORE - 2 * MARGIN)
@@ -433,7 +436,7 @@ def test_a_saved_generator_comes_back(tmp_path: Path) -> None:
     for _ in range(5):
         generator(picture, stem)
     fold(generator.eval())
-    save_generator(tmp_path / "g.safetensors", generator, {})
+    save_generator(tmp_path / "g.safetensors", generator)
     loaded = load_generator(tmp_path / "g.safetensors")
     assert (loaded.bins, loaded.channels) == (BINS, (4, 6, 8))
     # Half precision: three decimal digits of every weight.
@@ -445,7 +448,7 @@ def test_a_saved_generator_comes_back(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("vocoder", ["auto", "source", "griffinlim"])
 def test_a_card_entry_becomes_a_transfer(tmp_path: Path, vocoder: str) -> None:
-    save_generator(tmp_path / "g.safetensors", fold(small_generator().eval()), {})  # type: ignore[arg-type]
+    save_generator(tmp_path / "g.safetensors", fold(small_generator().eval()))  # type: ignore[arg-type]
     entry = {"weights": "g.safetensors", "picture": PICTURE.to_dict(), "stem": "bass"}
     loaded = load(tmp_path, entry, "bass", "cpu", vocoder)
     stem = song(0.3)
@@ -484,7 +487,7 @@ def test_foreign_weights_are_refused_in_one_line(
 def test_damaged_weights_are_refused_in_one_line(tmp_path: Path, content: bytes | str) -> None:
     path = tmp_path / "damaged.safetensors"
     if content == "cut":
-        save_generator(path, fold(small_generator().eval()), {})  # type: ignore[arg-type]
+        save_generator(path, fold(small_generator().eval()))  # type: ignore[arg-type]
         path.write_bytes(path.read_bytes()[:-100])
     elif isinstance(content, bytes):
         path.write_bytes(content)
@@ -494,7 +497,7 @@ def test_damaged_weights_are_refused_in_one_line(tmp_path: Path, content: bytes 
 
 
 def test_an_unknown_vocoder_is_refused(tmp_path: Path) -> None:
-    save_generator(tmp_path / "g.safetensors", fold(small_generator().eval()), {})  # type: ignore[arg-type]
+    save_generator(tmp_path / "g.safetensors", fold(small_generator().eval()))  # type: ignore[arg-type]
     entry = {"weights": "g.safetensors", "picture": PICTURE.to_dict()}
     with pytest.raises(VocoderError, match="kazoo"):
         load(tmp_path, entry, "bass", "cpu", "kazoo")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import zipfile
 from dataclasses import replace
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.symbolic import rendering, synth
+from audiotransfer.symbolic import composing, rendering, synth
 from audiotransfer.symbolic.arrange import (
     UNSEEN_KIT,
     UNSEEN_PROGRAMS,
@@ -25,9 +26,12 @@ from audiotransfer.symbolic.arrange import (
     drummer,
     humanise,
 )
-from audiotransfer.symbolic.band import JAZZ_BRUSHES, UPRIGHT_BASS, Band, Part, jazz_part, read_band
-from audiotransfer.symbolic.rendering import RenderSettings, compose, render_corpus, render_song
+from audiotransfer.symbolic.band import Band, Part, read_band
+from audiotransfer.symbolic.composing import RenderSettings, compose, in_split
+from audiotransfer.symbolic.invented import InventedInstrument
+from audiotransfer.symbolic.rendering import render_corpus, render_song
 from audiotransfer.symbolic.synth import Synthesizer, default_soundfont
+from audiotransfer.symbolic.targets import TARGETS, sustains, target_band
 
 Sound = NDArray[np.float32]
 RATE = 22050  # half of what songs have: quick, and all partials that matter are below its Nyquist
@@ -279,9 +283,9 @@ DRUM_NOTES = list(range(35, 82))
 
 def test_jazz_drums_are_mapped() -> None:
     hits = part([(i * 0.1, 0.1, n, 100) for i, n in enumerate(DRUM_NOTES)], 25, "drums", True)
-    jazz = jazz_part(hits)
+    jazz = TARGETS["jazz"].play(hits)
     played = dict(zip(DRUM_NOTES, jazz.notes[:, 2], strict=True))
-    assert jazz.program == JAZZ_BRUSHES and jazz.drums
+    assert jazz.program == 40 and jazz.drums  # brushes
     assert played[42] == 51 and played[46] == 59  # hi-hats, closed and open, to two rides
     assert played[35] == played[36] == 36 and played[40] == played[38] == 38
     assert played[55] == played[57] == 49
@@ -291,14 +295,18 @@ def test_jazz_drums_are_mapped() -> None:
     assert hits.notes[1, 3] == 100  # the original stays
 
 
-def test_jazz_instruments() -> None:
-    plays = {p: jazz_part(part([(0, 1, 60, 90)], p)).program for p in range(128)}
-    assert {plays[p] for p in range(24, 32)} == {26}  # guitars: plucked stays plucked
-    assert {plays[p] for p in (0, 4, 19)} == {0}
-    assert {plays[p] for p in (56, 65, 73, 80)} == {66}  # blown, and leads, to the tenor
-    assert {plays[p] for p in (11, 48, 52, 89)} == {11}
-    bass = part([(0, 1, 40, 90)], 38, "bass")
-    assert jazz_part(bass).program == UPRIGHT_BASS and jazz_part(bass).stem == "bass"
+def test_what_dies_away_is_struck_and_what_is_held_is_held() -> None:
+    assert {p for p in range(128) if sustains(p)} == {
+        *range(16, 24), *range(40, 45), *range(48, 55), *range(56, 96)
+    }  # fmt: skip
+    for style, band in TARGETS.items():
+        plays = {p: band.play(part([(0, 1, 60, 90)], p)).program for p in range(128)}
+        assert {plays[p] for p in (0, 4, 11, 25, 30, 45, 46)} == {band.struck}, style
+        assert {plays[p] for p in (19, 40, 48, 56, 65, 73, 80, 89)} == {band.held}, style
+        bass = band.play(part([(0, 1, 40, 90)], 38, "bass"))
+        assert bass.program == band.bass and bass.stem == "bass"
+    with pytest.raises(AudioTransferError, match="polka"):
+        target_band("polka")
 
 
 @given(
@@ -309,14 +317,15 @@ def test_jazz_instruments() -> None:
     ),
     program=st.integers(0, 127),
     stem=st.sampled_from(["drums", "bass", "other"]),
+    style=st.sampled_from(sorted(TARGETS)),
 )
 @settings(max_examples=60, deadline=None)
-def test_jazz_keeps_time(
-    notes: list[tuple[float, float, int, int]], program: int, stem: str
+def test_bands_keep_time(
+    notes: list[tuple[float, float, int, int]], program: int, stem: str, style: str
 ) -> None:
     """Onsets and durations stay; pitches too but for drums; all stays playable."""
     before = part([tuple(map(float, n)) for n in notes], program, stem, stem == "drums")
-    after = jazz_part(before)
+    after = target_band(style).play(before)
     assert np.array_equal(after.notes[:, :2], before.notes[:, :2])
     assert (stem == "drums") or np.array_equal(after.notes, before.notes)
     assert after.stem == stem and after.notes[:, 3].min() >= 1 and after.notes[:, 3].max() <= 127
@@ -381,7 +390,7 @@ def test_unseen_instruments_are_never_drawn_in_training(unseen: bool) -> None:
 @pytest.mark.parametrize("hold_out", [0.05, 0.12, 0.4])
 def test_a_score_is_in_one_split_only(count: int, hold_out: float) -> None:
     names = tuple(f"{i}.mid" for i in range(count))
-    train, test = (rendering._in_split(names, split, hold_out) for split in ("train", "test"))
+    train, test = (in_split(names, split, hold_out) for split in ("train", "test"))
     assert sorted(train + test) == sorted(names) and not set(train) & set(test)
     assert train and test
 
@@ -415,7 +424,7 @@ def test_a_song_is_a_function_of_seed_and_index(toy: RenderSettings) -> None:
 def test_missing_players_are_added(toy: RenderSettings, tmp_path: Path) -> None:
     for number in (0, 2, 4):
         write_score(tmp_path / "scores" / f"{number}.mid", number)  # no bass, no drums any more
-    rendering._pack.cache_clear()
+    composing.pack.cache_clear()
     stems = [
         {p.stem for p in compose(toy, i, np.random.default_rng(i))[0].parts} for i in range(40)
     ]
@@ -423,21 +432,46 @@ def test_missing_players_are_added(toy: RenderSettings, tmp_path: Path) -> None:
         assert 0.6 < np.mean([stem in found for found in stems]) < 1.0
 
 
-def test_a_rendered_song_is_reproducible_and_aligned(toy: RenderSettings) -> None:
+def test_a_song_is_rendered_for_every_band(toy: RenderSettings) -> None:
     synthesizer = Synthesizer(rendering.SAMPLE_RATE)
-    source, target, about = render_song(toy, 1, synthesizer)
-    again, _, same = render_song(toy, 1, synthesizer)
-    assert about == same and set(source) == set(target) >= {"other"}
+    toy = replace(toy, targets=["jazz", "rock"], invented_share=0.5)
+    sides, about, notes = render_song(toy, 1, synthesizer)
+    again, same, _ = render_song(toy, 1, synthesizer)
+    assert about == same and list(sides) == ["source", "target/jazz", "target/rock"]
     frames = round(toy.seconds * rendering.SAMPLE_RATE)
-    for stem in source:
-        assert np.array_equal(source[stem], again[stem])
-        assert source[stem].shape == target[stem].shape == (2, frames)
-        assert source[stem].dtype == np.float32 and np.isfinite(source[stem]).all()
-        levels = [np.sqrt((side[stem] ** 2).mean()) for side in (source, target)]
-        assert levels[0] == pytest.approx(levels[1], rel=1e-3) and levels[0] > 0.01
-    for side in (source, target):
-        assert np.abs(sum(side.values())).max() <= 0.95 + 1e-4
-    assert not np.allclose(source["other"], target["other"], atol=1e-2)
+    stems = set(sides["source"])
+    assert "other" in stems and stems == set(notes)
+    for side, sounds in sides.items():
+        assert set(sounds) == stems
+        for stem, sound in sounds.items():
+            assert np.array_equal(sound, again[side][stem])
+            assert sound.shape == (2, frames)
+            assert sound.dtype == np.float32 and np.isfinite(sound).all()
+            level, source = (np.sqrt((x**2).mean()) for x in (sound, sides["source"][stem]))
+            assert level == pytest.approx(source, rel=1e-3) and level > 0.01
+        assert np.abs(sum(sounds.values())).max() <= 0.95 + 1e-4
+    other = [sounds["other"] for sounds in sides.values()]
+    assert not any(np.allclose(a, b, atol=1e-2) for a, b in itertools.pairwise(other))
+    for stem, played in notes.items():
+        assert played.shape[1] == 5 and played[:, 0].max() < toy.seconds, stem
+
+
+@pytest.mark.parametrize("program", [0, 66])
+def test_invented_instruments_are_in_tune_and_sustain_or_not(program: int) -> None:
+    for seed in range(6):
+        random = np.random.default_rng(seed)
+        instrument = InventedInstrument(program, RATE, random)
+        sound = instrument.render(part([(0.1, 1.2, 69, 100)], program), 1.5)
+        assert sound.shape == (2, round(1.5 * RATE)) and not sound[:, : RATE // 10].any()
+        spectrum = np.abs(np.fft.rfft(sound.sum(0) * np.hanning(sound.shape[1])))
+        hertz = np.arange(len(spectrum)) * RATE / sound.shape[1]
+        strong = hertz[spectrum > 0.1 * spectrum.max()]
+        # Vibrato and a detuned voice reach 15 cents; 440 Hz and its multiples otherwise.
+        away = np.abs(strong - 440 * np.round(strong / 440)) / np.maximum(strong, 1)
+        assert away.max() < 2 ** (20 / 1200) - 1 + 1 / 440
+        starts = (round(0.3 * RATE), round(1.1 * RATE))
+        early, late = (np.abs(sound[:, at : at + RATE // 8]).mean() for at in starts)
+        assert late > 0.25 * early if sustains(program) else late < 0.6 * early
 
 
 def test_a_corpus_resumes_and_says_what_it_holds(toy: RenderSettings, tmp_path: Path) -> None:
@@ -450,7 +484,9 @@ def test_a_corpus_resumes_and_says_what_it_holds(toy: RenderSettings, tmp_path: 
         assert json.loads((place / "song.json").read_text()) == song
         for stem in song["stems"]:  # type: ignore[attr-defined]
             assert (place / "source" / f"{stem}.wav").is_file()
-            assert (place / "target" / f"{stem}.wav").is_file()
+            assert (place / "target" / "jazz" / f"{stem}.wav").is_file()
+        with np.load(place / "notes.npz") as notes:
+            assert sorted(notes) == song["stems"]
     kept = folder / "train-3-0000" / "source" / "other.wav"
     stamp = kept.stat().st_mtime_ns
     (folder / "train-3-0001" / "song.json").unlink()  # a render that was killed in the middle
@@ -485,6 +521,7 @@ def test_zipped_scores_are_the_same_scores(toy: RenderSettings, tmp_path: Path) 
         ({"soundfonts": ["no.sf2"]}, r"no\.sf2"),
         ({"soundfonts": []}, "no soundfont"),
         ({"target_soundfont": "none.sf2"}, r"none\.sf2"),
+        ({"targets": ["polka"]}, "polka"),
         ({"grooves": "nogrooves"}, "nogrooves"),
         ({"split": "validation"}, "validation"),
         ({"hold_out": 1.0}, "no score"),

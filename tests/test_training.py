@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 import os
+import resource
 import signal
 import subprocess
 import sys
 import textwrap
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -31,6 +34,8 @@ from audiotransfer.training import (
 from audiotransfer.training.averages import MovingAverage
 from audiotransfer.training.checkpoints import load, save
 from audiotransfer.training.config import load_config
+from audiotransfer.training.launching import launch
+from audiotransfer.training.loading import fetch, share
 from audiotransfer.training.schedules import factor
 
 STEPS = 12
@@ -221,9 +226,137 @@ def test_a_checkpoint_of_another_config_is_refused_by_name(tmp_path: Path) -> No
     train(tmp_path, 3)
     with pytest.raises(AudioTransferError, match="seed=0, not 1"):
         train(tmp_path, settings=replace(SETTINGS, seed=1))
-    with pytest.raises(AudioTransferError, match=r"config\.songs=None, not 3"):
-        Trainer(Toy(), Noise(), SETTINGS, tmp_path, config={"songs": 3}).run()
+    wide = Toy()
+    wide.networks["maker"] = nn.Sequential(nn.Conv2d(1, 4, 3), nn.Conv2d(4, 1, 1))
+    with pytest.raises(AudioTransferError) as caught:
+        Trainer(wide, Noise(), SETTINGS, tmp_path).run()
+    shapes = "networks.maker=0.weight(3, 1, 3, 3), not 0.weight(4, 1, 3, 3); train"
+    assert shapes in str(caught.value)
     Trainer(Toy(), Noise(), replace(SETTINGS, seed=1), tmp_path).run(resume=False)
+
+
+@dataclass(frozen=True)
+class Mixes:
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Recipe:
+    songs: dict[str, str] = field(default_factory=dict)
+    mixes: Mixes | None = None
+
+
+@dataclass(frozen=True)
+class GrownRecipe(Recipe):
+    width: int = 8
+
+
+@pytest.mark.parametrize(
+    ("recipe", "message"),
+    [
+        (Recipe({"a": "b"}, Mixes()), r"config\.songs=\{\}, not \{'a': 'b'\}"),
+        (Recipe({}, Mixes(1)), r"config\.mixes\.seed=0, not 1"),
+        (Recipe({}, None), r"config\.mixes=Mixes, not None"),
+    ],
+)
+def test_other_data_is_another_config(tmp_path: Path, recipe: Recipe, message: str) -> None:
+    def trainer(config: Recipe | None) -> Trainer:
+        return Trainer(Toy(), Noise(), SETTINGS, tmp_path, config=config)
+
+    trainer(Recipe({}, Mixes())).run(should_stop=lambda: True)
+    with pytest.raises(AudioTransferError, match=message):
+        trainer(recipe).run()
+    for same in (Recipe({}, Mixes()), None):
+        trainer(same).run(should_stop=lambda: True)
+
+
+def test_what_the_config_did_not_know_then_is_no_difference(tmp_path: Path) -> None:
+    for config in (None, Recipe(), GrownRecipe()):
+        trainer = Trainer(Toy(), Noise(), SETTINGS, tmp_path, config=config)
+        trainer.run(should_stop=lambda: True)
+    assert trainer.step == 3
+
+
+def test_a_checkpoint_of_the_first_format_goes_on(tmp_path: Path) -> None:
+    """It calls the precision autocast, and knows neither configs nor patience."""
+    settings = replace(SETTINGS, precision="bf16-mixed")
+    train(tmp_path / "old", 5, settings)
+    path = tmp_path / "old" / "checkpoint" / "state.json"
+    facts = json.loads(path.read_text())
+    del facts["since_best"], facts["identity"]["precision"]
+    facts["identity"]["autocast"] = "'bfloat16'"
+    path.write_text(json.dumps(facts))
+    _, old = train(tmp_path / "old", settings=settings)
+    _, whole = train(tmp_path / "whole", settings=settings)
+    assert_same(whole, old)
+    facts["identity"]["autocast"] = "'float32'"
+    path.write_text(json.dumps(facts))
+    with pytest.raises(AudioTransferError, match="precision='32-true', not 'bf16-mixed'"):
+        train(tmp_path / "old", settings=settings)
+
+
+@contextmanager
+def room_for(size: int) -> Iterator[None]:
+    """No file may grow beyond `size` bytes, which fails as a full disk does."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_full_disk_costs_no_checkpoint_and_stops_no_training(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tmp_path / "full"
+    train(folder, 5)
+    with (
+        caplog.at_level(logging.WARNING),
+        room_for(4096),
+        pytest.raises(AudioTransferError, match=r"checkpoint .*cannot be written .*is kept") as end,
+    ):
+        train(folder)
+    assert "\n" not in str(end.value)
+    assert any("step 10" in r.message and "cannot be written" in r.message for r in caplog.records)
+    found = load(folder / "checkpoint")
+    assert found is not None and found[1]["step"] == 5
+    assert not list(folder.glob(".*"))
+    _, resumed = train(folder)
+    _, whole = train(tmp_path / "whole")
+    assert_same(whole, resumed)
+
+
+def test_sizes_that_do_not_fit_are_one_line(tmp_path: Path) -> None:
+    class Small:
+        def batch(self, step: int) -> dict[str, Tensor]:
+            return {"x": torch.zeros(2, 1, 2, 2)}
+
+    with pytest.raises(AudioTransferError, match=r"step 0 .*holds x \[2, 1, 2, 2\]") as caught:
+        Trainer(Toy(), Small(), SETTINGS, tmp_path).run()
+    assert "\n" not in str(caught.value)
+
+
+class Broken:
+    def batch(self, step: int) -> dict[str, Tensor]:
+        raise AudioTransferError(f"song {step} is damaged; remove it")
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_what_a_worker_finds_wrong_stays_one_line(workers: int) -> None:
+    found = fetch(Broken(), 3, 9, workers=workers, prefetch=2, fabric=launch(SETTINGS))
+    with pytest.raises(AudioTransferError, match=r"^song 3 is damaged; remove it$"):
+        next(found)
+
+
+def test_processes_share_a_batch_in_runs_of_neighbours() -> None:
+    batch = {"song": torch.arange(2), "stem": torch.arange(6), "level": torch.tensor(0.5)}
+    parts = [share(batch, rank, 2) for rank in (0, 1)]
+    assert [part["song"].tolist() for part in parts] == [[0], [1]]
+    assert [part["stem"].tolist() for part in parts] == [[0, 1, 2], [3, 4, 5]]
+    assert all(part["level"] == 0.5 for part in parts)
+    with pytest.raises(AudioTransferError, match="2 examples of 'song' cannot be shared by 4 proc"):
+        share(batch, 0, 4)
 
 
 def test_each_turn_moves_its_group_alone(tmp_path: Path) -> None:
@@ -365,6 +498,29 @@ def test_the_best_by_score_is_kept_with_its_averages(tmp_path: Path) -> None:
     assert toy.network.training
 
 
+def test_a_run_that_gets_no_better_ends_early_and_stays_ended(tmp_path: Path) -> None:
+    scores = [1.0, 3.0, 2.0, 3.0, 9.0]
+    asked: list[int] = []
+
+    def trainer() -> Trainer:
+        def validation(_: object) -> dict[str, float]:
+            asked.append(one.step)
+            return {"H": scores[len(asked) - 1], "score": float(one.step)}
+
+        settings = TrainerSettings(20, workers=0, validate_every=2, patience=2)
+        one = Trainer(One(lambda w, _: w), Noise(), settings, tmp_path, validation)
+        return one
+
+    first = trainer()
+    first.run(should_stop=lambda: first.step == 6)  # what it waited for so far is remembered
+    second = trainer()
+    second.run()
+    trainer().run()
+    assert asked == [2, 4, 6, 8] and second.step == 8
+    best = load(tmp_path / "best")
+    assert best is not None and best[1]["step"] == 4 and best[1]["best"] == 3.0  # H before score
+
+
 def test_the_log_has_every_term_and_forgets_what_is_repeated(tmp_path: Path) -> None:
     train(tmp_path, 9)
     with (tmp_path / "log.jsonl").open("a") as file:
@@ -373,6 +529,7 @@ def test_the_log_has_every_term_and_forgets_what_is_repeated(tmp_path: Path) -> 
     lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [4, 4, 8, 8, 12, 12]
     assert {"judge/hinge", "maker/fool", "maker/near", "maker/seen"} <= set(lines[0])
+    assert lines[0]["learning_rate/maker"] == pytest.approx(1e-2 * factor(3, STEPS, "cosine", 2))
     assert all(math.isfinite(value) for line in lines for value in line.values())
 
 
@@ -384,6 +541,7 @@ def test_pictures_and_sound_reach_tensorboard(tmp_path: Path) -> None:
     assert [e.step for e in events.Images("pictures/made")] == [6, 12]
     assert [e.sample_rate for e in events.Audio("audio/noise")] == [8000, 8000]
     assert [e.step for e in events.Scalars("maker/near")] == [4, 8, 12]
+    assert [e.step for e in events.Scalars("learning_rate/judge")] == [4, 8, 12]
 
 
 def test_the_callers_random_numbers_are_left_alone(tmp_path: Path) -> None:
@@ -399,6 +557,8 @@ def test_unknown_networks_and_devices_are_named(tmp_path: Path) -> None:
         train(tmp_path, settings=replace(SETTINGS, ema=("made",)))
     with pytest.raises(AudioTransferError, match="device 'toaster' is unknown"):
         train(tmp_path, settings=replace(SETTINGS, device="toaster"))
+    with pytest.raises(AudioTransferError, match="devices=0 of cpu on num_nodes=1 cannot be used"):
+        train(tmp_path, settings=replace(SETTINGS, devices=0))
 
 
 @dataclass(frozen=True)

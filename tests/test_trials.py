@@ -4,19 +4,36 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from audiotransfer import files, trials
 from audiotransfer.cli import main
+from audiotransfer.corpora.manifest import Manifest, PreparedSong
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.evaluation import Judge, JudgeSettings, MatchedEQ, distance, shipped_judge
-from audiotransfer.evaluation.judge import JudgeNetwork
-from audiotransfer.trials import NOTHING, RANDOM, STYLE, Trial
+from audiotransfer.evaluation import Judge, MatchedEQ, Tagger, distance, shipped_judge
+from audiotransfer.evaluation.listener import ListenerNetwork, ListenerSettings
+from audiotransfer.evaluation.tagger import FAMILIES
+from audiotransfer.trials import (
+    EQUALISER,
+    NOTHING,
+    RANDOM,
+    ROUND_TRIP,
+    STYLE,
+    TARGETS,
+    TRUTH,
+    WRONG,
+    Jury,
+    Trial,
+    measuring,
+    said,
+)
 
 RATE = 44100
 SECONDS = 1.5
@@ -61,8 +78,10 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
             path.parent.mkdir(parents=True, exist_ok=True)
             files.write(path, sound(number, bright), RATE)
     torch.manual_seed(0)
-    settings = JudgeSettings(classes=("jazz", "rock"), seconds=1.0, width=2)
-    Judge(JudgeNetwork(settings), REPORT).save(folder / "judge")
+    settings = ListenerSettings(classes=("jazz", "rock"), seconds=1.0, width=2)
+    Judge(ListenerNetwork(settings), REPORT).save(folder / "judge")
+    families = ListenerSettings(FAMILIES, seconds=1.0, width=2)
+    Tagger(ListenerNetwork(families)).save(folder / "tagger")
     style = folder / "jazz"
     style.mkdir()
     stems = {stem: "keep" for stem in ("drums", "bass", "other", "vocals")}
@@ -79,31 +98,82 @@ SYSTEMS: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 def test_rendered_songs_of_a_split(place: Path) -> None:
-    (one, two) = trials.rendered_songs(place / "songs")
-    assert [one[0], two[0]] == ["test-0", "test-1"]
-    assert one[1].shape == one[2].shape == (2, round(SECONDS * RATE))
+    (one, two) = trials.rendered_songs(place / "songs", "jazz")
+    assert [one.name, two.name] == ["test-0", "test-1"]
+    truth = one.true_rendering()
+    assert truth is not None
+    assert one.source().shape == truth.shape == (2, round(SECONDS * RATE))
+    assert torch.equal(one.source(0.5), one.source()[:, 22050:44100])
+    assert torch.equal(one.source(9.0), one.source())
     with pytest.raises(AudioTransferError, match="'valid'"):
-        trials.song_folders(place / "songs", "valid")
+        trials.rendered_songs(place / "songs", "jazz", "valid")
 
 
-def test_doing_nothing_has_a_distance_ratio_of_one(place: Path) -> None:
+def test_each_target_has_its_own_rendering(place: Path, tmp_path: Path) -> None:
+    song = tmp_path / "song"
+    shutil.copytree(place / "songs" / "test-0", song)
+    (song / "target").rename(song / "jazz")
+    (song / "target").mkdir()
+    (song / "jazz").rename(song / "target" / "jazz")
+    (found,) = trials.rendered_songs(tmp_path, "jazz")
+    assert {path.parent for path in found.truth} == {song / "target" / "jazz"}
+    with pytest.raises(AudioTransferError, match="no rendering in 'rock'"):
+        trials.rendered_songs(tmp_path, "rock")
+
+
+def jury(place: Path) -> Jury:
+    return Jury(Judge.load(place / "judge"), "jazz", Tagger.load(place / "tagger"))
+
+
+def test_rendered_songs_are_measured_against_their_truth(place: Path) -> None:
     seen: dict[str, list[str]] = {}
     shares: list[float] = []
-    trial = trials.on_rendered(
-        place / "songs",
-        {**SYSTEMS, "truth itself": lambda audio: audio},
-        lambda _, share: shares.append(share),
+    songs = trials.rendered_songs(place / "songs", "jazz")
+    trial = trials.measure(
+        songs,
+        SYSTEMS,
+        jury(place),
+        [Tensor(song.true_rendering()) for song in songs],
         seconds=1.2,
+        show=lambda _, share: shares.append(share),
         heard=lambda name, sounds: seen.update({name: list(sounds)}),
     )
     assert shares == [0.5, 1.0]
-    assert seen["test-0"] == ["source", NOTHING, STYLE, "truth itself", "truth"]
-    assert trial.systems() == [NOTHING, STYLE, "truth itself"]
+    assert seen["test-0"] == ["source", NOTHING, STYLE, TRUTH, "truth"]
+    assert trial.systems() == [NOTHING, STYLE, TRUTH]
     for song in trial.songs.values():
         assert song[NOTHING]["distance ratio"] == pytest.approx(1.0)
         assert song[NOTHING]["distance"] > 3.0
-    assert [row["system"] for row in trial.rows()] == trial.systems()
+        assert song[NOTHING]["artefacts"] == pytest.approx(1.0)
+        assert song[TRUTH]["distance"] == pytest.approx(0.0, abs=1e-4)
+        for found in song.values():
+            assert 0 <= found[said("jazz")] <= 1
+            assert found["heard as jazz"] in (0.0, 1.0)
+        assert song[STYLE]["toward jazz"] == (
+            song[STYLE][said("jazz")] > song[NOTHING][said("jazz")]
+        )
+        assert "toward jazz" not in song[NOTHING]
+    assert [row["system"] for row in trial.rows()] == [*trial.systems(), TARGETS]
     assert trial.song_rows("distance")[0]["song"] == "test-0"
+    # Windows of 1 s overlap by half: the truths, which are 1.5 s long, hold two each.
+    assert trial.sizes["target windows (judge)"] == 4
+    assert trial.sizes["songs"] == trial.sizes["target songs"] == 2
+    assert NOTHING not in trial.sets
+
+
+def test_gains_reach_one_for_the_target_itself() -> None:
+    random = np.random.default_rng(0)
+    clouds = [random.normal(size=(40, 3)) for _ in range(4)]
+    sets = {
+        NOTHING: [{"judge": cloud + 3} for cloud in clouds],
+        STYLE: [{"judge": cloud} for cloud in clouds[:3]] + [{"judge": clouds[3][:0]}],
+    }
+    found = measuring._gains(sets, {"judge": np.concatenate(clouds[:3])})
+    assert set(found) == {STYLE}
+    assert set(found[STYLE]) == {"FAD gain (judge)", "KAD gain (judge)"}
+    for interval in found[STYLE].values():
+        assert interval.mean == pytest.approx(1.0, abs=0.02)
+        assert interval.count == 3
 
 
 def test_shares_count_songs_and_their_direction() -> None:
@@ -119,67 +189,166 @@ def test_shares_count_songs_and_their_direction() -> None:
     assert list(trial.only(lambda name: "rock" in name).songs) == ["rock/b", "rock/c", "rock/d"]
 
 
-def test_clips_are_rescaled_between_nothing_and_the_target(place: Path) -> None:
-    judge = Judge.load(place / "judge")
-    clips = files.find_audio(place / "clips" / "rock")
-    targets = [trials.read_clip(p) for p in files.find_audio(place / "clips" / "jazz")]
-    systems = {**SYSTEMS, RANDOM: lambda audio: targets[1][:, : audio.shape[-1]]}
-    trial = trials.on_clips(clips, systems, judge, "jazz", targets=targets, seconds=1.2)
-    assert list(trial.songs) == ["rock/rock0", "rock/rock1"]
-    for song in trial.songs.values():
-        assert song[RANDOM]["content"] == pytest.approx(0.0, abs=1e-6)
-        assert song[NOTHING]["content"] == pytest.approx(1.0, abs=1e-3)
-        if "H" in song[NOTHING]:
-            assert song[NOTHING]["style"] == song[NOTHING]["H"] == song[RANDOM]["H"] == 0.0
-        assert 0 <= song[STYLE][trials.said("jazz")] <= 1
-    plain = trials.on_clips(clips[:1], SYSTEMS, judge, "jazz", seconds=1.2)
-    assert "content" not in plain.songs["rock/rock0"][STYLE]
+def test_style_and_content_are_rescaled_by_hand() -> None:
+    def heard(judged: float, chroma: float, onsets: float) -> dict[str, float]:
+        return {said("jazz"): judged, "centred chroma": chroma, "onset correlation": onsets}
+
+    figures = {
+        NOTHING: heard(0.2, 1.0, 1.0),
+        RANDOM: heard(0.8, 0.0, 0.2),
+        STYLE: heard(0.5, 0.7, 0.4),
+    }
+    measuring._compare(figures, "jazz", [0.7, 0.9])
+    # Style (0.5 - 0.2) / (0.8 - 0.2), content (0.55 - 0.1) / (1 - 0.1), H their harmonic mean.
+    assert figures[STYLE]["style"] == pytest.approx(0.5)
+    assert figures[STYLE]["content"] == pytest.approx(0.5)
+    assert figures[STYLE]["H"] == pytest.approx(0.5)
+    assert figures[NOTHING]["H"] == figures[RANDOM]["H"] == 0.0
+    assert figures[STYLE]["toward jazz"] == 1.0
+    beyond = {NOTHING: heard(0.9, 1.0, 1.0), STYLE: heard(0.5, 1.0, 1.0)}
+    measuring._compare(beyond, "jazz", [0.7, 0.9])
+    assert "style" not in beyond[STYLE]
+    assert "content" not in beyond[STYLE]
+    assert beyond[STYLE]["toward jazz"] == 0.0
 
 
-def test_clips_come_from_the_middle(place: Path) -> None:
-    path = place / "clips" / "rock" / "rock0.wav"
-    whole = trials.read_clip(path)
-    assert torch.equal(trials.read_clip(path, 0.5), whole[:, 22050:44100])
-    assert torch.equal(trials.read_clip(path, 9.0), whole)
+def test_the_songs_of_the_genre_are_aimed_at(place: Path) -> None:
+    field = trials.gather(place / "jazz", [place / "clips"], judge=place / "judge")
+    assert [song.name for song in field.songs] == ["rock/rock0", "rock/rock1"]
+    assert [song.name for song in field.targets] == ["jazz/jazz0", "jazz/jazz1"]
+    assert field.seconds == 30.0
+    rendered = trials.gather(
+        place / "jazz", [place / "songs"], judge=place / "judge", baseline=place / "songs", count=1
+    )
+    assert [song.name for song in rendered.songs] == ["test-0"]
+    assert [song.name for song in rendered.targets] == ["train-0"]
+    assert rendered.equaliser is not None
+    assert rendered.seconds is None
+
+
+def prepared(folder: Path, genres: tuple[str, ...]) -> Manifest:
+    """Two artists a genre to learn from and one song to test on, of two stems each."""
+    songs = []
+    for genre in genres:
+        for number, split in enumerate(("train", "validation", "test")):
+            files_of = {}
+            for stem in ("bass", "other"):
+                path = folder / genre / f"{number}-{stem}.wav"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                files.write(path, 0.5 * sound(number, 0.3 if genre == genres[0] else 1.0), RATE)
+                files_of[stem] = str(path.relative_to(folder))
+            artist = f"{genre} {number}"
+            songs.append(
+                PreparedSong(
+                    f"{genre}-{number}", split, genre, artist, "none", SECONDS, (), files_of, {}
+                )
+            )
+    manifest = Manifest(folder, "folders", None, {"bins": 256}, tuple(songs))
+    manifest.save()
+    return manifest
+
+
+def test_prepared_songs_are_held_out_and_the_rest_teaches(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = prepared(tmp_path, ("polka", "rock"))
+    style = tmp_path / "style"
+    style.mkdir()
+    card = json.loads((place / "jazz" / "card.json").read_text()) | {"name": "polka"}
+    (style / "card.json").write_text(json.dumps(card))
+    asked = []
+
+    def train(name: str, overrides: list[str], folder: Path, show: object) -> None:
+        asked.append((name, overrides))
+        settings = ListenerSettings(("polka", "rock"), seconds=1.0, width=2)
+        Judge(ListenerNetwork(settings)).save(folder)
+
+    monkeypatch.setattr("audiotransfer.recipes.train", train)
+    for _ in range(2):
+        field = trials.gather(style, [tmp_path])
+    # Trained once, then found.
+    assert asked == [("judge", [f"judge.prepared={tmp_path}"])]
+    assert field.jury.genre == "polka"
+    assert [song.name for song in field.songs] == ["rock/rock-2"]
+    assert [song.name for song in field.targets] == ["polka/polka-2"]
+    assert field.equaliser is not None
+    with pytest.raises(AudioTransferError, match="audiotransfer train judge"):
+        trials.judge_for("waltz", prepared=manifest)
+
+
+def test_a_genre_may_be_part_of_a_class() -> None:
+    classes = ("jazz", "pop_folk", "rock_metal")
+    assert trials.known_as("jazz", classes) == "jazz"
+    assert trials.known_as("rock", classes) == "rock_metal"
+    assert trials.known_as("polka", classes) is None
+    assert trials.known_as("rock", ("rock_metal", "soft_rock")) is None
 
 
 def test_the_equaliser_comes_from_songs_a_file_or_the_style(place: Path, tmp_path: Path) -> None:
-    assert trials.equaliser_for(place / "jazz") is None
-    fitted = trials.equaliser_for(place / "jazz", place / "songs")
+    assert trials.equaliser_for(place / "jazz", "jazz") is None
+    fitted = trials.equaliser_for(place / "jazz", "jazz", place / "songs")
     assert fitted is not None
-    for _, source, truth in trials.rendered_songs(place / "songs"):
+    for song in trials.rendered_songs(place / "songs", "jazz"):
+        source, truth = song.source(), song.true_rendering()
+        assert truth is not None
         assert distance(fitted(source), truth, RATE) < distance(source, truth, RATE)
     fitted.save(tmp_path / "eq.json")
-    read = trials.equaliser_for(place / "jazz", tmp_path / "eq.json")
+    read = trials.equaliser_for(place / "jazz", "jazz", tmp_path / "eq.json")
     assert read == MatchedEQ.load(tmp_path / "eq.json")
     style = tmp_path / "jazz"
     style.mkdir()
     (style / "card.json").write_text((place / "jazz" / "card.json").read_text())
     fitted.save(style / trials.EQUALISER_FILE)
-    assert trials.equaliser_for(style) == read
+    assert trials.equaliser_for(style, "jazz") == read
+
+
+def test_the_wrong_style_is_another_one(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("jazz", "waltz"):
+        folder = tmp_path / name
+        folder.mkdir()
+        card = json.loads((place / "jazz" / "card.json").read_text()) | {"name": name}
+        (folder / "card.json").write_text(json.dumps(card))
+    monkeypatch.setattr("audiotransfer.styles.find.search_path", lambda: [tmp_path])
+    assert trials.another_style(place / "jazz") == "waltz"
+    shutil.rmtree(tmp_path / "waltz")
+    assert trials.another_style(place / "jazz") is None
 
 
 def evaluate(place: Path, *words: str) -> int:
-    return main(["evaluate", str(place / "jazz"), "--separator", "none", "-q", *words])
+    common = ["--separator", "none", "--tagger", str(place / "tagger"), "-q"]
+    return main(["evaluate", str(place / "jazz"), *common, *words])
 
 
 def test_command_on_rendered_songs(
     place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    out, pictures = tmp_path / "figures.json", tmp_path / "pictures"
+    out, pictures, page = (tmp_path / name for name in ("figures.json", "pictures", "page.html"))
     songs = str(place / "songs")
-    words = ["--on", songs, "--baseline", songs, "--seconds", "1", "--songs", "1"]
-    assert evaluate(place, *words, "-o", str(out), "--pictures", str(pictures)) == 0
+    words = ["--on", songs, "--baseline", songs, "--seconds", "1.5", "--songs", "1"]
+    words += ["--judge", str(place / "judge"), "--wrong", str(place / "jazz")]
+    written = ["-o", str(out), "--pictures", str(pictures), "--page", str(page)]
+    assert evaluate(place, *words, *written) == 0
     said = capsys.readouterr().out
     assert "1 songs nearer to the truth than matched EQ" in said
+    assert "the judge hears 50% of real clips unknown to it right" in said
     values = json.loads(out.read_text())
     (song,) = values["songs"].values()
-    assert list(song) == [NOTHING, "matched EQ", "Griffin-Lim round trip", RANDOM, STYLE]
+    assert list(song) == [NOTHING, EQUALISER, ROUND_TRIP, RANDOM, WRONG, STYLE, TRUTH]
     # The style keeps every stem, so that it does nothing.
     assert song[STYLE]["distance"] == pytest.approx(song[NOTHING]["distance"], abs=0.05)
-    assert [one["system"] for one in values["means"]] == list(song)
+    assert song[STYLE]["distance"] == pytest.approx(song[WRONG]["distance"], abs=0.05)
+    assert [one["system"] for one in values["means"]] == [*song, TARGETS]
     assert values["means"][0]["distance"]["count"] == 1
+    (means,) = [one for one in values["means"] if one["system"] == TRUTH]
+    for kind in ("FAD", "KAD"):
+        for listener in ("judge", "tagger"):
+            assert means[f"{kind} gain ({listener})"]["count"] == 1
+    assert values["sizes"]["target songs"] == 1
+    # The judge that ships without having learned from our songs is heard beside the one named.
     assert [path.name for path in pictures.iterdir()] == ["test-0.png"]
+    assert page.read_text(encoding="utf-8").count("data:audio/mpeg") == 2
     assert evaluate(place, *words, "-o", str(out)) == 2
     assert "-f writes over it" in capsys.readouterr().err
 
@@ -188,16 +357,14 @@ def test_command_on_real_songs(place: Path, capsys: pytest.CaptureFixture[str]) 
     words = ["--on", str(place / "clips"), "--judge", str(place / "judge"), "--seconds", "1"]
     assert evaluate(place, *words, "--json") == 0
     values = json.loads(capsys.readouterr().out)
-    assert list(values["songs"]) == ["jazz/jazz0", "jazz/jazz1", "rock/rock0", "rock/rock1"]
-    assert values["songs of jazz"] == 2
-    # All songs; those that are no jazz; and of those the ones that the judge never heard.
-    assert [one["songs"] for one in values["shares"]] == [4, 2, 1]
+    assert list(values["songs"]) == ["rock/rock0", "rock/rock1"]
+    assert len(values["targets"]) == 2
+    # All songs; and of those the one that the judge never heard.
+    assert [one["songs"] for one in values["shares"]] == [2, 1]
     for song in values["songs"].values():
         assert song[STYLE]["judge says jazz"] == pytest.approx(
             song[NOTHING]["judge says jazz"], abs=0.02
         )
-    assert evaluate(place, *words, "--songs", "1") == 0
-    assert "the judge hears 50% of real clips unknown to it right" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -207,10 +374,12 @@ def test_command_on_real_songs(place: Path, capsys: pytest.CaptureFixture[str]) 
         (["--on", "clips", "--judge", "clips"], "no judge can be read"),
         (["--on", "clips", "--judge", "judge", "--genre", "polka"], "does not know 'polka'"),
         (["--on", "songs", "clips"], "name one folder"),
-        (["--on", "songs", "--split", "valid"], "'valid'"),
+        (["--on", "songs", "--split", "valid", "--judge", "judge"], "'valid'"),
         (["--on", "songs", "--songs", "0"], "--songs 0"),
         (["--on", "songs", "-o", "no/where.json"], "does not exist"),
+        (["--on", "songs", "--page", "no/where.html"], "does not exist"),
         (["--on", "songs", "--baseline", "clips"], "no rendered songs"),
+        (["--on", "clips", "--judge", "judge", "--tagger", "clips"], "no tagger can be read"),
     ],
 )
 def test_what_cannot_be_is_said_in_one_line(
@@ -228,10 +397,11 @@ def test_what_cannot_be_is_said_in_one_line(
 
 
 def test_a_judge_ships_and_says_what_it_is_worth() -> None:
-    judge = Judge.load(shipped_judge())
+    folder = shipped_judge()
+    judge = Judge.load(folder)
     assert "jazz" in judge.classes
-    assert sum(file.stat().st_size for file in shipped_judge().iterdir()) < 1_000_000
+    assert sum(file.stat().st_size for file in folder.iterdir()) < 1_000_000
     found = judge.report["held-out real clips"]
     assert found["classes"] == list(judge.classes)
     assert found["accuracy"] > 1 / len(judge.classes)
-    assert len(judge.report["held out"]) == sum(map(sum, found["confusion"]))
+    assert len(judge.report["held out"]) >= sum(map(sum, found["confusion"]))

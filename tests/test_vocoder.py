@@ -174,6 +174,15 @@ def test_stereo_picture_ignores_swaps_and_polarity() -> None:
     assert torch.allclose(picture.stereo(mono.expand(2, -1)), picture(mono[0]), atol=1e-4)
 
 
+@pytest.mark.parametrize("shape", [(2, 0), (2, 1), (2, 30011), (3, 2, 5000)])
+def test_a_stereo_picture_is_that_of_the_mean_power(shape: tuple[int, ...]) -> None:
+    """What is worked out a few frames at a time is what whole spectra give."""
+    audio = 0.1 * torch.randn(shape, generator=torch.Generator().manual_seed(1))
+    for picture in (PICTURES["mel"], PICTURES["stft"]):
+        whole = picture.compress(picture.bands(vocoder.power_mean(picture.spectrum(audio))))
+        assert torch.allclose(picture.stereo(audio), whole, atol=1e-4)
+
+
 def test_equality_and_dictionaries() -> None:
     assert Picture() == Picture(bins=256) != Picture(bins=128)
     assert Picture(kind="stft", f_min=50.0) == Picture(kind="stft", bins=1025)

@@ -16,6 +16,8 @@ from vocoder import cqt, mel, stft
 from vocoder.errors import VocoderError
 
 MEL_BINS = 256
+# Silence has no slope under a root: the offset (-200 dB) keeps its gradient a number.
+TINY = 1e-20
 
 
 def power_mean(spectrum: Tensor) -> Tensor:
@@ -25,9 +27,7 @@ def power_mean(spectrum: Tensor) -> Tensor:
     Neither swapping channels nor turning one's polarity changes it, and channels cannot cancel each
     other.
     """
-    power = torch.view_as_real(spectrum).square().sum(-1).mean(-3)
-    # Silence has no slope under a root: the offset (-200 dB) keeps its gradient a number.
-    return torch.sqrt(power + 1e-20)
+    return torch.sqrt(torch.view_as_real(spectrum).square().sum(-1).mean(-3) + TINY)
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,14 @@ class Picture:
         """Sound [.., C, T] -> one picture [.., F, L] of all channels (see `power_mean`)."""
         if self.kind == "cqt":
             return self.compress(power_mean(self._constant_q(audio)))
-        return self.compress(self.bands(power_mean(self.spectrum(audio))))
+        shown = stft.mean_power(
+            audio,
+            self.n_fft,
+            self.hop_length,
+            self.padding,
+            lambda power: self.frame_bands(torch.sqrt(power + TINY)),
+        )
+        return self.compress(shown.transpose(-1, -2).contiguous())
 
     def spectrum(self, audio: Tensor) -> Tensor:
         """Sound [.., T] -> the complex STFT [.., n_fft // 2 + 1, L] beneath the picture."""
@@ -173,7 +180,7 @@ class Picture:
 
     def _magnitude(self, audio: Tensor) -> Tensor:
         if self.kind == "cqt":
-            return torch.sqrt(torch.view_as_real(self._constant_q(audio)).square().sum(-1) + 1e-20)
+            return torch.sqrt(torch.view_as_real(self._constant_q(audio)).square().sum(-1) + TINY)
         return self.bands(self.spectrum(audio).abs())
 
     def _constant_q(self, audio: Tensor) -> Tensor:

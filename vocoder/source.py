@@ -76,7 +76,8 @@ class SourceInverter:
         wanted = settings.log_values(picture).T
         own = settings.log_values(settings.stereo(source)).T if settings.kind == "cqt" else None
         bound = self.max_gain_db * math.log(10) / 20
-        magnitudes: list[Tensor] = []
+        kept = weave.frames if self.iterations else 0
+        magnitude = source.new_empty(source.shape[0], kept, settings.n_fft // 2 + 1)
 
         def change(spectrum: Tensor, frames: slice) -> Tensor:
             level = spectrum.abs()
@@ -88,11 +89,11 @@ class SourceInverter:
             gain = (wanted[frames] - there).clamp_(-bound, bound)
             field = to_bins(settings, gain).exp_()
             if self.iterations:
-                magnitudes.append(level.mul_(field))
+                magnitude[:, frames] = level.mul_(field)
             return spectrum.mul_(field)
 
         sound = weave(source, change)
         if not self.iterations:
             return sound
-        impose = imposer(torch.cat(magnitudes, dim=1))
+        impose = imposer(magnitude)
         return iterate(lambda ahead: weave(ahead, impose), sound, self.iterations, self.momentum)

@@ -7,6 +7,7 @@ librosa and torchaudio.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import lru_cache
 
@@ -61,6 +62,28 @@ def transform(
         return_complex=True,
     )
     return spectrum.reshape(*audio.shape[:-1], *spectrum.shape[-2:])
+
+
+def mean_power(
+    audio: Tensor, n_fft: int, hop_length: int, padding: str, see: Callable[[Tensor], Tensor]
+) -> Tensor:
+    """What `see` [.., l, F] -> [.., l, K] makes of the channels' mean power: sound [.., C, T] ->
+    [.., T // hop_length + 1, K].
+
+    It gets a few frames at a time, so that whole spectra never exist; differentiable.
+    """
+    padded = pad_centre(audio.float(), n_fft // 2, padding)
+    window = hann(n_fft, audio.device)
+    frames = frame_count(audio.shape[-1], hop_length)
+    rows = max(1, math.prod(audio.shape[:-1]))
+    step = max(16, CACHED_FRAMES // rows) if audio.device.type == "cpu" else frames
+    seen = []
+    for first in range(0, frames, step):
+        last = min(first + step, frames)
+        cut = padded[..., first * hop_length : (last - 1) * hop_length + n_fft]
+        spectrum = torch.fft.rfft(cut.unfold(-1, n_fft, hop_length) * window)
+        seen.append(see(torch.view_as_real(spectrum).square().sum(-1).mean(-3)))
+    return torch.cat(seen, dim=-2)
 
 
 def inverse(spectrum: Tensor, length: int, n_fft: int, hop_length: int) -> Tensor:

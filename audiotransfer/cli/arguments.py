@@ -110,6 +110,19 @@ def add_force(group: Group) -> None:
     )
 
 
+def add_jobs(group: Group, what: str) -> None:
+    """How many at a time, here or on a cluster."""
+    group.add_argument("--jobs", type=int, metavar="N", help=what)
+    group.add_argument(
+        "--backend",
+        choices=("dask", "ray"),
+        help=(
+            "a cluster that works instead: the one that $DASK_SCHEDULER_ADDRESS or $RAY_ADDRESS "
+            "names, else one on this computer (pip install 'audiotransfer[cluster]')"
+        ),
+    )
+
+
 def add_songs(parser: Parser) -> None:
     """What to work on."""
     parser.add_argument(

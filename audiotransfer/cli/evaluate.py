@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,26 +21,31 @@ from audiotransfer.errors import AudioTransferError
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from audiotransfer.cli.console import ProgressLine
-    from audiotransfer.trials import System, Trial
+    from audiotransfer.evaluation import Pair
+    from audiotransfer.trials import Field, Heard, Jury, Trial
 
-    Heard = Callable[[str, dict[str, Tensor]], None]
-
-_CLIP_SECONDS = 30.0
-_TARGET_SONGS = 8
+_PAGE_SECONDS = 12.0
+#: The table in parts that a terminal is wide enough for.
+_COLUMNS = (
+    ("judge says", "heard as", "toward", "style", "H", "content"),
+    ("centred chroma", "onset correlation", "onset F1", "artefacts"),
+    ("distance", "distance ratio", "contrast", "contrast ratio"),
+    ("FAD gain", "KAD gain"),
+)
 
 
 def configure(parser: Parser) -> None:
     """Describes the verb and its arguments."""
     parser.about(
         "Sends songs through the whole command in a style and measures what comes out, beside "
-        "doing nothing, a matched equaliser, a bare round trip through a picture and a random "
-        "clip of the target. Rendered songs have a truth to be compared with; real songs are "
-        "put before a genre judge.",
+        "doing nothing, a matched equaliser, a bare round trip through a picture, a random clip "
+        "of the target and another style. A genre judge listens to all of it; rendered songs also "
+        "have a truth to be compared with.",
         """\
 examples:
-  audiotransfer evaluate jazz --on data/jazz-pairs-test --baseline data/jazz-pairs
-  audiotransfer evaluate jazz --on data/audio/genres -o clips.json
+  audiotransfer evaluate jazz --on data/bands-test --baseline data/bands
+  audiotransfer evaluate jazz --on data/audio/genres -o clips.json --page listen.html
+  audiotransfer evaluate runs/reggae/reggae --on ready         prepared by `audiotransfer prepare`
   audiotransfer evaluate runs/jazz/jazz --on song.mp3 other.mp3 --pictures pictures""",
     )
     parser.add_argument("style", metavar="STYLE", help="name or folder of a style")
@@ -53,7 +56,8 @@ examples:
         type=Path,
         required=True,
         metavar="SONG",
-        help="a folder of rendered songs (`audiotransfer render`), or audio files and folders",
+        help="a folder of rendered or prepared songs (`audiotransfer render`, `prepare`), or audio "
+        "files and folders; songs in a folder named after the genre are what is aimed at",
     )
     what.add_argument(
         "--split", default="test", metavar="NAME", help="of rendered songs (default test)"
@@ -63,8 +67,7 @@ examples:
         "--seconds",
         type=float,
         metavar="S",
-        help="only so much of each: the beginning of rendered songs (default all), the middle of "
-        f"others (default {_CLIP_SECONDS:g})",
+        help="only so much of the middle of each (default: all of rendered songs, 30 of others)",
     )
     beside = parser.add_argument_group("beside what")
     beside.add_argument(
@@ -72,10 +75,25 @@ examples:
         type=Path,
         metavar="FOLDER",
         help="rendered training songs that the matched equaliser is fitted to, or its JSON file "
-        "(default: what came with the style)",
+        "(default: what came with the style, else the training songs of a prepared folder)",
     )
     beside.add_argument(
-        "--judge", type=Path, metavar="DIR", help="folder of a judge (default: the one that ships)"
+        "--wrong",
+        metavar="STYLE",
+        help="the wrong style (default: the first other one that is installed)",
+    )
+    beside.add_argument(
+        "--judge",
+        type=Path,
+        metavar="DIR",
+        help="folder of a judge (default: the one that ships, else one trained on the training "
+        "songs of a prepared folder)",
+    )
+    beside.add_argument(
+        "--tagger",
+        type=Path,
+        metavar="DIR",
+        help="folder of an instrument tagger, the second embedding (default: the one that ships)",
     )
     beside.add_argument(
         "--genre", metavar="NAME", help="what the judge is asked about (default: the style's name)"
@@ -85,46 +103,86 @@ examples:
     output.add_argument(
         "--pictures", type=Path, metavar="DIR", help="spectrograms of each song, before and after"
     )
+    output.add_argument(
+        "--page",
+        type=Path,
+        metavar="FILE",
+        help="one HTML page on which one listens to songs before and after, blind, and votes",
+    )
     add_force(output)
     add_separator(add_machine(parser))
     add_talk(parser)
 
 
-@dataclass(frozen=True)
-class _Verdict:
-    """A trial, the figure that it turns on, and what to say about it."""
-
-    trial: Trial
-    figure: str
-    shares: list[dict[str, Any]]
-    about: dict[str, Any]
-
-
 def run(args: Arguments, console: Console) -> int:
-    """Prints the table; writes the figures where that was asked for."""
+    """Prints the tables; writes the figures where that was asked for."""
     _check(args)
-    rendered = any(place.is_dir() and any(place.glob("*/song.json")) for place in args.on)
-    if rendered and len(args.on) > 1:
-        raise AudioTransferError(
-            f"--on {args.on[0]} and others: rendered songs are judged alone, name one folder"
-        )
+    from audiotransfer import trials
+    from audiotransfer.evaluation import write_page
+    from audiotransfer.pipeline import load_style
+    from audiotransfer.sound import STEREO_RATE
+
     with console.progress(args.style) as line:
-        verdict = _on_rendered(args, line) if rendered else _on_clips(args, line)
+        field = trials.gather(
+            args.style,
+            args.on,
+            split=args.split,
+            count=args.songs,
+            seconds=args.seconds,
+            genre=args.genre,
+            baseline=args.baseline,
+            judge=args.judge,
+            tagger=args.tagger,
+            wrong=args.wrong,
+            show=line.show,
+        )
+        targets = [song.source(field.seconds) for song in field.targets]
+        competing = trials.systems(
+            load_style(args.style, device=args.device),
+            field.equaliser,
+            wrong=load_style(field.wrong, device=args.device) if field.wrong else None,
+            clips=targets,
+            separator=args.separator,
+            device=args.device,
+            seed=args.seed,
+        )
+        pairs: list[Pair] = []
+        trial = trials.measure(
+            field.songs,
+            competing,
+            field.jury,
+            targets,
+            seconds=field.seconds,
+            show=line.show,
+            heard=_listener(args, pairs),
+        )
+    shares = _shares(trial, field.jury)
     values = {
         "style": args.style,
+        "on": [str(place) for place in args.on],
+        "genre": field.jury.genre,
+        "wrong style": field.wrong,
         "separator": args.separator,
         "seed": args.seed,
-        **verdict.about,
-        "shares": verdict.shares,
+        "sizes": trial.sizes,
+        "judge": field.jury.judge.report,
+        "tagger": field.jury.tagger.report if field.jury.tagger else None,
+        "shares": shares,
         "means": [
             {name: value if isinstance(value, str) else vars(value) for name, value in row.items()}
-            for row in verdict.trial.rows()
+            for row in trial.rows()
         ],
-        "songs": verdict.trial.songs,
+        "targets": trial.targets,
+        "songs": trial.songs,
     }
     if args.out is not None:
         _write(args.out, values)
-    console.result(_text(verdict), values)
+    if args.page is not None:
+        write_page(
+            args.page, pairs, STEREO_RATE, style=Path(args.style).name, genre=field.jury.genre,
+            seed=args.seed,
+        )  # fmt: skip
+    console.result(_text(trial, shares, field), values)
     return 0
 
 
@@ -136,130 +194,65 @@ def _check(args: Arguments) -> None:
         value = getattr(args, name)
         if value is not None and not value > 0:
             raise AudioTransferError(f"--{name} {value:g} is nothing; give more than 0")
-    if args.out is None:
-        return
-    if args.out.exists() and not args.force:
-        raise AudioTransferError(f"{args.out} exists; -f writes over it")
-    if not args.out.absolute().parent.is_dir():
-        raise AudioTransferError(f"folder {args.out.parent} of {args.out.name} does not exist")
+    for path in (args.out, args.page):
+        if path is None:
+            continue
+        if path.exists() and not args.force:
+            raise AudioTransferError(f"{path} exists; -f writes over it")
+        if not path.absolute().parent.is_dir():
+            raise AudioTransferError(f"folder {path.parent} of {path.name} does not exist")
 
 
-def _on_rendered(args: Arguments, line: ProgressLine) -> _Verdict:
+def _shares(trial: Trial, jury: Jury) -> list[dict[str, Any]]:
+    """How many of the songs the style does better on than what it has to beat."""
     from audiotransfer import trials
-    from audiotransfer.corpora.takes import mix
 
-    songs = _spread(trials.song_folders(args.on[0], args.split), args.songs)
-    clips = []
-    if args.baseline is not None and args.baseline.is_dir():
-        training = trials.song_folders(args.baseline, "train")[:_TARGET_SONGS]
-        clips = [mix(song / "target") for song in training]
-    trial = trials.on_rendered(
-        songs, _systems(args, clips), line.show, seconds=args.seconds, heard=_painter(args)
-    )
-    figure = "distance"
-    shares = [
-        _share(trial, f"nearer to the truth than {other}", other, figure)
-        for other in (trials.NOTHING, trials.EQUALISER)
-        if other in trial.systems()
-    ]
-    return _Verdict(trial, figure, shares, {"on": str(args.on[0]), "split": args.split})
-
-
-def _on_clips(args: Arguments, line: ProgressLine) -> _Verdict:
-    from audiotransfer import trials
-    from audiotransfer.evaluation import Judge, shipped_judge
-    from audiotransfer.pipeline import expand
-    from audiotransfer.styles import find_style
-
-    judge = Judge.load(args.judge or shipped_judge())
-    genre = args.genre or find_style(args.style).card.name
-    if genre not in judge.classes:
-        raise AudioTransferError(
-            f"the judge does not know {genre!r}, --genre takes one of {', '.join(judge.classes)}"
-        )
-    seconds = args.seconds or _CLIP_SECONDS
-    clips = expand(args.on, genre)
-    own = [clip for clip in clips if clip.parent.name == genre]
-    targets = [trials.read_clip(clip, seconds) for clip in own[:_TARGET_SONGS]]
-    trial = trials.on_clips(
-        _spread(clips, args.songs),
-        _systems(args, targets),
-        judge,
-        genre,
-        line.show,
-        seconds,
-        targets=targets,
-        heard=_painter(args),
-    )
-    figure = trials.said(genre)
-    others = trial.only(lambda name: not name.startswith(f"{genre}/"))
-    unheard = others.only(judge.report.get("held out", ()).__contains__)
-    kinds = [(trial, ""), (others, f" ({genre} songs left out)")]
-    kinds.append((unheard, f" ({genre} songs and those that the judge learned from left out)"))
-    shares = [
-        _share(found, f"{text}{kind}", other, figure, more=True)
-        for found, kind in kinds
-        if found.songs and (found is trial or len(found.songs) < len(trial.songs))
-        for other, text in (
-            (trials.NOTHING, f"moved toward {genre}"),
-            (trials.EQUALISER, f"moved further than by {trials.EQUALISER}"),
-        )
-        if other in trial.systems()
-    ]
-    about = {
-        "on": [str(place) for place in args.on],
-        "genre": genre,
-        f"songs of {genre}": len(trial.songs) - len(others.songs),
-        "judge": judge.report,
-    }
-    return _Verdict(trial, figure, shares, about)
+    heard_before = jury.judge.report.get("held out", ())
+    unheard = trial.only(heard_before.__contains__)
+    kinds = [(trial, "")]
+    if 0 < len(unheard.songs) < len(trial.songs):
+        kinds.append((unheard, " (those that the judge learned from left out)"))
+    judged = trials.said(jury.genre)
+    shares = []
+    for found, kind in kinds:
+        for other in (trials.NOTHING, trials.EQUALISER):
+            if other not in found.systems():
+                continue
+            figures = [(judged, True, f"moved further toward {jury.genre} than by")]
+            if all("distance" in song[other] for song in found.songs.values()):
+                figures.append(("distance", False, "nearer to the truth than"))
+            shares += [
+                {
+                    "what": f"{text} {other}{kind}",
+                    "share": found.better(trials.STYLE, other, figure, more=more),
+                    "songs": len(found.songs),
+                }
+                for figure, more, text in figures
+            ]
+    return shares
 
 
-def _share(
-    trial: Trial, what: str, other: str, figure: str, *, more: bool = False
-) -> dict[str, Any]:
-    """How many of the songs the style does better on than another system."""
+def _listener(args: Arguments, pairs: list[Pair]) -> Heard:
+    """Paints what went in, what came out and, where there is one, the truth; keeps pairs."""
+    from audiotransfer.evaluation import Pair, save_comparison
+    from audiotransfer.sound import STEREO_RATE
     from audiotransfer.trials import STYLE
 
-    share = trial.better(STYLE, other, figure, more=more)
-    return {"what": what, "share": share, "songs": len(trial.songs)}
+    length = round(_PAGE_SECONDS * STEREO_RATE)
 
+    def heard(name: str, sounds: dict[str, Tensor]) -> None:
+        if args.pictures is not None:
+            shown = {key: s for key, s in sounds.items() if key in ("source", STYLE, "truth")}
+            path = args.pictures / f"{name.replace('/', '-')}.png"
+            save_comparison(path, shown, STEREO_RATE, title=name)
+        if args.page is not None:
+            before, after = (
+                sound[:, max(0, sound.shape[-1] - length) // 2 :][:, :length].clone()
+                for sound in (sounds["source"], sounds[STYLE])
+            )
+            pairs.append(Pair(name, before, after))
 
-def _systems(args: Arguments, clips: Sequence[Tensor]) -> dict[str, System]:
-    from audiotransfer import trials
-    from audiotransfer.pipeline import load_style
-
-    return trials.systems(
-        load_style(args.style, device=args.device),
-        trials.equaliser_for(args.style, args.baseline),
-        separator=args.separator,
-        clips=clips,
-        device=args.device,
-        seed=args.seed,
-    )
-
-
-def _painter(args: Arguments) -> Heard | None:
-    """Paints what went in, what came out and, where there is one, the truth."""
-    if args.pictures is None:
-        return None
-
-    def paint(name: str, sounds: dict[str, Tensor]) -> None:
-        from audiotransfer.evaluation import save_comparison
-        from audiotransfer.sound import STEREO_RATE
-
-        shown = {key: s for key, s in sounds.items() if key in ("source", "style", "truth")}
-        path = args.pictures / f"{name.replace('/', '-')}.png"
-        save_comparison(path, shown, STEREO_RATE, title=name)
-
-    return paint
-
-
-def _spread(songs: Sequence[Path], count: int | None) -> list[Path]:
-    """``count`` songs from the beginning to the end of a list, or all of them."""
-    if count is None or count >= len(songs):
-        return list(songs)
-    return [songs[index * len(songs) // count] for index in range(count)]
+    return heard
 
 
 def _write(path: Path, values: dict[str, Any]) -> None:
@@ -268,18 +261,26 @@ def _write(path: Path, values: dict[str, Any]) -> None:
     os.replace(temporary, path)
 
 
-def _text(verdict: _Verdict) -> str:
+def _text(trial: Trial, shares: list[dict[str, Any]], field: Field) -> str:
     from audiotransfer.evaluation import plain_table
 
-    parts = [
-        f"{verdict.figure}, song by song",
-        plain_table(verdict.trial.song_rows(verdict.figure)),
-        "",
-        plain_table(verdict.trial.rows()),
-        "",
-        *(f"{one['share']:.0%} of {one['songs']} songs {one['what']}" for one in verdict.shares),
-    ]
-    heard = verdict.about.get("judge", {}).get("held-out real clips")
+    rows = trial.rows()
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    parts = []
+    for part in _COLUMNS:
+        columns = [name for name in names if name.startswith(part)]
+        if part[0] == "distance":
+            columns = [name for name in columns if name in part]
+        if columns:
+            shown = [row for row in rows if any(name in row for name in columns)]
+            parts += [plain_table(shown, ["system", *columns]), ""]
+    parts += [f"{one['share']:.0%} of {one['songs']} songs {one['what']}" for one in shares]
+    parts.append(", ".join(f"{name}: {size}" for name, size in trial.sizes.items()))
+    if field.wrong is None:
+        parts.append("no wrong style: no other style is installed, --wrong names one")
+    if field.jury.tagger is None:
+        parts.append("no second embedding: no tagger ships, --tagger names one")
+    heard = field.jury.judge.report.get("held-out real clips")
     if heard:
         parts.append(f"the judge hears {heard['accuracy']:.0%} of real clips unknown to it right")
     return "\n".join(parts)

@@ -32,7 +32,7 @@ VERBS = {
     "train": "train a style, a separator or a judge from a config",
     "evaluate": "measure a style on songs, beside what any style has to beat",
     "render": "play a MIDI file, or make training songs from scores",
-    "prepare": "take rendered songs apart, so that a style learns from separated stems",
+    "prepare": "make a collection of songs ready for training: stems, pictures, splits",
 }
 
 

@@ -1,42 +1,170 @@
-"""``audiotransfer prepare``: rendered songs through the separator, once, for training."""
+"""``audiotransfer prepare``: a collection of songs made ready for training, once."""
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from audiotransfer.cli.arguments import Arguments, Parser, add_talk
+from audiotransfer.cli.arguments import Arguments, Parser, add_jobs, add_talk, named
 from audiotransfer.cli.console import Console
+from audiotransfer.errors import AudioTransferError
+
+if TYPE_CHECKING:
+    from audiotransfer.corpora.manifest import Manifest
+
+_SHOWN = 3  # names of songs that were left out for one reason
 
 
 def configure(parser: Parser) -> None:
     """Describes the verb and its arguments."""
+    parser.usage = "audiotransfer prepare [KIND] FOLDER... [-o OUT] [options]"
     parser.about(
-        "Takes every rendered song of a folder apart with a separator and keeps the stems beside "
-        "the true ones, so that a style learns from what it will meet in use. Songs that were "
-        "prepared before are left alone.",
+        "Makes a collection of songs ready for training: takes each song apart once, draws the "
+        "pictures of its stems without their silence, splits the songs by artist, and writes one "
+        "manifest. A run that was stopped goes on where it stood, and songs that were prepared "
+        "before are left alone. Rendered songs that are given no -o get a separator's stems beside "
+        "the true ones.",
         """\
+kinds:
+  auto         what the folder looks like (default)
+  folders      your own songs: a folder for each genre, or the folder these lie in
+  gtzan        GTZAN as distributed, with its fault-filtered split
+  melon        the Melon Playlist Dataset as distributed (pictures, no sound)
+  musdb18, musdb18-hq, slakh   their stems, as distributed
+  rendered     songs that `audiotransfer render` made
+
 examples:
-  audiotransfer prepare data/jazz-pairs
-  audiotransfer prepare data/jazz-pairs --separator demucs""",
+  audiotransfer prepare my/rock my/jazz -o ready
+  audiotransfer prepare gtzan GTZAN/ -o ready --genres rock,jazz --separator demucs
+  audiotransfer prepare melon Melon/ -o ready --genres GN1000,GN1700
+  audiotransfer prepare musdb18hq/ -o ready --style-of jazz
+  audiotransfer prepare data/bands""",
     )
-    parser.add_argument("folder", type=Path, metavar="FOLDER", help="rendered songs")
+    parser.add_argument(
+        "places", nargs="+", metavar="FOLDER", help="where the songs are, after their kind"
+    )
+    parser.add_argument("-o", "--out", type=Path, metavar="OUT", help="folder for what is made")
+    parser.add_argument(
+        "--genres",
+        type=_listed,
+        default=(),
+        metavar="NAME,...",
+        help="these only; Melon's by code or name",
+    )
     parser.add_argument(
         "--separator",
-        default="embedded",
         metavar="NAME",
-        help="who takes the songs apart (default embedded)",
+        help="who takes songs apart (default: the stems that come with them, else auto)",
+    )
+    parser.add_argument(
+        "--style-of", metavar="STYLE", help="draw pictures as this style wants them"
+    )
+    parser.add_argument(
+        "--picture",
+        action="append",
+        default=[],
+        type=named,
+        metavar="NAME=VALUE",
+        help="a setting of the pictures (bins=192, sample_rate=22050)",
     )
     parser.add_argument("--device", default="cpu", metavar="NAME", help="cpu, cuda or mps")
+    parser.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="draws the splits (default 0)"
+    )
+    add_jobs(parser, "songs at a time (default: as many as cores)")
     add_talk(parser)
 
 
 def run(args: Arguments, console: Console) -> int:
-    """Separates what is missing."""
+    """Prepares what is missing."""
+    from audiotransfer.corpora.kinds import AUTO, names, only, recognise
+
+    kinds = (AUTO, *names())
+    kind = args.places.pop(0) if args.places[0] in kinds and len(args.places) > 1 else AUTO
+    folders = [Path(place) for place in args.places]
+    if kind == AUTO and len(folders) == 1:
+        kind = recognise(folders[0])
+    if args.out is None:
+        if kind != "rendered":
+            raise AudioTransferError("name a folder for what is made: -o OUT")
+        return _prepare_pairs(args, only(folders, "a rendered collection"), console)
+    return _prepare_collection(args, kind, folders, console)
+
+
+def _prepare_pairs(args: Arguments, folder: Path, console: Console) -> int:
     from audiotransfer.recipes.preparation import prepare_pairs
 
-    with console.progress(args.folder.name) as line:
-        count = prepare_pairs(args.folder, args.separator, args.device, line.show)
-    console.result(
-        f"{count} songs separated in {args.folder}", {"folder": args.folder, "separated": count}
-    )
+    with console.progress(folder.name) as line:
+        count = prepare_pairs(folder, args.separator or "embedded", args.device, line.show)
+    console.result(f"{count} songs separated in {folder}", {"folder": folder, "separated": count})
     return 0
+
+
+def _prepare_collection(args: Arguments, kind: str, folders: list[Path], console: Console) -> int:
+    from audiotransfer.preparation import Settings, picture_settings, prepare_collection
+
+    drawn = args.picture or args.style_of is not None
+    settings = Settings(
+        kind=kind,
+        genres=args.genres,
+        separator=args.separator,
+        picture=picture_settings(args.picture, args.style_of) if drawn else None,
+        device=args.device,
+        seed=args.seed,
+        jobs=args.jobs,
+        backend=args.backend,
+    )
+    with console.progress(args.out.name) as line:
+        manifest = prepare_collection(folders, args.out, settings, line.show)
+    for note in manifest.notes:
+        console.notice(note)
+    for notice in _left_out(manifest):
+        console.notice(notice)
+    console.result(_text(manifest), _values(manifest))
+    return 0
+
+
+def _left_out(manifest: Manifest) -> list[str]:
+    """A line for each reason."""
+    reasons: dict[str, list[str]] = {}
+    for one in manifest.skipped:
+        # A reason that names its file is one of its own.
+        reasons.setdefault(one.why, []).append(one.id)
+    lines = []
+    for why, ids in reasons.items():
+        more = f" and {len(ids) - _SHOWN} more" if len(ids) > _SHOWN else ""
+        lines.append(f"left out: {', '.join(ids[:_SHOWN])}{more} ({why})")
+    return lines
+
+
+def _counts(manifest: Manifest) -> dict[str, dict[str, int]]:
+    found: dict[str, Counter[str]] = {}
+    for song in manifest.songs:
+        found.setdefault(song.genre, Counter())[song.split] += 1
+    return {genre: dict(splits) for genre, splits in sorted(found.items())}
+
+
+def _text(manifest: Manifest) -> str:
+    lines = []
+    for genre, splits in _counts(manifest).items():
+        seconds = sum(song.seconds for song in manifest.songs if song.genre == genre)
+        shown = ", ".join(f"{count} {split}" for split, count in sorted(splits.items()))
+        lines.append(f"{genre}: {sum(splits.values())} songs, {seconds / 60:.0f} min ({shown})")
+    return "\n".join([*lines, str(manifest.folder / "manifest.json")])
+
+
+def _values(manifest: Manifest) -> dict[str, Any]:
+    return {
+        "manifest": manifest.folder / "manifest.json",
+        "kind": manifest.kind,
+        "separator": manifest.separator,
+        "genres": _counts(manifest),
+        "stems": manifest.stems,
+        "skipped": {one.id: one.why for one in manifest.skipped},
+        "notes": manifest.notes,
+    }
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))

@@ -22,7 +22,7 @@ def configure(parser: Parser) -> None:
 examples:
   audiotransfer render tune.mid
   audiotransfer render tune.mid -o tune.flac --soundfont band.sf2
-  audiotransfer render jazz-pairs songs=50 -o data/jazz-pairs""",
+  audiotransfer render bands songs=50 -o data/bands""",
     )
     parser.add_argument(
         "source", metavar="SCORE|CONFIG", help="a .mid file, or a config of songs to render"

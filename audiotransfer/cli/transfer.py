@@ -9,6 +9,7 @@ from audiotransfer.cli.arguments import (
     Arguments,
     Parser,
     add_format,
+    add_jobs,
     add_machine,
     add_separator,
     add_songs,
@@ -99,34 +100,45 @@ examples:
         choices=("auto", "source", "griffinlim"),
         help="the way from the changed picture back to sound (default auto: what suits the style)",
     )
+    add_jobs(worked, "songs at a time (default 1, which uses several cores by itself)")
     add_talk(parser)
 
 
 def run(args: Arguments, console: Console) -> int:
     """Transfers every song that was named."""
+    from audiotransfer.styles import style_label
+
+    label = style_label(args.style)
     check_only(args.songs)
     if args.style is not None:
         check_style(args.style)
-    from audiotransfer.pipeline import expand, style_label, transfer_many
+    check_places(args, label)
+    from audiotransfer.parallel import count_workers
+    from audiotransfer.pipeline import expand, transfer_many
 
     options = _options(args)
-    label = style_label(options)
     songs = expand(args.songs, label)
     tally = Tally(console, len(songs))
     outputs = name_outputs(songs, args.out, label, args.format)
-    with console.progress(*(song.name for song in songs)) as line:
+    jobs = count_workers(1 if args.jobs is None else args.jobs)
+    side_by_side = jobs > 1 or args.backend is not None
+    titles = [f"{len(songs)} songs"] if side_by_side else [song.name for song in songs]
+    with console.progress(*titles) as line:
 
         def show(_song: Path, progress: Progress) -> None:
             line.show(stage(progress), progress.share)
 
         def done(outcome: Outcome) -> None:
-            line.next()
+            if side_by_side:
+                line.show("playing", (len(tally.done) + len(tally.failed) + 1) / len(songs))
+            else:
+                line.next()
             if outcome.report is None:
                 tally.failure(outcome.input, outcome.error or "failed")
             else:
                 tally.success(str(outcome.report.output), outcome.report)
 
-        transfer_many(songs, outputs, options, show, done)
+        transfer_many(songs, outputs, options, show, done, jobs=jobs, backend=args.backend)
     return tally.finish()
 
 
@@ -140,7 +152,7 @@ def name_outputs(songs: list[Path], out: Path | None, label: str, kind: str | No
 
     Raises AudioTransferError where ``out`` is one file for several songs, or not of this kind.
     """
-    from audiotransfer.pipeline import default_output
+    from audiotransfer.files import default_output
 
     suffix = f".{kind or 'wav'}"
     if out is None or out.is_dir():
@@ -174,6 +186,24 @@ def _options(args: Arguments) -> TransferOptions:
         stems_out=args.stems_out,
         encoding=args.encoding,
         overwrite=args.force,
+    )
+
+
+def check_places(args: Arguments, label: str) -> None:
+    """What is wrong with an only song's file, or with its output, is found as early."""
+    from audiotransfer import files
+
+    (song, *more) = args.songs
+    if more or song.is_dir():
+        return
+    info = files.probe(song)
+    (output,) = name_outputs([song], args.out, label, args.format)
+    files.check_output(
+        output,
+        args.force,
+        sample_rate=info.sample_rate,
+        channels=min(2, info.channels),
+        encoding=args.encoding,
     )
 
 

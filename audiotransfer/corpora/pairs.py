@@ -30,12 +30,14 @@ SAMPLE_RATE = 44100
 class PairSettings:
     """How pairs are drawn. Gains in dB; shares are probabilities.
 
+    ``style``: whose band plays the target.
     ``separated_share``: take the stem as a separator gave it, where the corpus has it
     (``separated/{stem}.wav``); ``bleed_share``: else let the other stems leak in.
     At every ``songs_every``-th step (0: never) the batch is ``songs`` separated songs, all stems
-    of each together with what the separator took for vocals and the true jazz mix.
+    of each together with what the separator took for vocals and the true mix.
     """
 
+    style: str = "jazz"
     batch: int = 8
     frames: int = 128
     hop_length: int = 512
@@ -129,7 +131,7 @@ class PairedStems:
         for _ in range(20):
             pair = self._by_stem[stem][int(random.integers(len(self._by_stem[stem])))]
             start = int(random.integers(max(1, pair.frames - frames)))
-            target = pair.read("target", name, start, frames)
+            target = pair.read(f"target/{settings.style}", name, start, frames)
             if np.sqrt((target**2).mean()) > 2e-3:
                 break
         if pair.separated and random.random() < settings.separated_share:
@@ -152,6 +154,7 @@ class PairedStems:
     def _songs(self, random: Generator) -> dict[str, Tensor]:
         """Separated songs with all that a mix is made of."""
         frames = self.settings.frames * self.settings.hop_length - 1
+        side = f"target/{self.settings.style}"
         found: dict[str, list[Sound]] = {"source": [], "target": [], "kept": [], "mix": []}
         for _ in range(self.settings.songs):
             pair = self._separated[int(random.integers(len(self._separated)))]
@@ -159,7 +162,7 @@ class PairedStems:
             gain = np.float32(10 ** (random.uniform(*self.settings.gain_db) / 20))
             silence = np.zeros((2, frames), dtype=np.float32)
             targets = [
-                gain * pair.read("target", stem, start, frames) if stem in pair.stems else silence
+                gain * pair.read(side, stem, start, frames) if stem in pair.stems else silence
                 for stem in STEMS
             ]
             found["source"] += [gain * pair.read("separated", s, start, frames) for s in STEMS]

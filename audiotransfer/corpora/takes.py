@@ -18,13 +18,14 @@ from audiotransfer.errors import AudioTransferError
 
 
 def rendered_takes(folder: Path, split: str = "train") -> list[Take]:
-    """Stems of rendered songs (``*/{source,target}/{stem}.wav`` beside a ``song.json``)."""
+    """Stems of rendered songs (``*/{source,target/STYLE}/{stem}.wav`` beside a ``song.json``)."""
     takes = []
     for card in sorted(folder.glob("*/song.json")):
         if json.loads(card.read_text())["split"] != split:
             continue
         # Only what was rendered: `separated/` beside it holds a separator's guesses.
-        for path in sorted([*card.parent.glob("source/*.wav"), *card.parent.glob("target/*.wav")]):
+        sides = [card.parent / "source", *sorted(card.parent.glob("target/*"))]
+        for path in (path for side in sides for path in sorted(side.glob("*.wav"))):
             song = f"{card.parent.name}/{path.parent.name}"
             takes.append(_take(path, path.stem, song, real=False))
     return takes

@@ -15,19 +15,25 @@ from audiotransfer.evaluation.content import (
     rescaled_content,
 )
 from audiotransfer.evaluation.copy_synthesis import copy_figures, copy_synthesis_figures
-from audiotransfer.evaluation.judge import Judge, JudgeSettings, shipped_judge, style_score
+from audiotransfer.evaluation.judge import Judge, shipped_judge, style_score
+from audiotransfer.evaluation.listener import Listener, ListenerSettings
 from audiotransfer.evaluation.measures import song_figures
 from audiotransfer.evaluation.mel_distance import contrast, contrast_ratio, distance
+from audiotransfer.evaluation.page import Pair, write_page
 from audiotransfer.evaluation.pictures import save_comparison
 from audiotransfer.evaluation.separation import global_sdr, museval_sdr, sdr_gain
 from audiotransfer.evaluation.statistics import Interval, bootstrap, harmonic, rescaled, share
 from audiotransfer.evaluation.table import markdown_table, plain_table, summary_row
+from audiotransfer.evaluation.tagger import Tagger, shipped_tagger
 
 __all__ = [
     "Interval",
     "Judge",
-    "JudgeSettings",
+    "Listener",
+    "ListenerSettings",
     "MatchedEQ",
+    "Pair",
+    "Tagger",
     "artefact_check",
     "artefact_ratio",
     "bootstrap",
@@ -55,7 +61,9 @@ __all__ = [
     "seam_energy",
     "share",
     "shipped_judge",
+    "shipped_tagger",
     "song_figures",
     "style_score",
     "summary_row",
+    "write_page",
 ]

@@ -16,13 +16,13 @@ from torch import Tensor
 
 from audiotransfer import files
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.evaluation.judge import FLOOR, JudgeSettings, LogMel, heard
 from audiotransfer.evaluation.judge_clips import (
     GRIFFIN_LIM_ITERATIONS,
     Clip,
     Copy,
     griffin_lim_mel_copy,
 )
+from audiotransfer.evaluation.listener import FLOOR, ListenerSettings, LogMel, heard
 
 _INDEX = "index.json"
 _SHORTEST_SECONDS = 0.5
@@ -43,7 +43,9 @@ class Segment:
 class JudgeFeatures:
     """Log-mel of all clips and copies on disk: a float16 array [L, F] a genre, its segments."""
 
-    def __init__(self, folder: Path, settings: JudgeSettings, segments: Sequence[Segment]) -> None:
+    def __init__(
+        self, folder: Path, settings: ListenerSettings, segments: Sequence[Segment]
+    ) -> None:
         self.settings = settings
         self.segments = tuple(segments)
         self._arrays = {
@@ -63,7 +65,7 @@ class JudgeFeatures:
 def prepare(
     clips: Sequence[Clip],
     folder: str | Path,
-    settings: JudgeSettings,
+    settings: ListenerSettings,
     *,
     separated: Copy | None = None,
     max_seconds: float = 60.0,
@@ -173,7 +175,7 @@ class JudgeBatches:
 
 
 def coloured(
-    window: npt.NDArray[np.float32], settings: JudgeSettings, generator: np.random.Generator
+    window: npt.NDArray[np.float32], settings: ListenerSettings, generator: np.random.Generator
 ) -> npt.NDArray[np.float32]:
     """A log-mel window [F, L] through a random equaliser and, sometimes, a steep low-pass.
 
@@ -214,7 +216,7 @@ def held_out_windows(
 
 def _variants(
     clip: Clip,
-    settings: JudgeSettings,
+    settings: ListenerSettings,
     separated: Copy | None,
     max_seconds: float,
     copy_seconds: float,
@@ -251,13 +253,13 @@ def _number(text: str) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
 
 
-def _key(clips: Sequence[Clip], settings: JudgeSettings, recipe: list[float]) -> str:
+def _key(clips: Sequence[Clip], settings: ListenerSettings, recipe: list[float]) -> str:
     listed = [[str(clip.path), clip.genre, clip.group, clip.path.stat().st_size] for clip in clips]
     text = json.dumps([listed, asdict(settings), recipe, GRIFFIN_LIM_ITERATIONS])
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _load(folder: Path, settings: JudgeSettings, key: str) -> JudgeFeatures | None:
+def _load(folder: Path, settings: ListenerSettings, key: str) -> JudgeFeatures | None:
     try:
         index = json.loads((folder / _INDEX).read_text(encoding="utf-8"))
         if index["key"] != key:

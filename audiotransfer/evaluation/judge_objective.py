@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from audiotransfer import files
-from audiotransfer.evaluation.judge import Judge, JudgeNetwork, JudgeSettings
+from audiotransfer.evaluation.judge import Judge
 from audiotransfer.evaluation.judge_clips import Clip
+from audiotransfer.evaluation.listener import ListenerNetwork, ListenerSettings
 from audiotransfer.evaluation.table import markdown_table
 from audiotransfer.training import Group, Objective, Preview, Turn
 
@@ -32,12 +33,12 @@ class JudgeObjective:
     """
 
     def __init__(
-        self, settings: JudgeSettings, *, learning_rate: float = 1e-3, weight_decay: float = 1e-2,
-        seed: int = 0,
+        self, settings: ListenerSettings, *, learning_rate: float = 1e-3,
+        weight_decay: float = 1e-2, seed: int = 0,
     ) -> None:  # fmt: skip
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.network = JudgeNetwork(settings)
+            self.network = ListenerNetwork(settings)
         self.settings = settings
         self.networks: Mapping[str, nn.Module] = {_NETWORK: self.network}
         self.groups: Mapping[str, Group] = {
@@ -63,7 +64,7 @@ class JudgeObjective:
 
     def judge(self, report: dict[str, Any] | None = None) -> Judge:
         """The present network as a judge that can be asked and saved: a copy on the CPU."""
-        network = JudgeNetwork(self.settings)
+        network = ListenerNetwork(self.settings)
         network.load_state_dict({k: v.detach().cpu() for k, v in self.network.state_dict().items()})
         return Judge(network, report)
 

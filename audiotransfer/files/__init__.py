@@ -1,4 +1,6 @@
-"""The only place that opens audio files: reading, writing, tags."""
+"""The only place that opens audio files: reading, writing, tags. torch is loaded with the first
+sample, so that what can be refused by name or header is refused at once.
+"""
 
 from audiotransfer.files.reading import (
     SUFFIXES,
@@ -10,7 +12,7 @@ from audiotransfer.files.reading import (
     read,
 )
 from audiotransfer.files.tags import read_tags
-from audiotransfer.files.writing import FORMATS, Writer, check_output, write
+from audiotransfer.files.writing import FORMATS, Writer, check_output, default_output, write
 
 __all__ = [
     "FORMATS",
@@ -19,6 +21,7 @@ __all__ = [
     "Reader",
     "Writer",
     "check_output",
+    "default_output",
     "find_audio",
     "open_audio",
     "probe",

@@ -60,6 +60,8 @@ def check_complete(path: Path, kind: str) -> None:
         magic = file.read(4)
         if magic in (b"RIFF", b"RIFX", b"RF64", b"FORM"):
             _check_chunks(path, file, start, magic, size)
+        elif magic == b".snd":
+            _check_au(path, file, size)
         elif magic == b"OggS":
             _check_ogg(path, file, size)
     if kind == "mp3":
@@ -95,6 +97,12 @@ def _check_chunks(path: Path, file: BinaryIO, start: int, magic: bytes, size: in
             return
         at += 8 + length + (length & 1)
     raise AudioTransferError(f"{path} has a header but no sound in it; copy or download it again")
+
+
+def _check_au(path: Path, file: BinaryIO, size: int) -> None:
+    begin, length = (int.from_bytes(file.read(4), "big") for _ in range(2))
+    if length != 0xFFFFFFFF and begin + length > size:  # all ones: the length was not known
+        raise _truncated(path, max(0, size - begin), length)
 
 
 def _check_ogg(path: Path, file: BinaryIO, size: int) -> None:

@@ -6,15 +6,16 @@ import contextlib
 from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import soundfile
-import torch
-from torch import Tensor
 
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.files import aac, container, mpeg
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 SUFFIXES = (
     ".wav",
@@ -25,6 +26,7 @@ SUFFIXES = (
     ".mp3",
     ".aiff",
     ".aif",
+    ".au",
     ".m4a",
     ".mp4",
     ".aac",
@@ -97,6 +99,8 @@ class Reader:
         Raises AudioTransferError for NaN or infinite samples, for sound that cannot be decoded
         or ends before the announced length of a lossless file, and for a file of no samples.
         """
+        import torch
+
         begin = self._at
         while True:
             try:
@@ -109,7 +113,7 @@ class Reader:
                 ) from None
             if len(block):
                 audio = torch.from_numpy(np.ascontiguousarray(block.T))
-                if not bool(torch.isfinite(audio.sum())):  # cheaper than to ask each sample
+                if not bool(audio.sum().isfinite()):  # cheaper than to ask each sample
                     _refuse_not_finite(self.path, audio, self._at)
                 self._at += len(block)
                 yield audio
@@ -130,7 +134,7 @@ class Reader:
 
 
 def _refuse_not_finite(path: Path, audio: Tensor, before: int) -> None:
-    bad = (~torch.isfinite(audio)).nonzero()
+    bad = (~audio.isfinite()).nonzero()
     if not len(bad):
         return  # finite samples whose sum overflows
     channel, sample = (int(n) for n in bad[bad[:, 1].argmin()])
@@ -210,6 +214,8 @@ def read(path: str | Path, *, start: int = 0, frames: int | None = None) -> tupl
 
     T is smaller than frames where the file ends. Raises as `open_audio` and `Reader.blocks` do.
     """
+    import torch
+
     parts: list[Tensor] = []
     with Reader(path) as reader:
         if start:

@@ -6,14 +6,16 @@ import os
 import re
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import soundfile
-import torch
-from torch import Tensor
 
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.files import tags as tagging
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 FORMATS = {".wav": "WAV", ".flac": "FLAC", ".ogg": "OGG", ".mp3": "MP3"}
 ENCODINGS = ("int16", "int24", "float32")
@@ -75,6 +77,13 @@ def check_output(
         raise AudioTransferError(
             f"{path} cannot be written ({error.strerror or error}); choose another place"
         ) from None
+
+
+def default_output(
+    song: str | Path, label: str, suffix: str = ".wav", folder: str | Path | None = None
+) -> Path:
+    """``SONG.jazz.wav`` in a folder, or where one stands."""
+    return Path(folder or ".") / f"{Path(song).stem}.{label}{suffix}"
 
 
 class Writer:
@@ -139,7 +148,7 @@ class Writer:
             raise AudioTransferError(
                 f"{self.path} takes blocks [{self._channels}, t], not {list(audio.shape)}"
             )
-        if not bool(torch.isfinite(audio).all()):
+        if not bool(audio.isfinite().all()):
             raise AudioTransferError(
                 f"{self.path}: the sound to be written has NaN or infinite samples"
             )

@@ -2,9 +2,7 @@
 
 from audiotransfer.pipeline.batch import (
     Outcome,
-    default_output,
     expand,
-    style_label,
     transfer_many,
 )
 from audiotransfer.pipeline.job import separate_file, transfer_file
@@ -28,7 +26,6 @@ __all__ = [
     "StemChoice",
     "StemReport",
     "TransferOptions",
-    "default_output",
     "expand",
     "load_style",
     "prepare",
@@ -37,7 +34,6 @@ __all__ = [
     "resolve_separator",
     "separate_file",
     "stem_versions",
-    "style_label",
     "transfer",
     "transfer_file",
     "transfer_many",

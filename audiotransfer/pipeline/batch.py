@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+import pickle
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache, partial
 from pathlib import Path
 
 from audiotransfer import files
 from audiotransfer.errors import AudioTransferError
+from audiotransfer.parallel import each
 from audiotransfer.pipeline.job import transfer_file
 from audiotransfer.pipeline.options import Report, TransferOptions
-from audiotransfer.pipeline.planning import prepare
+from audiotransfer.pipeline.planning import Plan, prepare
 from audiotransfer.pipeline.progress import Progress
 from separation import SeparationError
 from vocoder import VocoderError
@@ -24,21 +27,6 @@ class Outcome:
     input: Path
     report: Report | None = None
     error: str | None = None
-
-
-def style_label(options: TransferOptions) -> str:
-    """What default outputs are called after: the style's name, else ``mix``."""
-    style = options.style
-    if style is None:
-        return "mix"
-    return Path(style).name if isinstance(style, (str, Path)) else style.name
-
-
-def default_output(
-    song: str | Path, label: str, suffix: str = ".wav", folder: str | Path | None = None
-) -> Path:
-    """``SONG.jazz.wav`` in a folder, or where one stands."""
-    return Path(folder or ".") / f"{Path(song).stem}.{label}{suffix}"
 
 
 def expand(inputs: Iterable[str | Path], label: str) -> list[Path]:
@@ -68,42 +56,90 @@ def transfer_many(
     options: TransferOptions,
     progress: Callable[[Path, Progress], None] | None = None,
     done: Callable[[Outcome], None] | None = None,
+    *,
+    jobs: int = 1,
+    backend: str | None = None,
 ) -> list[Outcome]:
     """Each song to its output, with one loading of style and separator.
 
     With ``stems_out`` and several songs, each song's stems go into a folder of its name in there.
+    With several ``jobs``, or on the cluster ``backend`` names (see ``parallel.each``), songs are
+    worked on side by side: every worker loads what it needs, outcomes come in the order in which
+    they end, and ``progress`` is not told.
 
     Raises :class:`AudioTransferError` where the request itself is wrong; what is wrong with one
     song is in its outcome.
     """
     plan = prepare(options)
-    outcomes: list[Outcome] = []
     written: dict[str, Path] = {}
-    for item, output in zip(songs, outputs, strict=True):
-        song = Path(item)
-        try:
-            place = os.path.abspath(output)
-            if place in written:
-                raise AudioTransferError(
-                    f"{output} is the output of {written[place]} already: transfer {song}"
-                    " into another folder"
-                )
-            written[place] = song
-            own = _own_stems(options, song, Path(output), len(songs))
-            report = transfer_file(
-                song,
-                output,
-                own,
-                None if progress is None else _for_song(progress, song),
-                plan=replace(plan, options=own),
-            )
-            outcome = Outcome(song, report)
-        except (AudioTransferError, SeparationError, VocoderError) as error:
-            outcome = Outcome(song, error=str(error))
+    requests = [
+        _request(Path(song), Path(output), options, written, len(songs))
+        for song, output in zip(songs, outputs, strict=True)
+    ]
+    alone = jobs == 1 and backend is None
+    work = partial(_transfer, plan, progress) if alone else _transfer_apart
+    outcomes: list[Outcome] = []
+    for outcome in each(work, requests, jobs, backend):
         outcomes.append(outcome)
         if done is not None:
             done(outcome)
     return outcomes
+
+
+@dataclass(frozen=True)
+class _Request:
+    """One song with its output and options, or why it is not worked on."""
+
+    song: Path
+    output: Path
+    options: TransferOptions
+    error: str | None = None
+
+
+def _request(
+    song: Path, output: Path, options: TransferOptions, written: dict[str, Path], songs: int
+) -> _Request:
+    place = os.path.abspath(output)
+    if place in written:
+        error = (
+            f"{output} is the output of {written[place]} already: transfer {song} into another"
+            " folder"
+        )
+        return _Request(song, output, options, error)
+    written[place] = song
+    try:
+        return _Request(song, output, _own_stems(options, song, output, songs))
+    except AudioTransferError as failed:
+        return _Request(song, output, options, str(failed))
+
+
+def _transfer(
+    plan: Plan, progress: Callable[[Path, Progress], None] | None, request: _Request
+) -> Outcome:
+    if request.error is not None:
+        return Outcome(request.song, error=request.error)
+    try:
+        report = transfer_file(
+            request.song,
+            request.output,
+            request.options,
+            None if progress is None else _for_song(progress, request.song),
+            plan=replace(plan, options=request.options),
+        )
+    except (AudioTransferError, SeparationError, VocoderError) as error:
+        return Outcome(request.song, error=str(error))
+    return Outcome(request.song, report)
+
+
+def _transfer_apart(request: _Request) -> Outcome:
+    """The same in a worker, which loads style and separator once for all that it is given."""
+    common = replace(request.options, stems_out=None)
+    return _transfer(_worker_plan(pickle.dumps(common)), None, request)
+
+
+@lru_cache(maxsize=1)
+def _worker_plan(options: bytes) -> Plan:
+    return prepare(pickle.loads(options))
 
 
 def _own_stems(options: TransferOptions, song: Path, output: Path, songs: int) -> TransferOptions:

@@ -19,7 +19,12 @@ from audiotransfer.pipeline.sources import PIECE
 
 _LIMIT_DB = 20.0  # a mix that is nearly nothing is not blown up to a song
 _NEAR_LU = 0.2
+_FAR_LU = 0.7
 _ROUNDS = 5
+_LEAST_HEARD = 0.2
+# dB a second in which the limiter lets go. What is shorter than the gentle one's recovery, or all
+# peaks, stays too soft with it however high the gain; the last one is nearly a soft clipper.
+_RELEASES = (30.0, 300.0, 3000.0)
 # Quantising to 16 bit may lift a peak by a few of its steps.
 _MARGIN = 1e-4
 _LOSSY = (".mp3", ".ogg")
@@ -108,19 +113,13 @@ def finish(
         The gain that was used.
     """
     limit = mix.true_peak * gain > ceiling * (1.0 + 1e-6)
+    release = _RELEASES[0]
     if limit and loudness is not None and math.isfinite(loudness):
-        most = gain * 10.0 ** (_LIMIT_DB / 20.0)
-        for _ in range(_ROUNDS):
-            meter = sound.LoudnessMeter(mix.sample_rate, mix.channels)
-            for piece in _limited(mix, gain, ceiling):
-                meter.push(piece * mix.level)
-                tracker.part(0.0)
-            lacking = loudness - meter.integrated()
-            if not abs(lacking) > _NEAR_LU:
-                break
-            gain = min(most, gain * 10.0 ** (lacking / 20.0))
+        gain, release = _settled(mix, gain, loudness, ceiling, tracker)
     tracker.begin("write", mix.frames)
-    pieces = _limited(mix, gain, ceiling) if limit else (piece * gain for piece in mix.blocks())
+    pieces = (
+        _limited(mix, gain, ceiling, release) if limit else (piece * gain for piece in mix.blocks())
+    )
     for piece in pieces:
         if piece.shape[-1]:  # the limiter looks ahead and may give nothing yet
             sink.write(piece)
@@ -137,8 +136,35 @@ def matching_gain(loudness: float, target: float) -> float:
     return 10.0 ** (max(-_LIMIT_DB, min(_LIMIT_DB, target - loudness)) / 20.0)
 
 
-def _limited(mix: MixFile, gain: float, ceiling: float) -> Iterator[Tensor]:
-    limiter = sound.Limiter(mix.sample_rate, ceiling * (1.0 - _MARGIN))
+def _settled(
+    mix: MixFile, first: float, loudness: float, ceiling: float, tracker: Tracker
+) -> tuple[float, float]:
+    """The gain at which the limited mix is as loud as wanted, and the gentlest release that lets it
+    be.
+    """
+    most = first * 10.0 ** (_LIMIT_DB / 20.0)
+    gain, release = first, _RELEASES[0]
+    for release in _RELEASES:
+        gain, step, lacking = first, 0.0, math.inf
+        for _ in range(_ROUNDS):
+            meter = sound.LoudnessMeter(mix.sample_rate, mix.channels)
+            for piece in _limited(mix, gain, ceiling, release):
+                meter.push(piece * mix.level)
+                tracker.part(0.0)
+            before, lacking = lacking, loudness - meter.integrated()
+            if not abs(lacking) > _NEAR_LU:
+                return gain, release
+            # The limiter takes back a part of every step: the next one allows for it.
+            heard = (before - lacking) / step if step else 1.0
+            step = lacking / min(1.0, max(_LEAST_HEARD, heard))
+            gain = min(most, gain * 10.0 ** (step / 20.0))
+        if not lacking > _FAR_LU:
+            break
+    return gain, release
+
+
+def _limited(mix: MixFile, gain: float, ceiling: float, release: float) -> Iterator[Tensor]:
+    limiter = sound.Limiter(mix.sample_rate, ceiling * (1.0 - _MARGIN), release)
     remaining = mix.frames
     for piece in mix.blocks():
         remaining -= piece.shape[-1]

@@ -27,6 +27,7 @@ from audiotransfer.pipeline.options import Report, StemReport, TransferOptions, 
 from audiotransfer.pipeline.planning import Plan, prepare
 from audiotransfer.pipeline.progress import ProgressCallback, Tracker
 from audiotransfer.pipeline.sources import FileSource, Measured, Source, measure
+from audiotransfer.pipeline.workers import Workers
 
 STEM_SUFFIX = ".wav"
 
@@ -132,9 +133,10 @@ def run(
     if measured.rms == 0.0:
         notices.append("the song is silent: so is the result")
         plan = plan.for_silence()
-    mixer = Mixer(plan, source, measured, tracker)
     loudness, true_peak = measured.loudness, measured.true_peak
     with ExitStack() as stack:
+        cores = torch.get_num_threads() if plan.device == "cpu" else 1
+        mixer = Mixer(plan, source, measured, tracker, stack.enter_context(Workers(cores)))
         stems = _stems_written(mixer, stack)
         if sink is None:
             for _ in stems:

@@ -8,7 +8,9 @@ separators and styles work at.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -23,6 +25,7 @@ from audiotransfer.pipeline.streaming import (
     generator_for,
     in_blocks,
 )
+from audiotransfer.pipeline.workers import Workers, gather
 
 _ROUNDING = 1e-5  # of the song's peak: what cross-fading a stem with itself may cost
 
@@ -35,6 +38,7 @@ class Mixer:
     source: Source
     measured: Measured
     tracker: Tracker
+    workers: Workers = field(default_factory=Workers)
     changed: bool = False
     """Whether anything that counts was added to the song so far."""
     _native: TimeQueue = field(default_factory=TimeQueue)
@@ -97,10 +101,13 @@ class Mixer:
 
     def _separated(self) -> Iterator[Tensor]:
         separator = self.plan.separator
+        # What takes all cores has none left over for the block after it.
+        large = getattr(separator, "large", False)
 
         def separate(number: int, window: Tensor) -> Tensor:
             random = generator_for(self.plan.options.seed, number, "separator")
-            stems = separator(window, random)
+            with self.workers.every_core() if large else nullcontext():
+                stems = separator(window, random)
             return torch.stack([stems[name] for name in self.plan.stems])
 
         pieces = in_blocks(
@@ -109,6 +116,7 @@ class Mixer:
             separate,
             context=context_of(separator.context),
             block=self.plan.block,
+            ahead=None if large else self.workers,
         )
         for piece in pieces:
             self.tracker.advance(piece.shape[-1])
@@ -125,18 +133,24 @@ class Mixer:
                 yield piece
 
         def transfer(number: int, window: Tensor) -> Tensor:
-            done = []
-            for order, (name, stem) in enumerate(self.styled.items()):
-                work = window.shape[-1]
+            shares = dict.fromkeys(self.styled, 0.0)
+            begun = []
 
-                def part(share: float, order: int = order, work: int = work) -> None:
-                    self.tracker.part((order + share) * work)
+            def tick() -> None:
+                self.tracker.part(sum(shares.values()) * window.shape[-1])
 
-                part(0.0)
-                strength = 1.0 if stem.strength is None else stem.strength
-                random = generator_for(seed, number, name)
-                done.append(stem.transfer(window[names.index(name)], strength, random, part))
-            return torch.stack(done)
+            for name, stem in self.styled.items():
+                tick()
+                begun.append(
+                    self.workers.start(
+                        stem.transfer,
+                        window[names.index(name)],
+                        1.0 if stem.strength is None else stem.strength,
+                        generator_for(seed, number, name),
+                        partial(shares.__setitem__, name),
+                    )
+                )
+            return torch.stack(gather(begun, tick))
 
         pieces = in_blocks(
             dry(),

@@ -52,6 +52,8 @@ class Plan:
     stems: dict[str, StemPlan]
     notices: tuple[str, ...]
     options: TransferOptions
+    device: str = "cpu"
+    """Where its networks are."""
 
     @property
     def block(self) -> int:
@@ -104,7 +106,7 @@ def prepare(options: TransferOptions, *, separate_only: bool = False) -> Plan:
         plans[stem] = replace(plan, gain_db=gains.get(stem, 0.0))
     if all(plan.action == "mute" for plan in plans.values()):
         raise AudioTransferError(f"every stem is muted ({', '.join(plans)}): leave one of them in")
-    return Plan(separator, label, plans, tuple(notices), options)
+    return Plan(separator, label, plans, tuple(notices), options, device)
 
 
 def resolve_device(name: str) -> str:

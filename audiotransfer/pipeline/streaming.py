@@ -11,15 +11,18 @@ from __future__ import annotations
 import hashlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from audiotransfer.pipeline.workers import Workers
 from audiotransfer.sound import crossfade
 
 GRID = 65536
 """Samples at 44.1 kHz (1.5 s); the hops and tiles of our networks divide it."""
-BLOCK = 20 * GRID
+BLOCK = 16 * GRID
 FADE = 2048
 """Samples over which neighbouring blocks are cross-faded."""
 _PIECE = 2 * GRID
@@ -82,6 +85,7 @@ def in_blocks(
     *,
     context: int,
     block: int = BLOCK,
+    ahead: Workers | None = None,
 ) -> Iterator[Tensor]:
     """Runs `process` over a signal block by block.
 
@@ -96,14 +100,55 @@ def in_blocks(
         process: ``(number, [*, t]) -> [*', t]``.
         context: from :func:`context_of`.
         block: a multiple of the grid.
+        ahead: several workers begin the next block before one is given.
 
     Yields:
         ``[*', t]``, in all `total` samples.
     """
+    workers = ahead or Workers()
+    depth = 2 if workers.count > 1 else 1
+    begun: deque[tuple[_Cut, Future[Tensor]]] = deque()
+    cuts = _cut(pieces, total, context, block)
+    tail: Tensor | None = None
+    while True:
+        while len(begun) < depth and (found := next(cuts, None)) is not None:
+            cut, window = found
+            begun.append((cut, workers.start(process, cut.number, window)))
+            del found, window
+        if not begun:
+            return
+        cut, future = begun.popleft()
+        done = future.result()[..., cut.lead :]
+        del future
+        head = done[..., : cut.length]
+        if tail is not None:
+            faded = crossfade(tail.flatten(0, -2), head[..., :FADE].flatten(0, -2)).unflatten(
+                0, tail.shape[:-1]
+            )
+            yield faded
+            head = head[..., FADE:]
+        tail = None if cut.last else done[..., cut.length : cut.length + FADE].clone()
+        # In small pieces, so that those who work on them need little memory.
+        yield from head.split(_PIECE, -1)
+        del done, head
+
+
+class _Cut(NamedTuple):
+    """Where a block lies in its window: behind `lead` samples of context, `length` long."""
+
+    number: int
+    lead: int
+    length: int
+    last: bool
+
+
+def _cut(
+    pieces: Iterable[Tensor], total: int, context: int, block: int
+) -> Iterator[tuple[_Cut, Tensor]]:
+    """Every block's place in its window, and the window ``[*, t]``."""
     source = iter(pieces)
     queue = TimeQueue()
     origin = 0  # of the queue's first sample
-    tail: Tensor | None = None
     number = 0
     start = 0
     while start < total:
@@ -116,18 +161,7 @@ def in_blocks(
         if low > origin:
             queue.drop(low - origin)
             origin = low
-        done = process(number, queue.peek(high - low))[..., start - low :]
-        head = done[..., : stop - start]
-        if tail is not None:
-            faded = crossfade(tail.flatten(0, -2), head[..., :FADE].flatten(0, -2)).unflatten(
-                0, tail.shape[:-1]
-            )
-            yield faded
-            head = head[..., FADE:]
-        tail = done[..., stop - start : stop - start + FADE].clone() if stop < total else None
-        # In small pieces, so that those who work on them need little memory.
-        yield from head.split(_PIECE, -1)
-        del done, head
+        yield _Cut(number, start - low, stop - start, stop == total), queue.peek(high - low)
         start = stop
         number += 1
 

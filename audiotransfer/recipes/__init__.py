@@ -1,9 +1,10 @@
 """From a config to something that works: rendered songs, a separator, a style or a judge."""
 
+from audiotransfer.recipes.exporting import write_style
 from audiotransfer.recipes.judge import JudgeRecipe
 from audiotransfer.recipes.running import TrainingConfig, render, train
 from audiotransfer.recipes.separator import SeparatorRecipe, export_separator, separator_takes
-from audiotransfer.recipes.style import StyleRecipe, UnpairedRecipe, export_style
+from audiotransfer.recipes.style import StyleRecipe, UnpairedRecipe
 from audiotransfer.recipes.watching import Show
 
 __all__ = [
@@ -14,8 +15,8 @@ __all__ = [
     "TrainingConfig",
     "UnpairedRecipe",
     "export_separator",
-    "export_style",
     "render",
     "separator_takes",
     "train",
+    "write_style",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,11 +11,12 @@ import torch
 
 import separation
 from audiotransfer import files
+from audiotransfer.corpora.manifest import Manifest, load_manifest
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.evaluation.judge import JudgeSettings
 from audiotransfer.evaluation.judge_clips import Clip, remix_copy, split_groups
 from audiotransfer.evaluation.judge_data import JudgeBatches, held_out_windows, prepare
 from audiotransfer.evaluation.judge_objective import JudgeObjective, confusion, window_validation
+from audiotransfer.evaluation.listener import ListenerSettings
 from audiotransfer.recipes.watching import Show, watch
 from audiotransfer.training import Trainer, TrainerSettings, load_networks
 
@@ -28,10 +29,14 @@ class JudgeRecipe:
     Folders are relative to ``data``. Of a rendered song the mix of its ``side`` is heard. The
     share ``held_out`` of each genre's artists and scores is not trained on: ``split_seed`` draws
     which. Every clip also comes as a copy that went through ``separator``.
+
+    ``prepared``, the folder of a prepared collection, takes the place of clips and rendered songs:
+    its genres are the judge's, and its test split stays unheard.
     """
 
     data: str = "data"
     clips: str = "audio/genres"
+    prepared: str = ""
     artists: dict[str, str] = field(default_factory=dict)
     rendered: dict[str, str] = field(default_factory=dict)
     side: str = "source"
@@ -52,9 +57,14 @@ def train_judge(
 
     The last weights are taken, not the best on what is held out: that would be no held-out figure.
     """
-    real = real_clips(Path(recipe.data) / recipe.clips, recipe.artists)
-    songs = rendered_clips(recipe, folder / "mixes")
-    heard = JudgeSettings(tuple(sorted({clip.genre for clip in real})), width=recipe.width)
+    if recipe.prepared:
+        real = prepared_clips(load_manifest(recipe.prepared), folder / "mixes")
+        songs: list[Clip] = []
+    else:
+        real = real_clips(Path(recipe.data) / recipe.clips, recipe.artists)
+        songs = rendered_clips(recipe, folder / "mixes")
+    genres = tuple(sorted({clip.genre for clip in real}))
+    heard = ListenerSettings(genres, width=recipe.width)
     features = prepare(
         [*real, *songs],
         folder / "features",
@@ -74,7 +84,7 @@ def train_judge(
     objective = JudgeObjective(heard, learning_rate=recipe.learning_rate, seed=seed)
     batches = JudgeBatches(features, trained, batch_size=recipe.batch, seed=seed)
     validation = window_validation(held_out_windows(features, held_out))
-    trainer = Trainer(objective, batches, settings, folder, validation)
+    trainer = Trainer(objective, batches, settings, folder, validation, config=recipe)
     figures = trainer.run(should_stop=watch(trainer, show))
     objective.network.load_state_dict(load_networks(folder / "checkpoint")["judge"])
     judge = objective.judge()
@@ -89,7 +99,8 @@ def train_judge(
         "held-out rendered songs": confusion(judge, on_songs).report() if on_songs else {},
         "held out": sorted(f"{clip.genre}/{clip.path.stem}" for clip in unheard),
     }
-    judge.save(folder)
+    if trainer.first:
+        judge.save(folder)
     return {
         **figures,
         "accuracy": on_real.accuracy,
@@ -112,6 +123,19 @@ def real_clips(folder: Path, artists: Mapping[str, str] | None = None) -> list[C
     return clips
 
 
+def prepared_clips(manifest: Manifest, mixes: Path) -> list[Clip]:
+    """The songs of a prepared collection but its test split, written into ``mixes`` once."""
+    manifest.require_sound("a judge")
+    clips = []
+    for song in manifest.songs:
+        if song.split == "test" or not song.files:
+            continue
+        path = mixes / song.genre / f"{song.id.replace('/', '-')}.wav"
+        stems = [manifest.folder / file for file in song.files.values()]
+        clips.append(Clip(_mixed(stems, path), song.genre, song.artist or song.id))
+    return clips
+
+
 def rendered_clips(recipe: JudgeRecipe, mixes: Path) -> list[Clip]:
     """The mixes of the rendered songs, written into ``mixes`` once; a score is a group."""
     clips = []
@@ -123,10 +147,16 @@ def rendered_clips(recipe: JudgeRecipe, mixes: Path) -> list[Clip]:
                 "`audiotransfer render` makes them"
             )
         for card in cards:
-            mix = mixes / genre / f"{card.parent.name}.wav"
-            if not mix.is_file():
-                stems = [files.read(stem) for stem in files.find_audio(card.parent / recipe.side)]
-                mix.parent.mkdir(parents=True, exist_ok=True)
-                files.write(mix, torch.stack([audio for audio, _ in stems]).sum(0), stems[0][1])
-            clips.append(Clip(mix, genre, str(json.loads(card.read_text())["score"])))
+            stems = files.find_audio(card.parent / recipe.side)
+            path = _mixed(stems, mixes / genre / f"{card.parent.name}.wav")
+            clips.append(Clip(path, genre, str(json.loads(card.read_text())["score"])))
     return clips
+
+
+def _mixed(stems: Sequence[Path], path: Path) -> Path:
+    """The file of the stems' sum, written where it is not there yet."""
+    if not path.is_file():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        read = [files.read(stem) for stem in stems]
+        files.write(path, torch.stack([audio for audio, _ in read]).sum(0), read[0][1])
+    return path

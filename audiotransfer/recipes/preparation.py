@@ -1,4 +1,4 @@
-"""Rendered pairs as a separator hears them: what styles meet in use, artefacts and all."""
+"""Rendered songs as a separator hears them, and as the pictures that generators learn from."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from pathlib import Path
 import torch
 
 from audiotransfer import files
+from audiotransfer.corpora.features import FOLDER
 from audiotransfer.corpora.takes import mix
 from audiotransfer.errors import AudioTransferError
+from audiotransfer.recipes.features import write_features
 from audiotransfer.sound import STEREO_RATE
 from separation import Separator, create
 
@@ -26,7 +28,8 @@ def prepare_pairs(
     """Separates the mix of every rendered song in ``folder`` once; returns how many were missing.
 
     Each song gets ``separated/{stem}.wav`` beside its ``source`` and ``target``, at the level that
-    its mix has. Songs that are there already are left alone, so a stopped run goes on.
+    its mix has, and the pictures of all of them in ``features`` (see `write_features`). Songs that
+    are there already are left alone, so a stopped run goes on.
     Raises AudioTransferError where the folder holds no rendered songs.
     """
     songs = sorted(card.parent for card in folder.glob("*/song.json"))
@@ -34,11 +37,13 @@ def prepare_pairs(
         raise AudioTransferError(
             f"{folder} holds no rendered songs; `audiotransfer render` makes them"
         )
-    missing = [song for song in songs if not (song / _SIDE).is_dir()]
+    missing = [song for song in songs if not (song / FOLDER).is_dir()]
     built = create(separator, device=device) if missing else None
     for number, song in enumerate(missing, start=1):
         assert built is not None
-        _separate(song, built)
+        if not (song / _SIDE).is_dir():
+            _separate(song, built)
+        write_features(song)
         if show is not None:
             show(song.name, number / len(missing))
     return len(missing)

@@ -9,12 +9,15 @@ from pathlib import Path
 import torch
 
 from audiotransfer.errors import AudioTransferError
+from audiotransfer.recipes.bands import BandRecipe, train_bands
 from audiotransfer.recipes.judge import JudgeRecipe, train_judge
 from audiotransfer.recipes.separator import SeparatorRecipe, train_separator
 from audiotransfer.recipes.style import StyleRecipe, train_style
+from audiotransfer.recipes.tagger import TaggerRecipe, train_tagger
+from audiotransfer.recipes.unpaired import UnpairedStyleRecipe, train_unpaired
 from audiotransfer.recipes.watching import Show
 from audiotransfer.symbolic.rendering import RenderSettings, render_corpus
-from audiotransfer.training import TrainerSettings
+from audiotransfer.training import TrainerSettings, curves
 from audiotransfer.training.config import load_config
 
 
@@ -25,7 +28,10 @@ class TrainingConfig:
     trainer: TrainerSettings
     separator: SeparatorRecipe | None = None
     style: StyleRecipe | None = None
+    bands: BandRecipe | None = None
     judge: JudgeRecipe | None = None
+    tagger: TaggerRecipe | None = None
+    unpaired: UnpairedStyleRecipe | None = None
     seed: int = 0
 
 
@@ -58,20 +64,41 @@ def train(
     """Trains what a config describes and leaves it ready for use in ``folder``.
 
     A style lands in ``folder/NAME`` (``--style folder/NAME``), a separator in
-    ``folder/separator.safetensors``, a judge in ``folder`` itself (``--judge folder``). A run
-    that was stopped goes on where it stood.
+    ``folder/separator.safetensors``, a judge or a tagger in ``folder`` itself (``--judge folder``);
+    beside it stand the run's ``curves.png``. A run that was stopped goes on where it stood.
 
     Raises AudioTransferError for a config that names no recipe or several, or missing data.
     """
     config = load_config(name, overrides, TrainingConfig)
-    if sum(recipe is not None for recipe in (config.separator, config.style, config.judge)) != 1:
+    sections = (
+        config.separator,
+        config.style,
+        config.bands,
+        config.judge,
+        config.tagger,
+        config.unpaired,
+    )
+    if sum(recipe is not None for recipe in sections) != 1:
         raise AudioTransferError(
-            f"config {name} must hold exactly one of the sections separator, style and judge"
+            f"config {name} must hold exactly one of the sections separator, style, bands, "
+            "judge, tagger and unpaired"
         )
     torch.manual_seed(config.seed)
+    figures = _train(config, folder, show)
+    curves.draw(folder)
+    return figures
+
+
+def _train(config: TrainingConfig, folder: Path, show: Show | None) -> dict[str, float]:
     if config.separator is not None:
         return train_separator(config.separator, config.trainer, folder, show)
     if config.judge is not None:
         return train_judge(config.judge, config.trainer, config.seed, folder, show)
+    if config.tagger is not None:
+        return train_tagger(config.tagger, config.trainer, config.seed, folder, show)
+    if config.bands is not None:
+        return train_bands(config.bands, config, folder, show)
+    if config.unpaired is not None:
+        return train_unpaired(config.unpaired, config, folder, show)
     assert config.style is not None
     return train_style(config.style, config, folder, show)

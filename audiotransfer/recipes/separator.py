@@ -26,7 +26,7 @@ class SeparatorRecipe:
     """
 
     data: str = "data"
-    rendered: str = "jazz-pairs"
+    rendered: str = "bands"
     songs: str = "audio/stems"
     solos: dict[str, str] = field(default_factory=dict)
     without: list[str] = field(default_factory=list)
@@ -56,9 +56,10 @@ def train_separator(
             )
     batches = RandomMixes(takes, recipe.mixes)
     # An Objective by shape alone: the separation package imports nothing of ours.
-    trainer = Trainer(cast(Objective, objective), batches, settings, folder)
+    trainer = Trainer(cast(Objective, objective), batches, settings, folder, config=recipe)
     figures = trainer.run(should_stop=watch(trainer, show))
-    export_separator(recipe.network, folder)
+    if trainer.first:
+        export_separator(recipe.network, folder)
     return figures
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from importlib.metadata import PackageNotFoundError, version
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,16 +14,15 @@ from audiotransfer.corpora.folders import UnpairedWindows
 from audiotransfer.corpora.pairs import PairedStems, PairSettings, find_pairs
 from audiotransfer.corpora.takes import folder_takes
 from audiotransfer.errors import AudioTransferError
+from audiotransfer.recipes.exporting import write_style
 from audiotransfer.recipes.watching import Show, watch
-from audiotransfer.spectral.generator import STEMS, Generator, fold
+from audiotransfer.spectral.generator import STEMS, Generator
 from audiotransfer.spectral.melgan_vc import MelGanVcSettings
 from audiotransfer.spectral.paired import PairedObjective
-from audiotransfer.spectral.transfer import save_generator
 from audiotransfer.spectral.unpaired import UnpairedObjective
-from audiotransfer.styles.card import Card, StemEntry, sha256, write_card
+from audiotransfer.styles.card import Card
 from audiotransfer.training import Batches, Objective, Trainer, load_networks
 from audiotransfer.training.mixed import Mixed, Share
-from audiotransfer.training.settings import resolve_device
 from vocoder import Picture
 
 if TYPE_CHECKING:
@@ -107,12 +105,16 @@ def train_style(
         replace(config.trainer, ema=(name,) if config.trainer.ema_decay else ()),
         folder,
         validation,
+        config=replace(recipe, description="", corpora=[]),
     )
     started = time.monotonic()
     figures = trainer.run(should_stop=watch(trainer, show))
     hours = (time.monotonic() - started) / 3600
+    if not trainer.first:
+        return figures
     generator.load_state_dict(load_networks(folder / "checkpoint")[name])
-    export_style(recipe, config, folder, generator, trainer.step, hours)
+    taught = STEMS if recipe.unpaired is None or recipe.pairs else (recipe.unpaired.stem,)
+    write_style(recipe, config, folder, generator, picture, taught, trainer.step, hours)
     return figures
 
 
@@ -177,59 +179,3 @@ def _validate(
     ratios = [figures[s] / figures[f"{s}/nothing"] for s in STEMS if s in figures]
     figures["score"] = -sum(ratios) / len(ratios)
     return figures
-
-
-def export_style(
-    recipe: StyleRecipe,
-    config: TrainingConfig,
-    folder: Path,
-    generator: Generator,
-    steps: int,
-    hours: float,
-) -> Path:
-    """Writes the style, its card and its half-precision weights, into ``folder/NAME``."""
-    picture = Picture.from_dict(recipe.picture)
-    fold(generator.eval())
-    place = folder / recipe.name
-    place.mkdir(parents=True, exist_ok=True)
-    weights = f"{recipe.name}.safetensors"
-    save_generator(place / weights, generator, {})
-    settings = picture.to_dict()
-    taught = STEMS if recipe.unpaired is None or recipe.pairs else (recipe.unpaired.stem,)
-    stems: dict[str, StemEntry | None] = {
-        stem: StemEntry("spectral", weights, stem, settings) if stem in taught else None
-        for stem in STEMS
-    }
-    count = sum(p.numel() for p in generator.parameters())
-    card = Card(
-        name=recipe.name,
-        description=recipe.description,
-        stems={**stems, "vocals": None},
-        weights={weights: sha256(place / weights)},
-        networks={"generator": {"channels": list(recipe.channels), "parameters": count}},
-        corpora=recipe.corpora,
-        seed=config.seed,
-        steps=steps,
-        hardware="CPU" if resolve_device(config.trainer.device).type == "cpu" else "GPU",
-        hours=round(hours, 2),
-        config=_plain(asdict(config)),
-        package_version=_version(),
-    )
-    write_card(place, card)
-    return place
-
-
-def _plain(value: Any) -> Any:
-    """Tuples as JSON will give them back."""
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return str(value) if isinstance(value, Path) else value
-
-
-def _version() -> str:
-    try:
-        return version("audiotransfer")
-    except PackageNotFoundError:
-        return ""

@@ -11,11 +11,13 @@ Show = Callable[[str, float], None]
 
 
 def watch(trainer: Trainer, show: Show | None) -> Callable[[], bool]:
-    """Tells how far a run is, and never stops it."""
+    """Tells how far a run is and what is wrong with it, and never stops it."""
 
     def after_step() -> bool:
-        if show is not None:
-            show(f"step {trainer.step}", trainer.step / trainer.settings.steps)
+        if show is not None and trainer.first:
+            wrong = ", ".join(trainer.diagnosis.present)
+            stage = f"step {trainer.step}" + (f" ({wrong})" if wrong else "")
+            show(stage, trainer.step / trainer.settings.steps)
         return False
 
     return after_step

@@ -12,7 +12,6 @@ from torch import Tensor
 from audiotransfer.sound import peaks
 
 _ATTACK = 0.0025  # seconds on each side of a peak in which the gain goes down and is held
-_RELEASE = 30.0  # dB a second
 _MARGIN = 0.98  # what is limited goes this far below the ceiling: a moving gain makes ripple
 _TOLERANCE = 1 + 1e-5  # rounding alone limits nothing
 _HOP = 1 << 15
@@ -21,19 +20,19 @@ _HOP = 1 << 15
 class Limiter:
     """Keeps true peaks at or below a ceiling (linear) and leaves what lies below it untouched.
 
-    One gain for all channels: it falls smoothly (Hann, 5 ms around a peak) and recovers by 30 dB
-    a second. Works in hops of its own, so blocks of any size give the same samples.
+    One gain for all channels: it falls smoothly (Hann, 5 ms around a peak) and recovers by
+    `release` dB a second. Works in hops of its own, so blocks of any size give the same samples.
 
     Time runs 2 radii ahead in each hop: what samples ask for is known 2 radii after those that
     are given, the gain that holds and recovers 1 radius after them.
     """
 
-    def __init__(self, sample_rate: int, ceiling: float) -> None:
+    def __init__(self, sample_rate: int, ceiling: float, release: float = 30.0) -> None:
         self._ceiling = ceiling
         self._radius = max(peaks.REACH, round(_ATTACK * sample_rate))
         window = np.hanning(2 * self._radius + 3)[1:-1]
         self._window = window / window.sum()
-        self._recovery = _RELEASE / 20 * math.log(10) / sample_rate * np.arange(_HOP + 1)  # nepers
+        self._recovery = release / 20 * math.log(10) / sample_rate * np.arange(_HOP + 1)  # nepers
         self._input: np.ndarray | None = None  # [C, …] from the first sample not yet given
         self._asked = np.ones(2 * self._radius)
         self._held = np.ones(2 * self._radius)

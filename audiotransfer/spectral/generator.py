@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +13,7 @@ from torch.nn.utils import parametrizations, parametrize
 
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.spectral.features import SPREAD, normalised
+from audiotransfer.spectral.repainter import Repainter
 
 STEMS = ("drums", "bass", "other")
 _CODE = 32
@@ -37,7 +39,7 @@ class _Modulated(nn.Module):
         return functional.leaky_relu(x * (1 + gain) + shift, 0.2)
 
 
-class Generator(nn.Module):
+class Generator(Repainter):
     """U-Net on log-mel pictures; what it adds is a change of level, cell by cell.
 
     The picture itself passes through, so the network only learns what the style changes. The
@@ -48,6 +50,7 @@ class Generator(nn.Module):
     """
 
     position: Tensor
+    kind = "unet"
 
     def __init__(
         self, bins: int = 256, channels: Sequence[int] = (16, 40, 80, 112, 144, 160)
@@ -75,6 +78,14 @@ class Generator(nn.Module):
         nn.init.zeros_(self.leave.weight)
         assert self.leave.bias is not None
         nn.init.zeros_(self.leave.bias)
+
+    def shape(self) -> dict[str, Any]:
+        """What builds the same network again."""
+        return {"bins": self.bins, "channels": list(self.channels)}
+
+    def repaint(self, views: Tensor, stem: Tensor) -> Tensor:
+        """As `forward`."""
+        return self(views, stem)
 
     def forward(self, picture: Tensor, stem: Tensor) -> Tensor:
         """Log-mel pictures ``[B, F, L]`` and stem indices ``[B]`` to pictures ``[B, F, L]``."""

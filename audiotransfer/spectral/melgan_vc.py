@@ -3,27 +3,41 @@
 Source: Pasini, "MelGAN-VC: Voice Conversion and Audio Style Transfer on arbitrarily long samples
 using Spectrograms", 2019. Different here, each for a reason: norms are smoothed, since identical
 tiles (silence) give a raw square root no gradient that is a number; silent tiles take no part
-where nothing can be learned from them; nothing is normalised over the batch; several critics may
-judge together; pictures are taken as they come, with the fixed floor of their settings, since a
-floor that follows each file's peak is a clue that a critic reads.
+where nothing can be learned from them; nothing is normalised over the batch, unless asked for;
+several critics may judge together; pictures are taken as they come, with the fixed floor of their
+settings, since a floor that follows each file's peak is a clue that a critic reads.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
+from typing import ClassVar, Self
 
 import torch
 from torch import Generator, Tensor, nn
 
+from audiotransfer.errors import AudioTransferError
+from audiotransfer.spectral.materials import Materials
+from audiotransfer.spectral.networks.layers import Norm
+from audiotransfer.spectral.siamese import Siamese
 from audiotransfer.training import Group, Preview, Turn
 
 TILES = 3  # neighbours in a window
 
 
 @dataclass(frozen=True)
+class SiameseSettings:
+    """The siamese network's channels, the size of its points, and what it normalises over."""
+
+    width: int = 128
+    size: int = 128
+    norm: Norm = "group"
+
+
+@dataclass(frozen=True)
 class MelGanVcSettings:
-    """Weights of the terms, and when a tile is silent."""
+    """Weights of the terms, when a tile is silent, and the siamese network."""
 
     adversarial: float = 1.0
     travel: float = 10.0
@@ -34,6 +48,7 @@ class MelGanVcSettings:
     silence: float = -6.0  # natural log of magnitude: a tile with no louder cell is silent
     generator_rate: float = 2e-4
     critic_rate: float = 2e-4
+    siamese: SiameseSettings = field(default_factory=SiameseSettings)
 
 
 class MelGanVc:
@@ -56,6 +71,8 @@ class MelGanVc:
         view: from the generator's unit to what the critics, the siamese network and the identity
             term see (about zero mean and unit variance); nothing by default.
     """
+
+    Settings: ClassVar[type[MelGanVcSettings]] = MelGanVcSettings
 
     def __init__(
         self,
@@ -84,6 +101,26 @@ class MelGanVc:
             "critic": Group(tuple(judges), rates.critic_rate, (0.5, 0.99)),
             "generator": Group(("generator", "siamese"), rates.generator_rate, (0.5, 0.99)),
         }
+
+    @classmethod
+    def on_pictures(cls, materials: Materials, settings: MelGanVcSettings) -> Self:
+        """Build the networks anew for windows of three tiles.
+
+        Raises AudioTransferError where their frames are no multiple of 3.
+        """
+        if materials.frames % TILES:
+            raise AudioTransferError(
+                f"windows of {materials.frames} frames hold no {TILES} equal tiles; take a "
+                f"multiple of {TILES}"
+            )
+        tile = materials.frames // TILES
+        return cls(
+            materials.new_generator(),
+            materials.new_critics(),
+            Siamese(materials.bins, tile, **asdict(settings.siamese)),
+            settings,
+            view=materials.view,
+        )
 
     def turns(self, batch: dict[str, Tensor], step: int, generator: Generator) -> Iterator[Turn]:
         """Yield the critics' turn, and at every `generator_every`-th step the generator's."""
@@ -141,11 +178,18 @@ class MelGanVc:
         return torch.cat(converted.chunk(TILES), dim=-1)
 
     def preview(self, batch: dict[str, Tensor], generator: Generator) -> Preview:
-        """Show the batch's first source window, what becomes of it, and a target window."""
+        """Show the batch's first source window, what becomes of it, and a target window.
+
+        The embeddings are the siamese network's points for the first tile of every source.
+        """
         first = {name: value[:1] for name, value in batch.items()}
         source = _windows(first, "source")
         converted, target = self.convert(source, first), _windows(first, "target")
-        return Preview({"source": source[0], "converted": converted[0], "target": target[0]})
+        tiles = self._seen(_windows(batch, "source")).chunk(TILES, dim=-1)[0]
+        return Preview(
+            {"source": source[0], "converted": converted[0], "target": target[0]},
+            embeddings={"siamese": self.siamese(tiles)},
+        )
 
     def _seen(self, window: Tensor) -> Tensor:
         """Return what the judging networks look at, in float32: [B, F, 3 L] -> [B, 1, F, 3 L]."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import asdict
 
 import torch
 from torch import Tensor, nn
@@ -45,7 +46,7 @@ class UnpairedObjective:
         self._melgan = MelGanVc(
             generator,
             critics,
-            Siamese(picture.bins, frames),
+            Siamese(picture.bins, frames, **asdict(settings.siamese)),
             settings,
             condition=_CONDITION,
             view=_view,

@@ -4,7 +4,14 @@ loaded.
 
 from audiotransfer.styles.bundle import Keep, Share, StemTransfer, Style, load_style
 from audiotransfer.styles.card import Card, StemEntry, check_weights, read_card, sha256, write_card
-from audiotransfer.styles.find import Installed, available, find_style, installed, search_path
+from audiotransfer.styles.find import (
+    Installed,
+    available,
+    find_style,
+    installed,
+    search_path,
+    style_label,
+)
 
 __all__ = [
     "Card",
@@ -22,5 +29,6 @@ __all__ = [
     "read_card",
     "search_path",
     "sha256",
+    "style_label",
     "write_card",
 ]

@@ -10,9 +10,13 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.styles.card import CARD_NAME, Card, read_card
+
+if TYPE_CHECKING:
+    from audiotransfer.styles.bundle import Style
 
 VARIABLE = "AUDIOTRANSFER_STYLES"
 SHIPPED = Path(__file__).parent / "shipped"
@@ -86,6 +90,13 @@ def find_style(name_or_path: str | Path, *, route: str = "spectral") -> Installe
     raise AudioTransferError(
         _unknown(text, sorted(s.card.name for s in styles if s.card.route == route))
     )
+
+
+def style_label(style: str | Path | Style | None) -> str:
+    """What songs in a style are called after: its name; ``mix`` where there is none."""
+    if style is None:
+        return "mix"
+    return Path(style).name if isinstance(style, (str, Path)) else style.name
 
 
 def _style_folders(root: Path) -> Iterator[Path]:

@@ -1,4 +1,4 @@
-"""A score as the parts of a band, and the same score for a jazz ensemble."""
+"""A score as the parts of a band."""
 
 from __future__ import annotations
 
@@ -13,35 +13,8 @@ from audiotransfer.errors import AudioTransferError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-JAZZ_BRUSHES = 40
-UPRIGHT_BASS = 32
-_JAZZ_GUITAR, _PIANO, _TENOR_SAX, _VIBRAPHONE = 26, 0, 66, 11
-
-#: General MIDI family (program // 8) of what plays -> what plays it in the jazz ensemble.
-#: Plucked stays plucked and blown stays blown, so that a listener can tell the parts apart.
-_JAZZ_FAMILY = {
-    0: _PIANO,
-    1: _VIBRAPHONE,  # tuned percussion
-    2: _PIANO,  # organs
-    3: _JAZZ_GUITAR,
-    4: UPRIGHT_BASS,
-    5: _VIBRAPHONE,  # strings, choirs and pads: held chords become struck, ringing ones
-    6: _VIBRAPHONE,
-    7: _TENOR_SAX,  # brass, reeds, pipes and synth leads carry melodies
-    8: _TENOR_SAX,
-    9: _TENOR_SAX,
-    10: _TENOR_SAX,
-    11: _VIBRAPHONE,
-    12: _VIBRAPHONE,
-    13: _JAZZ_GUITAR,  # sitar, banjo, koto: plucked
-    14: _VIBRAPHONE,
-    15: _VIBRAPHONE,
-}
-_RIDE, _SECOND_RIDE = 51, 59
-_JAZZ_DRUM = {42: _RIDE, 46: _SECOND_RIDE, 35: 36, 40: 38, 57: 49, 55: 49, 52: 49}
 #: Roland notes of electronic kits that General MIDI has no sound for.
 _ROLAND_DRUM = {22: 42, 26: 46, 58: 43}
-_KICK_FEATHER = 0.75
 
 
 @dataclass(frozen=True)
@@ -120,21 +93,3 @@ def read_band(source: Path | bytes, name: str = "score") -> Band:
     if not parts:
         raise AudioTransferError(f"{name} holds no notes")
     return Band(tuple(parts), beat=float(np.clip(beat, 0.2, 2.0)))
-
-
-def jazz_part(part: Part) -> Part:
-    """The same notes for a jazz player.
-
-    Drummers take brushes: closed hi-hats become the ride, the kick is feathered. Basses become
-    an upright bass; every other family moves as a listener would expect (see the table above).
-    Onsets stay, so that the two renderings line up sample by sample.
-    """
-    if part.drums:
-        notes = part.notes.copy()
-        kick = np.isin(notes[:, 2], (35, 36))
-        notes[:, 3] = np.where(kick, np.maximum(1, notes[:, 3] * _KICK_FEATHER), notes[:, 3])
-        notes[:, 2] = [_JAZZ_DRUM.get(int(pitch), int(pitch)) for pitch in notes[:, 2]]
-        return replace(part, program=JAZZ_BRUSHES, notes=notes)
-    if part.stem == "bass":
-        return replace(part, program=UPRIGHT_BASS)
-    return replace(part, program=_JAZZ_FAMILY[part.program // 8])

@@ -20,17 +20,41 @@ TENSORS = "state.safetensors"
 FACTS = "state.json"
 
 
+class Unwritable(AudioTransferError):
+    """A checkpoint that could not be written; training can go on and try again."""
+
+
 def save(folder: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
     """Write a checkpoint to `folder`, replacing the one that stands there.
 
     The new folder is written beside the old one and renamed; a kill between the two renames leaves
     the old one under its set-aside name, from where `load` takes it back.
+
+    Raises:
+        Unwritable: the disk is full, say; the old checkpoint stands as it did.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    for stale in folder.parent.glob(f".{folder.name}.*.part"):
-        shutil.rmtree(stale, ignore_errors=True)
     part = folder.parent / f".{folder.name}.{os.getpid()}.part"
-    part.mkdir()
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        for stale in folder.parent.glob(f".{folder.name}.*.part"):
+            shutil.rmtree(stale, ignore_errors=True)
+        part.mkdir()
+        _write(part, tensors, facts)
+        old = _aside(folder)
+        if folder.exists():
+            shutil.rmtree(old, ignore_errors=True)
+            folder.rename(old)
+        part.rename(folder)
+    except (OSError, SafetensorError) as error:
+        shutil.rmtree(part, ignore_errors=True)
+        kept = "the one before is kept" if folder.exists() else "there is none before it"
+        raise Unwritable(
+            f"checkpoint {folder} cannot be written ({error}); {kept}: make room and go on from it"
+        ) from error
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _write(part: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
     # A copy each: safetensors refuses tensors that share memory.
     copies = {
         key: value.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
@@ -41,12 +65,6 @@ def save(folder: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) 
     for name in (TENSORS, FACTS):
         with (part / name).open("rb") as file:
             os.fsync(file.fileno())
-    old = _aside(folder)
-    if folder.exists():
-        shutil.rmtree(old, ignore_errors=True)
-        folder.rename(old)
-    part.rename(folder)
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def load(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:

@@ -50,6 +50,18 @@ def load_config(name_or_path: str | Path, overrides: Sequence[str], schema: type
         raise AudioTransferError(f"config {path.name}: {error}") from None
 
 
+def read_settings(values: Mapping[str, Any], schema: type[Schema], where: str) -> Schema:
+    """Read plain values into a dataclass, as `load_config` does with a file's; `where` they stand.
+
+    Raises:
+        AudioTransferError: an unknown key (the nearest is named), a value of the wrong type.
+    """
+    try:
+        return cast(Schema, _typed(dict(values), schema, where))
+    except _Wrong as error:
+        raise AudioTransferError(str(error)) from None
+
+
 def find_config(name_or_path: str | Path, beside: Path | None = None) -> Path:
     """Return the file of a config: a path as it stands, else a name (without .yaml).
 

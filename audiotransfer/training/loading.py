@@ -4,45 +4,79 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from audiotransfer.errors import AudioTransferError
 from audiotransfer.training.turns import Batches
 
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
-class _ByStep(Dataset[dict[str, Tensor]]):
-    def __init__(self, batches: Batches) -> None:
+
+class _ByStep(Dataset[dict[str, Tensor] | AudioTransferError]):
+    def __init__(self, batches: Batches, rank: int, processes: int) -> None:
         self.batches = batches
+        self.rank = rank
+        self.processes = processes
 
-    def __getitem__(self, step: int) -> dict[str, Tensor]:
-        return self.batches.batch(step)
+    def __getitem__(self, step: int) -> dict[str, Tensor] | AudioTransferError:
+        try:
+            return share(self.batches.batch(step), self.rank, self.processes)
+        except AudioTransferError as error:
+            # Raised in a worker it would come out with the worker's traceback in its message.
+            return error
 
 
 def fetch(
-    batches: Batches, start: int, steps: int, *, workers: int, prefetch: int, device: torch.device
+    batches: Batches, start: int, steps: int, *, workers: int, prefetch: int, fabric: Fabric
 ) -> Iterator[dict[str, Tensor]]:
-    """Yield the batches of steps `start` to `steps` - 1, in order, on `device`.
+    """Yield this process's share of the batches of steps `start` to `steps` - 1, on its device.
 
     With 0 workers each is made when it is asked for; else `prefetch` wait for each worker.
+
+    Raises:
+        AudioTransferError: what `batches` raised, or a batch that cannot be shared evenly.
     """
     loader = DataLoader(
-        _ByStep(batches),
+        _ByStep(batches, fabric.global_rank, fabric.world_size),
         batch_size=None,
         sampler=range(start, steps),
         num_workers=workers,
         prefetch_factor=prefetch if workers else None,
         worker_init_fn=_quiet_worker,
-        pin_memory=device.type == "cuda",
+        pin_memory=fabric.device.type == "cuda",
         generator=torch.Generator(),  # else the loader draws its seed from the global one
     )
     for batch in loader:
-        yield to_device(batch, device)
+        if isinstance(batch, AudioTransferError):
+            raise batch
+        yield fabric.to_device(batch)
 
 
-def to_device(batch: dict[str, Tensor], device: torch.device) -> dict[str, Tensor]:
-    return {name: value.to(device, non_blocking=True) for name, value in batch.items()}
+def share(batch: dict[str, Tensor], rank: int, processes: int) -> dict[str, Tensor]:
+    """Return the part of a batch that process `rank` of `processes` learns from.
+
+    Each entry [B, ..] is cut into equal runs of neighbours, so that entries that hold several
+    examples for one of another entry stay together; scalars go to all.
+
+    Raises:
+        AudioTransferError: an entry's B is no multiple of the processes.
+    """
+    own: dict[str, Tensor] = {}
+    for name, value in batch.items():
+        count = len(value) if value.ndim else 0
+        if count % processes:
+            raise AudioTransferError(
+                f"{count} examples of {name!r} cannot be shared by {processes} processes; "
+                f"set a batch size that is a multiple of {processes}"
+            )
+        part = count // processes
+        own[name] = value[rank * part : (rank + 1) * part] if value.ndim else value
+    return own
 
 
 def _quiet_worker(_: int) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,9 @@ import numpy as np
 from torch import Tensor
 
 from audiotransfer.training.turns import Preview
+
+NAME = "log.jsonl"
+logger = logging.getLogger(__name__)
 
 
 class Window:
@@ -34,45 +39,74 @@ class Log:
     """Appends to `folder/log.jsonl` and to TensorBoard event files in `folder`.
 
     Entries of steps after `step` belong to a run that was cut off and is now repeated: they go.
+    Without a folder nothing is written. A disk that is full costs entries, not the training.
     """
 
-    def __init__(self, folder: Path, step: int) -> None:
-        self.path = folder / "log.jsonl"
-        if self.path.exists():
-            kept = [line for line in self.path.read_text().splitlines() if _step_of(line) <= step]
-            self.path.write_text("".join(f"{line}\n" for line in kept))
-        try:
-            from torch.utils.tensorboard import SummaryWriter
-        except ImportError:
-            self.board: Any = None
-        else:
+    def __init__(self, folder: Path | None, step: int) -> None:
+        self.board: Any = None
+        self.path: Path | None = None
+        self._complained = False
+        if folder is None:
+            return
+        with self._spared():
+            folder.mkdir(parents=True, exist_ok=True)
+            self.path = folder / NAME
+            if self.path.exists():
+                lines = self.path.read_text().splitlines()
+                kept = [line for line in lines if _step_of(line) <= step]
+                self.path.write_text("".join(f"{line}\n" for line in kept))
+            try:
+                from torch.utils.tensorboard import SummaryWriter
+            except ImportError:
+                return
             self.board = SummaryWriter(str(folder), purge_step=step + 1)
 
     def figures(self, step: int, figures: Mapping[str, float]) -> None:
         """Write numbers that describe the training after `step` steps."""
-        line = {
-            name: value if math.isfinite(value) else None
-            for name, value in ({"step": step} | dict(figures)).items()
-        }
-        with self.path.open("a") as file:
-            file.write(json.dumps(line, allow_nan=False) + "\n")
-        if self.board is not None:
-            for name, value in figures.items():
-                self.board.add_scalar(name, value, step)
+        finite = {name: v if math.isfinite(v) else None for name, v in figures.items()}
+        with self._spared():
+            self._write({"step": step, **finite})
+            if self.board is not None:
+                for name, value in figures.items():
+                    self.board.add_scalar(name, value, step)
+
+    def note(self, step: int, text: str) -> None:
+        """Write a sentence about the training after `step` steps."""
+        with self._spared():
+            self._write({"step": step, "note": text})
+            if self.board is not None:
+                self.board.add_text("diagnosis", text, step)
 
     def preview(self, step: int, preview: Preview) -> None:
         """Show pictures [F, L], low frequencies at the bottom, and audio folded to mono."""
         if self.board is None:
             return
-        for name, picture in preview.pictures.items():
-            self.board.add_image(f"pictures/{name}", _colours(picture), step, dataformats="HWC")
-        for name, (audio, rate) in preview.audio.items():
-            mono = audio.detach().float().mean(0).clamp(-1, 1).cpu()
-            self.board.add_audio(f"audio/{name}", mono, step, sample_rate=rate)
+        with self._spared():
+            for name, picture in preview.pictures.items():
+                self.board.add_image(f"pictures/{name}", _colours(picture), step, dataformats="HWC")
+            for name, (audio, rate) in preview.audio.items():
+                mono = audio.detach().float().mean(0).clamp(-1, 1).cpu()
+                self.board.add_audio(f"audio/{name}", mono, step, sample_rate=rate)
 
     def close(self) -> None:
         if self.board is not None:
-            self.board.close()
+            with self._spared():
+                self.board.close()
+
+    def _write(self, entry: dict[str, Any]) -> None:
+        if self.path is not None:
+            with self.path.open("a") as file:
+                file.write(json.dumps(entry, allow_nan=False) + "\n")
+
+    @contextmanager
+    def _spared(self) -> Iterator[None]:
+        """A log that cannot be written is said once."""
+        try:
+            yield
+        except OSError as error:
+            if not self._complained:
+                logger.warning("the log cannot be written (%s); training goes on without", error)
+            self._complained = True
 
 
 def _step_of(line: str) -> float:

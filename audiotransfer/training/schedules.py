@@ -6,17 +6,29 @@ import math
 from typing import Literal
 
 Schedule = Literal["constant", "cosine", "linear"]
+Rise = Literal["linear", "exponential"]
+_FIRST = 0.01  # where an exponential rise begins
 
 
-def factor(step: int, steps: int, schedule: Schedule = "constant", warmup: int = 0) -> float:
+def factor(
+    step: int,
+    steps: int,
+    schedule: Schedule = "constant",
+    warmup: int = 0,
+    rise: Rise = "linear",
+    hold: int = 0,
+) -> float:
     """Return the factor of step `step` (from 0) in a run of `steps`.
 
-    It rises linearly over `warmup` steps to 1, then stays ("constant") or falls to 0 at `steps`,
-    along half a cosine ("cosine") or a line ("linear").
+    It rises over `warmup` steps to 1, along a line or by equal ratios from 0.01, stays there until
+    step `hold`, and then stays ("constant") or falls to 0 at `steps`, along half a cosine
+    ("cosine") or a line ("linear").
     """
     if step < warmup:
-        return (step + 1) / warmup
-    progress = min(1.0, (step - warmup) / max(1, steps - warmup))
+        risen = (step + 1) / warmup
+        return risen if rise == "linear" else _FIRST ** (1 - risen)
+    begin = max(warmup, hold)
+    progress = min(1.0, max(0, step - begin) / max(1, steps - begin))
     if schedule == "constant":
         return 1.0
     if schedule == "linear":

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import torch
 
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.training.schedules import Schedule
+from audiotransfer.training.schedules import Rise, Schedule
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,7 @@ class TrainerSettings:
     """How long, how fast and how watched a training is.
 
     Every "every" counts steps; None switches it off (the last step is always logged, validated and
-    saved).
+    saved). Device, devices, machines, strategy and precision are those of Lightning Fabric.
     """
 
     steps: int
@@ -25,23 +25,32 @@ class TrainerSettings:
     prefetch: int = 4  # batches that wait for each worker
     schedule: Schedule = "constant"
     warmup: int = 0  # steps
+    rise: Rise = "linear"  # of the warm-up
+    hold: int = 0  # the step from which the schedule falls, where that is later than the warm-up
     clip_norm: float | None = None  # of each turn's whole gradient
     ema_decay: float | None = None
     ema: tuple[str, ...] = ()  # networks that are averaged
-    autocast: Literal["float32", "bfloat16"] = "float32"
     channels_last: bool = False
     log_every: int = 50
     checkpoint_every: int = 1000
     preview_every: int | None = None
     validate_every: int | None = None
+    diagnose_every: int | None = 500
+    patience: int | None = None  # validations in a row that may bring no better score
     device: str = "cpu"  # or "cuda", "cuda:1", "mps", "auto"
+    devices: int = 1  # on each machine; each takes its share of every batch
+    num_nodes: int = 1  # machines; `torchrun` knows both numbers itself
+    strategy: Literal["auto", "ddp"] = "auto"
+    precision: Literal["32-true", "bf16-mixed"] = "32-true"
     threads: int | None = None  # of the training process; None leaves what is set
 
     def what_decides(self) -> dict[str, Any]:
         """The settings without which the same steps would give other weights."""
-        names = ["seed", "schedule", "warmup", "clip_norm", "ema_decay", "ema", "autocast"]
+        names = ["seed", "schedule", "warmup", "clip_norm", "ema_decay", "ema", "precision"]
         if self.schedule != "constant":
             names.append("steps")
+        # Named only where they are set: older checkpoints do not know them.
+        names += ["rise"] * (self.rise != "linear") + ["hold"] * (self.hold != 0)
         return {name: getattr(self, name) for name in names}
 
 
@@ -57,6 +66,7 @@ def resolve_device(name: str) -> torch.device:
         device = torch.device(name)
     except RuntimeError as error:
         raise AudioTransferError(f"device {name!r} is unknown; take auto, cpu or cuda") from error
-    if device.type == "cuda" and not torch.cuda.is_available():
+    missing = device.type == "cuda" and not torch.cuda.is_available()
+    if missing or (device.type == "mps" and not torch.backends.mps.is_available()):
         raise AudioTransferError(f"device {name!r} is not there; take cpu or auto")
     return device

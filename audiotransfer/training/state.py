@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Generator, Tensor, nn
@@ -11,15 +12,18 @@ from torch.optim import Optimizer
 from audiotransfer.training.averages import MovingAverage
 from audiotransfer.training.checkpoints import pack, unpack
 
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
 
 def collect(
     networks: Mapping[str, nn.Module],
     optimisers: Mapping[str, Optimizer],
     average: MovingAverage | None,
     generator: Generator,
-    device: torch.device,
+    fabric: Fabric,
 ) -> dict[str, Tensor]:
-    """Return every tensor that the next step depends on."""
+    """Return every tensor that the next step depends on; all processes must ask together."""
     tensors = pack("networks", {name: net.state_dict() for name, net in networks.items()})
     for name, optimiser in optimisers.items():
         slots = {
@@ -30,10 +34,13 @@ def collect(
         tensors |= pack("optimisers", {name: slots})
     if average is not None:
         tensors |= pack("averages", average.weights)
-    tensors["generators/own"] = generator.get_state()
-    tensors["generators/cpu"] = torch.get_rng_state()
-    if device.type == "cuda":
-        tensors["generators/cuda"] = torch.cuda.get_rng_state(device)
+    states = {"own": generator.get_state(), "cpu": torch.get_rng_state()}
+    if fabric.device.type == "cuda":
+        states["cuda"] = torch.cuda.get_rng_state(fabric.device)
+    for name, state in states.items():
+        gathered = cast(Tensor, fabric.all_gather(state))
+        for rank, one in enumerate(gathered.reshape(-1, len(state))):
+            tensors[_generator(name, rank)] = one.to("cpu", torch.uint8)
     return tensors
 
 
@@ -43,9 +50,12 @@ def restore(
     optimisers: Mapping[str, Optimizer],
     average: MovingAverage | None,
     generator: Generator,
-    device: torch.device,
+    fabric: Fabric,
 ) -> None:
-    """Undo `collect`. Raises KeyError or RuntimeError where the state is another training's."""
+    """Undo `collect`; the generators of a process that was not there then stay as they are.
+
+    Raises KeyError or RuntimeError where the state is another training's.
+    """
     weights = unpack(tensors, "networks")
     for name, network in networks.items():
         network.load_state_dict(weights[name])
@@ -61,10 +71,16 @@ def restore(
         for name, state in unpack(tensors, "averages").items():
             for key, value in state.items():
                 average.weights[name][key].copy_(value)
-    generator.set_state(tensors["generators/own"])
-    torch.set_rng_state(tensors["generators/cpu"])
-    if device.type == "cuda" and "generators/cuda" in tensors:
-        torch.cuda.set_rng_state(tensors["generators/cuda"], device)
+    own, cpu, cuda = (_generator(name, fabric.global_rank) for name in ("own", "cpu", "cuda"))
+    if own in tensors:
+        generator.set_state(tensors[own])
+        torch.set_rng_state(tensors[cpu])
+    if fabric.device.type == "cuda" and cuda in tensors:
+        torch.cuda.set_rng_state(tensors[cuda], fabric.device)
+
+
+def _generator(name: str, rank: int) -> str:
+    return f"generators/{name}" if rank == 0 else f"generators/{name}.{rank}"
 
 
 def _by_parameter(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +12,9 @@ from torch.optim import Adam, AdamW, Optimizer
 
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.training.turns import Group, Turn
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 
 class Stepper:
@@ -24,14 +28,12 @@ class Stepper:
         self,
         networks: Mapping[str, nn.Module],
         groups: Mapping[str, Group],
-        device: torch.device,
+        fabric: Fabric,
         *,
         clip_norm: float | None = None,
-        bfloat16: bool = False,
     ) -> None:
-        self.device = device
+        self.fabric = fabric
         self.clip_norm = clip_norm
-        self.bfloat16 = bfloat16
         for name, group in groups.items():
             require(networks, group.networks, f"group {name!r}")
         self.parameters = {name: _parameters(group, networks) for name, group in groups.items()}
@@ -43,14 +45,14 @@ class Stepper:
         """Return the next turn, computed in the chosen precision."""
         # Entered for each turn anew: autocast keeps cast copies of the weights while it lasts, and
         # the turn before has just changed them.
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
+        with self.fabric.autocast():
             return next(turns, None)
 
     def take(self, turn: Turn, scale: float) -> dict[str, float]:
         """Step the turn's group at `scale` times its rate, and return the turn's numbers.
 
-        They are the terms, the loss and the norm of the gradient; where one of them is not finite
-        nothing has moved.
+        They are the terms, the loss and the norm of the gradient, of all processes together; where
+        one of them is not finite nothing has moved.
         """
         parameters = self.parameters[turn.group]
         loss = torch.stack(
@@ -62,14 +64,19 @@ class Stepper:
         ).sum()
         for parameter in parameters:
             parameter.grad = None
-        torch.autograd.backward(loss, inputs=parameters)
+        self.fabric.backward(loss, inputs=parameters)
+        found: dict[str, Tensor] = {**turn.terms, "loss": loss}
+        device = self.fabric.device
+        values = torch.stack([v.detach().float().to(device) for v in found.values()])
+        if self.fabric.world_size > 1:
+            values = self._join(parameters, values)
         gradients = [p.grad for p in parameters if p.grad is not None]
         norm = torch.nn.utils.get_total_norm(gradients)
-        found: dict[str, Tensor] = {**turn.terms, "loss": loss, "gradient": norm}
         # One transfer for all numbers: each would make the accelerator wait.
-        values = torch.stack([v.detach().float().to(self.device) for v in found.values()]).tolist()
-        numbers = {f"{turn.group}/{n}": v for n, v in zip(found, values, strict=True)}
-        if all(math.isfinite(value) for value in values):
+        *listed, length = torch.cat([values, norm.float().to(device)[None]]).tolist()
+        numbers = {f"{turn.group}/{n}": v for n, v in zip(found, listed, strict=True)}
+        numbers[f"{turn.group}/gradient"] = length
+        if all(map(math.isfinite, numbers.values())):
             if self.clip_norm is not None:
                 torch.nn.utils.clip_grads_with_norm_(parameters, self.clip_norm, norm)
             optimiser = self.optimisers[turn.group]
@@ -79,6 +86,23 @@ class Stepper:
         for parameter in parameters:
             parameter.grad = None
         return numbers
+
+    def _join(self, parameters: list[nn.Parameter], numbers: Tensor) -> Tensor:
+        """Put the mean over the processes in each gradient's place; return that of the numbers.
+
+        For losses that are means over examples this is the gradient of the joined batch. All goes
+        in one message. A parameter that no process's loss reached keeps no gradient: one of zeros
+        would still let Adam's momentum move it.
+        """
+        reached = numbers.new_tensor([p.grad is not None for p in parameters])
+        gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
+        parts = [numbers, reached, *gradients]
+        message = torch.cat([part.float().flatten() for part in parts])
+        answer = cast(Tensor, self.fabric.all_reduce(message, reduce_op="mean"))
+        means = answer.split([part.numel() for part in parts])
+        for parameter, mean, share in zip(parameters, means[2:], means[1].tolist(), strict=True):
+            parameter.grad = mean.view_as(parameter).to(parameter.dtype) if share > 0 else None
+        return means[0]
 
 
 def require(networks: Mapping[str, nn.Module], names: tuple[str, ...], who: str) -> None:

@@ -5,11 +5,9 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import asdict
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -17,18 +15,32 @@ from torch import Tensor
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.training import checkpoints, loading, schedules, state
 from audiotransfer.training.averages import MovingAverage
+from audiotransfer.training.diagnosis import Diagnosis
+from audiotransfer.training.identity import identity, refuse_another
+from audiotransfer.training.launching import launch
 from audiotransfer.training.log import Log, Window
-from audiotransfer.training.settings import TrainerSettings, resolve_device
+from audiotransfer.training.progress import Progress
+from audiotransfer.training.settings import TrainerSettings
+from audiotransfer.training.showing import own_randomness, showing
 from audiotransfer.training.stepping import Stepper, require
 from audiotransfer.training.stopping import StopRequest
-from audiotransfer.training.turns import Batches, Objective, Turn
+from audiotransfer.training.turns import Batches, Objective, Preview
 
-PATIENCE = 20  # steps in a row that may fail before the run gives up
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+GIVE_UP = 20  # steps in a row that may fail before the run ends
+PROBES = 4  # fixed batches that the diagnosis looks at
 logger = logging.getLogger(__name__)
 
 
 class Trainer:
     """Trains an objective's networks and keeps what it needs to go on after any interruption.
+
+    Of several processes (`torchrun`, or the settings' `devices`) each takes its share of every
+    batch and they step alike, to the weights of one process that takes it all; `first` says which
+    of them writes, shows and exports. An objective whose loss is no mean over examples, as with
+    batch norm, learns a little differently then.
 
     Args:
         objective: its networks are moved to the device and trained in place.
@@ -36,7 +48,8 @@ class Trainer:
         settings: see `TrainerSettings`.
         folder: holds `log.jsonl`, TensorBoard files, `checkpoint/` and `best/`.
         validation: figures of the present networks (averaged ones where there are averages), in
-            evaluation mode and without gradients; "score", higher is better, chooses `best/`.
+            evaluation mode and without gradients; "H", or else "score", higher is better, chooses
+            `best/` and ends the run when it stays behind for the settings' `patience`.
         config: what else makes this run what it is (corpus, objective): a checkpoint of another
             config is refused.
     """
@@ -49,39 +62,40 @@ class Trainer:
         folder: str | Path,
         validation: Callable[[Objective], dict[str, float]] | None = None,
         *,
-        config: Mapping[str, Any] | None = None,
+        config: DataclassInstance | None = None,
     ) -> None:
         self.objective = objective
         self.batches = batches
         self.settings = settings
         self.folder = Path(folder)
         self.validation = validation
-        self.device = resolve_device(settings.device)
+        self.fabric = launch(settings)
+        self.first = self.fabric.is_global_zero
         self.networks = dict(objective.networks)
         for network in self.networks.values():
-            network.to(self.device)
+            self.fabric.to_device(network)
             if settings.channels_last:
                 network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            if self.fabric.world_size > 1:
+                network.load_state_dict(self.fabric.broadcast(network.state_dict()))
         self.stepper = Stepper(
-            self.networks,
-            objective.groups,
-            self.device,
-            clip_norm=settings.clip_norm,
-            bfloat16=settings.autocast == "bfloat16",
+            self.networks, objective.groups, self.fabric, clip_norm=settings.clip_norm
         )
         require(self.networks, settings.ema, "setting ema")
         self.average: MovingAverage | None = None
         if settings.ema_decay is not None:
             averaged = {name: self.networks[name] for name in settings.ema}
             self.average = MovingAverage(averaged, settings.ema_decay)
-        self.identity = _identity(objective, settings, config or {})
-        self.generator = torch.Generator().manual_seed(settings.seed)
-        self.step = 0
-        self.failed = 0
-        self.failed_in_a_row = 0
-        self.best = -math.inf
-        self.window = Window()
-        self.figures: dict[str, float] = {}
+        self.identity = identity(objective, settings, config)
+        self.seed = settings.seed + self.fabric.global_rank
+        self.generator = torch.Generator().manual_seed(self.seed)
+        self.progress = Progress()
+        self.diagnosis = Diagnosis()
+
+    @property
+    def step(self) -> int:
+        """How many steps are done."""
+        return self.progress.step
 
     def run(
         self, resume: bool = True, should_stop: Callable[[], bool] | None = None
@@ -94,189 +108,188 @@ class Trainer:
                 SIGTERM save a checkpoint as well, and then do what they always do.
 
         Raises:
-            AudioTransferError: the checkpoint is of another config or damaged, or the loss or
-                gradient was not finite in 20 steps in a row.
+            AudioTransferError: the checkpoint is of another config, damaged or in the end cannot
+                be written; a step cannot be computed; or the loss or gradient was not finite in 20
+                steps in a row.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
         if self.settings.threads is not None:
             torch.set_num_threads(self.settings.threads)
-        with _own_randomness(self.device), StopRequest() as stop:
-            torch.manual_seed(self.settings.seed)
+        with own_randomness(self.fabric.device), StopRequest() as stop:
+            torch.manual_seed(self.seed)
             if resume:
                 self._resume()
-            log = Log(self.folder, self.step)
+            log = Log(self.folder if self.first else None, self.step)
             try:
                 self._loop(log, stop, should_stop or (lambda: False))
             finally:
                 log.close()
+            self.fabric.barrier()  # what the first one wrote is there for all
         stop.act()
-        return self.figures
+        return self.progress.figures
 
     def _loop(self, log: Log, stop: StopRequest, should_stop: Callable[[], bool]) -> None:
-        settings = self.settings
+        settings, progress = self.settings, self.progress
+        if self._hopeless():
+            return
         for network in self.networks.values():
             network.train()
-        began, first = time.monotonic(), self.step
+        began, before = time.monotonic(), self.step
         batches = loading.fetch(
             self.batches,
             self.step,
             settings.steps,
             workers=settings.workers,
             prefetch=settings.prefetch,
-            device=self.device,
+            fabric=self.fabric,
         )
         for batch in batches:
-            self._train_step(batch)
-            self.step += 1
+            try:
+                rates = self._train_step(batch)
+            except (RuntimeError, ValueError) as error:
+                raise _impossible(self.step, batch, error) from error
+            progress.step += 1
             last = self.step >= settings.steps
             if last or self.step % settings.log_every == 0:
-                self.figures |= self.window.means() | {"failed_steps": float(self.failed)}
-                self.window = Window()
-                rate = (self.step - first) / max(1e-9, time.monotonic() - began)
-                log.figures(self.step, self.figures | {"steps_per_second": rate})
+                figures = progress.window.means() | {"failed_steps": float(progress.failed)}
+                progress.figures |= figures
+                progress.window = Window()
+                speed = (self.step - before) / max(1e-9, time.monotonic() - began)
+                log.figures(self.step, figures | rates | {"steps_per_second": speed})
             if last or _due(self.step, settings.validate_every):
                 self._validate(log)
-            if last or _due(self.step, settings.preview_every):
-                self._preview(log)
-            leave = should_stop() or last or stop.signal is not None
+            leave = self._agreed(should_stop() or stop.signal is not None)
+            leave = leave or last or self._hopeless()
             if leave or _due(self.step, settings.checkpoint_every):
-                self._save(self.folder / "checkpoint")
+                self._save("checkpoint", needed=leave)
+            if log.board is not None and (last or _due(self.step, settings.preview_every)):
+                log.preview(self.step, self._look(0))
+            if self.first and _due(self.step, settings.diagnose_every):
+                self._diagnose(log)
             if leave:
                 return
 
-    def _train_step(self, batch: dict[str, Tensor]) -> None:
-        settings = self.settings
-        scale = schedules.factor(self.step, settings.steps, settings.schedule, settings.warmup)
+    def _train_step(self, batch: dict[str, Tensor]) -> dict[str, float]:
+        """Take the step's turns, and return each group's learning rate in it."""
+        settings, progress = self.settings, self.progress
+        scale = schedules.factor(
+            self.step,
+            settings.steps,
+            settings.schedule,
+            settings.warmup,
+            settings.rise,
+            settings.hold,
+        )
         turns = iter(self.objective.turns(batch, self.step, self.generator))
+        rates = {
+            f"learning_rate/{name}": scale * group.learning_rate
+            for name, group in self.objective.groups.items()
+        }
         figures: dict[str, float] = {}
         while (turn := self.stepper.next(turns)) is not None:
             numbers = self.stepper.take(turn, scale)
             if not all(map(math.isfinite, numbers.values())):
-                self._note_failure(turn, numbers)
-                return
+                self._note_failure(turn.group, numbers)
+                return rates
             figures |= numbers
-        self.failed_in_a_row = 0
-        self.window.add(figures)
+        progress.failed_in_a_row = 0
+        progress.window.add(figures)
         if self.average is not None:
             self.average.update()
+        return rates
 
-    def _note_failure(self, turn: Turn, numbers: dict[str, float]) -> None:
-        self.failed += 1
-        self.failed_in_a_row += 1
-        wrong = [name for name, value in numbers.items() if not math.isfinite(value)]
-        logger.warning("step %d skipped: %s not finite", self.step, ", ".join(wrong))
-        if self.failed_in_a_row >= PATIENCE:
+    def _note_failure(self, group: str, numbers: dict[str, float]) -> None:
+        self.progress.failed += 1
+        self.progress.failed_in_a_row += 1
+        wrong = ", ".join(name for name, value in numbers.items() if not math.isfinite(value))
+        logger.warning("step %d skipped: %s not finite", self.step, wrong)
+        if self.progress.failed_in_a_row >= GIVE_UP:
             raise AudioTransferError(
-                f"training gave up at step {self.step}: {', '.join(wrong)} not finite in "
-                f"{PATIENCE} steps in a row; lower the learning rate of group {turn.group!r} and "
-                "resume from the last checkpoint"
+                f"training gave up at step {self.step}: {wrong} not finite in {GIVE_UP} steps in a "
+                f"row; lower the learning rate of group {group!r} and resume from the last "
+                "checkpoint"
             )
 
     def _validate(self, log: Log) -> None:
         if self.validation is None:
             return
-        with self._showing():
-            found = dict(self.validation(self.objective))
-        figures = {f"validation/{name}": float(value) for name, value in found.items()}
-        self.figures |= figures
+        found: dict[str, float] = {}
+        if self.first:
+            with showing(self.networks, self.average, self.fabric.device):
+                found = {name: float(v) for name, v in self.validation(self.objective).items()}
+        found = self.fabric.broadcast(found)
+        figures = {f"validation/{name}": value for name, value in found.items()}
+        self.progress.figures |= figures
         log.figures(self.step, figures)
-        if found.get("score", -math.inf) > self.best:
-            self.best = float(found["score"])
-            self._save(self.folder / "best")
+        if self.progress.score(found.get("H", found.get("score"))):
+            self._save("best", needed=False)
 
-    def _preview(self, log: Log) -> None:
-        if log.board is None:
-            return
-        with self._showing():
-            batch = loading.to_device(self.batches.batch(0), self.device)
-            generator = torch.Generator().manual_seed(self.settings.seed)
-            log.preview(self.step, self.objective.preview(batch, generator))
+    def _hopeless(self) -> bool:
+        patience = self.settings.patience
+        return patience is not None and self.progress.since_best >= patience
 
-    @contextmanager
-    def _showing(self) -> Iterator[None]:
-        """Evaluation mode, averaged weights, no gradients, and no trace in the random numbers."""
-        averaged = self.average.in_place() if self.average is not None else _nothing()
-        with torch.no_grad(), _own_randomness(self.device), averaged:
-            for network in self.networks.values():
-                network.eval()
-            try:
-                yield
-            finally:
-                for network in self.networks.values():
-                    network.train()
+    def _diagnose(self, log: Log) -> None:
+        looks = [self._look(step) for step in range(PROBES)]
+        for finding in self.diagnosis.check(self.progress, looks):
+            logger.warning("step %d: %s", self.step, finding)
+            log.note(self.step, finding)
 
-    def _save(self, folder: Path) -> None:
+    def _look(self, step: int) -> Preview:
+        """What the present networks make of the batch of that step, always with the same noise."""
+        with showing(self.networks, self.average, self.fabric.device):
+            batch = self.fabric.to_device(self.batches.batch(step))
+            return self.objective.preview(batch, torch.Generator().manual_seed(self.settings.seed))
+
+    def _agreed(self, wish: bool) -> bool:
+        """Whether any process wishes it: all must leave after the same step."""
+        return bool(self.fabric.all_reduce(torch.tensor(float(wish)), reduce_op="sum"))
+
+    def _save(self, name: str, *, needed: bool) -> None:
+        """Write a checkpoint; where it is not `needed` now, the next one may succeed."""
         tensors = state.collect(
-            self.networks, self.stepper.optimisers, self.average, self.generator, self.device
+            self.networks, self.stepper.optimisers, self.average, self.generator, self.fabric
         )
-        facts = {
-            "step": self.step,
+        if not self.first:
+            return
+        facts = self.progress.facts() | {
             "identity": self.identity,
-            "failed": self.failed,
-            "failed_in_a_row": self.failed_in_a_row,
-            "best": self.best if math.isfinite(self.best) else None,
             "average_updates": self.average.updates if self.average is not None else 0,
-            "window": self.window.sums,
-            "figures": {n: v if math.isfinite(v) else None for n, v in self.figures.items()},
         }
-        checkpoints.save(folder, tensors, facts)
+        try:
+            checkpoints.save(self.folder / name, tensors, facts)
+        except checkpoints.Unwritable as error:
+            if needed:
+                raise
+            logger.warning("step %d: %s", self.step, error)
 
     def _resume(self) -> None:
         folder = self.folder / "checkpoint"
-        found = checkpoints.load(folder)
+        found = self.fabric.broadcast(checkpoints.load(folder) if self.first else None)
         if found is None:
             return
         tensors, facts = found
-        for key in sorted({*self.identity, *facts["identity"]}):
-            then, now = facts["identity"].get(key), self.identity.get(key)
-            if then != now:
-                raise AudioTransferError(
-                    f"checkpoint {folder} was made with {key}={then}, not {now}; train it in "
-                    "another folder, or start again without resuming"
-                )
+        refuse_another(folder, facts["identity"], self.identity)
         state.restore(
             tensors,
             self.networks,
             self.stepper.optimisers,
             self.average,
             self.generator,
-            self.device,
+            self.fabric,
         )
-        self.step = int(facts["step"])
-        self.failed = int(facts["failed"])
-        self.failed_in_a_row = int(facts["failed_in_a_row"])
-        self.best = -math.inf if facts["best"] is None else float(facts["best"])
+        self.progress = Progress.of(facts)
         if self.average is not None:
             self.average.updates = int(facts["average_updates"])
-        self.window = Window(facts["window"])
-        self.figures = {n: math.nan if v is None else v for n, v in facts["figures"].items()}
-
-
-def _identity(
-    objective: Objective, settings: TrainerSettings, config: Mapping[str, Any]
-) -> dict[str, str]:
-    """What two runs must share for one to go on where the other stopped, as plain words."""
-    identity = {key: repr(value) for key, value in settings.what_decides().items()}
-    identity |= {f"config.{key}": repr(value) for key, value in config.items()}
-    for name, group in objective.groups.items():
-        identity[f"groups.{name}"] = repr(asdict(group))
-    for name, network in objective.networks.items():
-        shapes = ", ".join(f"{k}{tuple(v.shape)}" for k, v in network.state_dict().items())
-        identity[f"networks.{name}"] = shapes
-    return identity
 
 
 def _due(step: int, every: int | None) -> bool:
     return every is not None and step % every == 0
 
 
-@contextmanager
-def _own_randomness(device: torch.device) -> Iterator[None]:
-    """Leave the caller's global random numbers as they were."""
-    with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        yield
-
-
-@contextmanager
-def _nothing() -> Iterator[None]:
-    yield
+def _impossible(step: int, batch: dict[str, Tensor], error: Exception) -> AudioTransferError:
+    """One line about shapes that do not fit, or memory that does not suffice."""
+    held = ", ".join(f"{name} {list(value.shape)}" for name, value in batch.items())
+    reason = " ".join(str(error).split()) or type(error).__name__
+    return AudioTransferError(
+        f"step {step} cannot be computed ({reason}); its batch holds {held}: correct the sizes in "
+        "the config"
+    )

@@ -34,10 +34,16 @@ class Turn:
 
 @dataclass(frozen=True)
 class Preview:
-    """What one sees and hears of a training: pictures [F, L] and audio ([C, T], rate in Hz)."""
+    """What one sees and hears of a training: pictures [F, L] and audio ([C, T], rate in Hz).
+
+    The diagnosis compares pictures of one size that are named "source" and "output" or "converted"
+    (or "NAME/source" and so on), and watches whether `embeddings`, points [B, D] that a network
+    gives to different examples, stay apart.
+    """
 
     pictures: dict[str, Tensor] = field(default_factory=dict)
     audio: dict[str, tuple[Tensor, int]] = field(default_factory=dict)
+    embeddings: dict[str, Tensor] = field(default_factory=dict)
 
 
 class Objective(Protocol):

@@ -67,6 +67,8 @@ class DemucsSeparator:
     two equal channels.
     """
 
+    large = True
+
     def __init__(
         self,
         bag: BagOfModels,

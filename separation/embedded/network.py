@@ -8,6 +8,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from separation.errors import SeparationError
 
@@ -38,6 +39,34 @@ def _block(inputs: int, outputs: int, stride: tuple[int, int] = (1, 1)) -> nn.Se
     )
 
 
+class _Join(nn.Sequential):
+    """A block on what comes from below, brought to the size of the skip, and on the skip.
+
+    Joins what ``block(cat([repeat(x), skip]))`` would, without making either: a convolution of
+    repeated values is a transposed convolution of the values themselves, with fewer products.
+    """
+
+    def __init__(self, below: int, outputs: int, stride: tuple[int, int]) -> None:
+        super().__init__(*_block(below + outputs, outputs))
+        self.below, self.stride = below, stride
+
+    def forward(self, x: Tensor, skip: Tensor) -> Tensor:  # type: ignore[override]
+        """``[B, below, F, L]`` and ``[B, outputs, F', L']`` to the latter."""
+        conv, norm, bend = self
+        assert isinstance(conv, nn.Conv2d)
+        weight, bias = conv.weight, conv.bias
+        kernel = weight[:, : self.below].flip(-1, -2).transpose(0, 1)
+        for axis, factor in enumerate(self.stride):
+            if factor == 2:
+                late = (0, 0, 1, 0) if axis == 0 else (1, 0)
+                early = (0, 0, 0, 1) if axis == 0 else (0, 1)
+                kernel = functional.pad(kernel, late) + functional.pad(kernel, early)
+        joined = functional.conv_transpose2d(x, kernel, bias, self.stride, padding=1)
+        joined += functional.conv2d(skip, weight[:, self.below :], padding=1)
+        done: Tensor = bend(norm(joined))
+        return done
+
+
 class UNet(nn.Module):
     """A masking U-Net over bands and frames.
 
@@ -61,7 +90,9 @@ class UNet(nn.Module):
             nn.Sequential(_block(a, b, s), _block(b, b))
             for (a, b), s in zip(pairs, self.strides, strict=True)
         )
-        self.up = nn.ModuleList(_block(a + b, a) for a, b in reversed(pairs))
+        self.up = nn.ModuleList(
+            _Join(b, a, s) for (a, b), s in reversed(list(zip(pairs, self.strides, strict=True)))
+        )
         self.leave = nn.Conv2d(channels[0], len(STEMS) * _VIEWS, 1)
 
     def forward(self, levels: Tensor) -> Tensor:
@@ -76,9 +107,8 @@ class UNet(nn.Module):
             skips.append(x)
             x = self._level(level, down(x))
         x = self._deepest(x)
-        for up, stride in zip(self.up, reversed(self.strides), strict=True):
-            x = functional.interpolate(x, scale_factor=stride, mode="nearest")
-            x = up(torch.cat([x, skips.pop()], 1))
+        for up in self.up:
+            x = up(x, skips.pop())
         return _masks(self.leave(x)[..., :frames])
 
     def _level(self, level: int, x: Tensor) -> Tensor:
@@ -181,6 +211,16 @@ class DenseUNet(UNet):
     def _deepest(self, x: Tensor) -> Tensor:
         flat = x.flatten(1, 2)
         return x + self.scatter(self.memory(self.gather(flat))).view_as(x)
+
+
+def fold(network: nn.Module) -> nn.Module:
+    """Bakes the norms of convolutions into their weights: same masks, sooner. For use only."""
+    for module in network.modules():
+        if isinstance(module, nn.Sequential) and len(module) > 1:
+            conv, norm = module[0], module[1]
+            if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                module[0], module[1] = fuse_conv_bn_eval(conv, norm), nn.Identity()
+    return network
 
 
 NETWORKS: dict[str, Callable[[int], nn.Module]] = {

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from separation.base import check_mix
 from separation.embedded.bands import HOP_LENGTH, N_FFT, SAMPLE_RATE, Bands
-from separation.embedded.network import NETWORKS, STEMS, build
+from separation.embedded.network import NETWORKS, STEMS, build, fold
 from separation.errors import SeparationError
 
 SHIPPED = Path(__file__).parent / "separator.safetensors"
@@ -27,15 +27,16 @@ def analyse(audio: Tensor) -> Tensor:
         flat, N_FFT, HOP_LENGTH, window=window, return_complex=True, pad_mode="constant"
     )
     # Scaled so that a full-scale sine has magnitude of about 16 whatever the window is.
-    return (spectra / (N_FFT / 64)).reshape(*mid_side.shape[:-1], *spectra.shape[-2:])
+    return spectra.div_(N_FFT / 64).reshape(*mid_side.shape[:-1], *spectra.shape[-2:])
 
 
 def synthesise(spectra: Tensor, length: int) -> Tensor:
     """The inverse: ``[..., 2, bins, L] -> [..., 2, length]`` (left, right)."""
-    flat = spectra.reshape(-1, *spectra.shape[-2:]) * (N_FFT / 64)
+    flat = spectra.reshape(-1, *spectra.shape[-2:])
     window = torch.hann_window(N_FFT, device=spectra.device)
-    audio = torch.istft(flat, N_FFT, HOP_LENGTH, window=window, length=length)
-    mid_side = audio.reshape(*spectra.shape[:-2], length)
+    # One by one: the frames of a minute are several times its size.
+    audio = [torch.istft(one, N_FFT, HOP_LENGTH, window=window, length=length) for one in flat]
+    mid_side = torch.stack(audio).reshape(*spectra.shape[:-2], length) * (N_FFT / 64)
     mid, side = mid_side[..., 0, :], mid_side[..., 1, :]
     return torch.stack([mid + side, mid - side], dim=-2)
 
@@ -114,4 +115,4 @@ def load(device: str = "cpu", weights: str | Path | None = None) -> EmbeddedSepa
         raise SeparationError(
             f"{path} does not fit the network {kind}; name a file that `train` wrote"
         ) from error
-    return EmbeddedSeparator(network, device)
+    return EmbeddedSeparator(fold(network.eval()), device)

@@ -18,7 +18,7 @@ from audiotransfer import files
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.evaluation import plain_table, seam_energy
 from audiotransfer.pipeline import TransferOptions, prepare, transfer_file
-from audiotransfer.spectral.transfer import CORE
+from audiotransfer.spectral.notes import NoteGenerator
 from separation import SeparationError
 from vocoder import VocoderError
 
@@ -37,7 +37,7 @@ def check(song: Path, output: Path, options: TransferOptions, plan: object) -> d
         if report.loudness_in is not None and report.loudness_out is not None
         else 0.0
     )
-    period = round(CORE * _HOP * rate / 44100)
+    period = round(NoteGenerator.core * _HOP * rate / 44100)
     long_enough = audio.shape[-1] > 8 * period
     seam = seam_energy(audio, rate, period) if long_enough else 1.0
     before = seam_energy(source, rate, period) if long_enough else 1.0

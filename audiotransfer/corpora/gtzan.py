@@ -1,0 +1,106 @@
+"""GTZAN as it is distributed: a thousand clips of half a minute in ten genres.
+
+G. Tzanetakis, P. Cook: Musical genre classification of audio signals, 2002. The fault-filtered
+split (C. Kereliuk, B. Sturm, J. Larsen, 2015) is read from torchaudio, which holds its lists.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from audiotransfer import files
+from audiotransfer.corpora.genres import listed
+from audiotransfer.corpora.kinds import Found, Skipped, Song, choose_genres, only
+from audiotransfer.corpora.splits import unique
+from audiotransfer.errors import AudioTransferError
+
+#: Where the genres' folders lie: in the original archive, in its copies, or unpacked in place.
+_LAYOUTS = ("genres_original", "genres", "Data/genres_original", ".")
+_NAME = re.compile(r"([a-z]+)\.\d{5}")
+_BROKEN = "jazz.00054.wav"
+_LICENCE = "not stated; for research"
+
+
+class Gtzan:
+    """``genres_original/GENRE/GENRE.NNNNN.{wav,au}`` with its fault-filtered split."""
+
+    def recognises(self, folder: Path) -> bool:
+        return _root(folder) is not None
+
+    def find(self, folders: Sequence[Path], genres: Sequence[str], seed: int) -> Found:
+        folder = only(folders, "GTZAN")
+        root = _root(folder)
+        if root is None:
+            raise AudioTransferError(
+                f"{folder} is no GTZAN: it has no genres_original/GENRE/GENRE.00000.wav"
+            )
+        chosen = choose_genres(sorted(_genres(root)), genres, folder)
+        splits = fault_filtered()
+        songs: list[Song] = []
+        skipped: list[Skipped] = []
+        for path, info in listed([p for genre in chosen for p in files.find_audio(root / genre)]):
+            name = path.stem
+            if name not in splits:
+                skipped.append(Skipped(str(path), "left out by the fault-filtered split"))
+            elif isinstance(info, str):
+                known = path.name == _BROKEN
+                skipped.append(Skipped(str(path), "known to be broken" if known else info))
+            else:
+                songs.append(
+                    Song(
+                        id=name,
+                        split=splits[name],
+                        genre=path.parent.name,
+                        artist=None,
+                        licence=_LICENCE,
+                        files={"mix": (str(path.resolve()),)},
+                        seconds=info.frames / info.sample_rate,
+                        sample_rate=info.sample_rate,
+                    )
+                )
+        for genre in chosen:
+            if not any(song.genre == genre for song in songs):
+                raise AudioTransferError(
+                    f"genre {genre!r} is empty: {root / genre} holds no clip that can be used"
+                )
+        kept, doubled = unique(songs)
+        return Found(
+            tuple(kept),
+            (*skipped, *doubled),
+            notes=("artists are not named; the fault-filtered split keeps those known apart",),
+        )
+
+
+def fault_filtered() -> dict[str, str]:
+    """Clip -> split: 443 to train on, 197 to validate, 290 to test."""
+    from torchaudio.datasets import gtzan
+
+    lists = {
+        "train": gtzan.filtered_train,
+        "validation": gtzan.filtered_valid,
+        "test": gtzan.filtered_test,
+    }
+    return {clip: split for split, clips in lists.items() for clip in clips}
+
+
+def _root(folder: Path) -> Path | None:
+    return next((folder / inner for inner in _LAYOUTS if len(_genres(folder / inner)) > 0), None)
+
+
+def _genres(root: Path) -> list[str]:
+    """The folders whose files are all called after them, as GTZAN's are."""
+    if not root.is_dir():
+        return []
+    return [place.name for place in root.iterdir() if place.is_dir() and _is_genre(place)]
+
+
+def _is_genre(place: Path) -> bool:
+    names = [
+        path.stem
+        for path in place.iterdir()
+        if path.suffix.lower() in files.SUFFIXES and not path.name.startswith(".")
+    ]
+    matches = [_NAME.fullmatch(name) for name in names]
+    return bool(names) and all(match and match[1] == place.name for match in matches)

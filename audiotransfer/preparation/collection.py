@@ -1,0 +1,188 @@
+"""A collection made ready: every song once, over all cores, into one manifest."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from audiotransfer.corpora.kinds import AUTO, Found, Skipped, Song, create, recognise
+from audiotransfer.corpora.manifest import Manifest, PreparedSong
+from audiotransfer.errors import AudioTransferError
+from audiotransfer.parallel import count_workers, each
+from audiotransfer.pipeline import resolve_device, resolve_separator
+from audiotransfer.preparation.pictures import picture_settings
+from audiotransfer.preparation.song import GIVEN, MIX, Task, already_prepared, prepare_song
+
+Show = Callable[[str, float], None]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is prepared and how.
+
+    ``kind``: how the folder is laid out, or ``auto``. ``genres``: these only. ``separator``: who
+    takes songs apart; ``None`` takes the stems that come with them, else ``auto``. ``picture``:
+    its settings, the usual ones where ``None``. ``jobs`` songs at a time (``None``: as many as
+    cores) here, or on a ``backend`` (``dask``, ``ray``). ``seed`` draws splits.
+    """
+
+    kind: str = AUTO
+    genres: tuple[str, ...] = ()
+    separator: str | None = None
+    picture: Mapping[str, Any] | None = None
+    device: str = "cpu"
+    seed: int = 0
+    jobs: int | None = None
+    backend: str | None = None
+
+
+def prepare_collection(
+    folders: Sequence[Path], out: Path, settings: Settings, show: Show | None = None
+) -> Manifest:
+    """Stems, pictures and ``manifest.json`` of a collection, in ``out``; only what is missing.
+
+    Songs that cannot be used are in the manifest, with the reason. What a run that was stopped, or
+    found the disk full, had done is not done again. Raises AudioTransferError where the request
+    cannot be met: see ``Corpus.find``; mixed sample rates; a separator for a collection that has
+    no sound; a genre of which nothing is left.
+    """
+    kind = _kind(folders, settings.kind)
+    _check_out(folders, out)
+    device = resolve_device(settings.device)
+    workers = count_workers(settings.jobs, device)
+    if show is not None:
+        show("listing", 0.0)
+    found = create(kind).find(folders, settings.genres, settings.seed)
+    picture = _picture(found, kind, settings)
+    if found.picture is None:
+        _check_rates(found.songs, float(picture["sample_rate"]))
+    separator, notices = _separator(found.songs, kind, settings.separator, device)
+    root = str(out.resolve())
+    tasks = [Task(song, root, separator, picture, device) for song in found.songs]
+    ready, missing = _sort_out(tasks)
+    skipped = list(found.skipped)
+    weights = {task.song.id: task.song.seconds or 1.0 for task in missing}
+    total = sum(weights.values())
+    done = 0.0
+    for result in each(prepare_song, missing, workers, settings.backend):
+        if isinstance(result, Skipped):
+            skipped.append(result)
+        else:
+            ready.append(result)
+        done += weights[result.id]
+        if show is not None:
+            stage = f"{len(ready) + len(skipped) - len(found.skipped)} of {len(tasks)} songs"
+            show(stage, done / total)
+    _check_genres(found.songs, ready, skipped)
+    manifest = Manifest(
+        folder=out,
+        kind=kind,
+        separator=None if separator == GIVEN else separator,
+        picture=dict(picture),
+        songs=tuple(sorted(ready, key=lambda song: song.id)),
+        skipped=tuple(skipped),
+        notes=(*found.notes, *notices, *_bandwidth(found.songs, float(picture["sample_rate"]))),
+        sampling=found.sampling,
+    )
+    manifest.save()
+    return manifest
+
+
+def _kind(folders: Sequence[Path], kind: str) -> str:
+    if kind != AUTO:
+        return kind
+    return recognise(folders[0]) if len(folders) == 1 else "folders"
+
+
+def _check_out(folders: Sequence[Path], out: Path) -> None:
+    place = out.resolve()
+    for folder in folders:
+        if place.is_relative_to(folder.resolve()):
+            raise AudioTransferError(
+                f"-o {out} lies in {folder}, whose songs it would be taken for; name another place"
+            )
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise AudioTransferError(
+            f"-o {out} cannot be made ({error.strerror}); name another place"
+        ) from None
+
+
+def _picture(found: Found, kind: str, settings: Settings) -> Mapping[str, Any]:
+    if found.picture is None:
+        return settings.picture or picture_settings()
+    if settings.separator is not None:
+        raise AudioTransferError(
+            f"{kind} has pictures of {found.picture['bins']} bands and no sound: there is nothing"
+            f" to separate, so leave out --separator {settings.separator}"
+        )
+    if settings.picture is not None:
+        raise AudioTransferError(
+            f"{kind} comes as pictures of {found.picture['bins']} bands and has no sound to make"
+            " others from; leave out --picture and --style-of"
+        )
+    return found.picture
+
+
+def _separator(
+    songs: Sequence[Song], kind: str, wanted: str | None, device: str
+) -> tuple[str, list[str]]:
+    """The name of who takes the songs apart, or ``given``, and what there is to say about it."""
+    apart = all(song.files.keys() - {MIX} for song in songs)
+    if apart and wanted is None:
+        return GIVEN, []
+    if not all(MIX in song.files for song in songs):
+        raise AudioTransferError(
+            f"{kind} has stems and no mixes: leave out --separator {wanted} to take them as they"
+            " are"
+        )
+    _, label, notices = resolve_separator(wanted or "auto", device)
+    return label, notices
+
+
+def _sort_out(tasks: Sequence[Task]) -> tuple[list[PreparedSong], list[Task]]:
+    """What earlier runs did, and what is left to do."""
+    ready, missing = [], []
+    for task in tasks:
+        known = already_prepared(task)
+        if known is None:
+            missing.append(task)
+        else:
+            ready.append(known)
+    return ready, missing
+
+
+def _check_rates(songs: Sequence[Song], wanted: float) -> None:
+    """A critic hears where a recording's bandwidth ends sooner than which genre it is."""
+    rates = Counter(song.sample_rate for song in songs)
+    lowest = min(rates)
+    if len(rates) > 1 and lowest < wanted:
+        listed = ", ".join(f"{count} at {rate} Hz" for rate, count in sorted(rates.items()))
+        first = next(song.sources[0] for song in songs if song.sample_rate == lowest)
+        raise AudioTransferError(
+            f"mixed sample rates ({listed}) give a genre away by its bandwidth: add"
+            f" --picture sample_rate={lowest}, or take out songs such as {first}"
+        )
+
+
+def _bandwidth(songs: Sequence[Song], wanted: float) -> list[str]:
+    rate = min(song.sample_rate for song in songs)
+    if not 0 < rate < wanted:
+        return []
+    return [
+        f"songs have {rate} Hz: the pictures are empty above {rate // 2} Hz unless they are made"
+        f" with --picture sample_rate={rate}"
+    ]
+
+
+def _check_genres(
+    songs: Sequence[Song], ready: Sequence[PreparedSong], skipped: Sequence[Skipped]
+) -> None:
+    for genre in sorted({song.genre for song in songs} - {song.genre for song in ready}):
+        ids = {song.id for song in songs if song.genre == genre}
+        why = next(one.why for one in skipped if one.id in ids)
+        raise AudioTransferError(f"genre {genre!r} is empty: none of its songs is left ({why})")

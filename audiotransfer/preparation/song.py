@@ -1,0 +1,320 @@
+"""One song made ready: its stems, separated once, and the pictures of what sounds in them.
+
+Below ``songs/ID/SEPARATOR`` lie ``STEM.flac``, ``STEM.PICTURE.npy``, and the records ``stems.json``
+and ``PICTURE.json``, written last. What a record names is whole; without it the work is done again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from audiotransfer import files, sound
+from audiotransfer.corpora.kinds import Skipped, Song
+from audiotransfer.corpora.manifest import Feature, PreparedSong
+from audiotransfer.corpora.melon import read_picture
+from audiotransfer.errors import AudioTransferError
+from audiotransfer.pipeline.mixing import Mixer
+from audiotransfer.pipeline.options import TransferOptions
+from audiotransfer.pipeline.planning import Plan, prepare
+from audiotransfer.pipeline.progress import Tracker
+from audiotransfer.pipeline.sources import MemorySource, measure
+from audiotransfer.preparation.excerpt import Excerpt
+from audiotransfer.preparation.pictures import draw, label
+from audiotransfer.preparation.sounding import sounding, stretches
+from separation import SeparationError
+from vocoder import Picture
+
+GIVEN = "given"
+"""Instead of a separator's name: the stems, or the picture, that came with the song."""
+MIX = "mix"
+
+Runs = dict[str, list[tuple[float, float]]]
+Features = dict[str, Feature]
+
+
+class Unwritable(AudioTransferError):
+    """What ends the whole preparation and not one song: a full disk, a place that is closed."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """A song, where it is prepared, by which separator and into which picture."""
+
+    song: Song
+    root: str
+    separator: str
+    picture: Mapping[str, Any]
+    device: str = "cpu"
+
+    @property
+    def place(self) -> Path:
+        """Where all that is made of the song lies."""
+        return Path(self.root) / "songs" / self.song.id / self.separator.replace(":", "-")
+
+
+def prepare_song(task: Task) -> PreparedSong | Skipped:
+    """Does what is missing of a song. What is wrong with the song is in the answer.
+
+    Raises Unwritable where nothing can be written, which is no song's fault.
+    """
+    try:
+        if "features" in task.song.files:
+            features, seconds = _keep_picture(task)
+            return _prepared(task, {}, features, seconds)
+        runs = _known_stems(task) or _make_stems(task)
+        features = _known_features(task, runs) or _make_features(task, runs)
+        return _prepared(task, runs, features, task.song.seconds)
+    except Unwritable:
+        raise
+    except (AudioTransferError, SeparationError) as error:
+        return Skipped(task.song.id, str(error))
+
+
+def already_prepared(task: Task) -> PreparedSong | None:
+    """The song as an earlier run left it, if that run did all of it."""
+    if "features" in task.song.files:
+        known = _record(task, label(task.picture))
+        if known is None:
+            return None
+        return _prepared(task, {}, _features(known), float(known["seconds"]))
+    runs = _known_stems(task)
+    features = None if runs is None else _known_features(task, runs)
+    if runs is None or features is None:
+        return None
+    return _prepared(task, runs, features, task.song.seconds)
+
+
+def _prepared(task: Task, runs: Runs, features: Features, seconds: float) -> PreparedSong:
+    song = task.song
+    root, place = Path(task.root), task.place
+    return PreparedSong(
+        id=song.id,
+        split=song.split,
+        genre=song.genre,
+        artist=song.artist,
+        licence=song.licence,
+        seconds=round(seconds, 3),
+        sources=song.sources,
+        files={stem: str((place / f"{stem}.flac").relative_to(root)) for stem in runs},
+        features=features,
+    )
+
+
+# --- stems
+
+
+def _make_stems(task: Task) -> Runs:
+    """Writes each stem that sounds, the song at RMS 0.1."""
+    place = task.place
+    with _writing(place):
+        place.mkdir(parents=True, exist_ok=True)
+        for record in place.glob("*.json"):  # pictures of other stems are none of these
+            record.unlink()
+    writers: dict[str, files.Writer] = {}
+    try:
+        for piece in _given(task.song) if task.separator == GIVEN else _separated(task):
+            for stem, block in piece.items():
+                if not bool(block.isfinite().all()):
+                    raise AudioTransferError(f"{stem} of {task.song.sources[0]} came out as NaN")
+                with _writing(place):
+                    if stem not in writers:
+                        writers[stem] = files.Writer(
+                            place / f"{stem}.flac", sound.STEREO_RATE, 2, overwrite=True
+                        )
+                    writers[stem].write(block)
+        with _writing(place):
+            for writer in writers.values():
+                writer.close()
+    except BaseException:
+        for writer in writers.values():
+            writer.discard()
+        raise
+    runs: Runs = {}
+    for stem in writers:
+        path = place / f"{stem}.flac"
+        found = sounding(*_read_back(path))
+        if found:
+            runs[stem] = found
+        else:
+            path.unlink()
+    if not runs:
+        raise AudioTransferError(f"{task.song.sources[0]} is silent")
+    _write_record(task, "stems", {"sources": _sizes(task.song), "runs": runs})
+    return runs
+
+
+def _separated(task: Task) -> Iterator[dict[str, Tensor]]:
+    song = task.song
+    plan = _plan(task.separator, task.device)
+    source = Excerpt(song.files[MIX][0], song.start, song.seconds)
+    measured = measure(source, Tracker(None))
+    if measured.rms == 0.0:
+        raise AudioTransferError(f"{source.name} is silent")
+    for dry, _ in Mixer(plan, source, measured, Tracker(None)).stems():
+        yield dict(zip(plan.stems, dry * measured.scale, strict=True))
+
+
+@lru_cache(maxsize=1)
+def _plan(separator: str, device: str) -> Plan:
+    """The separator, loaded once in every process that works."""
+    return prepare(TransferOptions(separator=separator, device=device), separate_only=True)
+
+
+def _given(song: Song) -> Iterator[dict[str, Tensor]]:
+    """The stems that came with a song, as files that are added up."""
+    stems: dict[str, Tensor] = {}
+    for stem, parts in song.files.items():
+        if stem != MIX:
+            stems[stem] = _sum([_stereo(path) for path in parts])
+    mix = _sum(list(stems.values()))
+    measured = measure(MemorySource(mix, sound.STEREO_RATE, song.id), Tracker(None))
+    for stem, audio in stems.items():
+        yield {stem: audio * measured.scale}
+
+
+def _stereo(path: str) -> Tensor:
+    audio, rate = files.read(path)
+    return sound.resample(sound.to_stereo(audio), rate, sound.STEREO_RATE)
+
+
+def _sum(parts: list[Tensor]) -> Tensor:
+    total = torch.zeros(2, max(part.shape[1] for part in parts))
+    for part in parts:
+        total[:, : part.shape[1]] += part
+    return total
+
+
+def _known_stems(task: Task) -> Runs | None:
+    known = _record(task, "stems")
+    if known is None or known["sources"] != _sizes(task.song):
+        return None
+    if not all((task.place / f"{stem}.flac").is_file() for stem in known["runs"]):
+        return None
+    return {stem: [tuple(run) for run in runs] for stem, runs in known["runs"].items()}
+
+
+def _sizes(song: Song) -> list[list[Any]]:
+    """What tells that a song is still the one that was prepared."""
+    return [[Path(source).name, os.path.getsize(source)] for source in song.sources]
+
+
+# --- pictures
+
+
+def _make_features(task: Task, runs: Runs) -> Features:
+    picture = Picture.from_dict(dict(task.picture))
+    features: Features = {}
+    for stem, heard in runs.items():
+        audio, rate = _read_back(task.place / f"{stem}.flac")
+        drawn = draw(sound.resample(audio, rate, picture.sample_rate), picture)
+        scale = picture.sample_rate / picture.hop_length
+        spans = [(round(start * scale), round(stop * scale)) for start, stop in heard]
+        features[stem] = _write_picture(task, stem, drawn, spans)
+    _write_record(task, label(task.picture), {"features": _plain(features)})
+    return features
+
+
+def _keep_picture(task: Task) -> tuple[Features, float]:
+    """The picture that came with a song, without the frames in which all bands lie at its floor."""
+    drawn = read_picture(task.song.files["features"][0])
+    seconds = len(drawn) * float(task.picture["hop_length"]) / float(task.picture["sample_rate"])
+    spans = stretches((drawn > drawn.min()).any(1))
+    if not spans:
+        raise AudioTransferError(f"{task.song.sources[0]} is silent")
+    with _writing(task.place):
+        task.place.mkdir(parents=True, exist_ok=True)
+    with np.errstate(over="raise"):
+        try:
+            halved = drawn.astype(np.float16)
+        except FloatingPointError:
+            raise AudioTransferError(
+                f"{task.song.sources[0]} has values up to {drawn.max():.3g}, which are no"
+                " logarithms"
+            ) from None
+    features = {MIX: _write_picture(task, MIX, halved, spans)}
+    known = {"features": _plain(features), "seconds": seconds}
+    _write_record(task, label(task.picture), known)
+    return features, seconds
+
+
+def _write_picture(
+    task: Task, stem: str, drawn: NDArray[np.float16], spans: list[tuple[int, int]]
+) -> Feature:
+    """Keeps the frames of the spans, one behind the other."""
+    path = task.place / f"{stem}.{label(task.picture)}.npy"
+    runs = [(start, len(drawn[start:stop])) for start, stop in spans]
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    with _writing(task.place):
+        with part.open("wb") as file:
+            np.save(file, np.concatenate([drawn[start:stop] for start, stop in spans]))
+        os.replace(part, path)
+    return Feature(str(path.relative_to(task.root)), tuple(run for run in runs if run[1]))
+
+
+def _known_features(task: Task, runs: Runs) -> Features | None:
+    known = _record(task, label(task.picture))
+    if known is None:
+        return None
+    features = _features(known)
+    there = all((Path(task.root) / one.file).is_file() for one in features.values())
+    return features if there and features.keys() == runs.keys() else None
+
+
+def _features(known: Mapping[str, Any]) -> Features:
+    return {
+        stem: Feature(one["file"], tuple((start, frames) for start, frames in one["runs"]))
+        for stem, one in known["features"].items()
+    }
+
+
+def _plain(features: Features) -> dict[str, Any]:
+    return {stem: {"file": one.file, "runs": one.runs} for stem, one in features.items()}
+
+
+# --- files
+
+
+def _record(task: Task, name: str) -> dict[str, Any] | None:
+    try:
+        found: dict[str, Any] = json.loads((task.place / f"{name}.json").read_text())
+    except (OSError, ValueError):
+        return None
+    return found
+
+
+def _write_record(task: Task, name: str, values: dict[str, Any]) -> None:
+    path = task.place / f"{name}.json"
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    with _writing(task.place):
+        part.write_text(json.dumps(values))
+        os.replace(part, path)
+
+
+def _read_back(path: Path) -> tuple[Tensor, int]:
+    """A stem that was written. A disk that filled up without a word shows here."""
+    with _writing(path.parent):
+        return files.read(path)
+
+
+@contextmanager
+def _writing(place: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, AudioTransferError) as error:
+        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        raise Unwritable(
+            f"{place} cannot be written ({reason}); what is done stays, so make room and give the"
+            " same command again"
+        ) from None

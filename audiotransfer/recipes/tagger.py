@@ -1,0 +1,107 @@
+"""An instrument tagger, from rendered songs, and what it is worth on scores unheard."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from audiotransfer.errors import AudioTransferError
+from audiotransfer.evaluation.listener import ListenerSettings
+from audiotransfer.evaluation.tagger import FAMILIES, Tagger, TaggerObjective, areas_under_curve
+from audiotransfer.evaluation.tagger_data import LabelledStem, TaggerBatches, labelled_stems
+from audiotransfer.recipes.watching import Show, watch
+from audiotransfer.training import Objective, Trainer, TrainerSettings, load_networks
+
+
+@dataclass
+class TaggerRecipe:
+    """Folders of ``rendered`` songs, relative to ``data``; subfolders count.
+
+    The share ``held_out`` of the scores is not trained on; ``test_batches`` batches of it say how
+    good the tagger is.
+    """
+
+    data: str = "data"
+    rendered: list[str] = field(default_factory=list)
+    held_out: float = 0.15
+    batch: int = 16
+    width: int = 16
+    learning_rate: float = 1e-3
+    test_batches: int = 16
+
+
+def train_tagger(
+    recipe: TaggerRecipe, settings: TrainerSettings, seed: int, folder: Path, show: Show | None
+) -> dict[str, float]:
+    """Leaves ``tagger.safetensors`` and ``tagger.json`` in ``folder``, for ``Tagger.load``."""
+    stems = labelled_stems([Path(recipe.data) / place for place in recipe.rendered])
+    trained, unheard = split_scores(stems, recipe.held_out, seed)
+    hearing = ListenerSettings(FAMILIES, width=recipe.width)
+    objective = TaggerObjective(hearing, learning_rate=recipe.learning_rate, seed=seed)
+    batches = TaggerBatches(trained, hearing, batch_size=recipe.batch, seed=seed)
+    test = TaggerBatches(unheard, hearing, batch_size=recipe.batch, seed=seed + 1)
+    drawn = [test.batch(step) for step in range(recipe.test_batches)]
+    windows = {name: torch.cat([batch[name] for batch in drawn]) for name in drawn[0]}
+    trainer = Trainer(objective, batches, settings, folder, _validation(windows), config=recipe)
+    figures = trainer.run(should_stop=watch(trainer, show))
+    if not trainer.first:
+        return figures
+    objective.network.load_state_dict(load_networks(folder / "checkpoint")["tagger"])
+    areas = _areas(objective, windows)
+    tagger = Tagger(
+        objective.network,
+        {
+            "stems": len(trained),
+            "stems held out": len(unheard),
+            "steps": trainer.step,
+            "windows held out": len(windows["labels"]),
+            "area under curve": areas,
+        },
+    )
+    tagger.save(folder)
+    return {**figures, "area_under_curve": float(np.mean(list(areas.values())))}
+
+
+def split_scores(
+    stems: list[LabelledStem], held_out: float, seed: int
+) -> tuple[list[LabelledStem], list[LabelledStem]]:
+    """Stems to train on and stems held out; no score is in both, whoever plays it."""
+    scores = sorted({stem.score for stem in stems})
+    if len(scores) < 2:
+        raise AudioTransferError(
+            f"{len(scores)} scores are too few to hold one out: render songs of two or more"
+        )
+    count = min(len(scores) - 1, max(1, round(held_out * len(scores))))
+    out = set(np.random.default_rng(seed).permutation(scores)[:count].tolist())
+    return (
+        [stem for stem in stems if stem.score not in out],
+        [stem for stem in stems if stem.score in out],
+    )
+
+
+def _validation(windows: dict[str, torch.Tensor]) -> Callable[[Objective], dict[str, float]]:
+    def figures(objective: Objective) -> dict[str, float]:
+        return {"score": float(np.mean(list(_areas(objective, windows).values())))}
+
+    return figures
+
+
+def _areas(objective: Objective, windows: dict[str, torch.Tensor]) -> dict[str, float]:
+    """Area under the curve of each family that plays in some windows and not in others."""
+    network = objective.networks["tagger"]
+    device = next(network.parameters()).device
+    was_training = network.training
+    network.eval()
+    with torch.no_grad():
+        parts = [network(part.to(device)).cpu() for part in windows["features"].split(64)]
+    network.train(was_training)
+    areas = areas_under_curve(torch.cat(parts).double().numpy(), windows["labels"].double().numpy())
+    return {
+        name: round(float(area), 4)
+        for name, area in zip(FAMILIES, areas, strict=True)
+        if not np.isnan(area)
+    }

@@ -1,0 +1,132 @@
+"""Hears what is hit on a drum kit and plays it with the spectra of another kit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from audiotransfer.spectral.features import normalised
+from audiotransfer.spectral.notes import SWIFT, ChannelNorm
+from audiotransfer.spectral.repainter import Repainter
+
+_BANDS = 16  # in which the source stays or goes
+
+
+class _Block(nn.Module):
+    """Dilated time, residual."""
+
+    def __init__(self, width: int, dilation: int) -> None:
+        super().__init__()
+        self.norm = ChannelNorm(width)
+        self.near = nn.Conv1d(width, width, 3, padding=dilation, dilation=dilation)
+        self.out = nn.Conv1d(width, width, 1)
+        nn.init.zeros_(self.out.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[B, W, L]`` to the same shape."""
+        return x + self.out(functional.silu(self.near(self.norm(x))))
+
+
+class HitGenerator(Repainter):
+    """From the picture of a drum kit to that of every style's kit.
+
+    Convolutions fold the picture into one vector a frame, layers along time read the strokes in
+    it, and every style plays them with spectra of its own: the picture is the sum of their
+    powers and of what stays of the source in each of 16 bands.
+
+    Args:
+        styles: names of the target bands.
+        width: values that describe a frame.
+        spectra: spectra per style.
+    """
+
+    kind = "hits"
+    core, margin = 256, 32
+    to_bins: Tensor
+
+    def __init__(
+        self,
+        styles: Sequence[str],
+        width: int = 128,
+        spectra: int = 64,
+        dilations: Sequence[int] = (1, 2, 4, 8, 16, 1, 2, 4, 8, 16),
+        bins: int = 256,
+    ) -> None:
+        super().__init__()
+        self.styles, self.width, self.spectra, self.bins = tuple(styles), width, spectra, bins
+        self.dilations = tuple(dilations)
+        self.fold = nn.ModuleList(
+            nn.Conv2d(a, b, (5, 3), stride=(2, 1), padding=(2, 1))
+            for a, b in ((1, 16), (16, 24), (24, 32), (32, 48))
+        )
+        self.frame = nn.Conv1d(48 * bins // 16, width, 1)
+        self.blocks = nn.ModuleList(_Block(width, d) for d in self.dilations)
+        self.norm = ChannelNorm(width)
+        self.hands = nn.Conv1d(width, len(self.styles) * (spectra + _BANDS), 1)
+        nn.init.zeros_(self.hands.weight)
+        assert self.hands.bias is not None
+        with torch.no_grad():
+            bias = self.hands.bias.view(len(self.styles), spectra + _BANDS)
+            bias[:, :spectra] = -7.0
+            bias[:, spectra:] = 0.0
+        self.register_buffer("to_bins", _hats(_BANDS, bins), persistent=False)
+        start = _humps(spectra, bins)[None].repeat(len(self.styles), 1, 1)
+        self.log_spectra = nn.Parameter(start / SWIFT)
+
+    def shape(self) -> dict[str, Any]:
+        """What builds the same network again."""
+        return {
+            "styles": list(self.styles),
+            "width": self.width,
+            "spectra": self.spectra,
+            "dilations": list(self.dilations),
+            "bins": self.bins,
+        }
+
+    def only(self, style: str) -> HitGenerator:
+        """The same network for one style alone: what ships with it."""
+        index = self.styles.index(style)
+        single = HitGenerator(**{**self.shape(), "styles": [style]})
+        state = self.state_dict()
+        for name in ("hands.weight", "hands.bias"):
+            state[name] = state[name].unflatten(0, (len(self.styles), -1))[index]
+        state["log_spectra"] = state["log_spectra"][index : index + 1]
+        single.load_state_dict(state)
+        return single
+
+    def repaint(self, views: Tensor, stem: Tensor) -> Tensor:
+        """Views ``[B, V, L]`` to pictures ``[B, F, L]`` of the one style that there is."""
+        return self(views)[0].squeeze(1)
+
+    def forward(self, picture: Tensor) -> tuple[Tensor, None]:
+        """Pictures ``[B, F, L]`` to pictures ``[B, S, F, L]`` of all styles; nothing is heard."""
+        x = normalised(picture)[:, None]
+        for fold in self.fold:
+            x = functional.silu(fold(x))
+        x = self.frame(x.flatten(1, 2))
+        for block in self.blocks:
+            x = block(x)
+        hands = self.hands(self.norm(x)).float().unflatten(1, (len(self.styles), -1))
+        with torch.autocast(hands.device.type, enabled=False):
+            stays = self.to_bins @ hands[:, :, self.spectra :]
+            loud = torch.exp(2 * hands[:, :, : self.spectra].clamp(-12.0, 8.0))
+            power = torch.exp(2 * SWIFT * self.log_spectra.float()).transpose(1, 2) @ loud
+            kept = torch.exp(2 * (picture.float()[:, None] + stays).clamp(-12.0, 8.0))
+            return torch.log(power + kept + 1e-9) / 2, None
+
+
+def _hats(bands: int, bins: int) -> Tensor:
+    """Weights ``[bins, bands]`` of straight lines between the bands' centres."""
+    at = torch.linspace(0, bands - 1, bins)
+    return (1 - (at[:, None] - torch.arange(bands)[None]).abs()).clamp_min(0)
+
+
+def _humps(spectra: int, bins: int) -> Tensor:
+    """Where spectra start: log levels ``[spectra, bins]`` of humps, narrow and wide."""
+    centre = torch.linspace(0, bins, spectra)[:, None]
+    width = torch.tensor([12.0, 40.0, 120.0]).repeat(spectra // 3 + 1)[:spectra, None]
+    return -0.5 * ((torch.arange(bins)[None] - centre) / width).square().clamp_max(16.0)

@@ -1,0 +1,47 @@
+"""What a generator made a while ago, so that critics do not forget it."""
+
+from __future__ import annotations
+
+import torch
+from torch import Generator, Tensor, nn
+
+
+class ImagePool(nn.Module):
+    """Keeps some made pictures ``[F, L]`` and hands old ones out in place of new ones.
+
+    While there is room every picture is kept and handed on. Then each is handed on with
+    probability ½, or else kept in place of an old one, which is handed out instead. A module
+    without parameters, so that what it holds travels in checkpoints like a network's weights.
+
+    Source: Shrivastava et al. 2017, as in CycleGAN (Zhu et al. 2017).
+
+    Args:
+        size: pictures that it keeps; 0 keeps none and hands every picture on.
+        bins, frames: F and L.
+    """
+
+    pictures: Tensor
+    held: Tensor
+
+    def __init__(self, size: int, bins: int, frames: int) -> None:
+        super().__init__()
+        self.register_buffer("pictures", torch.zeros(size, bins, frames))
+        self.register_buffer("held", torch.zeros((), dtype=torch.long))
+
+    @torch.no_grad()
+    def forward(self, made: Tensor, generator: Generator) -> Tensor:
+        """``[B, F, L] -> [B, F, L]``; `generator` is on the CPU."""
+        size, held = len(self.pictures), int(self.held)
+        handed = made.detach().clone()
+        if not size:
+            return handed
+        for number, picture in enumerate(made.detach()):
+            if held < size:
+                self.pictures[held] = picture
+                held += 1
+            elif torch.rand((), generator=generator) < 0.5:
+                place = int(torch.randint(size, (), generator=generator))
+                handed[number] = self.pictures[place]
+                self.pictures[place] = picture
+        self.held.fill_(held)
+        return handed

@@ -1,0 +1,140 @@
+"""Chooses what a rendered song plays: a score's section, with a bass line and a drummer."""
+
+from __future__ import annotations
+
+import zipfile
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from audiotransfer.errors import AudioTransferError
+from audiotransfer.symbolic.arrange import Ensemble, bass_line, drummer
+from audiotransfer.symbolic.band import Band, read_band
+
+if TYPE_CHECKING:
+    from numpy.random import Generator
+
+
+@dataclass
+class RenderSettings:
+    """What to render.
+
+    ``scores`` are folders or zip files of MIDI with their share of the songs; ``grooves`` a
+    folder or zip of drum performances; soundfonts are paths. ``target_soundfont`` plays the
+    bands of ``targets``, styles by name. ``hold_out`` is the share of scores that a test set
+    gets, by place in the sorted names. Parts get an instrument that no soundfont has with
+    probability ``invented_share``.
+
+    With a ``genre`` its own ensemble plays the score, and no other version is made. ``genres``
+    names several with the scores of each: as many songs for every one, in a folder of its name.
+    """
+
+    scores: dict[str, float] = field(default_factory=dict)
+    grooves: str = ""
+    soundfonts: list[str] = field(default_factory=list)
+    target_soundfont: str = ""
+    targets: list[str] = field(default_factory=lambda: ["jazz"])
+    invented_share: float = 0.0
+    songs: int = 200
+    seconds: float = 36.0
+    seed: int = 0
+    split: str = "train"
+    hold_out: float = 0.12
+    unseen_instruments: bool = False
+    workers: int = 2
+    genre: str = ""
+    genres: dict[str, dict[str, float]] = field(default_factory=dict)
+
+
+def _members(place: str) -> list[str]:
+    """Names of the MIDI files of a folder or zip, sorted."""
+    path = Path(place)
+    if path.is_dir():
+        names = [str(p.relative_to(path)) for p in path.rglob("*.mid*")]
+    elif zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            names = [n for n in archive.namelist() if n.lower().endswith((".mid", ".midi"))]
+    else:
+        raise AudioTransferError(f"scores {place} do not exist; name a folder or a zip of MIDI")
+    if not names:
+        raise AudioTransferError(f"scores {place} hold no MIDI file")
+    return sorted(names)
+
+
+@cache
+def pack(place: str) -> tuple[str, ...]:
+    """Names of the MIDI files of a folder or zip. Raises AudioTransferError where there is none."""
+    return tuple(_members(place))
+
+
+def _read(place: str, name: str) -> Band:
+    path = Path(place)
+    if path.is_dir():
+        return read_band(path / name, name)
+    with zipfile.ZipFile(path) as archive:
+        return read_band(archive.read(name), name)
+
+
+def in_split(names: tuple[str, ...], split: str, hold_out: float) -> list[str]:
+    """Scores of a split: a fixed draw by position, so that a score is in one split only."""
+    order = np.random.default_rng(20).permutation(len(names))
+    held = max(1, round(hold_out * len(names)))
+    chosen = order[:held] if split == "test" else order[held:]
+    return [names[i] for i in sorted(chosen)]
+
+
+def _choose_section(band: Band, seconds: float, random: Generator) -> Band | None:
+    """A section where enough is played, or None."""
+    latest = max(0.0, band.seconds - seconds)
+    for _ in range(6):
+        section = band.section(random.uniform(0, latest), seconds)
+        if sum(len(p.notes) for p in section.parts) >= 1.2 * seconds:
+            return section
+    return None
+
+
+def compose(
+    settings: RenderSettings, index: int, random: Generator, players: Ensemble | None = None
+) -> tuple[Band, str]:
+    """The band of song ``index``: a score's section, completed with bass and drums.
+
+    ``players`` without kits add neither; others get grooves of their kind where there are any.
+    """
+    complete = players is None or bool(players.kits)
+    places = list(settings.scores)
+    shares = np.array([settings.scores[p] for p in places])
+    for _ in range(50):
+        place = places[random.choice(len(places), p=shares / shares.sum())]
+        names = in_split(pack(place), settings.split, settings.hold_out)
+        name = names[(index * 7919 + int(random.integers(len(names)))) % len(names)]
+        try:
+            section = _choose_section(_read(place, name), settings.seconds, random)
+        except AudioTransferError:
+            continue
+        if section is None:
+            continue
+        parts = list(section.parts)
+        stems = {p.stem for p in parts}
+        lacks_bass, lacks_drums = (complete and stem not in stems for stem in ("bass", "drums"))
+        if lacks_bass and random.random() < 0.85 and (line := bass_line(section)):
+            parts.append(line)
+        if lacks_drums and settings.grooves and random.random() < 0.85:
+            grooves = _grooves(settings, players.groove if players else "")
+            try:
+                groove = _read(settings.grooves, grooves[int(random.integers(len(grooves)))])
+                parts.append(drummer(section, groove, settings.seconds))
+            except AudioTransferError:
+                continue
+        return Band(tuple(parts), section.beat, section.downbeat), f"{Path(place).stem}/{name}"
+    raise AudioTransferError("no score with enough notes was found in 50 tries; name more scores")
+
+
+def _grooves(settings: RenderSettings, kind: str) -> list[str]:
+    """The split's drum performances in four, of a kind where there are any; else whatever."""
+    names = pack(settings.grooves)
+    in_four = tuple(g for g in names if "_beat_4-4" in g) or names
+    of_kind = tuple(g for g in in_four if kind in Path(g).name)
+    return in_split(of_kind if len(of_kind) > 1 else in_four, settings.split, settings.hold_out)

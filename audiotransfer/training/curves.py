@@ -1,0 +1,124 @@
+"""The curves of a training in one picture, from its log."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from audiotransfer.errors import AudioTransferError
+from audiotransfer.training.log import NAME
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+PICTURE = "curves.png"
+Array = npt.NDArray[np.float64]
+Curves = dict[str, list[tuple[int, float]]]
+_HEADLINES = ("H", "score")  # the first that there is chooses
+_BEST = "best by validation"
+_SKIPPED = ("failed_steps", "steps_per_second")
+_SMOOTH = 0.05  # of the points, on either side
+_COLUMNS = 3
+_WIDE = 30  # times the smallest value: then a panel is logarithmic
+
+
+def draw(folder: Path) -> Path | None:
+    """Draw `folder/log.jsonl` to `folder/curves.png`, a panel for each group of figures.
+
+    Returns None where nothing was logged yet.
+
+    Raises:
+        AudioTransferError: the picture cannot be written.
+    """
+    from matplotlib.figure import Figure
+
+    panels = _panels(read(folder))
+    if not panels:
+        return None
+    columns = min(_COLUMNS, len(panels))
+    rows = math.ceil(len(panels) / columns)
+    figure = Figure(figsize=(6.0 * columns, 3.2 * rows), dpi=100, layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False, sharex=True).flatten()
+    for axis, (title, curves) in zip(axes, panels.items(), strict=False):
+        _panel(axis, title, curves)
+    for axis in axes[len(panels) :]:
+        axis.set_axis_off()
+    path = folder / PICTURE
+    part = folder / f".{PICTURE}.{os.getpid()}.part"
+    try:
+        figure.savefig(part, format="png")
+        os.replace(part, path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise AudioTransferError(f"picture {path} cannot be written ({error})") from error
+    return path
+
+
+def read(folder: Path) -> Curves:
+    """Return each figure of the log with the steps at which it is finite."""
+    curves: Curves = {}
+    path = folder / NAME
+    for line in path.read_text().splitlines() if path.exists() else ():
+        entry = json.loads(line)
+        step = int(entry.pop("step"))
+        for name, value in entry.items():
+            if isinstance(value, int | float):
+                curves.setdefault(name, []).append((step, float(value)))
+    return curves
+
+
+def _panels(curves: Curves) -> dict[str, Curves]:
+    """Terms of a group together, but what chooses the best, and gradients, by themselves."""
+    panels: dict[str, Curves] = {}
+    for name, points in curves.items():
+        group, _, term = name.partition("/")
+        if name in _SKIPPED or not term:
+            continue
+        title = group.replace("_", " ")
+        if term == "gradient":
+            title, term = term, group
+        elif title == "validation" and term in _HEADLINES:
+            title = _BEST
+        panels.setdefault(title, {})[term] = points
+    places = {_BEST: 0, "validation": 1, "gradient": 3, "learning rate": 4}
+    return {title: panels[title] for title in sorted(panels, key=lambda t: places.get(t, 2))}
+
+
+def _panel(axis: Axes, title: str, curves: Curves) -> None:
+    """Each curve smoothed over what was measured; NAME/OTHER is dashed in the colour of NAME."""
+    colours: dict[str, str] = {}
+    for name in sorted(curves, key=lambda name: (name == "loss", name)):
+        steps, values = (np.array(column) for column in zip(*curves[name], strict=True))
+        head, _, other = name.partition("/")
+        colour = "black" if name == "loss" else colours.setdefault(head, f"C{len(colours) % 10}")
+        axis.plot(steps, values, color=colour, alpha=0.25, lw=0.8)
+        line = "--" if other else "-"
+        mark = "o" if len(steps) == 1 else None
+        axis.plot(steps, _smooth(values), line, color=colour, marker=mark, lw=1.6, label=name)
+    if title == _BEST:
+        headline = next(curves[name] for name in _HEADLINES if name in curves)
+        step, value = max(headline, key=lambda point: point[1])
+        axis.plot([step], [value], "k*", ms=11, label=f"{value:.3g} at {step}")
+    everything = [value for points in curves.values() for _, value in points]
+    if min(everything) > 0 and max(everything) > _WIDE * min(everything):
+        axis.set_yscale("log")
+    axis.set_title(title)
+    axis.set_xlabel("step")
+    axis.grid(alpha=0.25)
+    axis.tick_params(labelbottom=True)
+    axis.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
+
+
+def _smooth(values: Array) -> Array:
+    """Mean over neighbours, those that there are at both ends."""
+    reach = round(_SMOOTH * len(values))
+    total = np.concatenate([[0.0], np.cumsum(values)])
+    first = np.maximum(np.arange(len(values)) - reach, 0)
+    after = np.minimum(np.arange(len(values)) + reach + 1, len(values))
+    return (total[after] - total[first]) / (after - first)

@@ -1,0 +1,71 @@
+"""Styles on trial: the whole command on songs never trained on, beside the baselines."""
+
+from audiotransfer.trials.field import Field, gather
+from audiotransfer.trials.judging import judge_for, known_as
+from audiotransfer.trials.measuring import (
+    TARGETS,
+    TRUTH,
+    Heard,
+    Jury,
+    Show,
+    Trial,
+    measure,
+    said,
+)
+from audiotransfer.trials.songs import (
+    TrialSong,
+    is_prepared,
+    is_rendered,
+    prepared_songs,
+    recorded_songs,
+    rendered_songs,
+    spread,
+)
+from audiotransfer.trials.systems import (
+    EQUALISER,
+    EQUALISER_FILE,
+    NOTHING,
+    RANDOM,
+    ROUND_TRIP,
+    STYLE,
+    WRONG,
+    System,
+    another_style,
+    equaliser_for,
+    fit_equaliser,
+    systems,
+)
+
+__all__ = [
+    "EQUALISER",
+    "EQUALISER_FILE",
+    "NOTHING",
+    "RANDOM",
+    "ROUND_TRIP",
+    "STYLE",
+    "TARGETS",
+    "TRUTH",
+    "WRONG",
+    "Field",
+    "Heard",
+    "Jury",
+    "Show",
+    "System",
+    "Trial",
+    "TrialSong",
+    "another_style",
+    "equaliser_for",
+    "fit_equaliser",
+    "gather",
+    "is_prepared",
+    "is_rendered",
+    "judge_for",
+    "known_as",
+    "measure",
+    "prepared_songs",
+    "recorded_songs",
+    "rendered_songs",
+    "said",
+    "spread",
+    "systems",
+]

@@ -1,0 +1,133 @@
+"""From rendered songs to styles: prepare, train each stem on top of the others, use."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from audiotransfer import Song, files, recipes, transfer
+from audiotransfer.errors import AudioTransferError
+from audiotransfer.recipes.preparation import prepare_pairs
+from audiotransfer.styles import read_card
+from audiotransfer.training.config import load_config
+
+RATE = 44100
+STYLES = ("jazz", "classical", "rock", "electronic")
+TOY = [
+    "bands.shares=[]",
+    "bands.width=8",
+    "bands.validation_songs=1",
+    "bands.drawing.batch=2",
+    "bands.drawing.frames=16",
+    "trainer.steps=2",
+    "trainer.validate_every=2",
+    "trainer.warmup=0",
+    "trainer.workers=0",
+    "trainer.threads=1",
+]
+
+
+def write_song(place: Path, seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    for side in ("source", *(f"target/{style}" for style in STYLES)):
+        for stem in ("drums", "bass", "other"):
+            path = place / side / f"{stem}.wav"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            sound = 0.1 * torch.randn(2, RATE // 2, generator=generator)
+            files.write(path, sound, RATE)
+    notes = np.array([[0.1, 0.2, 60, 90, 0]], dtype=np.float32)
+    np.savez(place / "notes.npz", bass=notes, other=notes)
+    about = {"split": "train", "stems": ["bass", "drums", "other"], "id": place.name}
+    (place / "song.json").write_text(json.dumps(about))
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("data")
+    for number in range(3):
+        write_song(place / "bands" / f"train-0-{number}", number)
+    assert prepare_pairs(place / "bands", "none") == 3
+    assert prepare_pairs(place / "bands", "none") == 0  # what is there stays
+    return place
+
+
+def test_features_are_all_sides_of_all_stems(data: Path) -> None:
+    place = data / "bands" / "train-0-0" / "features"
+    sides = ("source", "separated", *STYLES, "keys")
+    wanted = {f"{stem}.{side}" for stem in ("bass", "other") for side in sides}
+    # Nothing separates here: the whole mix is `other`, and drums have no keys.
+    wanted |= {f"drums.{side}" for side in ("source", *STYLES)}
+    wanted -= {"bass.separated"}
+    assert {path.stem for path in place.iterdir()} == wanted
+
+
+def test_stems_are_taught_on_top_of_each_other(data: Path, tmp_path: Path) -> None:
+    onto = "null"
+    for stem in ("drums", "bass", "other"):
+        folder = tmp_path / stem
+        overrides = [*TOY, f"bands.data={data}", f"bands.onto={onto}"]
+        figures = recipes.train(f"band-{stem}", overrides, folder)
+        assert {"validation/jazz", "validation/rock", "validation/score"} <= set(figures)
+        onto = str(folder)
+    for style in STYLES:
+        card = read_card(tmp_path / "other" / style)
+        taught = {stem for stem, entry in card.stems.items() if entry is not None}
+        assert taught == {"drums", "bass", "other"} and card.stems["vocals"] is None
+        kinds = {stem: network["kind"] for stem, network in card.networks.items()}
+        assert kinds == {"drums": "hits", "bass": "notes", "other": "notes"}
+        assert card.steps == 6 and set(card.weights) == {f"{s}.safetensors" for s in taught}
+        song = Song(0.1 * torch.randn(2, RATE, generator=torch.Generator().manual_seed(9)), RATE)
+        done = transfer(song, tmp_path / "other" / style, separator="none")
+        assert done.audio.shape == song.audio.shape and bool(done.audio.isfinite().all())
+        assert not torch.equal(done.audio, song.audio)
+
+
+def test_a_stem_is_taught_again_in_place(data: Path, tmp_path: Path) -> None:
+    overrides = [*TOY, f"bands.data={data}"]
+    recipes.train("band-drums", [*overrides, "bands.onto=null"], tmp_path / "a")
+    before = read_card(tmp_path / "a" / "jazz").weights["drums.safetensors"]
+    again = [*overrides, f"bands.onto={tmp_path / 'a'}", "seed=9"]
+    recipes.train("band-drums", again, tmp_path / "b")
+    after = read_card(tmp_path / "b" / "jazz")
+    assert list(after.weights) == ["drums.safetensors"]
+    assert after.weights["drums.safetensors"] != before
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (["bands.stem=vocals"], "no band plays 'vocals'"),
+        (["bands.validation_songs=3"], "none to train on"),
+        (["bands.songs=nowhere"], "audiotransfer prepare"),
+        (["bands.styles.polka=Oompah"], "polka"),
+    ],
+)
+def test_what_cannot_be_is_one_line(
+    overrides: list[str], words: str, data: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(AudioTransferError, match=words) as caught:
+        recipes.train("band-other", [*TOY, f"bands.data={data}", *overrides], tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_start_of_another_shape_is_refused(data: Path, tmp_path: Path) -> None:
+    overrides = [*TOY, f"bands.data={data}", "bands.onto=null"]
+    recipes.train("band-drums", overrides, tmp_path / "a")
+    start = f"bands.start={tmp_path / 'a' / 'checkpoint'}"
+    with pytest.raises(AudioTransferError, match="another shape"):
+        recipes.train("band-drums", [*overrides, start, "bands.width=12"], tmp_path / "b")
+    recipes.train("band-drums", [*overrides, start], tmp_path / "c")
+
+
+def test_shipped_configs_name_bands_that_are_rendered() -> None:
+    from audiotransfer.recipes.running import TrainingConfig
+    from audiotransfer.symbolic.composing import RenderSettings
+
+    rendered = load_config("bands", [], RenderSettings).targets
+    for stem in ("drums", "bass", "other"):
+        bands = load_config(f"band-{stem}", [], TrainingConfig).bands
+        assert bands is not None and list(bands.styles) == rendered and bands.stem == stem

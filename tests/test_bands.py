@@ -1,0 +1,334 @@
+"""Generators that hear notes or hits and play them with the spectra of other bands."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from audiotransfer.corpora.features import FeatureCrops, FeatureSettings, feature_songs
+from audiotransfer.errors import AudioTransferError
+from audiotransfer.recipes.features import LOOKS, key_roll
+from audiotransfer.spectral.bands import BandObjective
+from audiotransfer.spectral.features import INAUDIBLE
+from audiotransfer.spectral.hits import HitGenerator
+from audiotransfer.spectral.notes import KEYS, NoteGenerator
+from audiotransfer.spectral.repainter import Repainter
+from audiotransfer.spectral.transfer import SpectralTransfer
+from audiotransfer.spectral.weights import load_generator, save_generator
+from vocoder import Picture, SourceInverter
+from vocoder.pitch import BINS_PER_SEMITONE, PITCH_BINS, PitchView, pitch_hz
+
+STYLES = ("jazz", "rock")
+RATE = 44100
+
+
+def notes(channels: int = 4, styles: tuple[str, ...] = STYLES) -> NoteGenerator:
+    torch.manual_seed(0)
+    return NoteGenerator(styles, channels, 3, (1, 2))
+
+
+def hits(styles: tuple[str, ...] = STYLES) -> HitGenerator:
+    torch.manual_seed(0)
+    return HitGenerator(styles, 8, 5, (1, 2))
+
+
+def tone(hertz: float, seconds: float = 0.5) -> Tensor:
+    time = torch.arange(round(seconds * RATE)) / RATE
+    return 0.3 * torch.sin(2 * math.pi * hertz * time).expand(2, -1)
+
+
+def views(generator: Repainter, frames: int = 20, batch: int = 2) -> Tensor:
+    bins = 256 + (PITCH_BINS if isinstance(generator, NoteGenerator) else 0)
+    random = torch.Generator().manual_seed(1)
+    return -4 + 2 * torch.randn(batch, bins, frames, generator=random)
+
+
+# --- what they see
+
+
+@pytest.mark.parametrize("midi", [33, 45, 57, 69, 81, 93])
+def test_a_view_shows_a_tone_at_its_key(midi: int) -> None:
+    seen = PitchView()(tone(440 * 2 ** ((midi - 69) / 12)))
+    pitches = seen[256:, seen.shape[1] // 2]
+    assert int(pitches.argmax()) == pytest.approx(BINS_PER_SEMITONE * (midi - 21) + 1, abs=1)
+    assert torch.equal(seen[:256], Picture().stereo(tone(440 * 2 ** ((midi - 69) / 12))))
+
+
+def test_pitch_bins_are_thirds_of_semitones_around_the_keys() -> None:
+    hertz = pitch_hz()
+    assert len(hertz) == PITCH_BINS and float(hertz[1]) == pytest.approx(27.5)
+    assert float(hertz[1 + 3 * 48]) == pytest.approx(440.0)
+    assert torch.allclose(hertz[1:] / hertz[:-1], torch.full_like(hertz[1:], 2 ** (1 / 36)))
+
+
+@pytest.mark.parametrize("length", [1, 511, 2048, 12345])
+def test_views_of_any_length_have_the_pictures_frames(length: int) -> None:
+    sound = torch.randn(2, length, generator=torch.Generator().manual_seed(0))
+    assert PitchView()(sound).shape == (256 + PITCH_BINS, Picture().frames(length))
+
+
+# --- the networks
+
+
+@pytest.mark.parametrize("make", [notes, hits])
+def test_a_new_network_changes_nothing_that_is_heard(make: type[Repainter]) -> None:
+    generator = make().eval()
+    seen = views(generator)
+    with torch.no_grad():
+        made, _ = generator(seen)
+    source = seen[:, None, :256].expand_as(made)
+    assert made.shape == (2, 2, 256, 20)
+    audible = (made.clamp_min(INAUDIBLE) - source.clamp_min(INAUDIBLE)).abs()
+    assert float(audible.mean()) < 0.15
+
+
+@pytest.mark.parametrize("make", [notes, hits])
+@pytest.mark.parametrize("frames", [1, 2, 7, 16])
+def test_any_number_of_frames(make: type[Repainter], frames: int) -> None:
+    generator = make().only("rock").eval()  # type: ignore[operator]
+    made = generator.repaint(views(generator, frames), torch.zeros(2, dtype=torch.long))
+    assert made.shape == (2, 256, frames) and bool(made.isfinite().all())
+
+
+def stirred(generator: Repainter) -> Repainter:
+    """The same network with weights that do something."""
+    random = torch.Generator().manual_seed(5)
+    with torch.no_grad():
+        for weight in generator.parameters():
+            weight += 0.1 * torch.randn(weight.shape, generator=random)
+    return generator.eval()
+
+
+@pytest.mark.parametrize("make", [notes, hits])
+def test_one_style_alone_paints_what_it_paints_among_others(make: type[Repainter]) -> None:
+    generator = stirred(make())
+    seen = views(generator)
+    made, _ = generator(seen)
+    for index, style in enumerate(STYLES):
+        single = generator.only(style)  # type: ignore[operator]
+        assert single.styles == (style,)
+        torch.testing.assert_close(single(seen)[0][:, 0], made[:, index])
+
+
+@pytest.mark.parametrize("make", [notes, hits])
+def test_weights_come_back(make: type[Repainter], tmp_path: Path) -> None:
+    generator = stirred(make((STYLES[0],)) if make is hits else make(4, (STYLES[0],)))  # type: ignore[arg-type]
+    save_generator(tmp_path / "g.safetensors", generator)
+    loaded = load_generator(tmp_path / "g.safetensors").eval()
+    assert type(loaded) is type(generator) and loaded.shape() == generator.shape()
+    seen, stem = views(generator), torch.zeros(2, dtype=torch.long)
+    gap = loaded.repaint(seen, stem) - generator.repaint(seen, stem)
+    assert float(gap.abs().max()) < 0.05  # half precision
+
+
+def test_relief_is_raised_and_levels_stay() -> None:
+    generator = stirred(notes(4, ("jazz",)))
+    seen = views(generator)
+    with torch.no_grad():
+        plain, painted = generator(seen)[0][:, 0], generator.repaint(seen, torch.zeros(2))
+    ground = torch.stack([plain[:, at - 6 : at + 7].mean(1) for at in range(6, 250)], 1)
+    raised = ground + 1.3 * (plain[:, 6:250] - ground)
+    torch.testing.assert_close(painted[:, 6:250], raised, atol=1e-4, rtol=1e-4)
+
+
+def test_a_transposed_note_is_heard_transposed() -> None:
+    """All keys share their eyes: the layers before the keys meet move with the pitch."""
+    generator = stirred(notes(4, ("jazz",)))
+    for block in generator.blocks:
+        torch.nn.init.zeros_(block.keys.weight)
+    low, high = (PitchView()(tone(hertz))[None] for hertz in (220.0, 440.0))
+    with torch.no_grad():
+        heard_low, heard_high = (generator(seen)[1] for seen in (low, high))
+    # An octave up, away from the ends; the mel part of a view is no pitch axis, hence the slack.
+    one, two = heard_low[0, 0, 20:50, 5:15].flatten(), heard_high[0, 0, 32:62, 5:15].flatten()
+    assert float(torch.corrcoef(torch.stack([one, two]))[0, 1]) > 0.6
+
+
+def test_spectra_are_combs_of_their_keys() -> None:
+    spectra = notes().log_spectra[0]
+    centres = Picture().centres()
+    for key in (24, 48, 60):
+        hertz = 27.5 * 2 ** (key / 12)
+        peak = float(centres[int(spectra[key, 2].argmax())])
+        assert peak == pytest.approx(hertz, abs=16)
+
+
+@pytest.mark.parametrize(("make", "stem"), [(notes, "other"), (hits, "drums")])
+def test_a_block_with_context_equals_the_whole(make: type[Repainter], stem: str) -> None:
+    generator = stirred(make((STYLES[0],)) if make is hits else make(4, (STYLES[0],)))  # type: ignore[arg-type]
+    painted = SpectralTransfer(generator, Picture(), SourceInverter(Picture(), 2), stem, "cpu")
+    grid = 65536
+    sound = torch.randn(2, 9 * grid + 321, generator=torch.Generator().manual_seed(3)) * 0.1
+    whole = painted(sound)
+    for first, last in ((0, 2), (2, 4), (4, 6), (6, 10)):
+        start, stop = first * grid, min(last * grid, sound.shape[1])
+        left, right = max(0, start - 2 * grid), min(sound.shape[1], stop + 2 * grid)
+        block = painted(sound[:, left:right])[:, start - left : stop - left]
+        gap = (block - whole[:, start:stop]).square().mean() / whole.square().mean()
+        assert 10 * math.log10(float(gap) + 1e-20) < -60
+
+
+# --- what they learn from
+
+
+def batch_of(generator: Repainter) -> dict[str, Tensor]:
+    seen = views(generator, 8)
+    random = torch.Generator().manual_seed(2)
+    target = -4 + 2 * torch.randn(2, 2, 256, 8, generator=random)
+    batch = {"source": seen, "target": target}
+    if isinstance(generator, NoteGenerator):
+        batch["keys"] = (torch.rand(2, 4, KEYS, 4, generator=random) < 0.1).float()
+    return batch
+
+
+@pytest.mark.parametrize("make", [notes, hits])
+def test_terms_by_hand(make: type[Repainter]) -> None:
+    generator = stirred(make())
+    batch = batch_of(generator)
+    objective = BandObjective(generator, {}, [3.0, 1.0])
+    (turn,) = objective.turns(batch, 0, torch.Generator())
+    made, heard = generator(batch["source"])
+    target = batch["target"]
+    gap = made.clamp_min(-6) - target.clamp_min(-6)
+    shares = (0.75, 0.25)
+    audible = sum(s * float(gap[:, i].abs().mean()) for i, s in enumerate(shares))
+    deep = sum(s * float((made - target)[:, i].abs().mean()) for i, s in enumerate(shares))
+    frame = 0.0
+    for index, share in enumerate(shares):
+        for crop in range(2):
+            for at in range(8):
+                root = math.sqrt(float(gap[crop, index, :, at].square().mean()) + 1e-4)
+                frame += share * root / 16
+    assert float(turn.terms["audible"]) == pytest.approx(audible, rel=1e-4)
+    assert float(turn.terms["deep"]) == pytest.approx(deep, rel=1e-4)
+    assert float(turn.terms["frame"]) == pytest.approx(frame, rel=1e-4)
+    assert ("keys" in turn.terms) == ("keys" in batch)
+    if heard is not None:
+        wanted = batch["keys"]
+        chance = heard.sigmoid()
+        weight = torch.tensor([4.0, 4.0, 8.0, 8.0])[:, None, None]
+        right = -(weight * wanted * chance.log() + (1 - wanted) * (1 - chance).log()).mean()
+        assert float(turn.terms["keys"]) == pytest.approx(float(right), rel=1e-3)
+
+
+@pytest.mark.parametrize("make", [notes, hits])
+def test_every_weight_learns(make: type[Repainter]) -> None:
+    generator = stirred(make()).train()
+    objective = BandObjective(generator, {"keys": 8.0}, [1.0, 1.0])
+    (turn,) = objective.turns(batch_of(generator), 0, torch.Generator())
+    sum(turn.terms.values()).backward()  # type: ignore[union-attr]
+    still = [n for n, p in generator.named_parameters() if p.grad is None or not p.grad.any()]
+    assert not still
+
+
+@pytest.mark.parametrize("make", [notes, hits])
+def test_silence_is_finite(make: type[Repainter]) -> None:
+    generator = make()
+    batch = batch_of(generator)
+    floor = math.log(3e-5)
+    batch |= {name: torch.full_like(batch[name], floor) for name in ("source", "target")}
+    objective = BandObjective(generator, {}, [1.0, 1.0])
+    (turn,) = objective.turns(batch, 0, torch.Generator())
+    sum(turn.terms.values()).backward()  # type: ignore[union-attr]
+    assert all(bool(p.grad.isfinite().all()) for p in generator.parameters() if p.grad is not None)
+
+
+def test_distances_of_doing_nothing_by_hand() -> None:
+    generator = hits()
+    batch = batch_of(generator)
+    batch["target"] = batch["source"][:, None].repeat(1, 2, 1, 1) + math.log(2)
+    batch["source"], batch["target"] = batch["source"] + 9, batch["target"] + 9
+    figures = BandObjective(generator, {}, [1.0, 1.0]).distances(batch, STYLES)
+    for style in STYLES:  # everything lies above the inaudible, and is 6 dB too low
+        assert figures[f"{style}/nothing"] == pytest.approx(math.log(2), rel=0.02)
+
+
+def test_keys_of_a_score_by_hand() -> None:
+    played = np.array(
+        [[0.5, 1.0, 60, 90, 0], [1.0, 0.25, 72, 90, 66], [0.0, 1.0, 10, 90, 0]], dtype=np.float32
+    )
+    roll = key_roll(played, 8, 4.0)
+    assert roll.shape == (8, 4, KEYS)
+    assert roll[:, 0, 39].tolist() == [0, 0, 1, 1, 1, 1, 0, 0]  # struck: half a second in
+    assert roll[:, 2, 39].tolist() == [0, 0, 1, 0, 0, 0, 0, 0]
+    assert roll[:, 1, 51].tolist() == [0, 0, 0, 0, 1, 0, 0, 0]  # held
+    assert roll[:, 3, 51].tolist() == [0, 0, 0, 0, 1, 0, 0, 0]
+    assert roll.sum() == 4 + 1 + 1 + 1  # and what lies below the piano is not there
+
+
+# --- crops
+
+
+def write_song(folder: Path, name: str, stem: str = "other", frames: int = 40) -> None:
+    place = folder / name / "features"
+    place.mkdir(parents=True)
+    (folder / name / "song.json").write_text('{"split": "train"}')
+    values = len(LOOKS[stem].bands_hz())
+    random = np.random.default_rng(len(name))
+    ramp = np.arange(frames)[:, None] / frames
+    for side, width in (("source", values), ("separated", values), *((s, 256) for s in STYLES)):
+        cells = ramp + random.normal(-2, 1, width)[None]
+        np.save(place / f"{stem}.{side}.npy", cells.astype(np.float16))
+    if LOOKS[stem].pitched:
+        roll = np.zeros((frames // 2, 4, KEYS), dtype=np.uint8)
+        roll[np.arange(frames // 2), 0, np.arange(frames // 2)] = 1
+        np.save(place / f"{stem}.keys.npy", roll)
+
+
+@pytest.mark.parametrize("stem", ["other", "drums"])
+def test_crops_are_a_function_of_the_step(stem: str, tmp_path: Path) -> None:
+    for name in ("a", "bb"):
+        write_song(tmp_path, name, stem)
+    songs = feature_songs(tmp_path, stem, STYLES, "train")
+    settings = FeatureSettings(batch=3, frames=12, seed=4)
+    crops = FeatureCrops(songs, stem, STYLES, LOOKS[stem].bands_hz(), settings)
+    one, again, two = crops.batch(0), crops.batch(0), crops.batch(1)
+    assert set(one) == {"source", "target", "keys"} - ({"keys"} if stem == "drums" else set())
+    assert all(torch.equal(one[k], again[k]) for k in one)
+    assert not torch.equal(one["source"], two["source"])
+    assert one["source"].shape == (3, len(LOOKS[stem].bands_hz()), 12)
+    assert one["target"].shape == (3, 2, 256, 12)
+
+
+def test_crops_are_aligned_and_share_their_gain(tmp_path: Path) -> None:
+    write_song(tmp_path, "a")
+    songs = feature_songs(tmp_path, "other", STYLES, "train")
+    settings = FeatureSettings(4, 12, 1, tone_share=0.0, gain_db=(-9.0, 6.0))
+    plain = FeatureSettings(4, 12, 1, tone_share=0.0, gain_db=(0.0, 0.0))
+    hertz = LOOKS["other"].bands_hz()
+    moved = FeatureCrops(songs, "other", STYLES, hertz, settings).batch(0)
+    still = FeatureCrops(songs, "other", STYLES, hertz, plain).batch(0)
+    gains = (moved["source"] - still["source"]).mean((1, 2))
+    torch.testing.assert_close(
+        moved["target"] - still["target"],
+        gains[:, None, None, None].expand_as(moved["target"]),
+        atol=2e-2,
+        rtol=0,
+    )
+    cells = np.load(songs[0] / "other.jazz.npy")
+    for crop in range(4):
+        rows = still["target"][crop, 0].T.numpy()
+        start = int(np.abs(cells[:, None, :] - rows[None, :1]).mean(-1)[:, 0].argmin())
+        assert np.array_equal(cells[start : start + 12].astype(np.float32), rows)
+        assert start % 2 == 0
+        first = int(still["keys"][crop, 0, :, 0].argmax())
+        assert first == start // 2
+
+
+def test_songs_that_lack_a_style_are_left_out(tmp_path: Path) -> None:
+    write_song(tmp_path, "a")
+    write_song(tmp_path, "bb")
+    (tmp_path / "a" / "features" / "other.rock.npy").unlink()
+    assert feature_songs(tmp_path, "other", STYLES, "train") == [tmp_path / "bb" / "features"]
+    for stem, styles, split in (
+        ("drums", STYLES, "train"),
+        ("other", ("polka",), "train"),
+        ("other", STYLES, "test"),
+    ):
+        with pytest.raises(AudioTransferError, match="audiotransfer prepare"):
+            feature_songs(tmp_path, stem, styles, split)
