@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+import multiprocessing
 import os
 import resource
 import signal
@@ -347,6 +348,7 @@ def test_what_a_worker_finds_wrong_stays_one_line(workers: int) -> None:
     found = fetch(Broken(), 3, 9, workers=workers, prefetch=2, fabric=launch(SETTINGS))
     with pytest.raises(AudioTransferError, match=r"^song 3 is damaged; remove it$"):
         next(found)
+    assert not multiprocessing.active_children()  # who waits for them at exit waits for ever
 
 
 def test_processes_share_a_batch_in_runs_of_neighbours() -> None:

@@ -173,7 +173,7 @@ def test_a_stopped_run_goes_on_to_the_same_bytes(data: Path, tmp_path: Path) -> 
     [
         ("unpaired.objective=cyclegan", "cycle-gan"),
         ("unpaired.settings.cycel=1", "settings.cycle"),
-        ("unpaired.settings.game=chess", "lsgan"),
+        ("unpaired.settings.game=chess", "game"),
         ("unpaired.generator.kind=resnets", "resnet"),
         ("unpaired.generator.widht=3", "widht"),
         ("unpaired.critics.patch.kind=ptch", "did you mean 'patch'"),

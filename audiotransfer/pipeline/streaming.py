@@ -22,7 +22,7 @@ from audiotransfer.sound import crossfade
 
 GRID = 65536
 """Samples at 44.1 kHz (1.5 s); the hops and tiles of our networks divide it."""
-BLOCK = 16 * GRID
+BLOCK = 12 * GRID
 FADE = 2048
 """Samples over which neighbouring blocks are cross-faded."""
 _PIECE = 2 * GRID

@@ -51,10 +51,16 @@ def fetch(
         pin_memory=fabric.device.type == "cuda",
         generator=torch.Generator(),  # else the loader draws its seed from the global one
     )
-    for batch in loader:
-        if isinstance(batch, AudioTransferError):
-            raise batch
-        yield fabric.to_device(batch)
+    found = iter(loader)
+    try:
+        for batch in found:
+            if isinstance(batch, AudioTransferError):
+                raise batch
+            yield fabric.to_device(batch)
+    finally:
+        # Ends the workers now, not when the error's traceback is forgotten: at exit they would be
+        # waited for, and they heed no signal.
+        del found
 
 
 def share(batch: dict[str, Tensor], rank: int, processes: int) -> dict[str, Tensor]:
