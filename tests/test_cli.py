@@ -324,6 +324,8 @@ def test_stopping_leaves_nothing_partial(place: Path, stop: signal.Signals, code
         [*COMMAND, "long.wav", "--style", "still", "--separator", "hpss", "--stems-out", "stems"],
         stderr=subprocess.PIPE,
         text=True,
+        # A test run in the background ignores Ctrl-C, and so would its child.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     deadline = time.monotonic() + 180
     while not list(place.glob("stems/.*.part")) and time.monotonic() < deadline:

@@ -182,6 +182,8 @@ def test_after_a_kill_the_run_goes_on_as_if_nothing_had_been(
         env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
         stderr=subprocess.DEVNULL,
         start_new_session=True,
+        # A test run in the background ignores Ctrl-C, and so would its child.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     deadline = time.monotonic() + 240
     while not (folder / "checkpoint" / "state.json").exists():
