@@ -27,7 +27,6 @@ TOY = [
     "trainer.validate_every=2",
     "trainer.warmup=0",
     "trainer.workers=0",
-    "trainer.threads=1",
 ]
 
 

@@ -347,10 +347,11 @@ class Broken:
 
 @pytest.mark.parametrize("workers", [0, 1])
 def test_what_a_worker_finds_wrong_stays_one_line(workers: int) -> None:
+    before = set(multiprocessing.active_children())
     found = fetch(Broken(), 3, 9, workers=workers, prefetch=2, fabric=launch(SETTINGS))
     with pytest.raises(AudioTransferError, match=r"^song 3 is damaged; remove it$"):
         next(found)
-    assert not multiprocessing.active_children()  # who waits for them at exit waits for ever
+    assert set(multiprocessing.active_children()) <= before  # at exit they would be waited for
 
 
 def test_processes_share_a_batch_in_runs_of_neighbours() -> None:

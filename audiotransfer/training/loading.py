@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -58,9 +58,8 @@ def fetch(
                 raise batch
             yield fabric.to_device(batch)
     finally:
-        # Ends the workers now, not when the error's traceback is forgotten: at exit they would be
-        # waited for, and they heed no signal.
-        del found
+        if workers:
+            _end(found)
 
 
 def share(batch: dict[str, Tensor], rank: int, processes: int) -> dict[str, Tensor]:
@@ -83,6 +82,18 @@ def share(batch: dict[str, Tensor], rank: int, processes: int) -> dict[str, Tens
         part = count // processes
         own[name] = value[rank * part : (rank + 1) * part] if value.ndim else value
     return own
+
+
+def _end(found: Any) -> None:
+    """Ends the workers now, not when an error's traceback is forgotten.
+
+    At exit they would be waited for, and they heed no signal but the last.
+    """
+    found._shutdown_workers()
+    for worker in found._workers:
+        if worker.is_alive():
+            worker.kill()
+            worker.join()
 
 
 def _quiet_worker(_: int) -> None:
