@@ -29,12 +29,12 @@ RATE = 44100
 
 def notes(channels: int = 4, styles: tuple[str, ...] = STYLES) -> NoteGenerator:
     torch.manual_seed(0)
-    return NoteGenerator(styles, channels, 3, (1, 2))
+    return NoteGenerator(styles, channels, 3, (1, 2)).begin()
 
 
 def hits(styles: tuple[str, ...] = STYLES) -> HitGenerator:
     torch.manual_seed(0)
-    return HitGenerator(styles, 8, 5, (1, 2))
+    return HitGenerator(styles, 8, 5, (1, 2)).begin()
 
 
 def tone(hertz: float, seconds: float = 0.5) -> Tensor:

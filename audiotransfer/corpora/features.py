@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ import torch
 from torch import Tensor
 
 from audiotransfer.errors import AudioTransferError
+from vocoder import Picture
 
 if TYPE_CHECKING:
     from numpy.random import Generator
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     Cells = NDArray[np.float32]
 
 FOLDER = "features"
-_FLOOR = float(np.log(3e-5))
+_FLOOR = math.log(Picture().floor)
 _CURVES = 5
 
 

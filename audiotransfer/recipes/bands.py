@@ -9,12 +9,11 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from torch import nn
-
 from audiotransfer.corpora.features import FeatureCrops, FeatureSettings, feature_songs
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.recipes.exporting import plain, version_here
 from audiotransfer.recipes.features import LOOKS
+from audiotransfer.recipes.starting import start_from
 from audiotransfer.recipes.watching import Show, watch
 from audiotransfer.spectral.bands import BandObjective
 from audiotransfer.spectral.generator import STEMS
@@ -75,7 +74,7 @@ def train_bands(
         )
     generator = band_generator(recipe.stem, styles, recipe.width)
     if recipe.start is not None:
-        start_from(generator, Path(recipe.start))
+        start_from(generator, Path(recipe.start), "the sizes and styles")
     shares = recipe.shares or [1.0] * len(styles)
     objective = BandObjective(generator, recipe.weights, shares, recipe.learning_rate)
     bands_hz = LOOKS[recipe.stem].bands_hz()
@@ -102,23 +101,8 @@ def train_bands(
 def band_generator(stem: str, styles: Sequence[str], width: int) -> NoteGenerator | HitGenerator:
     """Drums are hit; all other stems play notes."""
     if stem == "drums":
-        return HitGenerator(styles, width)
-    return NoteGenerator(styles, width)
-
-
-def start_from(generator: nn.Module, checkpoint: Path) -> None:
-    """Takes the first weights from another run."""
-    networks = load_networks(checkpoint)
-    if "generator" not in networks:
-        raise AudioTransferError(
-            f"checkpoint {checkpoint} holds {', '.join(networks)}, but no generator; name another"
-        )
-    try:
-        generator.load_state_dict(networks["generator"])
-    except RuntimeError as error:
-        raise AudioTransferError(
-            f"the generator of {checkpoint} has another shape; set the sizes and styles as there"
-        ) from error
+        return HitGenerator(styles, width).begin()
+    return NoteGenerator(styles, width).begin()
 
 
 def _validation(

@@ -15,6 +15,7 @@ from audiotransfer.corpora.pairs import PairedStems, PairSettings, find_pairs
 from audiotransfer.corpora.takes import folder_takes
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.recipes.exporting import write_style
+from audiotransfer.recipes.starting import start_from
 from audiotransfer.recipes.watching import Show, watch
 from audiotransfer.spectral.generator import STEMS, Generator
 from audiotransfer.spectral.melgan_vc import MelGanVcSettings
@@ -84,7 +85,7 @@ def train_style(
     picture = Picture.from_dict(recipe.picture)
     generator = Generator(picture.bins, recipe.channels)
     if recipe.start is not None:
-        _start(generator, Path(recipe.start))
+        start_from(generator, Path(recipe.start), "picture and channels")
     shares: list[Share] = []
     validation: Callable[[Objective], dict[str, float]] | None = None
     if recipe.pairs is not None:
@@ -116,21 +117,6 @@ def train_style(
     taught = STEMS if recipe.unpaired is None or recipe.pairs else (recipe.unpaired.stem,)
     write_style(recipe, config, folder, generator, picture, taught, trainer.step, hours)
     return figures
-
-
-def _start(generator: Generator, checkpoint: Path) -> None:
-    """Takes the first weights from another run."""
-    networks = load_networks(checkpoint)
-    if "generator" not in networks:
-        raise AudioTransferError(
-            f"checkpoint {checkpoint} holds {', '.join(networks)}, but no generator; name another"
-        )
-    try:
-        generator.load_state_dict(networks["generator"])
-    except RuntimeError as error:
-        raise AudioTransferError(
-            f"the generator of {checkpoint} has another shape; set picture and channels as there"
-        ) from error
 
 
 def _paired(

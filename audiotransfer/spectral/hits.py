@@ -10,8 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from audiotransfer.spectral.features import normalised
-from audiotransfer.spectral.notes import SWIFT, ChannelNorm
-from audiotransfer.spectral.repainter import Repainter
+from audiotransfer.spectral.players import QUIET, ChannelNorm, Player, played
 
 _BANDS = 16  # in which the source stays or goes
 
@@ -31,7 +30,7 @@ class _Block(nn.Module):
         return x + self.out(functional.silu(self.near(self.norm(x))))
 
 
-class HitGenerator(Repainter):
+class HitGenerator(Player):
     """From the picture of a drum kit to that of every style's kit.
 
     Convolutions fold the picture into one vector a frame, layers along time read the strokes in
@@ -45,7 +44,6 @@ class HitGenerator(Repainter):
     """
 
     kind = "hits"
-    core, margin = 256, 32
     to_bins: Tensor
 
     def __init__(
@@ -67,15 +65,16 @@ class HitGenerator(Repainter):
         self.blocks = nn.ModuleList(_Block(width, d) for d in self.dilations)
         self.norm = ChannelNorm(width)
         self.hands = nn.Conv1d(width, len(self.styles) * (spectra + _BANDS), 1)
-        nn.init.zeros_(self.hands.weight)
-        assert self.hands.bias is not None
-        with torch.no_grad():
-            bias = self.hands.bias.view(len(self.styles), spectra + _BANDS)
-            bias[:, :spectra] = -7.0
-            bias[:, spectra:] = 0.0
         self.register_buffer("to_bins", _hats(_BANDS, bins), persistent=False)
-        start = _humps(spectra, bins)[None].repeat(len(self.styles), 1, 1)
-        self.log_spectra = nn.Parameter(start / SWIFT)
+        self.log_spectra = nn.Parameter(torch.zeros(len(self.styles), spectra, bins))
+
+    def begin(self) -> HitGenerator:
+        """Humps, narrow and wide; all of the source stays."""
+        quiet = torch.zeros(self.spectra + _BANDS)
+        quiet[: self.spectra] = QUIET
+        shape = len(self.styles), self.spectra + _BANDS
+        self._begin(_humps(self.spectra, self.bins), quiet, shape)
+        return self
 
     def shape(self) -> dict[str, Any]:
         """What builds the same network again."""
@@ -86,17 +85,6 @@ class HitGenerator(Repainter):
             "dilations": list(self.dilations),
             "bins": self.bins,
         }
-
-    def only(self, style: str) -> HitGenerator:
-        """The same network for one style alone: what ships with it."""
-        index = self.styles.index(style)
-        single = HitGenerator(**{**self.shape(), "styles": [style]})
-        state = self.state_dict()
-        for name in ("hands.weight", "hands.bias"):
-            state[name] = state[name].unflatten(0, (len(self.styles), -1))[index]
-        state["log_spectra"] = state["log_spectra"][index : index + 1]
-        single.load_state_dict(state)
-        return single
 
     def repaint(self, views: Tensor, stem: Tensor) -> Tensor:
         """Views ``[B, V, L]`` to pictures ``[B, F, L]`` of the one style that there is."""
@@ -113,10 +101,8 @@ class HitGenerator(Repainter):
         hands = self.hands(self.norm(x)).float().unflatten(1, (len(self.styles), -1))
         with torch.autocast(hands.device.type, enabled=False):
             stays = self.to_bins @ hands[:, :, self.spectra :]
-            loud = torch.exp(2 * hands[:, :, : self.spectra].clamp(-12.0, 8.0))
-            power = torch.exp(2 * SWIFT * self.log_spectra.float()).transpose(1, 2) @ loud
-            kept = torch.exp(2 * (picture.float()[:, None] + stays).clamp(-12.0, 8.0))
-            return torch.log(power + kept + 1e-9) / 2, None
+            loud = hands[:, :, : self.spectra]
+            return played(loud, self.log_spectra, picture, stays), None
 
 
 def _hats(bands: int, bins: int) -> Tensor:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from audiotransfer.spectral.features import normalised
-from audiotransfer.spectral.repainter import Repainter
+from audiotransfer.spectral.players import QUIET, ChannelNorm, Player, played
 from vocoder.pictures import Picture
 from vocoder.pitch import BINS_PER_SEMITONE, PITCH_BINS, PitchView, pitch_hz
 
@@ -19,26 +19,9 @@ KEYS = 88
 _GRID = BINS_PER_SEMITONE * KEYS
 #: Where partials 1/2, 1 to 6 and 8 of a note lie, in thirds of a semitone above it.
 _PARTIALS = (-36, 0, 36, 57, 72, 84, 93, 108)
-_QUIET = -7.0
 #: Bands on each side that a band is compared with, and how much of the difference is painted: in
 #: validation songs contrast rises from 0.71 to 0.91 of the true renderings', distance by 3 %.
 _NEIGHBOURS, _RELIEF = 6, 1.3
-#: Adam moves every weight as far a step, whatever its gradient. Spectra have nats to go where a
-#: layer's weights go hundredths: they are kept this much smaller than they are.
-SWIFT = 16.0
-
-
-class ChannelNorm(nn.Module):
-    """Scales every cell's channels to unit power: no cell's level hides another's."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.gain = nn.Parameter(torch.ones(channels))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """``[B, C, ..]`` to the same shape."""
-        gain = self.gain.view(-1, *[1] * (x.dim() - 2))
-        return x * torch.rsqrt(x.square().mean(1, keepdim=True) + 1e-4) * gain
 
 
 class _Block(nn.Module):
@@ -62,7 +45,7 @@ class _Block(nn.Module):
         return x + self.out(inner)
 
 
-class NoteGenerator(Repainter):
+class NoteGenerator(Player):
     """From how a stem sounds to how loudly each key sounds, and from there to a style's picture.
 
     Eyes on the pitch axis see every note the same way, wherever it lies, with its partials
@@ -79,7 +62,6 @@ class NoteGenerator(Repainter):
     mel_to_pitch: Tensor
     key_to_mel: Tensor
     kind = "notes"
-    core, margin = 256, 32
 
     def __init__(
         self,
@@ -92,9 +74,9 @@ class NoteGenerator(Repainter):
         super().__init__()
         self.styles, self.channels, self.spectra = tuple(styles), channels, spectra
         self.dilations = tuple(dilations)
-        picture = picture or Picture()
-        self.bins = picture.bins
-        centres = picture.centres()
+        self.picture = picture or Picture()
+        self.bins = self.picture.bins
+        centres = self.picture.centres()
         pitches = pitch_hz()
         self.register_buffer("mel_to_pitch", _lines(pitches, centres), persistent=False)
         keys = pitches[1:_GRID:BINS_PER_SEMITONE].contiguous()
@@ -106,14 +88,15 @@ class NoteGenerator(Repainter):
         self.norm = ChannelNorm(channels)
         self.heard = nn.Conv2d(channels, 4, 1)
         self.hands = nn.Conv2d(channels + 4, 2 * len(self.styles) * (spectra + 1), 1)
-        nn.init.zeros_(self.hands.weight)
-        assert self.hands.bias is not None
-        with torch.no_grad():
-            bias = self.hands.bias.view(len(self.styles), spectra + 1, 2)
-            bias[:, :spectra] = _QUIET
-            bias[:, spectra] = 0.0
-        start = _combs(picture, spectra)
-        self.log_spectra = nn.Parameter(start[None].repeat(len(self.styles), 1, 1, 1) / SWIFT)
+        self.log_spectra = nn.Parameter(torch.zeros(len(self.styles), KEYS, spectra, self.bins))
+
+    def begin(self) -> NoteGenerator:
+        """Harmonic tones, dull to bright; all of the source stays."""
+        quiet = torch.zeros(self.spectra + 1, 2)
+        quiet[: self.spectra] = QUIET
+        shape = len(self.styles), self.spectra + 1, 2
+        self._begin(_combs(self.picture, self.spectra), quiet, shape)
+        return self
 
     def shape(self) -> dict[str, Any]:
         """What builds the same network again."""
@@ -123,17 +106,6 @@ class NoteGenerator(Repainter):
             "spectra": self.spectra,
             "dilations": list(self.dilations),
         }
-
-    def only(self, style: str) -> NoteGenerator:
-        """The same network for one style alone: what ships with it."""
-        index = self.styles.index(style)
-        single = NoteGenerator(**{**self.shape(), "styles": [style]})
-        state = self.state_dict()
-        for name in ("hands.weight", "hands.bias"):
-            state[name] = state[name].unflatten(0, (len(self.styles), -1))[index]
-        state["log_spectra"] = state["log_spectra"][index : index + 1]
-        single.load_state_dict(state)
-        return single
 
     def look(self, sound: Tensor, picture: Picture) -> Tensor:
         """Sound ``[C, T]`` to a `PitchView` ``[V, L]``."""
@@ -192,11 +164,9 @@ class NoteGenerator(Repainter):
         )
         with torch.autocast(hands.device.type, enabled=False):
             stays = self.key_to_mel @ hands[:, :, self.spectra]
-            loud = torch.exp(2 * hands[:, :, : self.spectra].clamp(-12.0, 8.0)).flatten(2, 3)
-            spectra = torch.exp(2 * SWIFT * self.log_spectra.float()).transpose(1, 2).flatten(1, 2)
-            power = spectra.transpose(1, 2) @ loud
-            kept = torch.exp(2 * (source.float()[:, None] + stays).clamp(-12.0, 8.0))
-            return torch.log(power + kept + 1e-9) / 2
+            loud = hands[:, :, : self.spectra].flatten(2, 3)
+            spectra = self.log_spectra.transpose(1, 2).flatten(1, 2)
+            return played(loud, spectra, source, stays)
 
 
 def _lines(wanted: Tensor, given: Tensor) -> Tensor:
