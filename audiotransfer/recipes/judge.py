@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -18,7 +19,10 @@ from audiotransfer.evaluation.judge_data import JudgeBatches, held_out_windows, 
 from audiotransfer.evaluation.judge_objective import JudgeObjective, confusion, window_validation
 from audiotransfer.evaluation.listener import ListenerSettings
 from audiotransfer.recipes.watching import Show, watch
-from audiotransfer.training import Trainer, TrainerSettings, load_networks
+from audiotransfer.training import Trainer, load_networks
+
+if TYPE_CHECKING:
+    from audiotransfer.recipes.running import TrainingConfig
 
 
 @dataclass
@@ -51,7 +55,7 @@ class JudgeRecipe:
 
 
 def train_judge(
-    recipe: JudgeRecipe, settings: TrainerSettings, seed: int, folder: Path, show: Show | None
+    recipe: JudgeRecipe, config: TrainingConfig, folder: Path, show: Show | None
 ) -> dict[str, float]:
     """Leaves ``judge.safetensors`` and ``judge.json`` in ``folder``, for ``Judge.load``.
 
@@ -81,10 +85,10 @@ def train_judge(
         trained, held_out_songs = trained | scores, held_out_scores
     else:
         held_out_songs = frozenset()
-    objective = JudgeObjective(heard, learning_rate=recipe.learning_rate, seed=seed)
-    batches = JudgeBatches(features, trained, batch_size=recipe.batch, seed=seed)
+    objective = JudgeObjective(heard, learning_rate=recipe.learning_rate, seed=config.seed)
+    batches = JudgeBatches(features, trained, batch_size=recipe.batch, seed=config.seed)
     validation = window_validation(held_out_windows(features, held_out))
-    trainer = Trainer(objective, batches, settings, folder, validation, config=recipe)
+    trainer = Trainer(objective, batches, config.trainer, folder, validation, config=recipe)
     figures = trainer.run(should_stop=watch(trainer, show))
     objective.network.load_state_dict(load_networks(folder / "checkpoint")["judge"])
     judge = objective.judge()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -33,6 +34,17 @@ class TrainingConfig:
     tagger: TaggerRecipe | None = None
     unpaired: UnpairedStyleRecipe | None = None
     seed: int = 0
+
+
+RECIPES: dict[str, Callable[[Any, TrainingConfig, Path, Show | None], dict[str, float]]] = {
+    "separator": train_separator,
+    "style": train_style,
+    "bands": train_bands,
+    "judge": train_judge,
+    "tagger": train_tagger,
+    "unpaired": train_unpaired,
+}
+"""Section of a config -> what trains the recipe in it."""
 
 
 def render(
@@ -70,35 +82,13 @@ def train(
     Raises AudioTransferError for a config that names no recipe or several, or missing data.
     """
     config = load_config(name, overrides, TrainingConfig)
-    sections = (
-        config.separator,
-        config.style,
-        config.bands,
-        config.judge,
-        config.tagger,
-        config.unpaired,
-    )
-    if sum(recipe is not None for recipe in sections) != 1:
+    named = {section: recipe for section in RECIPES if (recipe := getattr(config, section))}
+    if len(named) != 1:
         raise AudioTransferError(
-            f"config {name} must hold exactly one of the sections separator, style, bands, "
-            "judge, tagger and unpaired"
+            f"config {name} must hold exactly one of the sections {', '.join(RECIPES)}"
         )
     torch.manual_seed(config.seed)
-    figures = _train(config, folder, show)
+    ((section, recipe),) = named.items()
+    figures = RECIPES[section](recipe, config, folder, show)
     curves.draw(folder)
     return figures
-
-
-def _train(config: TrainingConfig, folder: Path, show: Show | None) -> dict[str, float]:
-    if config.separator is not None:
-        return train_separator(config.separator, config.trainer, folder, show)
-    if config.judge is not None:
-        return train_judge(config.judge, config.trainer, config.seed, folder, show)
-    if config.tagger is not None:
-        return train_tagger(config.tagger, config.trainer, config.seed, folder, show)
-    if config.bands is not None:
-        return train_bands(config.bands, config, folder, show)
-    if config.unpaired is not None:
-        return train_unpaired(config.unpaired, config, folder, show)
-    assert config.style is not None
-    return train_style(config.style, config, folder, show)

@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from audiotransfer.corpora.stems import MixSettings, RandomMixes, Take
 from audiotransfer.corpora.takes import rendered_takes, solo_takes, song_takes
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.recipes.watching import Show, watch
-from audiotransfer.training import Objective, Trainer, TrainerSettings, load_networks
+from audiotransfer.training import Objective, Trainer, load_networks
 from separation.embedded.network import build as build_separator
 from separation.embedded.objective import SeparatorObjective
+
+if TYPE_CHECKING:
+    from audiotransfer.recipes.running import TrainingConfig
 
 
 @dataclass
@@ -38,7 +41,7 @@ class SeparatorRecipe:
 
 
 def train_separator(
-    recipe: SeparatorRecipe, settings: TrainerSettings, folder: Path, show: Show | None
+    recipe: SeparatorRecipe, config: TrainingConfig, folder: Path, show: Show | None
 ) -> dict[str, float]:
     takes = separator_takes(recipe, folder / "decoded")
     objective = SeparatorObjective(recipe.network, recipe.learning_rate, recipe.stem_weights)
@@ -56,7 +59,7 @@ def train_separator(
             )
     batches = RandomMixes(takes, recipe.mixes)
     # An Objective by shape alone: the separation package imports nothing of ours.
-    trainer = Trainer(cast(Objective, objective), batches, settings, folder, config=recipe)
+    trainer = Trainer(cast(Objective, objective), batches, config.trainer, folder, config=recipe)
     figures = trainer.run(should_stop=watch(trainer, show))
     if trainer.first:
         export_separator(recipe.network, folder)

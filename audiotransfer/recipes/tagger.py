@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -14,7 +15,10 @@ from audiotransfer.evaluation.listener import ListenerSettings
 from audiotransfer.evaluation.tagger import FAMILIES, Tagger, TaggerObjective, areas_under_curve
 from audiotransfer.evaluation.tagger_data import LabelledStem, TaggerBatches, labelled_stems
 from audiotransfer.recipes.watching import Show, watch
-from audiotransfer.training import Objective, Trainer, TrainerSettings, load_networks
+from audiotransfer.training import Objective, Trainer, load_networks
+
+if TYPE_CHECKING:
+    from audiotransfer.recipes.running import TrainingConfig
 
 
 @dataclass
@@ -35,18 +39,20 @@ class TaggerRecipe:
 
 
 def train_tagger(
-    recipe: TaggerRecipe, settings: TrainerSettings, seed: int, folder: Path, show: Show | None
+    recipe: TaggerRecipe, config: TrainingConfig, folder: Path, show: Show | None
 ) -> dict[str, float]:
     """Leaves ``tagger.safetensors`` and ``tagger.json`` in ``folder``, for ``Tagger.load``."""
     stems = labelled_stems([Path(recipe.data) / place for place in recipe.rendered])
-    trained, unheard = split_scores(stems, recipe.held_out, seed)
+    trained, unheard = split_scores(stems, recipe.held_out, config.seed)
     hearing = ListenerSettings(FAMILIES, width=recipe.width)
-    objective = TaggerObjective(hearing, learning_rate=recipe.learning_rate, seed=seed)
-    batches = TaggerBatches(trained, hearing, batch_size=recipe.batch, seed=seed)
-    test = TaggerBatches(unheard, hearing, batch_size=recipe.batch, seed=seed + 1)
+    objective = TaggerObjective(hearing, learning_rate=recipe.learning_rate, seed=config.seed)
+    batches = TaggerBatches(trained, hearing, batch_size=recipe.batch, seed=config.seed)
+    test = TaggerBatches(unheard, hearing, batch_size=recipe.batch, seed=config.seed + 1)
     drawn = [test.batch(step) for step in range(recipe.test_batches)]
     windows = {name: torch.cat([batch[name] for batch in drawn]) for name in drawn[0]}
-    trainer = Trainer(objective, batches, settings, folder, _validation(windows), config=recipe)
+    trainer = Trainer(
+        objective, batches, config.trainer, folder, _validation(windows), config=recipe
+    )
     figures = trainer.run(should_stop=watch(trainer, show))
     if not trainer.first:
         return figures
