@@ -27,7 +27,7 @@ from audiotransfer.training.settings import resolve_device
 from vocoder import Picture
 
 if TYPE_CHECKING:
-    from audiotransfer.recipes.running import TrainingConfig
+    from audiotransfer.recipes.training import Training
 
 _VALIDATION_BATCHES = 3
 
@@ -59,7 +59,7 @@ class BandRecipe:
 
 
 def train_bands(
-    recipe: BandRecipe, config: TrainingConfig, folder: Path, show: Show | None
+    recipe: BandRecipe, config: Training, folder: Path, show: Show | None
 ) -> dict[str, float]:
     """Trains one network and leaves a style for each band in ``folder/STYLE``."""
     if recipe.stem not in STEMS:
@@ -127,7 +127,7 @@ def _validation(
 
 def export_band(
     recipe: BandRecipe,
-    config: TrainingConfig,
+    config: Training,
     folder: Path,
     generator: NoteGenerator | HitGenerator,
     steps: int,

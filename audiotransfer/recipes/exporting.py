@@ -16,7 +16,7 @@ from audiotransfer.training.settings import resolve_device
 from vocoder import Picture
 
 if TYPE_CHECKING:
-    from audiotransfer.recipes.running import TrainingConfig
+    from audiotransfer.recipes.training import Training
 
 
 class Described(Protocol):
@@ -29,7 +29,7 @@ class Described(Protocol):
 
 def write_style(
     about: Described,
-    config: TrainingConfig,
+    config: Training,
     folder: Path,
     generator: Repainter,
     picture: Picture,

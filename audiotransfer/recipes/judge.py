@@ -22,7 +22,7 @@ from audiotransfer.recipes.watching import Show, watch
 from audiotransfer.training import Trainer, load_networks
 
 if TYPE_CHECKING:
-    from audiotransfer.recipes.running import TrainingConfig
+    from audiotransfer.recipes.training import Training
 
 
 @dataclass
@@ -55,7 +55,7 @@ class JudgeRecipe:
 
 
 def train_judge(
-    recipe: JudgeRecipe, config: TrainingConfig, folder: Path, show: Show | None
+    recipe: JudgeRecipe, config: Training, folder: Path, show: Show | None
 ) -> dict[str, float]:
     """Leaves ``judge.safetensors`` and ``judge.json`` in ``folder``, for ``Judge.load``.
 

@@ -15,28 +15,27 @@ from audiotransfer.recipes.judge import JudgeRecipe, train_judge
 from audiotransfer.recipes.separator import SeparatorRecipe, train_separator
 from audiotransfer.recipes.style import StyleRecipe, train_style
 from audiotransfer.recipes.tagger import TaggerRecipe, train_tagger
+from audiotransfer.recipes.training import Training
 from audiotransfer.recipes.unpaired import UnpairedStyleRecipe, train_unpaired
 from audiotransfer.recipes.watching import Show
 from audiotransfer.symbolic.rendering import RenderSettings, render_corpus
-from audiotransfer.training import TrainerSettings, curves
+from audiotransfer.training import curves
 from audiotransfer.training.config import load_config
 
 
 @dataclass
-class TrainingConfig:
-    """One of the recipes, and how it is trained. ``seed`` draws the first weights."""
+class TrainingConfig(Training):
+    """One of the recipes, and how it is trained."""
 
-    trainer: TrainerSettings
     separator: SeparatorRecipe | None = None
     style: StyleRecipe | None = None
     bands: BandRecipe | None = None
     judge: JudgeRecipe | None = None
     tagger: TaggerRecipe | None = None
     unpaired: UnpairedStyleRecipe | None = None
-    seed: int = 0
 
 
-RECIPES: dict[str, Callable[[Any, TrainingConfig, Path, Show | None], dict[str, float]]] = {
+RECIPES: dict[str, Callable[[Any, Training, Path, Show | None], dict[str, float]]] = {
     "separator": train_separator,
     "style": train_style,
     "bands": train_bands,

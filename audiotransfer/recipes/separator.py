@@ -16,7 +16,7 @@ from separation.embedded.network import build as build_separator
 from separation.embedded.objective import SeparatorObjective
 
 if TYPE_CHECKING:
-    from audiotransfer.recipes.running import TrainingConfig
+    from audiotransfer.recipes.training import Training
 
 
 @dataclass
@@ -41,7 +41,7 @@ class SeparatorRecipe:
 
 
 def train_separator(
-    recipe: SeparatorRecipe, config: TrainingConfig, folder: Path, show: Show | None
+    recipe: SeparatorRecipe, config: Training, folder: Path, show: Show | None
 ) -> dict[str, float]:
     takes = separator_takes(recipe, folder / "decoded")
     objective = SeparatorObjective(recipe.network, recipe.learning_rate, recipe.stem_weights)

@@ -27,7 +27,7 @@ from audiotransfer.training.mixed import Mixed, Share
 from vocoder import Picture
 
 if TYPE_CHECKING:
-    from audiotransfer.recipes.running import TrainingConfig
+    from audiotransfer.recipes.training import Training
 
 _VALIDATION_BATCHES = 3
 
@@ -79,7 +79,7 @@ class StyleRecipe:
 
 
 def train_style(
-    recipe: StyleRecipe, config: TrainingConfig, folder: Path, show: Show | None
+    recipe: StyleRecipe, config: Training, folder: Path, show: Show | None
 ) -> dict[str, float]:
     Card(recipe.name, recipe.description, {}, {})  # a name that no card takes fails before the work
     picture = Picture.from_dict(recipe.picture)

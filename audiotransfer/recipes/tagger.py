@@ -12,13 +12,14 @@ import torch
 
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.evaluation.listener import ListenerSettings
+from audiotransfer.evaluation.listener_objective import logits_of
 from audiotransfer.evaluation.tagger import FAMILIES, Tagger, TaggerObjective, areas_under_curve
 from audiotransfer.evaluation.tagger_data import LabelledStem, TaggerBatches, labelled_stems
 from audiotransfer.recipes.watching import Show, watch
 from audiotransfer.training import Objective, Trainer, load_networks
 
 if TYPE_CHECKING:
-    from audiotransfer.recipes.running import TrainingConfig
+    from audiotransfer.recipes.training import Training
 
 
 @dataclass
@@ -39,7 +40,7 @@ class TaggerRecipe:
 
 
 def train_tagger(
-    recipe: TaggerRecipe, config: TrainingConfig, folder: Path, show: Show | None
+    recipe: TaggerRecipe, config: Training, folder: Path, show: Show | None
 ) -> dict[str, float]:
     """Leaves ``tagger.safetensors`` and ``tagger.json`` in ``folder``, for ``Tagger.load``."""
     stems = labelled_stems([Path(recipe.data) / place for place in recipe.rendered])
@@ -56,7 +57,7 @@ def train_tagger(
     figures = trainer.run(should_stop=watch(trainer, show))
     if not trainer.first:
         return figures
-    objective.network.load_state_dict(load_networks(folder / "checkpoint")["tagger"])
+    objective.network.load_state_dict(load_networks(folder / "checkpoint")[Tagger.kind])
     areas = _areas(objective, windows)
     tagger = Tagger(
         objective.network,
@@ -98,14 +99,8 @@ def _validation(windows: dict[str, torch.Tensor]) -> Callable[[Objective], dict[
 
 def _areas(objective: Objective, windows: dict[str, torch.Tensor]) -> dict[str, float]:
     """Area under the curve of each family that plays in some windows and not in others."""
-    network = objective.networks["tagger"]
-    device = next(network.parameters()).device
-    was_training = network.training
-    network.eval()
-    with torch.no_grad():
-        parts = [network(part.to(device)).cpu() for part in windows["features"].split(64)]
-    network.train(was_training)
-    areas = areas_under_curve(torch.cat(parts).double().numpy(), windows["labels"].double().numpy())
+    logits = logits_of(objective.networks[Tagger.kind], windows["features"])
+    areas = areas_under_curve(logits.double().numpy(), windows["labels"].double().numpy())
     return {
         name: round(float(area), 4)
         for name, area in zip(FAMILIES, areas, strict=True)

@@ -27,7 +27,7 @@ from audiotransfer.training import Batches, Trainer, load_networks
 from vocoder import Picture
 
 if TYPE_CHECKING:
-    from audiotransfer.recipes.running import TrainingConfig
+    from audiotransfer.recipes.training import Training
 
 
 @dataclass
@@ -72,7 +72,7 @@ class PictureBatches:
 
 
 def train_unpaired(
-    recipe: UnpairedStyleRecipe, config: TrainingConfig, folder: Path, show: Show | None
+    recipe: UnpairedStyleRecipe, config: Training, folder: Path, show: Show | None
 ) -> dict[str, float]:
     """Trains, and leaves a style in ``folder/NAME`` where its pictures can become sound again."""
     Card(recipe.name, recipe.description, {}, {})  # a name that no card takes fails before the work
