@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import math
 import os
@@ -28,6 +29,7 @@ from audiotransfer.errors import AudioTransferError
 from audiotransfer.pipeline import Progress, Song, StemChoice, TransferOptions, transfer
 from audiotransfer.pipeline.finishing import MixFile, finish, matching_gain
 from audiotransfer.pipeline.progress import Tracker
+from audiotransfer.pipeline.sources import measure
 from audiotransfer.pipeline.streaming import FADE, GRID, TimeQueue, context_of, in_blocks
 from audiotransfer.pipeline.workers import Workers, gather
 from audiotransfer.styles import Keep, Style, style_label
@@ -819,3 +821,20 @@ def test_what_cannot_be_remixed_is_refused(stems: Path, tmp_path: Path) -> None:
     files.write(stems / "voice.wav", a_song(0.1), 48000)
     assert "48000 Hz" in refusal(pipeline.remix, stems, out)
     assert not out.exists()
+
+
+def test_measuring_keeps_no_tensors_of_a_song() -> None:
+    """Small tensors that stay between large ones that come and go hold the heap at its largest."""
+    alive: list[int] = []
+
+    class Long:
+        name, sample_rate, channels, frames = "long", RATE, 2, 40 * RATE
+
+        def blocks(self, frames: int) -> Iterator[Tensor]:
+            for _ in range(40):
+                gc.collect()
+                alive.append(sum(isinstance(thing, Tensor) for thing in gc.get_objects()))
+                yield 0.1 * torch.ones(2, RATE)
+
+    measure(Long(), Tracker(None))
+    assert alive[-1] == alive[5]

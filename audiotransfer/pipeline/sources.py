@@ -122,16 +122,18 @@ class _GatedPower:
     def __init__(self, window: int) -> None:
         self._window = max(1, window)
         self._rest = torch.zeros(0, dtype=torch.float64)
-        self._powers: list[Tensor] = []
+        # Numbers, not tensors: small tensors kept between large ones that come and go would keep
+        # the heap from shrinking, by gigabytes for a song of hours.
+        self._powers: list[float] = []
 
     def push(self, audio: Tensor) -> None:
         energy = torch.cat((self._rest, audio.double().square().mean(0)))
         whole = energy.shape[0] // self._window * self._window
-        self._powers.append(energy[:whole].reshape(-1, self._window).mean(-1))
+        self._powers += energy[:whole].reshape(-1, self._window).mean(-1).tolist()
         self._rest = energy[whole:].clone()
 
     def rms(self) -> float:
-        powers = torch.cat(self._powers)
+        powers = torch.tensor(self._powers, dtype=torch.float64)
         if not powers.any() and self._rest.any():  # shorter than a window, or a last sound
             powers = self._rest.mean(0, keepdim=True)
         loud = powers[powers > _GATE * powers.mean()] if powers.numel() else powers
