@@ -11,6 +11,7 @@ import torch
 
 from audiotransfer import Song, files, recipes, transfer
 from audiotransfer.errors import AudioTransferError
+from audiotransfer.recipes import headline
 from audiotransfer.recipes.preparation import prepare_pairs
 from audiotransfer.styles import read_card
 from audiotransfer.training.config import load_config
@@ -83,6 +84,26 @@ def test_stems_are_taught_on_top_of_each_other(data: Path, tmp_path: Path) -> No
         done = transfer(song, tmp_path / "other" / style, separator="none")
         assert done.audio.shape == song.audio.shape and bool(done.audio.isfinite().all())
         assert not torch.equal(done.audio, song.audio)
+
+
+def test_h_chooses_where_it_is_asked_for(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    monkeypatch.setattr(headline, "_TELLS", -1.0)  # noise is noise, whoever plays it
+    judged = [f"bands.headline.{name}" for name in ("songs=1", "judge_songs=2", "judge_steps=2")]
+    changes = [*TOY, f"bands.data={data}", *judged, "trainer.preview_every=2"]
+    figures = recipes.train("band-drums", changes, tmp_path)
+    assert {"validation/H", "validation/H/rock", "validation/score"} <= set(figures)
+    network = read_card(tmp_path / "rock").networks["drums"]
+    assert network["validation"]["H/rock"] == pytest.approx(figures["validation/H/rock"], abs=1e-4)
+    assert {"rock", "step"} <= set(network["validation"])
+    assert "H/jazz" not in network["validation"]
+    events = EventAccumulator(str(tmp_path))
+    events.Reload()
+    heard = {f"audio/train-0-0/drums/{side}" for side in ("source", *STYLES)}
+    assert set(events.Tags()["audio"]) == heard
 
 
 def test_a_stem_is_taught_again_in_place(data: Path, tmp_path: Path) -> None:

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from audiotransfer.corpora.features import FeatureCrops, FeatureSettings, feature_songs
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.recipes.features import LOOKS, key_roll
-from audiotransfer.spectral.bands import BandObjective
+from audiotransfer.recipes.features import key_roll
+from audiotransfer.spectral.bands import PLAYERS, BandObjective
 from audiotransfer.spectral.features import INAUDIBLE
 from audiotransfer.spectral.hits import HitGenerator
 from audiotransfer.spectral.notes import KEYS, NoteGenerator
@@ -261,6 +261,21 @@ def test_keys_of_a_score_by_hand() -> None:
     assert roll.sum() == 4 + 1 + 1 + 1  # and what lies below the piano is not there
 
 
+@pytest.mark.parametrize("stem", sorted(PLAYERS))
+def test_a_player_sees_a_value_for_each_frequency(stem: str) -> None:
+    """In training, where there is no network yet, as on songs."""
+    picture, player = Picture(), PLAYERS[stem]
+    sound = tone(440.0, 0.1)
+    seen = player.look(sound, picture)
+    hertz = player.hertz(picture)
+    assert hertz.shape == seen.shape[:1]
+    torch.testing.assert_close(seen[: picture.bins], picture.stereo(sound))
+    loudest = float(hertz[int(seen[:, seen.shape[1] // 2].argmax())])
+    assert abs(math.log2(loudest / 440.0)) < 1 / 12
+    network = player(STYLES, 4).begin()
+    assert torch.equal(network.look(sound, picture), seen)
+
+
 # --- crops
 
 
@@ -268,13 +283,13 @@ def write_song(folder: Path, name: str, stem: str = "other", frames: int = 40) -
     place = folder / name / "features"
     place.mkdir(parents=True)
     (folder / name / "song.json").write_text('{"split": "train"}')
-    values = len(LOOKS[stem].bands_hz())
+    values = len(PLAYERS[stem].hertz(Picture()))
     random = np.random.default_rng(len(name))
     ramp = np.arange(frames)[:, None] / frames
     for side, width in (("source", values), ("separated", values), *((s, 256) for s in STYLES)):
         cells = ramp + random.normal(-2, 1, width)[None]
         np.save(place / f"{stem}.{side}.npy", cells.astype(np.float16))
-    if LOOKS[stem].pitched:
+    if PLAYERS[stem].told_keys:
         roll = np.zeros((frames // 2, 4, KEYS), dtype=np.uint8)
         roll[np.arange(frames // 2), 0, np.arange(frames // 2)] = 1
         np.save(place / f"{stem}.keys.npy", roll)
@@ -286,12 +301,12 @@ def test_crops_are_a_function_of_the_step(stem: str, tmp_path: Path) -> None:
         write_song(tmp_path, name, stem)
     songs = feature_songs(tmp_path, stem, STYLES, "train")
     settings = FeatureSettings(batch=3, frames=12, seed=4)
-    crops = FeatureCrops(songs, stem, STYLES, LOOKS[stem].bands_hz(), settings)
+    crops = FeatureCrops(songs, stem, STYLES, PLAYERS[stem].hertz(Picture()), settings)
     one, again, two = crops.batch(0), crops.batch(0), crops.batch(1)
     assert set(one) == {"source", "target", "keys"} - ({"keys"} if stem == "drums" else set())
     assert all(torch.equal(one[k], again[k]) for k in one)
     assert not torch.equal(one["source"], two["source"])
-    assert one["source"].shape == (3, len(LOOKS[stem].bands_hz()), 12)
+    assert one["source"].shape == (3, len(PLAYERS[stem].hertz(Picture())), 12)
     assert one["target"].shape == (3, 2, 256, 12)
 
 
@@ -300,7 +315,7 @@ def test_crops_are_aligned_and_share_their_gain(tmp_path: Path) -> None:
     songs = feature_songs(tmp_path, "other", STYLES, "train")
     settings = FeatureSettings(4, 12, 1, tone_share=0.0, gain_db=(-9.0, 6.0))
     plain = FeatureSettings(4, 12, 1, tone_share=0.0, gain_db=(0.0, 0.0))
-    hertz = LOOKS["other"].bands_hz()
+    hertz = PLAYERS["other"].hertz(Picture())
     moved = FeatureCrops(songs, "other", STYLES, hertz, settings).batch(0)
     still = FeatureCrops(songs, "other", STYLES, hertz, plain).batch(0)
     gains = (moved["source"] - still["source"]).mean((1, 2))

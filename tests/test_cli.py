@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import json
 import os
 import signal
@@ -125,7 +126,9 @@ def test_help_and_styles_answer_at_once(light: Run, words: tuple[str, ...]) -> N
 
 
 def test_styles_lists_cards_as_text_and_json(light: Run) -> None:
-    assert "still" in light("styles").stdout
+    listed = light("styles").stdout
+    recordings, scores = listed.split("for MIDI files:")
+    assert "for recordings:" in recordings and "  still " in recordings and "  swing " in scores
     cards = {card["name"]: card for card in json.loads(light("styles", "--json").stdout)}
     assert cards["still"]["stems"]["drums"] == "keep"
     assert {"still", "swing", "rusty"} <= set(cards)
@@ -139,7 +142,11 @@ def test_styles_lists_cards_as_text_and_json(light: Run) -> None:
     [
         (("gone.wav", "--style", "still"), "gone.wav does not exist"),
         (("empty.wav", "--style", "still"), "empty.wav is empty (0 bytes)"),
-        (("tune.mid", "--style", "still"), "audiotransfer render"),
+        (("separate", "tune.mid"), "audiotransfer render"),
+        (("tune.mid", "--style", "still"), "is of the spectral route and for recordings"),
+        (("tune.mid", "--style", "swing"), "tune.mid is a damaged MIDI file"),
+        (("empty.mid", "--style", "swing"), "empty.mid is empty"),
+        (("text.mid", "--style", "swing"), "text.mid is no MIDI file"),
         (("song.wav", "--style", "stil"), "unknown style 'stil': did you mean still?"),
         (("song.wav", "--style", "rusty"), "damaged or foreign"),
         (("song.wav", "--style", "swing"), "is of the symbolic route"),
@@ -162,6 +169,8 @@ def test_wrong_requests_are_refused_before_torch(
     (place / "empty.wav").touch()
     (place / "tune.mid").write_bytes(b"MThd")
     (place / "text.wav").write_text("no sound at all")
+    (place / "empty.mid").touch()
+    (place / "text.mid").write_text("no notes at all")
     before = here(place)
     done = light(*words)
     assert done.returncode == 2
@@ -280,6 +289,32 @@ def test_doctor_names_everything(run_here) -> None:
     assert all(finding["remedy"] for finding in findings if finding["state"] != "ok")
     # The fixture's damaged style is found out.
     assert any("rusty" in finding["text"] for finding in findings if finding["state"] == "broken")
+
+
+def test_doctor_names_what_training_rendering_and_clusters_lack(
+    run_here, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from audiotransfer.cli import checks
+
+    optional = {
+        "lightning_fabric": ("lightning-fabric", "audiotransfer[train]"),
+        "tensorboard": ("tensorboard", "audiotransfer[train]"),
+        "distributed": ("dask is not", "audiotransfer[cluster]"),
+        "ray": ("ray is not", "audiotransfer[cluster]"),
+        "tinysoundfont": ("tinysoundfont", "pip install --no-deps tinysoundfont"),
+    }
+    found = importlib.util.find_spec
+    monkeypatch.setattr(
+        checks.importlib.util, "find_spec", lambda name: None if name in optional else found(name)
+    )
+    missing = [finding for finding in checks.examine() if finding.state == "missing"]
+    for words, remedy in optional.values():
+        assert [one for one in missing if words in one.text and remedy in one.remedy], words
+    monkeypatch.setattr(
+        checks.importlib.util, "find_spec", lambda name: found("json" if name in optional else name)
+    )
+    topics = {finding.topic: finding.state for finding in checks.examine()}
+    assert topics["training"] == topics["cluster"] == "ok"
 
 
 def test_doctor_sees_a_foreign_package_of_our_name(

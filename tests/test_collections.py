@@ -7,6 +7,7 @@ import json
 import shutil
 import tarfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from audiotransfer.corpora import kinds
 from audiotransfer.corpora.genres import artist_of
 from audiotransfer.corpora.gtzan import fault_filtered
 from audiotransfer.corpora.kinds import SPLITS, Found, Song
+from audiotransfer.corpora.manifest import PreparedSong
 from audiotransfer.corpora.melon import read_picture
 from audiotransfer.corpora.splits import hold_apart, split_songs
 from audiotransfer.errors import AudioTransferError
@@ -127,7 +129,7 @@ def slakh(root: Path, split: str = "train", rate: int = RATE, first: int = 1) ->
 
 def rendered(root: Path) -> Path:
     for number, split in enumerate(("train", "train", "test")):
-        for side in ("source", "target"):
+        for side in ("source", "target/jazz"):
             for stem in ("drums", "bass", "other"):
                 sound(root / f"song-{number}" / side / f"{stem}.wav")
         (root / f"song-{number}" / "song.json").write_text(json.dumps({"split": split}))
@@ -146,8 +148,10 @@ TREES: dict[str, Callable[[Path], Path]] = {
 GENRES = {"melon": ("GN1000", "GN1700")}
 
 
-def find(kind: str, *folders: Path, genres: tuple[str, ...] = (), seed: int = 0) -> Found:
-    return kinds.create(kind).find(folders, genres or GENRES.get(kind, ()), seed)
+def find(kind: str, *folders: Path, genres: tuple[str, ...] = ()) -> Found:
+    """What a preparation works on: songs with their splits drawn."""
+    found = kinds.create(kind).find(folders, genres or GENRES.get(kind, ()))
+    return replace(found, songs=tuple(split_songs(found.songs, 0, found.held_out)))
 
 
 def refused(kind: str, *folders: Path, genres: tuple[str, ...] = ()) -> str:
@@ -199,15 +203,15 @@ def test_folders_are_asked_last_and_misspelt_kinds_get_a_hint(tmp_path: Path) ->
 
 
 @given(
-    plays=st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 12)), min_size=1, max_size=60),
+    pairs=st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 12)), min_size=1, max_size=60),
     seed=st.integers(0, 5),
 )
 def test_an_artist_is_in_one_split_and_every_genre_holds_some_out(
-    plays: list[tuple[str, int]], seed: int
+    pairs: list[tuple[str, int]], seed: int
 ) -> None:
     songs = [
         Song(str(n), "", genre, f"{genre}{artist}", "free", {"mix": ("a",)}, 1.0)
-        for n, (genre, artist) in enumerate(plays)
+        for n, (genre, artist) in enumerate(pairs)
     ]
     drawn = split_songs(songs, seed)
     assert [song.id for song in drawn] == [song.id for song in songs]
@@ -215,7 +219,7 @@ def test_an_artist_is_in_one_split_and_every_genre_holds_some_out(
     for song in drawn:
         of_artist.setdefault(song.artist, set()).add(song.split)
     assert all(len(splits) == 1 for splits in of_artist.values())
-    for genre in {genre for genre, _ in plays}:
+    for genre in {genre for genre, _ in pairs}:
         artists = {song.artist for song in drawn if song.genre == genre}
         held = {song.split for song in drawn if song.genre == genre}
         assert held == (set(SPLITS) if len(artists) >= 3 else {"train"})
@@ -238,6 +242,67 @@ def test_seeds_draw_different_splits() -> None:
     assert len(drawn) == 5 and all(
         one.count("test") == one.count("validation") == 3 for one in drawn
     )
+
+
+def plays(*names: str) -> list[Song]:
+    """Songs GENRE/ARTIST/TITLE, or GENRE/TITLE."""
+    songs = []
+    for name in names:
+        genre, *artist, _ = name.split("/")
+        by = artist[0] if artist else None
+        songs.append(Song(name, "", genre, by, "free", {"mix": ("a",)}, 1.0))
+    return songs
+
+
+def prepared(songs: list[Song]) -> list[PreparedSong]:
+    return [PreparedSong(s.id, s.split, s.genre, s.artist, "", 1.0, (), {}, {}) for s in songs]
+
+
+@given(
+    old=st.sets(st.integers(0, 30), min_size=1),
+    new=st.sets(st.integers(0, 60)),
+    seed=st.integers(0, 3),
+)
+def test_songs_stay_in_their_split_when_others_are_added(
+    old: set[int], new: set[int], seed: int
+) -> None:
+    def songs(numbers: set[int]) -> list[Song]:
+        return plays(*(f"{'ab'[n % 2]}/{n // 4}/{n}" for n in sorted(numbers)))
+
+    first = split_songs(songs(old), seed)
+    again = split_songs(songs(old | new), seed, before=prepared(first))
+    before, after = ({s.id: s.split for s in drawn} for drawn in (first, again))
+    assert {name: after[name] for name in before} == before
+    of_artist: dict[str | None, set[str]] = {}
+    for song in again:
+        of_artist.setdefault(song.artist, set()).add(song.split)
+    assert all(len(splits) == 1 for splits in of_artist.values())
+    third = split_songs(songs(old | new), seed, before=prepared(again))
+    assert third == again
+
+
+def test_added_songs_fill_what_is_held_out() -> None:
+    first = split_songs(plays(*(f"a/{n}" for n in range(10))), 0)
+    grown = plays(*(f"a/{n}" for n in range(40)), *(f"b/{n}" for n in range(10)))
+    again = split_songs(grown, 0, before=prepared(first))
+    for genre, count in (("a", 4), ("b", 1)):
+        splits = [song.split for song in again if song.genre == genre]
+        assert splits.count("test") == splits.count("validation") == count
+
+
+def test_what_was_trained_on_is_never_tested_on() -> None:
+    """Two songs turn out to be by one artist, one of them trained on."""
+    before = [
+        replace(song, split=split, artist=None)
+        for song, split in zip(plays("a/x/1", "a/x/2", "a/y/3"), SPLITS, strict=True)
+    ]
+    again = split_songs(plays("a/x/1", "a/x/2", "a/y/3"), 0, before=prepared(before))
+    assert [song.split for song in again] == ["train", "train", "test"]
+
+
+def test_stated_splits_are_not_drawn() -> None:
+    stated = [replace(song, split="test") for song in plays("a/1", "a/2", "a/3")]
+    assert split_songs(stated, 0) == stated
 
 
 def test_songs_of_held_out_artists_are_not_trained_on() -> None:
@@ -385,7 +450,7 @@ def test_melon_by_code_or_name(packed: bool, tmp_path: Path) -> None:
 def test_melon_genres_are_checked(tmp_path: Path) -> None:
     root = melon(tmp_path / "melon")
     with pytest.raises(AudioTransferError, match=r"name two or more.*GN1700 재즈"):
-        kinds.create("melon").find([root], (), 0)
+        kinds.create("melon").find([root], ())
     assert "GN1001, GN1701" in refused("melon", root, genres=("all", "GN1000"))
     assert "no genre 'GN1705'" in refused("melon", root, genres=("GN1705", "GN1000"))
     assert "one genre only" in refused("melon", root, genres=("GN1000", "록"))
@@ -468,9 +533,8 @@ def test_a_damaged_track_is_listed(tmp_path: Path) -> None:
 def test_rendered_songs_are_two_sides_of_a_score(tmp_path: Path) -> None:
     root = rendered(tmp_path)
     found = find("rendered", root)
-    assert splits_of(found.songs, "source") == splits_of(found.songs, "target")
+    assert splits_of(found.songs, "source") == splits_of(found.songs, "jazz")
     assert {song.split for song in found.songs if song.id.startswith("song-2")} == {"test"}
-    (root / "song-0" / "target" / "swing").mkdir()
-    for path in (root / "song-0" / "target").glob("*.wav"):
-        path.rename(path.parent / "swing" / path.name)
-    assert {song.genre for song in find("rendered", root).songs} == {"source", "target", "swing"}
+    (root / "song-0" / "target" / "jazz").rename(root / "song-0" / "target" / "swing")
+    (root / "song-1" / "target" / "notes.txt").write_text("no style")
+    assert {song.genre for song in find("rendered", root).songs} == {"source", "jazz", "swing"}

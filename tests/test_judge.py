@@ -198,6 +198,22 @@ def test_the_judge_learns_and_says_how_well(
     assert loaded.probabilities(heard, RATE) == judge.probabilities(heard, RATE)
 
 
+def test_a_listener_learns_on_the_spot(features: JudgeFeatures, clips: list[Clip]) -> None:
+    groups = {clip.group for clip in clips}
+    taught = []
+    for number in range(2):
+        torch.manual_seed(number)
+        before = torch.get_rng_state()
+        objective = JudgeObjective(SETTINGS, learning_rate=3e-3)
+        with torch.no_grad():  # as during a trainer's validation
+            objective.learn(JudgeBatches(features, groups, batch_size=8), 3)
+        assert torch.equal(torch.get_rng_state(), before)
+        taught.append(objective.network.out.weight.detach().clone())
+    assert torch.equal(*taught)
+    assert not torch.equal(taught[0], JudgeObjective(SETTINGS).network.out.weight)
+    assert not objective.network.training
+
+
 def test_preview_shows_a_window() -> None:
     objective = JudgeObjective(SETTINGS)
     batch = {

@@ -15,12 +15,12 @@ from audiotransfer.spectral.melgan_vc import (
     MelGanVcSettings,
     critic_hinge,
     margin,
-    smooth_norm,
     tile_frames,
     travel,
 )
 from audiotransfer.spectral.siamese import Siamese
 from audiotransfer.training import Trainer, TrainerSettings
+from audiotransfer.training.slopes import smooth_norm
 
 BINS, FRAMES = 16, 8
 FLOOR = math.log(3e-5)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import errno
+import importlib.util
 import json
 import math
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +137,23 @@ def test_songs_become_stems_pictures_and_a_manifest(tmp_path: Path) -> None:
     assert len(np.load(manifest.folder / rest.file)) == rest.frames
 
 
+def test_songs_stay_in_their_splits_when_others_are_added(tmp_path: Path) -> None:
+    root, out = own(tmp_path / "my", songs=3), tmp_path / "out"
+    first = prepare_collection([root], out, settings())
+    for number in range(3, 15):
+        write(root / "rock" / f"song {number}.wav")
+    again = prepare_collection([root], out, settings())
+    before, after = ({song.id: song.split for song in m.songs} for m in (first, again))
+    assert {name: after[name] for name in before} == before
+    assert len(again.of("rock", "test")) == len(again.of("rock", "validation")) == 2
+    other = prepare_collection([root], out, settings(seed=1))
+    assert other.seed == 1 and "drawn anew, by seed 1 instead of 0" in other.notes[-1]
+    (out / "manifest.json").write_text("{")
+    lost = prepare_collection([root], out, settings(seed=1))
+    assert any("drawn anew" in note and "damaged" in note for note in lost.notes)
+    assert lost.songs == other.songs
+
+
 def test_a_second_run_does_only_what_is_missing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -255,13 +274,13 @@ def test_given_stems_are_kept_at_one_gain(tmp_path: Path) -> None:
 
 def test_rendered_songs_without_mixes_cannot_be_separated(tmp_path: Path) -> None:
     place = tmp_path / "songs" / "one"
-    for side in ("source", "target"):
+    for side in ("source", "target/jazz"):
         write(place / side / "bass.wav")
     (place / "song.json").write_text(json.dumps({"split": "train"}))
     message = refused([tmp_path / "songs"], tmp_path / "out", settings())
     assert "stems and no mixes" in message
     manifest = prepare_collection([tmp_path / "songs"], tmp_path / "out", settings(separator=None))
-    assert manifest.genres == ["source", "target"] and manifest.stems == ["bass"]
+    assert manifest.genres == ["jazz", "source"] and manifest.stems == ["bass"]
 
 
 def test_melon_trains_on_its_own_pictures(tmp_path: Path) -> None:
@@ -442,49 +461,68 @@ def test_windows_that_cannot_be_drawn(
 # --- side by side
 
 
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[list[str]]:
-    """A Dask cluster of two workers; the names of those that did something."""
+@contextmanager
+def dask_workers() -> Iterator[None]:
     from distributed import Client, LocalCluster
 
     with (
         LocalCluster(
             n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None
         ) as two,
-        Client(two) as client,
+        Client(two),
     ):
-        yield list(client.scheduler_info()["workers"])
+        yield
 
 
-def test_a_dask_cluster_prepares_the_same(cluster: list[str], tmp_path: Path) -> None:
+@contextmanager
+def ray_workers() -> Iterator[None]:
+    import ray
+
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+    yield
+    ray.shutdown()
+
+
+#: Of the backends the test extra brings Dask; Ray is tested wherever it is installed as well.
+CLUSTERS = {"dask": dask_workers, "ray": ray_workers}
+INSTALLED = [name for name, of in parallel.BACKENDS.items() if importlib.util.find_spec(of)]
+
+
+@pytest.fixture(scope="module", params=INSTALLED)
+def cluster(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The backend of a local cluster of two workers."""
+    with CLUSTERS[request.param]():
+        yield request.param
+
+
+def test_every_backend_can_be_tested_and_one_is() -> None:
+    assert CLUSTERS.keys() == parallel.BACKENDS.keys() and "dask" in INSTALLED
+
+
+def test_a_cluster_prepares_the_same(cluster: str, tmp_path: Path) -> None:
     root = own(tmp_path / "my", songs=3)
+    (root / "rock" / "bad.wav").write_bytes(b"RIFF")
     here = prepare_collection([root], tmp_path / "here", settings())
-    there = prepare_collection([root], tmp_path / "there", settings(backend="dask", jobs=2))
-    assert len(cluster) == 2 and here.songs == there.songs
+    there = prepare_collection([root], tmp_path / "there", settings(backend=cluster, jobs=2))
+    assert here.songs == there.songs and here.skipped == there.skipped
     for song in there.songs:
         one, other = (np.load(m.folder / song.features["other"].file) for m in (here, there))
         assert np.array_equal(one, other)
 
 
-def _worker(_: int) -> str:
-    import time
-
-    from distributed import get_worker
-
-    time.sleep(0.05)
-    return str(get_worker().address)
+def test_both_workers_of_a_cluster_work(cluster: str) -> None:
+    # A link to who follows it: Dask's two are threads of this process, Ray's are processes.
+    found = set(parallel.each(os.path.realpath, ["/proc/thread-self"] * 16, 2, cluster))
+    assert len(found) == 2
+    assert not found & {os.path.realpath("/proc/thread-self")}
 
 
-def test_both_workers_of_a_cluster_work(cluster: list[str]) -> None:
-    assert set(parallel.each(_worker, list(range(8)), 2, "dask")) == set(cluster)
-
-
-def test_dask_transfers_a_batch(cluster: list[str], tmp_path: Path) -> None:
+def test_a_cluster_transfers_a_batch(cluster: str, tmp_path: Path) -> None:
     songs = [write(tmp_path / f"{name}.wav") for name in ("one", "three", "bad")]
     songs[2].write_bytes(b"RIFF")
     options = TransferOptions(separator="none", gains_db={"other": -6.0})
     outcomes = {}
-    for place, more in (("here", {}), ("there", {"jobs": 2, "backend": "dask"})):
+    for place, more in (("here", {}), ("there", {"jobs": 2, "backend": cluster})):
         (tmp_path / place).mkdir()
         outputs = [tmp_path / place / song.name for song in songs]
         for outcome in transfer_many(songs, outputs, options, **more):  # type: ignore[arg-type]

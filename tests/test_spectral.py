@@ -358,6 +358,20 @@ def test_what_is_left_stays_left() -> None:
     assert not transfer(small_generator())(stem)[1].any()
 
 
+@pytest.mark.parametrize("rate", [22050, 16000])
+def test_what_a_picture_of_a_lower_rate_does_not_show_stays(rate: int) -> None:
+    time = torch.arange(30001) / 44100
+    low, high = (0.1 * torch.sin(2 * math.pi * f * time).expand(2, -1) for f in (440.0, 14000.0))
+    picture = Picture(sample_rate=rate, bins=BINS, f_max=rate / 2)
+    painted = transfer(Louder(math.log(2)), picture)
+    made, inner = painted(low + high), slice(4000, -4000)
+    assert made.shape == low.shape
+    assert db((made - 2 * low - high)[:, inner], low) < -30
+    assert torch.equal(painted(low + high, 0.0), low + high)
+    half = painted(low + high, 0.5)
+    assert db((half - 2**0.5 * low - high)[:, inner], low) < -30
+
+
 def test_the_same_call_gives_the_same_samples() -> None:
     stem, painted = song(1.5), transfer(small_generator())
     assert torch.equal(painted(stem), painted(stem))

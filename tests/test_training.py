@@ -549,6 +549,24 @@ def test_pictures_and_sound_reach_tensorboard(tmp_path: Path) -> None:
     assert [e.step for e in events.Scalars("learning_rate/judge")] == [4, 8, 12]
 
 
+def test_an_audition_is_heard_beside_the_pictures(tmp_path: Path) -> None:
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    states: list[bool] = []
+
+    def audition(toy: Toy) -> dict[str, tuple[Tensor, int]]:
+        states.append(toy.networks["maker"].training or torch.is_grad_enabled())
+        return {"song": (torch.zeros(2, 50), 4000)}
+
+    settings = replace(SETTINGS, preview_every=6, diagnose_every=1)
+    trainer = Trainer(Toy(), Noise(), settings, tmp_path, audition=audition)
+    trainer.run()
+    events = accumulator.EventAccumulator(str(tmp_path))
+    events.Reload()
+    assert [e.sample_rate for e in events.Audio("audio/song")] == [4000, 4000]
+    assert [e.sample_rate for e in events.Audio("audio/noise")] == [8000, 8000]
+    assert states == [False, False]  # nothing is played for the diagnosis
+
+
 def test_the_callers_random_numbers_are_left_alone(tmp_path: Path) -> None:
     torch.manual_seed(3)
     expected = torch.rand(3)

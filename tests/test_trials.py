@@ -56,7 +56,7 @@ def sound(seed: int, bright: float = 1.0) -> Tensor:
 def write_songs(folder: Path, split: str, count: int) -> None:
     for number in range(count):
         place = folder / f"{split}-{number}"
-        for side, bright in (("source", 1.0), ("target", 0.3)):
+        for side, bright in (("source", 1.0), ("target/jazz", 0.3)):
             for stem in ("bass", "other"):
                 path = place / side / f"{stem}.wav"
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -112,9 +112,7 @@ def test_rendered_songs_of_a_split(place: Path) -> None:
 def test_each_target_has_its_own_rendering(place: Path, tmp_path: Path) -> None:
     song = tmp_path / "song"
     shutil.copytree(place / "songs" / "test-0", song)
-    (song / "target").rename(song / "jazz")
-    (song / "target").mkdir()
-    (song / "jazz").rename(song / "target" / "jazz")
+    shutil.copytree(song / "target" / "jazz", song / "target" / "swing")
     (found,) = trials.rendered_songs(tmp_path, "jazz")
     assert {path.parent for path in found.truth} == {song / "target" / "jazz"}
     with pytest.raises(AudioTransferError, match="no rendering in 'rock'"):
@@ -274,6 +272,21 @@ def test_prepared_songs_are_held_out_and_the_rest_teaches(
     assert field.equaliser is not None
     with pytest.raises(AudioTransferError, match="audiotransfer train judge"):
         trials.judge_for("waltz", prepared=manifest)
+
+
+def test_a_style_of_ones_own_aims_at_what_it_was_trained_toward(
+    place: Path, tmp_path: Path
+) -> None:
+    style = tmp_path / "mine"
+    shutil.copytree(place / "jazz", style)
+    card = json.loads((style / "card.json").read_text())
+    recipe = {"unpaired": {"target": "my/jazz"}}
+    (style / "card.json").write_text(json.dumps(card | {"name": "mine", "config": recipe}))
+    field = trials.gather(style, [place / "clips"], judge=place / "judge")
+    assert field.jury.genre == "jazz"
+    assert {song.name for song in field.targets} == {"jazz/jazz0", "jazz/jazz1"}
+    rock = trials.gather(style, [place / "clips"], judge=place / "judge", genre="rock")
+    assert rock.jury.genre == "rock"
 
 
 def test_a_genre_may_be_part_of_a_class() -> None:

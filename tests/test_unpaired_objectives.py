@@ -13,15 +13,16 @@ from torch.nn import functional
 
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.spectral import objectives
-from audiotransfer.spectral.adversarial import RULES, gradient_penalty
+from audiotransfer.spectral.adversarial import RULES
 from audiotransfer.spectral.cut import Cut, CutSettings, patch_nce
 from audiotransfer.spectral.cycle_gan import SIDES, CycleGan, CycleGanSettings
-from audiotransfer.spectral.image_pool import ImagePool
 from audiotransfer.spectral.materials import Materials
 from audiotransfer.spectral.networks import ResNetGenerator, to_unit
 from audiotransfer.training import Objective, Trainer, TrainerSettings
+from audiotransfer.training.image_pool import ImagePool
 from audiotransfer.training.launching import launch
 from audiotransfer.training.schedules import factor
+from audiotransfer.training.slopes import gradient_penalty
 from audiotransfer.training.stepping import Stepper
 
 BINS, FRAMES = 32, 36

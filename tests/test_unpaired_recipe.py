@@ -4,24 +4,37 @@ used.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
+import os
+import subprocess
+import sys
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from audiotransfer import files, recipes
+from audiotransfer.cli import main
 from audiotransfer.corpora.kinds import Sampling
-from audiotransfer.corpora.manifest import Feature, Manifest, PreparedSong
+from audiotransfer.corpora.manifest import Feature, Manifest, PreparedSong, load_manifest
+from audiotransfer.corpora.prepared import PreparedWindows
 from audiotransfer.errors import AudioTransferError
+from audiotransfer.preparation import Settings, prepare_collection
 from audiotransfer.recipes import TrainingConfig
+from audiotransfer.recipes.foreign import ForeignWindows, Levels
+from audiotransfer.recipes.headline import Headline
 from audiotransfer.recipes.unpaired import UnpairedStyleRecipe
 from audiotransfer.spectral.materials import Materials
+from audiotransfer.spectral.networks.levels import BOTTOM, to_unit
 from audiotransfer.spectral.objectives import create
+from audiotransfer.spectral.weights import load_generator
 from audiotransfer.styles import Keep, load_style
+from audiotransfer.training import load_networks
 from audiotransfer.training.config import load_config
 from vocoder import Picture, VocoderError
 
@@ -156,6 +169,199 @@ def test_a_prepared_collection_becomes_a_style(tmp_path: Path) -> None:
     assert figures["failed_steps"] == 0
     card = json.loads((tmp_path / "run" / "melgan-vc-unet" / "card.json").read_text())
     assert card["stems"]["other"]["picture"]["bins"] == 32 and card["steps"] == 2
+
+
+def heard_collection(folder: Path, validated: bool = True) -> Path:
+    """The same with sound, a second song a genre to validate with, and pictures of what sounds."""
+    picture = Picture(bins=32)
+    songs = []
+    for number, genre in enumerate(("rock", "jazz")):
+        for split in ("train", "validation") if validated else ("train",):
+            random = torch.Generator().manual_seed(number)
+            sound = 0.1 * torch.randn(2, RATE, generator=random) * (1 + number)
+            if genre == "jazz":
+                sound = sound.cumsum(1) * 0.01
+            name = f"{genre}-{split}"
+            files.write(folder / f"{name}.flac", sound, RATE)
+            shown = picture.stereo(sound).T.half().numpy()
+            np.save(folder / f"{name}.npy", shown)
+            feature = {"other": Feature(f"{name}.npy", ((0, len(shown)),))}
+            sounds = {"other": f"{name}.flac"}
+            songs.append(PreparedSong(name, split, genre, name, "CC0", 1.0, (), sounds, feature))
+    Manifest(folder, "folders", "none", picture.to_dict(), tuple(songs)).save()
+    return folder
+
+
+#: Nothing is normalised over the batch, so that its halves teach what it teaches.
+BY_GROUP = ["unpaired.settings.siamese.norm=group", "trainer.ema_decay=null"]
+HEARD = [
+    "unpaired.headline.judge_steps=12",
+    "unpaired.headline.songs=1",
+    "trainer.validate_every=1",
+    "trainer.preview_every=2",
+]
+
+
+def test_h_on_validation_songs_chooses_the_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = heard_collection(tmp_path)
+    changes = [*overrides("melgan-vc-unet", tmp_path), f"unpaired.prepared={place}", *HEARD]
+    measured = iter([0.5, 0.25])
+    inner = Headline.__call__
+
+    def first_is_best(self: Headline, objective: Any) -> dict[str, float]:
+        found = inner(self, objective)
+        assert {"H", "style", "content"} == set(found)
+        return {**found, "H": next(measured)}
+
+    monkeypatch.setattr(Headline, "__call__", first_is_best)
+    figures = run("melgan-vc-unet", changes, tmp_path / "run")
+    assert figures["validation/H"] == 0.25
+    style = tmp_path / "run" / "melgan-vc-unet"
+    card = json.loads((style / "card.json").read_text())
+    assert card["figures"]["validation"]["H"] == 0.5
+    assert card["figures"]["validation"]["step"] == 1
+    best, last = (load_networks(tmp_path / "run" / n)["generator"] for n in ("best", "checkpoint"))
+    shipped = load_generator(style / "melgan-vc-unet.safetensors").state_dict()
+    bias = "leave.bias"
+    assert torch.equal(shipped[bias], best[bias].half().float())
+    assert not torch.equal(best[bias], last[bias])
+    assert (tmp_path / "run" / "validation-judge" / "judge.json").is_file()
+
+
+def test_songs_are_heard_in_the_log(tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    place = heard_collection(tmp_path)
+    changes = [*overrides("melgan-vc-unet", tmp_path), f"unpaired.prepared={place}", *HEARD]
+    run("melgan-vc-unet", [*changes, "unpaired.headline.songs=0"], tmp_path / "run")
+    events = EventAccumulator(str(tmp_path / "run"))
+    events.Reload()
+    names = {"audio/rock-validation/source", "audio/rock-validation/jazz"}
+    assert set(events.Tags()["audio"]) == names
+    assert not (tmp_path / "run" / "best").exists()  # no H, no choice
+
+
+def test_without_validation_songs_the_last_weights_are_taken(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    place = heard_collection(tmp_path, validated=False)
+    changes = [*overrides("melgan-vc-unet", tmp_path), f"unpaired.prepared={place}", *HEARD]
+    figures = run("melgan-vc-unet", changes, tmp_path / "run")
+    assert "validation/H" not in figures
+    assert sum("no H" in line and "rock" in line for line in caplog.messages) == 1
+    assert load_style(tmp_path / "run" / "melgan-vc-unet").card is not None
+
+
+def melon(root: Path) -> Path:
+    """The dataset as it is distributed, with six songs of two genres."""
+    (root / "arena_mel" / "0").mkdir(parents=True)
+    names = {"GN1000": "rock", "GN1700": "jazz"}
+    (root / "genre_gn_all.json").write_text(json.dumps(names))
+    songs = []
+    for number in range(6):
+        code = ("GN1000", "GN1700")[number % 2]
+        about = {"song_gn_gnr_basket": [code], "song_gn_dtl_gnr_basket": []}
+        songs.append({"id": number, "artist_id_basket": [number], **about})
+        picture = np.random.default_rng(number).normal(-40 + number, 15, (48, 60))
+        np.save(root / "arena_mel" / "0" / f"{number}.npy", picture.clip(-100).astype(np.float32))
+    (root / "song_meta.json").write_text(json.dumps(songs))
+    return root
+
+
+@pytest.mark.parametrize("config", ["melgan-vc-original", "cycle-gan-mel", "cut"])
+def test_melon_is_trained_on_as_it_is_and_says_what_it_cannot_do(
+    config: str,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    wanted = Settings(genres=("rock", "GN1700"), jobs=1)
+    ready = prepare_collection([melon(tmp_path / "melon")], tmp_path / "ready", wanted)
+    data = [f"unpaired.prepared={ready.folder}", "unpaired.source=rock", "unpaired.target=GN1700"]
+    toy = [change for change in FORMS[config] if change != MEL]
+    # As one types it: the config's own picture settings do not matter.
+    figures = run(config, [*TRAINER, "unpaired.batch=2", *toy, *data], tmp_path / "run")
+    assert figures["failed_steps"] == 0
+    assert any("will play no songs" in line and "48 bands" in line for line in caplog.messages)
+    (place,) = (path.parent for path in (tmp_path / "run").glob("*/card.json"))
+    card = json.loads((place / "card.json").read_text())
+    assert card["networks"]["generator"]["bins"] == 48
+    entry = card["stems"]["mix"]
+    assert entry["picture"]["kind"] == "melon" and "48 bands" in entry["options"]["silent"]
+    assert entry["picture"]["lowest"] < -60 and entry["picture"]["highest"] > -20
+    song = tmp_path / "song.wav"
+    files.write(song, torch.zeros(2, 1000), RATE)
+    for words in ([str(song), "--style", str(place)], ["evaluate", str(place), "--on", str(song)]):
+        assert main(words) == 2
+        error = capsys.readouterr().err
+        assert "plays no songs" in error and "cannot be turned back" in error
+        assert error.count("\n") == 1
+    assert main(["styles", str(place)]) == 0
+    assert "plays no songs" in capsys.readouterr().out
+
+
+def test_foreign_levels_become_the_networks_own(tmp_path: Path) -> None:
+    wanted = Settings(genres=("rock", "GN1700"), jobs=1)
+    ready = prepare_collection([melon(tmp_path / "melon")], tmp_path / "ready", wanted)
+    levels = Levels.of(ready, "mix")
+    ends = levels.known(torch.tensor([levels.lowest, levels.highest]))
+    torch.testing.assert_close(to_unit(ends), torch.tensor([-1.0, 1.0]))
+    windows = PreparedWindows(ready, ("rock", "GN1700"), 16, 8)
+    plain, known = windows.batch(0), ForeignWindows(windows, levels).batch(0)
+    assert torch.equal(known["source"], levels.known(plain["source"]))
+    inside = to_unit(known["source"]).abs() < 1
+    assert float(inside.float().mean()) > 0.99
+    flat = Levels(0.0, 1.0)
+    assert torch.equal(flat.known(torch.zeros(1)), torch.full((1,), BOTTOM))
+    for song in ready.songs:
+        path = ready.folder / song.features["mix"].file
+        np.save(path, np.ones_like(np.load(path)))
+    with pytest.raises(AudioTransferError, match="the one level 1"):
+        Levels.of(ready, "mix")
+
+
+def test_a_style_of_a_lower_rate_is_a_style(tmp_path: Path) -> None:
+    place = collection(tmp_path)
+    manifest = load_manifest(place)
+    low = Picture(bins=32, sample_rate=22050, f_max=11025.0)
+    dataclasses.replace(manifest, picture=low.to_dict()).save()
+    changes = [*overrides("melgan-vc-unet", tmp_path), f"unpaired.prepared={place}"]
+    run("melgan-vc-unet", changes, tmp_path / "run")
+    style = load_style(tmp_path / "run" / "melgan-vc-unet")
+    stem = 0.1 * torch.randn(2, 20001, generator=torch.Generator().manual_seed(0))
+    made = style.stems["other"](stem)
+    assert made.shape == stem.shape and not torch.equal(made, stem)
+
+
+def test_two_processes_train_and_one_speaks(tmp_path: Path) -> None:
+    """As `torchrun --nproc_per_node 2 -m audiotransfer train CONFIG` starts them."""
+    place = heard_collection(tmp_path)
+    toy = [*overrides("melgan-vc-unet", tmp_path), f"unpaired.prepared={place}"]
+    alone = run("melgan-vc-unet", [*toy, *BY_GROUP], tmp_path / "one")
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    config = ["melgan-vc-unet", *toy, *BY_GROUP, *HEARD, "-o", str(tmp_path / "two")]
+    done = subprocess.run(
+        [sys.executable, *launcher, "-m", "audiotransfer", "train", *config],
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    style = tmp_path / "two" / "melgan-vc-unet"
+    assert done.stdout.count(f"style {style}\n") == done.stdout.count("failed_steps") == 1
+    assert "Traceback" not in done.stderr and "Warning" not in done.stderr
+    assert load_style(style).card is not None
+    log = (tmp_path / "two" / "log.jsonl").read_text()
+    logged = [json.loads(line) for line in log.splitlines()]
+    assert len([line for line in logged if "critic/loss" in line]) == 2  # one of them writes
+    state = load_networks(tmp_path / "two" / "checkpoint")["generator"]
+    expected = load_networks(tmp_path / "one" / "checkpoint")["generator"]
+    for key, value in expected.items():
+        torch.testing.assert_close(state[key], value, rtol=1e-4, atol=1e-5, msg=key)
+    assert alone["failed_steps"] == 0
 
 
 def test_a_stopped_run_goes_on_to_the_same_bytes(data: Path, tmp_path: Path) -> None:

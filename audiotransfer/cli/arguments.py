@@ -103,6 +103,27 @@ def add_format(parser: Parser) -> Group:
     return group
 
 
+def add_score_output(group: Group) -> None:
+    """What may be written beside a MIDI file."""
+    group.add_argument(
+        "--render",
+        action="store_true",
+        help=(
+            "for MIDI: also write how it sounds, beside it (needs a synthesizer: "
+            "pip install --no-deps tinysoundfont)"
+        ),
+    )
+    group.add_argument(
+        "--soundfont",
+        type=Path,
+        metavar="FILE",
+        help="the .sf2 or .sf3 that it is rendered with (default: pretty_midi's)",
+    )
+    group.add_argument(
+        "--plot", action="store_true", help="for MIDI: also draw its piano roll, beside it (.png)"
+    )
+
+
 def add_force(group: Group) -> None:
     """Leave to write over what is there."""
     group.add_argument(
@@ -123,12 +144,13 @@ def add_jobs(group: Group, what: str) -> None:
     )
 
 
-def add_songs(parser: Parser) -> None:
+def add_songs(parser: Parser, *, scores: bool = False) -> None:
     """What to work on."""
+    kinds = "audio files (wav, flac, ogg, opus, mp3, aiff, m4a)"
     parser.add_argument(
         "songs",
         nargs="+",
         type=Path,
         metavar="SONG",
-        help="audio files, or folders of them (wav, flac, ogg, opus, mp3, aiff, m4a)",
+        help=f"{kinds}{', MIDI files (mid)' if scores else ''}, or folders of them",
     )

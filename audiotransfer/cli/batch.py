@@ -13,6 +13,7 @@ from audiotransfer.errors import AudioTransferError
 
 if TYPE_CHECKING:
     from audiotransfer.pipeline.options import Report
+    from audiotransfer.pipeline.scores import ScoreReport
 
 SCORES = (".mid", ".midi")
 
@@ -33,26 +34,29 @@ def one_line(error: Exception | str) -> str:
     return " ".join(str(error).split())
 
 
-def check_song(place: Path) -> None:
-    """Raises AudioTransferError for what is no song by its name and size; opens nothing."""
+def check_song(place: Path, *, scores: bool = False) -> None:
+    """Raises AudioTransferError for what is no song by its name and size; opens nothing.
+
+    MIDI files are songs only to those who can do something with ``scores``.
+    """
     if not place.exists():
         raise AudioTransferError(f"{place} does not exist; check the name and the folder")
-    if place.suffix.lower() in SCORES:
+    if place.suffix.lower() in SCORES and not scores:
         raise AudioTransferError(
-            f"{place} is a score and styles here are for recordings; `audiotransfer render` "
-            "makes a recording of it"
+            f"{place} is a score, and this is for recordings; `audiotransfer render` makes one of"
+            " it"
         )
     if place.is_file() and place.stat().st_size == 0:
         raise AudioTransferError(f"{place} is empty (0 bytes); copy or export it again")
 
 
-def check_only(places: Sequence[Path]) -> None:
+def check_only(places: Sequence[Path], *, scores: bool = False) -> None:
     """Where one song is asked for, what is wrong with it is wrong with the request.
 
     Among several songs a bad one is left to the batch, which goes on without it.
     """
     if len(places) == 1:
-        check_song(places[0])
+        check_song(places[0], scores=scores)
 
 
 @dataclass
@@ -65,7 +69,7 @@ class Tally:
     failed: list[dict[str, str]] = field(default_factory=list)
     _said: set[str] = field(default_factory=set)
 
-    def success(self, text: str, report: Report) -> None:
+    def success(self, text: str, report: Report | ScoreReport) -> None:
         """One song is done: the text is printed at once, and what there is to say about it."""
         for notice in report.notices:
             if notice not in self._said:

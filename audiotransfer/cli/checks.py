@@ -64,7 +64,8 @@ def examine() -> Iterator[Finding]:
         yield from _separators()
         yield from _styles()
     yield _rendering()
-    yield _training()
+    yield from _training()
+    yield _clusters()
 
 
 def _version(distribution: str) -> str | None:
@@ -194,21 +195,42 @@ def _rendering() -> Finding:
         return Finding(
             "rendering",
             "missing",
-            "no synthesizer; only `audiotransfer render` needs one",
+            "tinysoundfont is not installed; only what renders MIDI needs it",
             "pip install --no-deps tinysoundfont",
         )
     try:
-        return Finding("rendering", "ok", f"soundfont {default_soundfont()}")
+        text = f"tinysoundfont {_version('tinysoundfont')}, soundfont {default_soundfont()}"
+        return Finding("rendering", "ok", text)
     except AudioTransferError as error:
         return Finding("rendering", "missing", str(error), "pip install pretty_midi")
 
 
-def _training() -> Finding:
-    if importlib.util.find_spec("tensorboard") is None:
-        return Finding(
-            "training",
-            "missing",
-            "no TensorBoard; `audiotransfer train` then logs to a file only",
-            'pip install "audiotransfer[train]"',
-        )
-    return Finding("training", "ok", f"TensorBoard {_version('tensorboard')}")
+def _training() -> Iterator[Finding]:
+    """What `train` needs, and what it logs to; songs need neither."""
+    for module, name, without in (
+        ("lightning_fabric", "lightning-fabric", "`audiotransfer train` does not work"),
+        ("tensorboard", "tensorboard", "`audiotransfer train` logs to a file only"),
+    ):
+        if importlib.util.find_spec(module) is None:
+            text = f"{name} is not installed: {without}"
+            yield Finding("training", "missing", text, 'pip install "audiotransfer[train]"')
+        else:
+            yield Finding("training", "ok", f"{name} {_version(name)}")
+
+
+def _clusters() -> Finding:
+    """Where `--backend` could send songs; one computer needs none of it."""
+    from audiotransfer.parallel import BACKENDS
+
+    found = {name: importlib.util.find_spec(package) for name, package in BACKENDS.items()}
+    there = [f"{name} {_version(BACKENDS[name])}" for name, spec in found.items() if spec]
+    lacking = [name for name, spec in found.items() if spec is None]
+    text = ", ".join([*there, *(f"{name} is not installed" for name in lacking)])
+    if not lacking:
+        return Finding("cluster", "ok", f"--backend {text}")
+    return Finding(
+        "cluster",
+        "missing",
+        f"--backend {text}; only clusters need it",
+        'pip install "audiotransfer[cluster]"',
+    )

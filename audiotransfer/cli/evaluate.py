@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,7 +45,9 @@ examples:
   audiotransfer evaluate jazz --on data/bands-test --baseline data/bands
   audiotransfer evaluate jazz --on data/audio/genres -o clips.json --page listen.html
   audiotransfer evaluate runs/reggae/reggae --on ready         prepared by `audiotransfer prepare`
-  audiotransfer evaluate runs/jazz/jazz --on song.mp3 other.mp3 --pictures pictures""",
+  audiotransfer evaluate runs/jazz/jazz --on song.mp3 other.mp3 --pictures pictures
+  audiotransfer evaluate jazz --on scores/jazz scores/pop      MIDI, in folders or zips by genre
+  audiotransfer evaluate bach --on jsb_chorales.zip --wrong runs/bach-gan/bach-gan""",
     )
     parser.add_argument("style", metavar="STYLE", help="name or folder of a style")
     what = parser.add_argument_group("on which songs")
@@ -57,7 +58,8 @@ examples:
         required=True,
         metavar="SONG",
         help="a folder of rendered or prepared songs (`audiotransfer render`, `prepare`), or audio "
-        "files and folders; songs in a folder named after the genre are what is aimed at",
+        "files and folders; songs in a folder named after the genre are what is aimed at; for a "
+        "style for MIDI: folders and zips of MIDI, named after genres; for an accompanist chorales",
     )
     what.add_argument(
         "--split", default="test", metavar="NAME", help="of rendered songs (default test)"
@@ -80,7 +82,8 @@ examples:
     beside.add_argument(
         "--wrong",
         metavar="STYLE",
-        help="the wrong style (default: the first other one that is installed)",
+        help="the wrong style (default: the first other one that is installed); of accompanists, "
+        "another one",
     )
     beside.add_argument(
         "--judge",
@@ -96,7 +99,10 @@ examples:
         help="folder of an instrument tagger, the second embedding (default: the one that ships)",
     )
     beside.add_argument(
-        "--genre", metavar="NAME", help="what the judge is asked about (default: the style's name)"
+        "--genre",
+        metavar="NAME",
+        help="what the judge is asked about (default: what the style was trained toward, or its "
+        "name)",
     )
     output = parser.add_argument_group("what is written")
     output.add_argument("-o", "--out", type=Path, metavar="FILE", help="all figures, as JSON")
@@ -118,6 +124,16 @@ def run(args: Arguments, console: Console) -> int:
     """Prints the tables; writes the figures where that was asked for."""
     _check(args)
     from audiotransfer import trials
+    from audiotransfer.pipeline.accompaniment import is_accompanist
+
+    if is_accompanist(args.style):
+        from audiotransfer.cli import evaluate_accompanists
+
+        return evaluate_accompanists.run(args, console, _write)
+    if trials.of_scores(args.on):
+        from audiotransfer.cli import evaluate_scores
+
+        return evaluate_scores.run(args, console, _write)
     from audiotransfer.evaluation import write_page
     from audiotransfer.pipeline import load_style
     from audiotransfer.sound import STEREO_RATE
@@ -256,9 +272,10 @@ def _listener(args: Arguments, pairs: list[Pair]) -> Heard:
 
 
 def _write(path: Path, values: dict[str, Any]) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    temporary.write_text(json.dumps(values, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    os.replace(temporary, path)
+    from audiotransfer import files
+
+    text = json.dumps(values, indent=1, ensure_ascii=False) + "\n"
+    files.write_bytes(path, text.encode(), overwrite=True)
 
 
 def _text(trial: Trial, shares: list[dict[str, Any]], field: Field) -> str:

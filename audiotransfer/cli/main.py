@@ -27,6 +27,8 @@ VERBS = {
     "resynth": "turn a song into pictures and back, and measure what is lost",
     "styles": "list the styles that are installed, or show one",
     "fetch": "download a separation model",
+    "accompany": "set three voices below a melody (MIDI), as in the chorales",
+    "drums": "make beats up, go from one to another, or play them by hand (MIDI)",
     "demo": "turn the song that comes with the program into jazz, with stems and a picture",
     "doctor": "say what is installed and what will be used, with the remedy for what is missing",
     "train": "train a style, a separator or a judge from a config",

@@ -22,9 +22,9 @@ def configure(parser: Parser) -> None:
     parser.about(
         "Makes a collection of songs ready for training: takes each song apart once, draws the "
         "pictures of its stems without their silence, splits the songs by artist, and writes one "
-        "manifest. A run that was stopped goes on where it stood, and songs that were prepared "
-        "before are left alone. Rendered songs that are given no -o get a separator's stems beside "
-        "the true ones.",
+        "manifest. A run that was stopped goes on where it stood; songs that were prepared before "
+        "are left alone, and stay in their splits when others are added. Rendered songs that are "
+        "given no -o get a separator's stems beside the true ones.",
         """\
 kinds:
   auto         what the folder looks like (default)
@@ -70,7 +70,11 @@ examples:
     )
     parser.add_argument("--device", default="cpu", metavar="NAME", help="cpu, cuda or mps")
     parser.add_argument(
-        "--seed", type=int, default=0, metavar="N", help="draws the splits (default 0)"
+        "--seed",
+        type=int,
+        default=0,
+        metavar="N",
+        help="draws the splits, another one all of them anew (default 0)",
     )
     add_jobs(parser, "songs at a time (default: as many as cores)")
     add_talk(parser)

@@ -9,9 +9,6 @@ from audiotransfer.cli.batch import SCORES
 from audiotransfer.cli.console import Console
 from audiotransfer.errors import AudioTransferError
 
-_TAIL_SECONDS = 1.5
-_PEAK = 0.9
-
 
 def configure(parser: Parser) -> None:
     """Describes the verb and its arguments."""
@@ -58,22 +55,14 @@ def _render_score(args: Arguments, console: Console) -> int:
     score = Path(args.source)
     if args.overrides:
         raise AudioTransferError(f"{args.overrides[0]!r}: a score has no settings, a config has")
-    if not score.is_file():
-        raise AudioTransferError(f"{score} does not exist; check the name and the folder")
-    import torch
-
     from audiotransfer import files
-    from audiotransfer.symbolic.band import read_band
-    from audiotransfer.symbolic.synth import Synthesizer, default_soundfont
+    from audiotransfer.symbolic.score import read_score
 
     target = args.out or Path(f"{score.stem}.wav")
     files.check_output(target, args.force)
-    font = args.soundfont or default_soundfont()
-    synthesizer = Synthesizer()
-    band = read_band(score, str(score))
-    audio = synthesizer.render([(part, font) for part in band.parts], band.seconds + _TAIL_SECONDS)
-    # General MIDI mixes may pass full scale: one gain for all of it.
-    audio /= max(float(abs(audio).max()) / _PEAK, 1.0)
-    files.write(target, torch.from_numpy(audio), synthesizer.sample_rate, overwrite=args.force)
+    notes = read_score(score)
+    from audiotransfer.pipeline.score_output import render_score
+
+    render_score(notes, target, args.soundfont, overwrite=args.force)
     console.result(str(target), {"input": str(score), "output": str(target)})
     return 0

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 def configure(parser: Parser) -> None:
     """Describes the verb and its arguments."""
     parser.about(
-        "Lists the styles that are installed. With a name, shows its card.",
+        "Lists the styles that are installed: those for recordings and those for MIDI files, "
+        "where a name may be in both. With a name, shows its card.",
         """\
 examples:
   audiotransfer styles              what there is
@@ -65,11 +66,20 @@ def _values(style: Installed) -> dict[str, Any]:
 def _listing(styles: list[Installed]) -> str:
     if not styles:
         return "no style is installed; put a style's folder into $AUDIOTRANSFER_STYLES"
-    width = max(len(style.card.name) for style in styles)
-    return "\n".join(
-        f"{style.card.name:<{width}}  {_changed(style):<18}  {style.card.description}"
-        for style in styles
-    )
+    from audiotransfer.styles.card import PLAYS
+
+    name = max(len(style.card.name) for style in styles)
+    stems = max(len(_changed(style)) for style in styles)
+    blocks = []
+    for kind in dict.fromkeys(PLAYS.values()):
+        rows = [
+            f"  {style.card.name:<{name}}  {_changed(style):<{stems}}  {style.card.description}"
+            for style in styles
+            if PLAYS[style.card.route] == kind
+        ]
+        if rows:
+            blocks.append("\n".join([f"for {kind}:", *rows]))
+    return "\n\n".join(blocks)
 
 
 def _changed(style: Installed) -> str:
@@ -77,10 +87,14 @@ def _changed(style: Installed) -> str:
 
 
 def _card(style: Installed) -> Iterator[str]:
+    from audiotransfer.styles.card import PLAYS, SILENT
+
     card = style.card
-    yield f"{card.name}: {card.description}"
+    yield f"{card.name}, for {PLAYS[card.route]}: {card.description}"
     for stem, entry in card.stems.items():
         yield f"  {stem:<8} {entry.route + ' route, ' + entry.weights if entry else 'kept'}"
+        if entry and SILENT in entry.options:
+            yield f"  {'':<8} plays no songs: {entry.options[SILENT]}"
     yield f"folder    {style.folder}"
     if card.steps:
         where = f" on {card.hardware}" if card.hardware else ""

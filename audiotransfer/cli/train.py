@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 from audiotransfer.cli.arguments import Arguments, Parser, add_talk
@@ -13,13 +14,15 @@ def configure(parser: Parser) -> None:
     parser.about(
         "Trains what a config describes. A run that was stopped goes on where it stood when "
         "the same command is given again. Losses, pictures and sounds are logged for "
-        "TensorBoard (pip install 'audiotransfer[train]').",
+        "TensorBoard, and at the end the curves are drawn (pip install 'audiotransfer[train]').",
         """\
 examples:
-  audiotransfer train jazz
-  audiotransfer train jazz trainer.steps=2000 -o runs/short
-  audiotransfer train separator
-  audiotransfer train my-style.yaml                  then: audiotransfer SONG --style FOLDER""",
+  audiotransfer train band-drums
+  audiotransfer train band-drums trainer.steps=2000 -o runs/short
+  audiotransfer train cut unpaired.prepared=ready unpaired.source=rock unpaired.target=jazz
+  audiotransfer train my-style.yaml              then: audiotransfer SONG --style runs/my-style/NAME
+  torchrun --nproc_per_node 2 -m audiotransfer train cut unpaired.batch=2 ...   two share each batch
+""",
     )
     parser.add_argument(
         "config", metavar="CONFIG", help="name of a config that ships, or a .yaml file"
@@ -41,10 +44,17 @@ def run(args: Arguments, console: Console) -> int:
 
             raise AudioTransferError(f"setting {override!r} is not key=value")
     from audiotransfer import recipes
+    from audiotransfer.training.launching import is_first
 
     folder = args.out or Path("runs") / Path(args.config).stem
+    if not is_first():
+        logging.getLogger().setLevel(logging.ERROR)
     with console.progress(Path(args.config).stem) as line:
         figures = recipes.train(args.config, args.overrides, folder, line.show)
-    text = "\n".join(f"{name}  {value:.4g}" for name, value in figures.items())
-    console.result(f"{text}\n{folder}" if text else str(folder), {"folder": folder, **figures})
+    if not is_first():
+        return 0
+    styles = sorted(card.parent for card in folder.glob("*/card.json"))
+    lines = [f"{name}  {value:.4g}" for name, value in figures.items()]
+    lines += [str(folder), *(f"style {style}" for style in styles)]
+    console.result("\n".join(lines), {"folder": folder, "styles": styles, **figures})
     return 0

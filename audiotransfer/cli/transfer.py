@@ -11,13 +11,15 @@ from audiotransfer.cli.arguments import (
     add_format,
     add_jobs,
     add_machine,
+    add_score_output,
     add_separator,
     add_songs,
     add_talk,
     named,
 )
-from audiotransfer.cli.batch import Tally, check_only
+from audiotransfer.cli.batch import SCORES, Tally, check_only
 from audiotransfer.cli.console import Console
+from audiotransfer.cli.scores import check_score, is_score, say_what_means_nothing, transfer_scores
 from audiotransfer.errors import AudioTransferError
 
 if TYPE_CHECKING:
@@ -36,7 +38,8 @@ def configure(parser: Parser) -> None:
     parser.about(
         "Plays a song in another style: takes it apart into stems, lets each stem be played "
         "by the style's instruments, and mixes them. Length, sample rate, channels, "
-        "loudness and tags stay those of the song.",
+        "loudness and tags stay those of the song. Of a MIDI file the notes are changed: its bars, "
+        "tempo, metre, tracks and instruments stay.",
         f"""\
 examples:
   audiotransfer song.mp3 --style jazz                     writes song.jazz.wav here
@@ -45,10 +48,12 @@ examples:
   audiotransfer song.mp3 --style jazz --stem drums=keep --gain vocals=+2
   audiotransfer song.mp3 --style jazz --stems-out stems   then: audiotransfer remix stems
   audiotransfer album/ --style jazz -o album-jazz/        every song of a folder
+  audiotransfer song.mid --style jazz --render --plot     writes song.jazz.mid, .wav and .png
+  audiotransfer song.mid --style jazz --stem drums=keep   MIDI files have pitched and drums
 
 {overview()}""",
     )
-    add_songs(parser)
+    add_songs(parser, scores=True)
     style = parser.add_argument_group("what it becomes")
     style.add_argument(
         "--style", metavar="NAME", help="a style, or its folder (see audiotransfer styles)"
@@ -66,8 +71,9 @@ examples:
         type=named,
         metavar="NAME=WHAT",
         help=(
-            "for one stem (drums, bass, other, vocals): keep it as it is, mute it, or give it a "
-            "style of its own, with a strength if you like (drums=keep, bass=mute, other=jazz@0.7)"
+            "for one stem (drums, bass, other, vocals; of MIDI files drums and pitched): keep it "
+            "as it is, mute it, or give it a style of its own, with a strength if you like "
+            "(drums=keep, bass=mute, other=jazz@0.7)"
         ),
     )
     style.add_argument(
@@ -84,7 +90,7 @@ examples:
         "--out",
         type=Path,
         metavar="OUT",
-        help="file to write, or a folder that exists (default: SONG.STYLE.wav here)",
+        help="file to write, or a folder that exists (default: SONG.STYLE.wav or .mid here)",
     )
     written.add_argument(
         "--stems-out",
@@ -92,6 +98,7 @@ examples:
         metavar="DIR",
         help="also write the stems, before and after, into this folder",
     )
+    add_score_output(written)
     worked = add_machine(parser)
     add_separator(worked)
     worked.add_argument(
@@ -105,32 +112,67 @@ examples:
 
 
 def run(args: Arguments, console: Console) -> int:
-    """Transfers every song that was named."""
+    """Transfers every song that was named, recordings and MIDI files."""
     from audiotransfer.styles import style_label
 
     label = style_label(args.style)
-    check_only(args.songs)
-    if args.style is not None:
-        check_style(args.style)
+    check_only(args.songs, scores=True)
+    kinds = {is_score(song) for song in args.songs if not song.is_dir()}
+    if args.style is not None and len(kinds) == 1 and not any(s.is_dir() for s in args.songs):
+        check_style(args.style, route="symbolic" if kinds == {True} else "spectral")
     check_places(args, label)
-    from audiotransfer.parallel import count_workers
-    from audiotransfer.pipeline import expand, transfer_many
+    from audiotransfer.pipeline import expand
 
-    options = _options(args)
-    songs = expand(args.songs, label)
-    tally = Tally(console, len(songs))
+    songs = _playable(args, expand(args.songs, label, scores=True), console)
     outputs = name_outputs(songs, args.out, label, args.format)
+    tally = Tally(console, len(songs))
+    scores = [pair for pair in zip(songs, outputs, strict=True) if is_score(pair[0])]
+    recordings = [pair for pair in zip(songs, outputs, strict=True) if not is_score(pair[0])]
+    if not (scores and recordings):
+        say_what_means_nothing(args, console, scores=bool(scores))
+    if scores:
+        transfer_scores(args, scores, tally, alone=not recordings)
+    if recordings:
+        _transfer_recordings(args, recordings, tally, alone=not scores)
+    return tally.finish()
+
+
+def _playable(args: Arguments, songs: list[Path], console: Console) -> list[Path]:
+    """Songs without those that a folder happens to hold and the style says nothing about."""
+    if args.style is None:
+        return songs
+    for route, scores in (("spectral", False), ("symbolic", True)):
+        found = [song for song in songs if is_score(song) == scores]
+        try:
+            if found:
+                check_style(args.style, route=route)
+        except AudioTransferError as error:
+            if len(found) == len(songs) or not set(found).isdisjoint(args.songs):
+                raise
+            kind = "MIDI files" if scores else "recordings"
+            console.notice(f"{len(found)} {kind} are left out: {error}")
+            songs = [song for song in songs if song not in found]
+    return songs
+
+
+def _transfer_recordings(
+    args: Arguments, songs: list[tuple[Path, Path]], tally: Tally, *, alone: bool
+) -> None:
+    from audiotransfer.parallel import count_workers
+    from audiotransfer.pipeline import transfer_many
+
+    options = _options(args, alone)
     jobs = count_workers(1 if args.jobs is None else args.jobs)
     side_by_side = jobs > 1 or args.backend is not None
-    titles = [f"{len(songs)} songs"] if side_by_side else [song.name for song in songs]
-    with console.progress(*titles) as line:
+    titles = [f"{len(songs)} songs"] if side_by_side else [song.name for song, _ in songs]
+    with tally.console.progress(*titles) as line:
 
         def show(_song: Path, progress: Progress) -> None:
             line.show(stage(progress), progress.share)
 
         def done(outcome: Outcome) -> None:
             if side_by_side:
-                line.show("playing", (len(tally.done) + len(tally.failed) + 1) / len(songs))
+                line.show("playing", (len(tally.done) + len(tally.failed) + 1) / tally.songs)
             else:
                 line.next()
             if outcome.report is None:
@@ -138,8 +180,8 @@ def run(args: Arguments, console: Console) -> int:
             else:
                 tally.success(str(outcome.report.output), outcome.report)
 
-        transfer_many(songs, outputs, options, show, done, jobs=jobs, backend=args.backend)
-    return tally.finish()
+        inputs, outputs = zip(*songs, strict=True)
+        transfer_many(inputs, outputs, options, show, done, jobs=jobs, backend=args.backend)
 
 
 def stage(progress: Progress) -> str:
@@ -148,7 +190,8 @@ def stage(progress: Progress) -> str:
 
 
 def name_outputs(songs: list[Path], out: Path | None, label: str, kind: str | None) -> list[Path]:
-    """The file that each song becomes: ``SONG.jazz.wav`` here or in a folder, or just ``out``.
+    """The file that each song becomes: ``SONG.jazz.wav`` or, of MIDI, ``SONG.jazz.mid``, here or in
+    a folder; or just ``out``.
 
     Raises AudioTransferError where ``out`` is one file for several songs, or not of this kind.
     """
@@ -156,17 +199,21 @@ def name_outputs(songs: list[Path], out: Path | None, label: str, kind: str | No
 
     suffix = f".{kind or 'wav'}"
     if out is None or out.is_dir():
-        return [default_output(song, label, suffix, out) for song in songs]
+        return [
+            default_output(song, label, SCORES[0] if is_score(song) else suffix, out)
+            for song in songs
+        ]
     if len(songs) > 1:
         raise AudioTransferError(
             f"-o {out} is no folder, and {len(songs)} songs need one; make it first"
         )
-    if kind and out.suffix.lower() != suffix:
+    if kind and out.suffix.lower() != suffix and not any(is_score(song) for song in songs):
         raise AudioTransferError(f"-o {out} and --format {kind} contradict each other")
     return [out]
 
 
-def _options(args: Arguments) -> TransferOptions:
+def _options(args: Arguments, alone: bool) -> TransferOptions:
+    """Among MIDI files (not ``alone``) the stem that only they have is passed over."""
     from audiotransfer.pipeline.options import (
         StemChoice,
         TransferOptions,
@@ -177,7 +224,11 @@ def _options(args: Arguments) -> TransferOptions:
     return TransferOptions(
         style=args.style,
         strength=check_strength(args.strength),
-        stems={name: StemChoice.parse(choice) for name, choice in args.stem},
+        stems={
+            name: StemChoice.parse(choice)
+            for name, choice in args.stem
+            if alone or name != "pitched"
+        },
         gains_db={name: check_gain(name, gain) for name, gain in args.gain},
         separator=args.separator,
         vocoder=args.vocoder,
@@ -196,8 +247,11 @@ def check_places(args: Arguments, label: str) -> None:
     (song, *more) = args.songs
     if more or song.is_dir():
         return
-    info = files.probe(song)
     (output,) = name_outputs([song], args.out, label, args.format)
+    if is_score(song):
+        check_score(song, output, args)
+        return
+    info = files.probe(song)
     files.check_output(
         output,
         args.force,
@@ -207,9 +261,10 @@ def check_places(args: Arguments, label: str) -> None:
     )
 
 
-def check_style(name: str) -> None:
+def check_style(name: str, route: str = "spectral") -> None:
     """A misspelt or damaged style is found before anything slow is loaded."""
-    from audiotransfer.styles import check_weights, find_style
+    from audiotransfer.styles import check_playable, check_weights, find_style
 
-    style = find_style(name)
+    style = find_style(name, route=route)
+    check_playable(style.card)
     check_weights(style.folder, style.card)

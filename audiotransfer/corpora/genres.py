@@ -14,7 +14,7 @@ from audiotransfer.corpora.kinds import (
     check_folder,
     choose_genres,
 )
-from audiotransfer.corpora.splits import split_songs, unique
+from audiotransfer.corpora.splits import unique
 from audiotransfer.errors import AudioTransferError
 
 #: Beginnings and ends are introductions, fades and applause.
@@ -33,7 +33,7 @@ class GenreFolders:
     def recognises(self, folder: Path) -> bool:
         return sum(_holds_audio(inner) for inner in _folders(folder)) >= 2
 
-    def find(self, folders: Sequence[Path], genres: Sequence[str], seed: int) -> Found:
+    def find(self, folders: Sequence[Path], genres: Sequence[str]) -> Found:
         places = self._places(folders)
         chosen = choose_genres(list(places), genres, _called(folders))
         songs: list[Song] = []
@@ -47,11 +47,7 @@ class GenreFolders:
             songs += of_genre
             skipped += unreadable
         kept, doubled = unique(songs)
-        return Found(
-            tuple(split_songs(kept, seed)),
-            (*skipped, *doubled),
-            sampling=Sampling(CROP_SECONDS),
-        )
+        return Found(tuple(kept), (*skipped, *doubled), sampling=Sampling(CROP_SECONDS))
 
     @staticmethod
     def _places(folders: Sequence[Path]) -> dict[str, Path]:
@@ -119,7 +115,7 @@ def _songs(genre: str, folder: Path) -> tuple[list[Song], list[Skipped]]:
         songs.append(
             Song(
                 id=f"{genre}/{name}",
-                split="train",
+                split="",
                 genre=genre,
                 artist=artist_of(path, folder),
                 licence=LICENCE,

@@ -29,7 +29,7 @@ class Gtzan:
     def recognises(self, folder: Path) -> bool:
         return _root(folder) is not None
 
-    def find(self, folders: Sequence[Path], genres: Sequence[str], seed: int) -> Found:
+    def find(self, folders: Sequence[Path], genres: Sequence[str]) -> Found:
         folder = only(folders, "GTZAN")
         root = _root(folder)
         if root is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -14,13 +14,15 @@ from audiotransfer.errors import AudioTransferError
 GROUP = "audiotransfer.corpora"
 AUTO = "auto"
 SPLITS = ("train", "validation", "test")
+#: Share of a genre's artists that are held out where a collection does not say which.
+HELD_OUT = {"test": 0.1, "validation": 0.1}
 #: Of any folder of genres; asked last, because it knows least about what it recognises.
 _LAST = "folders"
 
 
 @dataclass(frozen=True)
 class Song:
-    """A song as a collection holds it, in one split only.
+    """A song as a collection holds it, in one split only: ``split`` is empty until it is drawn.
 
     ``files``: ``mix`` -> its file; or stem -> the files that add up to it; or ``features`` -> the
     picture that comes instead of sound. ``seconds`` of it are used, from ``start`` (seconds).
@@ -66,6 +68,8 @@ class Found:
     skipped: tuple[Skipped, ...] = ()
     notes: tuple[str, ...] = ()
     """What is inferred about the collection rather than stated by it."""
+    held_out: Mapping[str, float] = field(default_factory=HELD_OUT.copy)
+    """Shares of a genre's artists that are drawn from the songs that say no split."""
     sampling: Sampling = field(default_factory=Sampling)
     picture: dict[str, float | str] | None = None
     """Settings of the picture that comes instead of sound."""
@@ -78,10 +82,10 @@ class Corpus(Protocol):
         """Whether a folder is laid out this way; opens no more than it must."""
         ...
 
-    def find(self, folders: Sequence[Path], genres: Sequence[str], seed: int) -> Found:
+    def find(self, folders: Sequence[Path], genres: Sequence[str]) -> Found:
         """The songs of folders, of these genres (all where none is named).
 
-        ``seed`` draws splits that the collection does not say. Raises AudioTransferError for a
+        A split that the collection does not say stays empty. Raises AudioTransferError for a
         folder that is not of this kind and for genres that it does not hold.
         """
         ...

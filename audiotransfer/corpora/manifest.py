@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from audiotransfer import files
 from audiotransfer.corpora.kinds import SPLITS, Sampling, Skipped, near
 from audiotransfer.errors import AudioTransferError
 
@@ -54,7 +54,10 @@ class PreparedSong:
 
 @dataclass(frozen=True)
 class Manifest:
-    """A prepared collection, in a folder. ``picture`` are the settings of all its pictures."""
+    """A prepared collection, in a folder.
+
+    ``picture`` are the settings of all its pictures; ``seed`` drew the splits.
+    """
 
     folder: Path
     kind: str
@@ -64,6 +67,7 @@ class Manifest:
     skipped: tuple[Skipped, ...] = ()
     notes: tuple[str, ...] = ()
     sampling: Sampling = field(default_factory=Sampling)
+    seed: int = 0
 
     @property
     def genres(self) -> list[str]:
@@ -103,14 +107,16 @@ class Manifest:
             )
 
     def save(self) -> Path:
-        """Writes ``manifest.json``; nothing half-written ever has that name."""
+        """Writes ``manifest.json``, whole or not at all.
+
+        Raises AudioTransferError where it cannot be written.
+        """
         check_apart(self.songs)
         plain = {"version": _VERSION, **asdict(self)}
         del plain["folder"]
         path = self.folder / NAME
-        part = path.with_name(f".{NAME}.{os.getpid()}.part")
-        part.write_text(json.dumps(plain, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        os.replace(part, path)
+        text = json.dumps(plain, indent=1, ensure_ascii=False) + "\n"
+        files.write_bytes(path, text.encode(), overwrite=True)
         return path
 
 

@@ -18,7 +18,6 @@ import numpy as np
 import numpy.typing as npt
 
 from audiotransfer.corpora.kinds import Found, Skipped, Song, choose_genres, near, only
-from audiotransfer.corpora.splits import split_songs
 from audiotransfer.errors import AudioTransferError
 
 BANDS = 48
@@ -45,13 +44,13 @@ class Melon:
     """``song_meta.json``, ``genre_gn_all.json`` and ``arena_mel_*.tar`` or ``arena_mel/N/ID.npy``.
 
     Genres are named by code (GN1700) or by the name that belongs to it; a song of several of them
-    is left out. Splits are drawn by artist.
+    is left out.
     """
 
     def recognises(self, folder: Path) -> bool:
         return (folder / _META).is_file() and (folder / _NAMES).is_file()
 
-    def find(self, folders: Sequence[Path], genres: Sequence[str], seed: int) -> Found:
+    def find(self, folders: Sequence[Path], genres: Sequence[str]) -> Found:
         folder = only(folders, "Melon")
         if not self.recognises(folder):
             raise AudioTransferError(f"{folder} is no Melon: it needs {_META} and {_NAMES}")
@@ -81,7 +80,7 @@ class Melon:
                 raise AudioTransferError(f"genre {genre!r} is empty: {folder} has no picture of it")
         counted = ((several, "of more than one of these genres"), (missing, "without a picture"))
         skipped = tuple(Skipped(f"{count} songs", why) for count, why in counted if count)
-        return Found(tuple(split_songs(songs, seed)), skipped, NOTES, picture=PICTURE)
+        return Found(tuple(songs), skipped, NOTES, picture=PICTURE)
 
 
 def read_picture(place: str) -> npt.NDArray[np.float32]:
@@ -113,7 +112,7 @@ def _song(about: dict[str, Any], genre: str, place: str) -> Song:
     artists = about.get("artist_id_basket") or []
     return Song(
         id=str(about["id"]),
-        split="train",
+        split="",
         genre=genre,
         artist=str(artists[0]) if artists else None,
         licence=_LICENCE,

@@ -6,12 +6,13 @@ Z. Rafii, A. Liutkus, F.-R. Stöter, S. I. Mimilakis, R. Bittner, 2017 and 2019.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from audiotransfer import files
 from audiotransfer.corpora.genres import listed
-from audiotransfer.corpora.kinds import Found, Skipped, Song, only
-from audiotransfer.corpora.splits import HELD_OUT, hold_apart, split_songs
+from audiotransfer.corpora.kinds import HELD_OUT, Found, Skipped, Song, only
+from audiotransfer.corpora.splits import hold_apart
 from audiotransfer.corpora.stems import STEMS
 from audiotransfer.errors import AudioTransferError
 
@@ -31,7 +32,7 @@ class Musdb18:
     def recognises(self, folder: Path) -> bool:
         return any(_in_halves(folder, "*.stem.mp4"))
 
-    def find(self, folders: Sequence[Path], genres: Sequence[str], seed: int) -> Found:
+    def find(self, folders: Sequence[Path], genres: Sequence[str]) -> Found:
         folder = only(folders, "MUSDB18")
         paths = _in_halves(folder, "*.stem.mp4")
         if not paths:
@@ -51,7 +52,7 @@ class Musdb18:
                 f" ({skipped[0].why}); use MUSDB18-HQ"
             )
         note = "only the mix of a stem.mp4 is read, and separated; MUSDB18-HQ has the true stems"
-        return _found(songs, skipped, seed, note)
+        return _found(songs, skipped, note)
 
 
 class Musdb18Hq:
@@ -60,7 +61,7 @@ class Musdb18Hq:
     def recognises(self, folder: Path) -> bool:
         return any(_in_halves(folder, f"*/{_MIXTURE}"))
 
-    def find(self, folders: Sequence[Path], genres: Sequence[str], seed: int) -> Found:
+    def find(self, folders: Sequence[Path], genres: Sequence[str]) -> Found:
         folder = only(folders, "MUSDB18-HQ")
         places = [path.parent for path in _in_halves(folder, f"*/{_MIXTURE}")]
         if not places:
@@ -80,7 +81,7 @@ class Musdb18Hq:
             }
             assert isinstance(infos[0], files.AudioInfo)
             songs.append(_song("musdb18-hq", place.name, place.parent.name, roles, infos[0]))
-        return _found(songs, skipped, seed)
+        return _found(songs, skipped)
 
 
 def _song(genre: str, name: str, split: str, roles: Roles, info: files.AudioInfo) -> Song:
@@ -96,17 +97,17 @@ def _song(genre: str, name: str, split: str, roles: Roles, info: files.AudioInfo
     )
 
 
-def _found(songs: list[Song], skipped: Iterable[Skipped], seed: int, *notes: str) -> Found:
-    """Its makers' test songs, and songs to validate out of those to train on."""
+def _found(songs: list[Song], skipped: Iterable[Skipped], *notes: str) -> Found:
+    """Its makers' test songs; of the others some validate."""
     kept, shared = hold_apart(songs)
-    drawn = split_songs(
-        [song for song in kept if song.split == "train"],
-        seed,
-        {"validation": HELD_OUT["validation"]},
-    )
-    tested = [song for song in kept if song.split == "test"]
+    open_ = (replace(song, split="") if song.split == "train" else song for song in kept)
     genre = f"songs have no genres: all are called {songs[0].genre!r}"
-    return Found((*drawn, *tested), (*skipped, *shared), (*notes, genre))
+    return Found(
+        tuple(open_),
+        (*skipped, *shared),
+        (*notes, genre),
+        held_out={"validation": HELD_OUT["validation"]},
+    )
 
 
 def _in_halves(folder: Path, pattern: str) -> list[Path]:

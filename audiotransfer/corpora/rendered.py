@@ -16,16 +16,15 @@ _LICENCE = "that of its score and soundfont"
 
 
 class Rendered:
-    """``NAME/{source,target…}/{stem}.wav`` beside a ``song.json``.
+    """``NAME/{source,target/STYLE}/{stem}.wav`` beside a ``song.json``.
 
-    A side is called after its folder: ``source`` for somebody's band, and ``target`` or, where
-    there are several, their names.
+    A side is called after its folder: ``source`` for somebody's band, and the styles' names.
     """
 
     def recognises(self, folder: Path) -> bool:
         return any(folder.glob(f"*/{_CARD}"))
 
-    def find(self, folders: Sequence[Path], genres: Sequence[str], seed: int) -> Found:
+    def find(self, folders: Sequence[Path], genres: Sequence[str]) -> Found:
         folder = only(folders, "a rendered collection")
         songs: list[Song] = []
         skipped: list[Skipped] = []
@@ -48,9 +47,8 @@ class Rendered:
 
 
 def _sides(place: Path) -> list[tuple[str, Path]]:
-    inner = sorted(side for side in (place / "target").glob("*") if side.is_dir())
-    targets = [(side.name, side) for side in inner] or [("target", place / "target")]
-    return [("source", place / "source"), *targets]
+    styles = sorted((place / "target").glob("*/"))
+    return [("source", place / "source"), *((side.name, side) for side in styles)]
 
 
 def _song(name: str, genre: str, split: str, place: Path) -> Song | str:

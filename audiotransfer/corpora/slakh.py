@@ -14,7 +14,6 @@ import yaml
 
 from audiotransfer.corpora.genres import listed
 from audiotransfer.corpora.kinds import SPLITS, Found, Skipped, Song, only
-from audiotransfer.corpora.splits import split_songs
 from audiotransfer.errors import AudioTransferError
 
 _ABOUT = "metadata.yaml"
@@ -32,7 +31,7 @@ class Slakh:
     def recognises(self, folder: Path) -> bool:
         return bool(_tracks(folder))
 
-    def find(self, folders: Sequence[Path], genres: Sequence[str], seed: int) -> Found:
+    def find(self, folders: Sequence[Path], genres: Sequence[str]) -> Found:
         folder = only(folders, "Slakh")
         tracks = _tracks(folder)
         if not tracks:
@@ -55,10 +54,8 @@ class Slakh:
             songs.append(song)
         if not songs:
             raise AudioTransferError(f"no track of {folder} can be read: {skipped[0].why}")
-        unsplit = [song for song in songs if not song.split]
-        drawn = [*(song for song in songs if song.split), *split_songs(unsplit, seed)]
         return Found(
-            tuple(sorted(drawn, key=lambda song: song.id)),
+            tuple(sorted(songs, key=lambda song: song.id)),
             tuple(skipped),
             ("songs have no genres: all are called 'slakh'",),
         )

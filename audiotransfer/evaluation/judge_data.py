@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
-import os
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -118,11 +118,11 @@ def prepare(
                 progress(done, len(clips))
         if not pictures:
             raise AudioTransferError(f"genre '{genre}' has no clip longer than half a second")
-        np.save(folder / f"{index}.npy", np.concatenate(pictures))
+        array = io.BytesIO()
+        np.save(array, np.concatenate(pictures))
+        files.write_bytes(folder / f"{index}.npy", array.getvalue(), overwrite=True)
     index_text = json.dumps({"key": key, "segments": [asdict(segment) for segment in segments]})
-    temporary = folder / f".{_INDEX}.part"
-    temporary.write_text(index_text, encoding="utf-8")
-    os.replace(temporary, folder / _INDEX)
+    files.write_bytes(folder / _INDEX, index_text.encode(), overwrite=True)
     return JudgeFeatures(folder, settings, segments)
 
 

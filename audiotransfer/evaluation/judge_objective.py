@@ -2,48 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from audiotransfer import files
 from audiotransfer.evaluation.judge import Judge
 from audiotransfer.evaluation.judge_clips import Clip
-from audiotransfer.evaluation.listener import ListenerNetwork, ListenerSettings
+from audiotransfer.evaluation.listener import ListenerNetwork
+from audiotransfer.evaluation.listener_objective import ListenerObjective, logits_of
 from audiotransfer.evaluation.table import markdown_table
-from audiotransfer.training import Group, Objective, Preview, Turn
+from audiotransfer.training import Objective, Preview, Turn
 
 _MASKS = 2
 _WIDEST_BANDS = 0.2
 _WIDEST_FRAMES = 0.25
 _LABEL_SMOOTHING = 0.05
-_NETWORK = "judge"
 
 
-class JudgeObjective:
+class JudgeObjective(ListenerObjective):
     """Cross-entropy of the judge's verdicts on masked 3 s windows (SpecAugment, Park et al. 2019).
 
     A batch is {"features": [B, F, L], "labels": [B]}. Networks and groups: ``judge``.
     """
 
-    def __init__(
-        self, settings: ListenerSettings, *, learning_rate: float = 1e-3,
-        weight_decay: float = 1e-2, seed: int = 0,
-    ) -> None:  # fmt: skip
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            self.network = ListenerNetwork(settings)
-        self.settings = settings
-        self.networks: Mapping[str, nn.Module] = {_NETWORK: self.network}
-        self.groups: Mapping[str, Group] = {
-            _NETWORK: Group((_NETWORK,), learning_rate, (0.9, 0.99), weight_decay)
-        }
+    kind = Judge.kind
 
     def turns(
         self, batch: dict[str, Tensor], step: int, generator: torch.Generator
@@ -55,7 +44,7 @@ class JudgeObjective:
             "cross_entropy": F.cross_entropy(logits, labels, label_smoothing=_LABEL_SMOOTHING),
             "accuracy": (logits.detach().argmax(dim=-1) == labels).float().mean(),
         }
-        yield Turn(_NETWORK, terms, {"accuracy": 0.0})
+        yield Turn(self.kind, terms, {"accuracy": 0.0})
 
     def preview(self, batch: dict[str, Tensor], generator: torch.Generator) -> Preview:
         """One window of the batch as it is and as the network gets it, masks and all."""
@@ -83,22 +72,12 @@ def masked(features: Tensor, generator: torch.Generator) -> Tensor:
     return features
 
 
-def window_validation(
-    windows: dict[str, Tensor], batch_size: int = 64
-) -> Callable[[Objective], dict[str, float]]:
+def window_validation(windows: dict[str, Tensor]) -> Callable[[Objective], dict[str, float]]:
     """Figures for the trainer from held-out windows: cross-entropy, and the mean over genres of the
     share that is heard right (``score``)."""
 
     def figures(objective: Objective) -> dict[str, float]:
-        network = objective.networks[_NETWORK]
-        device = next(network.parameters()).device
-        was_training = network.training
-        network.eval()
-        with torch.no_grad():
-            logits = torch.cat(
-                [network(part.to(device)).cpu() for part in windows["features"].split(batch_size)]
-            )
-        network.train(was_training)
+        logits = logits_of(objective.networks[Judge.kind], windows["features"])
         labels = windows["labels"]
         right = (logits.argmax(dim=-1) == labels).float()
         per_genre = [float(right[labels == genre].mean()) for genre in labels.unique()]

@@ -15,6 +15,7 @@ import torchaudio.functional as AF
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from audiotransfer import files
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.sound import resample
 
@@ -147,7 +148,10 @@ class Listener:
         return self._ask(self.network.embed, audio, sample_rate, self.network.out.in_features)
 
     def save(self, folder: str | Path) -> None:
-        """Writes KIND.safetensors (float32) and KIND.json into a folder, made where missing."""
+        """Writes KIND.safetensors (float32) and KIND.json into a folder, made where missing.
+
+        Raises AudioTransferError where they cannot be written.
+        """
         from safetensors.torch import save
 
         folder = Path(folder)
@@ -158,9 +162,9 @@ class Listener:
             "kind": self.kind, "version": 1, "settings": asdict(self.settings),
             "sha256": hashlib.sha256(weights).hexdigest(), "report": self.report,
         }  # fmt: skip
-        (folder / f"{self.kind}.safetensors").write_bytes(weights)
         text = json.dumps(card, indent=1, ensure_ascii=False) + "\n"
-        (folder / f"{self.kind}.json").write_text(text, encoding="utf-8")
+        for name, data in (("safetensors", weights), ("json", text.encode())):
+            files.write_bytes(folder / f"{self.kind}.{name}", data, overwrite=True)
 
     @classmethod
     def load(cls, folder: str | Path) -> Self:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from audiotransfer.errors import AudioTransferError
 
@@ -24,20 +25,59 @@ class Interval:
 
 
 def bootstrap(
-    values: Sequence[float], *, seed: int = 0, resamples: int = 5000, level: float = 0.95
+    values: Sequence[float],
+    groups: Sequence[int] | None = None,
+    *,
+    seed: int = 0,
+    resamples: int = 5000,
+    level: float = 0.95,
 ) -> Interval:
     """Mean of one figure a song and its percentile bootstrap interval over songs.
 
-    Songs whose figure is NaN (not defined there) are left out and not counted.
+    Where several values belong together (the phrases of a song), ``groups`` says of which group
+    each is, and whole groups are drawn. Songs whose figure is NaN (not defined there) are left out
+    and not counted.
     Raises AudioTransferError when nothing is left.
     """
-    kept = np.asarray([value for value in values if not np.isnan(value)], dtype=np.float64)
+    given = np.asarray(values, dtype=np.float64)
+    defined = ~np.isnan(given)
+    kept = given[defined]
     if len(kept) == 0:
         raise AudioTransferError(f"no mean of {len(values)} values: none of them is a number")
-    draws = np.random.default_rng(seed).integers(0, len(kept), size=(resamples, len(kept)))
-    means = kept[draws].mean(axis=1)
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
-    return Interval(float(kept.mean()), float(low), float(high), len(kept))
+    of = None if groups is None else np.asarray(groups)[defined]
+    means = resampled_means(kept, of, seed=seed, resamples=resamples)
+    return interval(float(kept.mean()), means, len(kept), level=level)
+
+
+def resampled_means(
+    values: Sequence[float] | npt.NDArray[np.float64],
+    groups: Sequence[int] | npt.NDArray[np.int64] | None = None,
+    *,
+    seed: int = 0,
+    resamples: int = 5000,
+) -> npt.NDArray[np.float64]:
+    """Means of resamples that draw whole groups (single values where none are given).
+
+    Figures of the same groups get the same draws from the same seed, so that what is made of
+    several means can be resampled as well.
+    """
+    kept = np.asarray(values, dtype=np.float64)
+    if groups is None:
+        of = np.arange(len(kept))
+    else:
+        of = np.unique(np.asarray(groups), return_inverse=True)[1]
+    sums, counts = np.bincount(of, weights=kept), np.bincount(of)
+    draws = np.random.default_rng(seed).integers(0, len(sums), size=(resamples, len(sums)))
+    means: npt.NDArray[np.float64] = sums[draws].sum(axis=1) / counts[draws].sum(axis=1)
+    return means
+
+
+def interval(
+    mean: float, resampled: npt.NDArray[np.float64], count: int, *, level: float = 0.95
+) -> Interval:
+    """The percentile interval of what was found in resamples, around a mean of ``count`` values."""
+    low, high = np.nanquantile(resampled, [(1 - level) / 2, (1 + level) / 2])
+    return Interval(mean, float(low), float(high), count)
 
 
 def share(flags: Sequence[bool]) -> float:

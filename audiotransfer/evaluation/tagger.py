@@ -6,18 +6,19 @@ need not fool the other.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from scipy.stats import rankdata
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
-from audiotransfer.evaluation.listener import Listener, ListenerNetwork, ListenerSettings
-from audiotransfer.training import Group, Preview, Turn
+from audiotransfer.evaluation.listener import Listener
+from audiotransfer.evaluation.listener_objective import ListenerObjective
+from audiotransfer.training import Preview, Turn
 
 FAMILIES = (
     "piano", "chromatic percussion", "organ", "guitar", "bass", "strings", "ensemble", "brass",
@@ -26,7 +27,6 @@ FAMILIES = (
 )  # fmt: skip
 """The sixteen families of General MIDI, eight programs each, and drums."""
 
-_NETWORK = "tagger"
 _SHIPPED = Path(__file__).parent / "judges" / "instruments"
 
 
@@ -55,25 +55,14 @@ def family(program: int) -> int:
     return program // 8
 
 
-class TaggerObjective:
+class TaggerObjective(ListenerObjective):
     """Binary cross-entropy of each family in 3 s windows of mixes.
 
     A batch is {"features": [B, F, L], "labels": [B, families] of 0 and 1}. Networks and groups:
     ``tagger``.
     """
 
-    def __init__(
-        self, settings: ListenerSettings, *, learning_rate: float = 1e-3,
-        weight_decay: float = 1e-2, seed: int = 0,
-    ) -> None:  # fmt: skip
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            self.network = ListenerNetwork(settings)
-        self.settings = settings
-        self.networks: Mapping[str, nn.Module] = {_NETWORK: self.network}
-        self.groups: Mapping[str, Group] = {
-            _NETWORK: Group((_NETWORK,), learning_rate, (0.9, 0.99), weight_decay)
-        }
+    kind = Tagger.kind
 
     def turns(
         self, batch: dict[str, Tensor], step: int, generator: torch.Generator
@@ -81,7 +70,7 @@ class TaggerObjective:
         """One turn: the cross-entropy, mean over windows and families."""
         logits = self.network(batch["features"])
         loss = F.binary_cross_entropy_with_logits(logits, batch["labels"])
-        yield Turn(_NETWORK, {"cross_entropy": loss})
+        yield Turn(self.kind, {"cross_entropy": loss})
 
     def preview(self, batch: dict[str, Tensor], generator: torch.Generator) -> Preview:
         """One window of the batch."""

@@ -12,7 +12,15 @@ from audiotransfer.files.reading import (
     read,
 )
 from audiotransfer.files.tags import read_tags
-from audiotransfer.files.writing import FORMATS, Writer, check_output, default_output, write
+from audiotransfer.files.writing import (
+    FORMATS,
+    Writer,
+    check_output,
+    check_place,
+    default_output,
+    write,
+    write_bytes,
+)
 
 __all__ = [
     "FORMATS",
@@ -21,6 +29,7 @@ __all__ = [
     "Reader",
     "Writer",
     "check_output",
+    "check_place",
     "default_output",
     "find_audio",
     "open_audio",
@@ -28,4 +37,5 @@ __all__ = [
     "read",
     "read_tags",
     "write",
+    "write_bytes",
 ]

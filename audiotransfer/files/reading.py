@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Generator
+from collections.abc import Collection, Generator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -231,8 +231,10 @@ def read(path: str | Path, *, start: int = 0, frames: int | None = None) -> tupl
         return torch.cat(parts, dim=1), reader.info.sample_rate
 
 
-def find_audio(folder: str | Path) -> list[Path]:
+def find_audio(folder: str | Path, suffixes: Collection[str] = SUFFIXES) -> list[Path]:
     """Every audio file in a folder and the folders in it, by name; hidden ones are left out.
+
+    ``suffixes`` may ask for files of other kinds as well.
 
     Raises AudioTransferError when the folder does not exist.
     """
@@ -242,7 +244,7 @@ def find_audio(folder: str | Path) -> list[Path]:
     return sorted(
         path
         for path in folder.rglob("*")
-        if path.suffix.lower() in SUFFIXES
+        if path.suffix.lower() in suffixes
         and path.is_file()
         and not any(part.startswith(".") for part in path.relative_to(folder).parts)
     )

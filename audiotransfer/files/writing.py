@@ -63,6 +63,16 @@ def check_output(
         raise AudioTransferError(
             f"{path}: {suffix[1:]} cannot hold {channels} channels ({limit} at most); use .wav"
         )
+    check_place(path, overwrite)
+
+
+def check_place(path: str | Path, overwrite: bool = False) -> None:
+    """Refuse, before any work is done, a place where a file of any kind could not be written.
+
+    Raises AudioTransferError for a missing or read-only folder, and an existing file without
+    overwrite.
+    """
+    path = Path(path)
     if path.is_dir():
         raise AudioTransferError(f"{path} is a folder; name a file to write")
     if path.exists() and not overwrite:
@@ -242,6 +252,23 @@ def write(
         path, sample_rate, audio.shape[0], encoding=encoding, tags=tags, overwrite=overwrite
     ) as writer:
         writer.write(audio)
+
+
+def write_bytes(path: str | Path, data: bytes, *, overwrite: bool = False) -> None:
+    """Write a file of any kind, whole or not at all. Raises AudioTransferError as `check_place`."""
+    path = Path(path)
+    check_place(path, overwrite)
+    clear_stale(path.parent)
+    part = _part(path)
+    try:
+        part.write_bytes(data)
+        os.replace(part, path)
+    except OSError as error:
+        raise AudioTransferError(
+            f"{path} cannot be written ({error.strerror or error}); choose another place"
+        ) from None
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def clear_stale(folder: Path) -> None:

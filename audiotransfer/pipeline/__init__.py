@@ -1,4 +1,4 @@
-"""The main job: a song to stems, stems to their styles, and back to a song."""
+"""The main job: a song to stems, stems to their styles, and back to a song; and MIDI files."""
 
 from audiotransfer.pipeline.batch import (
     Outcome,
@@ -10,6 +10,12 @@ from audiotransfer.pipeline.options import Report, StemChoice, StemReport, Trans
 from audiotransfer.pipeline.planning import Plan, prepare, resolve_device, resolve_separator
 from audiotransfer.pipeline.progress import Progress, ProgressCallback
 from audiotransfer.pipeline.remix import remix, stem_versions
+from audiotransfer.pipeline.scores import (
+    ScoreOptions,
+    ScoreReport,
+    transfer_score,
+    transfer_scores,
+)
 from audiotransfer.pipeline.song import LoadedStyle, Song, load_style, transfer
 from audiotransfer.pipeline.streaming import BLOCK, GRID
 
@@ -22,6 +28,8 @@ __all__ = [
     "Progress",
     "ProgressCallback",
     "Report",
+    "ScoreOptions",
+    "ScoreReport",
     "Song",
     "StemChoice",
     "StemReport",
@@ -37,4 +45,6 @@ __all__ = [
     "transfer",
     "transfer_file",
     "transfer_many",
+    "transfer_score",
+    "transfer_scores",
 ]

@@ -16,6 +16,7 @@ from audiotransfer.pipeline.job import transfer_file
 from audiotransfer.pipeline.options import Report, TransferOptions
 from audiotransfer.pipeline.planning import Plan, prepare
 from audiotransfer.pipeline.progress import Progress
+from audiotransfer.symbolic.score import SUFFIXES as SCORES
 from separation import SeparationError
 from vocoder import VocoderError
 
@@ -29,19 +30,21 @@ class Outcome:
     error: str | None = None
 
 
-def expand(inputs: Iterable[str | Path], label: str) -> list[Path]:
+def expand(inputs: Iterable[str | Path], label: str, *, scores: bool = False) -> list[Path]:
     """Files as they are; folders become the songs in them, but for earlier outputs
-    (``*.jazz.wav``).
+    (``*.jazz.wav``). With ``scores`` MIDI files are songs too.
 
     Raises :class:`AudioTransferError` for a folder without songs.
     """
+    kinds = (*files.SUFFIXES, *SCORES) if scores else files.SUFFIXES
     songs: list[Path] = []
     for item in inputs:
         path = Path(item)
         if not path.is_dir():
             songs.append(path)
             continue
-        found = [file for file in files.find_audio(path) if not file.stem.endswith(f".{label}")]
+        listed = files.find_audio(path, kinds)
+        found = [file for file in listed if not file.stem.endswith(f".{label}")]
         if not found:
             raise AudioTransferError(
                 f"folder {path} holds no audio: name a song, or another folder"

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from audiotransfer.corpora.kinds import AUTO, Found, Skipped, Song, create, recognise
-from audiotransfer.corpora.manifest import Manifest, PreparedSong
+from audiotransfer.corpora.manifest import NAME, Manifest, PreparedSong, load_manifest
+from audiotransfer.corpora.splits import split_songs
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.parallel import count_workers, each
 from audiotransfer.pipeline import resolve_device, resolve_separator
@@ -26,7 +27,8 @@ class Settings:
     ``kind``: how the folder is laid out, or ``auto``. ``genres``: these only. ``separator``: who
     takes songs apart; ``None`` takes the stems that come with them, else ``auto``. ``picture``:
     its settings, the usual ones where ``None``. ``jobs`` songs at a time (``None``: as many as
-    cores) here, or on a ``backend`` (``dask``, ``ray``). ``seed`` draws splits.
+    cores) here, or on a ``backend`` (``dask``, ``ray``). ``seed`` draws splits; another one draws
+    them all anew.
     """
 
     kind: str = AUTO
@@ -45,7 +47,8 @@ def prepare_collection(
     """Stems, pictures and ``manifest.json`` of a collection, in ``out``; only what is missing.
 
     Songs that cannot be used are in the manifest, with the reason. What a run that was stopped, or
-    found the disk full, had done is not done again. Raises AudioTransferError where the request
+    found the disk full, had done is not done again, and songs stay in the splits that they were in.
+    Raises AudioTransferError where the request
     cannot be met: see ``Corpus.find``; mixed sample rates; a separator for a collection that has
     no sound; a genre of which nothing is left.
     """
@@ -55,13 +58,15 @@ def prepare_collection(
     workers = count_workers(settings.jobs, device)
     if show is not None:
         show("listing", 0.0)
-    found = create(kind).find(folders, settings.genres, settings.seed)
+    found = create(kind).find(folders, settings.genres)
     picture = _picture(found, kind, settings)
+    before, redrawn = _before(out, settings.seed)
+    songs = split_songs(found.songs, settings.seed, found.held_out, before)
     if found.picture is None:
-        _check_rates(found.songs, float(picture["sample_rate"]))
-    separator, notices = _separator(found.songs, kind, settings.separator, device)
+        _check_rates(songs, float(picture["sample_rate"]))
+    separator, notices = _separator(songs, kind, settings.separator, device)
     root = str(out.resolve())
-    tasks = [Task(song, root, separator, picture, device) for song in found.songs]
+    tasks = [Task(song, root, separator, picture, device) for song in songs]
     ready, missing = _sort_out(tasks)
     skipped = list(found.skipped)
     weights = {task.song.id: task.song.seconds or 1.0 for task in missing}
@@ -76,7 +81,7 @@ def prepare_collection(
         if show is not None:
             stage = f"{len(ready) + len(skipped) - len(found.skipped)} of {len(tasks)} songs"
             show(stage, done / total)
-    _check_genres(found.songs, ready, skipped)
+    _check_genres(songs, ready, skipped)
     manifest = Manifest(
         folder=out,
         kind=kind,
@@ -84,8 +89,14 @@ def prepare_collection(
         picture=dict(picture),
         songs=tuple(sorted(ready, key=lambda song: song.id)),
         skipped=tuple(skipped),
-        notes=(*found.notes, *notices, *_bandwidth(found.songs, float(picture["sample_rate"]))),
+        notes=(
+            *found.notes,
+            *notices,
+            *redrawn,
+            *_bandwidth(songs, float(picture["sample_rate"])),
+        ),
         sampling=found.sampling,
+        seed=settings.seed,
     )
     manifest.save()
     return manifest
@@ -110,6 +121,19 @@ def _check_out(folders: Sequence[Path], out: Path) -> None:
         raise AudioTransferError(
             f"-o {out} cannot be made ({error.strerror}); name another place"
         ) from None
+
+
+def _before(out: Path, seed: int) -> tuple[tuple[PreparedSong, ...], list[str]]:
+    """The songs of the preparation that is there, whose splits stay, and what there is to say."""
+    if not (out / NAME).exists():
+        return (), []
+    try:
+        there = load_manifest(out)
+    except AudioTransferError as error:
+        return (), [f"splits were drawn anew, as those that were there are lost: {error}"]
+    if there.seed != seed:
+        return (), [f"splits were drawn anew, by seed {seed} instead of {there.seed}"]
+    return there.songs, []
 
 
 def _picture(found: Found, kind: str, settings: Settings) -> Mapping[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -11,61 +11,115 @@ from typing import TYPE_CHECKING, Any, Protocol
 from audiotransfer.spectral.generator import STEMS, fold
 from audiotransfer.spectral.repainter import Repainter
 from audiotransfer.spectral.weights import save_generator
-from audiotransfer.styles.card import Card, StemEntry, sha256, write_card
+from audiotransfer.styles.card import SILENT, Card, StemEntry, sha256, write_card
+from audiotransfer.training.checkpoints import load_facts
 from audiotransfer.training.settings import resolve_device
-from vocoder import Picture
 
 if TYPE_CHECKING:
     from audiotransfer.recipes.training import Training
 
 
+_VALIDATION = "validation/"
+
+
 class Described(Protocol):
     """What a recipe says about its style."""
 
-    name: str
-    description: str
-    corpora: list[dict[str, Any]]
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def description(self) -> str: ...
+
+    @property
+    def corpora(self) -> list[dict[str, Any]]: ...
 
 
 def write_style(
     about: Described,
     config: Training,
-    folder: Path,
+    checkpoint: Path,
     generator: Repainter,
-    picture: Picture,
+    picture: Mapping[str, Any],
     taught: Collection[str],
     steps: int,
     hours: float,
+    lacks: str = "",
 ) -> Path:
-    """Writes the style, its card and its half-precision weights, into ``folder/NAME``.
+    """Writes the style, its card and its half-precision weights, beside the checkpoint they are of.
 
-    Stems that are not ``taught`` are kept as they are.
+    Stems that are not ``taught`` are kept as they are. ``picture`` are the settings of its
+    pictures; where these cannot be turned into sound, the card says what the style ``lacks``.
     """
     fold(generator.eval())
-    place = folder / about.name
+    place = checkpoint.parent / about.name
     place.mkdir(parents=True, exist_ok=True)
     weights = f"{about.name}.safetensors"
     save_generator(place / weights, generator)
-    entry = picture.to_dict()
-    stems = {s: StemEntry("spectral", weights, s, entry) if s in taught else None for s in STEMS}
-    count = sum(p.numel() for p in generator.parameters())
-    shape = {"kind": generator.kind, **generator.shape()}
+    options = {SILENT: lacks} if lacks else {}
+    stems = {s: StemEntry("spectral", weights, s, dict(picture), options) for s in taught}
+    networks = {"generator": sizes(generator)}
+    said = validated(checkpoint)
+    figures = {"validation": said} if said else {}
+    describe(about, config, place, stems, networks, steps, hours, figures)
+    return place
+
+
+def chosen(folder: Path) -> Path:
+    """The checkpoint of a run that H found best; the last where nothing was judged."""
+    best = folder / "best"
+    judged = best.is_dir() and f"{_VALIDATION}H" in load_facts(best)["figures"]
+    return best if judged else folder / "checkpoint"
+
+
+def validated(checkpoint: Path) -> dict[str, Any]:
+    """What the last validation up to a checkpoint said, as a card has it; empty without one."""
+    facts = load_facts(checkpoint)
+    found = {
+        name.removeprefix(_VALIDATION): round(value, 4)
+        for name, value in facts["figures"].items()
+        if name.startswith(_VALIDATION) and value is not None
+    }
+    return {**found, "step": facts["step"]} if found else {}
+
+
+def describe(
+    about: Described,
+    config: Training,
+    place: Path,
+    stems: Mapping[str, StemEntry],
+    networks: dict[str, Any],
+    steps: int,
+    hours: float,
+    figures: dict[str, Any] | None = None,
+) -> None:
+    """Writes the card of a spectral style whose weights lie in ``place``.
+
+    Stems without an entry are kept as they are.
+    """
+    files = sorted({entry.weights for entry in stems.values()})
     card = Card(
         name=about.name,
         description=about.description,
-        stems={**stems, "vocals": None},
-        weights={weights: sha256(place / weights)},
-        networks={"generator": {**shape, "parameters": count}},
+        stems={**dict.fromkeys((*STEMS, "vocals")), **stems},
+        weights={file: sha256(place / file) for file in files},
+        networks=networks,
         corpora=about.corpora,
         seed=config.seed,
         steps=steps,
         hardware="CPU" if resolve_device(config.trainer.device).type == "cpu" else "GPU",
         hours=round(hours, 2),
+        figures=figures or {},
         config=plain(asdict(config)),
         package_version=version_here(),
     )
     write_card(place, card)
-    return place
+
+
+def sizes(generator: Repainter) -> dict[str, Any]:
+    """What a card says of a network."""
+    count = sum(p.numel() for p in generator.parameters())
+    return {"kind": generator.kind, **generator.shape(), "parameters": count}
 
 
 def plain(value: Any) -> Any:

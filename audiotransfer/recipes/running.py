@@ -10,8 +10,13 @@ from typing import Any
 import torch
 
 from audiotransfer.errors import AudioTransferError
+from audiotransfer.recipes.bach import BachRecipe, train_bach
 from audiotransfer.recipes.bands import BandRecipe, train_bands
+from audiotransfer.recipes.conditional_gan import ConditionalGanRecipe, train_conditional_gan
+from audiotransfer.recipes.drums import DrumRecipe, train_drums
+from audiotransfer.recipes.genre_gan import GenreGanRecipe, train_genre_gan
 from audiotransfer.recipes.judge import JudgeRecipe, train_judge
+from audiotransfer.recipes.score_judge import ScoreJudgeRecipe, train_score_judge
 from audiotransfer.recipes.separator import SeparatorRecipe, train_separator
 from audiotransfer.recipes.style import StyleRecipe, train_style
 from audiotransfer.recipes.tagger import TaggerRecipe, train_tagger
@@ -21,6 +26,7 @@ from audiotransfer.recipes.watching import Show
 from audiotransfer.symbolic.rendering import RenderSettings, render_corpus
 from audiotransfer.training import curves
 from audiotransfer.training.config import load_config
+from audiotransfer.training.launching import is_first
 
 
 @dataclass
@@ -32,7 +38,12 @@ class TrainingConfig(Training):
     bands: BandRecipe | None = None
     judge: JudgeRecipe | None = None
     tagger: TaggerRecipe | None = None
+    score_judge: ScoreJudgeRecipe | None = None
     unpaired: UnpairedStyleRecipe | None = None
+    bach: BachRecipe | None = None
+    drums: DrumRecipe | None = None
+    genre_gan: GenreGanRecipe | None = None
+    conditional_gan: ConditionalGanRecipe | None = None
 
 
 RECIPES: dict[str, Callable[[Any, Training, Path, Show | None], dict[str, float]]] = {
@@ -41,7 +52,12 @@ RECIPES: dict[str, Callable[[Any, Training, Path, Show | None], dict[str, float]
     "bands": train_bands,
     "judge": train_judge,
     "tagger": train_tagger,
+    "score_judge": train_score_judge,
     "unpaired": train_unpaired,
+    "bach": train_bach,
+    "drums": train_drums,
+    "genre_gan": train_genre_gan,
+    "conditional_gan": train_conditional_gan,
 }
 """Section of a config -> what trains the recipe in it."""
 
@@ -89,5 +105,6 @@ def train(
     torch.manual_seed(config.seed)
     ((section, recipe),) = named.items()
     figures = RECIPES[section](recipe, config, folder, show)
-    curves.draw(folder)
+    if is_first():
+        curves.draw(folder)
     return figures

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from audiotransfer import files
 from audiotransfer.corpora.stems import MixSettings, RandomMixes, Take
 from audiotransfer.corpora.takes import rendered_takes, solo_takes, song_takes
 from audiotransfer.errors import AudioTransferError
@@ -78,7 +79,7 @@ def separator_takes(recipe: SeparatorRecipe, cache: Path) -> list[Take]:
 
 def export_separator(network: str, folder: Path) -> Path:
     """Writes ``separator.safetensors`` (half precision) from a run's checkpoint."""
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     from separation.embedded.bands import Bands
 
@@ -86,5 +87,6 @@ def export_separator(network: str, folder: Path) -> Path:
     build_separator(network, Bands().count).load_state_dict(state)
     path = folder / "separator.safetensors"
     halves = {k: v.half() if v.is_floating_point() else v for k, v in state.items()}
-    save_file(halves, str(path), metadata={"separator": json.dumps({"network": network})})
+    data = save(halves, {"separator": json.dumps({"network": network})})
+    files.write_bytes(path, data, overwrite=True)
     return path

@@ -10,20 +10,22 @@ from audiotransfer.errors import AudioTransferError
 from audiotransfer.training import load_networks
 
 
-def start_from(generator: nn.Module, checkpoint: Path, settings: str) -> None:
-    """Takes the first weights of a generator from another run's checkpoint.
+def start_from(
+    network: nn.Module, checkpoint: Path, settings: str, name: str = "generator"
+) -> None:
+    """Takes the first weights of a network from another run's checkpoint, where it has a name.
 
     Raises AudioTransferError where it holds none, or one of another shape: ``settings`` names
     what decides that.
     """
     networks = load_networks(checkpoint)
-    if "generator" not in networks:
+    if name not in networks:
         raise AudioTransferError(
-            f"checkpoint {checkpoint} holds {', '.join(networks)}, but no generator; name another"
+            f"checkpoint {checkpoint} holds {', '.join(networks)}, but no {name}; name another"
         )
     try:
-        generator.load_state_dict(networks["generator"])
+        network.load_state_dict(networks[name])
     except RuntimeError as error:
         raise AudioTransferError(
-            f"the generator of {checkpoint} has another shape; set {settings} as there"
+            f"the {name} of {checkpoint} has another shape; set {settings} as there"
         ) from error

@@ -14,7 +14,10 @@ from audiotransfer.corpora.folders import UnpairedWindows
 from audiotransfer.corpora.pairs import PairedStems, PairSettings, find_pairs
 from audiotransfer.corpora.takes import folder_takes
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.recipes.exporting import write_style
+from audiotransfer.recipes.audition import Audition, recorded_lines
+from audiotransfer.recipes.exporting import chosen, write_style
+from audiotransfer.recipes.headline import HeadlineSettings
+from audiotransfer.recipes.rendered_trial import rendered_trial
 from audiotransfer.recipes.starting import start_from
 from audiotransfer.recipes.watching import Show, watch
 from audiotransfer.spectral.generator import STEMS, Generator
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
     from audiotransfer.recipes.training import Training
 
 _VALIDATION_BATCHES = 3
+_LINES = 2  # of recordings, heard in the log
 
 
 @dataclass
@@ -56,9 +60,10 @@ class StyleRecipe:
 
     It learns from rendered ``pairs``, from the folders of ``unpaired``, or from both.
     ``weights`` are those of the paired generator's terms (see ``PairedObjective``). The first
-    ``validation_songs`` rendered songs are not trained on and tell how far it is; the last
-    weights are taken, because critics cost some of that distance. ``start`` is the checkpoint of
-    a run whose generator is the first one. Stems that nothing taught are kept as they are.
+    ``validation_songs`` rendered songs are not trained on and tell how far it is, by distance and,
+    as ``headline`` says, by H, which chooses the weights: critics cost some of the distance, and
+    without H the last ones are taken. ``start`` is the checkpoint of a run whose generator is the
+    first one. Stems that nothing taught are kept as they are.
     """
 
     name: str = "style"
@@ -74,6 +79,7 @@ class StyleRecipe:
     learning_rate: float = 4e-4
     critic_learning_rate: float = 2e-4
     validation_songs: int = 24
+    headline: HeadlineSettings = field(default_factory=HeadlineSettings)
     corpora: list[dict[str, Any]] = field(default_factory=list)
     drawing: PairSettings = field(default_factory=PairSettings)
 
@@ -87,12 +93,16 @@ def train_style(
     if recipe.start is not None:
         start_from(generator, Path(recipe.start), "picture and channels")
     shares: list[Share] = []
+    auditions: list[Audition] = []
     validation: Callable[[Objective], dict[str, float]] | None = None
     if recipe.pairs is not None:
-        share, validation = _paired(recipe, recipe.pairs, generator, picture)
+        share, audition, validation = _paired(recipe, recipe.pairs, folder, generator, picture)
         shares.append(share)
+        auditions.append(audition)
     if recipe.unpaired is not None:
-        shares.append(_unpaired(recipe.unpaired, Path(recipe.data), folder, generator, picture))
+        share, audition = _unpaired(recipe, recipe.unpaired, folder, generator, picture)
+        shares.append(share)
+        auditions.append(audition)
     if not shares:
         raise AudioTransferError("a style needs pairs or unpaired folders to learn from")
     # One objective keeps its own names: its checkpoint can start another recipe.
@@ -106,22 +116,25 @@ def train_style(
         replace(config.trainer, ema=(name,) if config.trainer.ema_decay else ()),
         folder,
         validation,
-        config=replace(recipe, description="", corpora=[]),
+        config=replace(recipe, description="", corpora=[], headline=HeadlineSettings()),
+        audition=auditions[0],
     )
     started = time.monotonic()
     figures = trainer.run(should_stop=watch(trainer, show))
     hours = (time.monotonic() - started) / 3600
     if not trainer.first:
         return figures
-    generator.load_state_dict(load_networks(folder / "checkpoint")[name])
+    checkpoint = chosen(folder)
+    generator.load_state_dict(load_networks(checkpoint)[name])
     taught = STEMS if recipe.unpaired is None or recipe.pairs else (recipe.unpaired.stem,)
-    write_style(recipe, config, folder, generator, picture, taught, trainer.step, hours)
+    drawn = picture.to_dict()
+    write_style(recipe, config, checkpoint, generator, drawn, taught, trainer.step, hours)
     return figures
 
 
 def _paired(
-    recipe: StyleRecipe, place: str, generator: Generator, picture: Picture
-) -> tuple[Share, Callable[[Objective], dict[str, float]]]:
+    recipe: StyleRecipe, place: str, folder: Path, generator: Generator, picture: Picture
+) -> tuple[Share, Audition, Callable[[Objective], dict[str, float]]]:
     pairs = find_pairs(Path(recipe.data) / place)
     kept, trained = pairs[: recipe.validation_songs], pairs[recipe.validation_songs :]
     objective = PairedObjective(
@@ -135,22 +148,41 @@ def _paired(
     drawn = PairedStems(kept, replace(recipe.drawing, batch=16, seed=recipe.drawing.seed + 1))
     batches = [drawn.batch(step) for step in range(_VALIDATION_BATCHES)]
     share = Share("paired", objective, PairedStems(trained, recipe.drawing))
-    return share, lambda _: _validate(objective, batches)
+    style = recipe.drawing.style
+    audition, headline = rendered_trial(
+        [pair.folder for pair in kept],
+        [pair.folder for pair in trained],
+        STEMS,
+        lambda: {style: generator},
+        (style,),
+        picture,
+        recipe.headline,
+        folder,
+    )
+
+    def validate(of: Objective) -> dict[str, float]:
+        return _validate(objective, batches) | (headline(of) if headline else {})
+
+    return share, audition, validate
 
 
 def _unpaired(
-    recipe: UnpairedRecipe, data: Path, folder: Path, generator: Generator, picture: Picture
-) -> Share:
-    cache = folder / "decoded"
-    windows = UnpairedWindows(
-        folder_takes(data / recipe.source, recipe.stem, cache),
-        folder_takes(data / recipe.target, recipe.stem, cache),
-        frames=3 * recipe.frames * picture.hop_length - 1,
-        batch=recipe.batch,
-        seed=recipe.seed,
+    recipe: StyleRecipe, part: UnpairedRecipe, folder: Path, generator: Generator, picture: Picture
+) -> tuple[Share, Audition]:
+    sources, targets = (
+        folder_takes(Path(recipe.data) / place, part.stem, folder / "decoded")
+        for place in (part.source, part.target)
     )
-    objective = UnpairedObjective(generator, picture, recipe.stem, recipe.frames, recipe.settings)
-    return Share("unpaired", objective, windows, recipe.every)
+    windows = UnpairedWindows(
+        sources,
+        targets,
+        frames=3 * part.frames * picture.hop_length - 1,
+        batch=part.batch,
+        seed=part.seed,
+    )
+    objective = UnpairedObjective(generator, picture, part.stem, part.frames, part.settings)
+    audition = Audition(recorded_lines(sources, _LINES), picture, lambda: {recipe.name: generator})
+    return Share("unpaired", objective, windows, part.every), audition
 
 
 def _validate(

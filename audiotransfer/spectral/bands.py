@@ -9,8 +9,17 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from audiotransfer.spectral.features import INAUDIBLE
+from audiotransfer.spectral.hits import HitGenerator
+from audiotransfer.spectral.notes import NoteGenerator
+from audiotransfer.spectral.players import Player
 from audiotransfer.training import Group, Preview, Turn
 
+#: Who plays a stem, for every style: drums are hit, all others play notes.
+PLAYERS: dict[str, type[Player]] = {
+    "drums": HitGenerator,
+    "bass": NoteGenerator,
+    "other": NoteGenerator,
+}
 #: Most keys are silent most of the time: how much more a key counts that sounds, or begins.
 _RARITY = (4.0, 4.0, 8.0, 8.0)
 

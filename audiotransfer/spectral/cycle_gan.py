@@ -13,11 +13,12 @@ from typing import ClassVar, Self
 
 from torch import Generator, Tensor, nn
 
-from audiotransfer.spectral.adversarial import RULES, Game, gradient_penalty
-from audiotransfer.spectral.image_pool import ImagePool
+from audiotransfer.spectral.adversarial import RULES, Game
 from audiotransfer.spectral.materials import Materials
 from audiotransfer.spectral.silence import sounding, taught
 from audiotransfer.training import Group, Preview, Turn
+from audiotransfer.training.image_pool import ImagePool
+from audiotransfer.training.slopes import gradient_penalty
 
 SIDES = ("source", "target")
 

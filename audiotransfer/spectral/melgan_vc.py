@@ -22,6 +22,7 @@ from audiotransfer.spectral.materials import Materials
 from audiotransfer.spectral.networks.layers import Norm
 from audiotransfer.spectral.siamese import Siamese
 from audiotransfer.training import Group, Preview, Turn
+from audiotransfer.training.slopes import smooth_norm
 
 TILES = 3  # neighbours in a window
 
@@ -236,11 +237,6 @@ def margin(difference: Tensor, distance: float = 2.0, use: Tensor | None = None)
     Without it the siamese network would put all tiles on one point and TraVeL would be content.
     """
     return _mean(torch.relu(distance - smooth_norm(difference)).square(), use)
-
-
-def smooth_norm(vector: Tensor, epsilon: float = 1e-4) -> Tensor:
-    """Return the length of each vector [.., D] -> [..], with a finite gradient at 0."""
-    return (vector.square().sum(-1) + epsilon).sqrt()
 
 
 def _mean(values: Tensor, use: Tensor | None) -> Tensor:

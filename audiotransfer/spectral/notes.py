@@ -62,6 +62,7 @@ class NoteGenerator(Player):
     mel_to_pitch: Tensor
     key_to_mel: Tensor
     kind = "notes"
+    told_keys = True
 
     def __init__(
         self,
@@ -107,9 +108,15 @@ class NoteGenerator(Player):
             "dilations": list(self.dilations),
         }
 
-    def look(self, sound: Tensor, picture: Picture) -> Tensor:
+    @staticmethod
+    def look(sound: Tensor, picture: Picture) -> Tensor:
         """Sound ``[C, T]`` to a `PitchView` ``[V, L]``."""
         return PitchView(picture)(sound)
+
+    @staticmethod
+    def hertz(picture: Picture) -> Tensor:
+        """The bands of the picture, then the bins of its finer look at pitch."""
+        return torch.cat([picture.centres(), pitch_hz()])
 
     def repaint(self, views: Tensor, stem: Tensor) -> Tensor:
         """Views ``[B, V, L]`` to pictures ``[B, F, L]`` of the one style that there is.

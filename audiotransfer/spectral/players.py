@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Self
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -38,6 +38,8 @@ class Player(Repainter):
     """
 
     core, margin = 256, 32
+    told_keys: ClassVar[bool] = False
+    """Whether it learns from the score which keys sound."""
     styles: tuple[str, ...]
     hands: nn.Conv1d | nn.Conv2d
     log_spectra: nn.Parameter

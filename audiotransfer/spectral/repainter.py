@@ -25,12 +25,18 @@ class Repainter(nn.Module):
     def shape(self) -> dict[str, Any]:
         """The arguments that build the same network again."""
 
-    def look(self, sound: Tensor, picture: Picture) -> Tensor:
+    @staticmethod
+    def look(sound: Tensor, picture: Picture) -> Tensor:
         """What it sees of a sound ``[C, T]``: ``[V, L]``, the picture first.
 
         By default only the one picture ``[F, L]`` of all channels.
         """
         return picture.stereo(sound)
+
+    @staticmethod
+    def hertz(picture: Picture) -> Tensor:
+        """The frequency of each of the values of a frame that it sees, in Hz ``[V]``."""
+        return picture.centres()
 
     @abstractmethod
     def repaint(self, views: Tensor, stem: Tensor) -> Tensor:

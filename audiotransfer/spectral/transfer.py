@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from audiotransfer.errors import AudioTransferError
+from audiotransfer.sound import STEREO_RATE, resample
 from audiotransfer.spectral.generator import STEMS
 from audiotransfer.spectral.repainter import Repainter
 from audiotransfer.spectral.weights import load_generator
@@ -22,10 +23,10 @@ _POLISH = 4
 
 
 class SpectralTransfer:
-    """Repaints one stem's log-mel picture with a generator and turns it back into sound.
+    """Repaints one stem's picture with a generator and turns it back into sound.
 
-    ``(stem [C, T], strength) -> [C, T]`` at 44.1 kHz, for stems of songs near RMS 0.1. The
-    picture is cut into tiles that overlap and are cross-faded (see `Repainter`). ``strength``
+    ``(stem [C, T], strength) -> [C, T]`` at 44.1 kHz, for stems of songs near RMS 0.1. What a
+    picture of a lower sample rate does not show stays as it is. The picture is cut into tiles that overlap and are cross-faded (see `Repainter`). ``strength``
     scales the change of level (in dB) of every cell: 0 returns the stem, 1 is the whole change.
     Tiles lie on a grid of 131072 samples: a block that starts on the grid, with ``context`` on
     both sides, sounds as it does in the whole song.
@@ -56,11 +57,26 @@ class SpectralTransfer:
         length = stem.shape[-1]
         if strength == 0.0 or length == 0 or not bool(stem.any()):
             return stem
+        rate = self.picture.sample_rate
+        if rate == STEREO_RATE:
+            return self._play(stem, strength, generator, progress)
+        low = resample(stem, STEREO_RATE, rate).to(stem)
+        change = self._play(low, strength, generator, progress) - low
+        return stem + resample(change, rate, STEREO_RATE)[:, :length].to(stem)
+
+    def _play(
+        self,
+        stem: Tensor,
+        strength: float,
+        generator: torch.Generator | None,
+        progress: Callable[[float], None] | None,
+    ) -> Tensor:
+        """A stem at the picture's sample rate."""
         sound = stem.to(self.device, torch.float32)
         view = self.generator.look(sound, self.picture)
         source = view[: self.picture.bins]
         change = strength * (self._repaint(view, progress) - source)
-        return self._invert(sound, source, change, generator).to(stem.device, stem.dtype)
+        return self._invert(sound, source, change, generator).to(stem)
 
     def _invert(
         self, sound: Tensor, source: Tensor, change: Tensor, generator: torch.Generator | None
@@ -107,9 +123,16 @@ def load(
     ``vocoder`` is ``source`` (also what ``auto`` takes), or any other inverter's name.
     """
     picture = Picture.from_dict(dict(entry["picture"]))
+    generator = load_generator(Path(folder) / str(entry["weights"]))
+    return played_by(generator, picture, stem, device, vocoder)
+
+
+def played_by(
+    generator: Repainter, picture: Picture, stem: str, device: str = "cpu", vocoder: str = "auto"
+) -> SpectralTransfer:
+    """The transfer of one stem by a generator, whether it comes from a file or is being trained."""
     if vocoder in ("auto", "source"):
         inverter = create("source", picture, iterations=_POLISH)
     else:
         inverter = create(vocoder, picture)
-    generator = load_generator(Path(folder) / str(entry["weights"]))
     return SpectralTransfer(generator, picture, inverter, stem, device)

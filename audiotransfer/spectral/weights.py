@@ -8,6 +8,7 @@ from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 
+from audiotransfer import files
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.spectral.generator import Generator, fold
 from audiotransfer.spectral.hits import HitGenerator
@@ -29,12 +30,15 @@ KINDS: dict[str, Callable[..., Repainter]] = {
 
 
 def save_generator(path: Path, generator: Repainter) -> None:
-    """Writes a generator, whose norms are folded, as half-precision safetensors."""
-    from safetensors.torch import save_file
+    """Writes a generator, whose norms are folded, as half-precision safetensors.
+
+    Raises AudioTransferError where it cannot be written.
+    """
+    from safetensors.torch import save
 
     state = {key: value.half().contiguous() for key, value in generator.state_dict().items()}
     shape = {"kind": generator.kind, **generator.shape()}
-    save_file(state, str(path), metadata={"generator": json.dumps(shape)})
+    files.write_bytes(path, save(state, {"generator": json.dumps(shape)}), overwrite=True)
 
 
 def load_generator(path: Path) -> Repainter:

@@ -3,7 +3,15 @@ loaded.
 """
 
 from audiotransfer.styles.bundle import Keep, Share, StemTransfer, Style, load_style
-from audiotransfer.styles.card import Card, StemEntry, check_weights, read_card, sha256, write_card
+from audiotransfer.styles.card import (
+    Card,
+    StemEntry,
+    check_playable,
+    check_weights,
+    read_card,
+    sha256,
+    write_card,
+)
 from audiotransfer.styles.find import (
     Installed,
     available,
@@ -22,6 +30,7 @@ __all__ = [
     "StemTransfer",
     "Style",
     "available",
+    "check_playable",
     "check_weights",
     "find_style",
     "installed",

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.styles.card import Card, StemEntry, check_weights
+from audiotransfer.styles.card import Card, StemEntry, check_playable, check_weights
 from audiotransfer.styles.find import find_style
 
 if TYPE_CHECKING:
@@ -86,6 +86,7 @@ def load_style(
     route.
     """
     style = find_style(name_or_path, route=route)
+    check_playable(style.card)
     check_weights(style.folder, style.card)
     stems = {
         stem: _build(style.folder, style.card, entry, device, vocoder) if entry else Keep()

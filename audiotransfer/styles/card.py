@@ -21,10 +21,14 @@ SCHEMA = 1
 CARD_NAME = "card.json"
 KEEP = "keep"
 ROUTES = ("spectral", "symbolic", "waveform")
+#: Route -> what its styles are given.
+PLAYS = {"spectral": "recordings", "symbolic": "MIDI files", "waveform": "recordings"}
 # Names of styles and stems become parts of file names and of `--stem NAME=STYLE@STRENGTH`.
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 # What these words mean behind `--stem NAME=` and in `remix` is taken.
 RESERVED = frozenset({"keep", "mute", "dry"})
+# The option of a stem's entry that says why it cannot be played on songs.
+SILENT = "silent"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -197,13 +201,12 @@ def read_card(folder: str | Path) -> Card:
 
 
 def write_card(folder: str | Path, card: Card) -> Path:
-    """Writes ``card.json`` whole or not at all."""
+    """Writes ``card.json`` whole or not at all. Raises :class:`AudioTransferError` in one line."""
+    from audiotransfer import files  # heavy, and reading needs none of it
+
     path = Path(folder) / CARD_NAME
-    part = path.with_name(f".{CARD_NAME}.part")
-    part.write_text(
-        json.dumps(card.to_dict(), indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
-    )
-    part.replace(path)
+    text = json.dumps(card.to_dict(), indent=1, ensure_ascii=False) + "\n"
+    files.write_bytes(path, text.encode(), overwrite=True)
     return path
 
 
@@ -211,6 +214,13 @@ def sha256(path: str | Path) -> str:
     """Digest of a file's bytes, in hexadecimal."""
     with Path(path).open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def check_playable(card: Card) -> None:
+    """Raises :class:`AudioTransferError` for a style of pictures that cannot become sound."""
+    for entry in card.stems.values():
+        if entry is not None and (why := entry.options.get(SILENT)):
+            raise AudioTransferError(f"style {card.name!r} plays no songs: {why}")
 
 
 def check_weights(folder: str | Path, card: Card) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.styles.card import CARD_NAME, Card, read_card
+from audiotransfer.styles.card import CARD_NAME, PLAYS, Card, read_card
 
 if TYPE_CHECKING:
     from audiotransfer.styles.bundle import Style
@@ -109,8 +109,8 @@ def _style_folders(root: Path) -> Iterator[Path]:
 def _of_route(style: Installed, route: str) -> Installed:
     if style.card.route != route:
         raise AudioTransferError(
-            f"style {style.card.name!r} is of the {style.card.route} route, this needs a"
-            f" {route} one:"
+            f"style {style.card.name!r} is of the {style.card.route} route and for"
+            f" {PLAYS[style.card.route]}, this needs one for {PLAYS[route]}:"
             " `audiotransfer styles` lists them"
         )
     return style

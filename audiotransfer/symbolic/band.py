@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from audiotransfer.errors import AudioTransferError
+from audiotransfer.symbolic.score import parse_score, read_score
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -63,16 +64,12 @@ def read_band(source: Path | bytes, name: str = "score") -> Band:
 
     Raises AudioTransferError when the data is no MIDI or has no notes.
     """
-    import symusic
+    score = parse_score(source, name) if isinstance(source, bytes) else read_score(source)
+    return band_of(score, name)
 
-    try:
-        score: Any = (
-            symusic.Score.from_midi(source)
-            if isinstance(source, bytes)
-            else symusic.Score(str(source))
-        )
-    except Exception as error:
-        raise AudioTransferError(f"{name} is not a readable MIDI file: {error}") from error
+
+def band_of(score: Any, name: str = "score") -> Band:
+    """The band of a score (``symusic.Score`` in ticks). Raises AudioTransferError without notes."""
     tempi = score.tempos
     beat = 60.0 / float(tempi[0].qpm) if len(tempi) else 0.5
     timed = score.to("second")

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import zipfile
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +11,7 @@ import numpy as np
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.symbolic.arrange import Ensemble, bass_line, drummer
 from audiotransfer.symbolic.band import Band, read_band
+from audiotransfer.symbolic.packs import contents, in_split, pack
 
 if TYPE_CHECKING:
     from numpy.random import Generator
@@ -49,41 +48,9 @@ class RenderSettings:
     genres: dict[str, dict[str, float]] = field(default_factory=dict)
 
 
-def _members(place: str) -> list[str]:
-    """Names of the MIDI files of a folder or zip, sorted."""
-    path = Path(place)
-    if path.is_dir():
-        names = [str(p.relative_to(path)) for p in path.rglob("*.mid*")]
-    elif zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            names = [n for n in archive.namelist() if n.lower().endswith((".mid", ".midi"))]
-    else:
-        raise AudioTransferError(f"scores {place} do not exist; name a folder or a zip of MIDI")
-    if not names:
-        raise AudioTransferError(f"scores {place} hold no MIDI file")
-    return sorted(names)
-
-
-@cache
-def pack(place: str) -> tuple[str, ...]:
-    """Names of the MIDI files of a folder or zip. Raises AudioTransferError where there is none."""
-    return tuple(_members(place))
-
-
 def _read(place: str, name: str) -> Band:
-    path = Path(place)
-    if path.is_dir():
-        return read_band(path / name, name)
-    with zipfile.ZipFile(path) as archive:
-        return read_band(archive.read(name), name)
-
-
-def in_split(names: tuple[str, ...], split: str, hold_out: float) -> list[str]:
-    """Scores of a split: a fixed draw by position, so that a score is in one split only."""
-    order = np.random.default_rng(20).permutation(len(names))
-    held = max(1, round(hold_out * len(names)))
-    chosen = order[:held] if split == "test" else order[held:]
-    return [names[i] for i in sorted(chosen)]
+    ((_, data),) = contents(place, [name])
+    return read_band(data, name)
 
 
 def _choose_section(band: Band, seconds: float, random: Generator) -> Band | None:

@@ -18,8 +18,9 @@ from audiotransfer.corpora import effects
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.symbolic.arrange import Choice, dress, ensemble, genre_band
 from audiotransfer.symbolic.band import Part
-from audiotransfer.symbolic.composing import RenderSettings, compose, in_split, pack
+from audiotransfer.symbolic.composing import RenderSettings, compose
 from audiotransfer.symbolic.invented import InventedInstrument
+from audiotransfer.symbolic.packs import in_split, pack
 from audiotransfer.symbolic.synth import Synthesizer
 from audiotransfer.symbolic.targets import target_band
 

@@ -85,6 +85,19 @@ def load(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
         ) from error
 
 
+def load_facts(folder: Path) -> dict[str, Any]:
+    """Return what a checkpoint says of the run: steps, figures and so on.
+
+    Raises:
+        AudioTransferError: no checkpoint in `folder`, or a damaged one.
+    """
+    try:
+        facts: dict[str, Any] = json.loads((folder / FACTS).read_text())
+    except (OSError, ValueError) as error:
+        raise AudioTransferError(f"checkpoint {folder} cannot be read ({error})") from error
+    return facts
+
+
 def load_networks(folder: Path, *, averaged: bool = True) -> dict[str, dict[str, Tensor]]:
     """Return each network's state from a checkpoint, averaged weights where there are some.
 

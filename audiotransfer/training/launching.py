@@ -12,6 +12,17 @@ from audiotransfer.training.settings import TrainerSettings, resolve_device
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
+#: Where launchers say which of a run's processes this one is, the surest first.
+_RANKS = ("RANK", "SLURM_PROCID", "LOCAL_RANK")
+
+
+def is_first() -> bool:
+    """Whether this process speaks for a run: where several share its batches, one of them does.
+
+    The environment tells, so that it is known before anything is launched.
+    """
+    return next((os.environ[name] for name in _RANKS if name in os.environ), "0") == "0"
+
 
 def launch(settings: TrainerSettings) -> Fabric:
     """Return Fabric, launched: this process knows its device and its place among the others.

@@ -55,13 +55,7 @@ class Stepper:
         one of them is not finite nothing has moved.
         """
         parameters = self.parameters[turn.group]
-        loss = torch.stack(
-            [
-                term.float() * turn.weights.get(name, 1.0)
-                for name, term in turn.terms.items()
-                if turn.weights.get(name, 1.0) != 0.0
-            ]
-        ).sum()
+        loss = loss_of(turn)
         for parameter in parameters:
             parameter.grad = None
         self.fabric.backward(loss, inputs=parameters)
@@ -105,12 +99,33 @@ class Stepper:
         return means[0]
 
 
+def loss_of(turn: Turn) -> Tensor:
+    """Return the sum of a turn's terms, each times its weight, without those of weight 0."""
+    return torch.stack(
+        [
+            term.float() * turn.weights.get(name, 1.0)
+            for name, term in turn.terms.items()
+            if turn.weights.get(name, 1.0) != 0.0
+        ]
+    ).sum()
+
+
 def require(networks: Mapping[str, nn.Module], names: tuple[str, ...], who: str) -> None:
     """Raise AudioTransferError unless each name is a network's."""
     for name in names:
         if name not in networks:
             known = ", ".join(networks)
             raise AudioTransferError(f"{who} names network {name!r}; there are {known}")
+
+
+def impossible(step: int, batch: dict[str, Tensor], error: Exception) -> AudioTransferError:
+    """One line about shapes that do not fit, or memory that does not suffice."""
+    held = ", ".join(f"{name} {list(value.shape)}" for name, value in batch.items())
+    reason = " ".join(str(error).split()) or type(error).__name__
+    return AudioTransferError(
+        f"step {step} cannot be computed ({reason}); its batch holds {held}: correct the sizes in "
+        "the config"
+    )
 
 
 def _parameters(group: Group, networks: Mapping[str, nn.Module]) -> list[nn.Parameter]:

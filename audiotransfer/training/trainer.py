@@ -6,6 +6,7 @@ import logging
 import math
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,7 @@ from audiotransfer.training.log import Log, Window
 from audiotransfer.training.progress import Progress
 from audiotransfer.training.settings import TrainerSettings
 from audiotransfer.training.showing import own_randomness, showing
-from audiotransfer.training.stepping import Stepper, require
+from audiotransfer.training.stepping import Stepper, impossible, require
 from audiotransfer.training.stopping import StopRequest
 from audiotransfer.training.turns import Batches, Objective, Preview
 
@@ -52,6 +53,8 @@ class Trainer:
             `best/` and ends the run when it stays behind for the settings' `patience`.
         config: what else makes this run what it is (corpus, objective): a checkpoint of another
             config is refused.
+        audition: sounds that the present networks make, [C, T] and rate in Hz, heard in the log
+            beside the objective's pictures; called like the validation.
     """
 
     def __init__(
@@ -63,12 +66,14 @@ class Trainer:
         validation: Callable[[Objective], dict[str, float]] | None = None,
         *,
         config: DataclassInstance | None = None,
+        audition: Callable[[Objective], dict[str, tuple[Tensor, int]]] | None = None,
     ) -> None:
         self.objective = objective
         self.batches = batches
         self.settings = settings
         self.folder = Path(folder)
         self.validation = validation
+        self.audition = audition
         self.fabric = launch(settings)
         self.first = self.fabric.is_global_zero
         self.networks = dict(objective.networks)
@@ -146,7 +151,7 @@ class Trainer:
             try:
                 rates = self._train_step(batch)
             except (RuntimeError, ValueError) as error:
-                raise _impossible(self.step, batch, error) from error
+                raise impossible(self.step, batch, error) from error
             progress.step += 1
             last = self.step >= settings.steps
             if last or self.step % settings.log_every == 0:
@@ -162,7 +167,7 @@ class Trainer:
             if leave or _due(self.step, settings.checkpoint_every):
                 self._save("checkpoint", needed=leave)
             if log.board is not None and (last or _due(self.step, settings.preview_every)):
-                log.preview(self.step, self._look(0))
+                log.preview(self.step, self._look(0, heard=True))
             if self.first and _due(self.step, settings.diagnose_every):
                 self._diagnose(log)
             if leave:
@@ -233,11 +238,14 @@ class Trainer:
             logger.warning("step %d: %s", self.step, finding)
             log.note(self.step, finding)
 
-    def _look(self, step: int) -> Preview:
+    def _look(self, step: int, heard: bool = False) -> Preview:
         """What the present networks make of the batch of that step, always with the same noise."""
         with showing(self.networks, self.average, self.fabric.device):
             batch = self.fabric.to_device(self.batches.batch(step))
-            return self.objective.preview(batch, torch.Generator().manual_seed(self.settings.seed))
+            noise = torch.Generator().manual_seed(self.settings.seed)
+            seen = self.objective.preview(batch, noise)
+            sounds = self.audition(self.objective) if heard and self.audition else {}
+            return replace(seen, audio=seen.audio | sounds)
 
     def _agreed(self, wish: bool) -> bool:
         """Whether any process wishes it: all must leave after the same step."""
@@ -283,13 +291,3 @@ class Trainer:
 
 def _due(step: int, every: int | None) -> bool:
     return every is not None and step % every == 0
-
-
-def _impossible(step: int, batch: dict[str, Tensor], error: Exception) -> AudioTransferError:
-    """One line about shapes that do not fit, or memory that does not suffice."""
-    held = ", ".join(f"{name} {list(value.shape)}" for name, value in batch.items())
-    reason = " ".join(str(error).split()) or type(error).__name__
-    return AudioTransferError(
-        f"step {step} cannot be computed ({reason}); its batch holds {held}: correct the sizes in "
-        "the config"
-    )

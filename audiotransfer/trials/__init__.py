@@ -12,6 +12,8 @@ from audiotransfer.trials.measuring import (
     measure,
     said,
 )
+from audiotransfer.trials.score_pieces import Piece, Pieces, gather_pieces, genre_of, of_scores
+from audiotransfer.trials.scores import ScoreTrial, try_style
 from audiotransfer.trials.songs import (
     TrialSong,
     is_prepared,
@@ -19,7 +21,6 @@ from audiotransfer.trials.songs import (
     prepared_songs,
     recorded_songs,
     rendered_songs,
-    spread,
 )
 from audiotransfer.trials.systems import (
     EQUALISER,
@@ -49,6 +50,9 @@ __all__ = [
     "Field",
     "Heard",
     "Jury",
+    "Piece",
+    "Pieces",
+    "ScoreTrial",
     "Show",
     "System",
     "Trial",
@@ -57,15 +61,18 @@ __all__ = [
     "equaliser_for",
     "fit_equaliser",
     "gather",
+    "gather_pieces",
+    "genre_of",
     "is_prepared",
     "is_rendered",
     "judge_for",
     "known_as",
     "measure",
+    "of_scores",
     "prepared_songs",
     "recorded_songs",
     "rendered_songs",
     "said",
-    "spread",
     "systems",
+    "try_style",
 ]

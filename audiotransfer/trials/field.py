@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from audiotransfer.corpora.manifest import Manifest, load_manifest
+from audiotransfer.corpora.splits import spread
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.evaluation import MatchedEQ, Tagger, shipped_tagger
 from audiotransfer.pipeline import expand
-from audiotransfer.styles import find_style
+from audiotransfer.styles import Card, check_playable, find_style
 from audiotransfer.trials.judging import judge_for
 from audiotransfer.trials.measuring import Jury
 from audiotransfer.trials.songs import (
@@ -20,7 +21,6 @@ from audiotransfer.trials.songs import (
     prepared_songs,
     recorded_songs,
     rendered_songs,
-    spread,
 )
 from audiotransfer.trials.systems import another_style, equaliser_for, fit_equaliser
 
@@ -73,7 +73,9 @@ def gather(
             f"--on {first} and others: rendered and prepared songs are judged alone, name one "
             "folder"
         )
-    wanted = genre or find_style(style).card.name
+    card = find_style(style).card
+    check_playable(card)
+    wanted = genre or _aim(card)
     manifest = load_manifest(first) if prepared else None
     chosen, name = judge_for(wanted, judge, manifest, show)
     own = {wanted, name}
@@ -98,6 +100,12 @@ def gather(
         seconds or (None if rendered else RECORDED_SECONDS),
         wrong or another_style(style),
     )
+
+
+def _aim(card: Card) -> str:
+    """The genre that a style was trained toward, where its config says one, else its name."""
+    recipe = card.config.get("unpaired") or {}
+    return Path(recipe.get("target") or card.name).name
 
 
 def _learned(manifest: Manifest, own: set[str]) -> MatchedEQ | None:

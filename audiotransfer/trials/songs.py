@@ -52,7 +52,6 @@ def is_prepared(folder: Path) -> bool:
 def rendered_songs(folder: Path, genre: str, split: str = "test") -> list[TrialSong]:
     """The rendered songs of a split with their renderings in a genre.
 
-    These lie in ``target/GENRE``, or in ``target`` where a collection has one target only.
     Raises AudioTransferError where a split, or a song's rendering, is missing.
     """
     found = []
@@ -60,8 +59,7 @@ def rendered_songs(folder: Path, genre: str, split: str = "test") -> list[TrialS
         if json.loads(card.read_text(encoding="utf-8"))["split"] != split:
             continue
         song = card.parent
-        own = song / "target" / genre
-        truth = _stems(own if own.is_dir() else song / "target")
+        truth = _stems(song / "target" / genre)
         if not truth:
             raise AudioTransferError(
                 f"{song} has no rendering in {genre!r}; render songs with that target, or ask "
@@ -84,7 +82,7 @@ def prepared_songs(manifest: Manifest, splits: Sequence[str] = ("test",)) -> lis
     manifest.require_sound("a trial")
     found = [
         TrialSong(
-            f"{song.genre}/{song.id}",
+            song.id if song.id.startswith(f"{song.genre}/") else f"{song.genre}/{song.id}",
             tuple(manifest.folder / file for file in song.files.values()),
             genre=song.genre,
         )
@@ -102,13 +100,6 @@ def prepared_songs(manifest: Manifest, splits: Sequence[str] = ("test",)) -> lis
 def recorded_songs(paths: Iterable[Path]) -> list[TrialSong]:
     """Recordings, each of the genre that its folder is named after."""
     return [TrialSong(f"{p.parent.name}/{p.stem}", (p,), genre=p.parent.name) for p in paths]
-
-
-def spread(songs: Sequence[TrialSong], count: int | None) -> list[TrialSong]:
-    """``count`` songs from the beginning to the end of a list, or all of them."""
-    if count is None or count >= len(songs):
-        return list(songs)
-    return [songs[index * len(songs) // count] for index in range(count)]
 
 
 def _stems(folder: Path) -> tuple[Path, ...]:

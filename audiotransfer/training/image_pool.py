@@ -7,7 +7,7 @@ from torch import Generator, Tensor, nn
 
 
 class ImagePool(nn.Module):
-    """Keeps some made pictures ``[F, L]`` and hands old ones out in place of new ones.
+    """Keeps some made pictures and hands old ones out in place of new ones.
 
     While there is room every picture is kept and handed on. Then each is handed on with
     probability ½, or else kept in place of an old one, which is handed out instead. A module
@@ -17,20 +17,20 @@ class ImagePool(nn.Module):
 
     Args:
         size: pictures that it keeps; 0 keeps none and hands every picture on.
-        bins, frames: F and L.
+        shape: of a picture, ``[F, L]`` say.
     """
 
     pictures: Tensor
     held: Tensor
 
-    def __init__(self, size: int, bins: int, frames: int) -> None:
+    def __init__(self, size: int, *shape: int) -> None:
         super().__init__()
-        self.register_buffer("pictures", torch.zeros(size, bins, frames))
+        self.register_buffer("pictures", torch.zeros(size, *shape))
         self.register_buffer("held", torch.zeros((), dtype=torch.long))
 
     @torch.no_grad()
     def forward(self, made: Tensor, generator: Generator) -> Tensor:
-        """``[B, F, L] -> [B, F, L]``; `generator` is on the CPU."""
+        """``[B, *shape] -> [B, *shape]``; `generator` is on the CPU."""
         size, held = len(self.pictures), int(self.held)
         handed = made.detach().clone()
         if not size:

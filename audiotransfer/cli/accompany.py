@@ -1,0 +1,89 @@
+"""``audiotransfer accompany``: a melody becomes four parts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from audiotransfer.cli.arguments import Arguments, Parser, add_force, add_score_output, add_talk
+from audiotransfer.cli.console import Console
+
+
+def configure(parser: Parser) -> None:
+    """Describes the verb and its arguments."""
+    parser.about(
+        "Sets three voices below a melody, as in Bach's chorales: alto, tenor and bass. The melody "
+        "of a MIDI file stays exactly as it is, of any length, in any metre and register; its "
+        "tempo, metre and instrument are those of the other voices too.",
+        """\
+examples:
+  audiotransfer accompany melody.mid                       writes melody.bach.mid
+  audiotransfer accompany melody.mid -o hymn.mid --seed 3  another setting
+  audiotransfer accompany melody.mid --versions 4          melody.bach.1.mid to melody.bach.4.mid
+  audiotransfer accompany song.mid --track Flute           one track of several
+  audiotransfer accompany twinkle                          a tune that comes with the program""",
+    )
+    parser.add_argument(
+        "melody", metavar="MELODY", help='a .mid file, or "twinkle", which comes with the program'
+    )
+    parser.add_argument(
+        "-o", "--out", type=Path, metavar="OUT", help="file to write (default MELODY.bach.mid here)"
+    )
+    group = parser.add_argument_group("how it is set")
+    group.add_argument(
+        "--track",
+        metavar="NAME",
+        help="the melody's track, by name or number from 1 (default: the first with notes)",
+    )
+    group.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="same seed, same voices (default 0)"
+    )
+    group.add_argument(
+        "--versions",
+        type=int,
+        default=1,
+        metavar="N",
+        help="so many settings, from that seed on, numbered",
+    )
+    group.add_argument(
+        "--temperature",
+        type=float,
+        default=1.0,
+        metavar="T",
+        help="below 1 plainer, above 1 bolder than the chorales (default 1)",
+    )
+    group.add_argument(
+        "--by",
+        type=Path,
+        metavar="DIR",
+        help="folder of an accompanist that `audiotransfer train bach` made (default: the one "
+        "that ships)",
+    )
+    output = parser.add_argument_group("what is written")
+    add_score_output(output)
+    add_force(output)
+    add_talk(parser)
+
+
+def run(args: Arguments, console: Console) -> int:
+    """Sets one melody, once or several times."""
+    from audiotransfer.pipeline.accompaniment import AccompanyOptions, accompany_file
+    from audiotransfer.pipeline.score_output import Beside
+
+    options = AccompanyOptions(
+        track=args.track,
+        by=args.by,
+        temperature=args.temperature,
+        seed=args.seed,
+        versions=args.versions,
+        beside=Beside(args.render, args.soundfont, plot=args.plot),
+        overwrite=args.force,
+    )
+    target = args.out or Path(f"{Path(args.melody).stem}.bach.mid")
+    with console.progress(Path(args.melody).name) as line:
+        report = accompany_file(
+            args.melody, target, options, lambda share: line.show("setting voices", share)
+        )
+    for notice in report.notices:
+        console.notice(notice)
+    console.result("\n".join([*report.outputs, *report.beside]), report.to_dict())
+    return 0

@@ -1,0 +1,126 @@
+"""``audiotransfer drums``: beats out of nothing, between two others, or played by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from audiotransfer.cli.arguments import (
+    Arguments,
+    Parser,
+    add_force,
+    add_score_output,
+    add_talk,
+)
+from audiotransfer.cli.console import Console
+from audiotransfer.cli.scores import beside
+from audiotransfer.errors import AudioTransferError
+
+_SCORES = {"sample": 0, "interpolate": 2, "humanise": 1}
+_ONLY = {"bars": ("sample", "interpolate"), "style": ("sample",), "steps": ("interpolate",)}
+
+
+def configure(parser: Parser) -> None:
+    """Describes the verb and its arguments."""
+    parser.about(
+        "Drums as MIDI. `sample` makes a beat up, `interpolate` goes from the drums of one file "
+        "to those of another in beats between them, and `humanise` gives the drums of a file the "
+        "velocities and the timing of a drummer, and leaves all else as it is.",
+        """\
+examples:
+  audiotransfer drums sample -o beat.mid                     four bars
+  audiotransfer drums sample --style jazz --bars 8 --seed 3 --tempo 150 -o jazz.mid --render
+  audiotransfer drums interpolate verse.mid chorus.mid --steps 7 -o bridge.mid
+  audiotransfer drums humanise song.mid                      writes song.human.mid""",
+    )
+    parser.add_argument("what", choices=tuple(_SCORES), help="what to do (see above)")
+    parser.add_argument(
+        "scores", nargs="*", metavar="SCORE", help="the two .mid of interpolate, or humanise's"
+    )
+    parser.add_argument(
+        "-o",
+        "--out",
+        type=Path,
+        metavar="OUT",
+        help="file to write (default drums.mid, A.B.mid or SCORE.human.mid here)",
+    )
+    group = parser.add_argument_group("how it is played")
+    group.add_argument(
+        "--bars",
+        type=int,
+        metavar="N",
+        help="length of a sample (default 4), or of each beat of interpolate (default: all that "
+        "both have)",
+    )
+    group.add_argument("--style", metavar="NAME", help="of a sample: jazz, rock, latin …")
+    group.add_argument(
+        "--steps", type=int, metavar="N", help="beats of interpolate, with both ends (default 5)"
+    )
+    group.add_argument(
+        "--temperature",
+        type=float,
+        default=1.0,
+        metavar="T",
+        help="1 as drummers play, below it plainer, 0 the likeliest (default 1)",
+    )
+    group.add_argument(
+        "--tempo", type=float, metavar="BPM", help="quarters a minute (default 120, or as given)"
+    )
+    group.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="same seed, same beat (default 0)"
+    )
+    group.add_argument(
+        "--by",
+        type=Path,
+        metavar="DIR",
+        help="folder of a drummer that `audiotransfer train drums` made (default: the one that "
+        "ships)",
+    )
+    written = parser.add_argument_group("what is written")
+    add_score_output(written)
+    add_force(written)
+    add_talk(parser)
+
+
+def run(args: Arguments, console: Console) -> int:
+    """Writes one MIDI file."""
+    _check(args)
+    from audiotransfer.pipeline import drumming
+
+    options = drumming.DrumOptions(
+        by=args.by,
+        temperature=args.temperature,
+        tempo=args.tempo,
+        seed=args.seed,
+        overwrite=args.force,
+        beside=beside(args),
+    )
+    names = [Path(score).stem for score in args.scores]
+    if args.what == "sample":
+        bars = 4 if args.bars is None else args.bars
+        report = drumming.sample_file(args.out or "drums.mid", bars, args.style, options)
+    elif args.what == "interpolate":
+        report = drumming.interpolate_file(
+            args.scores[0],
+            args.scores[1],
+            args.out or f"{'.'.join(names)}.mid",
+            5 if args.steps is None else args.steps,
+            args.bars,
+            options,
+        )
+    else:
+        report = drumming.humanise_file(
+            args.scores[0], args.out or f"{names[0]}.human.mid", options
+        )
+    console.result("\n".join([report.output, *report.also.values()]), report.to_dict())
+    return 0
+
+
+def _check(args: Arguments) -> None:
+    """Refuses what does not belong together before anything heavy is loaded."""
+    wanted = _SCORES[args.what]
+    if len(args.scores) != wanted:
+        needs = ("no file", "one .mid", "two .mid")[wanted]
+        raise AudioTransferError(f"{args.what} takes {needs}, not {len(args.scores)}")
+    for option, verbs in _ONLY.items():
+        if getattr(args, option) is not None and args.what not in verbs:
+            raise AudioTransferError(f"--{option} is for {' and '.join(verbs)}, not {args.what}")

@@ -1,0 +1,173 @@
+"""A melody to four parts: read, put on the grid, set, put back where it stood, written."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from audiotransfer import files
+from audiotransfer.errors import AudioTransferError
+from audiotransfer.pipeline.score_output import Beside
+from audiotransfer.styles.card import CARD_NAME, check_weights, read_card
+from audiotransfer.symbolic.bach import twinkle
+from audiotransfer.symbolic.bach.accompanist import (
+    Accompanist,
+    Harmony,
+    harmonise,
+    load_accompanist,
+)
+from audiotransfer.symbolic.bach.melody import Tune
+from audiotransfer.symbolic.bach.setting import back_in_register, set_score
+from audiotransfer.symbolic.score import SUFFIXES, read_score, write_score
+
+SHIPPED = Path(__file__).parent.parent / "symbolic" / "shipped" / "bach"
+_HOTTEST = 4.0
+_NETWORK = "accompanist"
+
+
+@dataclass(frozen=True)
+class AccompanyOptions:
+    """How a melody is set."""
+
+    track: str | None = None
+    """Name or number (from 1) of the melody's track; ``None`` is the first with notes."""
+    by: str | Path | None = None
+    """Folder of an accompanist; ``None`` is the one that ships."""
+    temperature: float = 1.0
+    """0 takes the most probable notes, 1 is as in the chorales."""
+    seed: int = 0
+    versions: int = 1
+    """So many, from seeds one after the other."""
+    beside: Beside = field(default_factory=Beside)
+    """Sound and picture that go with each version."""
+    overwrite: bool = False
+
+
+@dataclass(frozen=True)
+class AccompanyReport:
+    """What was done with one melody."""
+
+    input: str
+    outputs: list[str]
+    seeds: list[int]
+    beside: list[str]
+    """Sounds and pictures that were written with them."""
+    track: str
+    notes: int
+    """In the melody."""
+    semitones: int
+    """By which it was moved for the model, and back."""
+    notices: list[str]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return dataclasses.asdict(self)
+
+
+def accompany_file(
+    source: str | Path,
+    target: str | Path,
+    options: AccompanyOptions | None = None,
+    progress: Callable[[float], None] | None = None,
+) -> AccompanyReport:
+    """Writes a melody with three voices below it; several versions as ``TARGET.1.mid``, and so on.
+
+    ``source`` is a MIDI file, or "twinkle", a tune that comes with the program.
+
+    Raises AudioTransferError for a score without a melody, or a place that cannot be written to.
+    """
+    options = options or AccompanyOptions()
+    if not 0.0 <= options.temperature <= _HOTTEST:
+        raise AudioTransferError(
+            f"temperature {options.temperature:g} is out of range: give 0 (the most probable "
+            f"notes) to {_HOTTEST:g}, 1 is as in the chorales"
+        )
+    if options.versions < 1:
+        raise AudioTransferError(f"{options.versions} versions are none: ask for one or more")
+    outputs = version_paths(Path(target), options.versions)
+    for path in outputs:
+        files.check_place(path, options.overwrite)
+        options.beside.check(path, options.overwrite)
+    score = twinkle.score() if str(source) == twinkle.NAME else read_score(source)
+    tune = Tune.of(score, options.track)
+    network = load_bach(options.by or SHIPPED)
+    seeds = [options.seed + number for number in range(options.versions)]
+    beside: list[str] = []
+    for number, (path, seed) in enumerate(zip(outputs, seeds, strict=True)):
+
+        def tell(share: float, done: int = number) -> None:
+            if progress is not None:
+                progress((done + share) / len(outputs))
+
+        harmony = Harmony(options.temperature)
+        made = accompany(tune, network, harmony, seed, tell)
+        write_score(made, path, options.overwrite)
+        beside += options.beside.write(path, made, overwrite=options.overwrite).values()
+    return AccompanyReport(
+        input=str(source),
+        outputs=[str(path) for path in outputs],
+        seeds=seeds,
+        beside=beside,
+        track=score.tracks[tune.track].name,
+        notes=len(tune.notes),
+        semitones=tune.heard.shift,
+        notices=list(tune.notices),
+    )
+
+
+def accompany(
+    tune: Tune,
+    network: Accompanist,
+    harmony: Harmony,
+    seed: int,
+    progress: Callable[[float], None] | None = None,
+) -> Any:
+    """The tune and three voices below it, as a ``symusic.Score`` of four tracks."""
+    melody, beats = (torch.from_numpy(x)[None] for x in (tune.heard.pitches, tune.heard.phases))
+    generator = torch.Generator().manual_seed(seed)
+    voices = harmonise(network, melody, beats, harmony, generator, progress)[0].numpy()
+    return set_score(tune, back_in_register(voices, tune.heard))
+
+
+def is_accompanist(place: str | Path) -> bool:
+    """Whether a name or folder is that of an accompanist."""
+    folder = _folder(place)
+    return (folder / CARD_NAME).is_file() and _NETWORK in read_card(folder).networks
+
+
+def load_bach(place: str | Path = SHIPPED) -> Accompanist:
+    """The accompanist in a folder, or "bach", the one that ships; its weights are checked.
+
+    Raises AudioTransferError where there is none, or a damaged one.
+    """
+    folder = _folder(place)
+    card = read_card(folder)
+    check_weights(folder, card)
+    if _NETWORK not in card.networks:
+        raise AudioTransferError(
+            f"{card.name} in {folder} is a style and no accompanist; `audiotransfer train bach` "
+            "makes one"
+        )
+    (weights,) = card.weights
+    return load_accompanist(folder / weights)
+
+
+def _folder(place: str | Path) -> Path:
+    return SHIPPED if str(place) == SHIPPED.name else Path(place)
+
+
+def version_paths(target: Path, count: int) -> list[Path]:
+    """Where so many versions go: the target itself, or numbered from 1 before its suffix.
+
+    Raises AudioTransferError where the target is no MIDI file by its name.
+    """
+    if target.suffix.lower() not in SUFFIXES:
+        raise AudioTransferError(f"-o {target} is no MIDI file by its name; end it in .mid")
+    if count == 1:
+        return [target]
+    return [target.with_suffix(f".{number}{target.suffix}") for number in range(1, count + 1)]

@@ -1,0 +1,204 @@
+"""Drums to MIDI files: beats that nobody played, beats between two, and beats played by hand."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from audiotransfer import files
+from audiotransfer.errors import AudioTransferError
+from audiotransfer.pipeline.score_output import Beside
+from audiotransfer.styles.card import check_weights, read_card
+from audiotransfer.symbolic.drums.beats import BAR, Beat, Cells, beat_of, score_of
+from audiotransfer.symbolic.drums.drummer import Drummer
+from audiotransfer.symbolic.drums.humanising import humanised
+from audiotransfer.symbolic.drums.network import DrumVae
+from audiotransfer.symbolic.drums.weights import SHIPPED, load_drums
+from audiotransfer.symbolic.grid import Grid
+from audiotransfer.symbolic.score import SUFFIXES, note_table, read_score, with_notes, write_score
+
+_HOTTEST = 4.0
+_MOST_BARS = 1024
+_MOST_STEPS = 64
+_TEMPI = (20.0, 400.0)
+
+
+@dataclass(frozen=True)
+class DrumOptions:
+    """What all three have in common."""
+
+    by: str | Path | None = None
+    """Folder of a drummer; ``None`` is the one that ships."""
+    temperature: float = 1.0
+    """0 takes the likeliest, 1 draws as drummers play."""
+    tempo: float | None = None
+    """Quarters a minute of what is made; ``None``: 120, or the given beats'."""
+    seed: int = 0
+    overwrite: bool = False
+    beside: Beside = field(default_factory=Beside)
+
+
+@dataclass(frozen=True)
+class DrumReport:
+    """What was written."""
+
+    output: str
+    bars: int
+    hits: int
+    also: dict[str, str]
+    """Files beside it: ``audio``, ``plot``."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return dataclasses.asdict(self)
+
+
+def sample_file(
+    target: str | Path, bars: int = 4, style: str | None = None, options: DrumOptions | None = None
+) -> DrumReport:
+    """Writes a beat that nobody played.
+
+    Raises AudioTransferError for a style that the drummer knows not, and for wrong values.
+    """
+    options = options or DrumOptions()
+    _check_count(bars, "bars", 1, _MOST_BARS)
+    path, drummer, generator = _begin(target, options)
+    beat = drummer.imagine(bars, style, options.temperature, generator)
+    return _written(score_of([beat], [options.tempo or 120.0]), None, path, bars, options)
+
+
+def interpolate_file(
+    first: str | Path,
+    last: str | Path,
+    target: str | Path,
+    count: int = 5,
+    bars: int | None = None,
+    options: DrumOptions | None = None,
+) -> DrumReport:
+    """Writes ``count`` beats one after the other: the drums of one score, of another, and between.
+
+    Each is as many bars as asked for, or as both scores have, from their beginning. The tempo goes
+    from the one's to the other's.
+
+    Raises AudioTransferError for scores without drums, without as many bars, or not in four.
+    """
+    options = options or DrumOptions()
+    _check_count(count, "steps", 2, _MOST_STEPS)
+    given = [_beat_in(source) for source in (first, last)]
+    both = min(len(beat) // BAR for beat, _ in given)
+    if bars is not None:
+        _check_count(bars, "bars", 1, both)
+    bars = bars or both
+    path, drummer, generator = _begin(target, options)
+    ends = [beat.section(0, bars * BAR) for beat, _ in given]
+    beats = drummer.between(ends[0], ends[1], count, options.temperature, generator)
+    tempi = np.geomspace(given[0][1], given[1][1], count)
+    if options.tempo is not None:
+        tempi = np.full(count, options.tempo)
+    return _written(score_of(beats, tempi.tolist()), None, path, count * bars, options)
+
+
+def humanise_file(
+    source: str | Path, target: str | Path, options: DrumOptions | None = None
+) -> DrumReport:
+    """Writes a score whose drums have the velocities and the timing of a drummer.
+
+    Hits, other tracks, metre and (unless another is given) tempo stay.
+
+    Raises AudioTransferError for a score without drums.
+    """
+    options = options or DrumOptions()
+    before = read_score(source)
+    notes = _drum_notes(before, source)
+    grid = Grid.of(before)
+    path, drummer, generator = _begin(target, options)
+    made = humanised(notes, grid, drummer, options.temperature, generator)
+    score = with_notes(before, made, drums=True)
+    if options.tempo is not None:
+        import symusic
+
+        score.tempos = [symusic.Tempo(0, options.tempo)]
+    return _written(score, before, path, len(grid.bars) - 1, options)
+
+
+def load_drummer(folder: str | Path) -> Drummer:
+    """The drummer in a folder, its weights checked against its card.
+
+    Raises AudioTransferError where there is none, or a damaged one.
+    """
+    card = read_card(folder)
+    check_weights(folder, card)
+    if "drums" not in card.networks:
+        raise AudioTransferError(
+            f"{card.name} in {folder} is no drummer; `audiotransfer train drums` makes one"
+        )
+    (weights,) = card.weights
+    network = load_drums(Path(folder) / weights)
+    if not isinstance(network, DrumVae):
+        raise AudioTransferError(
+            f"{card.name} in {folder} knows hits only, and one length; take one that "
+            "`audiotransfer train drums` made"
+        )
+    return Drummer(network)
+
+
+def _begin(target: str | Path, options: DrumOptions) -> tuple[Path, Drummer, torch.Generator]:
+    """What is refused is refused before any work."""
+    path = Path(target)
+    if path.suffix.lower() not in SUFFIXES:
+        raise AudioTransferError(f"-o {path} is no MIDI file by its name; end it in .mid")
+    files.check_place(path, options.overwrite)
+    options.beside.check(path, options.overwrite)
+    if not 0.0 <= options.temperature <= _HOTTEST:
+        raise AudioTransferError(
+            f"temperature {options.temperature:g} is out of range: give 0 (the likeliest) to "
+            f"{_HOTTEST:g}, 1 is as drummers play"
+        )
+    if options.tempo is not None and not _TEMPI[0] <= options.tempo <= _TEMPI[1]:
+        raise AudioTransferError(
+            f"tempo {options.tempo:g} is out of range: give {_TEMPI[0]:g} to {_TEMPI[1]:g} "
+            "quarters a minute"
+        )
+    drummer = load_drummer(options.by or SHIPPED)
+    return path, drummer, torch.Generator().manual_seed(options.seed)
+
+
+def _written(score: Any, before: Any, path: Path, bars: int, options: DrumOptions) -> DrumReport:
+    write_score(score, path, options.overwrite)
+    also = options.beside.write(path, score, before, options.overwrite)
+    hits = len(note_table(score, drums=True))
+    return DrumReport(str(path), bars, hits, also)
+
+
+def _drum_notes(score: Any, source: str | Path) -> np.ndarray:
+    notes = note_table(score, drums=True)
+    if not len(notes):
+        raise AudioTransferError(
+            f"{source} holds no drums; they are what stands on MIDI channel 10"
+        )
+    return notes
+
+
+def _beat_in(source: str | Path) -> tuple[Beat, float]:
+    """The drums of a score in whole bars of four, and its tempo at the beginning."""
+    score = read_score(source)
+    notes = _drum_notes(score, source)
+    grid = Grid.of(score)
+    if (np.diff(grid.bars) != BAR).any():
+        raise AudioTransferError(f"{source} has bars that are not 4/4; beats between need them")
+    onsets = np.interp(notes[:, 0], grid.ticks, np.arange(grid.steps + 1))
+    beat = beat_of(Cells.of(onsets, notes[:, 2], grid.steps), notes[:, 3], grid.steps)
+    if not beat.hits.any():
+        raise AudioTransferError(f"{source} holds no drum that a kit has; check its keys")
+    tempo = score.tempos[0].qpm if len(score.tempos) else 120.0
+    return beat, float(np.clip(tempo, *_TEMPI))
+
+
+def _check_count(value: int, what: str, least: int, most: int) -> None:
+    if not least <= value <= most:
+        raise AudioTransferError(f"{value} {what} are out of range: give {least} to {most}")

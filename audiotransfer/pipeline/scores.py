@@ -1,0 +1,289 @@
+"""MIDI files in another style: read, changed note by note, written, in the bars that they had."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from audiotransfer import files
+from audiotransfer.errors import AudioTransferError
+from audiotransfer.pipeline.options import StemChoice, check_strength
+from audiotransfer.pipeline.planning import resolve_device
+from audiotransfer.pipeline.score_output import Beside
+from audiotransfer.styles import Keep, Style, load_style
+from audiotransfer.symbolic.grid import Grid
+from audiotransfer.symbolic.score import SUFFIXES, note_table, read_score, with_notes, write_score
+from audiotransfer.symbolic.transfer import DRUMS, PITCHED, PartTransfer
+
+STEMS = (PITCHED, DRUMS)
+
+
+@dataclass(frozen=True)
+class ScoreOptions:
+    """What is to become of a MIDI file. Only a style, or a choice for a stem, must be given."""
+
+    style: str | Path | Style | None = None
+    """Name, folder, or a style that is loaded already."""
+    strength: float = 1.0
+    """0 leaves every note as it is, 1 is all of the style."""
+    stems: Mapping[str, StemChoice] = field(default_factory=dict)
+    """For ``pitched`` parts, ``drums`` or both: keep, mute, or a style of their own."""
+    device: str = "auto"
+    seed: int = 0
+    beside: Beside = field(default_factory=Beside)
+    """Sound and picture that are written as well."""
+    overwrite: bool = False
+
+
+@dataclass(frozen=True)
+class PartReport:
+    """What happened to the pitched parts, or to the drums."""
+
+    action: str
+    style: str | None
+    strength: float | None
+    notes_in: int
+    notes_out: int
+    notes_kept: int
+    """With their pitch, beginning and track."""
+
+
+@dataclass(frozen=True)
+class ScoreReport:
+    """What was done to one MIDI file."""
+
+    input: str
+    output: str
+    files: dict[str, str]
+    """What stands beside the output: ``audio``, ``plot``."""
+    seconds: float
+    bars: int
+    tracks: int
+    """Those with notes."""
+    notes_in: int
+    notes_out: int
+    density_ratio: float
+    """Notes out to notes in."""
+    stems: dict[str, PartReport]
+    notices: list[str]
+    wall_seconds: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return dataclasses.asdict(self)
+
+
+@dataclass(frozen=True)
+class ScorePlan:
+    """A request with its styles loaded; good for any number of MIDI files."""
+
+    options: ScoreOptions
+    parts: dict[str, PartPlan]
+
+
+@dataclass(frozen=True)
+class PartPlan:
+    """What will happen to the pitched parts, or to the drums; without a transfer they stay."""
+
+    action: str
+    transfer: PartTransfer | None = None
+    style: str | None = None
+    strength: float | None = None
+
+
+@dataclass(frozen=True)
+class ScoreOutcome:
+    """What became of one MIDI file: a report, or the one line that says why there is none."""
+
+    input: Path
+    report: ScoreReport | None = None
+    error: str | None = None
+
+
+def prepare_scores(options: ScoreOptions) -> ScorePlan:
+    """Loads what a request names.
+
+    Raises AudioTransferError, before any work, for whatever cannot be done: an unknown style or
+    stem, a strength out of range, nothing asked for.
+    """
+    strength = check_strength(options.strength)
+    for stem in options.stems:
+        if stem not in STEMS:
+            raise AudioTransferError(
+                f"unknown stem {stem!r}: a MIDI file has {' and '.join(STEMS)}"
+            )
+    if options.style is None and all(c.action == "keep" for c in options.stems.values()):
+        raise AudioTransferError("no style given: name one (`audiotransfer styles` lists them)")
+    device = resolve_device(options.device)
+    main = None if options.style is None else _load(options.style, device)
+    parts = {}
+    for stem in STEMS:
+        choice = options.stems.get(stem, StemChoice("style", None))
+        style = main if choice.style is None else _load(choice.style, device)
+        level = strength if choice.strength is None else choice.strength
+        parts[stem] = _plan(stem, choice, style, level)
+    if all(part.action == "mute" for part in parts.values()):
+        raise AudioTransferError(f"{' and '.join(STEMS)} are muted: leave one of them in")
+    return ScorePlan(options, parts)
+
+
+def _load(style: str | Path | Style, device: str) -> Style:
+    return style if isinstance(style, Style) else load_style(style, route="symbolic", device=device)
+
+
+def _plan(stem: str, choice: StemChoice, style: Style | None, strength: float) -> PartPlan:
+    if choice.action == "mute":
+        return PartPlan("mute")
+    transfer: Any = None if style is None else style.stems.get(stem)
+    if choice.action == "keep" or style is None or transfer is None or isinstance(transfer, Keep):
+        return PartPlan("keep")
+    return PartPlan("style", transfer, style.name, strength)
+
+
+def check_score_output(output: Path, overwrite: bool = False) -> None:
+    """Raises AudioTransferError for a name that is no MIDI file's or a place that is taken."""
+    if output.suffix.lower() not in SUFFIXES:
+        raise AudioTransferError(
+            f"{output} is no MIDI file by its name; end it in .mid (--render adds sound)"
+        )
+    files.check_place(output, overwrite)
+
+
+def transfer_score(
+    source: str | Path,
+    output: str | Path,
+    options: ScoreOptions,
+    progress: Callable[[float], None] | None = None,
+    *,
+    plan: ScorePlan | None = None,
+) -> ScoreReport:
+    """Writes a MIDI file in another style: as many bars, with its tempo, metre and tracks.
+
+    ``plan`` is what `prepare_scores` made of the options, where several files are transferred.
+    Raises AudioTransferError for a file that is no score and a place that cannot be written to.
+    """
+    began = time.monotonic()
+    output = Path(output)
+    check_score_output(output, options.overwrite)
+    score = read_score(source)
+    options.beside.check(output, options.overwrite, score)
+    plan = plan or prepare_scores(options)
+    generator = torch.Generator().manual_seed(options.seed)
+    result, parts = change_score(score, plan, generator, progress)
+    if not result.note_num():
+        raise AudioTransferError(f"{source}: no note would be left; do not mute all that plays")
+    write_score(result, output, options.overwrite)
+    beside = options.beside.write(output, result, score, options.overwrite)
+    before, after = int(score.note_num()), int(result.note_num())
+    return ScoreReport(
+        input=str(source),
+        output=str(output),
+        files=beside,
+        seconds=float(score.to("second").end()),
+        bars=len(Grid.of(score).bars) - 1,
+        tracks=sum(len(track.notes) > 0 for track in score.tracks),
+        notes_in=before,
+        notes_out=after,
+        density_ratio=after / before,
+        stems=parts,
+        notices=_notices(parts, plan.options),
+        wall_seconds=time.monotonic() - began,
+    )
+
+
+def change_score(
+    score: Any,
+    plan: ScorePlan,
+    generator: torch.Generator | None = None,
+    progress: Callable[[float], None] | None = None,
+) -> tuple[Any, dict[str, PartReport]]:
+    """The score with its pitched parts and drums as planned, and what happened to those it has."""
+    grid = Grid.of(score)
+    reports = {}
+    for stem, part in plan.parts.items():
+        drums = stem == DRUMS
+        before = note_table(score, drums=drums)
+        if not len(before):
+            continue
+        after = before
+        if part.action == "mute":
+            after = before[:0]
+        elif part.transfer is not None and part.strength:
+            after = part.transfer(before, grid, part.strength, generator, progress)
+            after = _with_last(before, after)
+        if after is not before:
+            score = with_notes(score, after, drums=drums)
+        reports[stem] = PartReport(
+            part.action,
+            part.style,
+            part.strength,
+            len(before),
+            len(after),
+            int(np.isin(_keys(before), _keys(after)).sum()),
+        )
+    return score, reports
+
+
+def transfer_scores(
+    scores: Sequence[Path],
+    outputs: Sequence[Path],
+    options: ScoreOptions,
+    progress: Callable[[float], None] | None = None,
+    done: Callable[[ScoreOutcome], None] | None = None,
+) -> list[ScoreOutcome]:
+    """Each MIDI file to its output, with one loading of the style; a bad one stops no other.
+
+    Raises AudioTransferError where the request itself is wrong.
+    """
+    plan = prepare_scores(options)
+    written: dict[str, Path] = {}
+    outcomes = []
+    for source, output in zip(scores, outputs, strict=True):
+        place = os.path.abspath(output)
+        try:
+            if place in written:
+                raise AudioTransferError(
+                    f"{output} is the output of {written[place]} already: transfer {source} into"
+                    " another folder"
+                )
+            written[place] = source
+            report = transfer_score(source, output, options, progress, plan=plan)
+            outcomes.append(ScoreOutcome(source, report))
+        except AudioTransferError as error:
+            outcomes.append(ScoreOutcome(source, error=str(error)))
+        if done is not None:
+            done(outcomes[-1])
+    return outcomes
+
+
+def _keys(table: NDArray[np.int64]) -> NDArray[np.int64]:
+    """A number for the beginning, pitch and track of each note."""
+    return (table[:, 0] * 128 + table[:, 2] << 16) + table[:, 4]
+
+
+def _with_last(before: NDArray[np.int64], after: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The notes after a transfer with those that sounded last before: no bar is lost."""
+    ends = before[:, 0] + before[:, 1]
+    last = before[ends == ends.max()]
+    return np.concatenate([after, last[~np.isin(_keys(last), _keys(after))]])
+
+
+def _notices(parts: Mapping[str, PartReport], options: ScoreOptions) -> list[str]:
+    """What was asked for and came to nothing."""
+    found = [
+        f"the style has nothing for {stem}: they stay as they are"
+        for stem, part in parts.items()
+        if part.action == "keep"
+        and (options.stems[stem].action == "style" if stem in options.stems else len(parts) == 1)
+    ]
+    missing = [stem for stem in options.stems if stem not in parts]
+    return found + [f"nothing {stem} is played: --stem {stem} changes nothing" for stem in missing]

@@ -1,0 +1,117 @@
+"""Fixed songs, as a training's generators play them: heard in its log, and judged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from audiotransfer import files
+from audiotransfer.corpora.folders import levelled
+from audiotransfer.corpora.manifest import Manifest, PreparedSong
+from audiotransfer.corpora.splits import spread
+from audiotransfer.corpora.stems import Take
+from audiotransfer.sound import STEREO_RATE
+from audiotransfer.spectral.repainter import Repainter
+from audiotransfer.spectral.transfer import played_by
+from audiotransfer.training import Objective
+from vocoder import Picture
+
+SECONDS = 6.0
+_HEARD = 2  # lines that the log has
+
+
+@dataclass(frozen=True)
+class Line:
+    """What one stem of a song plays for some seconds: ``[2, T]`` at 44.1 kHz."""
+
+    name: str
+    stem: str
+    sound: Tensor
+
+
+class Audition:
+    """Plays lines with the present generators, one for each style.
+
+    ``generators`` gives them by the styles' names; called, it says what a log keeps of the first
+    two lines.
+    """
+
+    def __init__(
+        self,
+        lines: Sequence[Line],
+        picture: Picture,
+        generators: Callable[[], Mapping[str, Repainter]],
+    ) -> None:
+        self.lines, self.picture, self.generators = list(lines), picture, generators
+
+    def play(self, lines: Sequence[Line]) -> dict[str, list[Tensor]]:
+        """What each style makes of lines, each ``[2, T]``."""
+        played: dict[str, list[Tensor]] = {}
+        for style, generator in self.generators().items():
+            device = str(next(generator.parameters()).device)
+            played[style] = [
+                played_by(generator, self.picture, line.stem, device)(line.sound) for line in lines
+            ]
+        return played
+
+    def __call__(self, _: Objective) -> dict[str, tuple[Tensor, int]]:
+        lines = self.lines[:_HEARD]
+        heard = {f"{line.name}/source": (line.sound, STEREO_RATE) for line in lines}
+        for style, sounds in self.play(lines).items():
+            for line, sound in zip(lines, sounds, strict=True):
+                heard[f"{line.name}/{style}"] = (sound, STEREO_RATE)
+        return heard
+
+
+def prepared_lines(
+    manifest: Manifest,
+    songs: Sequence[PreparedSong],
+    stem: str,
+    count: int,
+    seconds: float = SECONDS,
+) -> list[Line]:
+    """A stem's lines out of ``count`` songs that have it, from where it plays longest."""
+    lines = []
+    for song in spread([song for song in songs if stem in song.files], count):
+        first, frames = max(song.features[stem].runs, key=lambda run: run[1])
+        middle = (first + frames / 2) / manifest.frames_per_second
+        sound = _around(manifest.folder / song.files[stem], seconds, middle)
+        lines.append(Line(song.id, stem, sound))
+    return lines
+
+
+def rendered_lines(
+    songs: Sequence[Path], sides: Sequence[str], stem: str, count: int, seconds: float = SECONDS
+) -> list[Line]:
+    """The middle of a stem out of ``count`` rendered songs, from the first of ``sides`` that has
+    it."""
+    found = []
+    for song in songs:
+        there = [path for side in sides if (path := song / side / f"{stem}.wav").is_file()]
+        found += [(song.name, path) for path in there[:1]]
+    return [
+        Line(f"{name}/{stem}", stem, _around(path, seconds)) for name, path in spread(found, count)
+    ]
+
+
+def recorded_lines(takes: Sequence[Take], count: int, seconds: float = SECONDS) -> list[Line]:
+    """The middle of ``count`` recordings, spread over all, at the level of training windows."""
+    frames = round(seconds * STEREO_RATE)
+    lines = []
+    for take in spread(takes, count):
+        sound = levelled(take.read(max(0, (take.frames - frames) // 2), min(frames, take.frames)))
+        lines.append(Line(take.path.stem, take.stem, torch.from_numpy(sound)))
+    return lines
+
+
+def _around(path: Path, seconds: float, middle: float | None = None) -> Tensor:
+    """``seconds`` around a place in a file, its own middle by default; less where it is short."""
+    sound, rate = files.read(path)
+    frames = round(seconds * rate)
+    centre = sound.shape[1] // 2 if middle is None else round(middle * rate)
+    start = min(max(0, centre - frames // 2), max(0, sound.shape[1] - frames))
+    return sound[:, start : start + frames]

@@ -1,0 +1,177 @@
+"""An accompanist, from chorales: three voices below any melody."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import torch
+
+from audiotransfer.evaluation.accompaniment import mean_measures, set_below
+from audiotransfer.evaluation.chorale_measures import deviation
+from audiotransfer.recipes.exporting import chosen, plain, validated, version_here
+from audiotransfer.recipes.watching import Show, watch
+from audiotransfer.styles.card import Card, sha256, write_card
+from audiotransfer.symbolic.bach import twinkle
+from audiotransfer.symbolic.bach.accompanist import (
+    Accompanist,
+    Harmony,
+    harmonise,
+    save_accompanist,
+)
+from audiotransfer.symbolic.bach.chorales import Chorale, ChoraleBatches, read_chorales
+from audiotransfer.symbolic.bach.hiding import hide, phases_from_beat
+from audiotransfer.symbolic.bach.orderless import Orderless, OrderlessSettings
+from audiotransfer.symbolic.bach.pictures import animate, save_frame
+from audiotransfer.symbolic.bach.rolls import STEPS, RollCritic, RollGenerator
+from audiotransfer.symbolic.bach.voicewise import VoiceWise, VoiceWiseSettings
+from audiotransfer.symbolic.bach.wasserstein import Wasserstein, WassersteinSettings
+from audiotransfer.training import Objective, Trainer, load_networks
+from audiotransfer.training.settings import resolve_device
+
+if TYPE_CHECKING:
+    from audiotransfer.recipes.training import Training
+
+_FRAMES = "frames"
+_PASSES = 48  # of Gibbs, in what is only looked at
+
+
+@dataclass
+class BachRecipe:
+    """What an accompanist learns from, and which network it is.
+
+    ``chorales`` is a file relative to ``data`` (see `read_chorales`); its validation split chooses
+    the weights. ``method`` "voice-wise" trains the network of ``network`` on windows of ``steps``
+    sixteenths, "roll-gan" a U-Net and a critic of ``width`` on two bars. ``look_at`` pieces of the
+    validation split tell how far it is.
+    """
+
+    name: str = "bach"
+    description: str = ""
+    method: Literal["voice-wise", "roll-gan"] = "voice-wise"
+    data: str = "data"
+    chorales: str = "midi/jsb_chorales.zip"
+    batch: int = 32
+    steps: int = 128
+    look_at: int = 24
+    network: VoiceWiseSettings = field(default_factory=VoiceWiseSettings)
+    learning: OrderlessSettings = field(default_factory=OrderlessSettings)
+    width: int = 64
+    game: WassersteinSettings = field(default_factory=WassersteinSettings)
+    corpora: list[dict[str, Any]] = field(default_factory=list)
+
+
+def train_bach(
+    recipe: BachRecipe, config: Training, folder: Path, show: Show | None
+) -> dict[str, float]:
+    """Leaves the accompanist with its card in ``folder/NAME``, and ``frames.gif`` of what it
+    learned.
+    """
+    chorales = read_chorales(Path(recipe.data) / recipe.chorales)
+    objective: Orderless | Wasserstein
+    if recipe.method == "voice-wise":
+        objective = Orderless(VoiceWise(**asdict(recipe.network)), recipe.learning)
+    else:
+        objective = Wasserstein(RollGenerator(recipe.width), RollCritic(recipe.width), recipe.game)
+    gan = recipe.method == "roll-gan"
+    batches = ChoraleBatches(
+        chorales["train"],
+        batch=recipe.batch,
+        steps=STEPS if gan else recipe.steps,
+        seed=config.seed,
+        inside=gan,
+    )
+    trainer = Trainer(
+        objective,
+        batches,
+        replace(config.trainer, ema=("accompanist",) if config.trainer.ema_decay else ()),
+        folder,
+        _validation(
+            recipe, chorales["valid"][: recipe.look_at], folder / _FRAMES, lambda: trainer.step
+        ),
+        config=replace(recipe, description="", corpora=[]),
+    )
+    started = time.monotonic()
+    figures = trainer.run(should_stop=watch(trainer, show))
+    hours = (time.monotonic() - started) / 3600
+    if trainer.first:
+        network = objective.network
+        network.load_state_dict(load_networks(chosen(folder))["accompanist"])
+        export_bach(recipe, config, folder, network.eval(), trainer.step, hours)
+        animate(folder / _FRAMES, folder / f"{_FRAMES}.gif")
+    return figures
+
+
+def _validation(
+    recipe: BachRecipe, chorales: Sequence[Chorale], frames: Path, step: Callable[[], int]
+) -> Callable[[Objective], dict[str, float]]:
+    """Of a voice-wise model its loss on what it never saw, hidden in always the same way; of a
+    GAN, which has none, how far the measures of what it makes are from the pieces' own.
+    """
+    aim = mean_measures(chorales)
+    tune = torch.from_numpy(twinkle.steps())[None]
+    harmony = Harmony(passes=_PASSES)
+    generator = torch.Generator().manual_seed(0)
+    windows = ChoraleBatches(chorales, batch=16, steps=recipe.steps, seed=0)
+    seen = [windows.batch(step)["voices"] for step in range(8)]
+    hidden = [hide(voices, generator) for voices in seen]
+
+    def validate(objective: Objective) -> dict[str, float]:
+        device = next(objective.networks["accompanist"].parameters()).device
+        if isinstance(objective, Orderless):
+            losses = [
+                float(objective.loss(voices.to(device), out.to(device)))
+                for voices, out in zip(seen, hidden, strict=True)
+            ]
+            loss = float(np.mean(losses))
+            figures = {"cross_entropy": loss, "score": -loss}
+        else:
+            assert isinstance(objective, Wasserstein)
+            made = set_below(objective.network, chorales, harmony, seed=0)
+            found = mean_measures(made)
+            figures = {**found, "score": -deviation(found, aim)}
+        network = objective.network
+        random = torch.Generator().manual_seed(0)
+        shown = harmonise(network, tune, phases_from_beat(tune[..., None]), harmony, random)
+        save_frame(shown[0].numpy(), frames, step())
+        return figures
+
+    return validate
+
+
+def export_bach(
+    recipe: BachRecipe,
+    config: Training,
+    folder: Path,
+    network: Accompanist,
+    steps: int,
+    hours: float,
+) -> Path:
+    """Writes the accompanist and its card into ``folder/NAME``."""
+    place = folder / recipe.name
+    place.mkdir(parents=True, exist_ok=True)
+    weights = f"{recipe.name}.safetensors"
+    save_accompanist(place / weights, network)
+    count = sum(p.numel() for p in network.parameters())
+    card = Card(
+        name=recipe.name,
+        description=recipe.description,
+        stems={},
+        weights={weights: sha256(place / weights)},
+        route="symbolic",
+        networks={"accompanist": {"kind": network.kind, **network.shape(), "parameters": count}},
+        corpora=recipe.corpora,
+        seed=config.seed,
+        steps=steps,
+        hardware="CPU" if resolve_device(config.trainer.device).type == "cpu" else "GPU",
+        hours=round(hours, 2),
+        figures=validated(chosen(folder)),
+        config=plain(asdict(config)),
+        package_version=version_here(),
+    )
+    write_card(place, card)
+    return place

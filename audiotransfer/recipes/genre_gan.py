@@ -1,0 +1,93 @@
+"""The paper's CycleGAN between two genres, and both styles that come of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import cast
+
+from audiotransfer.errors import AudioTransferError
+from audiotransfer.recipes.genre_styles import GenreRecipe, validation, write_score_style
+from audiotransfer.recipes.training import Training
+from audiotransfer.recipes.watching import Show, watch
+from audiotransfer.symbolic.genre_gan import GenreGan, GenreGanSettings
+from audiotransfer.symbolic.genres import genre_phrases
+from audiotransfer.symbolic.networks import PaperCritic, PaperGenerator
+from audiotransfer.symbolic.phrase_batches import PairBatches
+from audiotransfer.symbolic.weights import Generator
+from audiotransfer.training import Objective, Trainer, load_networks
+
+
+@dataclass
+class GenreGanRecipe(GenreRecipe):
+    """Between the two genres of ``pair``; the mixed set of "full" is all genres of the packs.
+
+    ``width`` and ``blocks`` are those of the generators, ``critic_width`` that of the critics;
+    generators take ``steps`` sixteenths as one column (see `PaperGenerator`).
+    """
+
+    pair: list[str] = field(default_factory=lambda: ["jazz", "classical"])
+    width: int = 64
+    blocks: int = 10
+    steps: int = 1
+    critic_width: int = 64
+    settings: GenreGanSettings = field(default_factory=GenreGanSettings)
+
+
+def train_genre_gan(
+    recipe: GenreGanRecipe, config: Training, folder: Path, show: Show | None
+) -> dict[str, float]:
+    """Leaves a style in ``folder/GENRE`` for each genre of the pair."""
+    pair = _pair(recipe)
+    parts = genre_phrases(recipe.packs, recipe.data, folder / "phrases")
+    mixed = {"base": (), "partial": pair, "full": tuple(recipe.packs)}[recipe.settings.model]
+    batches = PairBatches(
+        parts["train"],
+        pair,
+        recipe.batch,
+        config.seed,
+        mixed=mixed,
+        transpose=recipe.transpose,
+    )
+    objective = build(recipe)
+    trainer = Trainer(
+        objective,
+        batches,
+        config.trainer,
+        folder,
+        validation(recipe, _generators, {genre: parts["validation"][genre] for genre in pair}),
+        config=recipe,
+    )
+    began = time.monotonic()
+    figures = trainer.run(should_stop=watch(trainer, show))
+    hours = (time.monotonic() - began) / 3600
+    if trainer.first:
+        states = load_networks(folder / "checkpoint")
+        for genre, generator in _generators(objective).items():
+            generator.cpu().load_state_dict(states[f"to_{genre}"])
+            write_score_style(genre, recipe, config, folder, generator, trainer.step, hours)
+    return figures
+
+
+def build(recipe: GenreGanRecipe) -> GenreGan:
+    """The objective with fresh networks."""
+    pair = _pair(recipe)
+    generators = {g: PaperGenerator((g,), recipe.width, recipe.blocks, recipe.steps) for g in pair}
+    critics = {genre: PaperCritic(recipe.critic_width) for genre in pair}
+    mixed = {genre: PaperCritic(recipe.critic_width) for genre in pair}
+    return GenreGan(generators, critics, mixed, recipe.settings)
+
+
+def _pair(recipe: GenreGanRecipe) -> tuple[str, str]:
+    if len(recipe.pair) != 2 or recipe.pair[0] == recipe.pair[1]:
+        raise AudioTransferError(
+            f"genre_gan.pair is {recipe.pair}; name two genres of {', '.join(recipe.packs)}"
+        )
+    one, other = recipe.pair
+    return one, other
+
+
+def _generators(objective: Objective) -> Mapping[str, Generator]:
+    return cast(Mapping[str, Generator], cast(GenreGan, objective).generators)

@@ -1,0 +1,1 @@
+"""Three voices below a melody, in the manner of the four-part chorales."""

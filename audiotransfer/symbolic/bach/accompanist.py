@@ -1,0 +1,74 @@
+"""Networks that set three voices below a melody: as files, and at work whatever their kind."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from torch import Generator, Tensor
+
+from audiotransfer.errors import AudioTransferError
+from audiotransfer.symbolic.bach.rolls import RollGenerator, over_windows
+from audiotransfer.symbolic.bach.sampling import GibbsSettings, gibbs
+from audiotransfer.symbolic.bach.voicewise import VoiceWise
+
+Accompanist = VoiceWise | RollGenerator
+KINDS: dict[str, Callable[..., Accompanist]] = {k.kind: k for k in (VoiceWise, RollGenerator)}
+_METADATA = "accompanist"
+
+
+@dataclass(frozen=True)
+class Harmony:
+    """How a melody is set: how boldly (1 as in the chorales), and for how many passes of Gibbs."""
+
+    temperature: float = 1.0
+    passes: int = GibbsSettings.passes
+
+
+def harmonise(
+    network: Accompanist,
+    melody: Tensor,
+    phases: Tensor,
+    harmony: Harmony,
+    generator: Generator,
+    progress: Callable[[float], None] | None = None,
+) -> Tensor:
+    """Set voices below melodies: int64 [B, T, 4], the melody first and as it was.
+
+    Args:
+        melody: MIDI pitches, -1 where it rests, int64 [B, T].
+        phases: the place of each step in its beat, int64 [B, T].
+        generator: on the CPU.
+        progress: is told the share that is done, 0..1.
+    """
+    if isinstance(network, RollGenerator):
+        return over_windows(network, melody, harmony.temperature, generator)
+    settings = GibbsSettings(harmony.passes, temperature=harmony.temperature)
+    return gibbs(network, melody[..., None], phases, settings, generator, progress)
+
+
+def save_accompanist(path: Path, network: Accompanist) -> None:
+    """Write a network as half-precision safetensors."""
+    from safetensors.torch import save_file
+
+    state = {key: value.half().contiguous() for key, value in network.state_dict().items()}
+    shape = {"kind": network.kind, **network.shape()}
+    save_file(state, str(path), metadata={_METADATA: json.dumps(shape)})
+
+
+def load_accompanist(path: Path) -> Accompanist:
+    """Read what `save_accompanist` wrote. Raises AudioTransferError for anything else."""
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            shape = json.loads((file.metadata() or {}).get(_METADATA, "{}"))
+            state = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118
+        network = KINDS[shape.pop("kind")](**shape)
+        network.load_state_dict(state)
+    except (OSError, SafetensorError, ValueError, KeyError, TypeError, RuntimeError) as error:
+        raise AudioTransferError(
+            f"{path} holds no accompanist that this version knows; install it again"
+        ) from error
+    return network.eval()

@@ -1,0 +1,173 @@
+"""One generator for all genres: notes are changed where the target's critics want it, no more.
+
+What it adds to the paper's CycleGAN: notes pass to the output in logit space (as in CycleGMT),
+onsets beside what sounds, a hinge game with spectral norm on bars and on phrases, one network
+steered by the genre (as in StarGAN v2), identity, distances in which sounding cells count more,
+penalties on lost melody, harmony and density and on clashes, and made notes that are 0 and 1
+before they are judged (straight through, as in BinaryMuseGAN).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+
+import torch
+from torch import Generator, Tensor, nn
+from torch.nn import functional
+
+from audiotransfer.symbolic.networks import ConditionalGenerator, GenreCritic, GenreListener
+from audiotransfer.symbolic.score_losses import (
+    binarised,
+    clash_gap,
+    density_gap,
+    harmony_gap,
+    hinge,
+    melody_gap,
+    note_distance,
+    raised,
+)
+from audiotransfer.training import Group, Preview, Turn
+
+_BEAT = 4
+_TERMS = (
+    "adversarial",
+    "cycle",
+    "identity",
+    "harmony",
+    "melody",
+    "clash",
+    "density",
+    "guidance",
+)
+
+
+@dataclass(frozen=True)
+class ConditionalGanSettings:
+    """Weights of the terms, when made notes become 0 and 1, and how fast all learn."""
+
+    adversarial: float = 1.0
+    cycle: float = 0.5
+    identity: float = 0.5
+    harmony: float = 3.0
+    melody: float = 0.0
+    clash: float = 0.0
+    density: float = 2.0
+    guidance: float = 0.5  # of a listener that learns the genres beside; 0 has none
+    binary_from: int = 150  # step
+    critic_width: int = 32
+    generator_rate: float = 3e-4
+    critic_rate: float = 4e-4
+    betas: tuple[float, float] = (0.5, 0.99)
+
+
+class ConditionalGan:
+    """A generator, its critic and a listener that guides it.
+
+    A batch: see `GenreBatches`. Turns, at every step: "critic", "listener" (where it guides), then
+    "generator".
+    """
+
+    def __init__(self, generator: ConditionalGenerator, settings: ConditionalGanSettings) -> None:
+        genres = len(generator.genres)
+        self.generator = generator
+        self.critic = GenreCritic(genres, settings.critic_width)
+        self.listener = GenreListener(genres) if settings.guidance else None
+        self.settings = settings
+        self.networks: dict[str, nn.Module] = {"generator": generator, "critic": self.critic}
+        self.groups: dict[str, Group] = {
+            "generator": Group(("generator",), settings.generator_rate, settings.betas),
+            "critic": Group(("critic",), settings.critic_rate, settings.betas),
+        }
+        if self.listener is not None:
+            self.networks["listener"] = self.listener
+            self.groups["listener"] = Group(("listener",), 1e-3, (0.9, 0.99), 1e-2)
+
+    def turns(self, batch: dict[str, Tensor], step: int, generator: Generator) -> Iterator[Turn]:
+        """Yield the critic's turn, the listener's and the generator's."""
+        rolls, genres, targets = settled(batch["rolls"]), batch["genres"], batch["targets"]
+        logits = self.generator(rolls, targets)
+        heard = played(logits, binary=True)
+        made = heard if step >= self.settings.binary_from else played(logits, binary=False)
+        yield Turn("critic", self.critic_terms(rolls, made.detach(), genres, targets))
+        if self.listener is not None:
+            verdicts = self.listener(rolls).float()
+            right = (verdicts.argmax(-1) == genres).float().mean()
+            entropy = functional.cross_entropy(verdicts, genres, label_smoothing=0.1)
+            yield Turn("listener", {"cross_entropy": entropy, "accuracy": right}, {"accuracy": 0.0})
+        yield Turn(
+            "generator", self.generator_terms(rolls, made, heard, genres, targets), self.weights()
+        )
+
+    def weights(self) -> dict[str, float]:
+        """The weight of each of the generator's terms."""
+        chosen = asdict(self.settings)
+        return {name: chosen[name] for name in _TERMS}
+
+    def critic_terms(
+        self, rolls: Tensor, made: Tensor, genres: Tensor, targets: Tensor
+    ) -> dict[str, Tensor]:
+        """Return "hinge": real phrases as their own genre against made ones as the target."""
+        return {"hinge": hinge(self.critic(rolls, genres), self.critic(made, targets))}
+
+    def generator_terms(
+        self, rolls: Tensor, made: Tensor, heard: Tensor, genres: Tensor, targets: Tensor
+    ) -> dict[str, Tensor]:
+        """Return a term for each weight; what has none is left out.
+
+        Harmony, melody, clashes and density are those of the notes that will be ``heard``: of 0
+        and 1.
+        """
+        chosen = self.settings
+        terms = {
+            "adversarial": raised(self.critic(made, targets)),
+            "harmony": harmony_gap(heard, rolls),
+            "density": density_gap(heard, rolls),
+        }
+        if chosen.melody:
+            terms["melody"] = melody_gap(heard, rolls)
+        if chosen.clash:
+            terms["clash"] = clash_gap(heard, rolls)
+        if chosen.cycle:
+            terms["cycle"] = note_distance(self.generator(made, genres), rolls)
+        if chosen.identity:
+            terms["identity"] = note_distance(self.generator(rolls, genres), rolls)
+        if self.listener is not None:
+            terms["guidance"] = functional.cross_entropy(self.listener(made).float(), targets)
+        return terms
+
+    def preview(self, batch: dict[str, Tensor], generator: Generator) -> Preview:
+        """Show the first phrase of each genre and what becomes of it."""
+        pictures = {}
+        genres = batch["genres"].tolist()
+        for number, genre in enumerate(self.generator.genres):
+            place = genres.index(number)
+            roll, target = (batch[name][place : place + 1] for name in ("rolls", "targets"))
+            made = self.generator(roll, target).float().sigmoid()
+            name = f"{genre} to {self.generator.genres[int(target)]}"
+            pictures[f"{name}/source"] = roll[0, 1].T
+            pictures[f"{name}/converted"] = made[0, 1].T
+        return Preview(pictures)
+
+
+def played(logits: Tensor, *, binary: bool) -> Tensor:
+    """Logits [B, 2, S, 84] as notes: where one begins it sounds, and where sound follows silence
+    one begins. ``binary``: of 0 and 1.
+    """
+    found = logits.float().sigmoid()
+    onsets, sounding = (binarised(found) if binary else found).unbind(1)
+    risen = functional.relu(sounding[:, 1:] - sounding[:, :-1])
+    begins = torch.maximum(onsets, functional.pad(risen, (0, 0, 1, 0)))
+    return torch.stack([begins, torch.maximum(sounding, onsets)], 1)
+
+
+def settled(rolls: Tensor) -> Tensor:
+    """Phrases [B, 2, S, 84] without the last sixteenths of notes that began before them.
+
+    A critic of phrases would take them for chords that one may strike at the start. What goes on
+    for a beat stays.
+    """
+    onsets, sounding = rolls.unbind(1)
+    going_on = (sounding * (1 - onsets)).cumprod(1)
+    tail = going_on * (going_on.sum(1, keepdim=True) < _BEAT)
+    return torch.stack([onsets, sounding - tail], 1)

@@ -1,0 +1,129 @@
+"""What is hit at one sixteenth, as a distribution over nine drums given a network's state.
+
+Three forms: drums that do not heed each other, drums that heed those before them (a neural
+autoregressive distribution estimator, Larochelle and Murray 2011), and one of 512 classes as in
+MusicVAE (Roberts et al. 2018).
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+from torch import Generator, Tensor, nn
+from torch.nn import functional as F
+
+from audiotransfer.symbolic.drums.kit import DRUMS
+
+COUNT = len(DRUMS)
+
+
+class Step(Protocol):
+    """A distribution over the hits of a sixteenth."""
+
+    def log_probability(self, state: Tensor, hits: Tensor) -> Tensor:
+        """Natural logarithm of the probability of ``hits`` [.., 9] (0 or 1), given the state
+        [.., H]: [..].
+        """
+        ...
+
+    def draw(
+        self, state: Tensor, temperature: float = 1.0, generator: Generator | None = None
+    ) -> Tensor:
+        """Hits [.., 9], 0 or 1, drawn at a temperature; at 0 the likeliest drum by drum."""
+        ...
+
+
+class Independent(nn.Module):
+    """Nine coins."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.logits = nn.Linear(width, COUNT)
+
+    def log_probability(self, state: Tensor, hits: Tensor) -> Tensor:
+        return _coins(self.logits(state), hits)
+
+    def draw(
+        self, state: Tensor, temperature: float = 1.0, generator: Generator | None = None
+    ) -> Tensor:
+        return _toss(self.logits(state), temperature, generator)
+
+
+class Nade(nn.Module):
+    """Nine coins, each of which knows how those before it fell."""
+
+    def __init__(self, width: int, hidden: int = 48) -> None:
+        super().__init__()
+        self.state = nn.Linear(width, hidden + COUNT)
+        self.heed = nn.Parameter(torch.randn(COUNT, hidden) * 0.1)
+        self.read = nn.Parameter(torch.randn(COUNT, hidden) * hidden**-0.5)
+
+    def log_probability(self, state: Tensor, hits: Tensor) -> Tensor:
+        seen, direct = self._of_state(state)
+        # What each drum knows of those before it: [.., 9, hidden].
+        heeded = hits.unsqueeze(-1) * self.heed
+        before = heeded.cumsum(-2) - heeded
+        logits = (F.relu(seen.unsqueeze(-2) + before) * self.read).sum(-1) + direct
+        return _coins(logits, hits)
+
+    def draw(
+        self, state: Tensor, temperature: float = 1.0, generator: Generator | None = None
+    ) -> Tensor:
+        seen, direct = self._of_state(state)
+        hits: list[Tensor] = []
+        for drum in range(COUNT):
+            logit = (F.relu(seen) * self.read[drum]).sum(-1) + direct[..., drum]
+            hit = _toss(logit, temperature, generator)
+            seen = seen + hit.unsqueeze(-1) * self.heed[drum]
+            hits.append(hit)
+        return torch.stack(hits, dim=-1)
+
+    def _of_state(self, state: Tensor) -> tuple[Tensor, Tensor]:
+        both = self.state(state).float()
+        return both[..., :-COUNT], both[..., -COUNT:]
+
+
+class Classes(nn.Module):
+    """One of the 512 combinations."""
+
+    weights: Tensor
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.logits = nn.Linear(width, 2**COUNT)
+        self.register_buffer("weights", 2 ** torch.arange(COUNT), persistent=False)
+
+    def log_probability(self, state: Tensor, hits: Tensor) -> Tensor:
+        shares = self.logits(state).float().log_softmax(-1)
+        place = (hits.long() * self.weights).sum(-1, keepdim=True)
+        return shares.gather(-1, place).squeeze(-1)
+
+    def draw(
+        self, state: Tensor, temperature: float = 1.0, generator: Generator | None = None
+    ) -> Tensor:
+        logits = self.logits(state).float()
+        if temperature > 0:
+            # The largest of logits with Gumbel noise is a draw.
+            uniform = torch.rand(logits.shape, generator=generator).to(logits.device)
+            logits = logits / temperature - (-uniform.clamp_min(1e-20).log()).log()
+        place = logits.argmax(-1, keepdim=True)
+        return (place.bitwise_and(self.weights) != 0).float()
+
+
+STEPS: dict[str, type[Independent] | type[Nade] | type[Classes]] = {
+    "independent": Independent,
+    "nade": Nade,
+    "classes": Classes,
+}
+
+
+def _coins(logits: Tensor, hits: Tensor) -> Tensor:
+    return -F.binary_cross_entropy_with_logits(logits.float(), hits, reduction="none").sum(-1)
+
+
+def _toss(logits: Tensor, temperature: float, generator: Generator | None) -> Tensor:
+    if temperature <= 0:
+        return (logits > 0).float()
+    uniform = torch.rand(logits.shape, generator=generator).to(logits.device)
+    return (uniform < (logits.float() / temperature).sigmoid()).float()

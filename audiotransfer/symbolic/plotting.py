@@ -1,0 +1,146 @@
+"""Scores as pictures: piano rolls in the colours of their tracks."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from audiotransfer import files
+from audiotransfer.symbolic.grid import Grid
+from audiotransfer.symbolic.score import note_table
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from numpy.typing import NDArray
+
+#: Bars in a row of the picture, and rows at most: what comes after them is not drawn.
+_ROW_BARS, _MOST_ROWS = 24, 4
+_DRUM_ROWS = 10  # as high as so many semitones
+_GREY = "#888888"
+_COLOURS = 10  # of the palette; tracks beyond have them again
+_C_STEPS = 12
+
+
+def plot_scores(
+    scores: Mapping[str, Any], path: str | Path, title: str = "", overwrite: bool = False
+) -> None:
+    """Writes piano rolls, one below the other, as PNG: titles with their scores.
+
+    Time runs in bars of the first score, a track has one colour in all of them, stronger where it
+    is louder, and drums are a strip below. Of long scores the first 96 bars are drawn.
+    """
+    from matplotlib.figure import Figure
+
+    first = next(iter(scores.values()))
+    grid = Grid.of(first)
+    bars = len(grid.bars) - 1
+    rows = min(_MOST_ROWS, -(-bars // _ROW_BARS))
+    drawn = min(bars, rows * _ROW_BARS)
+    notes = {name: _drawn(score, grid) for name, score in scores.items()}
+    low, high = _span(list(notes.values()))
+    height = 0.6 + (high - low) * 0.05
+    figure = Figure(figsize=(15, 1.0 + rows * len(scores) * height), dpi=100, layout="constrained")
+    axes = figure.subplots(rows * len(scores), 1, squeeze=False).flatten()
+    breaks = grid.bars[[*range(0, drawn, _ROW_BARS), drawn]]
+    widest = np.diff(breaks).max()
+    for row, edges in enumerate(pairwise(breaks)):
+        for place, (name, found) in enumerate(notes.items()):
+            axis = axes[row * len(scores) + place]
+            seen = (found[:, 1] >= edges[0]) & (found[:, 0] < edges[1])
+            _roll(axis, found[seen], (low, high))
+            _bars(axis, grid, row * _ROW_BARS, edges)
+            axis.set_xlim(edges[0], edges[0] + widest)
+            axis.set_title(name, loc="left", fontsize=10)
+    cut = f" (bars 1 to {drawn} of {bars})" if drawn < bars else ""
+    figure.suptitle(f"{title}{cut}", fontsize=12)
+    _legend(figure, list(scores.values()))
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png")
+    files.write_bytes(path, picture.getvalue(), overwrite=overwrite)
+
+
+def _drawn(score: Any, grid: Grid) -> NDArray[np.float64]:
+    """Notes ``[N, 6]``: start and end in steps, height, velocity, track, drums or not."""
+    tables = []
+    for drums in (False, True):
+        table = note_table(score, drums=drums).astype(np.float64)
+        places = np.arange(grid.steps + 1)
+        start = np.interp(table[:, 0], grid.ticks, places)
+        end = np.interp(table[:, 0] + table[:, 1], grid.ticks, places)
+        flags = np.full(len(table), float(drums))
+        tables.append(np.column_stack([start, end, table[:, 2:], flags]))
+    return np.concatenate(tables)
+
+
+def _span(tables: Sequence[NDArray[np.float64]]) -> tuple[float, float]:
+    """The lowest and highest pitch, at least two octaves apart, with a strip for drums below."""
+    notes = np.concatenate(tables)
+    drums = notes[:, 5] > 0
+    pitches = notes[~drums, 2] if not drums.all() else np.array([60.0])
+    low, high = float(pitches.min()), float(pitches.max())
+    spare = max(0.0, 24 - (high - low)) / 2
+    return low - spare - _DRUM_ROWS * bool(drums.any()), high + spare
+
+
+def _roll(axis: Axes, notes: NDArray[np.float64], span: tuple[float, float]) -> None:
+    """Notes as bars, those of drums as strokes in the strip below them."""
+    from matplotlib.collections import LineCollection, PolyCollection
+    from matplotlib.colors import to_rgba_array
+
+    low, high = span
+    drums = notes[:, 5] > 0
+    names = [_GREY if hit else f"C{int(track) % _COLOURS}" for track, hit in notes[:, 4:].tolist()]
+    colours = to_rgba_array(names)
+    colours[:, 3] = 0.35 + 0.65 * notes[:, 3] / 127
+    start, end, pitch = notes[~drums, :3].T
+    end = start + 0.96 * np.maximum(end - start, 0.5)
+    below, above = pitch - 0.45, pitch + 0.45
+    corners = [(start, below), (start, above), (end, above), (end, below)]
+    bars = np.stack([np.stack(xy, -1) for xy in corners], axis=1)
+    axis.add_collection(PolyCollection(list(bars), facecolors=colours[~drums], antialiaseds=False))
+    start, _, pitch = notes[drums, :3].T
+    # The kit, General MIDI's 35 to 81, from the strip's bottom to its top.
+    place = low + 1 + (np.clip(pitch, 35, 81) - 35) / 46 * (_DRUM_ROWS - 3)
+    strokes = np.stack([np.stack([start, place + h], -1) for h in (-0.6, 0.6)], axis=1)
+    axis.add_collection(LineCollection(list(strokes), colors=colours[drums], linewidths=1))
+    axis.set_ylim(low - 1, high + 1)
+    octaves = np.arange(np.ceil(low / _C_STEPS) * _C_STEPS, high + 1, _C_STEPS)
+    axis.set_yticks(octaves, [f"C{int(pitch) // _C_STEPS - 1}" for pitch in octaves], fontsize=8)
+    for pitch in octaves:
+        axis.axhline(pitch - 0.5, color="#dddddd", lw=0.5, zorder=0)
+
+
+def _bars(axis: Axes, grid: Grid, first: int, edges: tuple[int, int]) -> None:
+    lines = grid.bars[(grid.bars >= edges[0]) & (grid.bars <= edges[1])]
+    for line in lines:
+        axis.axvline(line, color="#bbbbbb", lw=0.6, zorder=0)
+    every = 4 if len(lines) > 8 else 1
+    numbered = lines[:-1][::every]
+    axis.set_xticks(
+        numbered, [str(first + 1 + every * n) for n in range(len(numbered))], fontsize=8
+    )
+
+
+def _legend(figure: Figure, scores: Sequence[Any]) -> None:
+    from matplotlib.patches import Patch
+
+    named: dict[int, Patch] = {}
+    for score in scores:
+        for index, track in enumerate(score.tracks):
+            if len(track.notes):
+                colour = _GREY if track.is_drum else f"C{index % _COLOURS}"
+                named.setdefault(index, Patch(color=colour, label=_label(track, index)))
+    figure.legend(
+        handles=list(named.values()), loc="outside lower center", ncols=6, prop={"size": 8}
+    )
+
+
+def _label(track: Any, index: int) -> str:
+    name = track.name.strip() or f"track {index + 1}"
+    return name if len(name) <= 24 else f"{name[:23]}…"

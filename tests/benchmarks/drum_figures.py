@@ -1,0 +1,136 @@
+"""What drummers are worth on Groove's official test split, as tables.
+
+    python tests/benchmarks/drum_figures.py data/midi/groove.zip [FOLDER ...] [--samples 500]
+
+Without a folder: the drummer that ships. For each one and length of windows: how exactly it gives
+beats back that it never saw (%, beside the nearest beat of the training split, and what was
+published), each drum's F1, how well it plays the true hits, how far its own beats are from those
+that it learned from, and what an ear for styles hears of its styles.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from audiotransfer.evaluation import plain_table
+from audiotransfer.evaluation.drum_measures import (
+    exact,
+    expression,
+    nearest_of,
+    novelty,
+    reconstruction,
+)
+from audiotransfer.evaluation.drum_styles import StyleEar, style_figures
+from audiotransfer.styles.card import read_card
+from audiotransfer.symbolic.drums.beats import BAR
+from audiotransfer.symbolic.drums.drummer import Drummer
+from audiotransfer.symbolic.drums.grooves import Windows, read_grooves, windows_of
+from audiotransfer.symbolic.drums.network import DrumVae
+from audiotransfer.symbolic.drums.weights import SHIPPED, Network, load_drums
+
+_STYLES = ("jazz", "rock", "latin", "funk")
+_PUBLISHED = (
+    # Recalled from Roberts et al. 2018, table 1, and from a public retraining's figure: other data.
+    {"system": "MusicVAE, 2 bars, published", "sampled": 91.7, "teacher-forced": 97.9},
+    {"system": "MusicVAE, 16 bars, published", "sampled": 54.9, "teacher-forced": 88.4},
+    {"system": "the same with a conductor", "sampled": 87.9, "teacher-forced": 92.8},
+    {"system": "a public retraining, 4 bars", "teacher-forced": 40.1},
+)
+
+
+def lengths(network: Network) -> tuple[int, ...]:
+    """Which bars a network is asked for."""
+    return (2, 4) if isinstance(network, DrumVae) else (network.bars,)
+
+
+def made_up(network: Network, windows: Windows, count: int) -> dict[str, np.ndarray]:
+    """Beats [count, S, 9] from the prior, in the styles of windows drawn at random."""
+    generator = torch.Generator().manual_seed(0)
+    bars = windows.hits.shape[1] // BAR
+    drawn = np.random.default_rng(0).integers(len(windows), size=count)
+    styles = torch.from_numpy(windows.styles[drawn])
+    found = {}
+    with torch.no_grad():
+        for temperature in (1.0, 0.7):
+            if isinstance(network, DrumVae):
+                points = network.imagine(bars, styles, temperature, generator)
+            else:
+                shape = (count, 1, network.sizes["latent"])
+                points = temperature * torch.randn(shape, generator=generator)
+            hits = network.draw(network.conducted(points), temperature, generator)
+            found[f"samples at {temperature:g}"] = hits.numpy() > 0
+    return found
+
+
+def styles_heard(
+    network: DrumVae, name: str, train: Windows, test: Windows, count: int
+) -> list[dict[str, object]]:
+    """For each of `_STYLES` what an ear hears of played beats, of samples and of moved beats."""
+    ear = StyleEar(train, network.styles)
+    drummer = Drummer(network)
+    bars = test.hits.shape[1] // BAR
+    accuracy = ear.accuracy(test)
+    rows: list[dict[str, object]] = [{"system": f"{name}: ear, accuracy", "after": accuracy}]
+    for style in _STYLES:
+        index = drummer.style(style)
+        generator = torch.Generator().manual_seed(0)
+        beats = [drummer.imagine(bars, style, 1.0, generator).hits for _ in range(count // 5)]
+        played = test.hits[test.styles == index]
+        for kind, hits in (("played", played), ("samples", np.stack(beats))):
+            share = float(ear.probabilities(hits)[:, index].mean())
+            rows.append({"system": f"{name}: {style}, {kind}", "after": share})
+        figures = style_figures(drummer, ear, test.some(count), style)
+        rows.append({"system": f"{name}: others to {style}", **figures})
+    return rows
+
+
+def main() -> int:
+    """Prints the tables."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("grooves", type=Path)
+    parser.add_argument("folders", nargs="*", type=Path, default=[SHIPPED])
+    parser.add_argument("--samples", type=int, default=500)
+    args = parser.parse_args()
+    grooves = {split: read_grooves(args.grooves, split) for split in ("train", "test")}
+    back: list[dict[str, object]] = []
+    drums: list[dict[str, object]] = []
+    touch: list[dict[str, object]] = []
+    made: list[dict[str, object]] = []
+    heard: list[dict[str, object]] = []
+    for folder in args.folders:
+        network = load_drums(next(folder.glob("*.safetensors")))
+        for bars in lengths(network):
+            styles = tuple(read_card(folder).networks["drums"].get("styles", ()))
+            train, test = (windows_of(grooves[split], bars, styles) for split in grooves)
+            name = f"{folder.name}, {bars} bars"
+            figures = reconstruction(network, test)
+            scores = {k.removeprefix("F1 "): v for k, v in figures.items() if k.startswith("F1 ")}
+            shown = {k: v for k, v in figures.items() if not k.startswith("F1 ")}
+            shown |= {k: 100 * v for k, v in shown.items() if k not in ("bits", "active units")}
+            back.append({"system": name, "windows": len(test), **shown})
+            drums.append({"system": name, **scores})
+            if isinstance(network, DrumVae):
+                told, blind = (expression(network, test, told=told) for told in (True, False))
+                touch.append({"system": name, **told})
+                touch.append({"system": f"{name}, told hits only", **blind})
+            beats = {"held-out beats": test.hits, **made_up(network, test, args.samples)}
+            made += [{"system": f"{name}: {k}", **novelty(v, train.hits)} for k, v in beats.items()]
+            copied = torch.from_numpy(train.hits[nearest_of(test.hits, train.hits)])
+            share = 100 * exact(copied, torch.from_numpy(test.hits))
+            back.append({"system": f"nearest training beat, {bars} bars", "sampled": share})
+            if isinstance(network, DrumVae):
+                heard += styles_heard(network, name, train, test, args.samples)
+            print(f"{name} is measured", file=sys.stderr)
+    for rows in ([*back, *_PUBLISHED], drums, touch, made, heard):
+        if rows:
+            print(plain_table(rows), end="\n\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,269 @@
+"""Styles for scores on trial: pieces found and cut, the whole command both ways, the tables."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+import pytest
+import symusic
+import torch
+from torch import Tensor
+
+from audiotransfer import trials
+from audiotransfer.cli import main
+from audiotransfer.errors import AudioTransferError
+from audiotransfer.evaluation.score_judges import Verdict, shipped_score_judges
+from audiotransfer.evaluation.score_transfer import Ground
+from audiotransfer.evaluation.statistics import Interval
+from audiotransfer.recipes.genre_styles import GenreRecipe, write_score_style
+from audiotransfer.recipes.training import Training
+from audiotransfer.symbolic.networks import ConditionalGenerator
+from audiotransfer.symbolic.rolls import notes_of
+from audiotransfer.symbolic.score import read_score
+from audiotransfer.training import TrainerSettings
+from audiotransfer.trials import scores as score_trials
+
+GENRES = ("jazz", "classical", "pop")
+TPQ = 480
+
+
+def write_midi(
+    path: Path, pitch: int, bars: int = 8, seed: int = 0, signature: tuple[int, int] = (4, 4)
+) -> None:
+    """Quarter notes around a pitch."""
+    random = np.random.default_rng(seed)
+    score = symusic.Score(TPQ)
+    score.time_signatures.append(symusic.TimeSignature(0, *signature))
+    track = symusic.Track(program=0)
+    for beat in range(signature[0] * bars):
+        note = pitch + int(random.integers(-5, 6))
+        track.notes.append(symusic.Note(TPQ * beat, TPQ, note, 80))
+    score.tracks.append(track)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    score.dump_midi(path)
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """Three pieces of low jazz and three of high pop; one of each is too short or in three."""
+    for piece in range(2):
+        write_midi(tmp_path / "scores" / "jazz" / f"low{piece}.mid", 50, seed=piece)
+        write_midi(tmp_path / "scores" / "pop" / f"high{piece}.mid", 74, seed=piece)
+    write_midi(tmp_path / "scores" / "jazz" / "scrap.mid", 50, bars=2)
+    write_midi(tmp_path / "scores" / "pop" / "waltz.mid", 74, signature=(3, 4))
+    return tmp_path / "scores"
+
+
+# -- pieces
+
+
+def test_the_genre_is_said_by_folder_or_zip() -> None:
+    for path in ("a/jazz/tune.mid", "jazz/b/c/tune.mid", "pop/jazz/tune.mid", "jazz_wjd.zip/x.mid"):
+        assert trials.genre_of(PurePosixPath(path), GENRES) == "jazz"
+    for path in ("jazz.mid", "jazzy/tune.mid", "jazz-pop/tune.mid"):
+        with pytest.raises(AudioTransferError, match="put it into a folder called jazz or"):
+            trials.genre_of(PurePosixPath(path), GENRES)
+
+
+def test_pieces_are_found_with_their_phrases(place: Path, tmp_path: Path) -> None:
+    found = trials.gather_pieces([place], GENRES, tmp_path / "work")
+    assert {genre: [p.name for p in some] for genre, some in found.on_trial.items()} == {
+        "jazz": ["jazz/low0", "jazz/low1"],
+        "pop": ["pop/high0", "pop/high1"],
+    }
+    assert not found.trained
+    assert not (tmp_path / "work").exists()
+    piece = found.on_trial["jazz"][0]
+    assert piece.starts == (0, 64)
+    assert piece.phrases.shape == (2, 2, 64, 84)
+    assert torch.equal(piece.cut(read_score(piece.path)), piece.phrases)
+    # Another resolution is the same music.
+    assert torch.equal(piece.cut(read_score(piece.path).resample(96)), piece.phrases)
+
+
+def test_what_a_zip_holds_is_unpacked_and_what_was_trained_on_told_apart(
+    place: Path, tmp_path: Path
+) -> None:
+    archive = tmp_path / "pop_songs.zip"
+    with zipfile.ZipFile(archive, "w") as pack:
+        for path in sorted((place / "pop").iterdir()):
+            pack.write(path, f"pop_songs/{path.name}")
+    found = trials.gather_pieces([archive], GENRES, tmp_path / "work", held_out={"high1"})
+    (piece,) = found.on_trial["pop"]
+    assert piece.path == tmp_path / "work" / "pop" / "high1.mid"
+    assert torch.equal(piece.cut(read_score(piece.path)), piece.phrases)
+    assert found.trained["pop"].shape == (2, 2, 64, 84)
+    assert not torch.equal(found.trained["pop"], piece.phrases)
+
+
+def test_only_so_many_pieces_and_none_at_all(place: Path, tmp_path: Path) -> None:
+    found = trials.gather_pieces([place], GENRES, tmp_path, count=1)
+    assert [len(some) for some in found.on_trial.values()] == [1, 1]
+    with pytest.raises(AudioTransferError, match="no phrase of four bars"):
+        write_midi(tmp_path / "jazz" / "scrap.mid", 60, bars=3)
+        trials.gather_pieces([tmp_path / "jazz"], GENRES, tmp_path)
+
+
+def test_a_trial_of_scores_is_known_by_its_places(place: Path, tmp_path: Path) -> None:
+    assert trials.of_scores([place])
+    (tmp_path / "songs").mkdir()
+    assert not trials.of_scores([tmp_path / "songs"])
+    with pytest.raises(AudioTransferError, match="one MIDI file"):
+        trials.of_scores([place / "jazz" / "low0.mid"])
+
+
+# -- trials
+
+
+class Ear:
+    """Hears low phrases as jazz, high ones as pop."""
+
+    def listen(self, given: Tensor) -> Verdict:
+        rows = []
+        for phrase in given:
+            notes = notes_of(phrase.bool().numpy())
+            jazz = 0.5 if not len(notes) else 0.9 if notes[:, 2].mean() < 62 else 0.2
+            rows.append([jazz, 1 - jazz])
+        return Verdict(("jazz", "pop"), torch.tensor(rows, dtype=torch.float64))
+
+
+def moved(semitones: int | None) -> Callable[[Path, Path], None]:
+    """What transposes a file, or takes all its notes away."""
+
+    def play(source: Path, output: Path) -> None:
+        score: Any = read_score(source)
+        for track in score.tracks:
+            if semitones is None:
+                track.notes.clear()
+            else:
+                track.shift_pitch(semitones, inplace=True)
+        score.dump_midi(output)
+
+    return play
+
+
+def ground(found: trials.Pieces) -> Ground:
+    real = {genre: score_trials.phrases_of_pieces(some) for genre, some in found.on_trial.items()}
+    judges: Any = {"ear": Ear()}
+    return Ground(judges, real, {"pop": real["pop"], "jazz": real["jazz"]})
+
+
+def value(found: Any) -> float:
+    return found.mean if isinstance(found, Interval) else found
+
+
+def test_a_style_there_and_back(place: Path, tmp_path: Path) -> None:
+    found = trials.gather_pieces([place], GENRES, tmp_path)
+    heard: list[tuple[str, str]] = []
+    shares: list[float] = []
+    trial = trials.try_style(
+        found.on_trial,
+        "pop",
+        {"pop": moved(24), "jazz": moved(-24)},
+        ground(found),
+        tmp_path / "out",
+        show=lambda _, share: shares.append(share),
+        heard=lambda piece, genre, path: heard.append((piece.name, genre)),
+    )
+    assert list(trial.ways) == ["jazz > pop", "pop > jazz"]
+    assert heard[0] == ("jazz/low0", "pop")
+    assert shares == [0.25, 0.5, 0.75, 1.0]
+    assert trial.sizes == {
+        "jazz pieces": 2, "pop pieces": 2, "jazz phrases": 4, "pop phrases": 4,
+    }  # fmt: skip
+    for way in trial.ways.values():
+        assert value(way["style"]["S ear"]) == 1
+        assert value(way["style"]["centred content"]) == pytest.approx(1)
+        assert value(way["style"]["density ratio"]) == 1
+        assert value(way["doing nothing"]["S ear"]) == 0
+        assert value(way["random target phrases"]["S ear"]) == 1
+        assert value(way["nearest training phrase"]["copies"]) == 1
+    (pair, *_) = trial.pair_rows()
+    assert (pair["pair"], pair["system"], pair["S ear"]) == ("jazz – pop", "style", 1)
+    assert [row["system"] for row in trial.rows("jazz > pop")][:2] == ["style", "doing nothing"]
+
+
+def test_without_a_way_back_there_is_one_way(place: Path, tmp_path: Path) -> None:
+    found = trials.gather_pieces([place], GENRES, tmp_path)
+    trial = trials.try_style(
+        found.on_trial, "pop", {"pop": moved(24)}, ground(found), tmp_path / "out"
+    )
+    assert list(trial.ways) == ["jazz > pop"]
+    assert value(trial.ways["jazz > pop"]["style"]["S ear"]) == 1
+    assert trial.pair_rows() == []
+
+
+def test_a_style_that_takes_all_notes_away_wins_nothing(place: Path, tmp_path: Path) -> None:
+    found = trials.gather_pieces([place], GENRES, tmp_path)
+    trial = trials.try_style(
+        found.on_trial, "pop", {"pop": moved(None)}, ground(found), tmp_path / "out"
+    )
+    empty = trial.ways["jazz > pop"]["style"]
+    for name in ("S ear", "target rate ear", "style", "H", "content", "density ratio"):
+        assert value(empty[name]) == 0, name
+    assert value(empty["empty bars"]) == 1
+
+
+# -- the command
+
+
+@pytest.fixture
+def styles(tmp_path: Path) -> Path:
+    """Styles of jazz and pop by an untrained generator, which changes nothing."""
+    generator = ConditionalGenerator(GENRES, (4, 6), 1).eval()
+    training = Training(TrainerSettings(steps=1))
+    for genre in ("jazz", "pop"):
+        write_score_style(genre, GenreRecipe(), training, tmp_path / "styles", generator, 1, 0.0)
+    return tmp_path / "styles"
+
+
+def test_the_command_tries_a_style_on_midi(
+    place: Path, styles: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, pictures = tmp_path / "figures.json", tmp_path / "pictures"
+    words = [
+        "evaluate", str(styles / "jazz"), "--on", str(place), "--songs", "1", "-o", str(out),
+        "--pictures", str(pictures), "--baseline", str(place / "jazz"), "--device", "cpu",
+    ]  # fmt: skip
+    assert main(words) == 0
+    said = capsys.readouterr().out
+    for text in ("S_tot", "pop > jazz", "jazz > pop", "random target phrases", "copies", "right"):
+        assert text in said, text
+    values = json.loads(out.read_text())
+    assert set(values["judges"]) == set(shipped_score_judges())
+    for way in ("pop > jazz", "jazz > pop"):
+        style, nothing = (values["ways"][way][name] for name in ("style", "doing nothing"))
+        assert style["centred content"]["mean"] == pytest.approx(1)
+        for name in nothing:
+            assert style[name] == nothing[name], name
+    assert values["ways"]["pop > jazz"]["random target phrases"]["copies"]["mean"] == 1
+    assert {row["pair"] for row in values["pairs"]} == {"jazz – pop"}
+    assert [path.name for path in sorted(pictures.iterdir())] == [
+        "jazz-low0.pop.png", "pop-high0.jazz.png",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--genre", "polka"], "takes one of jazz, classical, pop"),
+        (["--genre", "classical"], "give pieces of classical"),
+        (["--page", "page.html"], "--pictures draws MIDI"),
+    ],
+)
+def test_what_cannot_be_tried_is_said_in_a_line(
+    words: list[str],
+    message: str,
+    place: Path,
+    styles: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["evaluate", str(styles / "jazz"), "--on", str(place), *words]) == 2
+    said = capsys.readouterr().err.strip()
+    assert message in said
+    assert "\n" not in said
