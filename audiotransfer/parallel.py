@@ -48,6 +48,7 @@ def each(
                 batch_size=1,
                 pre_dispatch="2*n_jobs",
             )
+            stack.enter_context(run)  # one pool for all lists: Ray's takes seconds to start
         step = 4 * workers if whole else len(jobs)
         try:
             for first in range(0, len(jobs), step):

@@ -47,9 +47,9 @@ examples:
     group.add_argument(
         "--temperature",
         type=float,
-        default=1.0,
+        default=0.5,
         metavar="T",
-        help="below 1 plainer, above 1 bolder than the chorales (default 1)",
+        help="0 takes the likeliest notes, 1 is restless (default 0.5, as calm as the chorales)",
     )
     group.add_argument(
         "--by",

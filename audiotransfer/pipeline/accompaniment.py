@@ -38,8 +38,8 @@ class AccompanyOptions:
     """Name or number (from 1) of the melody's track; ``None`` is the first with notes."""
     by: str | Path | None = None
     """Folder of an accompanist; ``None`` is the one that ships."""
-    temperature: float = 1.0
-    """0 takes the most probable notes, 1 is as in the chorales."""
+    temperature: float = 0.5
+    """0 takes the most probable notes, 1 draws them as likely as they are, which is restless."""
     seed: int = 0
     versions: int = 1
     """So many, from seeds one after the other."""

@@ -26,8 +26,9 @@ class SpectralTransfer:
     """Repaints one stem's picture with a generator and turns it back into sound.
 
     ``(stem [C, T], strength) -> [C, T]`` at 44.1 kHz, for stems of songs near RMS 0.1. What a
-    picture of a lower sample rate does not show stays as it is. The picture is cut into tiles that overlap and are cross-faded (see `Repainter`). ``strength``
-    scales the change of level (in dB) of every cell: 0 returns the stem, 1 is the whole change.
+    picture of a lower sample rate does not show stays as it is. The picture is cut into tiles that
+    overlap and are cross-faded (see `Repainter`). ``strength`` scales the change of level (in dB)
+    of every cell: 0 returns the stem, 1 is the whole change.
     Tiles lie on a grid of 131072 samples: a block that starts on the grid, with ``context`` on
     both sides, sounds as it does in the whole song.
     """

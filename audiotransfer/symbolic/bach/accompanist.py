@@ -22,9 +22,9 @@ _METADATA = "accompanist"
 
 @dataclass(frozen=True)
 class Harmony:
-    """How a melody is set: how boldly (1 as in the chorales), and for how many passes of Gibbs."""
+    """How a melody is set: how boldly (0.5 is as calm as the chorales), and for how many passes of Gibbs."""
 
-    temperature: float = 1.0
+    temperature: float = 0.5
     passes: int = GibbsSettings.passes
 
 

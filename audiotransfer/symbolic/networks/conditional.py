@@ -45,7 +45,6 @@ class ConditionalGenerator(nn.Module):
         self.down = nn.ModuleList(_Modulated(a, b, (4, 4), 2) for a, b in pairs)
         self.middle = nn.ModuleList(_Block(widths[-1]) for _ in range(blocks))
         self.up = nn.ModuleList(_Modulated(a + b, a, (3, 3)) for a, b in reversed(pairs))
-        self.finish = _Block(widths[0])
         self.leave = nn.Conv2d(widths[0], 2 * _BEAT, (3, 13), padding=(1, 6))
         nn.init.zeros_(self.leave.weight)
         assert self.leave.bias is not None
@@ -70,7 +69,7 @@ class ConditionalGenerator(nn.Module):
             x = functional.interpolate(x, scale_factor=2.0, mode="nearest")
             skip = skips.pop()
             x = up(torch.cat([functional.pad(x, (0, skip.shape[-1] - x.shape[-1])), skip], 1), code)
-        change = unfold(self.leave(self.finish(x, code)), _BEAT).float()
+        change = unfold(self.leave(x), _BEAT).float()
         return self.passing * (2 * roll - 1) + change
 
 
