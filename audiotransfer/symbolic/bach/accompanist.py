@@ -22,7 +22,7 @@ _METADATA = "accompanist"
 
 @dataclass(frozen=True)
 class Harmony:
-    """How a melody is set: how boldly (0.5 is as calm as the chorales), and for how many passes of Gibbs."""
+    """How boldly a melody is set (0.5 is as calm as the chorales), in how many Gibbs passes."""
 
     temperature: float = 0.5
     passes: int = GibbsSettings.passes
