@@ -145,7 +145,7 @@ def test_a_start_of_another_shape_is_refused(data: Path, tmp_path: Path) -> None
 
 def test_shipped_configs_name_bands_that_are_rendered() -> None:
     from audiotransfer.recipes.running import TrainingConfig
-    from audiotransfer.symbolic.composing import RenderSettings
+    from audiotransfer.symbolic.studio.composing import RenderSettings
 
     rendered = load_config("bands", [], RenderSettings).targets
     for stem in ("drums", "bass", "other"):

@@ -18,7 +18,7 @@ from torch import Tensor
 from audiotransfer import recipes
 from audiotransfer.cli import main
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.evaluation.drum_measures import (
+from audiotransfer.evaluation.scores.drum_measures import (
     exact,
     expression,
     hit_scores,
@@ -27,7 +27,7 @@ from audiotransfer.evaluation.drum_measures import (
     reconstruction,
     touch_errors,
 )
-from audiotransfer.evaluation.drum_styles import StyleEar, style_figures
+from audiotransfer.evaluation.scores.drum_styles import StyleEar, style_figures
 from audiotransfer.pipeline.drumming import load_drummer
 from audiotransfer.symbolic.drums.batches import GrooveBatches
 from audiotransfer.symbolic.drums.beats import (

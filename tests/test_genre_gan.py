@@ -18,15 +18,16 @@ from torch.nn import functional
 
 from audiotransfer import recipes
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.evaluation.score_judges import ScoreJudge
+from audiotransfer.evaluation.scores.judges import ScoreJudge
 from audiotransfer.recipes import TrainingConfig, genre_gan
 from audiotransfer.recipes.genre_styles import played, transfer_by
 from audiotransfer.styles import find_style, load_style
-from audiotransfer.symbolic import conditional_gan, score_losses
-from audiotransfer.symbolic.conditional_gan import ConditionalGan, ConditionalGanSettings
-from audiotransfer.symbolic.genre_gan import MIXED, GenreGan, GenreGanSettings
-from audiotransfer.symbolic.grid import Grid
-from audiotransfer.symbolic.networks import (
+from audiotransfer.symbolic.genre import conditional_gan
+from audiotransfer.symbolic.genre import losses as score_losses
+from audiotransfer.symbolic.genre.batches import KEYS, GenreBatches, PairBatches, transposed
+from audiotransfer.symbolic.genre.conditional_gan import ConditionalGan, ConditionalGanSettings
+from audiotransfer.symbolic.genre.cycle_gan import MIXED, GenreGan, GenreGanSettings
+from audiotransfer.symbolic.genre.networks import (
     BeatListener,
     ConditionalGenerator,
     GenreCritic,
@@ -34,11 +35,11 @@ from audiotransfer.symbolic.networks import (
     PaperCritic,
     PaperGenerator,
 )
-from audiotransfer.symbolic.networks.beats import fold, unfold
-from audiotransfer.symbolic.networks.conditional import seen
-from audiotransfer.symbolic.phrase_batches import KEYS, GenreBatches, PairBatches, transposed
-from audiotransfer.symbolic.phrases import PhraseSet
-from audiotransfer.symbolic.weights import load_generator, save_generator
+from audiotransfer.symbolic.genre.networks.beats import fold, unfold
+from audiotransfer.symbolic.genre.networks.conditional import seen
+from audiotransfer.symbolic.genre.phrases import PhraseSet
+from audiotransfer.symbolic.genre.weights import load_generator, save_generator
+from audiotransfer.symbolic.grid import Grid
 from audiotransfer.training import Objective, load_networks
 from audiotransfer.training.config import load_config
 

@@ -17,9 +17,9 @@ from audiotransfer import files, recipes
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.evaluation import Judge
 from audiotransfer.recipes.judge import JudgeRecipe, real_clips, rendered_clips
-from audiotransfer.symbolic.arrange import ENSEMBLES, Ensemble, ensemble, genre_band
-from audiotransfer.symbolic.band import Band, Part
-from audiotransfer.symbolic.synth import default_soundfont
+from audiotransfer.symbolic.studio.arrange import ENSEMBLES, Ensemble, ensemble, genre_band
+from audiotransfer.symbolic.studio.band import Band, Part
+from audiotransfer.symbolic.studio.synth import default_soundfont
 
 RATE = 22050
 GENRES = ("classical", "electronic", "hiphop", "jazz", "pop_folk", "rock_metal")

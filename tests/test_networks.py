@@ -39,11 +39,13 @@ def convolved(network: nn.Module) -> int:
     return sum(p.numel() for p in network.parameters() if p.ndim > 1)
 
 
-GENERATORS: list[Painter] = [
-    WholeFrequencyGenerator(BINS, 8, "group"),
-    PaddedUNet(BINS, (4, 6, 8)),
-    ResNetGenerator(BINS, 4, blocks=2),
-]
+with torch.random.fork_rng():
+    torch.manual_seed(0)
+    GENERATORS: list[Painter] = [
+        WholeFrequencyGenerator(BINS, 8, "group"),
+        PaddedUNet(BINS, (4, 6, 8)),
+        ResNetGenerator(BINS, 4, blocks=2),
+    ]
 
 
 def test_the_unit_holds_100_db() -> None:
@@ -90,7 +92,8 @@ def test_any_length_comes_back_within_100_db(generator: Painter, frames: int) ->
     picture = pictures(BINS, frames)
     made = generator(picture)
     assert made.shape == picture.shape and made.dtype == torch.float32
-    assert bool((to_unit(made).abs() < 1).all())
+    quietest, loudest = from_unit(torch.tensor([-1.0, 1.0])).tolist()
+    assert quietest <= float(made.min()) < float(made.max()) <= loudest
 
 
 @pytest.mark.parametrize("generator", GENERATORS, ids=lambda g: g.kind)

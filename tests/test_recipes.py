@@ -21,8 +21,8 @@ from audiotransfer.errors import AudioTransferError
 from audiotransfer.recipes import SeparatorRecipe, TrainingConfig, headline, separator_takes
 from audiotransfer.recipes.preparation import prepare_pairs
 from audiotransfer.styles import Keep, load_style, read_card
-from audiotransfer.symbolic.rendering import RenderSettings, render_corpus
-from audiotransfer.symbolic.synth import default_soundfont
+from audiotransfer.symbolic.studio.rendering import RenderSettings, render_corpus
+from audiotransfer.symbolic.studio.synth import default_soundfont
 from audiotransfer.training.config import load_config
 from separation.embedded.separator import load as load_separator
 from vocoder import VocoderError

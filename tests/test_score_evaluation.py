@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.evaluation import score_measures as measures
-from audiotransfer.evaluation.score_baselines import (
+from audiotransfer.evaluation.scores import measures
+from audiotransfer.evaluation.scores.baselines import (
     RandomPhrases,
     Retrieval,
     Scattered,
@@ -20,8 +20,8 @@ from audiotransfer.evaluation.score_baselines import (
     do_nothing,
     transpose,
 )
-from audiotransfer.evaluation.score_judges import Verdict
-from audiotransfer.evaluation.score_transfer import (
+from audiotransfer.evaluation.scores.judges import Verdict
+from audiotransfer.evaluation.scores.transfer import (
     Ground,
     Passage,
     figures,

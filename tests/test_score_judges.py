@@ -14,22 +14,22 @@ from torch import Tensor
 
 from audiotransfer import recipes
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.evaluation import score_hearing as hearing
-from audiotransfer.evaluation.score_baselines import transpose
-from audiotransfer.evaluation.score_counts import COUNTS, counts, intervals, rhythm
-from audiotransfer.evaluation.score_judge_objective import (
+from audiotransfer.evaluation.scores import hearing
+from audiotransfer.evaluation.scores.baselines import transpose
+from audiotransfer.evaluation.scores.counts import COUNTS, counts, intervals, rhythm
+from audiotransfer.evaluation.scores.judge_objective import (
     ScoreJudgeObjective,
     fitting_temperature,
     phrase_validation,
 )
-from audiotransfer.evaluation.score_judges import (
+from audiotransfer.evaluation.scores.judges import (
     ScoreJudge,
     Verdict,
     shipped_score_judges,
 )
-from audiotransfer.evaluation.score_networks import NETWORKS, OctaveClassifier
-from audiotransfer.symbolic.genres import genre_phrases, joined
-from audiotransfer.symbolic.phrases import PhraseSettings, phrases_of
+from audiotransfer.evaluation.scores.networks import NETWORKS, OctaveClassifier
+from audiotransfer.symbolic.genre.genres import genre_phrases, joined
+from audiotransfer.symbolic.genre.phrases import PhraseSettings, phrases_of
 from audiotransfer.symbolic.rolls import draw, notes_of
 from audiotransfer.training.config import load_config
 

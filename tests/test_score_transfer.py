@@ -27,10 +27,10 @@ from audiotransfer.pipeline.scores import (
 )
 from audiotransfer.styles import Card, StemEntry, Style, load_style, sha256, write_card
 from audiotransfer.symbolic import plotting, transfer
+from audiotransfer.symbolic.genre.networks import ConditionalGenerator
+from audiotransfer.symbolic.genre.weights import save_generator
 from audiotransfer.symbolic.grid import Grid
-from audiotransfer.symbolic.networks import ConditionalGenerator
 from audiotransfer.symbolic.score import note_table, read_score
-from audiotransfer.symbolic.weights import save_generator
 
 STEP = 120
 CHORD = (0, 4, 7)
@@ -324,7 +324,7 @@ def test_no_synthesizer_and_no_soundfont_are_one_line(
 ) -> None:
     with pytest.raises(AudioTransferError, match=r"soundfont gone\.sf2 does not exist"):
         play(song, swing, beside=Beside(render=True, soundfont=Path("gone.sf2")))
-    monkeypatch.setattr("audiotransfer.symbolic.synth.synthesizer_available", lambda: False)
+    monkeypatch.setattr("audiotransfer.symbolic.studio.synth.synthesizer_available", lambda: False)
     with pytest.raises(AudioTransferError, match="pip install --no-deps tinysoundfont"):
         play(song, swing, beside=Beside(render=True))
     assert not song.with_name("out.mid").exists()

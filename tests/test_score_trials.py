@@ -17,16 +17,16 @@ from torch import Tensor
 from audiotransfer import trials
 from audiotransfer.cli import main
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.evaluation.score_judges import Verdict, shipped_score_judges
-from audiotransfer.evaluation.score_transfer import Ground
+from audiotransfer.evaluation.scores.judges import Verdict, shipped_score_judges
+from audiotransfer.evaluation.scores.transfer import Ground
 from audiotransfer.evaluation.statistics import Interval
 from audiotransfer.recipes.genre_styles import GenreRecipe, write_score_style
 from audiotransfer.recipes.training import Training
-from audiotransfer.symbolic.networks import ConditionalGenerator
+from audiotransfer.symbolic.genre.networks import ConditionalGenerator
 from audiotransfer.symbolic.rolls import notes_of
 from audiotransfer.symbolic.score import read_score
 from audiotransfer.training import TrainerSettings
-from audiotransfer.trials import scores as score_trials
+from audiotransfer.trials.scores import trial as score_trials
 
 GENRES = ("jazz", "classical", "pop")
 TPQ = 480

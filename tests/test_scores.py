@@ -19,11 +19,12 @@ from torch import Tensor
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.symbolic import grid as grids
 from audiotransfer.symbolic import score as scores
-from audiotransfer.symbolic.edits import change_notes
+from audiotransfer.symbolic.genre.edits import change_notes
+from audiotransfer.symbolic.genre.phrases import PhraseSettings, phrases_of, split_pieces
+from audiotransfer.symbolic.genre.pitched import GenreTransfer
+from audiotransfer.symbolic.genre.windows import SILENCE, logits_over, window_starts
 from audiotransfer.symbolic.grid import Grid
 from audiotransfer.symbolic.packs import contents, in_split, pack
-from audiotransfer.symbolic.phrases import PhraseSettings, phrases_of, split_pieces
-from audiotransfer.symbolic.pitched import GenreTransfer
 from audiotransfer.symbolic.rolls import beginnings, cells_of, draw, notes_of, roll_of
 from audiotransfer.symbolic.score import (
     note_table,
@@ -32,7 +33,6 @@ from audiotransfer.symbolic.score import (
     with_notes,
     write_score,
 )
-from audiotransfer.symbolic.windows import SILENCE, logits_over, window_starts
 
 TPQ = 480
 STEP = TPQ // 4

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.symbolic import composing, rendering, synth
-from audiotransfer.symbolic.arrange import (
+from audiotransfer.symbolic.studio import composing, rendering, synth
+from audiotransfer.symbolic.studio.arrange import (
     UNSEEN_KIT,
     UNSEEN_PROGRAMS,
     Choice,
@@ -26,12 +26,12 @@ from audiotransfer.symbolic.arrange import (
     drummer,
     humanise,
 )
-from audiotransfer.symbolic.band import Band, Part, read_band
-from audiotransfer.symbolic.composing import RenderSettings, compose, in_split
-from audiotransfer.symbolic.invented import InventedInstrument
-from audiotransfer.symbolic.rendering import render_corpus, render_song
-from audiotransfer.symbolic.synth import Synthesizer, default_soundfont
-from audiotransfer.symbolic.targets import TARGETS, sustains, target_band
+from audiotransfer.symbolic.studio.band import Band, Part, read_band
+from audiotransfer.symbolic.studio.composing import RenderSettings, compose, in_split
+from audiotransfer.symbolic.studio.invented import InventedInstrument
+from audiotransfer.symbolic.studio.rendering import render_corpus, render_song
+from audiotransfer.symbolic.studio.synth import Synthesizer, default_soundfont
+from audiotransfer.symbolic.studio.targets import TARGETS, sustains, target_band
 
 Sound = NDArray[np.float32]
 RATE = 22050  # half of what songs have: quick, and all partials that matter are below its Nyquist

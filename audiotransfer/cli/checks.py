@@ -189,7 +189,7 @@ def _styles() -> Iterator[Finding]:
 
 def _rendering() -> Finding:
     """What `render` needs; songs never do."""
-    from audiotransfer.symbolic.synth import default_soundfont, synthesizer_available
+    from audiotransfer.symbolic.studio.synth import default_soundfont, synthesizer_available
 
     if not synthesizer_available():
         return Finding(

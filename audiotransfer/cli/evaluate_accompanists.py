@@ -25,7 +25,7 @@ def run(args: Arguments, console: Console, write: Callable[[Path, dict[str, Any]
         raise AudioTransferError("an accompanist is drawn by `audiotransfer accompany --plot`")
     if len(args.on) > 1:
         raise AudioTransferError(f"{len(args.on)} places of chorales: --on takes one file of them")
-    from audiotransfer.evaluation.accompaniment import compare
+    from audiotransfer.evaluation.scores.accompaniment import compare
     from audiotransfer.evaluation.table import plain_table
     from audiotransfer.pipeline.accompaniment import load_bach
     from audiotransfer.symbolic.bach.accompanist import Harmony

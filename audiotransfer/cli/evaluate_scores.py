@@ -13,8 +13,8 @@ from audiotransfer.errors import AudioTransferError
 
 if TYPE_CHECKING:
     from audiotransfer.trials import ScoreTrial
-    from audiotransfer.trials.score_field import ScoreField
-    from audiotransfer.trials.scores import Heard
+    from audiotransfer.trials.scores.field import ScoreField
+    from audiotransfer.trials.scores.trial import Heard
 
 #: The tables in parts that a terminal is wide enough for.
 _COLUMNS = (
@@ -29,7 +29,7 @@ def run(args: Arguments, console: Console, write: Callable[[Path, dict[str, Any]
     if args.page is not None:
         raise AudioTransferError("--page is for songs that can be heard; --pictures draws MIDI")
     from audiotransfer.trials import try_style
-    from audiotransfer.trials.score_field import gather_scores
+    from audiotransfer.trials.scores.field import gather_scores
 
     with tempfile.TemporaryDirectory() as scratch, console.progress(args.style) as line:
         field = gather_scores(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from audiotransfer.symbolic.band import Band, Part
+from audiotransfer.symbolic.studio.band import Band, Part
 
 BEATS_A_MINUTE = 112.0
 BARS = 12

@@ -13,7 +13,7 @@ import numpy as np
 
 from audiotransfer.corpora.effects import room
 from audiotransfer.demo.composition import TAIL_SECONDS, band
-from audiotransfer.symbolic.synth import Synthesizer, default_soundfont
+from audiotransfer.symbolic.studio.synth import Synthesizer, default_soundfont
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -11,9 +11,9 @@ import torch
 
 from audiotransfer import files
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.symbolic.band import Band, band_of
 from audiotransfer.symbolic.plotting import plot_scores
-from audiotransfer.symbolic.synth import Synthesizer, default_soundfont
+from audiotransfer.symbolic.studio.band import Band, band_of
+from audiotransfer.symbolic.studio.synth import Synthesizer, default_soundfont
 
 _TAIL_SECONDS = 1.5
 _PEAK = 0.9

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import torch
 
-from audiotransfer.evaluation.accompaniment import mean_measures, set_below
-from audiotransfer.evaluation.chorale_measures import deviation
+from audiotransfer.evaluation.scores.accompaniment import mean_measures, set_below
+from audiotransfer.evaluation.scores.chorale_measures import deviation
 from audiotransfer.recipes.exporting import chosen, plain, validated, version_here
 from audiotransfer.recipes.watching import Show, watch
 from audiotransfer.styles.card import Card, sha256, write_card

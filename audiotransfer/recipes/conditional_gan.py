@@ -11,11 +11,11 @@ from typing import cast
 from audiotransfer.recipes.genre_styles import GenreRecipe, validation, write_score_style
 from audiotransfer.recipes.training import Training
 from audiotransfer.recipes.watching import Show, watch
-from audiotransfer.symbolic.conditional_gan import ConditionalGan, ConditionalGanSettings
-from audiotransfer.symbolic.genres import genre_phrases
-from audiotransfer.symbolic.networks import ConditionalGenerator
-from audiotransfer.symbolic.phrase_batches import GenreBatches
-from audiotransfer.symbolic.weights import Generator
+from audiotransfer.symbolic.genre.batches import GenreBatches
+from audiotransfer.symbolic.genre.conditional_gan import ConditionalGan, ConditionalGanSettings
+from audiotransfer.symbolic.genre.genres import genre_phrases
+from audiotransfer.symbolic.genre.networks import ConditionalGenerator
+from audiotransfer.symbolic.genre.weights import Generator
 from audiotransfer.training import Objective, Trainer, load_networks
 
 

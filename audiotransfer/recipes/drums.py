@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
-from audiotransfer.evaluation.drum_measures import as_batch, reconstruction
+from audiotransfer.evaluation.scores.drum_measures import as_batch, reconstruction
 from audiotransfer.recipes.exporting import plain, version_here
 from audiotransfer.recipes.starting import start_from
 from audiotransfer.recipes.watching import Show, watch

@@ -13,7 +13,7 @@ from audiotransfer import files
 from audiotransfer.corpora.features import FOLDER
 from audiotransfer.spectral.bands import PLAYERS
 from audiotransfer.spectral.notes import KEYS
-from audiotransfer.symbolic.targets import sustains
+from audiotransfer.symbolic.studio.targets import sustains
 from vocoder import Picture
 
 _LOWEST_KEY = 21

@@ -12,11 +12,11 @@ from audiotransfer.errors import AudioTransferError
 from audiotransfer.recipes.genre_styles import GenreRecipe, validation, write_score_style
 from audiotransfer.recipes.training import Training
 from audiotransfer.recipes.watching import Show, watch
-from audiotransfer.symbolic.genre_gan import GenreGan, GenreGanSettings
-from audiotransfer.symbolic.genres import genre_phrases
-from audiotransfer.symbolic.networks import PaperCritic, PaperGenerator
-from audiotransfer.symbolic.phrase_batches import PairBatches
-from audiotransfer.symbolic.weights import Generator
+from audiotransfer.symbolic.genre.batches import PairBatches
+from audiotransfer.symbolic.genre.cycle_gan import GenreGan, GenreGanSettings
+from audiotransfer.symbolic.genre.genres import genre_phrases
+from audiotransfer.symbolic.genre.networks import PaperCritic, PaperGenerator
+from audiotransfer.symbolic.genre.weights import Generator
 from audiotransfer.training import Objective, Trainer, load_networks
 
 

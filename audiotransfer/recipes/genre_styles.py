@@ -12,16 +12,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from audiotransfer.evaluation.score_judges import ScoreJudge
-from audiotransfer.evaluation.score_transfer import pair_figures
+from audiotransfer.evaluation.scores.judges import ScoreJudge
+from audiotransfer.evaluation.scores.transfer import pair_figures
 from audiotransfer.recipes.exporting import plain, version_here
 from audiotransfer.recipes.training import Training
 from audiotransfer.styles.card import Card, StemEntry, sha256, write_card
-from audiotransfer.symbolic.edits import decided
-from audiotransfer.symbolic.genres import Packs
-from audiotransfer.symbolic.phrases import PhraseSet
+from audiotransfer.symbolic.genre.edits import decided
+from audiotransfer.symbolic.genre.genres import Packs
+from audiotransfer.symbolic.genre.phrases import PhraseSet
+from audiotransfer.symbolic.genre.weights import Generator, save_generator
 from audiotransfer.symbolic.rolls import draw, notes_of
-from audiotransfer.symbolic.weights import Generator, save_generator
 from audiotransfer.training import Objective
 from audiotransfer.training.settings import resolve_device
 

@@ -23,7 +23,7 @@ from audiotransfer.recipes.tagger import TaggerRecipe, train_tagger
 from audiotransfer.recipes.training import Training
 from audiotransfer.recipes.unpaired import UnpairedStyleRecipe, train_unpaired
 from audiotransfer.recipes.watching import Show
-from audiotransfer.symbolic.rendering import RenderSettings, render_corpus
+from audiotransfer.symbolic.studio.rendering import RenderSettings, render_corpus
 from audiotransfer.training import curves
 from audiotransfer.training.config import load_config
 from audiotransfer.training.launching import is_first

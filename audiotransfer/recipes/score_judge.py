@@ -10,24 +10,24 @@ import torch
 from torch import Tensor
 
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.evaluation.score_hearing import (
+from audiotransfer.evaluation.scores.hearing import (
     NOISES,
     calibration_error,
     confusion,
     pair_accuracies,
     probes,
 )
-from audiotransfer.evaluation.score_judge_objective import (
+from audiotransfer.evaluation.scores.judge_objective import (
     ScoreJudgeObjective,
     fitting_temperature,
     phrase_validation,
 )
-from audiotransfer.evaluation.score_judges import ScoreJudge
+from audiotransfer.evaluation.scores.judges import ScoreJudge
 from audiotransfer.recipes.training import Training
 from audiotransfer.recipes.watching import Show, watch
-from audiotransfer.symbolic.genres import Packs, genre_phrases
-from audiotransfer.symbolic.phrase_batches import GenreBatches
-from audiotransfer.symbolic.phrases import PhraseSet
+from audiotransfer.symbolic.genre.batches import GenreBatches
+from audiotransfer.symbolic.genre.genres import Packs, genre_phrases
+from audiotransfer.symbolic.genre.phrases import PhraseSet
 from audiotransfer.training import Trainer, load_networks
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 PITCHED, DRUMS = "pitched", "drums"
 #: Who plays each of them: a module with ``load_part(path, options, device) -> PartTransfer``.
 _PLAYERS = {
-    PITCHED: "audiotransfer.symbolic.pitched",
+    PITCHED: "audiotransfer.symbolic.genre.pitched",
     DRUMS: "audiotransfer.symbolic.drums.transfer",
 }
 

@@ -12,8 +12,8 @@ from audiotransfer.trials.measuring import (
     measure,
     said,
 )
-from audiotransfer.trials.score_pieces import Piece, Pieces, gather_pieces, genre_of, of_scores
-from audiotransfer.trials.scores import ScoreTrial, try_style
+from audiotransfer.trials.scores.pieces import Piece, Pieces, gather_pieces, genre_of, of_scores
+from audiotransfer.trials.scores.trial import ScoreTrial, try_style
 from audiotransfer.trials.songs import (
     TrialSong,
     is_prepared,

@@ -18,14 +18,14 @@ import numpy as np
 import torch
 
 from audiotransfer.evaluation import plain_table
-from audiotransfer.evaluation.drum_measures import (
+from audiotransfer.evaluation.scores.drum_measures import (
     exact,
     expression,
     nearest_of,
     novelty,
     reconstruction,
 )
-from audiotransfer.evaluation.drum_styles import StyleEar, style_figures
+from audiotransfer.evaluation.scores.drum_styles import StyleEar, style_figures
 from audiotransfer.styles.card import read_card
 from audiotransfer.symbolic.drums.beats import BAR
 from audiotransfer.symbolic.drums.drummer import Drummer

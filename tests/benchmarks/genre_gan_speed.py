@@ -26,7 +26,7 @@ from torch import Tensor
 
 from audiotransfer.evaluation import plain_table
 from audiotransfer.recipes.genre_gan import GenreGanRecipe, build
-from audiotransfer.symbolic.genre_gan import GenreGan, GenreGanSettings
+from audiotransfer.symbolic.genre.cycle_gan import GenreGan, GenreGanSettings
 from audiotransfer.symbolic.rolls import PHRASE, PITCHES
 from audiotransfer.training import Trainer, TrainerSettings
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from audiotransfer.evaluation.listener_objective import logits_of
-from audiotransfer.evaluation.score_judges import ScoreJudge
+from audiotransfer.evaluation.scores.judges import ScoreJudge
 from audiotransfer.symbolic.rolls import SOUND
 from audiotransfer.training import Group, Objective, Preview, Turn
 

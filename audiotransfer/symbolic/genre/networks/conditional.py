@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from audiotransfer.symbolic.networks.beats import fold, unfold
+from audiotransfer.symbolic.genre.networks.beats import fold, unfold
 
 _CODE = 16
 _BEAT, _BAR, _CLASSES = 4, 16, 12

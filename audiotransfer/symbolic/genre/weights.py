@@ -8,7 +8,7 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.symbolic.networks import ConditionalGenerator, PaperGenerator
+from audiotransfer.symbolic.genre.networks import ConditionalGenerator, PaperGenerator
 
 Generator = PaperGenerator | ConditionalGenerator
 KINDS: dict[str, type[PaperGenerator] | type[ConditionalGenerator]] = {

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from audiotransfer.evaluation.judge_objective import Confusion
-from audiotransfer.evaluation.score_baselines import transpose
-from audiotransfer.evaluation.score_judges import ScoreJudge
+from audiotransfer.evaluation.scores.baselines import transpose
+from audiotransfer.evaluation.scores.judges import ScoreJudge
 from audiotransfer.symbolic.rolls import LOWEST, ONSET, SOUND
 
 #: Standard deviations of the noise on what is -1 and +1, as published.

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.symbolic.band import Part
+from audiotransfer.symbolic.studio.band import Part
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from typing import cast
 
 from torch import Tensor, nn
 
-from audiotransfer.evaluation.score_counts import COUNTS, counts
-from audiotransfer.symbolic.networks import BeatListener
+from audiotransfer.evaluation.scores.counts import COUNTS, counts
+from audiotransfer.symbolic.genre.networks import BeatListener
 from audiotransfer.symbolic.rolls import SOUND
 
 _LEAK = 0.2

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.symbolic.edits import change_notes
+from audiotransfer.symbolic.genre.edits import change_notes
+from audiotransfer.symbolic.genre.windows import GenreGenerator, logits_over
 from audiotransfer.symbolic.rolls import roll_of
-from audiotransfer.symbolic.windows import GenreGenerator, logits_over
 
 if TYPE_CHECKING:
     import numpy as np
@@ -55,7 +55,7 @@ class GenreTransfer:
 
 def load_part(path: Path, options: Mapping[str, Any], device: str) -> GenreTransfer:
     """The transfer of pitched notes. Options: ``target``, the genre; ``threshold``, a logit."""
-    from audiotransfer.symbolic.weights import load_generator
+    from audiotransfer.symbolic.genre.weights import load_generator
 
     network = load_generator(path).to(device).eval()
     threshold = float(options.get("threshold", 0.0))

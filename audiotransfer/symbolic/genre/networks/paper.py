@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from torch import Tensor, nn
 
-from audiotransfer.symbolic.networks.beats import fold, unfold
+from audiotransfer.symbolic.genre.networks.beats import fold, unfold
 
 _SLOPE = 0.2
 

@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from audiotransfer.evaluation import score_measures as measures
-from audiotransfer.evaluation.score_baselines import RandomPhrases, Transfer
-from audiotransfer.evaluation.score_judges import ScoreJudge, Verdict
+from audiotransfer.evaluation.scores import measures
+from audiotransfer.evaluation.scores.baselines import RandomPhrases, Transfer
+from audiotransfer.evaluation.scores.judges import ScoreJudge, Verdict
 from audiotransfer.evaluation.statistics import (
     Interval,
     bootstrap,

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from audiotransfer.evaluation.score_measures import chroma
+from audiotransfer.evaluation.scores.measures import chroma
 from audiotransfer.symbolic.rolls import draw, notes_of
 
 Transfer = Callable[[Tensor, str], Tensor]

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.evaluation.score_judges import ScoreJudge, shipped_score_judges
-from audiotransfer.evaluation.score_transfer import Ground
+from audiotransfer.evaluation.scores.judges import ScoreJudge, shipped_score_judges
+from audiotransfer.evaluation.scores.transfer import Ground
 from audiotransfer.pipeline.scores import ScoreOptions, prepare_scores, transfer_score
 from audiotransfer.styles import find_style
 from audiotransfer.styles.card import CARD_NAME, read_card
 from audiotransfer.trials.judging import known_as
-from audiotransfer.trials.score_pieces import Piece, gather_pieces
-from audiotransfer.trials.scores import Play, phrases_of_pieces
+from audiotransfer.trials.scores.pieces import Piece, gather_pieces
+from audiotransfer.trials.scores.trial import Play, phrases_of_pieces
 
 _ROUTE = "symbolic"
 _OWN = "named"

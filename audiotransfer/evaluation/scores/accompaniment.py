@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import torch
 
-from audiotransfer.evaluation.chorale_measures import BARS, difference, measure
+from audiotransfer.evaluation.scores.chorale_measures import BARS, difference, measure
 from audiotransfer.evaluation.table import Row, summary_row
 from audiotransfer.symbolic.bach.accompanist import Accompanist, Harmony, harmonise
 from audiotransfer.symbolic.bach.chorales import Chorale, Voices

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.evaluation.score_baselines import (
+from audiotransfer.evaluation.scores.baselines import (
     RandomPhrases,
     Retrieval,
     Scattered,
@@ -18,11 +18,11 @@ from audiotransfer.evaluation.score_baselines import (
     Transposed,
     do_nothing,
 )
-from audiotransfer.evaluation.score_transfer import Figures, Ground, Passage, figures, passage
+from audiotransfer.evaluation.scores.transfer import Figures, Ground, Passage, figures, passage
 from audiotransfer.evaluation.statistics import Interval
 from audiotransfer.evaluation.table import Row
 from audiotransfer.symbolic.score import read_score
-from audiotransfer.trials.score_pieces import Piece
+from audiotransfer.trials.scores.pieces import Piece
 
 Play = Callable[[Path, Path], None]
 """Sends one MIDI file through the whole command in a style, into another file."""

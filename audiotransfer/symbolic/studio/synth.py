@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.symbolic.band import Part
+from audiotransfer.symbolic.studio.band import Part
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -13,12 +13,12 @@ import torch
 from torch import Tensor
 
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.evaluation.score_networks import NETWORKS
+from audiotransfer.evaluation.scores.networks import NETWORKS
 
 PAPER, INDEPENDENT = "paper", "independent"
 """The two that come with the package: the paper's classifier, and one that only counts."""
 
-_JUDGES = Path(__file__).parent / "judges"
+_JUDGES = Path(__file__).parent.parent / "judges"
 _CARD, _WEIGHTS = "judge.json", "judge.safetensors"
 _AT_ONCE = 256
 

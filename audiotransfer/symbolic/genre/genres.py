@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.symbolic.phrases import PhraseSet, PhraseSettings, phrases_of, split_pieces
+from audiotransfer.symbolic.genre.phrases import PhraseSet, PhraseSettings, phrases_of, split_pieces
 
 Packs = dict[str, dict[str, PhraseSettings]]
 """Genre -> folder or zip of its scores -> which phrases of it are taken."""

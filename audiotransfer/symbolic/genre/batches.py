@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.symbolic.genre_gan import MIXED
-from audiotransfer.symbolic.phrases import PhraseSet
+from audiotransfer.symbolic.genre.cycle_gan import MIXED
+from audiotransfer.symbolic.genre.phrases import PhraseSet
 
 #: Every key once: so far down and up are phrases moved, in semitones.
 KEYS = (-6, 5)

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.symbolic.arrange import Ensemble, bass_line, drummer
-from audiotransfer.symbolic.band import Band, read_band
 from audiotransfer.symbolic.packs import contents, in_split, pack
+from audiotransfer.symbolic.studio.arrange import Ensemble, bass_line, drummer
+from audiotransfer.symbolic.studio.band import Band, read_band
 
 if TYPE_CHECKING:
     from numpy.random import Generator

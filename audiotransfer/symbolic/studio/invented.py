@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from audiotransfer.symbolic.targets import sustains
+from audiotransfer.symbolic.studio.targets import sustains
 
 if TYPE_CHECKING:
     from numpy.random import Generator
     from numpy.typing import NDArray
 
-    from audiotransfer.symbolic.band import Part
+    from audiotransfer.symbolic.studio.band import Part
 
     Sound = NDArray[np.float32]
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.symbolic.band import Band, Part
+from audiotransfer.symbolic.studio.band import Band, Part
 
 if TYPE_CHECKING:
     from numpy.random import Generator

@@ -14,9 +14,14 @@ from torch import Tensor
 
 from audiotransfer.corpora.splits import spread
 from audiotransfer.errors import AudioTransferError
+from audiotransfer.symbolic.genre.phrases import (
+    PhraseSettings,
+    likely_metre,
+    phrase_starts,
+    scores_of,
+)
 from audiotransfer.symbolic.grid import Grid
 from audiotransfer.symbolic.packs import contents, pack
-from audiotransfer.symbolic.phrases import PhraseSettings, likely_metre, phrase_starts, scores_of
 from audiotransfer.symbolic.rolls import PHRASE, roll_of
 from audiotransfer.symbolic.score import SUFFIXES, note_table
 

@@ -16,13 +16,13 @@ import numpy as np
 from audiotransfer import files
 from audiotransfer.corpora import effects
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.symbolic.arrange import Choice, dress, ensemble, genre_band
-from audiotransfer.symbolic.band import Part
-from audiotransfer.symbolic.composing import RenderSettings, compose
-from audiotransfer.symbolic.invented import InventedInstrument
 from audiotransfer.symbolic.packs import in_split, pack
-from audiotransfer.symbolic.synth import Synthesizer
-from audiotransfer.symbolic.targets import target_band
+from audiotransfer.symbolic.studio.arrange import Choice, dress, ensemble, genre_band
+from audiotransfer.symbolic.studio.band import Part
+from audiotransfer.symbolic.studio.composing import RenderSettings, compose
+from audiotransfer.symbolic.studio.invented import InventedInstrument
+from audiotransfer.symbolic.studio.synth import Synthesizer
+from audiotransfer.symbolic.studio.targets import target_band
 
 if TYPE_CHECKING:
     from numpy.random import Generator

@@ -16,8 +16,7 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional
 
-from audiotransfer.symbolic.networks import ConditionalGenerator, GenreCritic, GenreListener
-from audiotransfer.symbolic.score_losses import (
+from audiotransfer.symbolic.genre.losses import (
     binarised,
     clash_gap,
     density_gap,
@@ -27,6 +26,7 @@ from audiotransfer.symbolic.score_losses import (
     note_distance,
     raised,
 )
+from audiotransfer.symbolic.genre.networks import ConditionalGenerator, GenreCritic, GenreListener
 from audiotransfer.training import Group, Preview, Turn
 
 _BEAT = 4

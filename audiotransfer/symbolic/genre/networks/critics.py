@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.parametrizations import spectral_norm
 
-from audiotransfer.symbolic.networks.conditional import SEEN, seen
+from audiotransfer.symbolic.genre.networks.conditional import SEEN, seen
 
 _SLOPE = 0.2
 _LOWEST = (4, 10)  # beats / 4 and pitches / 8 of a phrase of 64 x 84

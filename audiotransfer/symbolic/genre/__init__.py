@@ -1,0 +1,1 @@
+"""Scores from one genre to another: phrases, networks, and back to notes."""

@@ -1,0 +1,1 @@
+"""Scores to sound: who plays what, with which soundfont, in which room."""
