@@ -54,6 +54,7 @@ from audiotransfer.symbolic.bach.chorales import (
     window,
 )
 from audiotransfer.symbolic.bach.hiding import RUNS, hide, phases_from_beat, runs
+from audiotransfer.symbolic.bach.leading import choices, crossed, parallels
 from audiotransfer.symbolic.bach.melody import (
     Tune,
     choose_track,
@@ -71,7 +72,7 @@ from audiotransfer.symbolic.bach.rolls import (
     roll,
     voices_of,
 )
-from audiotransfer.symbolic.bach.sampling import GibbsSettings, gibbs
+from audiotransfer.symbolic.bach.sampling import GibbsSettings, gibbs, mend
 from audiotransfer.symbolic.bach.setting import back_in_register, set_score
 from audiotransfer.symbolic.bach.voicewise import (
     CLASSES,
@@ -337,6 +338,78 @@ def test_progress_reaches_the_whole() -> None:
     melody = torch.full((1, 8), 70)
     harmonise(toy(), melody, phases_from_beat(melody), Harmony(passes=4), generator(), told.append)
     assert told == [0.25, 0.5, 0.75, 1.0]
+
+
+# Voice leading
+
+
+def wild(seed: int, beats: int = 24) -> np.ndarray:
+    """Four voices in thirds, fifths and octaves of any pitch, with rests: full of parallels."""
+    random = np.random.default_rng(seed)
+    bass = random.integers(40, 52, size=beats)
+    above = bass[:, None] + np.array([24, 12, 7, 0]) + random.choice([0, 0, 4], size=(beats, 4))
+    voices = np.where(random.random((beats, 4)) < 0.05, REST, above)
+    return np.repeat(voices, random.integers(1, 5, size=beats), axis=0)
+
+
+def test_parallels_are_found_where_both_arrive() -> None:
+    """Of soprano and bass: an octave, the same, a fifth twice, a fifth turned round, a rest."""
+    soprano = [72, 74, 74, 76, 77, 72, REST, 67]
+    bass = [60, 62, 62, 69, 70, 79, REST, 60]
+    voices = np.array([soprano, [REST] * 8, [REST] * 8, bass]).T
+    found = parallels(voices)
+    assert found.shape == (7, 6)
+    assert found.any(1).nonzero()[0].tolist() == [0, 3] and found.sum() == 2
+    assert crossed(voices).tolist() == [False] * 5 + [True] + [False] * 2
+    both = np.stack([voices, voices[::-1]])
+    assert np.array_equal(parallels(both)[1], parallels(voices[::-1]))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_each_choice_leaves_fewer_parallels_whatever_the_others_do(seed: int) -> None:
+    voices, random = wild(seed), np.random.default_rng(seed)
+    made, notes = voices.copy(), choices(voices, generator(seed))
+    assert len(notes) > 1 and all(choice.voice > 0 for choice in notes)
+    for choice in notes:
+        assert len(set(voices[choice.steps, choice.voice].tolist())) == 1
+        made[choice.steps, choice.voice] = random.choice(choice.pitches)
+    assert parallels(made).sum() <= parallels(voices).sum() - len(notes)
+    assert crossed(made).sum() <= crossed(voices).sum()
+
+
+def test_where_nothing_runs_parallel_nothing_is_chosen() -> None:
+    contrary = np.array([[72, 67, 60, 48]] * 4 + [[74, 65, 59, 43]] * 4)
+    assert parallels(contrary).sum() == 0 and choices(contrary, generator()) == []
+
+
+@pytest.mark.parametrize("temperature", [0.0, 0.5])
+def test_mending_leaves_no_parallels_and_the_melody_as_it_was(temperature: float) -> None:
+    voices = torch.stack([torch.from_numpy(wild(seed)[:48]) for seed in range(3)])
+    voices[:, 40:] = OUTSIDE
+    before, beats = voices.clone(), phases_from_beat(voices)
+    made = mend(toy(), voices, beats, temperature, generator(5))
+    assert torch.equal(voices, before) and parallels(before.numpy()).sum() > 30
+    assert not parallels(made.numpy()).any()
+    assert torch.equal(made[..., 0], before[..., 0])
+    assert torch.equal(made < 0, before < 0)  # what rested rests, and nothing else
+    assert torch.equal(made, mend(toy(), voices, beats, temperature, generator(5)))
+    other = mend(toy(), voices, beats, 0.5, generator(6))
+    assert not torch.equal(made, other)
+
+
+def test_a_note_is_drawn_anew_for_what_the_model_says_of_it() -> None:
+    """Alto and bass, from G over C to A over D; the model likes E most by far."""
+    voices = torch.tensor([[[72, 67, REST, 48]] * 2 + [[72, 69, REST, 50]] * 2])
+    favourite = Table(64 - LOWEST + 1, 50.0)
+    made = mend(favourite, voices, phases_from_beat(voices), 1.0, generator())  # type: ignore[arg-type]
+    changed = (made != voices)[0]
+    assert changed.sum() == 2 and set(made[0][changed].tolist()) == {64}
+
+
+def test_an_accompaniment_has_no_parallels() -> None:
+    melody = torch.from_numpy(invented(2)[None, :, 0])
+    made = harmonise(toy(), melody, phases_from_beat(melody), Harmony(passes=4), generator())
+    assert torch.equal(made[..., 0], melody) and not parallels(made.numpy()).any()
 
 
 # The roll GAN

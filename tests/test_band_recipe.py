@@ -20,7 +20,7 @@ RATE = 44100
 STYLES = ("jazz", "classical", "rock", "electronic")
 TOY = [
     "bands.shares=[]",
-    "bands.width=8",
+    *(f"bands.widths.{stem}=8" for stem in ("drums", "bass", "other")),
     "bands.validation_songs=1",
     "bands.drawing.batch=2",
     "bands.drawing.frames=16",
@@ -71,7 +71,9 @@ def test_stems_are_taught_on_top_of_each_other(data: Path, tmp_path: Path) -> No
         folder = tmp_path / stem
         overrides = [*TOY, f"bands.data={data}", f"bands.onto={onto}"]
         figures = recipes.train(f"band-{stem}", overrides, folder)
-        assert {"validation/jazz", "validation/rock", "validation/score"} <= set(figures)
+        assert {f"validation/{stem}/jazz", f"validation/{stem}/rock", "validation/score"} <= set(
+            figures
+        )
         onto = str(folder)
     for style in STYLES:
         card = read_card(tmp_path / "other" / style)
@@ -98,7 +100,7 @@ def test_h_chooses_where_it_is_asked_for(
     assert {"validation/H", "validation/H/rock", "validation/score"} <= set(figures)
     network = read_card(tmp_path / "rock").networks["drums"]
     assert network["validation"]["H/rock"] == pytest.approx(figures["validation/H/rock"], abs=1e-4)
-    assert {"rock", "step"} <= set(network["validation"])
+    assert {"drums/rock", "step"} <= set(network["validation"])
     assert "H/jazz" not in network["validation"]
     events = EventAccumulator(str(tmp_path))
     events.Reload()
@@ -120,7 +122,7 @@ def test_a_stem_is_taught_again_in_place(data: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("overrides", "words"),
     [
-        (["bands.stem=vocals"], "no band plays 'vocals'"),
+        (["bands.stems=[vocals]"], "no band plays 'vocals'"),
         (["bands.validation_songs=3"], "none to train on"),
         (["bands.songs=nowhere"], "audiotransfer prepare"),
         (["bands.styles.polka=Oompah"], "polka"),
@@ -134,12 +136,38 @@ def test_what_cannot_be_is_one_line(
     assert "\n" not in str(caught.value)
 
 
+def test_all_stems_are_taught_together(data: Path, tmp_path: Path) -> None:
+    overrides = [*TOY, f"bands.data={data}"]
+    for stem in ("drums", "bass", "other"):
+        recipes.train(f"band-{stem}", [*overrides, "bands.onto=null"], tmp_path / stem)
+    starts = [f"bands.start.{s}={tmp_path / s / 'checkpoint'}" for s in ("drums", "bass", "other")]
+    figures = recipes.train("band-together", [*overrides, *starts], tmp_path / "all")
+    assert {"validation/together/jazz", "validation/drums/rock/nothing"} <= set(figures)
+    ratios = [
+        figures[f"validation/together/{style}"] / figures[f"validation/together/{style}/nothing"]
+        for style in STYLES
+    ]
+    assert figures["validation/score"] == pytest.approx(-sum(ratios) / len(ratios))
+    card = read_card(tmp_path / "all" / "jazz")
+    assert set(card.weights) == {f"{s}.safetensors" for s in ("drums", "bass", "other")}
+    assert card.steps == 2 and "together/jazz" in card.networks["bass"]["validation"]
+    single = read_card(tmp_path / "bass" / "jazz")
+    assert card.weights["bass.safetensors"] != single.weights["bass.safetensors"]
+
+
+def test_a_stem_needs_a_width(data: Path, tmp_path: Path) -> None:
+    plain = [override for override in TOY if "widths" not in override]
+    overrides = [*plain, f"bands.data={data}", "bands.stems=[other, drums]"]
+    with pytest.raises(AudioTransferError, match="widths says nothing of 'drums'"):
+        recipes.train("band-other", overrides, tmp_path)
+
+
 def test_a_start_of_another_shape_is_refused(data: Path, tmp_path: Path) -> None:
     overrides = [*TOY, f"bands.data={data}", "bands.onto=null"]
     recipes.train("band-drums", overrides, tmp_path / "a")
-    start = f"bands.start={tmp_path / 'a' / 'checkpoint'}"
+    start = f"bands.start.drums={tmp_path / 'a' / 'checkpoint'}"
     with pytest.raises(AudioTransferError, match="another shape"):
-        recipes.train("band-drums", [*overrides, start, "bands.width=12"], tmp_path / "b")
+        recipes.train("band-drums", [*overrides, start, "bands.widths.drums=12"], tmp_path / "b")
     recipes.train("band-drums", [*overrides, start], tmp_path / "c")
 
 
@@ -150,4 +178,4 @@ def test_shipped_configs_name_bands_that_are_rendered() -> None:
     rendered = load_config("bands", [], RenderSettings).targets
     for stem in ("drums", "bass", "other"):
         bands = load_config(f"band-{stem}", [], TrainingConfig).bands
-        assert bands is not None and list(bands.styles) == rendered and bands.stem == stem
+        assert bands is not None and list(bands.styles) == rendered and bands.stems == [stem]

@@ -176,13 +176,13 @@ def test_a_block_with_context_equals_the_whole(make: type[Repainter], stem: str)
 # --- what they learn from
 
 
-def batch_of(generator: Repainter) -> dict[str, Tensor]:
+def batch_of(generator: Repainter, stem: str = "other") -> dict[str, Tensor]:
     seen = views(generator, 8)
-    random = torch.Generator().manual_seed(2)
+    random = torch.Generator().manual_seed(len(stem))
     target = -4 + 2 * torch.randn(2, 2, 256, 8, generator=random)
-    batch = {"source": seen, "target": target}
+    batch = {f"{stem}/source": seen, f"{stem}/target": target}
     if isinstance(generator, NoteGenerator):
-        batch["keys"] = (torch.rand(2, 4, KEYS, 4, generator=random) < 0.1).float()
+        batch[f"{stem}/keys"] = (torch.rand(2, 4, KEYS, 4, generator=random) < 0.1).float()
     return batch
 
 
@@ -190,10 +190,10 @@ def batch_of(generator: Repainter) -> dict[str, Tensor]:
 def test_terms_by_hand(make: type[Repainter]) -> None:
     generator = stirred(make())
     batch = batch_of(generator)
-    objective = BandObjective(generator, {}, [3.0, 1.0])
+    objective = BandObjective({"other": generator}, {}, [3.0, 1.0])
     (turn,) = objective.turns(batch, 0, torch.Generator())
-    made, heard = generator(batch["source"])
-    target = batch["target"]
+    made, heard = generator(batch["other/source"])
+    target = batch["other/target"]
     gap = made.clamp_min(-6) - target.clamp_min(-6)
     shares = (0.75, 0.25)
     audible = sum(s * float(gap[:, i].abs().mean()) for i, s in enumerate(shares))
@@ -204,22 +204,22 @@ def test_terms_by_hand(make: type[Repainter]) -> None:
             for at in range(8):
                 root = math.sqrt(float(gap[crop, index, :, at].square().mean()) + 1e-4)
                 frame += share * root / 16
-    assert float(turn.terms["audible"]) == pytest.approx(audible, rel=1e-4)
-    assert float(turn.terms["deep"]) == pytest.approx(deep, rel=1e-4)
-    assert float(turn.terms["frame"]) == pytest.approx(frame, rel=1e-4)
-    assert ("keys" in turn.terms) == ("keys" in batch)
+    assert float(turn.terms["other/audible"]) == pytest.approx(audible, rel=1e-4)
+    assert float(turn.terms["other/deep"]) == pytest.approx(deep, rel=1e-4)
+    assert float(turn.terms["other/frame"]) == pytest.approx(frame, rel=1e-4)
+    assert ("other/keys" in turn.terms) == ("other/keys" in batch)
     if heard is not None:
-        wanted = batch["keys"]
+        wanted = batch["other/keys"]
         chance = heard.sigmoid()
         weight = torch.tensor([4.0, 4.0, 8.0, 8.0])[:, None, None]
         right = -(weight * wanted * chance.log() + (1 - wanted) * (1 - chance).log()).mean()
-        assert float(turn.terms["keys"]) == pytest.approx(float(right), rel=1e-3)
+        assert float(turn.terms["other/keys"]) == pytest.approx(float(right), rel=1e-3)
 
 
 @pytest.mark.parametrize("make", [notes, hits])
 def test_every_weight_learns(make: type[Repainter]) -> None:
     generator = stirred(make()).train()
-    objective = BandObjective(generator, {"keys": 8.0}, [1.0, 1.0])
+    objective = BandObjective({"other": generator}, {"keys": 8.0}, [1.0, 1.0])
     (turn,) = objective.turns(batch_of(generator), 0, torch.Generator())
     sum(turn.terms.values()).backward()  # type: ignore[union-attr]
     still = [n for n, p in generator.named_parameters() if p.grad is None or not p.grad.any()]
@@ -231,8 +231,10 @@ def test_silence_is_finite(make: type[Repainter]) -> None:
     generator = make()
     batch = batch_of(generator)
     floor = math.log(3e-5)
-    batch |= {name: torch.full_like(batch[name], floor) for name in ("source", "target")}
-    objective = BandObjective(generator, {}, [1.0, 1.0])
+    batch |= {
+        name: torch.full_like(batch[name], floor) for name in ("other/source", "other/target")
+    }
+    objective = BandObjective({"other": generator}, {}, [1.0, 1.0])
     (turn,) = objective.turns(batch, 0, torch.Generator())
     sum(turn.terms.values()).backward()  # type: ignore[union-attr]
     assert all(bool(p.grad.isfinite().all()) for p in generator.parameters() if p.grad is not None)
@@ -241,11 +243,32 @@ def test_silence_is_finite(make: type[Repainter]) -> None:
 def test_distances_of_doing_nothing_by_hand() -> None:
     generator = hits()
     batch = batch_of(generator)
-    batch["target"] = batch["source"][:, None].repeat(1, 2, 1, 1) + math.log(2)
-    batch["source"], batch["target"] = batch["source"] + 9, batch["target"] + 9
-    figures = BandObjective(generator, {}, [1.0, 1.0]).distances(batch, STYLES)
+    batch["other/target"] = batch["other/source"][:, None].repeat(1, 2, 1, 1) + math.log(2)
+    batch = {name: picture + 9 for name, picture in batch.items()}
+    figures = BandObjective({"other": generator}, {}, [1.0, 1.0]).distances(batch, STYLES)
     for style in STYLES:  # everything lies above the inaudible, and is 6 dB too low
-        assert figures[f"{style}/nothing"] == pytest.approx(math.log(2), rel=0.02)
+        assert figures[f"other/{style}/nothing"] == pytest.approx(math.log(2), rel=0.02)
+
+
+def test_together_powers_add_up_and_the_louder_stem_hides_the_other() -> None:
+    players = {"drums": stirred(hits()), "other": stirred(notes())}
+    batch = batch_of(players["drums"], "drums") | batch_of(players["other"])
+    batch["other/target"] = batch["other/target"] - 30  # nothing to be heard of it
+    objective = BandObjective(players, {"together": 2.0, "frame": 0.5}, [3.0, 1.0])
+    assert objective.weights == {"together": 2.0, "drums/frame": 0.5, "other/frame": 0.5}
+    (turn,) = objective.turns(batch, 0, torch.Generator())
+    made = sum((2 * p(batch[f"{s}/source"])[0]).exp() for s, p in players.items()).log() / 2  # type: ignore[union-attr]
+    gap = made.clamp_min(-6) - batch["drums/target"].clamp_min(-6)
+    frame = (gap.square().mean(2) + 1e-4).sqrt().mean((0, 2))
+    wanted = 0.75 * float(frame[0]) + 0.25 * float(frame[1])
+    assert float(turn.terms["together"]) == pytest.approx(wanted, rel=1e-4)
+    figures = objective.distances(batch, STYLES)
+    assert figures["together/rock"] == pytest.approx(float(frame[1]), rel=1e-4)
+    turn.terms["together"].backward()
+    assert all(
+        any(p.grad is not None and bool(p.grad.any()) for p in player.parameters())
+        for player in players.values()
+    )
 
 
 def test_keys_of_a_score_by_hand() -> None:
@@ -299,39 +322,40 @@ def write_song(folder: Path, name: str, stem: str = "other", frames: int = 40) -
 def test_crops_are_a_function_of_the_step(stem: str, tmp_path: Path) -> None:
     for name in ("a", "bb"):
         write_song(tmp_path, name, stem)
-    songs = feature_songs(tmp_path, stem, STYLES, "train")
+    songs = feature_songs(tmp_path, [stem], STYLES, "train")
     settings = FeatureSettings(batch=3, frames=12, seed=4)
-    crops = FeatureCrops(songs, stem, STYLES, PLAYERS[stem].hertz(Picture()), settings)
+    crops = FeatureCrops(songs, STYLES, {stem: PLAYERS[stem].hertz(Picture())}, settings)
     one, again, two = crops.batch(0), crops.batch(0), crops.batch(1)
-    assert set(one) == {"source", "target", "keys"} - ({"keys"} if stem == "drums" else set())
+    parts = {"source", "target", "keys"} - ({"keys"} if stem == "drums" else set())
+    assert set(one) == {f"{stem}/{part}" for part in parts}
     assert all(torch.equal(one[k], again[k]) for k in one)
-    assert not torch.equal(one["source"], two["source"])
-    assert one["source"].shape == (3, len(PLAYERS[stem].hertz(Picture())), 12)
-    assert one["target"].shape == (3, 2, 256, 12)
+    assert not torch.equal(one[f"{stem}/source"], two[f"{stem}/source"])
+    assert one[f"{stem}/source"].shape == (3, len(PLAYERS[stem].hertz(Picture())), 12)
+    assert one[f"{stem}/target"].shape == (3, 2, 256, 12)
 
 
 def test_crops_are_aligned_and_share_their_gain(tmp_path: Path) -> None:
     write_song(tmp_path, "a")
-    songs = feature_songs(tmp_path, "other", STYLES, "train")
+    songs = feature_songs(tmp_path, ["other"], STYLES, "train")
     settings = FeatureSettings(4, 12, 1, tone_share=0.0, gain_db=(-9.0, 6.0))
     plain = FeatureSettings(4, 12, 1, tone_share=0.0, gain_db=(0.0, 0.0))
-    hertz = PLAYERS["other"].hertz(Picture())
-    moved = FeatureCrops(songs, "other", STYLES, hertz, settings).batch(0)
-    still = FeatureCrops(songs, "other", STYLES, hertz, plain).batch(0)
-    gains = (moved["source"] - still["source"]).mean((1, 2))
+    hertz = {"other": PLAYERS["other"].hertz(Picture())}
+    moved = FeatureCrops(songs, STYLES, hertz, settings).batch(0)
+    still = FeatureCrops(songs, STYLES, hertz, plain).batch(0)
+    gains = (moved["other/source"] - still["other/source"]).mean((1, 2))
     torch.testing.assert_close(
-        moved["target"] - still["target"],
-        gains[:, None, None, None].expand_as(moved["target"]),
+        moved["other/target"] - still["other/target"],
+        gains[:, None, None, None].expand_as(moved["other/target"]),
         atol=2e-2,
         rtol=0,
     )
     cells = np.load(songs[0] / "other.jazz.npy")
     for crop in range(4):
-        rows = still["target"][crop, 0].T.numpy()
+        rows = still["other/target"][crop, 0].T.numpy()
         start = int(np.abs(cells[:, None, :] - rows[None, :1]).mean(-1)[:, 0].argmin())
         assert np.array_equal(cells[start : start + 12].astype(np.float32), rows)
         assert start % 2 == 0
-        first = int(still["keys"][crop, 0, :, 0].argmax())
+        first = int(still["other/keys"][crop, 0, :, 0].argmax())
         assert first == start // 2
 
 
@@ -339,11 +363,11 @@ def test_songs_that_lack_a_style_are_left_out(tmp_path: Path) -> None:
     write_song(tmp_path, "a")
     write_song(tmp_path, "bb")
     (tmp_path / "a" / "features" / "other.rock.npy").unlink()
-    assert feature_songs(tmp_path, "other", STYLES, "train") == [tmp_path / "bb" / "features"]
+    assert feature_songs(tmp_path, ["other"], STYLES, "train") == [tmp_path / "bb" / "features"]
     for stem, styles, split in (
         ("drums", STYLES, "train"),
         ("other", ("polka",), "train"),
         ("other", STYLES, "test"),
     ):
         with pytest.raises(AudioTransferError, match="audiotransfer prepare"):
-            feature_songs(tmp_path, stem, styles, split)
+            feature_songs(tmp_path, [stem], styles, split)

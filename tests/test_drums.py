@@ -8,11 +8,14 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import symusic
 import torch
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
 from torch import Tensor
 
 from audiotransfer import recipes
@@ -60,6 +63,7 @@ from audiotransfer.symbolic.drums.tables import bar_places
 from audiotransfer.symbolic.drums.transfer import DrumTransfer, load_part
 from audiotransfer.symbolic.drums.weights import SHIPPED, load_drums, save_drums
 from audiotransfer.symbolic.grid import Grid
+from audiotransfer.symbolic.plotting import plot_scores
 from audiotransfer.symbolic.score import note_table, parse_score, read_score, write_score
 
 KICK, SNARE, CLOSED = 0, 1, 2
@@ -763,6 +767,36 @@ def test_the_command_humanises_and_leaves_the_rest(
     assert hits[0] == hits[1]
 
 
+@pytest.mark.parametrize("pitched", [False, True])
+def test_pictures_have_a_row_for_each_drum(
+    pitched: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    figures: list[Figure] = []
+    monkeypatch.setattr(Figure, "savefig", lambda self, *_, **__: figures.append(self))
+    score: Any = symusic.Score(480)
+    kit: Any = symusic.Track("kit", 0, True)
+    for number, key in enumerate((*KEYS, 127)):  # the last is no drum
+        kit.notes.append(symusic.Note(480 * number, 10, key, 127))
+    score.tracks.append(kit)
+    if pitched:
+        bass: Any = symusic.Track("bass", 32, False)
+        bass.notes.append(symusic.Note(0, 1920, 24, 90))
+        score.tracks.append(bass)
+    plot_scores({"beat": score}, tmp_path / "a.png")
+    (axis,) = figures[0].axes
+    labels = [text.get_text() for text in axis.get_yticklabels()]
+    names = dict(zip(labels, axis.get_yticks().tolist(), strict=True))
+    rows = [names.pop(drum) for drum in DRUMS]
+    assert sorted(rows) == rows and list(names) == (["C0", "C1", "C2"] if pitched else [])
+    assert all(height > max(rows) for height in names.values())
+    (hits,) = [c for c in axis.collections if isinstance(c, LineCollection)]
+    strokes = np.stack(hits.get_segments())
+    assert strokes[:, :, 1].mean(1).tolist() == rows  # each in its own
+    assert strokes[:, 0, 0].tolist() == [4.0 * n for n in range(9)]
+    low, high = axis.get_ylim()
+    assert low < min(rows) and max(rows) < high
+
+
 def test_the_drummer_that_ships_is_small_and_knows_its_beats() -> None:
     assert sum(file.stat().st_size for file in SHIPPED.iterdir()) < 3_000_000
     drummer = load_drummer(SHIPPED)
@@ -806,3 +840,14 @@ def test_wrong_requests_get_one_line(
     code, _, error = said(capsys, *words, *by)
     assert code == 2 and wrong in error and len(error.splitlines()) == 1
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("words", [["drums", "sample"], ["accompany", "twinkle"]])
+@pytest.mark.parametrize("seed", ["-1", str(2**63), "1.5", "x"])
+def test_what_is_no_seed_is_refused_in_a_line(
+    words: list[str], seed: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main([*words, f"--seed={seed}"])
+    error = capsys.readouterr().err
+    assert f"'{seed}' is no seed" in error and len(error.splitlines()) == 1

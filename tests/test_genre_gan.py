@@ -21,7 +21,8 @@ from audiotransfer.errors import AudioTransferError
 from audiotransfer.evaluation.scores.judges import ScoreJudge
 from audiotransfer.recipes import TrainingConfig, genre_gan
 from audiotransfer.recipes.genre_styles import played, transfer_by
-from audiotransfer.styles import find_style, load_style
+from audiotransfer.styles import check_weights, find_style, load_style
+from audiotransfer.styles.find import SHIPPED
 from audiotransfer.symbolic.genre import conditional_gan
 from audiotransfer.symbolic.genre import losses as score_losses
 from audiotransfer.symbolic.genre.batches import KEYS, GenreBatches, PairBatches, transposed
@@ -119,6 +120,19 @@ def test_a_beat_is_a_column_and_nothing_is_lost() -> None:
 def test_the_papers_generator_takes_other_lengths(steps: int) -> None:
     generator = PaperGenerator(("jazz",), 4, 1, steps)
     assert generator(rolls(2)[:, 1:, :32]).shape == (2, 1, 32, 84)
+
+
+def test_a_paper_generator_may_begin_with_what_it_is_given() -> None:
+    """Its layers' logits plus 3 where it sounds, minus 3 where not; as published the layers'."""
+    torch.manual_seed(0)
+    published = PaperGenerator(("jazz",), 4, 1, 4)
+    passing = PaperGenerator(("jazz",), 4, 1, 4, 3.0)
+    passing.load_state_dict(published.state_dict())
+    roll = rolls(2)[:, 1:]
+    layers = unfold(published.layers(fold(roll, 4)), 4)
+    assert torch.equal(published(roll), layers)
+    assert torch.equal(passing(roll), layers + torch.where(roll > 0, 3.0, -3.0))
+    assert torch.equal(passing(roll) > 0, roll > 0)
 
 
 def test_a_new_conditional_generator_changes_nothing() -> None:
@@ -619,7 +633,7 @@ def test_batches_that_cannot_be(make: Callable[[Any], Any], words: str) -> None:
 
 @pytest.mark.parametrize(
     "generator",
-    [PaperGenerator(("jazz",), 4, 1, 4), ConditionalGenerator(GENRES, (4, 6), 1)],
+    [PaperGenerator(("jazz",), 4, 1, 4, 3.0), ConditionalGenerator(GENRES, (4, 6), 1)],
     ids=lambda g: g.kind,
 )
 def test_weights_come_back(
@@ -736,7 +750,7 @@ def test_the_conditional_config_becomes_three_styles(data: Path, tmp_path: Path)
         assert style.card is not None and style.card.networks["pitched"]["genres"] == list(GENRES)
         entry = style.card.stems["pitched"]
         assert entry is not None
-        assert entry.options == {"target": genre, "threshold": 0.0 if genre == "jazz" else 0.15}
+        assert entry.options == {"target": genre, "threshold": 0.0 if genre == "jazz" else 0.1}
         written = load_generator(run / genre / "pitched.safetensors").state_dict()
         assert all(torch.equal(written[k], v.half().float()) for k, v in best.items())
         moved(style.stems["pitched"])
@@ -773,6 +787,7 @@ def test_every_config_can_be_built_as_it_stands(config: str) -> None:
             objective = genre_gan.build(replace(found.genre_gan))
             paper = config.endswith("-paper")
             assert paper == (weights_of(objective.generators["jazz"]) == 12_540_032)
+            assert paper == (objective.generators["jazz"].passing == 0)
             assert found.genre_gan.settings.model in (config.rpartition("-")[2], "base")
         else:
             assert found.conditional_gan is not None
@@ -805,7 +820,17 @@ def test_shipped_styles_are_found_by_name_and_route() -> None:
     for genre in GENRES:
         style = find_style(genre, route="symbolic")
         assert style.card.route == "symbolic" and style.folder.name == f"{genre}-score"
-        generator = load_generator(style.folder / "pitched.safetensors")
-        assert genre in generator.genres
+        check_weights(style.folder, style.card)
+        (weights,) = style.card.weights
+        assert genre in load_generator(style.folder / weights).genres
         assert style.card.figures and style.card.corpora and style.card.steps > 1000
     assert find_style("jazz").card.route == "spectral"
+
+
+def test_what_ships_for_scores_is_small() -> None:
+    """Eight megabytes for genres, accompaniment and drums: one generator serves all genres."""
+    package = SHIPPED.parent.parent
+    found = [*SHIPPED.glob("*-score/*.safetensors"), *SHIPPED.glob("scores/*.safetensors")]
+    found += package.glob("symbolic/shipped/*/*.safetensors")
+    assert len(found) == 3
+    assert sum(path.stat().st_size for path in found) <= 8_000_000

@@ -181,7 +181,7 @@ class Louder(Repainter):
 def test_an_audition_plays_the_present_generators() -> None:
     lines = [Line(str(n), "other", sound(0.1, 220 + n, 0.3)) for n in range(3)]
     network = Louder()
-    audition = Audition(lines, Picture(bins=32), lambda: {"jazz": network})
+    audition = Audition(lines, Picture(bins=32), lambda _: {"jazz": network})
     (played,) = audition.play(lines).values()
     assert [made.shape for made in played] == [line.sound.shape for line in lines]
     inner = slice(3000, -3000)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -404,6 +406,12 @@ def run(place: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.Monk
         return code, captured.out, captured.err
 
     return run_words
+
+
+def test_scores_wait_for_nothing_that_only_recordings_need() -> None:
+    code = "import sys, audiotransfer.pipeline.scores as _; print('scipy' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
 
 
 def test_a_score_becomes_a_score_by_default(run: Run, place: Path) -> None:

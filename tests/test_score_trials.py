@@ -121,15 +121,15 @@ def test_a_trial_of_scores_is_known_by_its_places(place: Path, tmp_path: Path) -
 
 
 class Ear:
-    """Hears low phrases as jazz, high ones as pop."""
+    """Hears low phrases as jazz, high ones as pop, and nothing as classical."""
 
     def listen(self, given: Tensor) -> Verdict:
         rows = []
         for phrase in given:
             notes = notes_of(phrase.bool().numpy())
             jazz = 0.5 if not len(notes) else 0.9 if notes[:, 2].mean() < 62 else 0.2
-            rows.append([jazz, 1 - jazz])
-        return Verdict(("jazz", "pop"), torch.tensor(rows, dtype=torch.float64))
+            rows.append([jazz, 0, 1 - jazz])
+        return Verdict(GENRES, torch.tensor(rows, dtype=torch.float64))
 
 
 def moved(semitones: int | None) -> Callable[[Path, Path], None]:
@@ -188,6 +188,56 @@ def test_a_style_there_and_back(place: Path, tmp_path: Path) -> None:
     assert [row["system"] for row in trial.rows("jazz > pop")][:2] == ["style", "doing nothing"]
 
 
+def test_the_wrong_style_is_that_of_a_third_genre(place: Path, tmp_path: Path) -> None:
+    """Judged as if it were the right one; it is no way of its own."""
+    found = trials.gather_pieces([place], GENRES, tmp_path)
+    heard: list[str] = []
+    shares: list[float] = []
+    trial = trials.try_style(
+        found.on_trial,
+        "pop",
+        {"pop": moved(24), "jazz": moved(-24), "classical": moved(2)},
+        ground(found),
+        tmp_path / "out",
+        show=lambda _, share: shares.append(share),
+        heard=lambda _piece, genre, _path: heard.append(genre),
+    )
+    assert list(trial.ways) == ["jazz > pop", "pop > jazz"]
+    assert set(heard) == {"jazz", "pop"}
+    assert shares == [number / 8 for number in range(1, 9)]
+    for way in trial.ways.values():
+        wrong = way["wrong style"]
+        assert value(wrong["S ear"]) == value(wrong["target rate ear"]) == 0
+        assert value(wrong["density ratio"]) == 1
+        assert value(wrong["centred content"]) < 0.5 < value(way["style"]["centred content"])
+    assert [row["system"] for row in trial.pair_rows()][:2] == ["style", "wrong style"]
+
+
+def test_a_way_that_is_tried_is_another_ways_wrong_style(place: Path, tmp_path: Path) -> None:
+    """With pieces of all three genres nothing is transferred twice."""
+    write_midi(place / "classical" / "middle.mid", 62)
+    found = trials.gather_pieces([place], GENRES, tmp_path)
+    plays: dict[str, Any] = {"pop": moved(24), "jazz": moved(-24), "classical": moved(2)}
+    played: list[tuple[str, str]] = []
+
+    def counted(genre: str) -> Callable[[Path, Path], None]:
+        def play(source: Path, output: Path) -> None:
+            played.append((str(source), genre))
+            plays[genre](source, output)
+
+        return play
+
+    trial = trials.try_style(
+        found.on_trial, "pop", {genre: counted(genre) for genre in plays}, ground(found),
+        tmp_path / "out",
+    )  # fmt: skip
+    assert set(trial.ways) == {"jazz > pop", "classical > pop", "pop > jazz", "pop > classical"}
+    assert len(played) == len(set(played))
+    one, other = trial.ways["pop > jazz"], trial.ways["pop > classical"]
+    assert one["wrong style"]["content"] == other["style"]["content"]
+    assert one["style"]["content"] == other["wrong style"]["content"]
+
+
 def test_without_a_way_back_there_is_one_way(place: Path, tmp_path: Path) -> None:
     found = trials.gather_pieces([place], GENRES, tmp_path)
     trial = trials.try_style(
@@ -232,7 +282,7 @@ def test_the_command_tries_a_style_on_midi(
     ]  # fmt: skip
     assert main(words) == 0
     said = capsys.readouterr().out
-    for text in ("S_tot", "pop > jazz", "jazz > pop", "random target phrases", "copies", "right"):
+    for text in ("S_tot", "pop > jazz", "jazz > pop", "wrong style", "copies", "right"):
         assert text in said, text
     values = json.loads(out.read_text())
     assert set(values["judges"]) == set(shipped_score_judges())
@@ -254,6 +304,7 @@ def test_the_command_tries_a_style_on_midi(
         (["--genre", "polka"], "takes one of jazz, classical, pop"),
         (["--genre", "classical"], "give pieces of classical"),
         (["--page", "page.html"], "--pictures draws MIDI"),
+        (["--wrong", "pop"], "that of a third genre"),
     ],
 )
 def test_what_cannot_be_tried_is_said_in_a_line(

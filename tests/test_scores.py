@@ -22,7 +22,7 @@ from audiotransfer.symbolic import score as scores
 from audiotransfer.symbolic.genre.edits import change_notes
 from audiotransfer.symbolic.genre.phrases import PhraseSettings, phrases_of, split_pieces
 from audiotransfer.symbolic.genre.pitched import GenreTransfer
-from audiotransfer.symbolic.genre.windows import SILENCE, logits_over, window_starts
+from audiotransfer.symbolic.genre.windows import SILENCE, beats_late, logits_over, window_starts
 from audiotransfer.symbolic.grid import Grid
 from audiotransfer.symbolic.packs import contents, in_split, pack
 from audiotransfer.symbolic.rolls import beginnings, cells_of, draw, notes_of, roll_of
@@ -548,6 +548,36 @@ def test_windows_are_cross_faded_and_silent_ones_passed_over() -> None:
     assert np.allclose(logits[0, :32], 0)
     assert np.allclose(logits[0, 32:64, 0], (np.arange(32) + 0.5) / 32)
     assert np.allclose(logits[0, 128:192], SILENCE)
+
+
+@pytest.mark.parametrize("late", [0, 1, 2, 3])
+def test_windows_begin_with_a_beat_wherever_the_bars_are(late: int) -> None:
+    """A network that plays on the first step of each beat of its windows plays on the beats."""
+    half_notes = [((late + 8 * n) * STEP, 8 * STEP, 60, 64) for n in range(20)]
+    offbeats = [((late + 2 + 8 * n) * STEP, STEP, 72, 64) for n in range(20)]
+    score = make_score([half_notes + offbeats])
+    grid = Grid.of(score)
+    roll = roll_of(note_table(score), grid)
+    assert beats_late(roll, grid.bars) == late
+    on_beats = torch.where(torch.arange(64) % 4 == 0, 1.0, -1.0)[:, None]
+    network = Toy(lambda roll: on_beats.expand_as(roll))
+    logits = logits_over(network, roll, grid.bars, 0, torch.device("cpu"))
+    assert logits.shape == (2, grid.steps, 84)
+    assert set(np.flatnonzero(logits[0, :, 0] > 0) % 4) == {late}
+    assert not (logits == SILENCE).any()
+
+
+def test_beats_are_where_the_bars_say_unless_notes_clearly_contradict() -> None:
+    roll = np.zeros((2, 48, 84), dtype=bool)
+    assert beats_late(roll, np.array([0, 16, 32, 48])) == 0
+    roll[:, 0:4, 40] = True  # four steps on a beat
+    roll[:, 6:12, 40] = True  # six beside one
+    roll[1, 7:12, 40] = True
+    roll[0, [1, 2, 3, *range(7, 12)], 40] = False
+    assert beats_late(roll, np.array([0, 16, 32, 48])) == 0
+    roll[1, 12, 40] = True
+    assert beats_late(roll, np.array([0, 16, 32, 48])) == 2
+    assert beats_late(roll, np.array([0, 6, 12, 18, 24, 30, 36, 42, 48])) == 0
 
 
 # --- notes changed

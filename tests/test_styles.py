@@ -93,6 +93,10 @@ def test_an_entry_need_not_repeat_the_route_and_the_stem() -> None:
         ({"stems": {"drums": {"weights": "a.safetensors", "wieghts": 1}}}, "'wieghts'"),
         ({"stems": {"../x": "keep"}}, "'../x'"),
         ({"stems": {}, "weights": {"../a.safetensors": "0" * 64}}, "../a.safetensors"),
+        ({"stems": {}, "weights": {"../../jazz/a.safetensors": "0" * 64}}, "../../jazz/a"),
+        ({"stems": {}, "weights": {"../../a.safetensors": "0" * 64}}, "../../a"),
+        ({"stems": {}, "weights": {"/a/b.safetensors": "0" * 64}}, "/a/b"),
+        ({"stems": {}, "weights": {"nets/a.safetensors": "0" * 64}}, "nets/a"),
         ({"stems": {}, "weights": {"a.pt": "0" * 64}}, "a.pt"),
         ({"weights": {"a.safetensors": "no"}}, "sha256"),
         ({"weights": {"a.safetensors": 5}}, "sha256"),
@@ -172,6 +176,26 @@ def test_an_unknown_style_names_its_neighbours(root: Path) -> None:
     make_style(root, "rock")
     assert refusal(styles.find_style, "jaz") == "unknown style 'jaz': did you mean jazz?"
     assert "jazz, rock" in refusal(styles.find_style, "xylophone")
+
+
+def test_styles_may_share_weights_in_a_folder_beside_them(root: Path) -> None:
+    """Each card says what they must be, and a folder of weights alone is no style."""
+    made = [make_style(root, "jazz"), make_style(root, "pop")]
+    (root / "shared").mkdir()
+    (made[0] / "nets.safetensors").rename(root / "shared" / "nets.safetensors")
+    for folder in made:
+        text = (folder / "card.json").read_text()
+        (folder / "card.json").write_text(text.replace('"nets.', '"../shared/nets.'))
+        card = styles.read_card(folder)
+        entry = card.stems["drums"]
+        assert entry is not None and entry.weights == "../shared/nets.safetensors"
+        styles.check_weights(folder, card)
+    assert [card.name for card in styles.available()] == ["jazz", "pop"]
+    (root / "shared" / "nets.safetensors").write_bytes(b"others")
+    for folder in made:
+        assert "damaged or foreign" in refusal(
+            styles.check_weights, folder, styles.read_card(folder)
+        )
 
 
 def test_weights_must_be_what_the_card_says(root: Path) -> None:

@@ -434,13 +434,13 @@ def test_missing_players_are_added(toy: RenderSettings, tmp_path: Path) -> None:
 
 def test_a_song_is_rendered_for_every_band(toy: RenderSettings) -> None:
     synthesizer = Synthesizer(rendering.SAMPLE_RATE)
-    toy = replace(toy, targets=["jazz", "rock"], invented_share=0.5)
+    toy = replace(toy, targets=["jazz", "classical"], invented_share=0.5)
     sides, about, notes = render_song(toy, 1, synthesizer)
     again, same, _ = render_song(toy, 1, synthesizer)
-    assert about == same and list(sides) == ["source", "target/jazz", "target/rock"]
+    assert about == same and list(sides) == ["source", "target/jazz", "target/classical"]
     frames = round(toy.seconds * rendering.SAMPLE_RATE)
     stems = set(sides["source"])
-    assert "other" in stems and stems == set(notes)
+    assert stems == set(notes) >= {"drums", "other"}
     for side, sounds in sides.items():
         assert set(sounds) == stems
         for stem, sound in sounds.items():
@@ -448,7 +448,9 @@ def test_a_song_is_rendered_for_every_band(toy: RenderSettings) -> None:
             assert sound.shape == (2, frames)
             assert sound.dtype == np.float32 and np.isfinite(sound).all()
             level, source = (np.sqrt((x**2).mean()) for x in (sound, sides["source"][stem]))
-            assert level == pytest.approx(source, rel=1e-3) and level > 0.01
+            if (side, stem) == ("target/classical", "drums"):
+                level *= 10 ** (9 / 20)
+            assert level == pytest.approx(source, rel=1e-2) and level > 0.01
         assert np.abs(sum(sounds.values())).max() <= 0.95 + 1e-4
     other = [sounds["other"] for sounds in sides.values()]
     assert not any(np.allclose(a, b, atol=1e-2) for a, b in itertools.pairwise(other))

@@ -139,6 +139,19 @@ def test_a_resumed_run_equals_an_uninterrupted_one_to_the_bit(
     assert tensors[0][1] == tensors[1][1]
 
 
+def test_a_run_gives_threads_back(tmp_path: Path) -> None:
+    before = torch.get_num_threads()
+    seen = []
+
+    def validate(_: object) -> dict[str, float]:
+        seen.append(torch.get_num_threads())
+        return {}
+
+    settings = replace(SETTINGS, threads=before + 1)
+    Trainer(Toy(), Noise(), settings, tmp_path, validate).run()
+    assert set(seen) == {before + 1} and torch.get_num_threads() == before
+
+
 def test_channels_last_and_watching_change_nothing_about_resuming(tmp_path: Path) -> None:
     settings = replace(SETTINGS, channels_last=True)
     _, whole = train(tmp_path / "whole", settings=settings)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Generator, Tensor
@@ -13,6 +14,8 @@ from vocoder.griffinlim import imposer, iterate
 from vocoder.pictures import Picture, to_bins
 from vocoder.stft import Weave
 
+Change = Callable[[Tensor, slice], Tensor]
+
 
 class SourceInverter:
     """Reshapes the source until its picture is the wanted one.
@@ -20,8 +23,10 @@ class SourceInverter:
     Picture [.., F, L] and source [.., C, T] -> sound [.., C, T]. The gain is the wanted picture
     minus the source's own (both logarithmic, one picture for all channels together), clamped to
     +-max_gain_db, carried from the picture's bins to the STFT's and multiplied onto every channel's
-    complex STFT: panning and phase survive. Then `iterations` of fast Griffin-Lim from there, each
-    channel with its own magnitudes, make the result consistent.
+    complex STFT: panning and phase survive. What comes back from frames that overlap is no longer
+    what was wanted, so that this is done `iterations` more times, with the momentum of fast
+    Griffin-Lim. A "cqt" picture, which no STFT shows, gives its gain once; each channel then keeps
+    the magnitudes that it has by that.
 
     The picture of the source itself gives the source back; silence stays silent; a source g times
     as loud with a picture log(g) higher gives g times the output wherever both stay above the
@@ -41,6 +46,7 @@ class SourceInverter:
             raise VocoderError(f"max_gain_db {max_gain_db}: use 0 or more, usually 35")
         self.expects, self.iterations, self.momentum = expects, iterations, momentum
         self.max_gain_db = max_gain_db
+        self._bound = max_gain_db * math.log(10) / 20
 
     @torch.no_grad()
     def __call__(
@@ -72,28 +78,49 @@ class SourceInverter:
 
     def _reshape(self, picture: Tensor, source: Tensor, weave: Weave) -> Tensor:
         """Picture [F, L] and source [C, T] -> [C, T]."""
+        wanted = self.expects.log_values(picture).T
+        first, again = (
+            self._once(wanted, source, weave)
+            if self.expects.kind == "cqt"
+            else self._towards(wanted.clone())
+        )
+        sound = weave(source, first)
+        return iterate(lambda ahead: weave(ahead, again), sound, self.iterations, self.momentum)
+
+    def _towards(self, wanted: Tensor) -> tuple[Change, Change]:
+        """Reshape frames to the wanted picture [L, F], and what is within reach of the first ones.
+
+        Later trips go to what these can become.
+        """
+        settings, bound = self.expects, self._bound
+
+        def there(spectrum: Tensor) -> Tensor:
+            mixed = torch.view_as_real(spectrum).square().sum(-1).mean(0).sqrt_()
+            return settings.logarithm(settings.frame_bands(mixed))
+
+        def again(spectrum: Tensor, frames: slice) -> Tensor:
+            gain = (wanted[frames] - there(spectrum)).clamp_(-bound, bound)
+            return spectrum.mul_(to_bins(settings, gain).exp_())
+
+        def first(spectrum: Tensor, frames: slice) -> Tensor:
+            own = there(spectrum)
+            wanted[frames] = wanted[frames].clamp(own - bound, own + bound)
+            return again(spectrum, frames)
+
+        return first, again
+
+    def _once(self, wanted: Tensor, source: Tensor, weave: Weave) -> tuple[Change, Change]:
+        """Multiply by the gain that the source's own picture leaves to the wanted one [L, F], then
+        keep the magnitudes that come of it.
+        """
         settings = self.expects
-        wanted = settings.log_values(picture).T
-        own = settings.log_values(settings.stereo(source)).T if settings.kind == "cqt" else None
-        bound = self.max_gain_db * math.log(10) / 20
-        kept = weave.frames if self.iterations else 0
-        magnitude = source.new_empty(source.shape[0], kept, settings.n_fft // 2 + 1)
+        own = settings.log_values(settings.stereo(source)).T
+        gain = (wanted - own).clamp_(-self._bound, self._bound)
+        magnitude = source.new_empty(source.shape[0], weave.frames, settings.n_fft // 2 + 1)
 
-        def change(spectrum: Tensor, frames: slice) -> Tensor:
-            level = spectrum.abs()
-            if own is None:
-                mixed = level.square().mean(0).sqrt_()
-                there = settings.logarithm(settings.frame_bands(mixed))
-            else:
-                there = own[frames]
-            gain = (wanted[frames] - there).clamp_(-bound, bound)
-            field = to_bins(settings, gain).exp_()
-            if self.iterations:
-                magnitude[:, frames] = level.mul_(field)
-            return spectrum.mul_(field)
+        def first(spectrum: Tensor, frames: slice) -> Tensor:
+            spectrum.mul_(to_bins(settings, gain[frames]).exp_())
+            magnitude[:, frames] = spectrum.abs()
+            return spectrum
 
-        sound = weave(source, change)
-        if not self.iterations:
-            return sound
-        impose = imposer(magnitude)
-        return iterate(lambda ahead: weave(ahead, impose), sound, self.iterations, self.momentum)
+        return first, imposer(magnitude)

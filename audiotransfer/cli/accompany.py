@@ -4,8 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from audiotransfer.cli.arguments import Arguments, Parser, add_force, add_score_output, add_talk
+from audiotransfer.cli.arguments import (
+    Arguments,
+    Parser,
+    add_force,
+    add_score_output,
+    add_talk,
+    seed,
+)
 from audiotransfer.cli.console import Console
+from audiotransfer.cli.scores import beside
 
 
 def configure(parser: Parser) -> None:
@@ -35,7 +43,7 @@ examples:
         help="the melody's track, by name or number from 1 (default: the first with notes)",
     )
     group.add_argument(
-        "--seed", type=int, default=0, metavar="N", help="same seed, same voices (default 0)"
+        "--seed", type=seed, default=0, metavar="N", help="same seed, same voices (default 0)"
     )
     group.add_argument(
         "--versions",
@@ -67,7 +75,6 @@ examples:
 def run(args: Arguments, console: Console) -> int:
     """Sets one melody, once or several times."""
     from audiotransfer.pipeline.accompaniment import AccompanyOptions, accompany_file
-    from audiotransfer.pipeline.score_output import Beside
 
     options = AccompanyOptions(
         track=args.track,
@@ -75,7 +82,7 @@ def run(args: Arguments, console: Console) -> int:
         temperature=args.temperature,
         seed=args.seed,
         versions=args.versions,
-        beside=Beside(args.render, args.soundfont, plot=args.plot),
+        beside=beside(args),
         overwrite=args.force,
     )
     target = args.out or Path(f"{Path(args.melody).stem}.bach.mid")

@@ -42,6 +42,13 @@ def named(text: str) -> tuple[str, str]:
     return name, value
 
 
+def seed(text: str) -> int:
+    """What every random generator here takes."""
+    if not text.isdecimal() or int(text) >= 2**63:
+        raise argparse.ArgumentTypeError(f"{text!r} is no seed; give a whole number from 0")
+    return int(text)
+
+
 def add_talk(parser: Parser) -> None:
     """-q and --json, which every verb has."""
     group = parser.add_argument_group("what is said")
@@ -59,7 +66,7 @@ def add_machine(parser: Parser) -> Group:
         help="auto, cpu, cuda or mps; auto takes a graphics card where there is one",
     )
     group.add_argument(
-        "--seed", type=int, default=0, metavar="N", help="same seed, same sound (default 0)"
+        "--seed", type=seed, default=0, metavar="N", help="same seed, same sound (default 0)"
     )
     return group
 

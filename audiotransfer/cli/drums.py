@@ -10,6 +10,7 @@ from audiotransfer.cli.arguments import (
     add_force,
     add_score_output,
     add_talk,
+    seed,
 )
 from audiotransfer.cli.console import Console
 from audiotransfer.cli.scores import beside
@@ -66,7 +67,7 @@ examples:
         "--tempo", type=float, metavar="BPM", help="quarters a minute (default 120, or as given)"
     )
     group.add_argument(
-        "--seed", type=int, default=0, metavar="N", help="same seed, same beat (default 0)"
+        "--seed", type=seed, default=0, metavar="N", help="same seed, same beat (default 0)"
     )
     group.add_argument(
         "--by",

@@ -28,6 +28,10 @@ def run(args: Arguments, console: Console, write: Callable[[Path, dict[str, Any]
     """Prints the tables; writes figures and pictures where that was asked for."""
     if args.page is not None:
         raise AudioTransferError("--page is for songs that can be heard; --pictures draws MIDI")
+    if args.wrong is not None:
+        raise AudioTransferError(
+            "--wrong is for songs; of MIDI the wrong style is that of a third genre, leave it out"
+        )
     from audiotransfer.trials import try_style
     from audiotransfer.trials.scores.field import gather_scores
 
@@ -93,6 +97,7 @@ def _painter(folder: Path) -> Heard:
 
 def _text(trial: ScoreTrial, field: ScoreField) -> str:
     from audiotransfer.evaluation import plain_table
+    from audiotransfer.trials.scores.trial import WRONG
 
     parts = []
     pairs = trial.pair_rows()
@@ -109,6 +114,8 @@ def _text(trial: ScoreTrial, field: ScoreField) -> str:
     lone = [genre for genre in field.pieces if genre not in field.plays]
     if lone:
         parts.append(f"no way back: no style for scores is called {' or '.join(lone)}")
+    if not any(WRONG in systems for systems in trial.ways.values()):
+        parts.append("no wrong style: no style for scores of a third genre is installed")
     if field.target not in field.ground.training:
         parts.append("copies were not looked for: --baseline names the scores that were trained on")
     for name, judge in field.ground.judges.items():

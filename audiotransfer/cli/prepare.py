@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from audiotransfer.cli.arguments import Arguments, Parser, add_jobs, add_talk, named
+from audiotransfer.cli.arguments import Arguments, Parser, add_jobs, add_talk, named, seed
 from audiotransfer.cli.console import Console
 from audiotransfer.errors import AudioTransferError
 
@@ -71,7 +71,7 @@ examples:
     parser.add_argument("--device", default="cpu", metavar="NAME", help="cpu, cuda or mps")
     parser.add_argument(
         "--seed",
-        type=int,
+        type=seed,
         default=0,
         metavar="N",
         help="draws the splits, another one all of them anew (default 0)",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -44,46 +44,46 @@ class FeatureSettings:
     tone_db: float = 3.0
 
 
-def feature_songs(folder: Path, stem: str, styles: Sequence[str], split: str) -> list[Path]:
-    """Feature folders of the songs of a split that have a stem, in every style.
+def feature_songs(
+    folder: Path, stems: Sequence[str], styles: Sequence[str], split: str
+) -> list[Path]:
+    """Feature folders of the songs of a split that have all the stems, in every style.
 
     Raises AudioTransferError where there is none.
     """
     found = []
     for card in sorted(folder.glob("*/song.json")):
         place = card.parent / FOLDER
-        wanted = [place / f"{stem}.{side}.npy" for side in ("source", *styles)]
+        wanted = [place / f"{s}.{side}.npy" for s in stems for side in ("source", *styles)]
         if json.loads(card.read_text())["split"] == split and all(p.is_file() for p in wanted):
             found.append(place)
     if not found:
         raise AudioTransferError(
-            f"{folder} holds no prepared {stem} of split {split!r} in {', '.join(styles)}; "
-            f"`audiotransfer prepare {folder}` makes them of rendered songs"
+            f"{folder} holds no prepared {' and '.join(stems)} of split {split!r} in "
+            f"{', '.join(styles)}; `audiotransfer prepare {folder}` makes them of rendered songs"
         )
     return found
 
 
 class FeatureCrops:
-    """Batches ``source`` ``[B, V, L]``, ``target`` ``[B, S, F, L]`` and ``keys`` by step.
+    """Batches of the same crop of several stems, by step.
 
-    ``bands_hz`` are the frequencies of the source's ``V`` values. ``keys`` are what the score
-    says of each frame pair: ``[B, 4, 88, ceil(L / 2)]``, struck and held keys that sound, and
-    those that begin; only for stems that have them.
+    For each stem ``STEM/source`` ``[B, V, L]``, ``STEM/target`` ``[B, S, F, L]`` and ``STEM/keys``:
+    what the score says of each frame pair, ``[B, 4, 88, ceil(L / 2)]``, struck and held keys that
+    sound, and those that begin; only for stems that have them. ``bands_hz`` are, by stem, the
+    frequencies of the source's ``V`` values.
     """
 
     def __init__(
         self,
         songs: Sequence[Path],
-        stem: str,
         styles: Sequence[str],
-        bands_hz: Tensor,
+        bands_hz: Mapping[str, Tensor],
         settings: FeatureSettings,
     ) -> None:
-        self.songs, self.stem, self.styles = list(songs), stem, tuple(styles)
+        self.songs, self.styles = list(songs), tuple(styles)
         self.settings = settings
-        octaves = np.log2(np.maximum(bands_hz.numpy(), 20.0) / 20.0) / 10.0
-        self._values = len(bands_hz)
-        self._curves = np.cos(np.pi * np.arange(_CURVES)[:, None] * octaves[None])
+        self._curves = {stem: _curves(hertz.numpy()) for stem, hertz in bands_hz.items()}
 
     def batch(self, step: int) -> dict[str, Tensor]:
         """The batch of a step."""
@@ -95,32 +95,42 @@ class FeatureCrops:
         settings = self.settings
         for _ in range(20):
             song = self.songs[int(random.integers(len(self.songs)))]
-            first = np.load(song / f"{self.stem}.{self.styles[0]}.npy", mmap_mode="r")
-            start = 2 * int(random.integers(max(1, (len(first) - settings.frames) // 2)))
-            if float(first[start : start + settings.frames].max()) > -4.0:
+            firsts = [
+                np.load(song / f"{stem}.{self.styles[0]}.npy", mmap_mode="r")
+                for stem in self._curves
+            ]
+            start = 2 * int(random.integers(max(1, (len(firsts[0]) - settings.frames) // 2)))
+            if max(float(one[start : start + settings.frames].max()) for one in firsts) > -4.0:
                 break
-        separated = song / f"{self.stem}.separated.npy"
-        side = "source"
-        if separated.is_file() and random.random() < settings.separated_share:
-            side = "separated"
-        gain = random.uniform(*settings.gain_db) * np.log(10) / 20
-        tone = np.float32(0.0)
+        separated = random.random() < settings.separated_share
+        gain = np.float32(random.uniform(*settings.gain_db) * np.log(10) / 20)
+        tone = np.zeros(_CURVES)
         if random.random() < settings.tone_share:
-            depth = settings.tone_db * np.log(10) / 20
-            tone = (random.normal(0, depth, _CURVES) @ self._curves).astype(np.float32)[:, None]
-        source = self._cut(song, side, start) + tone + np.float32(gain)
-        targets = [self._cut(song, style, start) + np.float32(gain) for style in self.styles]
-        found = {
-            "source": np.maximum(source, _FLOOR).astype(np.float32),
-            "target": np.maximum(np.stack(targets), _FLOOR).astype(np.float32),
-        }
-        keys = song / f"{self.stem}.keys.npy"
-        if keys.is_file():
-            half = np.load(keys, mmap_mode="r")[start // 2 : (start + settings.frames) // 2]
-            found["keys"] = np.moveaxis(half, 0, -1).astype(np.float32)
+            tone = random.normal(0, settings.tone_db * np.log(10) / 20, _CURVES)
+        found = {}
+        for stem, curves in self._curves.items():
+            side = "source"
+            if separated and (song / f"{stem}.separated.npy").is_file():
+                side = "separated"
+            source = self._cut(song, f"{stem}.{side}", start)[: curves.shape[1]]
+            source += (tone @ curves).astype(np.float32)[:, None] + gain
+            targets = [self._cut(song, f"{stem}.{style}", start) + gain for style in self.styles]
+            found[f"{stem}/source"] = np.maximum(source, _FLOOR)
+            found[f"{stem}/target"] = np.maximum(np.stack(targets), _FLOOR)
+            keys = song / f"{stem}.keys.npy"
+            if keys.is_file():
+                half = np.load(keys, mmap_mode="r")[start // 2 : (start + settings.frames) // 2]
+                found[f"{stem}/keys"] = np.moveaxis(half, 0, -1).astype(np.float32)
         return found
 
-    def _cut(self, song: Path, side: str, start: int) -> Cells:
+    def _cut(self, song: Path, name: str, start: int) -> Cells:
         """``[V, L]`` in single precision."""
-        cells = np.load(song / f"{self.stem}.{side}.npy", mmap_mode="r")
-        return cells[start : start + self.settings.frames, : self._values].T.astype(np.float32)
+        cells = np.load(song / f"{name}.npy", mmap_mode="r")
+        return cells[start : start + self.settings.frames].T.astype(np.float32)
+
+
+def _curves(hertz: Cells) -> NDArray[np.float64]:
+    """Smooth equalisers' parts ``[curves, V]``: cosines over ten octaves."""
+    octaves = np.log2(np.maximum(hertz, 20.0) / 20.0) / 10.0
+    curves: NDArray[np.float64] = np.cos(np.pi * np.arange(_CURVES)[:, None] * octaves[None])
+    return curves

@@ -38,7 +38,7 @@ class AccompanyOptions:
     """Name or number (from 1) of the melody's track; ``None`` is the first with notes."""
     by: str | Path | None = None
     """Folder of an accompanist; ``None`` is the one that ships."""
-    temperature: float = 0.5
+    temperature: float = Harmony.temperature
     """0 takes the most probable notes, 1 draws them as likely as they are, which is restless."""
     seed: int = 0
     versions: int = 1
@@ -84,8 +84,8 @@ def accompany_file(
     options = options or AccompanyOptions()
     if not 0.0 <= options.temperature <= _HOTTEST:
         raise AudioTransferError(
-            f"temperature {options.temperature:g} is out of range: give 0 (the most probable "
-            f"notes) to {_HOTTEST:g}, 1 is as in the chorales"
+            f"temperature {options.temperature:g} is out of range: give 0 (the likeliest notes) "
+            f"to {_HOTTEST:g}, {Harmony.temperature:g} is as calm as the chorales"
         )
     if options.versions < 1:
         raise AudioTransferError(f"{options.versions} versions are none: ask for one or more")

@@ -36,26 +36,28 @@ class Line:
 class Audition:
     """Plays lines with the present generators, one for each style.
 
-    ``generators`` gives them by the styles' names; called, it says what a log keeps of the first
-    two lines.
+    ``generators`` gives those of a stem by the styles' names; called, it says what a log keeps of
+    the first two lines.
     """
 
     def __init__(
         self,
         lines: Sequence[Line],
         picture: Picture,
-        generators: Callable[[], Mapping[str, Repainter]],
+        generators: Callable[[str], Mapping[str, Repainter]],
     ) -> None:
         self.lines, self.picture, self.generators = list(lines), picture, generators
 
     def play(self, lines: Sequence[Line]) -> dict[str, list[Tensor]]:
         """What each style makes of lines, each ``[2, T]``."""
+        stems = dict.fromkeys(line.stem for line in lines)
+        generators = {stem: self.generators(stem) for stem in stems}
         played: dict[str, list[Tensor]] = {}
-        for style, generator in self.generators().items():
-            device = str(next(generator.parameters()).device)
-            played[style] = [
-                played_by(generator, self.picture, line.stem, device)(line.sound) for line in lines
-            ]
+        for line in lines:
+            for style, generator in generators[line.stem].items():
+                device = str(next(generator.parameters()).device)
+                play = played_by(generator, self.picture, line.stem, device)
+                played.setdefault(style, []).append(play(line.sound))
         return played
 
     def __call__(self, _: Objective) -> dict[str, tuple[Tensor, int]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,6 @@ from audiotransfer.recipes.rendered_trial import rendered_trial
 from audiotransfer.recipes.starting import start_from
 from audiotransfer.recipes.watching import Show, watch
 from audiotransfer.spectral.bands import PLAYERS, BandObjective
-from audiotransfer.spectral.generator import STEMS
 from audiotransfer.spectral.players import Player
 from audiotransfer.spectral.weights import save_generator
 from audiotransfer.styles import read_card
@@ -33,27 +32,27 @@ _VALIDATION_BATCHES = 3
 
 @dataclass
 class BandRecipe:
-    """Which stem of which styles is taught, from which prepared songs.
+    """Which stems of which styles are taught, from which prepared songs.
 
     ``styles`` are bands that the songs were rendered for, with what is said of them; ``shares``
-    weights them in that order (all alike where empty). ``width`` is the network's; ``weights``
-    are those of the objective's terms. The first ``validation_songs`` songs are not trained on
-    and tell how far it is, by distance and, as ``headline`` says, by H, which then chooses the
-    weights. ``start`` is the checkpoint of a run whose weights are the first ones;
-    ``onto`` a folder of styles whose other stems go into the ones that are made.
+    weights them in that order (all alike where empty). ``widths`` are the networks', by stem;
+    ``weights`` are those of the objective's terms. The first ``validation_songs`` songs are not
+    trained on and tell how far it is, by distance and, as ``headline`` says, by H, which then
+    chooses the weights. ``start`` are, by stem, checkpoints of runs whose weights are the first
+    ones; ``onto`` is a folder of styles whose other stems go into the ones that are made.
     """
 
-    stem: str = "other"
+    stems: list[str] = field(default_factory=lambda: ["other"])
     styles: dict[str, str] = field(default_factory=dict)
     shares: list[float] = field(default_factory=list)
     data: str = "data"
     songs: str = "bands"
-    width: int = 48
+    widths: dict[str, int] = field(default_factory=dict)
     weights: dict[str, float] = field(default_factory=dict)
     learning_rate: float = 1e-3
     validation_songs: int = 12
     headline: HeadlineSettings = field(default_factory=HeadlineSettings)
-    start: str | None = None
+    start: dict[str, str] = field(default_factory=dict)
     onto: str | None = None
     corpora: list[dict[str, Any]] = field(default_factory=list)
     drawing: FeatureSettings = field(default_factory=FeatureSettings)
@@ -62,30 +61,25 @@ class BandRecipe:
 def train_bands(
     recipe: BandRecipe, config: Training, folder: Path, show: Show | None
 ) -> dict[str, float]:
-    """Trains one network and leaves a style for each band in ``folder/STYLE``."""
-    if recipe.stem not in STEMS:
-        raise AudioTransferError(f"no band plays {recipe.stem!r}; there are {', '.join(STEMS)}")
+    """Trains a network for each stem and leaves a style for each band in ``folder/STYLE``."""
     styles = tuple(recipe.styles)
-    songs = feature_songs(Path(recipe.data) / recipe.songs, recipe.stem, styles, "train")
+    players = {stem: _player(stem)(styles, _width(recipe, stem)).begin() for stem in recipe.stems}
+    songs = feature_songs(Path(recipe.data) / recipe.songs, recipe.stems, styles, "train")
     kept, taught = songs[: recipe.validation_songs], songs[recipe.validation_songs :]
     if not taught:
         raise AudioTransferError(
             f"{len(songs)} songs leave none to train on beside {recipe.validation_songs} for "
             "validation; render more, or set validation_songs lower"
         )
-    player = PLAYERS[recipe.stem]
-    generator = player(styles, recipe.width).begin()
-    if recipe.start is not None:
-        start_from(generator, Path(recipe.start), "the sizes and styles")
+    for stem, first in recipe.start.items():
+        start_from(players[stem], Path(first), "the sizes and styles", stem)
     shares = recipe.shares or [1.0] * len(styles)
-    objective = BandObjective(generator, recipe.weights, shares, recipe.learning_rate)
-    bands_hz = player.hertz(Picture())
-    batches = FeatureCrops(taught, recipe.stem, styles, bands_hz, recipe.drawing)
+    objective = BandObjective(players, recipe.weights, shares, recipe.learning_rate)
     audition, headline = rendered_trial(
         [features.parent for features in kept],
         [features.parent for features in taught],
-        (recipe.stem,),
-        lambda: {style: generator.only(style).eval() for style in styles},
+        recipe.stems,
+        lambda stem: {style: players[stem].only(style).eval() for style in styles},
         styles,
         Picture(),
         recipe.headline,
@@ -96,8 +90,8 @@ def train_bands(
     )
     trainer = Trainer(
         objective,
-        batches,
-        replace(config.trainer, ema=("generator",) if config.trainer.ema_decay else ()),
+        _crops(recipe, taught, recipe.drawing),
+        replace(config.trainer, ema=tuple(players) if config.trainer.ema_decay else ()),
         folder,
         _validation(recipe, objective, kept, headline),
         config=known,
@@ -109,10 +103,30 @@ def train_bands(
     if not trainer.first:
         return figures
     checkpoint = chosen(folder)
-    generator.load_state_dict(load_networks(checkpoint)["generator"])
+    weights = load_networks(checkpoint)
+    for stem, player in players.items():
+        player.load_state_dict(weights[stem])
     for style in styles:
-        export_band(recipe, config, checkpoint, generator.only(style).eval(), trainer.step, hours)
+        singles = {stem: player.only(style).eval() for stem, player in players.items()}
+        export_band(recipe, config, checkpoint, singles, trainer.step, hours)
     return figures
+
+
+def _player(stem: str) -> type[Player]:
+    if stem not in PLAYERS:
+        raise AudioTransferError(f"no band plays {stem!r}; there are {', '.join(PLAYERS)}")
+    return PLAYERS[stem]
+
+
+def _width(recipe: BandRecipe, stem: str) -> int:
+    if stem not in recipe.widths:
+        raise AudioTransferError(f"bands.widths says nothing of {stem!r}; say how wide, such as 48")
+    return recipe.widths[stem]
+
+
+def _crops(recipe: BandRecipe, songs: Sequence[Path], drawing: FeatureSettings) -> FeatureCrops:
+    bands_hz = {stem: _player(stem).hertz(Picture()) for stem in recipe.stems}
+    return FeatureCrops(songs, tuple(recipe.styles), bands_hz, drawing)
 
 
 def _validation(
@@ -121,19 +135,21 @@ def _validation(
     songs: Sequence[Path],
     headline: Headline | None,
 ) -> Callable[[Objective], dict[str, float]]:
-    """Distances on separated stems, minus the mean ratio to doing nothing as the score, and H."""
+    """Distances on separated stems, and H; the score is minus the mean ratio to doing nothing, of
+    all stems together where there are several.
+    """
     styles = tuple(recipe.styles)
     settings = replace(
         recipe.drawing, separated_share=1.0, tone_share=0.0, seed=recipe.drawing.seed + 98
     )
-    bands_hz = PLAYERS[recipe.stem].hertz(Picture())
-    crops = FeatureCrops(songs, recipe.stem, styles, bands_hz, settings)
+    crops = _crops(recipe, songs, settings)
     batches = [crops.batch(step) for step in range(_VALIDATION_BATCHES)]
 
     def validate(of: Objective) -> dict[str, float]:
         found = [objective.distances(batch, styles) for batch in batches]
         figures = {key: sum(one[key] for one in found) / len(found) for key in found[0]}
-        ratios = [figures[style] / figures[f"{style}/nothing"] for style in styles]
+        what = list(figures)[-1].split("/")[0]
+        ratios = [figures[f"{what}/{s}"] / figures[f"{what}/{s}/nothing"] for s in styles]
         judged = headline(of) if headline else {}
         return {**figures, "score": -sum(ratios) / len(ratios), **judged}
 
@@ -153,12 +169,12 @@ def export_band(
     recipe: BandRecipe,
     config: Training,
     checkpoint: Path,
-    generator: Player,
+    generators: Mapping[str, Player],
     steps: int,
     hours: float,
 ) -> Path:
-    """Writes a style of one stem beside its checkpoint, on top of the stems of ``onto``."""
-    (style,) = generator.styles
+    """Writes a style beside its checkpoint: its stems, on top of those of ``onto``."""
+    (style,) = {name for generator in generators.values() for name in generator.styles}
     place = checkpoint.parent / style
     place.mkdir(parents=True, exist_ok=True)
     stems: dict[str, StemEntry] = {}
@@ -166,24 +182,25 @@ def export_band(
     below = Path(recipe.onto) / style if recipe.onto is not None else None
     if below is not None and below.is_dir():
         card = read_card(below)
-        stems |= {s: entry for s, entry in card.stems.items() if entry and s != recipe.stem}
-        networks |= card.networks
+        stems |= {s: entry for s, entry in card.stems.items() if entry and s not in generators}
+        networks |= {s: network for s, network in card.networks.items() if s not in generators}
         for entry in stems.values():
-            if below != place:
-                shutil.copyfile(below / entry.weights, place / entry.weights)
-    name = f"{recipe.stem}.safetensors"
-    save_generator(place / name, generator)
-    stems[recipe.stem] = StemEntry("spectral", name, recipe.stem, Picture().to_dict())
+            shutil.copyfile(below / entry.weights, place / entry.weights)
+    below_steps = sum(int(network.get("steps", 0)) for network in networks.values())
+    below_hours = sum(float(network.get("hours", 0)) for network in networks.values())
     others = set(recipe.styles) - {style}
     said = validated(checkpoint)
-    networks[recipe.stem] = {
-        **sizes(generator),
-        "steps": steps,
-        "hours": round(hours, 2),
-        "validation": {n: v for n, v in said.items() if others.isdisjoint(n.split("/"))},
-    }
+    for stem, generator in generators.items():
+        name = f"{stem}.safetensors"
+        save_generator(place / name, generator)
+        stems[stem] = StemEntry("spectral", name, stem, Picture().to_dict())
+        networks[stem] = {
+            **sizes(generator),
+            "steps": steps,
+            "hours": round(hours, 2),
+            "validation": {n: v for n, v in said.items() if others.isdisjoint(n.split("/"))},
+        }
     about = _Band(style, recipe.styles[style], recipe.corpora)
-    total_steps = sum(int(network.get("steps", 0)) for network in networks.values())
-    total_hours = sum(float(network.get("hours", 0)) for network in networks.values())
-    describe(about, config, place, stems, networks, total_steps, total_hours)
+    total = steps + below_steps, hours + below_hours
+    describe(about, config, place, stems, networks, *total)
     return place

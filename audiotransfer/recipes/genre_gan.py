@@ -25,13 +25,15 @@ class GenreGanRecipe(GenreRecipe):
     """Between the two genres of ``pair``; the mixed set of "full" is all genres of the packs.
 
     ``width`` and ``blocks`` are those of the generators, ``critic_width`` that of the critics;
-    generators take ``steps`` sixteenths as one column (see `PaperGenerator`).
+    generators take ``steps`` sixteenths as one column, and cells pass them with the logit
+    ``passing`` (see `PaperGenerator`).
     """
 
     pair: list[str] = field(default_factory=lambda: ["jazz", "classical"])
     width: int = 64
     blocks: int = 10
     steps: int = 1
+    passing: float = 0.0
     critic_width: int = 64
     settings: GenreGanSettings = field(default_factory=GenreGanSettings)
 
@@ -74,7 +76,8 @@ def train_genre_gan(
 def build(recipe: GenreGanRecipe) -> GenreGan:
     """The objective with fresh networks."""
     pair = _pair(recipe)
-    generators = {g: PaperGenerator((g,), recipe.width, recipe.blocks, recipe.steps) for g in pair}
+    size = (recipe.width, recipe.blocks, recipe.steps, recipe.passing)
+    generators = {genre: PaperGenerator((genre,), *size) for genre in pair}
     critics = {genre: PaperCritic(recipe.critic_width) for genre in pair}
     mixed = {genre: PaperCritic(recipe.critic_width) for genre in pair}
     return GenreGan(generators, critics, mixed, recipe.settings)

@@ -25,7 +25,7 @@ def rendered_trial(
     kept: Sequence[Path],
     taught: Sequence[Path],
     stems: Sequence[str],
-    generators: Callable[[], Mapping[str, Repainter]],
+    generators: Callable[[str], Mapping[str, Repainter]],
     styles: Sequence[str],
     picture: Picture,
     settings: HeadlineSettings,

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from audiotransfer.errors import AudioTransferError
+from audiotransfer.recipes.any_to_many import AnyToManyRecipe, train_any_to_many
 from audiotransfer.recipes.bach import BachRecipe, train_bach
 from audiotransfer.recipes.bands import BandRecipe, train_bands
 from audiotransfer.recipes.conditional_gan import ConditionalGanRecipe, train_conditional_gan
@@ -36,6 +37,7 @@ class TrainingConfig(Training):
     separator: SeparatorRecipe | None = None
     style: StyleRecipe | None = None
     bands: BandRecipe | None = None
+    any_to_many: AnyToManyRecipe | None = None
     judge: JudgeRecipe | None = None
     tagger: TaggerRecipe | None = None
     score_judge: ScoreJudgeRecipe | None = None
@@ -50,6 +52,7 @@ RECIPES: dict[str, Callable[[Any, Training, Path, Show | None], dict[str, float]
     "separator": train_separator,
     "style": train_style,
     "bands": train_bands,
+    "any_to_many": train_any_to_many,
     "judge": train_judge,
     "tagger": train_tagger,
     "score_judge": train_score_judge,

@@ -153,7 +153,7 @@ def _paired(
         [pair.folder for pair in kept],
         [pair.folder for pair in trained],
         STEMS,
-        lambda: {style: generator},
+        lambda _: {style: generator},
         (style,),
         picture,
         recipe.headline,
@@ -181,7 +181,8 @@ def _unpaired(
         seed=part.seed,
     )
     objective = UnpairedObjective(generator, picture, part.stem, part.frames, part.settings)
-    audition = Audition(recorded_lines(sources, _LINES), picture, lambda: {recipe.name: generator})
+    lines = recorded_lines(sources, _LINES)
+    audition = Audition(lines, picture, lambda _: {recipe.name: generator})
     return Share("unpaired", objective, windows, part.every), audition
 
 

@@ -84,7 +84,7 @@ def train_unpaired(
     generator = cast(Repainter, objective.networks["generator"])
     audition = headline = None
     if ground.picture is not None:
-        audition = Audition(ground.lines, ground.picture, lambda: {recipe.target: generator})
+        audition = Audition(ground.lines, ground.picture, lambda _: {recipe.target: generator})
         if ground.judge is not None:
             headline = Headline(audition, {recipe.target: ground.targets}, ground.judge)
     trainer = Trainer(

@@ -6,7 +6,6 @@ import math
 
 import numpy as np
 import torch
-from scipy.ndimage import minimum_filter1d
 from torch import Tensor
 
 from audiotransfer.sound import peaks
@@ -69,6 +68,8 @@ class Limiter:
         out = samples[:, :_HOP]
         if not over.any() and self._asked.min() == 1 and self._held.min() == 1:
             return out
+        from scipy.ndimage import minimum_filter1d  # slow to load, and few hops get here
+
         asked = np.ones(2 * radius + _HOP)
         asked[: 2 * radius] = self._asked
         asked[2 * radius :][over] = self._ceiling * _MARGIN / reached[over]

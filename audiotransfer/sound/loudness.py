@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from scipy.signal import sosfilt
 from torch import Tensor
 
 _HOP = 0.1  # seconds: gating blocks are four hops long and overlap by three
@@ -34,6 +33,8 @@ class LoudnessMeter:
         count = block.shape[1]
         if count == 0:
             return
+        from scipy.signal import sosfilt  # slow to load, and MIDI has no loudness
+
         weighted, self._state = sosfilt(
             self._sos, block.detach().cpu().double().numpy(), zi=self._state
         )

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from audiotransfer.spectral.features import INAUDIBLE
+from audiotransfer.spectral.distances import audible, per_frame
 from audiotransfer.spectral.hits import HitGenerator
 from audiotransfer.spectral.notes import NoteGenerator
 from audiotransfer.spectral.players import Player
@@ -22,70 +22,107 @@ PLAYERS: dict[str, type[Player]] = {
 }
 #: Most keys are silent most of the time: how much more a key counts that sounds, or begins.
 _RARITY = (4.0, 4.0, 8.0, 8.0)
+_TOGETHER = "together"
 
 
 class BandObjective:
     """Distance of the played pictures to the true ones, and of the heard keys to the score.
 
-    Batches hold ``source`` ``[B, V, L]``, ``target`` ``[B, S, F, L]`` and ``keys``
-    ``[B, 4, 88, L / 2]``. Terms: ``audible``, mean absolute difference in log level (nats) above
-    the level at which a mix hides everything, over all styles; ``frame``, the root of its mean
-    square in each frame, as listeners' distances are taken; ``deep``, the same as ``audible`` down
-    to the floor; ``keys``, cross-entropy of what is heard with the score. ``shares`` weights the
-    styles in the order of the network's.
+    ``players`` play a stem each, all in the same styles. Batches hold for each stem
+    ``STEM/source`` ``[B, V, L]``, ``STEM/target`` ``[B, S, F, L]`` and, for who is told them,
+    ``STEM/keys`` ``[B, 4, 88, L / 2]``. Terms of every stem: ``audible``, mean absolute difference
+    in log level (nats) above the level at which a mix hides everything, over all styles;
+    ``frame``, the root of its mean square in each frame, as listeners' distances are taken;
+    ``deep``, the same as ``audible`` down to the floor; ``keys``, cross-entropy of what is heard
+    with the score. Of all stems: ``together``, ``frame`` of their sum, in which the louder stem
+    hides the other. ``shares`` weights the styles in the order of the networks'.
     """
 
     def __init__(
         self,
-        generator: nn.Module,
+        players: Mapping[str, nn.Module],
         weights: Mapping[str, float],
         shares: Sequence[float],
         learning_rate: float = 1e-3,
     ) -> None:
-        self.generator = generator
-        self.weights = dict(weights)
+        self.players = dict(players)
+        self.weights = {
+            f"{stem}/{name}": weight
+            for name, weight in weights.items()
+            for stem in players
+            if name != _TOGETHER
+        } | {name: weight for name, weight in weights.items() if name == _TOGETHER}
         self.shares = torch.tensor(shares) / sum(shares)
         self.rarity = torch.tensor(_RARITY)[:, None, None]
-        self.networks: dict[str, nn.Module] = {"generator": generator}
-        self.groups = {"generator": Group(("generator",), learning_rate, (0.9, 0.98))}
+        self.networks: dict[str, nn.Module] = self.players
+        self.groups = {"generator": Group(tuple(players), learning_rate, (0.9, 0.98))}
 
     def turns(
         self, batch: dict[str, Tensor], step: int, generator: torch.Generator
     ) -> Iterator[Turn]:
         """The one turn."""
-        made, heard = self.generator(batch["source"])
-        target = batch["target"]
-        shares = self.shares.to(made.device)
-        audible = made.clamp_min(INAUDIBLE) - target.clamp_min(INAUDIBLE)
-        terms = {
-            "audible": audible.abs().mean((0, 2, 3)) @ shares,
-            "frame": (audible.square().mean(2) + 1e-4).sqrt().mean((0, 2)) @ shares,
-            "deep": (made - target).abs().mean((0, 2, 3)) @ shares,
-        }
-        if "keys" in batch:
-            terms["keys"] = functional.binary_cross_entropy_with_logits(
-                heard.float(), batch["keys"], pos_weight=self.rarity.to(heard.device)
-            )
+        terms: dict[str, Tensor] = {}
+        played = {}
+        for stem, player in self.players.items():
+            made, heard = player(batch[f"{stem}/source"])
+            target = batch[f"{stem}/target"]
+            shares = self.shares.to(made.device)
+            terms |= {
+                f"{stem}/audible": audible(made, target).abs().mean((0, 2, 3)) @ shares,
+                f"{stem}/frame": _frames(made, target) @ shares,
+                f"{stem}/deep": (made - target).abs().mean((0, 2, 3)) @ shares,
+            }
+            if f"{stem}/keys" in batch:
+                terms[f"{stem}/keys"] = functional.binary_cross_entropy_with_logits(
+                    heard.float(),
+                    batch[f"{stem}/keys"],
+                    pos_weight=self.rarity.to(heard.device),
+                )
+            played[stem] = made
+        if len(played) > 1:
+            target = _summed([batch[f"{stem}/target"] for stem in played])
+            terms[_TOGETHER] = _frames(_summed(list(played.values())), target) @ shares
         yield Turn("generator", terms, self.weights)
 
     def preview(self, batch: dict[str, Tensor], generator: torch.Generator) -> Preview:
-        """Source, output and truth of the first crop in every style."""
-        made, _ = self.generator(batch["source"])
-        bins = made.shape[2]
-        pictures = {"source": batch["source"][0, :bins]}
-        for index in range(made.shape[1]):
-            pictures[f"{index}/output"] = made[0, index]
-            pictures[f"{index}/truth"] = batch["target"][0, index]
+        """Source, output and truth of the first crop, of every stem in every style."""
+        pictures = {}
+        for stem, player in self.players.items():
+            made, _ = player(batch[f"{stem}/source"])
+            pictures[f"{stem}/source"] = batch[f"{stem}/source"][0, : made.shape[2]]
+            for index in range(made.shape[1]):
+                pictures[f"{stem}/{index}/output"] = made[0, index]
+                pictures[f"{stem}/{index}/truth"] = batch[f"{stem}/target"][0, index]
         return Preview(pictures)
 
     def distances(self, batch: dict[str, Tensor], styles: Sequence[str]) -> dict[str, float]:
-        """Distance to the truth per style as listeners' are taken (nats), and doing nothing's."""
-        made, _ = self.generator(batch["source"])
-        target = batch["target"]
-        source = batch["source"][:, None, : made.shape[2]].expand_as(made)
+        """Distance to the truth as listeners' are taken (nats), and doing nothing's.
+
+        ``STEM/STYLE`` and ``STEM/STYLE/nothing``; of more than one stem also of all ``together``.
+        """
+        shown = {}
+        for stem, player in self.players.items():
+            made, _ = player(batch[f"{stem}/source"])
+            source = batch[f"{stem}/source"][:, None, : made.shape[2]].expand_as(made)
+            shown[stem] = made, source, batch[f"{stem}/target"]
+        if len(shown) > 1:
+            made, source, target = (_summed(list(of)) for of in zip(*shown.values(), strict=True))
+            shown[_TOGETHER] = made, source, target
         figures = {}
-        for index, style in enumerate(styles):
-            for name, shown in ((style, made), (f"{style}/nothing", source)):
-                gap = shown[:, index].clamp_min(INAUDIBLE) - target[:, index].clamp_min(INAUDIBLE)
-                figures[name] = float(gap.square().mean(1).sqrt().mean())
+        for stem, (made, source, target) in shown.items():
+            for style, with_it, without in zip(
+                styles, _frames(made, target), _frames(source, target), strict=True
+            ):
+                figures[f"{stem}/{style}"] = float(with_it)
+                figures[f"{stem}/{style}/nothing"] = float(without)
         return figures
+
+
+def _frames(made: Tensor, target: Tensor) -> Tensor:
+    """Root mean square over bands, mean over frames: ``[B, S, F, L]`` to ``[S]``."""
+    return per_frame(made, target).mean((0, 2))
+
+
+def _summed(pictures: Sequence[Tensor]) -> Tensor:
+    """The picture of sounds that know nothing of each other: their powers add up."""
+    return torch.logsumexp(2 * torch.stack([picture.float() for picture in pictures]), 0) / 2

@@ -5,8 +5,10 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor, nn
 
+from audiotransfer.errors import AudioTransferError
 from vocoder.pictures import Picture
 
 
@@ -41,3 +43,18 @@ class Repainter(nn.Module):
     @abstractmethod
     def repaint(self, views: Tensor, stem: Tensor) -> Tensor:
         """Views ``[B, V, L]`` and indices of stems ``[B]`` to pictures ``[B, F, L]``."""
+
+    def repaint_at(self, views: Tensor, stem: Tensor, strength: float) -> Tensor:
+        """The same at a strength 0..1: that share of the change of every cell's level.
+
+        A network that was taught strengths may know better.
+        """
+        painted = self.repaint(views, stem)
+        return torch.lerp(views[:, : painted.shape[1]], painted, strength)
+
+    def only(self, style: str) -> Repainter:
+        """Of a network that knows several styles, what paints one of them.
+
+        Raises AudioTransferError where there is no such style.
+        """
+        raise AudioTransferError(f"these weights hold no style {style!r}; install the style again")

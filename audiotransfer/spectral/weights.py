@@ -12,7 +12,12 @@ from audiotransfer import files
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.spectral.generator import Generator, fold
 from audiotransfer.spectral.hits import HitGenerator
-from audiotransfer.spectral.networks import PaddedUNet, ResNetGenerator, WholeFrequencyGenerator
+from audiotransfer.spectral.networks import (
+    ConditionalUNet,
+    PaddedUNet,
+    ResNetGenerator,
+    WholeFrequencyGenerator,
+)
 from audiotransfer.spectral.notes import NoteGenerator
 from audiotransfer.spectral.repainter import Repainter
 
@@ -25,6 +30,7 @@ KINDS: dict[str, Callable[..., Repainter]] = {
         WholeFrequencyGenerator,
         PaddedUNet,
         ResNetGenerator,
+        ConditionalUNet,
     )
 }
 

@@ -30,6 +30,8 @@ RESERVED = frozenset({"keep", "mute", "dry"})
 # The option of a stem's entry that says why it cannot be played on songs.
 SILENT = "silent"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+# Beside the card, or in a folder beside the style's, whose files several styles may share.
+_WEIGHTS = re.compile(r"(\.\./[A-Za-z0-9_-]+/)?[^/\\]+\.safetensors")
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ class Card:
     stems: dict[str, StemEntry | None]
     """Stem name -> its entry; ``None`` (``"keep"`` in the file) leaves the stem alone."""
     weights: dict[str, str]
-    """Weights file -> sha256 of its bytes."""
+    """Weights file -> sha256 of its bytes. ``../FOLDER/FILE`` is one that styles share."""
     route: str = "spectral"
     networks: dict[str, Any] = field(default_factory=dict)
     """Network name -> its sizes."""
@@ -107,10 +109,10 @@ class Card:
                     " the card does not give"
                 )
         for file, digest in self.weights.items():
-            if Path(file).name != file or not file.endswith(".safetensors"):
+            if not _WEIGHTS.fullmatch(file):
                 raise AudioTransferError(
                     f"style {self.name!r} names the weights {file!r}: they must be a"
-                    " .safetensors beside the card"
+                    " .safetensors beside the card, or ../FOLDER/FILE beside the style"
                 )
             if not _SHA256.fullmatch(digest):
                 raise AudioTransferError(f"style {self.name!r}: {digest!r} for {file} is no sha256")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from audiotransfer import files
+from audiotransfer.symbolic.drums.kit import DRUMS, NONE, drums_of
 from audiotransfer.symbolic.grid import Grid
 from audiotransfer.symbolic.score import note_table
 
@@ -21,8 +23,10 @@ if TYPE_CHECKING:
 
 #: Bars in a row of the picture, and rows at most: what comes after them is not drawn.
 _ROW_BARS, _MOST_ROWS = 24, 4
-_DRUM_ROWS = 10  # as high as so many semitones
-_GREY = "#888888"
+_DRUM_ROW = 2.0  # as high as so many semitones
+_STROKE = 1.6  # of a drum, in semitones and in points
+_MARGIN = 0.5  # steps on the left, so that a stroke on the first is seen
+_GREY = "#666666"
 _COLOURS = 10  # of the palette; tracks beyond have them again
 _C_STEPS = 12
 
@@ -33,7 +37,8 @@ def plot_scores(
     """Writes piano rolls, one below the other, as PNG: titles with their scores.
 
     Time runs in bars of the first score, a track has one colour in all of them, stronger where it
-    is louder, and drums are a strip below. Of long scores the first 96 bars are drawn.
+    is louder, and the drums of a kit have a row each below. Of long scores the first 96 bars are
+    drawn.
     """
     from matplotlib.figure import Figure
 
@@ -43,8 +48,8 @@ def plot_scores(
     rows = min(_MOST_ROWS, -(-bars // _ROW_BARS))
     drawn = min(bars, rows * _ROW_BARS)
     notes = {name: _drawn(score, grid) for name, score in scores.items()}
-    low, high = _span(list(notes.values()))
-    height = 0.6 + (high - low) * 0.05
+    span = _span(list(notes.values()))
+    height = 0.6 + (span[-1] - span[0]) * 0.05
     figure = Figure(figsize=(15, 1.0 + rows * len(scores) * height), dpi=100, layout="constrained")
     axes = figure.subplots(rows * len(scores), 1, squeeze=False).flatten()
     breaks = grid.bars[[*range(0, drawn, _ROW_BARS), drawn]]
@@ -53,9 +58,9 @@ def plot_scores(
         for place, (name, found) in enumerate(notes.items()):
             axis = axes[row * len(scores) + place]
             seen = (found[:, 1] >= edges[0]) & (found[:, 0] < edges[1])
-            _roll(axis, found[seen], (low, high))
+            _draw(axis, found[seen], span)
             _bars(axis, grid, row * _ROW_BARS, edges)
-            axis.set_xlim(edges[0], edges[0] + widest)
+            axis.set_xlim(edges[0] - _MARGIN, edges[0] + widest)
             axis.set_title(name, loc="left", fontsize=10)
     cut = f" (bars 1 to {drawn} of {bars})" if drawn < bars else ""
     figure.suptitle(f"{title}{cut}", fontsize=12)
@@ -78,42 +83,70 @@ def _drawn(score: Any, grid: Grid) -> NDArray[np.float64]:
     return np.concatenate(tables)
 
 
-def _span(tables: Sequence[NDArray[np.float64]]) -> tuple[float, float]:
-    """The lowest and highest pitch, at least two octaves apart, with a strip for drums below."""
+def _span(tables: Sequence[NDArray[np.float64]]) -> tuple[float, float, float]:
+    """The bottom, the lowest pitch and the highest, which are at least two octaves apart, where
+    there are any. Below the lowest are the rows of drums, where there are any.
+    """
     notes = np.concatenate(tables)
     drums = notes[:, 5] > 0
-    pitches = notes[~drums, 2] if not drums.all() else np.array([60.0])
-    low, high = float(pitches.min()), float(pitches.max())
-    spare = max(0.0, 24 - (high - low)) / 2
-    return low - spare - _DRUM_ROWS * bool(drums.any()), high + spare
+    low = high = 0.0
+    if not drums.all():
+        low, high = float(notes[~drums, 2].min()), float(notes[~drums, 2].max())
+        spare = max(0.0, 24 - (high - low)) / 2
+        low, high = low - spare, high + spare
+    return low - _DRUM_ROW * len(DRUMS) * bool(drums.any()), low, high
 
 
-def _roll(axis: Axes, notes: NDArray[np.float64], span: tuple[float, float]) -> None:
-    """Notes as bars, those of drums as strokes in the strip below them."""
-    from matplotlib.collections import LineCollection, PolyCollection
-    from matplotlib.colors import to_rgba_array
-
-    low, high = span
+def _draw(axis: Axes, notes: NDArray[np.float64], span: tuple[float, float, float]) -> None:
+    bottom, low, high = span
     drums = notes[:, 5] > 0
-    names = [_GREY if hit else f"C{int(track) % _COLOURS}" for track, hit in notes[:, 4:].tolist()]
-    colours = to_rgba_array(names)
-    colours[:, 3] = 0.35 + 0.65 * notes[:, 3] / 127
-    start, end, pitch = notes[~drums, :3].T
+    ticks: dict[float, str] = {}
+    if high > low:
+        ticks |= _roll(axis, notes[~drums], low, high)
+    if low > bottom:
+        ticks |= _kit(axis, notes[drums], bottom)
+    axis.set_ylim(bottom - 1, high + 1)
+    axis.set_yticks(list(ticks), list(ticks.values()), fontsize=7)
+
+
+def _roll(axis: Axes, notes: NDArray[np.float64], low: float, high: float) -> dict[float, str]:
+    """Pitched notes as bars in their tracks' colours; returns the octaves' heights and names."""
+    from matplotlib.collections import PolyCollection
+
+    start, end, pitch = notes[:, :3].T
     end = start + 0.96 * np.maximum(end - start, 0.5)
     below, above = pitch - 0.45, pitch + 0.45
     corners = [(start, below), (start, above), (end, above), (end, below)]
     bars = np.stack([np.stack(xy, -1) for xy in corners], axis=1)
-    axis.add_collection(PolyCollection(list(bars), facecolors=colours[~drums], antialiaseds=False))
-    start, _, pitch = notes[drums, :3].T
-    # The kit, General MIDI's 35 to 81, from the strip's bottom to its top.
-    place = low + 1 + (np.clip(pitch, 35, 81) - 35) / 46 * (_DRUM_ROWS - 3)
-    strokes = np.stack([np.stack([start, place + h], -1) for h in (-0.6, 0.6)], axis=1)
-    axis.add_collection(LineCollection(list(strokes), colors=colours[drums], linewidths=1))
-    axis.set_ylim(low - 1, high + 1)
-    octaves = np.arange(np.ceil(low / _C_STEPS) * _C_STEPS, high + 1, _C_STEPS)
-    axis.set_yticks(octaves, [f"C{int(pitch) // _C_STEPS - 1}" for pitch in octaves], fontsize=8)
-    for pitch in octaves:
-        axis.axhline(pitch - 0.5, color="#dddddd", lw=0.5, zorder=0)
+    colours = _strong(notes, [f"C{int(track) % _COLOURS}" for track in notes[:, 4]])
+    axis.add_collection(PolyCollection(list(bars), facecolors=colours, antialiaseds=False))
+    octaves = range(math.ceil(low / _C_STEPS) * _C_STEPS, math.floor(high) + 1, _C_STEPS)
+    for octave in octaves:
+        axis.axhline(octave - 0.5, color="#dddddd", lw=0.5, zorder=0)
+    return {float(octave): f"C{octave // _C_STEPS - 1}" for octave in octaves}
+
+
+def _kit(axis: Axes, notes: NDArray[np.float64], bottom: float) -> dict[float, str]:
+    """Hits as strokes, each drum in its row; returns the rows' heights and names."""
+    from matplotlib.collections import LineCollection
+
+    rows = bottom + _DRUM_ROW * np.arange(len(DRUMS))
+    drums = drums_of(notes[:, 2].astype(np.int64))
+    notes, places = notes[drums != NONE], rows[drums[drums != NONE]]
+    ends = [np.stack([notes[:, 0], places + h], -1) for h in (-_STROKE / 2, _STROKE / 2)]
+    strokes = list(np.stack(ends, axis=1))
+    colours = _strong(notes, [_GREY] * len(notes))
+    axis.add_collection(LineCollection(strokes, colors=colours, linewidths=_STROKE))
+    return dict(zip(rows.tolist(), DRUMS, strict=True))
+
+
+def _strong(notes: NDArray[np.float64], names: Sequence[str]) -> NDArray[np.float64]:
+    """Colours of notes, the fainter the softer they are."""
+    from matplotlib.colors import to_rgba_array
+
+    colours: NDArray[np.float64] = to_rgba_array(names)
+    colours[:, 3] = 0.35 + 0.65 * notes[:, 3] / 127
+    return colours
 
 
 def _bars(axis: Axes, grid: Grid, first: int, edges: tuple[int, int]) -> None:

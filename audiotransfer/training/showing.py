@@ -32,3 +32,15 @@ def own_randomness(device: torch.device) -> Iterator[None]:
     """Leave the caller's global random numbers as they were."""
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         yield
+
+
+@contextmanager
+def own_threads(count: int | None) -> Iterator[None]:
+    """Compute with so many threads, then as the caller did; None: as the caller does."""
+    before = torch.get_num_threads()
+    if count is not None:
+        torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

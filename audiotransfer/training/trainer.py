@@ -22,7 +22,7 @@ from audiotransfer.training.launching import launch
 from audiotransfer.training.log import Log, Window
 from audiotransfer.training.progress import Progress
 from audiotransfer.training.settings import TrainerSettings
-from audiotransfer.training.showing import own_randomness, showing
+from audiotransfer.training.showing import own_randomness, own_threads, showing
 from audiotransfer.training.stepping import Stepper, impossible, require
 from audiotransfer.training.stopping import StopRequest
 from audiotransfer.training.turns import Batches, Objective, Preview
@@ -117,9 +117,8 @@ class Trainer:
                 be written; a step cannot be computed; or the loss or gradient was not finite in 20
                 steps in a row.
         """
-        if self.settings.threads is not None:
-            torch.set_num_threads(self.settings.threads)
-        with own_randomness(self.fabric.device), StopRequest() as stop:
+        threads = own_threads(self.settings.threads)
+        with threads, own_randomness(self.fabric.device), StopRequest() as stop:
             torch.manual_seed(self.seed)
             if resume:
                 self._resume()

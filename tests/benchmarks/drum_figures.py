@@ -84,7 +84,7 @@ def styles_heard(
         for kind, hits in (("played", played), ("samples", np.stack(beats))):
             share = float(ear.probabilities(hits)[:, index].mean())
             rows.append({"system": f"{name}: {style}, {kind}", "after": share})
-        figures = style_figures(drummer, ear, test.some(count), style)
+        figures = style_figures(drummer, ear, test.some(count // 5), style)
         rows.append({"system": f"{name}: others to {style}", **figures})
     return rows
 

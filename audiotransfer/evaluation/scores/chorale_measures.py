@@ -15,6 +15,8 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
+from audiotransfer.symbolic.bach import leading
+
 Voices = NDArray[np.int64]
 
 BAR = 16
@@ -25,7 +27,6 @@ _CONSONANT = np.array([1, 0, 0, 1, 1, 1, 0, 1, 1, 1, 0, 0], dtype=bool)
 #: Triads and seventh chords by their steps above a root: whatever is part of one is a chord.
 _CHORDS = ((0, 4, 7), (0, 3, 7), (0, 3, 6), (0, 4, 8), (0, 4, 7, 10), (0, 3, 7, 10), (0, 4, 7, 11),
            (0, 3, 6, 10), (0, 3, 6, 9))  # fmt: skip
-_PERFECT = (0, 7)
 
 BARS = ("scale consistency", "polyphony", "consonance", "onsets per bar")
 """What an accompaniment must have in common with chorales."""
@@ -109,28 +110,14 @@ def chords(voices: Voices) -> float:
 
 def crossing(voices: Voices) -> float:
     """Share of steps in which a voice is above one that should be above it."""
-    crossed = np.zeros(len(voices), dtype=bool)
-    for upper, lower in combinations(range(voices.shape[1]), 2):
-        both = (voices[:, upper] >= 0) & (voices[:, lower] >= 0)
-        crossed |= both & (voices[:, lower] > voices[:, upper])
-    return float(crossed.mean())
+    return float(leading.crossed(voices).mean())
 
 
 def parallels(voices: Voices) -> float:
     """Times that two voices leave a fifth or octave together, the same way, for another one of
     its kind; in ten bars.
     """
-    count = 0
-    for upper, lower in combinations(range(voices.shape[1]), 2):
-        pair = voices[:, [upper, lower]]
-        now, then = pair[1:], pair[:-1]
-        sounding = (now >= 0).all(1) & (then >= 0).all(1)
-        moves = now - then
-        together = (np.sign(moves[:, 0]) == np.sign(moves[:, 1])) & (moves[:, 0] != 0)
-        kinds = [(pitches[:, 0] - pitches[:, 1]) % 12 for pitches in (then, now)]
-        perfect = (kinds[0] == kinds[1]) & np.isin(kinds[1], _PERFECT)
-        count += int((sounding & together & perfect).sum())
-    return 10 * count / (len(voices) / BAR)
+    return 10 * float(leading.parallels(voices).sum()) / (len(voices) / BAR)
 
 
 def difference(versions: Sequence[Voices]) -> float:

@@ -1,5 +1,7 @@
 """Networks of the unpaired objectives: generators, critics and what measures content."""
 
+from audiotransfer.spectral.networks.conditional_critic import ConditionalCritic
+from audiotransfer.spectral.networks.conditional_unet import ConditionalUNet
 from audiotransfer.spectral.networks.cycle_critics import PatchGan, PictureCritic
 from audiotransfer.spectral.networks.heads import ProjectionHeads
 from audiotransfer.spectral.networks.levels import from_unit, to_unit
@@ -12,6 +14,8 @@ from audiotransfer.spectral.networks.whole_frequency import (
 )
 
 __all__ = [
+    "ConditionalCritic",
+    "ConditionalUNet",
     "PaddedUNet",
     "Painter",
     "PatchGan",

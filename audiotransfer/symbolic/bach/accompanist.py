@@ -12,7 +12,7 @@ from torch import Generator, Tensor
 
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.symbolic.bach.rolls import RollGenerator, over_windows
-from audiotransfer.symbolic.bach.sampling import GibbsSettings, gibbs
+from audiotransfer.symbolic.bach.sampling import GibbsSettings, gibbs, mend
 from audiotransfer.symbolic.bach.voicewise import VoiceWise
 
 Accompanist = VoiceWise | RollGenerator
@@ -47,7 +47,8 @@ def harmonise(
     if isinstance(network, RollGenerator):
         return over_windows(network, melody, harmony.temperature, generator)
     settings = GibbsSettings(harmony.passes, temperature=harmony.temperature)
-    return gibbs(network, melody[..., None], phases, settings, generator, progress)
+    voices = gibbs(network, melody[..., None], phases, settings, generator, progress)
+    return mend(network, voices, phases, harmony.temperature, generator)
 
 
 def save_accompanist(path: Path, network: Accompanist) -> None:

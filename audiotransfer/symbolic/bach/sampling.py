@@ -1,4 +1,4 @@
-"""Voices below a melody, drawn from the voice-wise model by blocked Gibbs sampling."""
+"""Voices below a melody, drawn from the voice-wise model by blocked Gibbs sampling, and mended."""
 
 from __future__ import annotations
 
@@ -11,7 +11,15 @@ from torch.nn import functional
 
 from audiotransfer.symbolic.bach.chorales import VOICES
 from audiotransfer.symbolic.bach.hiding import RUNS, runs
-from audiotransfer.symbolic.bach.voicewise import CLASSES, FREE, LOWEST, VoiceWise, pitches_of
+from audiotransfer.symbolic.bach.leading import choices
+from audiotransfer.symbolic.bach.voicewise import (
+    CLASSES,
+    FREE,
+    LOWEST,
+    VoiceWise,
+    classes_of,
+    pitches_of,
+)
 
 _SETTLED = 0.75  # of the passes, after which the share drawn anew no longer falls
 
@@ -67,6 +75,51 @@ def gibbs(
         if progress is not None:
             progress((number + 1) / settings.passes)
     return voices
+
+
+@torch.no_grad()
+def mend(
+    network: VoiceWise, voices: Tensor, phases: Tensor, temperature: float, generator: Generator
+) -> Tensor:
+    """Draw notes of the lower voices anew, as whole ones, until there are no parallel fifths and
+    octaves or no single note's other pitch leaves fewer: int64 [B, T, 4].
+
+    Each is drawn for what all others do, from the pitches by which there are fewer and no more
+    voices cross. The melody stays.
+
+    Args:
+        voices: [B, T, 4], MIDI pitches or `REST` or `OUTSIDE`.
+        phases: int64 [B, T].
+        temperature: as in `GibbsSettings`.
+        generator: on the CPU.
+    """
+    voices = voices.clone()
+    while True:
+        chosen = [
+            (piece, choice)
+            for piece, version in enumerate(voices.cpu().numpy())
+            for choice in choices(version, generator)
+        ]
+        if not chosen:
+            return voices
+        known = torch.ones_like(voices, dtype=torch.bool)
+        for piece, choice in chosen:
+            known[piece, choice.steps, choice.voice] = False
+        logits = network(voices, known, phases)
+        for piece, choice in chosen:
+            said = logits[piece, choice.steps, choice.voice - 1].mean(0).cpu()
+            voices[piece, choice.steps, choice.voice] = _one(
+                said, torch.from_numpy(choice.pitches), temperature, generator
+            )
+
+
+def _one(logits: Tensor, pitches: Tensor, temperature: float, generator: Generator) -> int:
+    """One of some pitches: logits of all classes."""
+    scores = logits[classes_of(pitches)]
+    if temperature <= 0:
+        return int(pitches[scores.argmax()])
+    chances = (scores / temperature).softmax(0)
+    return int(pitches[chances.multinomial(1, generator=generator)])
 
 
 def _hidden(steps: int, share: float, generator: Generator) -> Tensor:

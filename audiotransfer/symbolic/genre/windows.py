@@ -9,12 +9,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from audiotransfer.symbolic.rolls import PHRASE, PITCHES, SOUND
+from audiotransfer.symbolic.rolls import BAR, PHRASE, PITCHES, notes_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _AT_ONCE = 16
+_BEAT = 4  # sixteenths
+_CLEARLY = 1.5  # times as much sound as begins on the beats of the bars
 #: The logit of cells that no network was asked about.
 SILENCE = -20.0
 
@@ -44,6 +46,21 @@ def window_starts(bars: NDArray[np.int64]) -> list[int]:
     return starts
 
 
+def beats_late(roll: NDArray[np.bool_], bars: NDArray[np.int64]) -> int:
+    """How many sixteenths, 0 to 3, the beats of a roll ``[2, S, 84]`` come after those of its bars.
+
+    Files made from recordings put their bars anywhere. Beats are where most of the sound begins,
+    by the lengths of notes; where that is not clear, and in bars that are no whole beats, they are
+    where the bars say.
+    """
+    if (np.diff(bars) % _BEAT).any():
+        return 0
+    notes = notes_of(roll)
+    sound = np.bincount(notes[:, 0] % _BEAT, np.minimum(notes[:, 1], BAR), _BEAT)
+    most = int(sound.argmax())
+    return most if sound[most] > _CLEARLY * sound[0] else 0
+
+
 @torch.no_grad()
 def logits_over(
     network: GenreGenerator,
@@ -55,15 +72,18 @@ def logits_over(
 ) -> NDArray[np.float32]:
     """What a network makes of a roll ``[2, S, 84]`` of any length: logits ``[C, S, 84]``.
 
-    Windows count most in their middle. Those in which nothing sounds are passed over.
+    Windows begin with a beat, and count most in their middle. Those in which nothing sounds are
+    passed over.
     """
     steps = roll.shape[1]
-    seen = np.pad(roll[-network.channels :], ((0, 0), (0, PHRASE), (0, 0)))
-    starts = [s for s in window_starts(bars) if roll[SOUND, s : s + PHRASE].any()]
+    lead = -beats_late(roll, bars) % _BEAT  # silence that moves the beats onto those of the bars
+    seen = np.pad(roll[-network.channels :], ((0, 0), (lead, PHRASE), (0, 0)))
+    lines = np.append(bars[:-1], bars[-1] + lead)
+    starts = [s for s in window_starts(lines) if seen[-1, s : s + PHRASE].any()]
     places = torch.arange(PHRASE, device=device)
     fade = torch.minimum(places + 0.5, PHRASE - 0.5 - places)[:, None] / (PHRASE / 2)
-    total = torch.zeros(network.channels, steps + PHRASE, PITCHES, device=device)
-    weight = torch.zeros(steps + PHRASE, 1, device=device)
+    total = torch.zeros(network.channels, seen.shape[1], PITCHES, device=device)
+    weight = torch.zeros(seen.shape[1], 1, device=device)
     for first in range(0, len(starts), _AT_ONCE):
         chosen = starts[first : first + _AT_ONCE]
         batch = torch.from_numpy(np.stack([seen[:, s : s + PHRASE] for s in chosen])).to(device)
@@ -74,4 +94,4 @@ def logits_over(
         if progress is not None:
             progress((first + len(chosen)) / len(starts))
     mean = torch.where(weight > 0, total / weight.clamp_min(1e-6), SILENCE)
-    return mean[:, :steps].cpu().numpy()
+    return mean[:, lead : lead + steps].cpu().numpy()

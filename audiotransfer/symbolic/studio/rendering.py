@@ -82,8 +82,8 @@ def render_song(
     """A song's sides, what it is, and its notes.
 
     Sides are ``source`` and ``target/STYLE`` (none of a genre's song), each with its stems
-    ``[2, T]``, of the same level on every side. Notes are ``[N, 5]`` a stem: start (s),
-    duration (s), pitch, velocity, program.
+    ``[2, T]``, of the same level on every side but for drums that a band wants softer. Notes are
+    ``[N, 5]`` a stem: start (s), duration (s), pitch, velocity, program.
     """
     random = np.random.default_rng((settings.seed, index))
     styles = [] if settings.genre else settings.targets
@@ -109,7 +109,8 @@ def render_song(
         wet = _studio(stem, dry, random)
         sides["source"][stem] = wet * (level / _rms(wet))
         for style, sound in restyled.items():
-            sides[f"target/{style}"][stem] = sound * (level / _rms(sound))
+            louder = target_band(style).drums_db if stem == "drums" else 0.0
+            sides[f"target/{style}"][stem] = sound * (level / _rms(sound) * 10 ** (louder / 20))
         notes[stem] = np.concatenate([_with_program(player) for player in players])
     peak = max(
         (float(np.abs(sum(stems.values())).max()) for stems in sides.values() if stems),

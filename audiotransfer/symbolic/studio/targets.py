@@ -18,7 +18,8 @@ class TargetBand:
     ``struck`` takes over what dies away by itself (struck, plucked), ``held`` what sounds as long
     as it is played (blown, bowed, held keys): a listener can hear in the source which is which,
     and so can a network. ``drums`` maps drum notes; ``kick`` scales the velocity of the kick.
-    ``room`` is the decay to -60 dB (s) and the level below the direct sound (dB).
+    ``room`` is the decay to -60 dB (s) and the level below the direct sound (dB). ``drums_db`` is
+    how much louder the kit is than the song's own.
     """
 
     struck: int
@@ -28,6 +29,7 @@ class TargetBand:
     room: tuple[float, float]
     drums: Mapping[int, int] = field(default_factory=dict)
     kick: float = 1.0
+    drums_db: float = 0.0
 
     def play(self, part: Part) -> Part:
         """The same notes for this band's player: onsets stay, so that renderings line up."""
@@ -50,8 +52,9 @@ TARGETS: dict[str, TargetBand] = {
     # A piano trio with brushes and a feathered kick, in a club. The pianist takes held notes too:
     # a chord of low saxophones is mush in a room and in a picture.
     "jazz": TargetBand(0, 0, 32, 40, (0.35, -18.0), _BRUSHES, 0.75),
-    # Piano, strings, contrabass and orchestra percussion in a hall.
-    "classical": TargetBand(0, 48, 43, 48, (1.8, -12.0)),
+    # Piano, strings, contrabass and orchestra percussion in a hall. Percussion as loud as a drum
+    # kit is no orchestra's, to players as to a judge.
+    "classical": TargetBand(0, 48, 43, 48, (1.8, -12.0), drums_db=-9.0),
     # Overdriven guitar, rock organ, picked bass and a power kit in a studio.
     "rock": TargetBand(29, 18, 34, 16, (0.4, -18.0)),
     # Saw lead, polysynth, synth bass and a TR-808.

@@ -45,8 +45,9 @@ def gather_scores(
     """Finds all that a trial of a style for scores needs in folders and zips of MIDI.
 
     The two judges that ship listen, and one in the folder ``judge`` with the last word. Styles that
-    lead back are those called after the other genres, beside the style or installed. ``baseline``
-    holds scores that were trained on; what is unpacked goes into ``work``.
+    lead back, or astray, are those called after the other genres that the judges know, beside the
+    style or installed. ``baseline`` holds scores that were trained on; what is unpacked goes into
+    ``work``.
     Raises AudioTransferError where something is missing.
     """
     own = find_style(style, route=_ROUTE)
@@ -78,7 +79,7 @@ def gather_scores(
         trained |= {name: phrases_of_pieces(some) for name, some in before.on_trial.items()}
     real = {name: phrases_of_pieces(some) for name, some in found.on_trial.items()}
     plays = {target: _play(own.folder, device, seed)}
-    for other in found.on_trial:
+    for other in genres:
         folder = _style_beside(own.folder, other)
         if other != target and folder is not None:
             plays[other] = _play(folder, device, seed)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -30,9 +30,9 @@ Show = Callable[[str, float], None]
 Heard = Callable[[Piece, str, Path], None]
 """Is given a piece, the genre that it went to, and the file that came out."""
 
-STYLE, NOTHING, RANDOM, TRANSPOSED, SCATTERED, RETRIEVED = (
-    "style", "doing nothing", "random target phrases", "transposed", "as many notes, scattered",
-    "nearest training phrase",
+STYLE, WRONG, NOTHING, RANDOM, TRANSPOSED, SCATTERED, RETRIEVED = (
+    "style", "wrong style", "doing nothing", "random target phrases", "transposed",
+    "as many notes, scattered", "nearest training phrase",
 )  # fmt: skip
 
 
@@ -80,25 +80,35 @@ def try_style(
     """Sends the pieces of every genre to the target and, where a style does that, back; and those
     of the target to every other genre that a style is for.
 
-    ``plays`` are what transfers files to a genre; the target must be among them. What comes out is
-    written into ``work``.
+    ``plays`` are what transfers files to a genre; the target must be among them. The first of them
+    that is for neither genre of a way is the wrong style of that way: what it makes is judged as if
+    it had been asked for the way's target. What comes out is written into ``work``.
     """
     others = [genre for genre in pieces if genre != target]
     ways = [(genre, target) for genre in others]
     ways += [(target, genre) for genre in others if genre in plays and target in pieces]
-    found: dict[str, dict[str, Figures]] = {}
-    for number, (source, goal) in enumerate(ways):
+    wrong = {way: next((genre for genre in plays if genre not in way), None) for way in ways}
+    astray = [(way[0], genre) for way, genre in wrong.items() if genre is not None]
+    passages: dict[tuple[str, str], Passage] = {}
+    roads = list(dict.fromkeys((*ways, *astray)))
+    for number, (source, goal) in enumerate(roads):
 
         def tell(name: str, share: float, before: int = number) -> None:
             if show is not None:
-                show(name, (before + share) / len(ways))
+                show(name, (before + share) / len(roads))
 
-        chosen = pieces[source]
-        played = _played(chosen, source, goal, plays, work, tell, heard)
-        phrases, of = played.phrases, played.pieces
+        shown = heard if (source, goal) in ways else None
+        passages[source, goal] = _played(pieces[source], source, goal, plays, work, tell, shown)
+    found = {}
+    for way in ways:
+        source, goal = way
+        played, other = passages[way], wrong[way]
         measured = {STYLE: figures(played, ground)}
+        if other is not None:
+            measured[WRONG] = figures(replace(passages[source, other], target=goal), ground)
         for name, system in _systems(ground, {source, goal}).items():
-            measured[name] = figures(passage(system, phrases, source, goal, of), ground)
+            by = passage(system, played.phrases, source, goal, played.pieces)
+            measured[name] = figures(by, ground)
         found[f"{source} > {goal}"] = measured
     sizes = {f"{genre} pieces": len(of_genre) for genre, of_genre in pieces.items()}
     sizes |= {f"{genre} phrases": len(given) for genre, given in ground.real.items()}

@@ -25,17 +25,25 @@ class PaperGenerator(nn.Module):
         width: channels of the first layer; each halving doubles them.
         blocks: residual blocks.
         steps: sixteenths that make a column of the picture; published is 1, 4 costs a quarter.
+        passing: logit with which a cell passes unchanged, to which the layers add what changes, so
+            that a new network plays what it is given. Published is 0, the layers alone: those
+            begin with silence and take many steps to leave it.
     """
 
     kind = "paper"
     channels = 1
 
     def __init__(
-        self, genres: tuple[str, ...], width: int = 64, blocks: int = 10, steps: int = 1
+        self,
+        genres: tuple[str, ...],
+        width: int = 64,
+        blocks: int = 10,
+        steps: int = 1,
+        passing: float = 0.0,
     ) -> None:
         super().__init__()
         self.genres = tuple(genres)
-        self.width, self.blocks, self.steps = width, blocks, steps
+        self.width, self.blocks, self.steps, self.passing = width, blocks, steps, passing
         self.layers = nn.Sequential(
             nn.ReflectionPad2d(3),
             nn.Conv2d(steps, width, 7, bias=False),
@@ -57,11 +65,13 @@ class PaperGenerator(nn.Module):
             "width": self.width,
             "blocks": self.blocks,
             "steps": self.steps,
+            "passing": self.passing,
         }
 
     def forward(self, roll: Tensor, target: Tensor | None = None) -> Tensor:
         """Logits [B, 1, S, 84]; there is only one genre to name."""
-        return unfold(self.layers(fold(roll, self.steps)), self.steps)
+        painted = unfold(self.layers(fold(roll, self.steps)), self.steps)
+        return painted + self.passing * (2 * roll - 1) if self.passing else painted
 
 
 class PaperCritic(nn.Module):
