@@ -131,7 +131,7 @@ def test_weights_come_back(tmp_path: Path) -> None:
     assert loaded.shape() == steered.shape()
     seen, stem = pictures(), torch.zeros(3, dtype=torch.long)
     gap = loaded.only("rock").repaint(seen, stem) - steered.only("rock").repaint(seen, stem)
-    assert float(gap.abs().max()) < 0.02  # half precision
+    assert float(gap.detach().abs().max()) < 0.02  # half precision
 
 
 def test_the_strength_of_the_command_is_the_networks() -> None:
@@ -155,7 +155,7 @@ def test_the_strength_of_the_command_is_the_networks() -> None:
 
 def test_the_critic_is_told_but_guesses_by_itself() -> None:
     torch.manual_seed(0)
-    critic = ConditionalCritic(3, width=4, levels=2, code=8).eval()
+    critic = ConditionalCritic(3, width=4, levels=2, code=8).eval().requires_grad_(False)
     verdict, guess = critic(pictures(), *wish())
     assert verdict.shape == (3, 1, BINS // 4, FRAMES // 4) and guess.shape == (3, 3)
     for other in (wish(stem=1), wish(style=1), wish(strength=0.5)):
@@ -251,10 +251,8 @@ def test_every_term_of_songs_by_hand() -> None:
         "style": torch.tensor([1]),
     }
     draws = torch.Generator().manual_seed(3)
-    whole, drawn = torch.rand(2, 1, generator=draws)[:, 0].tolist()
-    strength = 1.0 if whole < 0.1 else drawn
-    assert strength < 1
-    critic, made = toy(whole=0.1).turns(batch, 0, torch.Generator().manual_seed(3))
+    strength = float(torch.rand(2, 1, generator=draws)[1])
+    critic, made = toy(whole=0.0).turns(batch, 0, torch.Generator().manual_seed(3))
     assert (critic.group, made.group) == ("critic", "generator")
     painted = -6.0 + 20
     surprise = {level: math.log(1 + math.exp(unit(level))) for level in (-4.0, painted)}

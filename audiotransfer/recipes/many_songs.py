@@ -124,18 +124,16 @@ class SongGround:
             folder,
             settings,
         )
-        headlines = {
-            style: Headline(
-                Audition(
-                    self._lines("validation", set(self.manifest.genres) - {style}, count),
-                    self.picture,
-                    lambda stem, style=style: {style: generators(stem)[style]},
-                ),
-                {style: kept[style]},
-                judge,
-            )
-            for style in self.styles
-        }
+
+        def headline(style: str) -> Headline:
+            lines = self._lines("validation", set(self.manifest.genres) - {style}, count)
+
+            def alone(stem: str) -> dict[str, Repainter]:
+                return {style: generators(stem)[style]}
+
+            return Headline(Audition(lines, self.picture, alone), {style: kept[style]}, judge)
+
+        headlines = {style: headline(style) for style in self.styles}
 
         def figures(of: Objective) -> dict[str, float]:
             found = {style: one(of) for style, one in headlines.items()}
