@@ -20,7 +20,7 @@ from audiotransfer import recipes
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.evaluation.scores.judges import ScoreJudge
 from audiotransfer.recipes import TrainingConfig, genre_gan
-from audiotransfer.recipes.genre_styles import played, transfer_by
+from audiotransfer.recipes.scores.genre_styles import played, transfer_by
 from audiotransfer.styles import check_weights, find_style, load_style
 from audiotransfer.styles.find import SHIPPED
 from audiotransfer.symbolic.genre import conditional_gan

@@ -20,7 +20,7 @@ from audiotransfer.errors import AudioTransferError
 from audiotransfer.evaluation.scores.judges import Verdict, shipped_score_judges
 from audiotransfer.evaluation.scores.transfer import Ground
 from audiotransfer.evaluation.statistics import Interval
-from audiotransfer.recipes.genre_styles import GenreRecipe, write_score_style
+from audiotransfer.recipes.scores.genre_styles import GenreRecipe, write_score_style
 from audiotransfer.recipes.training import Training
 from audiotransfer.symbolic.genre.networks import ConditionalGenerator
 from audiotransfer.symbolic.rolls import notes_of

@@ -11,13 +11,13 @@ import torch
 
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.recipes.any_to_many import AnyToManyRecipe, train_any_to_many
-from audiotransfer.recipes.bach import BachRecipe, train_bach
 from audiotransfer.recipes.bands import BandRecipe, train_bands
-from audiotransfer.recipes.conditional_gan import ConditionalGanRecipe, train_conditional_gan
-from audiotransfer.recipes.drums import DrumRecipe, train_drums
-from audiotransfer.recipes.genre_gan import GenreGanRecipe, train_genre_gan
 from audiotransfer.recipes.judge import JudgeRecipe, train_judge
-from audiotransfer.recipes.score_judge import ScoreJudgeRecipe, train_score_judge
+from audiotransfer.recipes.scores.bach import BachRecipe, train_bach
+from audiotransfer.recipes.scores.conditional_gan import ConditionalGanRecipe, train_conditional_gan
+from audiotransfer.recipes.scores.cycle_gan import GenreGanRecipe, train_genre_gan
+from audiotransfer.recipes.scores.drums import DrumRecipe, train_drums
+from audiotransfer.recipes.scores.judge import ScoreJudgeRecipe, train_score_judge
 from audiotransfer.recipes.separator import SeparatorRecipe, train_separator
 from audiotransfer.recipes.style import StyleRecipe, train_style
 from audiotransfer.recipes.tagger import TaggerRecipe, train_tagger

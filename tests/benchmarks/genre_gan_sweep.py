@@ -24,7 +24,7 @@ from audiotransfer.evaluation import markdown_table
 from audiotransfer.evaluation.scores.judges import ScoreJudge, shipped_score_judges
 from audiotransfer.evaluation.scores.transfer import pair_figures
 from audiotransfer.recipes import TrainingConfig
-from audiotransfer.recipes.genre_styles import some, transfer_by
+from audiotransfer.recipes.scores.genre_styles import some, transfer_by
 from audiotransfer.symbolic.genre.genres import genre_phrases
 from audiotransfer.symbolic.genre.weights import load_generator
 from audiotransfer.training.config import load_config

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import cast
 
-from audiotransfer.recipes.genre_styles import GenreRecipe, validation, write_score_style
+from audiotransfer.recipes.scores.genre_styles import GenreRecipe, validation, write_score_style
 from audiotransfer.recipes.training import Training
 from audiotransfer.recipes.watching import Show, watch
 from audiotransfer.symbolic.genre.batches import GenreBatches

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import cast
 
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.recipes.genre_styles import GenreRecipe, validation, write_score_style
+from audiotransfer.recipes.scores.genre_styles import GenreRecipe, validation, write_score_style
 from audiotransfer.recipes.training import Training
 from audiotransfer.recipes.watching import Show, watch
 from audiotransfer.symbolic.genre.batches import PairBatches

@@ -1,0 +1,1 @@
+"""Configs of scores: genres, their judges, the accompanist, the drummer."""
