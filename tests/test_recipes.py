@@ -54,6 +54,7 @@ ELSEWHERE = [
     *(f"musicvae-{bars}bar{size}" for bars in (2, 4) for size in ("", "-paper")),  # test_drums.py
     "any-to-many",
     "any-to-many-paper",  # test_any_to_many.py
+    "band-together",
     "band-drums",
     "band-bass",
     "band-other",  # test_band_recipe.py
