@@ -19,7 +19,8 @@ from torch.nn import functional
 from audiotransfer import recipes
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.evaluation.scores.judges import ScoreJudge
-from audiotransfer.recipes import TrainingConfig, genre_gan
+from audiotransfer.recipes import TrainingConfig
+from audiotransfer.recipes.scores import cycle_gan as genre_gan
 from audiotransfer.recipes.scores.genre_styles import played, transfer_by
 from audiotransfer.styles import check_weights, find_style, load_style
 from audiotransfer.styles.find import SHIPPED
