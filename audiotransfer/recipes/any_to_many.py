@@ -13,7 +13,7 @@ from torch import Tensor
 
 from audiotransfer.corpora.features import FeatureCrops, FeatureSettings, feature_songs
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.recipes.exporting import chosen, describe, sizes, validated
+from audiotransfer.recipes.exporting import About, chosen, describe, sizes, validated
 from audiotransfer.recipes.headline import HeadlineSettings
 from audiotransfer.recipes.many_songs import ManySongs, song_ground
 from audiotransfer.recipes.rendered_trial import rendered_trial
@@ -239,15 +239,6 @@ def _pairs(
     return Share("pairs", objective, batches), audition, figures
 
 
-@dataclass(frozen=True)
-class _Style:
-    """What a recipe says about one of its styles."""
-
-    name: str
-    description: str
-    corpora: list[dict[str, Any]]
-
-
 def export(
     recipe: AnyToManyRecipe,
     config: Training,
@@ -271,7 +262,7 @@ def export(
         others = set(recipe.styles) - {style}
         said = {n: v for n, v in validated(checkpoint).items() if others.isdisjoint(n.split("/"))}
         describe(
-            _Style(style, description, recipe.corpora),
+            About(style, description, recipe.corpora),
             config,
             place,
             stems,

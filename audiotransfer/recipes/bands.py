@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from audiotransfer.corpora.features import FeatureCrops, FeatureSettings, feature_songs
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.recipes.exporting import chosen, describe, sizes, validated
+from audiotransfer.recipes.exporting import About, chosen, describe, sizes, validated
 from audiotransfer.recipes.headline import Headline, HeadlineSettings
 from audiotransfer.recipes.rendered_trial import rendered_trial
 from audiotransfer.recipes.starting import start_from
 from audiotransfer.recipes.watching import Show, watch
-from audiotransfer.spectral.bands import PLAYERS, BandObjective
+from audiotransfer.spectral.bands import PLAYERS, TOGETHER, BandObjective
 from audiotransfer.spectral.players import Player
 from audiotransfer.spectral.weights import save_generator
 from audiotransfer.styles import read_card
@@ -144,25 +144,16 @@ def _validation(
     )
     crops = _crops(recipe, songs, settings)
     batches = [crops.batch(step) for step in range(_VALIDATION_BATCHES)]
+    what = TOGETHER if len(recipe.stems) > 1 else recipe.stems[0]
 
     def validate(of: Objective) -> dict[str, float]:
         found = [objective.distances(batch, styles) for batch in batches]
         figures = {key: sum(one[key] for one in found) / len(found) for key in found[0]}
-        what = list(figures)[-1].split("/")[0]
         ratios = [figures[f"{what}/{s}"] / figures[f"{what}/{s}/nothing"] for s in styles]
         judged = headline(of) if headline else {}
         return {**figures, "score": -sum(ratios) / len(ratios), **judged}
 
     return validate
-
-
-@dataclass(frozen=True)
-class _Band:
-    """What a recipe says about one of its styles."""
-
-    name: str
-    description: str
-    corpora: list[dict[str, Any]]
 
 
 def export_band(
@@ -200,7 +191,7 @@ def export_band(
             "hours": round(hours, 2),
             "validation": {n: v for n, v in said.items() if others.isdisjoint(n.split("/"))},
         }
-    about = _Band(style, recipe.styles[style], recipe.corpora)
+    about = About(style, recipe.styles[style], recipe.corpora)
     total = steps + below_steps, hours + below_hours
     describe(about, config, place, stems, networks, *total)
     return place

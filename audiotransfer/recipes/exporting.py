@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import asdict
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
+
+from torch import Tensor
 
 from audiotransfer.spectral.generator import STEMS, fold
 from audiotransfer.spectral.repainter import Repainter
@@ -33,6 +35,26 @@ class Described(Protocol):
 
     @property
     def corpora(self) -> list[dict[str, Any]]: ...
+
+
+@dataclass(frozen=True)
+class About:
+    """What a recipe of several styles says about one of them."""
+
+    name: str
+    description: str
+    corpora: list[dict[str, Any]]
+
+
+class Shaped(Protocol):
+    """A network that is built again from its kind and shape."""
+
+    @property
+    def kind(self) -> str: ...
+
+    def shape(self) -> dict[str, Any]: ...
+
+    def parameters(self) -> Iterable[Tensor]: ...
 
 
 def write_style(
@@ -97,29 +119,47 @@ def describe(
 
     Stems without an entry are kept as they are.
     """
-    files = sorted({entry.weights for entry in stems.values()})
+    files = {entry.weights for entry in stems.values()}
+    kept = dict.fromkeys((*STEMS, "vocals"))
+    sign(about, config, place, {**kept, **stems}, files, networks, steps, hours, figures or {})
+
+
+def sign(
+    about: Described,
+    config: Training,
+    place: Path,
+    stems: dict[str, StemEntry | None],
+    files: Collection[str],
+    networks: dict[str, Any],
+    steps: int,
+    hours: float,
+    figures: dict[str, Any],
+    route: str = "spectral",
+) -> None:
+    """Writes the card of what was trained, whose weights are ``files`` in ``place``."""
     card = Card(
         name=about.name,
         description=about.description,
-        stems={**dict.fromkeys((*STEMS, "vocals")), **stems},
-        weights={file: sha256(place / file) for file in files},
+        stems=stems,
+        weights={file: sha256(place / file) for file in sorted(files)},
+        route=route,
         networks=networks,
         corpora=about.corpora,
         seed=config.seed,
         steps=steps,
         hardware="CPU" if resolve_device(config.trainer.device).type == "cpu" else "GPU",
         hours=round(hours, 2),
-        figures=figures or {},
+        figures=figures,
         config=plain(asdict(config)),
         package_version=version_here(),
     )
     write_card(place, card)
 
 
-def sizes(generator: Repainter) -> dict[str, Any]:
+def sizes(network: Shaped) -> dict[str, Any]:
     """What a card says of a network."""
-    count = sum(p.numel() for p in generator.parameters())
-    return {"kind": generator.kind, **generator.shape(), "parameters": count}
+    count = sum(p.numel() for p in network.parameters())
+    return {"kind": network.kind, **network.shape(), "parameters": count}
 
 
 def plain(value: Any) -> Any:

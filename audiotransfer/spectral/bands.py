@@ -22,7 +22,8 @@ PLAYERS: dict[str, type[Player]] = {
 }
 #: Most keys are silent most of the time: how much more a key counts that sounds, or begins.
 _RARITY = (4.0, 4.0, 8.0, 8.0)
-_TOGETHER = "together"
+#: All stems at once, among the terms and distances of each.
+TOGETHER = "together"
 
 
 class BandObjective:
@@ -50,8 +51,8 @@ class BandObjective:
             f"{stem}/{name}": weight
             for name, weight in weights.items()
             for stem in players
-            if name != _TOGETHER
-        } | {name: weight for name, weight in weights.items() if name == _TOGETHER}
+            if name != TOGETHER
+        } | {name: weight for name, weight in weights.items() if name == TOGETHER}
         self.shares = torch.tensor(shares) / sum(shares)
         self.rarity = torch.tensor(_RARITY)[:, None, None]
         self.networks: dict[str, nn.Module] = self.players
@@ -81,7 +82,7 @@ class BandObjective:
             played[stem] = made
         if len(played) > 1:
             target = _summed([batch[f"{stem}/target"] for stem in played])
-            terms[_TOGETHER] = _frames(_summed(list(played.values())), target) @ shares
+            terms[TOGETHER] = _frames(_summed(list(played.values())), target) @ shares
         yield Turn("generator", terms, self.weights)
 
     def preview(self, batch: dict[str, Tensor], generator: torch.Generator) -> Preview:
@@ -107,7 +108,7 @@ class BandObjective:
             shown[stem] = made, source, batch[f"{stem}/target"]
         if len(shown) > 1:
             made, source, target = (_summed(list(of)) for of in zip(*shown.values(), strict=True))
-            shown[_TOGETHER] = made, source, target
+            shown[TOGETHER] = made, source, target
         figures = {}
         for stem, (made, source, target) in shown.items():
             for style, with_it, without in zip(

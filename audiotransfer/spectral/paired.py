@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from audiotransfer.spectral.critics import FullFrequencyCritic, PatchCritic
-from audiotransfer.spectral.features import CRITIC_FLOOR, INAUDIBLE, normalised
+from audiotransfer.spectral.distances import audible
+from audiotransfer.spectral.features import CRITIC_FLOOR, normalised
 from audiotransfer.spectral.generator import STEMS
 from audiotransfer.spectral.melgan_vc import critic_hinge
 from audiotransfer.training import Group, Preview, Turn
@@ -70,7 +71,7 @@ class PairedObjective:
                 },
             )
         terms = {
-            "audible": _distance(made, target, INAUDIBLE),
+            "audible": audible(made, target).abs().mean(),
             "deep": (made - target).abs().mean(),
         }
         if "mix" in batch:
@@ -103,9 +104,9 @@ class PairedObjective:
         for index, name in enumerate(STEMS):
             chosen = batch["stem"] == index
             if bool(chosen.any()):
-                figures[name] = float(_distance(made[chosen], target[chosen], INAUDIBLE))
+                figures[name] = float(audible(made[chosen], target[chosen]).abs().mean())
                 figures[f"{name}/nothing"] = float(
-                    _distance(source[chosen], target[chosen], INAUDIBLE)
+                    audible(source[chosen], target[chosen]).abs().mean()
                 )
         return figures
 
@@ -121,18 +122,10 @@ class PairedObjective:
         stems = made.float().unflatten(0, (len(kept), -1))
         # Stems are taken as incoherent: their powers add up.
         total = torch.logsumexp(2 * torch.cat([stems, kept[:, None]], dim=1), dim=1) / 2
-        return _distance(total, mix, INAUDIBLE)
+        return audible(total, mix).abs().mean()
 
     def _seen(self, picture: Tensor, stem: Tensor) -> Tensor:
         """What critics see: the picture and a plane per stem, ``[B, 1 + stems, F, L]``."""
         planes = functional.one_hot(stem, len(STEMS)).to(picture.dtype)[:, :, None, None]
         planes = planes.expand(-1, -1, *picture.shape[-2:])
         return torch.cat([normalised(picture.clamp_min(CRITIC_FLOOR))[:, None], planes], 1)
-
-
-def _distance(made: Tensor, target: Tensor, floor: float) -> Tensor:
-    """Mean absolute difference of log levels, both raised to ``floor``.
-
-    Where both lie below it there is nothing to hear, and nothing to learn.
-    """
-    return (made.clamp_min(floor) - target.clamp_min(floor)).abs().mean()

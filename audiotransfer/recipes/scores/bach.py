@@ -13,9 +13,8 @@ import torch
 
 from audiotransfer.evaluation.scores.accompaniment import mean_measures, set_below
 from audiotransfer.evaluation.scores.chorale_measures import deviation
-from audiotransfer.recipes.exporting import chosen, plain, validated, version_here
+from audiotransfer.recipes.exporting import chosen, sign, sizes, validated
 from audiotransfer.recipes.watching import Show, watch
-from audiotransfer.styles.card import Card, sha256, write_card
 from audiotransfer.symbolic.bach import twinkle
 from audiotransfer.symbolic.bach.accompanist import (
     Accompanist,
@@ -31,7 +30,6 @@ from audiotransfer.symbolic.bach.rolls import STEPS, RollCritic, RollGenerator
 from audiotransfer.symbolic.bach.voicewise import VoiceWise, VoiceWiseSettings
 from audiotransfer.symbolic.bach.wasserstein import Wasserstein, WassersteinSettings
 from audiotransfer.training import Objective, Trainer, load_networks
-from audiotransfer.training.settings import resolve_device
 
 if TYPE_CHECKING:
     from audiotransfer.recipes.training import Training
@@ -156,22 +154,7 @@ def export_bach(
     place.mkdir(parents=True, exist_ok=True)
     weights = f"{recipe.name}.safetensors"
     save_accompanist(place / weights, network)
-    count = sum(p.numel() for p in network.parameters())
-    card = Card(
-        name=recipe.name,
-        description=recipe.description,
-        stems={},
-        weights={weights: sha256(place / weights)},
-        route="symbolic",
-        networks={"accompanist": {"kind": network.kind, **network.shape(), "parameters": count}},
-        corpora=recipe.corpora,
-        seed=config.seed,
-        steps=steps,
-        hardware="CPU" if resolve_device(config.trainer.device).type == "cpu" else "GPU",
-        hours=round(hours, 2),
-        figures=validated(chosen(folder)),
-        config=plain(asdict(config)),
-        package_version=version_here(),
-    )
-    write_card(place, card)
+    networks = {"accompanist": sizes(network)}
+    figures = validated(chosen(folder))
+    sign(recipe, config, place, {}, [weights], networks, steps, hours, figures, "symbolic")
     return place

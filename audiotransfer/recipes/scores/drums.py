@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 
 from audiotransfer.evaluation.scores.drum_measures import as_batch, reconstruction
-from audiotransfer.recipes.exporting import plain, version_here
+from audiotransfer.recipes.exporting import sign, sizes
 from audiotransfer.recipes.starting import start_from
 from audiotransfer.recipes.watching import Show, watch
-from audiotransfer.styles.card import Card, sha256, write_card
 from audiotransfer.symbolic.drums.batches import GrooveBatches
 from audiotransfer.symbolic.drums.grooves import (
     Groove,
@@ -28,7 +27,6 @@ from audiotransfer.symbolic.drums.network import DrumVae, Widths
 from audiotransfer.symbolic.drums.objective import DrumObjective, DrumSettings
 from audiotransfer.symbolic.drums.weights import Network, save_drums
 from audiotransfer.training import Objective, Trainer, load_networks
-from audiotransfer.training.settings import resolve_device
 
 if TYPE_CHECKING:
     from audiotransfer.recipes.training import Training
@@ -172,21 +170,6 @@ def export_drums(
     place.mkdir(parents=True, exist_ok=True)
     weights = f"{recipe.name}.safetensors"
     save_drums(place / weights, network)
-    count = sum(p.numel() for p in network.parameters())
-    card = Card(
-        name=recipe.name,
-        description=recipe.description,
-        stems={},
-        weights={weights: sha256(place / weights)},
-        route="symbolic",
-        networks={"drums": {"kind": network.kind, **network.shape(), "parameters": count}},
-        corpora=recipe.corpora,
-        seed=config.seed,
-        steps=steps,
-        hardware="CPU" if resolve_device(config.trainer.device).type == "cpu" else "GPU",
-        hours=round(hours, 2),
-        config=plain(asdict(config)),
-        package_version=version_here(),
-    )
-    write_card(place, card)
+    networks = {"drums": sizes(network)}
+    sign(recipe, config, place, {}, [weights], networks, steps, hours, {}, "symbolic")
     return place

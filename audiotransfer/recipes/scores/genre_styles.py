@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -14,16 +14,15 @@ from torch import Tensor
 
 from audiotransfer.evaluation.scores.judges import ScoreJudge
 from audiotransfer.evaluation.scores.transfer import pair_figures
-from audiotransfer.recipes.exporting import plain, version_here
+from audiotransfer.recipes.exporting import About, sign, sizes
 from audiotransfer.recipes.training import Training
-from audiotransfer.styles.card import Card, StemEntry, sha256, write_card
+from audiotransfer.styles.card import StemEntry
 from audiotransfer.symbolic.genre.edits import decided
 from audiotransfer.symbolic.genre.genres import Packs
 from audiotransfer.symbolic.genre.phrases import PhraseSet
 from audiotransfer.symbolic.genre.weights import Generator, save_generator
 from audiotransfer.symbolic.rolls import draw, notes_of
 from audiotransfer.training import Objective
-from audiotransfer.training.settings import resolve_device
 
 _FIGURES = ("centred content", "density ratio", "diversity", "empty bars", "H")
 _JUDGE = "listener"
@@ -126,25 +125,10 @@ def write_score_style(
     place.mkdir(parents=True, exist_ok=True)
     weights = "pitched.safetensors"
     save_generator(place / weights, generator)
-    count = sum(p.numel() for p in generator.parameters())
     options = {"target": genre, "threshold": recipe.thresholds.get(genre, 0.0)}
-    card = Card(
-        name=genre,
-        description=recipe.styles.get(genre, ""),
-        stems={
-            "pitched": StemEntry("symbolic", weights, "pitched", options=options),
-            "drums": None,
-        },
-        weights={weights: sha256(place / weights)},
-        route="symbolic",
-        networks={"pitched": {"kind": generator.kind, **generator.shape(), "parameters": count}},
-        corpora=recipe.corpora,
-        seed=config.seed,
-        steps=steps,
-        hardware="CPU" if resolve_device(config.trainer.device).type == "cpu" else "GPU",
-        hours=round(hours, 2),
-        config=plain(asdict(config)),
-        package_version=version_here(),
-    )
-    write_card(place, card)
+    pitched = StemEntry("symbolic", weights, "pitched", options=options)
+    stems = {"pitched": pitched, "drums": None}
+    networks = {"pitched": sizes(generator)}
+    about = About(genre, recipe.styles.get(genre, ""), recipe.corpora)
+    sign(about, config, place, stems, [weights], networks, steps, hours, {}, "symbolic")
     return place
