@@ -25,6 +25,7 @@ from torch.nn import functional
 
 import audiotransfer
 from audiotransfer import files, pipeline, sound
+from audiotransfer.effects import Chain, read_chain
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.pipeline import Progress, Song, StemChoice, TransferOptions, transfer
 from audiotransfer.pipeline.finishing import MixFile, finish, matching_gain
@@ -308,6 +309,55 @@ def test_chunked_equals_whole(stub: Echo) -> None:
     whole = apply(song, style=a_style(stub))
     chunked = apply(song, style=a_style(stub), block=2 * SMALL)
     assert null_db(chunked, whole) < -100
+
+
+LOUD = read_chain([{"effect": "saturation", "drive": 4.0}, {"effect": "chorus", "depth": 0.7}])
+PUMP = read_chain([{"effect": "ducking", "depth": 0.8}])
+
+
+def test_effects_stand_behind_what_is_played() -> None:
+    song, style = a_song(1.0), a_style(Keep())
+    styled = replace(style, stems={**style.stems, "other": Echo()})
+    gain = read_chain([{"effect": "gain", "db": 6.0}])
+    louder = apply(song, style=replace(styled, effects={"other": gain}))
+    assert null_db(louder, apply(song, style=styled, gains_db={"other": 6.0})) < -60
+    half = apply(song, style=replace(styled, effects={"other": gain}), strength=0.5)
+    assert null_db(half, louder) > -40
+    without = apply(song, style=replace(styled, effects={"other": LOUD}), effects=False)
+    assert torch.equal(without, apply(song, style=styled))
+    none = apply(song, style=replace(styled, effects={"other": LOUD}), strength=0.0)
+    assert null_db(none, song) < -100
+
+
+def test_a_stem_that_is_kept_has_no_effects() -> None:
+    style = replace(a_style(), effects={"other": LOUD, "bass": LOUD})
+    kept = {stem: StemChoice("keep") for stem in ("drums", "bass", "other")}
+    song = a_song(1.0)
+    assert torch.equal(apply(song, style=style, stems=kept), song)
+
+
+def test_stems_duck_below_the_songs_own_drums() -> None:
+    class Kicks(Bands):
+        """All that is low is drums."""
+
+        def __call__(self, *args: Any) -> dict[str, Tensor]:
+            found = super().__call__(*args)
+            return {**found, "drums": found["vocals"], "vocals": found["drums"]}
+
+    song, style = a_song(2.0), a_style()
+    pumped = apply(song, style=replace(style, effects={"other": PUMP}), separator=Kicks())
+    assert null_db(pumped, apply(song, style=style, separator=Kicks())) > -50
+    # A whole song has no drums to duck below.
+    whole = {"separator": "none"}
+    same = apply(song, style=replace(style, effects={"other": PUMP}), **whole)
+    assert null_db(same, apply(song, style=style, **whole)) < -100
+
+
+@pytest.mark.parametrize("effects", [LOUD, PUMP])
+def test_chunked_equals_whole_behind_effects(effects: Chain) -> None:
+    song, style = a_song(6.0), replace(a_style(), effects={"other": effects})
+    whole = apply(song, style=style)
+    assert null_db(apply(song, style=style, block=2 * GRID), whole) < -60
 
 
 @pytest.mark.parametrize("separator", ["none", "hpss"])
@@ -838,3 +888,13 @@ def test_measuring_keeps_no_tensors_of_a_song() -> None:
 
     measure(Long(), Tracker(None))
     assert alive[-1] == alive[5]
+
+
+def test_a_style_that_is_loaded_once_keeps_its_effects() -> None:
+    song, rock = a_song(1.0), audiotransfer.load_style("rock", device="cpu")
+    assert set(rock.effects) == {"drums", "bass", "other"}
+    plain = replace(rock, effects={})
+    once = {"separator": "hpss", "device": "cpu"}
+    by_name = transfer(Song(song, RATE), "rock", **once).audio
+    assert torch.equal(torch.as_tensor(rock(song, RATE, **once)), by_name)
+    assert null_db(transfer(Song(song, RATE), plain, **once).audio, by_name) > -30

@@ -100,6 +100,7 @@ def test_an_entry_need_not_repeat_the_route_and_the_stem() -> None:
         ({"stems": {}, "weights": {"a.pt": "0" * 64}}, "a.pt"),
         ({"weights": {"a.safetensors": "no"}}, "sha256"),
         ({"weights": {"a.safetensors": 5}}, "sha256"),
+        ({"effects": {"bass": []}}, "effects for 'bass'"),
         ({"hours": "long"}, "'hours' is 'long'"),
         ({"description": None}, "'description'"),
     ],

@@ -29,7 +29,13 @@ from audiotransfer.symbolic.studio.arrange import (
 from audiotransfer.symbolic.studio.band import Band, Part, read_band
 from audiotransfer.symbolic.studio.composing import RenderSettings, compose, in_split
 from audiotransfer.symbolic.studio.invented import InventedInstrument
-from audiotransfer.symbolic.studio.rendering import render_corpus, render_song
+from audiotransfer.symbolic.studio.rendering import (
+    FINISHED,
+    STEMS,
+    finished,
+    render_corpus,
+    render_song,
+)
 from audiotransfer.symbolic.studio.synth import Synthesizer, default_soundfont
 from audiotransfer.symbolic.studio.targets import TARGETS, sustains, target_band
 
@@ -437,8 +443,10 @@ def test_a_song_is_rendered_for_every_band(toy: RenderSettings) -> None:
     toy = replace(toy, targets=["jazz", "classical"], invented_share=0.5)
     sides, about, notes = render_song(toy, 1, synthesizer)
     again, same, _ = render_song(toy, 1, synthesizer)
-    assert about == same and list(sides) == ["source", "target/jazz", "target/classical"]
+    assert about == same
+    assert list(sides) == ["source", "target/jazz", "target/classical", FINISHED]
     frames = round(toy.seconds * rendering.SAMPLE_RATE)
+    mixes = sides.pop(FINISHED)
     stems = set(sides["source"])
     assert stems == set(notes) >= {"drums", "other"}
     for side, sounds in sides.items():
@@ -448,14 +456,31 @@ def test_a_song_is_rendered_for_every_band(toy: RenderSettings) -> None:
             assert sound.shape == (2, frames)
             assert sound.dtype == np.float32 and np.isfinite(sound).all()
             level, source = (np.sqrt((x**2).mean()) for x in (sound, sides["source"][stem]))
-            if (side, stem) == ("target/classical", "drums"):
-                level *= 10 ** (9 / 20)
             assert level == pytest.approx(source, rel=1e-2) and level > 0.01
         assert np.abs(sum(sounds.values())).max() <= 0.95 + 1e-4
+    assert set(mixes) == {"jazz", "classical"}
+    for mix in mixes.values():
+        assert mix.shape == (2, frames) and mix.dtype == np.float32
+        assert np.sqrt((mix**2).mean()) == pytest.approx(0.1, rel=1e-3) or np.abs(mix).max() < 0.951
     other = [sounds["other"] for sounds in sides.values()]
     assert not any(np.allclose(a, b, atol=1e-2) for a, b in itertools.pairwise(other))
     for stem, played in notes.items():
         assert played.shape[1] == 5 and played[:, 0].max() < toy.seconds, stem
+
+
+def test_a_finished_mix_went_through_the_bands_effects() -> None:
+    random = np.random.default_rng(0)
+    played = {s: 0.1 * random.standard_normal((2, 40000)).astype(np.float32) for s in STEMS}
+    source = {s: 0.1 * random.standard_normal((2, 40000)).astype(np.float32) for s in STEMS}
+    for style in TARGETS:
+        one, louder = finished(style, played, source), {s: 2 * x for s, x in played.items()}
+        assert np.sqrt((one**2).mean()) == pytest.approx(0.1, rel=1e-3)
+        # Effects hear levels relative to the song's, whatever that is.
+        scaled = finished(style, louder, {s: 2 * x for s, x in source.items()})
+        assert np.allclose(one, scaled, atol=1e-4)
+    jazz = played["drums"] + played["bass"] + 10 ** (3 / 20) * played["other"]
+    jazz *= 0.1 / np.sqrt((jazz**2).mean())
+    assert np.allclose(finished("jazz", played, source), jazz, atol=1e-4)
 
 
 @pytest.mark.parametrize("program", [0, 66])

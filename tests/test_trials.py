@@ -119,6 +119,16 @@ def test_each_target_has_its_own_rendering(place: Path, tmp_path: Path) -> None:
         trials.rendered_songs(tmp_path, "rock")
 
 
+def test_the_truth_is_what_the_engineer_left(place: Path, tmp_path: Path) -> None:
+    song = tmp_path / "song"
+    shutil.copytree(place / "songs" / "test-0", song)
+    mix = song / "finished" / "jazz.wav"
+    mix.parent.mkdir()
+    shutil.copyfile(song / "target" / "jazz" / "other.wav", mix)
+    (found,) = trials.rendered_songs(tmp_path, "jazz")
+    assert found.truth == (mix,)
+
+
 def jury(place: Path) -> Jury:
     return Jury(Judge.load(place / "judge"), "jazz", Tagger.load(place / "tagger"))
 

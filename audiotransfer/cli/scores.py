@@ -21,6 +21,7 @@ _OF_RECORDINGS: dict[str, object] = {
     "separator": "auto",
     "vocoder": "auto",
     "gain": [],
+    "effects": True,
     "stems_out": None,
 }
 _OF_SOUND: dict[str, object] = {"format": None, "encoding": "int16"}
@@ -65,7 +66,7 @@ def say_what_means_nothing(args: Arguments, console: Console, *, scores: bool) -
             console.notice(f"{' and '.join(idle)}: for MIDI files only; a recording has no notes")
         return
     told = _OF_RECORDINGS if args.render or args.soundfont else _OF_RECORDINGS | _OF_SOUND
-    names = {"stems_out": "stems-out", "encoding": args.encoding}
+    names = {"stems_out": "stems-out", "effects": "no-effects", "encoding": args.encoding}
     idle = [
         f"--{names.get(name, name)}" for name, usual in told.items() if getattr(args, name) != usual
     ]

@@ -95,6 +95,8 @@ def _card(style: Installed) -> Iterator[str]:
         yield f"  {stem:<8} {entry.route + ' route, ' + entry.weights if entry else 'kept'}"
         if entry and SILENT in entry.options:
             yield f"  {'':<8} plays no songs: {entry.options[SILENT]}"
+        for setting in card.effects.get(stem, ()):
+            yield f"  {'':<8} then {_effect(setting)}"
     yield f"folder    {style.folder}"
     if card.steps:
         where = f" on {card.hardware}" if card.hardware else ""
@@ -103,6 +105,12 @@ def _card(style: Installed) -> Iterator[str]:
         yield f"from      {corpus.get('name', '?')} ({corpus.get('licence', 'licence unknown')})"
     for name, value in _flat(card.figures):
         yield f"measured  {name}: {value}"
+
+
+def _effect(setting: dict[str, Any]) -> str:
+    """``gain (db 3)``."""
+    knobs = (f"{name} {value}" for name, value in setting.items() if name != "effect")
+    return f"{setting.get('effect')} ({', '.join(knobs)})"
 
 
 def _flat(values: dict[str, Any], above: str = "") -> Iterator[tuple[str, str]]:

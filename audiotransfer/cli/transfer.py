@@ -84,6 +84,12 @@ examples:
         metavar="NAME=DB",
         help="make a stem louder or softer by so many dB (vocals=+2)",
     )
+    style.add_argument(
+        "--no-effects",
+        dest="effects",
+        action="store_false",
+        help="leave out the style's amplifiers, equalisers and other effects behind the players",
+    )
     written = add_format(parser)
     written.add_argument(
         "-o",
@@ -230,6 +236,7 @@ def _options(args: Arguments, alone: bool) -> TransferOptions:
             if alone or name != "pitched"
         },
         gains_db={name: check_gain(name, gain) for name, gain in args.gain},
+        effects=args.effects,
         separator=args.separator,
         vocoder=args.vocoder,
         device=args.device,

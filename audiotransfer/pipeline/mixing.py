@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 
 from audiotransfer import sound
-from audiotransfer.pipeline.planning import Plan
+from audiotransfer.effects import REACH
+from audiotransfer.pipeline.planning import Plan, StemPlan
 from audiotransfer.pipeline.progress import Tracker
 from audiotransfer.pipeline.sources import PIECE, Measured, Source, folded
 from audiotransfer.pipeline.streaming import (
@@ -150,13 +151,15 @@ class Mixer:
                         partial(shares.__setitem__, name),
                     )
                 )
-            return torch.stack(gather(begun, tick))
+            played = zip(self.styled.values(), gather(begun, tick), strict=True)
+            drums = window[names.index("drums")] if "drums" in names else None
+            return torch.stack([_finished(stem, sound, drums) for stem, sound in played])
 
         pieces = in_blocks(
             dry(),
             self.length,
             transfer,
-            context=context_of(max(stem.transfer.context for stem in self.styled.values())),
+            context=context_of(max(map(_context, self.styled.values()))),
             block=self.plan.block,
         )
         for piece in pieces:
@@ -177,3 +180,12 @@ class Mixer:
             scaled = audio * self.measured.scale
             self.loudness.push(scaled)
             yield forth.push(sound.to_stereo(scaled), last=frames == self.measured.frames)
+
+
+def _context(stem: StemPlan) -> int:
+    return stem.transfer.context + (REACH if stem.effects.effects else 0)
+
+
+def _finished(stem: StemPlan, sound: Tensor, drums: Tensor | None) -> Tensor:
+    """A played stem behind the style's effects; ``drums`` are the song's own."""
+    return stem.effects(sound, drums, 1.0 if stem.strength is None else stem.strength)

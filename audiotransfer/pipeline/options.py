@@ -53,6 +53,8 @@ class TransferOptions:
     stems: Mapping[str, StemChoice] = field(default_factory=dict)
     gains_db: Mapping[str, float] = field(default_factory=dict)
     """Stem name -> dB, applied after the transfer."""
+    effects: bool = True
+    """Whether what a style plays goes through its amplifiers and other effects."""
     separator: str | Separator = "auto"
     """``auto``, ``NAME`` or ``NAME:MODEL``, or a separator that is made already."""
     vocoder: str = "auto"

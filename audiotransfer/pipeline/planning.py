@@ -15,6 +15,7 @@ from torch import Tensor
 
 import separation
 from audiotransfer import sound
+from audiotransfer.effects import NO_EFFECTS, Chain
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.pipeline.options import (
     StemChoice,
@@ -35,6 +36,7 @@ class StemPlan:
     style: str | None = None
     strength: float | None = None
     gain_db: float = 0.0
+    effects: Chain = NO_EFFECTS
 
     @property
     def gain(self) -> float:
@@ -103,7 +105,8 @@ def prepare(options: TransferOptions, *, separate_only: bool = False) -> Plan:
             style = styles.get(own.style) if own.style is not None else None
         level = strength if own is None or own.strength is None else own.strength
         plan = _plan_stem(stem, own, style, level, notices)
-        plans[stem] = replace(plan, gain_db=gains.get(stem, 0.0))
+        plan = replace(plan, gain_db=gains.get(stem, 0.0))
+        plans[stem] = plan if options.effects else replace(plan, effects=NO_EFFECTS)
     if all(plan.action == "mute" for plan in plans.values()):
         raise AudioTransferError(f"every stem is muted ({', '.join(plans)}): leave one of them in")
     return Plan(separator, label, plans, tuple(notices), options, device)
@@ -181,7 +184,8 @@ def _plan_stem(
         return StemPlan("keep", transfer)
     if known != stem:
         notices.append(f"style {style.name!r} does not know {stem}: it is played as {known}")
-    return StemPlan("style", transfer, style.name, strength)
+    effects = style.effects.get(known, NO_EFFECTS)
+    return StemPlan("style", transfer, style.name, strength, effects=effects)
 
 
 def _check_stems(named: Iterable[str], stems: tuple[str, ...], label: str) -> None:

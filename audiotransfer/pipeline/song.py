@@ -76,7 +76,7 @@ def load_style(
     strength=0.7)``.
     """
     style = styles.load_style(name_or_path, device=resolve_device(device), vocoder=vocoder)
-    return LoadedStyle(style.name, style.stems, style.card)
+    return LoadedStyle(style.name, style.stems, style.card, style.effects)
 
 
 def transfer(

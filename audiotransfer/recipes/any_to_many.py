@@ -26,6 +26,7 @@ from audiotransfer.spectral.repainter import Repainter
 from audiotransfer.spectral.transfer import TARGET
 from audiotransfer.spectral.weights import save_generator
 from audiotransfer.styles.card import Card, StemEntry
+from audiotransfer.symbolic.studio.targets import target_band
 from audiotransfer.training import Objective, Trainer, load_networks
 from audiotransfer.training.mixed import Mixed, Share
 from vocoder import Picture
@@ -270,4 +271,5 @@ def export(
             steps,
             hours,
             {"validation": said} if said else {},
+            target_band(style).effects if recipe.pairs else {},
         )

@@ -21,6 +21,7 @@ from audiotransfer.spectral.players import Player
 from audiotransfer.spectral.weights import save_generator
 from audiotransfer.styles import read_card
 from audiotransfer.styles.card import StemEntry
+from audiotransfer.symbolic.studio.targets import target_band
 from audiotransfer.training import Objective, Trainer, load_networks
 from vocoder import Picture
 
@@ -193,5 +194,6 @@ def export_band(
         }
     about = About(style, recipe.styles[style], recipe.corpora)
     total = steps + below_steps, hours + below_hours
-    describe(about, config, place, stems, networks, *total)
+    effects = target_band(style).effects
+    describe(about, config, place, stems, networks, *total, effects=effects)
     return place

@@ -114,14 +114,19 @@ def describe(
     steps: int,
     hours: float,
     figures: dict[str, Any] | None = None,
+    effects: Mapping[str, Any] | None = None,
 ) -> None:
     """Writes the card of a spectral style whose weights lie in ``place``.
 
-    Stems without an entry are kept as they are.
+    Stems without an entry are kept as they are, without ``effects``.
     """
     files = {entry.weights for entry in stems.values()}
     kept = dict.fromkeys((*STEMS, "vocals"))
-    sign(about, config, place, {**kept, **stems}, files, networks, steps, hours, figures or {})
+    behind = {stem: chain for stem, chain in (effects or {}).items() if stem in stems}
+    sign(
+        about, config, place, {**kept, **stems}, files, networks, steps, hours, figures or {},
+        effects=behind,
+    )  # fmt: skip
 
 
 def sign(
@@ -135,6 +140,7 @@ def sign(
     hours: float,
     figures: dict[str, Any],
     route: str = "spectral",
+    effects: dict[str, Any] | None = None,
 ) -> None:
     """Writes the card of what was trained, whose weights are ``files`` in ``place``."""
     card = Card(
@@ -143,6 +149,7 @@ def sign(
         stems=stems,
         weights={file: sha256(place / file) for file in sorted(files)},
         route=route,
+        effects=plain(effects or {}),
         networks=networks,
         corpora=about.corpora,
         seed=config.seed,

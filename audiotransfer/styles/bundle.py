@@ -15,6 +15,8 @@ from audiotransfer.styles.find import find_style
 if TYPE_CHECKING:
     import torch
 
+    from audiotransfer.effects import Chain
+
 Share = Callable[[float], None]
 """Is told the share of the work that is done, 0..1."""
 
@@ -63,6 +65,8 @@ class Style:
     name: str
     stems: Mapping[str, StemTransfer]
     card: Card | None = field(default=None, compare=False)
+    effects: Mapping[str, Chain] = field(default_factory=dict)
+    """Stem -> what its sound goes through once it is played."""
 
     def transfer_for(self, stem: str) -> tuple[StemTransfer, str]:
         """The transfer for a stem, and the name under which the style knows it.
@@ -85,6 +89,8 @@ def load_style(
     Raises :class:`AudioTransferError`: unknown name, damaged card or weights, a style of another
     route.
     """
+    from audiotransfer.effects import read_chain  # heavy, and listing styles needs none of it
+
     style = find_style(name_or_path, route=route)
     check_playable(style.card)
     check_weights(style.folder, style.card)
@@ -92,7 +98,11 @@ def load_style(
         stem: _build(style.folder, style.card, entry, device, vocoder) if entry else Keep()
         for stem, entry in style.card.stems.items()
     }
-    return Style(style.card.name, stems, style.card)
+    try:
+        effects = {stem: read_chain(chain) for stem, chain in style.card.effects.items()}
+    except AudioTransferError as error:
+        raise AudioTransferError(f"style {style.card.name!r}: {error}") from None
+    return Style(style.card.name, stems, style.card, effects)
 
 
 def _build(folder: Path, card: Card, entry: StemEntry, device: str, vocoder: str) -> Any:

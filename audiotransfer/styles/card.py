@@ -66,6 +66,8 @@ class Card:
     weights: dict[str, str]
     """Weights file -> sha256 of its bytes. ``../FOLDER/FILE`` is one that styles share."""
     route: str = "spectral"
+    effects: dict[str, Any] = field(default_factory=dict)
+    """Stem name -> what is done to it once it is played (see ``audiotransfer.effects``)."""
     networks: dict[str, Any] = field(default_factory=dict)
     """Network name -> its sizes."""
     corpora: list[dict[str, Any]] = field(default_factory=list)
@@ -107,6 +109,11 @@ class Card:
                 raise AudioTransferError(
                     f"style {self.name!r}: stem {stem} wants {entry.weights!r}, whose sha256"
                     " the card does not give"
+                )
+        for stem in self.effects:
+            if self.stems.get(stem) is None:
+                raise AudioTransferError(
+                    f"style {self.name!r} has effects for {stem!r}, which it does not play"
                 )
         for file, digest in self.weights.items():
             if not _WEIGHTS.fullmatch(file):

@@ -59,7 +59,7 @@ def rendered_songs(folder: Path, genre: str, split: str = "test") -> list[TrialS
         if json.loads(card.read_text(encoding="utf-8"))["split"] != split:
             continue
         song = card.parent
-        truth = _stems(song / "target" / genre)
+        truth = _truth(song, genre)
         if not truth:
             raise AudioTransferError(
                 f"{song} has no rendering in {genre!r}; render songs with that target, or ask "
@@ -100,6 +100,12 @@ def prepared_songs(manifest: Manifest, splits: Sequence[str] = ("test",)) -> lis
 def recorded_songs(paths: Iterable[Path]) -> list[TrialSong]:
     """Recordings, each of the genre that its folder is named after."""
     return [TrialSong(f"{p.parent.name}/{p.stem}", (p,), genre=p.parent.name) for p in paths]
+
+
+def _truth(song: Path, genre: str) -> tuple[Path, ...]:
+    """What the target's band plays, as its engineer left it where that was rendered."""
+    mix = song / "finished" / f"{genre}.wav"
+    return (mix,) if mix.is_file() else _stems(song / "target" / genre)
 
 
 def _stems(folder: Path) -> tuple[Path, ...]:

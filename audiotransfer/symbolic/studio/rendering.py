@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
 from audiotransfer import files
-from audiotransfer.corpora import effects
+from audiotransfer.corpora import effects as studio_effects
+from audiotransfer.effects import read_chain
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.symbolic.packs import in_split, pack
 from audiotransfer.symbolic.studio.arrange import Choice, dress, ensemble, genre_band
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     Sound = NDArray[np.float32]
 
 STEMS = ("drums", "bass", "other")
+FINISHED = "finished"
 SAMPLE_RATE = 44100
 _MIX_RMS = 0.1
 _FONT_CACHE_RENDERINGS = 12
@@ -43,12 +46,12 @@ def _rms(sound: Sound) -> float:
 def _studio(stem: str, sound: Sound, random: Generator) -> Sound:
     """Random effects for a source stem."""
     if random.random() < 0.7:
-        sound = effects.tone(sound, SAMPLE_RATE, random)
+        sound = studio_effects.tone(sound, SAMPLE_RATE, random)
     if random.random() < {"drums": 0.4, "bass": 0.4, "other": 0.35}[stem]:
-        sound = effects.drive(sound, random.uniform(0.3, 1.5))
+        sound = studio_effects.drive(sound, random.uniform(0.3, 1.5))
     if random.random() < 0.5:
         decay = random.uniform(0.15, 0.5 if stem != "other" else 1.4)
-        sound = effects.room(sound, SAMPLE_RATE, random, decay, random.uniform(-22, -8))
+        sound = studio_effects.room(sound, SAMPLE_RATE, random, decay, random.uniform(-22, -8))
     return sound
 
 
@@ -70,7 +73,7 @@ def _restyled(
     """The same notes, played by a style's band in its room, which is always the same one."""
     band, font = target_band(style), Path(settings.target_soundfont)
     dry = synthesizer.render([(band.play(part), font) for part in players], settings.seconds)
-    return effects.room(dry, SAMPLE_RATE, np.random.default_rng(7), *band.room)
+    return studio_effects.room(dry, SAMPLE_RATE, np.random.default_rng(7), *band.room)
 
 
 Stems = dict[str, "Sound"]
@@ -82,8 +85,8 @@ def render_song(
     """A song's sides, what it is, and its notes.
 
     Sides are ``source`` and ``target/STYLE`` (none of a genre's song), each with its stems
-    ``[2, T]``, of the same level on every side but for drums that a band wants softer. Notes are
-    ``[N, 5]`` a stem: start (s), duration (s), pitch, velocity, program.
+    ``[2, T]``, of the same level on every side, and ``finished``, with the mix of each style behind
+    its effects. Notes are ``[N, 5]`` a stem: start (s), duration (s), pitch, velocity, program.
     """
     random = np.random.default_rng((settings.seed, index))
     styles = [] if settings.genre else settings.targets
@@ -109,8 +112,7 @@ def render_song(
         wet = _studio(stem, dry, random)
         sides["source"][stem] = wet * (level / _rms(wet))
         for style, sound in restyled.items():
-            louder = target_band(style).drums_db if stem == "drums" else 0.0
-            sides[f"target/{style}"][stem] = sound * (level / _rms(sound) * 10 ** (louder / 20))
+            sides[f"target/{style}"][stem] = sound * (level / _rms(sound))
         notes[stem] = np.concatenate([_with_program(player) for player in players])
     peak = max(
         (float(np.abs(sum(stems.values())).max()) for stems in sides.values() if stems),
@@ -120,6 +122,8 @@ def render_song(
     for stems in sides.values():
         for stem in stems:
             stems[stem] = (stems[stem] * gain).astype(np.float32)
+    if sides["source"]:
+        sides[FINISHED] = {s: finished(s, sides[f"target/{s}"], sides["source"]) for s in styles}
     about: dict[str, object] = {
         "score": score,
         "programs": {p.stem + str(i): p.program for i, p in enumerate(source_band.parts)},
@@ -128,6 +132,23 @@ def render_song(
         "genre": settings.genre,
     }
     return sides, about, notes
+
+
+def finished(style: str, played: Stems, source: Stems) -> Sound:
+    """A band's stems behind its effects, mixed ``[2, T]`` at RMS 0.1 or as loud as does not clip.
+
+    Effects hear every stem as in a source at RMS 0.1, and duck below the source's drums, as they do
+    when a song is transferred.
+    """
+    level = _MIX_RMS / _rms(np.sum(list(source.values()), axis=0))
+    drums = torch.from_numpy(source["drums"] * level) if "drums" in source else None
+    effects = target_band(style).effects
+    stems = [
+        read_chain(effects.get(stem, ()))(torch.from_numpy(sound * level), drums).numpy()
+        for stem, sound in played.items()
+    ]
+    mix: Sound = np.sum(stems, axis=0)
+    return mix * np.float32(min(_MIX_RMS / _rms(mix), 0.95 / float(np.abs(mix).max())))
 
 
 def _with_program(part: Part) -> NDArray[np.float32]:
@@ -141,8 +162,6 @@ def _render_one(job: tuple[RenderSettings, int, str]) -> dict[str, object]:
     if card.is_file():
         return dict(json.loads(card.read_text()))
     sides, about, notes = render_song(settings, index, _worker_synthesizer())
-    import torch
-
     for side, stems in sides.items():
         for stem, sound in stems.items():
             path = place / side / f"{stem}.wav"
@@ -168,9 +187,9 @@ def render_corpus(
 ) -> list[dict[str, object]]:
     """Renders what is missing of the songs into ``folder``; returns what each song is.
 
-    Each song is a folder ``{source,target/STYLE}/{drums,bass,other}.wav`` (16 bit, stereo,
-    44.1 kHz) with its notes (``notes.npz``) and a ``song.json``. Raises AudioTransferError when
-    scores or soundfonts cannot be read.
+    Each song is a folder ``{source,target/STYLE}/{drums,bass,other}.wav`` and
+    ``finished/STYLE.wav`` (16 bit, stereo, 44.1 kHz) with its notes (``notes.npz``) and a
+    ``song.json``. Raises AudioTransferError when scores or soundfonts cannot be read.
     """
     _check(settings)
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,31 @@
+"""A smooth equaliser without delay."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import torch
+from scipy import signal
+from torch import Tensor
+from torchaudio.functional import fftconvolve
+
+TAPS = 2047
+SAMPLE_RATE = 44100
+
+
+def equalise(sound: Tensor, points: Sequence[tuple[float, float]]) -> Tensor:
+    """Makes each frequency (Hz) louder by its gain (dB); between points by straight lines.
+
+    ``[C, T] -> [C, T]``, linear phase with its delay taken out. Below the first point and above the
+    last one the gain is theirs.
+    """
+    taps = _taps(tuple((float(hertz), float(db)) for hertz, db in points))
+    return fftconvolve(sound, taps.to(sound)[None].expand(len(sound), -1), mode="same")
+
+
+@lru_cache(maxsize=32)
+def _taps(points: tuple[tuple[float, float], ...]) -> Tensor:
+    hertz = [0.0, *(hertz for hertz, _ in points), SAMPLE_RATE / 2]
+    gains = [10 ** (db / 20) for _, db in (points[0], *points, points[-1])]
+    return torch.from_numpy(signal.firwin2(TAPS, hertz, gains, fs=SAMPLE_RATE)).float()

@@ -1,0 +1,47 @@
+"""Overdriven electronics: loud parts are squeezed, and overtones come of it."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torchaudio.functional import resample
+
+from audiotransfer.effects.equaliser import equalise
+
+#: RMS of a stem in a song at RMS 0.1, for which an effect leaves the level as it was.
+USUAL = 0.06
+_OVERSAMPLING, _ZEROS = 4, 16
+#: Into the valves: what rumbles stays out, what bites goes further in.
+_INPUT = ((60.0, -24.0), (120.0, 0.0), (900.0, 3.0), (3000.0, 3.0), (8000.0, 0.0))
+#: A closed cabinet of guitar speakers: nothing below, a presence, and a wall above.
+_CABINET = (
+    (70.0, -18.0), (110.0, 0.0), (400.0, -2.0), (2500.0, 4.0), (4500.0, 0.0), (6750.0, -20.0),
+    (11250.0, -45.0),
+)  # fmt: skip
+_BIAS = 0.15
+
+
+def saturate(sound: Tensor, drive: float, bias: float = 0.0) -> Tensor:
+    """Soft clipping of a stem ``[C, T]``: tanh at ``drive`` times its usual level.
+
+    Four times oversampled, so that overtones beyond hearing do not come back as others. ``bias``
+    moves the curve off its middle, which adds even overtones. Silence stays silence.
+    """
+    if sound.shape[-1] == 0:
+        return sound
+    high = resample(sound, 1, _OVERSAMPLING, lowpass_filter_width=_ZEROS)
+    high = torch.tanh(high * (drive / USUAL) + bias) - torch.tanh(high.new_tensor(bias))
+    low = resample(high, _OVERSAMPLING, 1, lowpass_filter_width=_ZEROS)[..., : sound.shape[-1]]
+    return low * (USUAL / _loudness(drive))
+
+
+def amplify(sound: Tensor, drive: float) -> Tensor:
+    """A guitar amplifier and its cabinet for a stem ``[C, T]``."""
+    return equalise(saturate(equalise(sound, _INPUT), drive, _BIAS), _CABINET)
+
+
+def _loudness(drive: float) -> float:
+    """RMS of normally distributed samples behind the curve: what keeps the usual level."""
+    at = torch.linspace(-4, 4, 801, dtype=torch.float64)
+    density = torch.exp(-at.square() / 2)
+    return float((torch.tanh(drive * at).square() * density).sum().div(density.sum()).sqrt())
