@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from audiotransfer import recipes
 from audiotransfer.cli import main
 from audiotransfer.errors import AudioTransferError
+from audiotransfer.files.weights import save_weights
 from audiotransfer.evaluation.scores import chorale_measures as measures
 from audiotransfer.evaluation.scores.accompaniment import compare, mean_measures, set_below
 from audiotransfer.pipeline.accompaniment import (
@@ -863,8 +864,11 @@ def test_weights_that_are_none_are_refused(tmp_path: Path) -> None:
         assert type(again) is type(network) and again.shape() == network.shape()
         for name, value in network.state_dict().items():
             assert torch.equal(again.state_dict()[name], value.half().float())
-    path.write_bytes(b"weights")
+    save_weights(path, {}, {"kind": "drummer"})
     with pytest.raises(AudioTransferError, match="no accompanist"):
+        load_accompanist(path)
+    path.write_bytes(b"weights")
+    with pytest.raises(AudioTransferError, match="cannot be read"):
         load_accompanist(path)
 
 

@@ -31,6 +31,7 @@ from audiotransfer.evaluation.scores.drum_measures import (
     touch_errors,
 )
 from audiotransfer.evaluation.scores.drum_styles import StyleEar, style_figures
+from audiotransfer.files.weights import save_weights
 from audiotransfer.pipeline.drumming import load_drummer
 from audiotransfer.symbolic.drums.batches import GrooveBatches
 from audiotransfer.symbolic.drums.beats import (
@@ -355,8 +356,11 @@ def test_networks_come_back_from_their_files(tmp_path: Path) -> None:
         means = [n.encode(*batch, torch.ones(2)).mean for n in (network, again)]
         torch.testing.assert_close(means[0], means[1], atol=2e-3, rtol=1e-2)
     (tmp_path / "none.safetensors").write_bytes(b"no weights")
-    with pytest.raises(AudioTransferError, match="holds no drum network"):
+    with pytest.raises(AudioTransferError, match="cannot be read"):
         load_drums(tmp_path / "none.safetensors")
+    with pytest.raises(AudioTransferError, match="holds no drum network"):
+        save_weights(tmp_path / "other.safetensors", {}, {})
+        load_drums(tmp_path / "other.safetensors")
 
 
 # What it learns

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
-from safetensors import SafetensorError, safe_open
-
-from audiotransfer import files
 from audiotransfer.errors import AudioTransferError
+from audiotransfer.files.weights import load_weights, save_weights
 from audiotransfer.spectral.generator import Generator, fold
 from audiotransfer.spectral.hits import HitGenerator
 from audiotransfer.spectral.networks import (
@@ -40,23 +37,12 @@ def save_generator(path: Path, generator: Repainter) -> None:
 
     Raises AudioTransferError where it cannot be written.
     """
-    from safetensors.torch import save
-
-    state = {key: value.half().contiguous() for key, value in generator.state_dict().items()}
-    shape = {"kind": generator.kind, **generator.shape()}
-    files.write_bytes(path, save(state, {"generator": json.dumps(shape)}), overwrite=True)
+    save_weights(path, generator.state_dict(), {"kind": generator.kind, **generator.shape()})
 
 
 def load_generator(path: Path) -> Repainter:
     """Reads what :func:`save_generator` wrote. Raises AudioTransferError for anything else."""
-    try:
-        with safe_open(str(path), framework="pt") as file:
-            shape = json.loads((file.metadata() or {}).get("generator", "{}"))
-            state = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError, ValueError) as error:
-        raise AudioTransferError(
-            f"weights {path} cannot be read ({error}); install the style again"
-        ) from error
+    shape, state = load_weights(path)
     try:
         generator = KINDS[shape.pop("kind", Generator.kind)](**shape)
         fold(generator)

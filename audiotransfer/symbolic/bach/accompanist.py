@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from safetensors import SafetensorError, safe_open
 from torch import Generator, Tensor
 
 from audiotransfer.errors import AudioTransferError
+from audiotransfer.files.weights import load_weights, save_weights
 from audiotransfer.symbolic.bach.rolls import RollGenerator, over_windows
 from audiotransfer.symbolic.bach.sampling import GibbsSettings, gibbs, mend
 from audiotransfer.symbolic.bach.voicewise import VoiceWise
@@ -53,22 +52,17 @@ def harmonise(
 
 def save_accompanist(path: Path, network: Accompanist) -> None:
     """Write a network as half-precision safetensors."""
-    from safetensors.torch import save_file
-
-    state = {key: value.half().contiguous() for key, value in network.state_dict().items()}
     shape = {"kind": network.kind, **network.shape()}
-    save_file(state, str(path), metadata={_METADATA: json.dumps(shape)})
+    save_weights(path, network.state_dict(), shape, _METADATA)
 
 
 def load_accompanist(path: Path) -> Accompanist:
     """Read what `save_accompanist` wrote. Raises AudioTransferError for anything else."""
+    shape, state = load_weights(path, _METADATA)
     try:
-        with safe_open(str(path), framework="pt") as file:
-            shape = json.loads((file.metadata() or {}).get(_METADATA, "{}"))
-            state = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118
         network = KINDS[shape.pop("kind")](**shape)
         network.load_state_dict(state)
-    except (OSError, SafetensorError, ValueError, KeyError, TypeError, RuntimeError) as error:
+    except (ValueError, KeyError, TypeError, RuntimeError) as error:
         raise AudioTransferError(
             f"{path} holds no accompanist that this version knows; install it again"
         ) from error
