@@ -22,9 +22,9 @@ from torch import Tensor, nn
 from audiotransfer import recipes
 from audiotransfer.cli import main
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.files.weights import save_weights
 from audiotransfer.evaluation.scores import chorale_measures as measures
 from audiotransfer.evaluation.scores.accompaniment import compare, mean_measures, set_below
+from audiotransfer.files.weights import save_weights
 from audiotransfer.pipeline.accompaniment import (
     SHIPPED,
     AccompanyOptions,
