@@ -1,4 +1,4 @@
-"""A smooth equaliser without delay."""
+"""A smooth equaliser without delay. Its libraries wait until a style wants one."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 import torch
-from scipy import signal
 from torch import Tensor
-from torchaudio.functional import fftconvolve
 
 TAPS = 2047
 SAMPLE_RATE = 44100
@@ -20,12 +18,16 @@ def equalise(sound: Tensor, points: Sequence[tuple[float, float]]) -> Tensor:
     ``[C, T] -> [C, T]``, linear phase with its delay taken out. Below the first point and above the
     last one the gain is theirs.
     """
+    from torchaudio.functional import fftconvolve
+
     taps = _taps(tuple((float(hertz), float(db)) for hertz, db in points))
     return fftconvolve(sound, taps.to(sound)[None].expand(len(sound), -1), mode="same")
 
 
 @lru_cache(maxsize=32)
 def _taps(points: tuple[tuple[float, float], ...]) -> Tensor:
+    from scipy import signal
+
     hertz = [0.0, *(hertz for hertz, _ in points), SAMPLE_RATE / 2]
     gains = [10 ** (db / 20) for _, db in (points[0], *points, points[-1])]
     return torch.from_numpy(signal.firwin2(TAPS, hertz, gains, fs=SAMPLE_RATE)).float()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torchaudio.functional import resample
 
 from audiotransfer.effects.equaliser import equalise
 
@@ -27,6 +26,8 @@ def saturate(sound: Tensor, drive: float, bias: float = 0.0) -> Tensor:
     Four times oversampled, so that overtones beyond hearing do not come back as others. ``bias``
     moves the curve off its middle, which adds even overtones. Silence stays silence.
     """
+    from torchaudio.functional import resample
+
     if sound.shape[-1] == 0:
         return sound
     high = resample(sound, 1, _OVERSAMPLING, lowpass_filter_width=_ZEROS)
