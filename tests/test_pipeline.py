@@ -503,6 +503,23 @@ def test_stems_out_holds_dry_and_wet_stems(wav: Path, tmp_path: Path) -> None:
     ]
 
 
+def test_a_stop_while_stems_are_begun_leaves_nothing(
+    wav: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    enter = files.Writer.__enter__
+
+    def stopped(writer: files.Writer) -> files.Writer:
+        if writer.path.name == "other.wav":
+            raise KeyboardInterrupt
+        return enter(writer)
+
+    monkeypatch.setattr(files.Writer, "__enter__", stopped)
+    before = set(tmp_path.iterdir())
+    with pytest.raises(KeyboardInterrupt):
+        pipeline.transfer_file(wav, tmp_path / "o.wav", options(stems_out=tmp_path / "stems"))
+    assert set(tmp_path.iterdir()) == before
+
+
 def test_a_kept_stem_is_its_separated_stem_to_the_bit(wav: Path, tmp_path: Path) -> None:
     keep = {"drums": StemChoice("keep")}
     wanted = options(stems=keep, stems_out=tmp_path / "kept", block=SMALL)

@@ -234,7 +234,12 @@ def _make_folder(folder: Path, stack: ExitStack) -> None:
     folder.mkdir()
 
     def remove(kind: type[BaseException] | None, *_: object) -> None:
-        if kind is not None and not any(folder.iterdir()):
+        if kind is None:
+            return
+        # A signal may come after a file was begun and before its writer would clear it away.
+        for part in folder.glob(".*.part"):
+            part.unlink(missing_ok=True)
+        if not any(folder.iterdir()):
             folder.rmdir()
 
     stack.push(remove)
