@@ -9,7 +9,7 @@ from audiotransfer.effects.equaliser import equalise
 
 #: RMS of a stem in a song at RMS 0.1, for which an effect leaves the level as it was.
 USUAL = 0.06
-_OVERSAMPLING, _ZEROS = 4, 16
+_OVERSAMPLING, _ZEROS, _ROLLOFF = 4, 16, 0.99
 #: Into the valves: what rumbles stays out, what bites goes further in.
 _INPUT = ((60.0, -24.0), (120.0, 0.0), (900.0, 3.0), (3000.0, 3.0), (8000.0, 0.0))
 #: A closed cabinet of guitar speakers: nothing below, a presence, and a wall above.
@@ -26,13 +26,15 @@ def saturate(sound: Tensor, drive: float, bias: float = 0.0) -> Tensor:
     Four times oversampled, so that overtones beyond hearing do not come back as others. ``bias``
     moves the curve off its middle, which adds even overtones. Silence stays silence.
     """
-    from torchaudio.functional import resample
+    import julius
 
     if sound.shape[-1] == 0:
         return sound
-    high = resample(sound, 1, _OVERSAMPLING, lowpass_filter_width=_ZEROS)
+    high = julius.resample_frac(sound, 1, _OVERSAMPLING, zeros=_ZEROS, rolloff=_ROLLOFF)
     high = torch.tanh(high * (drive / USUAL) + bias) - torch.tanh(high.new_tensor(bias))
-    low = resample(high, _OVERSAMPLING, 1, lowpass_filter_width=_ZEROS)[..., : sound.shape[-1]]
+    low = julius.resample_frac(
+        high, _OVERSAMPLING, 1, zeros=_ZEROS, rolloff=_ROLLOFF, output_length=sound.shape[-1]
+    )
     return low * (USUAL / _loudness(drive))
 
 

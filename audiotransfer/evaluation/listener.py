@@ -10,8 +10,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, ClassVar, Self, cast
 
+import librosa
 import torch
-import torchaudio.functional as AF
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -65,12 +65,12 @@ class LogMel(nn.Module):
     def __init__(self, settings: ListenerSettings) -> None:
         super().__init__()
         self.settings = settings
-        filters = AF.melscale_fbanks(
-            settings.n_fft // 2 + 1, settings.f_min, settings.f_max, settings.bands,
-            settings.sample_rate, norm="slaney", mel_scale="slaney",
+        filters = librosa.filters.mel(
+            sr=settings.sample_rate, n_fft=settings.n_fft, n_mels=settings.bands,
+            fmin=settings.f_min, fmax=settings.f_max,
         )  # fmt: skip
         self.register_buffer("hann", torch.hann_window(settings.n_fft), persistent=False)
-        self.register_buffer("filters", filters, persistent=False)
+        self.register_buffer("filters", torch.from_numpy(filters.T.copy()), persistent=False)
 
     def forward(self, audio: Tensor) -> Tensor:
         spectrum = torch.stft(
