@@ -12,6 +12,7 @@ from audiotransfer.files.reading import (
     read,
 )
 from audiotransfer.files.tags import read_tags
+from audiotransfer.files.temporaries import clear_own, clear_stale, temporary
 from audiotransfer.files.writing import (
     FORMATS,
     Writer,
@@ -30,12 +31,15 @@ __all__ = [
     "Writer",
     "check_output",
     "check_place",
+    "clear_own",
+    "clear_stale",
     "default_output",
     "find_audio",
     "open_audio",
     "probe",
     "read",
     "read_tags",
+    "temporary",
     "write",
     "write_bytes",
 ]
