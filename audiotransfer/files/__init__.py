@@ -2,6 +2,16 @@
 sample, so that what can be refused by name or header is refused at once.
 """
 
+from audiotransfer.files.naming import (
+    FoundSongs,
+    SongFile,
+    clashes,
+    find_songs,
+    is_dir,
+    making,
+    name_outputs,
+    names_folder,
+)
 from audiotransfer.files.reading import (
     SUFFIXES,
     AudioInfo,
@@ -18,7 +28,6 @@ from audiotransfer.files.writing import (
     Writer,
     check_output,
     check_place,
-    default_output,
     write,
     write_bytes,
 )
@@ -27,14 +36,21 @@ __all__ = [
     "FORMATS",
     "SUFFIXES",
     "AudioInfo",
+    "FoundSongs",
     "Reader",
+    "SongFile",
     "Writer",
     "check_output",
     "check_place",
+    "clashes",
     "clear_own",
     "clear_stale",
-    "default_output",
     "find_audio",
+    "find_songs",
+    "is_dir",
+    "making",
+    "name_outputs",
+    "names_folder",
     "open_audio",
     "probe",
     "read",

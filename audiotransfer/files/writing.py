@@ -88,13 +88,6 @@ def check_place(path: str | Path, overwrite: bool = False) -> None:
         ) from None
 
 
-def default_output(
-    song: str | Path, label: str, suffix: str = ".wav", folder: str | Path | None = None
-) -> Path:
-    """``SONG.jazz.wav`` in a folder, or where one stands."""
-    return Path(folder or ".") / f"{Path(song).stem}.{label}{suffix}"
-
-
 class Writer:
     """Writes a sound file block by block; it appears under its name when all is well.
 
