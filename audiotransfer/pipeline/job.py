@@ -276,7 +276,7 @@ def check_stem_files(plan: Plan, *taken: Path) -> None:
 
 
 def _same(one: Path, other: Path) -> bool:
-    return one.resolve() == other.resolve()
+    return os.path.realpath(one) == os.path.realpath(other)
 
 
 def _stem_reports(plan: Plan) -> dict[str, StemReport]:
