@@ -6,6 +6,7 @@ from pathlib import Path
 
 from audiotransfer.cli.arguments import Arguments, Parser, add_format, add_talk, named
 from audiotransfer.cli.console import Console
+from audiotransfer.cli.parts import names
 from audiotransfer.cli.transfer import stage
 from audiotransfer.errors import AudioTransferError
 
@@ -23,7 +24,8 @@ def configure(parser: Parser) -> None:
         """\
 examples:
   audiotransfer remix stems                              writes stems.mix.wav
-  audiotransfer remix stems --gain vocals=+3 --stem bass=mute
+  audiotransfer remix stems --mute vocals                karaoke
+  audiotransfer remix stems --gain vocals=+3 --mute bass,drums
   audiotransfer remix stems --stem drums=dry -o mine.flac    the first drums, all else in jazz""",
     )
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="a folder of stems")
@@ -38,6 +40,14 @@ examples:
         type=named,
         metavar="NAME=WHAT",
         help="take a stem dry (as it was separated), in a STYLE that is there, or mute it",
+    )
+    group.add_argument(
+        "--mute",
+        action="append",
+        default=[],
+        type=names,
+        metavar="NAME[,NAME]",
+        help="leave stems out",
     )
     group.add_argument(
         "--gain",
@@ -69,7 +79,7 @@ def run(args: Arguments, console: Console) -> int:
             args.folder,
             target,
             gains_db={name: check_gain(name, gain) for name, gain in args.gain},
-            mutes={name for name, what in args.stem if what == _MUTE},
+            mutes={name for name, what in args.stem if what == _MUTE}.union(*args.mute),
             versions={
                 name: "dry" if what in _DRY else what for name, what in args.stem if what != _MUTE
             },

@@ -41,6 +41,83 @@ class StemChoice:
 
 
 @dataclass(frozen=True)
+class StemFormat:
+    """Which stems are written into a folder, and as what kind of files."""
+
+    format: Literal["wav", "flac", "mp3", "ogg"] = "wav"
+    encoding: Literal["int16", "int24", "float32"] | None = None
+    """``None`` is the best that the format holds: float32 in wav, int24 in flac."""
+    rate: Literal["44100", "song"] = "44100"
+    """``44100`` is 44.1 kHz stereo, at which stems are separated; ``song`` is the song's own rate
+    and channels (stereo where it has more than two)."""
+    stems: tuple[str, ...] = ()
+    """Only these; none named is all."""
+    two_stems: str | None = None
+    """This stem and, as ``no_NAME``, the sum of all others."""
+
+    def __post_init__(self) -> None:
+        for name, known in (("format", FORMATS), ("rate", RATES)):
+            value = getattr(self, name)
+            if value not in known:
+                raise AudioTransferError(f"stems' {name} {value!r}: there are {', '.join(known)}")
+        if self.stems and self.two_stems:
+            raise AudioTransferError(
+                f"stems {', '.join(self.stems)} and two stems ({self.two_stems}) contradict each"
+                " other: give one of them"
+            )
+        if self.encoding is not None and self.format in ("mp3", "ogg"):
+            raise AudioTransferError(
+                f"{self.format} has no samples of {self.encoding}: leave it out, or take wav or"
+                " flac"
+            )
+
+    @property
+    def samples(self) -> Literal["int16", "int24", "float32"]:
+        """As what samples are handed to the file."""
+        return self.encoding or ("int24" if self.format == "flac" else "float32")
+
+    @property
+    def clips(self) -> bool:
+        """Whether what is above full scale is lost in such a file, or where it is played."""
+        return self.format != "wav" or self.samples != "float32"
+
+
+FORMATS = ("wav", "flac", "mp3", "ogg")
+RATES = ("44100", "song")
+PREVIEW_SECONDS = 15.0
+
+
+@dataclass(frozen=True)
+class Cut:
+    """The part of a song that is worked on, as if it were the song; by default all of it."""
+
+    start: float | None = None
+    """Seconds."""
+    end: float | None = None
+    """Seconds; the song's end where that comes first."""
+    preview: bool = False
+    """15 s from the start, else from a third of the song."""
+
+    def __post_init__(self) -> None:
+        for name in ("start", "end"):
+            value = getattr(self, name)
+            if value is not None and not 0.0 <= value < math.inf:
+                raise AudioTransferError(f"{name} {value} s: give seconds from 0")
+        if self.end is not None and self.end <= (self.start or 0.0):
+            raise AudioTransferError(
+                f"the cut from {self.start or 0.0:g} s to {self.end:g} s holds nothing: let it end"
+                " after its start"
+            )
+
+    @property
+    def label(self) -> str:
+        """What is added to an output's name, so that it never takes that of the whole song."""
+        if self.preview:
+            return ".preview"
+        return "" if self.start is None and self.end is None else ".cut"
+
+
+@dataclass(frozen=True)
 class TransferOptions:
     """The request. Everything has a default; only a style, or a choice for some stem, must be
     given.
@@ -61,9 +138,11 @@ class TransferOptions:
     device: str = "auto"
     seed: int = 0
     stems_out: Path | None = None
-    """Folder for whole stems, float32 wav at 44.1 kHz stereo before gains: ``drums.wav`` as
-    separated and, where a style changed it, ``drums.jazz.wav``.
+    """Folder for whole stems before gains: ``drums.wav`` as separated and, where a style changed
+    it, ``drums.jazz.wav``.
     """
+    stem_format: StemFormat = field(default_factory=StemFormat)
+    cut: Cut = field(default_factory=Cut)
     encoding: Literal["int16", "int24", "float32"] = "int16"
     overwrite: bool = False
     block: int | None = None

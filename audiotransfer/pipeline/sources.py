@@ -15,6 +15,7 @@ from torch import Tensor
 
 from audiotransfer import files, sound
 from audiotransfer.errors import AudioTransferError
+from audiotransfer.pipeline.options import PREVIEW_SECONDS, Cut
 from audiotransfer.pipeline.progress import Tracker
 
 PIECE = 1 << 18
@@ -34,8 +35,10 @@ class Source(Protocol):
     frames: int
     """As announced; the measuring pass counts."""
 
-    def blocks(self, frames: int) -> Iterator[Tensor]:
-        """``[C, t]`` in order. Raises :class:`AudioTransferError` on what is no sound."""
+    def blocks(self, frames: int, start: int = 0) -> Iterator[Tensor]:
+        """``[C, t]`` in order from sample `start`. Raises :class:`AudioTransferError` on what is no
+        sound.
+        """
         ...
 
 
@@ -48,8 +51,10 @@ class FileSource:
         info = files.probe(self.path)
         self.sample_rate, self.channels, self.frames = info.sample_rate, info.channels, info.frames
 
-    def blocks(self, frames: int) -> Iterator[Tensor]:
+    def blocks(self, frames: int, start: int = 0) -> Iterator[Tensor]:
         with files.open_audio(self.path) as reader:
+            if start:
+                reader.skip(start)
             yield from reader.blocks(frames)
 
 
@@ -66,8 +71,44 @@ class MemorySource:
         self.audio, self.sample_rate, self.name = audio, sample_rate, name
         self.channels, self.frames = audio.shape
 
-    def blocks(self, frames: int) -> Iterator[Tensor]:
-        yield from self.audio.split(frames, -1)
+    def blocks(self, frames: int, start: int = 0) -> Iterator[Tensor]:
+        yield from self.audio[:, start:].split(frames, -1)
+
+
+class CutSource:
+    """A part of a song, to the sample: what lies around it is not heard."""
+
+    def __init__(self, song: Source, cut: Cut) -> None:
+        self._song = song
+        self.name, self.sample_rate, self.channels = song.name, song.sample_rate, song.channels
+        # A few files do not say how long they are.
+        total = song.frames or sum(piece.shape[-1] for piece in song.blocks(PIECE))
+        self._start = round((cut.start or 0.0) * self.sample_rate)
+        end = total if cut.end is None else min(total, round(cut.end * self.sample_rate))
+        if self._start >= total:
+            raise AudioTransferError(
+                f"{self.name} is {total / self.sample_rate:.2f} s long: nothing is there from"
+                f" {cut.start:g} s on"
+            )
+        if cut.preview:
+            length = round(PREVIEW_SECONDS * self.sample_rate)
+            if cut.start is None:
+                self._start = max(0, min(end // 3, end - length))
+            end = min(end, self._start + length)
+        self.frames = max(1, end - self._start)
+
+    def blocks(self, frames: int, start: int = 0) -> Iterator[Tensor]:
+        remaining = self.frames - start
+        for piece in self._song.blocks(frames, self._start + start):
+            yield piece[:, :remaining]
+            remaining -= piece.shape[-1]
+            if remaining <= 0:
+                return
+
+
+def part_of(song: Source, cut: Cut) -> Source:
+    """The song, or the part of it that is wanted."""
+    return CutSource(song, cut) if cut.label else song
 
 
 @dataclass(frozen=True)
