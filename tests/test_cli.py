@@ -188,7 +188,7 @@ def test_wrong_requests_are_refused_before_torch(
         (("song.wav", "--style", "still", "--stem", "drum=keep"), "did you mean drums?"),
         (("song.wav", "--style", "still", "--gain", "drums=loud"), "gain drums=loud"),
         (("song.wav", "--style", "still", "-o", "old.wav"), "old.wav exists"),
-        (("song.wav", "song.wav", "--style", "still", "-o", "a.wav"), "a.wav is no folder"),
+        (("song.wav", "old.wav", "--style", "still", "-o", "a.wav"), "a.wav is no folder"),
         (("song.wav", "--style", "still", "--device", "abacus"), "unknown device 'abacus'"),
         (("song.wav", "--style", "still", "--separator", "hpps"), "did you mean 'hpss'?"),
         (("bare", "--style", "still"), "bare holds no audio"),

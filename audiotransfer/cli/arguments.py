@@ -138,6 +138,15 @@ def add_force(group: Group) -> None:
     )
 
 
+def add_skip(group: Group) -> None:
+    """Going on where a batch was stopped."""
+    group.add_argument(
+        "--skip-existing",
+        action="store_true",
+        help="leave out songs whose output is there: goes on where a batch was stopped",
+    )
+
+
 def add_jobs(group: Group, what: str) -> None:
     """How many at a time, here or on a cluster."""
     group.add_argument("--jobs", type=int, metavar="N", help=what)

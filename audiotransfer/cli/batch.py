@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from audiotransfer.cli.arguments import Arguments
 from audiotransfer.cli.console import Console
 from audiotransfer.errors import AudioTransferError
 
 if TYPE_CHECKING:
+    from audiotransfer.files import SongFile
     from audiotransfer.pipeline.options import Report
     from audiotransfer.pipeline.scores import ScoreReport
 
@@ -59,6 +61,29 @@ def check_only(places: Sequence[Path], *, scores: bool = False) -> None:
         check_song(places[0], scores=scores)
 
 
+def find(args: Arguments, console: Console, *, scores: bool = False) -> list[SongFile]:
+    """The songs that were named, and those in folders that were; a notice counts what is left out
+    there because the program wrote it itself.
+    """
+    from audiotransfer import files
+    from audiotransfer.styles import available, style_label
+
+    styles: set[str] = set()
+    if any(files.is_dir(place) for place in args.songs):
+        styles = {card.name for card in available()}
+        if hasattr(args, "style"):
+            styles.add(style_label(args.style))
+    suffixes = (*files.SUFFIXES, *SCORES) if scores else files.SUFFIXES
+    found = files.find_songs(args.songs, styles, suffixes)
+    if found.own:
+        first, *more = found.own
+        console.notice(
+            f"{first}{f' and {len(more)} more' if more else ''} left out: outputs of this program;"
+            " name them one by one to work on them"
+        )
+    return found.songs
+
+
 @dataclass
 class Tally:
     """What became of the songs of one command. The error of an only song is raised."""
@@ -67,7 +92,23 @@ class Tally:
     songs: int
     done: list[Any] = field(default_factory=list)
     failed: list[dict[str, str]] = field(default_factory=list)
+    skipped: list[dict[str, str]] = field(default_factory=list)
     _said: set[str] = field(default_factory=set)
+
+    def without_existing(
+        self, args: Arguments, songs: Sequence[SongFile], outputs: Sequence[Path]
+    ) -> list[tuple[Path, Path]]:
+        """Songs with their outputs; with --skip-existing without those whose output is there: a
+        file, or a folder with something in it.
+        """
+        pairs = []
+        for song, output in zip(songs, outputs, strict=True):
+            if args.skip_existing and _is_there(output):
+                self.skipped.append({"input": str(song.path), "output": str(output)})
+                self.console.notice(f"{output} is there already: {song.path} is skipped")
+            else:
+                pairs.append((song.path, output))
+        return pairs
 
     def success(self, text: str, report: Report | ScoreReport) -> None:
         """One song is done: the text is printed at once, and what there is to say about it."""
@@ -89,5 +130,14 @@ class Tally:
     def finish(self) -> int:
         """Prints the JSON where it was asked for; returns the exit code."""
         if self.console.as_json:
-            self.console.result("", {"done": self.done, "failed": self.failed})
+            self.console.result(
+                "", {"done": self.done, "failed": self.failed, "skipped": self.skipped}
+            )
         return 1 if self.failed else 0
+
+
+def _is_there(output: Path) -> bool:
+    try:
+        return any(output.iterdir()) if output.is_dir() else output.exists()
+    except OSError:
+        return False

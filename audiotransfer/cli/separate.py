@@ -10,14 +10,16 @@ from audiotransfer.cli.arguments import (
     add_force,
     add_machine,
     add_separator,
+    add_skip,
     add_songs,
     add_talk,
 )
-from audiotransfer.cli.batch import Tally, check_only, expected_errors
+from audiotransfer.cli.batch import Tally, check_only, expected_errors, find
 from audiotransfer.cli.console import Console
 from audiotransfer.cli.transfer import stage
+from audiotransfer.errors import AudioTransferError
 
-_FOLDER = "stems"
+_FOLDER = ".stems"
 
 
 def configure(parser: Parser) -> None:
@@ -33,14 +35,15 @@ examples:
   audiotransfer remix song.stems --gain vocals=-6     and back to a song""",
     )
     add_songs(parser)
-    parser.add_argument(
+    written = parser.add_argument_group("what is written")
+    written.add_argument(
         "-o",
         "--out",
-        type=Path,
         metavar="DIR",
         help="folder of the stems; for several songs, of a folder each (default SONG.stems here)",
     )
-    add_force(parser)
+    add_force(written)
+    add_skip(written)
     add_separator(add_machine(parser))
     add_talk(parser)
 
@@ -48,32 +51,36 @@ examples:
 def run(args: Arguments, console: Console) -> int:
     """Separates every song that was named."""
     check_only(args.songs)
-    from audiotransfer.pipeline import TransferOptions, expand, separate_file
+    from audiotransfer import files
 
-    songs = expand(args.songs, _FOLDER)
+    songs = find(args, console)
+    named = len(songs) == 1 and songs[0].folder is None  # -o is then the folder of its stems
+    folders = (
+        [Path(args.out)]
+        if args.out and named
+        else files.name_outputs(songs, lambda _: "" if args.out else _FOLDER, args.out)
+    )
     tally = Tally(console, len(songs))
+    pairs = tally.without_existing(args, songs, folders)
+    from audiotransfer.pipeline import TransferOptions, separate_file
+
     options = TransferOptions(
         separator=args.separator, device=args.device, seed=args.seed, overwrite=args.force
     )
-    if args.out is not None and len(songs) > 1:
-        args.out.mkdir(exist_ok=True)
-    with console.progress(*(song.name for song in songs)) as line:
-        for song in songs:
-            folder = _folder(song, args.out, len(songs))
+    errors = files.clashes(*zip(*pairs, strict=True)) if pairs else []
+    with console.progress(*(song.name for song, _ in pairs)) as line:
+        for (song, folder), error in zip(pairs, errors, strict=True):
             try:
-                report = separate_file(
-                    song, folder, options, lambda now: line.show(stage(now), now.share)
-                )
-            except expected_errors() as error:
+                if error is not None:
+                    raise AudioTransferError(error)
+                with files.making(folder.parent):
+                    report = separate_file(
+                        song, folder, options, lambda now: line.show(stage(now), now.share)
+                    )
+            except expected_errors() as failed:
                 line.next()
-                tally.failure(song, error)
+                tally.failure(song, failed)
             else:
                 line.next()
                 tally.success(str(folder), report)
     return tally.finish()
-
-
-def _folder(song: Path, out: Path | None, songs: int) -> Path:
-    if out is None:
-        return Path(f"{song.stem}.{_FOLDER}")
-    return out if songs == 1 else out / song.stem

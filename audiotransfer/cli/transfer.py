@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,16 +14,18 @@ from audiotransfer.cli.arguments import (
     add_machine,
     add_score_output,
     add_separator,
+    add_skip,
     add_songs,
     add_talk,
     named,
 )
-from audiotransfer.cli.batch import SCORES, Tally, check_only
+from audiotransfer.cli.batch import SCORES, Tally, check_only, find
 from audiotransfer.cli.console import Console
 from audiotransfer.cli.scores import check_score, is_score, say_what_means_nothing, transfer_scores
 from audiotransfer.errors import AudioTransferError
 
 if TYPE_CHECKING:
+    from audiotransfer.files import SongFile
     from audiotransfer.pipeline.batch import Outcome
     from audiotransfer.pipeline.options import TransferOptions
     from audiotransfer.pipeline.progress import Progress
@@ -94,10 +97,10 @@ examples:
     written.add_argument(
         "-o",
         "--out",
-        type=Path,
         metavar="OUT",
-        help="file to write, or a folder that exists (default: SONG.STYLE.wav or .mid here)",
+        help="file to write, or a folder (default: SONG.STYLE.wav or .mid here)",
     )
+    add_skip(written)
     written.add_argument(
         "--stems-out",
         type=Path,
@@ -127,14 +130,12 @@ def run(args: Arguments, console: Console) -> int:
     if args.style is not None and len(kinds) == 1 and not any(s.is_dir() for s in args.songs):
         check_style(args.style, route="symbolic" if kinds == {True} else "spectral")
     check_places(args, label)
-    from audiotransfer.pipeline import expand
-
-    songs = _playable(args, expand(args.songs, label, scores=True), console)
-    outputs = name_outputs(songs, args.out, label, args.format)
+    songs = _playable(args, find(args, console, scores=True), console)
     tally = Tally(console, len(songs))
-    scores = [pair for pair in zip(songs, outputs, strict=True) if is_score(pair[0])]
-    recordings = [pair for pair in zip(songs, outputs, strict=True) if not is_score(pair[0])]
-    if not (scores and recordings):
+    pairs = tally.without_existing(args, songs, name_outputs(songs, args.out, label, args.format))
+    scores = [pair for pair in pairs if is_score(pair[0])]
+    recordings = [pair for pair in pairs if not is_score(pair[0])]
+    if bool(scores) != bool(recordings):
         say_what_means_nothing(args, console, scores=bool(scores))
     if scores:
         transfer_scores(args, scores, tally, alone=not recordings)
@@ -143,17 +144,17 @@ def run(args: Arguments, console: Console) -> int:
     return tally.finish()
 
 
-def _playable(args: Arguments, songs: list[Path], console: Console) -> list[Path]:
+def _playable(args: Arguments, songs: list[SongFile], console: Console) -> list[SongFile]:
     """Songs without those that a folder happens to hold and the style says nothing about."""
     if args.style is None:
         return songs
     for route, scores in (("spectral", False), ("symbolic", True)):
-        found = [song for song in songs if is_score(song) == scores]
+        found = [song for song in songs if is_score(song.path) == scores]
         try:
             if found:
                 check_style(args.style, route=route)
         except AudioTransferError as error:
-            if len(found) == len(songs) or not set(found).isdisjoint(args.songs):
+            if len(found) == len(songs) or any(song.folder is None for song in found):
                 raise
             kind = "MIDI files" if scores else "recordings"
             console.notice(f"{len(found)} {kind} are left out: {error}")
@@ -195,27 +196,24 @@ def stage(progress: Progress) -> str:
     return _STAGES.get(progress.stage, progress.stage)
 
 
-def name_outputs(songs: list[Path], out: Path | None, label: str, kind: str | None) -> list[Path]:
+def name_outputs(
+    songs: list[SongFile], out: str | None, label: str, kind: str | None
+) -> list[Path]:
     """The file that each song becomes: ``SONG.jazz.wav`` or, of MIDI, ``SONG.jazz.mid``, here or in
-    a folder; or just ``out``.
+    the folder ``out``; or just ``out``.
 
     Raises AudioTransferError where ``out`` is one file for several songs, or not of this kind.
     """
-    from audiotransfer.files import default_output
+    from audiotransfer import files
 
     suffix = f".{kind or 'wav'}"
-    if out is None or out.is_dir():
-        return [
-            default_output(song, label, SCORES[0] if is_score(song) else suffix, out)
-            for song in songs
-        ]
-    if len(songs) > 1:
-        raise AudioTransferError(
-            f"-o {out} is no folder, and {len(songs)} songs need one; make it first"
+    if out is None or files.names_folder(out, len(songs)):
+        return files.name_outputs(
+            songs, lambda song: f".{label}{SCORES[0] if is_score(song) else suffix}", out
         )
-    if kind and out.suffix.lower() != suffix and not any(is_score(song) for song in songs):
+    if kind and Path(out).suffix.lower() != suffix and not any(is_score(s.path) for s in songs):
         raise AudioTransferError(f"-o {out} and --format {kind} contradict each other")
-    return [out]
+    return [Path(out)]
 
 
 def _options(args: Arguments, alone: bool) -> TransferOptions:
@@ -254,18 +252,22 @@ def check_places(args: Arguments, label: str) -> None:
     (song, *more) = args.songs
     if more or song.is_dir():
         return
-    (output,) = name_outputs([song], args.out, label, args.format)
-    if is_score(song):
-        check_score(song, output, args)
+    (output,) = name_outputs([files.SongFile(song)], args.out, label, args.format)
+    if args.skip_existing and output.exists():
         return
-    info = files.probe(song)
-    files.check_output(
-        output,
-        args.force,
-        sample_rate=info.sample_rate,
-        channels=min(2, info.channels),
-        encoding=args.encoding,
-    )
+    to_folder = args.out is None or files.names_folder(args.out)
+    with files.making(output.parent) if to_folder else nullcontext():
+        if is_score(song):
+            check_score(song, output, args)
+            return
+        info = files.probe(song)
+        files.check_output(
+            output,
+            args.force,
+            sample_rate=info.sample_rate,
+            channels=min(2, info.channels),
+            encoding=args.encoding,
+        )
 
 
 def check_style(name: str, route: str = "spectral") -> None:

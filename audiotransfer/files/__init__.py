@@ -2,6 +2,16 @@
 sample, so that what can be refused by name or header is refused at once.
 """
 
+from audiotransfer.files.naming import (
+    FoundSongs,
+    SongFile,
+    clashes,
+    find_songs,
+    is_dir,
+    making,
+    name_outputs,
+    names_folder,
+)
 from audiotransfer.files.reading import (
     SUFFIXES,
     AudioInfo,
@@ -12,12 +22,12 @@ from audiotransfer.files.reading import (
     read,
 )
 from audiotransfer.files.tags import read_tags
+from audiotransfer.files.temporaries import clear_own, clear_stale, temporary
 from audiotransfer.files.writing import (
     FORMATS,
     Writer,
     check_output,
     check_place,
-    default_output,
     write,
     write_bytes,
 )
@@ -26,16 +36,26 @@ __all__ = [
     "FORMATS",
     "SUFFIXES",
     "AudioInfo",
+    "FoundSongs",
     "Reader",
+    "SongFile",
     "Writer",
     "check_output",
     "check_place",
-    "default_output",
+    "clashes",
+    "clear_own",
+    "clear_stale",
     "find_audio",
+    "find_songs",
+    "is_dir",
+    "making",
+    "name_outputs",
+    "names_folder",
     "open_audio",
     "probe",
     "read",
     "read_tags",
+    "temporary",
     "write",
     "write_bytes",
 ]

@@ -1,10 +1,6 @@
 """The main job: a song to stems, stems to their styles, and back to a song; and MIDI files."""
 
-from audiotransfer.pipeline.batch import (
-    Outcome,
-    expand,
-    transfer_many,
-)
+from audiotransfer.pipeline.batch import Outcome, transfer_many
 from audiotransfer.pipeline.job import separate_file, transfer_file
 from audiotransfer.pipeline.options import Report, StemChoice, StemReport, TransferOptions
 from audiotransfer.pipeline.planning import Plan, prepare, resolve_device, resolve_separator
@@ -34,7 +30,6 @@ __all__ = [
     "StemChoice",
     "StemReport",
     "TransferOptions",
-    "expand",
     "load_style",
     "prepare",
     "remix",

@@ -217,8 +217,7 @@ def _make_folder(folder: Path, stack: ExitStack) -> None:
         if kind is None:
             return
         # A signal may come after a file was begun and before its writer would clear it away.
-        for part in folder.glob(".*.part"):
-            part.unlink(missing_ok=True)
+        files.clear_own(folder)
         if not any(folder.iterdir()):
             folder.rmdir()
 
