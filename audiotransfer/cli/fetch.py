@@ -21,10 +21,10 @@ examples:
   audiotransfer fetch htdemucs --from /media/usb/huggingface
   audiotransfer fetch htdemucs --from 955717e8-8726e21a.th
 
---from takes a copy of another computer's cache (~/.cache/huggingface/hub or
-a folder in it), a folder with the model's .safetensors or .th files, or one such file.
-Checksums are compared, and nothing that a file holds is run. The model goes into
-the cache of the Hugging Face hub ($HF_HOME).""",
+--from takes a copy of the cache of another computer (~/.cache/huggingface/hub,
+or a folder in it), a folder with the model's .safetensors or .th files, or one
+such file. Checksums are compared, and nothing that a file holds is run. Models
+go to the cache of the Hugging Face hub ($HF_HOME).""",
     )
     parser.add_argument(
         "model",

@@ -1,15 +1,17 @@
-"""Arguments about parts of songs: a cut in time, some of the stems, and how stems are written."""
+"""Arguments about parts of songs, in time and stems, and about names of files."""
 
 from __future__ import annotations
 
 import argparse
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from audiotransfer.cli.arguments import Arguments, Group
 
 if TYPE_CHECKING:
-    from audiotransfer.pipeline.options import Cut
+    from audiotransfer.files import Cut
+    from audiotransfer.pipeline.options import StemFormat
 
 _TIME = re.compile(r"(?:(?:(\d+):)?(\d+):)?(\d+(?:\.\d*)?|\.\d+)")
 
@@ -48,6 +50,48 @@ def add_cut(group: Group) -> None:
 
 def cut(args: Arguments) -> Cut:
     """What `add_cut` was told."""
-    from audiotransfer.pipeline.options import Cut
+    from audiotransfer.files import Cut
 
     return Cut(args.start, args.end, args.preview)
+
+
+def add_stem_format(group: Group) -> None:
+    """As what stems beside a transfer are written."""
+    group.add_argument(
+        "--stems-format",
+        choices=("wav", "flac", "mp3", "ogg"),
+        metavar="KIND",
+        default="wav",
+        help="kind of stems: wav (32-bit float, default), flac (24 bit), mp3 or ogg",
+    )
+    group.add_argument(
+        "--stems-rate",
+        choices=("song", "44100"),
+        default="44100",
+        metavar="RATE",
+        help="song: its own rate and channels; 44100 (default): stereo",
+    )
+
+
+def stem_format(args: Arguments) -> StemFormat:
+    """What `add_stem_format` was told, with the names that `add_name` was."""
+    from audiotransfer import files
+    from audiotransfer.pipeline.options import StemFormat
+
+    named = args.name if args.name and files.has_field(args.name, "stem") else "{stem}"
+    return StemFormat(format=args.stems_format, rate=args.stems_rate, name=named)
+
+
+def add_name(group: Group, fields: Sequence[str], help: str, needed: Sequence[str] = ()) -> None:
+    """Names of outputs by a pattern of these fields, some of which are needed."""
+
+    def pattern(text: str) -> str:
+        from audiotransfer import files
+        from audiotransfer.errors import AudioTransferError
+
+        try:
+            return files.check_pattern(text, fields, needed=needed)
+        except AudioTransferError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    group.add_argument("--name", type=pattern, metavar="PATTERN", help=help)

@@ -23,10 +23,10 @@ def configure(parser: Parser) -> None:
         "taken in it.",
         """\
 examples:
-  audiotransfer remix stems                              writes stems.mix.wav
-  audiotransfer remix stems --mute vocals                karaoke
+  audiotransfer remix stems                 writes stems.mix.wav
+  audiotransfer remix stems --mute vocals   all but the voice
   audiotransfer remix stems --gain vocals=+3 --mute bass,drums
-  audiotransfer remix stems --stem drums=dry -o mine.flac    the first drums, all else in jazz""",
+  audiotransfer remix stems --stem drums=dry -o mine.flac""",
     )
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="a folder of stems")
     parser.add_argument(

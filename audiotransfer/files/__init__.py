@@ -2,6 +2,7 @@
 sample, so that what can be refused by name or header is refused at once.
 """
 
+from audiotransfer.files.cut import Cut
 from audiotransfer.files.naming import (
     FoundSongs,
     SongFile,
@@ -12,6 +13,8 @@ from audiotransfer.files.naming import (
     name_outputs,
     names_folder,
 )
+from audiotransfer.files.own import DRY, read_stem_comment, stem_comment
+from audiotransfer.files.patterns import check_pattern, fill_pattern, has_field
 from audiotransfer.files.reading import (
     SUFFIXES,
     AudioInfo,
@@ -33,20 +36,25 @@ from audiotransfer.files.writing import (
 )
 
 __all__ = [
+    "DRY",
     "FORMATS",
     "SUFFIXES",
     "AudioInfo",
+    "Cut",
     "FoundSongs",
     "Reader",
     "SongFile",
     "Writer",
     "check_output",
+    "check_pattern",
     "check_place",
     "clashes",
     "clear_own",
     "clear_stale",
+    "fill_pattern",
     "find_audio",
     "find_songs",
+    "has_field",
     "is_dir",
     "making",
     "name_outputs",
@@ -54,7 +62,9 @@ __all__ = [
     "open_audio",
     "probe",
     "read",
+    "read_stem_comment",
     "read_tags",
+    "stem_comment",
     "temporary",
     "write",
     "write_bytes",

@@ -2,7 +2,13 @@
 
 from audiotransfer.pipeline.batch import Outcome, transfer_many
 from audiotransfer.pipeline.job import separate_file, transfer_file
-from audiotransfer.pipeline.options import Report, StemChoice, StemReport, TransferOptions
+from audiotransfer.pipeline.options import (
+    Report,
+    StemChoice,
+    StemFormat,
+    StemReport,
+    TransferOptions,
+)
 from audiotransfer.pipeline.planning import Plan, prepare, resolve_device, resolve_separator
 from audiotransfer.pipeline.progress import Progress, ProgressCallback
 from audiotransfer.pipeline.remix import remix, stem_versions
@@ -28,6 +34,7 @@ __all__ = [
     "ScoreReport",
     "Song",
     "StemChoice",
+    "StemFormat",
     "StemReport",
     "TransferOptions",
     "load_style",

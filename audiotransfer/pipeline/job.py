@@ -167,7 +167,7 @@ def run(
         true_peak_in=decibels(measured.true_peak),
         true_peak_out=decibels(true_peak),
         separator=plan.label,
-        stems=_stem_reports(plan, only_written=sink is None),
+        stems=_stem_reports(plan, source, only_written=sink is None),
         notices=notices,
         wall_seconds=0.0,
     )
@@ -195,11 +195,9 @@ def _stems_written(
     mixer: Mixer, stack: ExitStack, notices: list[str]
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """The stems pass through, and into the stems' folder where one is wanted."""
-    options = mixer.plan.options
-    if options.stems_out is None:
+    if mixer.plan.options.stems_out is None:
         yield from mixer.stems()
         return
-    _make_folder(options.stems_out, stack)
     writers = StemWriters(mixer.plan, list(mixer.styled), mixer.source, mixer.measured, stack)
     for dry, wet in mixer.stems():
         writers.write(dry, wet)
@@ -207,39 +205,20 @@ def _stems_written(
     notices += writers.finish(mixer.tracker)
 
 
-def _make_folder(folder: Path, stack: ExitStack) -> None:
-    """Makes the stems' folder; a job that fails takes an empty one away again."""
-    if folder.is_dir():
-        return
-    folder.mkdir()
-
-    def remove(kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None:
-            return
-        # A signal may come after a file was begun and before its writer would clear it away.
-        files.clear_own(folder)
-        if not any(folder.iterdir()):
-            folder.rmdir()
-
-    stack.push(remove)
-
-
 def check_stems_folder(folder: Path | None) -> None:
     """Raises :class:`AudioTransferError` unless stems can be written there."""
     if folder is None:
         return
-    if folder.exists() and not folder.is_dir():
+    if os.path.lexists(folder) and not files.is_dir(folder):
         raise AudioTransferError(f"stems folder {folder} is a file: give a folder")
-    place = folder if folder.exists() else folder.absolute().parent
-    if not place.is_dir():
-        raise AudioTransferError(f"folder {place} does not exist: make it first")
-    if not os.access(place, os.W_OK | os.X_OK):
-        raise AudioTransferError(f"folder {place} is not writable: give another stems folder")
+    with files.making(folder):
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise AudioTransferError(f"folder {folder} is not writable: give another stems folder")
 
 
-def _stem_reports(plan: Plan, *, only_written: bool) -> dict[str, StemReport]:
+def _stem_reports(plan: Plan, source: Source, *, only_written: bool) -> dict[str, StemReport]:
     written: dict[str, list[str]] = {}
-    for file in stem_files(plan):
+    for file in stem_files(plan, source):
         written.setdefault(file.name, []).append(os.fspath(file.path))
     separated = StemPlan("keep", Keep())
     stems = dict.fromkeys(written, separated) if only_written else plan.stems

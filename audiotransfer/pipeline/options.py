@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from audiotransfer import files
 from audiotransfer.errors import AudioTransferError
 
 if TYPE_CHECKING:
@@ -54,12 +55,19 @@ class StemFormat:
     """Only these; none named is all."""
     two_stems: str | None = None
     """This stem and, as ``no_NAME``, the sum of all others."""
+    name: str = "{stem}"
+    """Of each file, without its suffix: a pattern of ``{song}``, ``{stem}`` and ``{style}``, which
+    is ``dry`` for a stem as it was separated; slashes make folders. Without ``{style}`` a stem's
+    style is added: ``drums.jazz``."""
+    song: str | None = None
+    """What ``{song}`` stands for; ``None`` is the name of the song's file."""
 
     def __post_init__(self) -> None:
         for name, known in (("format", FORMATS), ("rate", RATES)):
             value = getattr(self, name)
             if value not in known:
                 raise AudioTransferError(f"stems' {name} {value!r}: there are {', '.join(known)}")
+        files.check_pattern(self.name, ("song", "stem", "style"), needed=["stem"])
         if self.stems and self.two_stems:
             raise AudioTransferError(
                 f"stems {', '.join(self.stems)} and two stems ({self.two_stems}) contradict each"
@@ -84,37 +92,6 @@ class StemFormat:
 
 FORMATS = ("wav", "flac", "mp3", "ogg")
 RATES = ("44100", "song")
-PREVIEW_SECONDS = 15.0
-
-
-@dataclass(frozen=True)
-class Cut:
-    """The part of a song that is worked on, as if it were the song; by default all of it."""
-
-    start: float | None = None
-    """Seconds."""
-    end: float | None = None
-    """Seconds; the song's end where that comes first."""
-    preview: bool = False
-    """15 s from the start, else from a third of the song."""
-
-    def __post_init__(self) -> None:
-        for name in ("start", "end"):
-            value = getattr(self, name)
-            if value is not None and not 0.0 <= value < math.inf:
-                raise AudioTransferError(f"{name} {value} s: give seconds from 0")
-        if self.end is not None and self.end <= (self.start or 0.0):
-            raise AudioTransferError(
-                f"the cut from {self.start or 0.0:g} s to {self.end:g} s holds nothing: let it end"
-                " after its start"
-            )
-
-    @property
-    def label(self) -> str:
-        """What is added to an output's name, so that it never takes that of the whole song."""
-        if self.preview:
-            return ".preview"
-        return "" if self.start is None and self.end is None else ".cut"
 
 
 @dataclass(frozen=True)
@@ -142,7 +119,7 @@ class TransferOptions:
     it, ``drums.jazz.wav``.
     """
     stem_format: StemFormat = field(default_factory=StemFormat)
-    cut: Cut = field(default_factory=Cut)
+    cut: files.Cut = field(default_factory=files.Cut)
     encoding: Literal["int16", "int24", "float32"] = "int16"
     overwrite: bool = False
     block: int | None = None

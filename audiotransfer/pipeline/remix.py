@@ -28,7 +28,7 @@ from audiotransfer.pipeline.finishing import Listener, MixFile, ceiling_for, fin
 from audiotransfer.pipeline.options import Report, StemReport, check_gain, decibels, finite
 from audiotransfer.pipeline.progress import ProgressCallback, Tracker
 from audiotransfer.pipeline.sources import PIECE
-from audiotransfer.pipeline.stem_files import DRY, REST, read_comment
+from audiotransfer.pipeline.stem_files import REST
 from audiotransfer.pipeline.streaming import TimeQueue
 
 
@@ -105,7 +105,7 @@ def remix(
     files.check_output(path, overwrite, sample_rate=rate, channels=channels, encoding=encoding)
     tracker = Tracker(progress)
     tracker.begin("transfer", frames)
-    plain = all(stem.version == DRY for stem in chosen.values())
+    plain = all(stem.version == files.DRY for stem in chosen.values())
     untouched = plain and all(stem.gain == 1.0 for stem in chosen.values())
     before = sound.LoudnessMeter(rate, channels)
     peak = sound.TruePeakMeter(channels)
@@ -161,7 +161,7 @@ def _choose(
         raise AudioTransferError(f"every stem is muted ({', '.join(there)}): leave one of them in")
     chosen = {}
     for stem, known in there.items():
-        styled = [version for version in known if version != DRY]
+        styled = [version for version in known if version != files.DRY]
         if stem in versions:
             version = versions[stem]
             if version not in known:
@@ -171,12 +171,12 @@ def _choose(
         elif len(styled) > 1:
             raise AudioTransferError(
                 f"stem {stem} is there as {', '.join(styled)}: say which, as"
-                f" {stem}={styled[0]} or {stem}={DRY}"
+                f" {stem}={styled[0]} or {stem}={files.DRY}"
             )
         else:
-            version = styled[0] if styled else DRY
+            version = styled[0] if styled else files.DRY
         gain = check_gain(stem, gains_db.get(stem, 0.0))
-        chosen[stem] = _Chosen(version, known[version], known.get(DRY), gain, stem in mutes)
+        chosen[stem] = _Chosen(version, known[version], known.get(files.DRY), gain, stem in mutes)
     return chosen
 
 
@@ -185,10 +185,10 @@ def _named(file: Path) -> tuple[str, str]:
     file was written with, as long as the name still holds the stem's.
     """
     stem, _, style = file.stem.partition(".")
-    told = read_comment(files.read_tags(file).get("comment", ""))
+    told = files.read_stem_comment(file)
     if told is not None and told[0] != stem and told[0] in file.stem:
         return told
-    return stem, style or DRY
+    return stem, style or files.DRY
 
 
 def _check_sum(there: Collection[str], mutes: Collection[str]) -> None:
@@ -265,6 +265,6 @@ def _report(stem: _Chosen) -> StemReport:
     files_ = (os.fspath(stem.path),)
     if stem.muted:
         return StemReport("mute", files=files_)
-    if stem.version == DRY:
+    if stem.version == files.DRY:
         return StemReport("keep", gain_db=stem.gain_db, files=files_)
     return StemReport("style", stem.version, gain_db=stem.gain_db, files=files_)

@@ -15,7 +15,6 @@ from torch import Tensor
 
 from audiotransfer import files, sound
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.pipeline.options import PREVIEW_SECONDS, Cut
 from audiotransfer.pipeline.progress import Tracker
 
 PIECE = 1 << 18
@@ -78,35 +77,29 @@ class MemorySource:
 class CutSource:
     """A part of a song, to the sample: what lies around it is not heard."""
 
-    def __init__(self, song: Source, cut: Cut) -> None:
+    def __init__(self, song: Source, cut: files.Cut) -> None:
         self._song = song
         self.name, self.sample_rate, self.channels = song.name, song.sample_rate, song.channels
         # A few files do not say how long they are.
         total = song.frames or sum(piece.shape[-1] for piece in song.blocks(PIECE))
-        self._start = round((cut.start or 0.0) * self.sample_rate)
-        end = total if cut.end is None else min(total, round(cut.end * self.sample_rate))
-        if self._start >= total:
-            raise AudioTransferError(
-                f"{self.name} is {total / self.sample_rate:.2f} s long: nothing is there from"
-                f" {cut.start:g} s on"
-            )
-        if cut.preview:
-            length = round(PREVIEW_SECONDS * self.sample_rate)
-            if cut.start is None:
-                self._start = max(0, min(end // 3, end - length))
-            end = min(end, self._start + length)
-        self.frames = max(1, end - self._start)
+        try:
+            self._start, end = cut.samples(total, self.sample_rate)
+        except AudioTransferError as error:
+            raise AudioTransferError(f"{self.name}: {error}") from None
+        self.frames = end - self._start
 
     def blocks(self, frames: int, start: int = 0) -> Iterator[Tensor]:
         remaining = self.frames - start
-        for piece in self._song.blocks(frames, self._start + start):
+        # Pieces of one length, so that hardly anything behind the end is read: it may be damaged.
+        pieces = max(1, -(-remaining // frames))
+        for piece in self._song.blocks(max(1, -(-remaining // pieces)), self._start + start):
             yield piece[:, :remaining]
             remaining -= piece.shape[-1]
             if remaining <= 0:
                 return
 
 
-def part_of(song: Source, cut: Cut) -> Source:
+def part_of(song: Source, cut: files.Cut) -> Source:
     """The song, or the part of it that is wanted."""
     return CutSource(song, cut) if cut.label else song
 

@@ -36,8 +36,8 @@ class Spool:
             self._file.write(np.ascontiguousarray(audio.T.numpy(), np.float32).tobytes())
         except OSError as error:
             raise AudioTransferError(
-                f"{self._folder} cannot hold the mix ({error.strerror}): make room, or write"
-                " elsewhere"
+                f"{self._folder} cannot hold unfinished sound ({error.strerror}): make room, or"
+                " write elsewhere"
             ) from None
         self.frames += audio.shape[-1]
 

@@ -9,7 +9,6 @@ one gain, which keeps their balance.
 from __future__ import annotations
 
 import math
-import re
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,11 +26,9 @@ from audiotransfer.pipeline.spool import Spool
 from audiotransfer.pipeline.streaming import TimeQueue
 
 OTHER = "other"
-DRY = "dry"
 REST = "no_"
 """What the name of a stem's counterpart begins with: the sum of all others."""
 _HIGHEST = 1.0 - 1e-4  # rounding to 16 bit may lift a peak by a few of its steps
-_COMMENT = re.compile(r"audiotransfer stem=(?P<stem>\S+) version=(?P<version>.+)")
 
 
 @dataclass(frozen=True)
@@ -46,19 +43,8 @@ class StemFile:
     """The separator's stems that it is the sum of."""
     path: Path
 
-    @property
-    def comment(self) -> str:
-        """A tag by which the file is known whatever its name."""
-        return f"audiotransfer stem={self.name} version={self.style or DRY}"
 
-
-def read_comment(text: str) -> tuple[str, str] | None:
-    """The stem and its version (``dry`` or a style) from such a tag."""
-    match = _COMMENT.fullmatch(text)
-    return (match["stem"], match["version"]) if match else None
-
-
-def stem_files(plan: Plan) -> list[StemFile]:
+def stem_files(plan: Plan, source: Source) -> list[StemFile]:
     """The files that a plan writes into its stems' folder; none where it has no such folder.
 
     Raises :class:`AudioTransferError` for a stem that the separator does not have.
@@ -66,10 +52,13 @@ def stem_files(plan: Plan) -> list[StemFile]:
     folder, wanted = plan.options.stems_out, plan.options.stem_format
     if folder is None:
         return []
+    song = wanted.song or f"{Path(source.name).stem}{plan.options.cut.label}"
 
     def file(name: str, style: str | None, parts: tuple[str, ...]) -> StemFile:
-        ending = f".{style}.{wanted.format}" if style else f".{wanted.format}"
-        return StemFile(name, style, parts, folder / f"{name}{ending}")
+        called = files.fill_pattern(wanted.name, song=song, stem=name, style=style or files.DRY)
+        if style and not files.has_field(wanted.name, "style"):
+            called += f".{style}"
+        return StemFile(name, style, parts, folder / f"{called}.{wanted.format}")
 
     if wanted.two_stems:
         one = wanted.two_stems
@@ -91,12 +80,12 @@ def check_stem_files(plan: Plan, source: Source, *taken: Path) -> None:
     the song or another file that is ``taken``.
     """
     wanted = plan.options.stem_format
-    for file in stem_files(plan):
+    for file in stem_files(plan, source):
         if any(file.path.resolve() == other.resolve() for other in taken):
             raise AudioTransferError(
                 f"stem {file.path} would stand over the song: give another stems folder"
             )
-        if file.path.parent.is_dir():
+        with files.making(file.path.parent):
             files.check_output(
                 file.path,
                 plan.options.overwrite,
@@ -121,7 +110,8 @@ class StemWriters:
     ) -> None:
         self._names, self._styled = list(plan.stems), styled
         self._format = wanted = plan.options.stem_format
-        self._files = stem_files(plan)
+        self._files = stem_files(plan, source)
+        _make_folders(self._files, stack)
         self._channels = _channels(wanted, source)
         self._writers = [
             stack.enter_context(
@@ -130,7 +120,7 @@ class StemWriters:
                     _rate(wanted, source),
                     self._channels,
                     encoding=wanted.samples,
-                    tags={"comment": file.comment},
+                    tags={"comment": files.stem_comment(file.name, file.style)},
                     overwrite=plan.options.overwrite,
                 )
             )
@@ -221,6 +211,19 @@ class _NativeStems:
             return audio[:-1]
         rest = self._song.take(audio.shape[-1]) - audio[-1]
         return audio[:-1] + self._gets_rest * rest
+
+
+def _make_folders(wanted: list[StemFile], stack: ExitStack) -> None:
+    """Makes the files' folders; a job that fails takes empty ones away again."""
+    for folder in dict.fromkeys(file.path.parent for file in wanted):
+        stack.enter_context(files.making(folder))
+
+        def clear(kind: type[BaseException] | None, *_: object, folder: Path = folder) -> None:
+            # A signal may come after a file was begun and before its writer would clear it away.
+            if kind is not None:
+                files.clear_own(folder)
+
+        stack.push(clear)
 
 
 def _sum(parts: list[Tensor], like: Tensor) -> Tensor:

@@ -26,7 +26,7 @@ from audiotransfer.corpora.manifest import Feature, PreparedSong
 from audiotransfer.corpora.melon import read_picture
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.pipeline.mixing import Mixer
-from audiotransfer.pipeline.options import Cut, TransferOptions
+from audiotransfer.pipeline.options import TransferOptions
 from audiotransfer.pipeline.planning import Plan, prepare
 from audiotransfer.pipeline.progress import Tracker
 from audiotransfer.pipeline.sources import CutSource, FileSource, MemorySource, measure
@@ -157,7 +157,7 @@ def _make_stems(task: Task) -> Runs:
 def _separated(task: Task) -> Iterator[dict[str, Tensor]]:
     song = task.song
     plan = _plan(task.separator, task.device)
-    wanted = Cut(song.start, song.start + song.seconds)
+    wanted = files.Cut(song.start, song.start + song.seconds)
     source = CutSource(FileSource(song.files[MIX][0]), wanted)
     measured = measure(source, Tracker(None))
     if measured.rms == 0.0:
