@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from audiotransfer.cli.arguments import Arguments, Parser, add_talk
+from audiotransfer.cli.arguments import Arguments, Parser, add_talk, place
 from audiotransfer.cli.console import Console
 
 
@@ -34,7 +32,7 @@ go to the cache of the Hugging Face hub ($HF_HOME).""",
     parser.add_argument(
         "--from",
         dest="source",
-        type=Path,
+        type=place,
         metavar="PATH",
         help="install from this file or folder instead of downloading",
     )

@@ -62,14 +62,14 @@ def add_stem_format(group: Group) -> None:
         choices=("wav", "flac", "mp3", "ogg"),
         metavar="KIND",
         default="wav",
-        help="kind of stems: wav (32-bit float, default), flac (24 bit), mp3 or ogg",
+        help="of stems: wav (float32, default), flac, mp3 or ogg",
     )
     group.add_argument(
         "--stems-rate",
         choices=("song", "44100"),
         default="44100",
         metavar="RATE",
-        help="song: its own rate and channels; 44100 (default): stereo",
+        help="of stems: 44100 (stereo, default) or song (as that is)",
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from audiotransfer.cli.arguments import Arguments, Parser, add_format, add_talk, named
+from audiotransfer.cli.arguments import Arguments, Parser, add_format, add_talk, named, place
 from audiotransfer.cli.console import Console
 from audiotransfer.cli.parts import names
 from audiotransfer.cli.transfer import stage
@@ -28,9 +28,9 @@ examples:
   audiotransfer remix stems --gain vocals=+3 --mute bass,drums
   audiotransfer remix stems --stem drums=dry -o mine.flac""",
     )
-    parser.add_argument("folder", type=Path, metavar="FOLDER", help="a folder of stems")
+    parser.add_argument("folder", type=place, metavar="FOLDER", help="a folder of stems")
     parser.add_argument(
-        "-o", "--out", type=Path, metavar="OUT", help="file to write (default FOLDER.mix.wav here)"
+        "-o", "--out", type=place, metavar="OUT", help="file to write (default FOLDER.mix.wav here)"
     )
     group = parser.add_argument_group("what is mixed")
     group.add_argument(
@@ -63,7 +63,9 @@ examples:
 
 def run(args: Arguments, console: Console) -> int:
     """Mixes one folder."""
-    if not args.folder.is_dir():
+    from audiotransfer import files
+
+    if not files.is_dir(args.folder):
         raise AudioTransferError(
             f"{args.folder} is no folder; name one that `audiotransfer separate` wrote"
         )

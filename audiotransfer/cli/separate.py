@@ -16,6 +16,7 @@ from audiotransfer.cli.arguments import (
     add_skip,
     add_songs,
     add_talk,
+    text,
 )
 from audiotransfer.cli.batch import Tally, check_only, expected_errors, find
 from audiotransfer.cli.console import Console
@@ -31,7 +32,6 @@ _FOLDER = ".stems"
 
 def configure(parser: Parser) -> None:
     """Describes the verb and its arguments."""
-    parser.usage = "audiotransfer separate SONG... [-o DIR] [options]"
     parser.about(
         "Takes songs apart into stems (drums, bass, other, vocals) which add up to the song.",
         """\
@@ -44,7 +44,10 @@ examples:
     wanted = parser.add_argument_group("which stems, of which part")
     which = wanted.add_mutually_exclusive_group()
     which.add_argument(
-        "--two-stems", metavar="NAME", help="this stem, and all others together as no_NAME"
+        "--two-stems",
+        type=text,
+        metavar="NAME",
+        help="this stem, and all others as no_NAME",
     )
     which.add_argument("--stems", type=names, metavar="NAME,...", help="only these stems")
     add_cut(wanted)
@@ -52,6 +55,7 @@ examples:
     written.add_argument(
         "-o",
         "--out",
+        type=text,
         metavar="DIR",
         help="folder (default SONG.stems); of several songs, with a folder for each",
     )

@@ -18,6 +18,9 @@ from audiotransfer.cli.arguments import (
     add_songs,
     add_talk,
     named,
+    place,
+    style_names,
+    text,
 )
 from audiotransfer.cli.batch import SCORES, Tally, check_only, find
 from audiotransfer.cli.console import Console
@@ -36,37 +39,22 @@ _STAGES = {"measure": "listening", "transfer": "playing", "write": "writing"}
 
 def configure(parser: Parser) -> None:
     """Describes the verb and its arguments."""
-    from audiotransfer.cli.main import overview
-
     parser.usage = "audiotransfer SONG... --style NAME [-o OUT] [options]"
     parser.about(
-        "Plays a song in another style: takes it apart into stems, lets each stem be played "
-        "by the style's instruments, and mixes them. Length, sample rate, channels, "
-        "loudness and tags stay those of the song. Of a MIDI file the notes are changed: its bars, "
-        "tempo, metre, tracks and instruments stay.",
-        f"""\
-examples:
-  audiotransfer song.mp3 --style jazz                     writes song.jazz.wav here
-  audiotransfer song.mp3 --style jazz -o night.flac       kind of file by its suffix
-  audiotransfer song.mp3 --style jazz --strength 0.5      half way
-  audiotransfer song.mp3 --style jazz --stem drums=keep --gain vocals=+2
-  audiotransfer song.mp3 --style jazz --stems-out stems   then: audiotransfer remix stems
-  audiotransfer album/ --style jazz -o album-jazz/        every song of a folder
-  audiotransfer song.mid --style jazz --render --plot     writes song.jazz.mid, .wav and .png
-  audiotransfer song.mid --style jazz --stem drums=keep   MIDI files have pitched and drums
-
-{overview()}""",
+        "Plays songs in another style. Length, rate, channels, loudness and tags stay those of "
+        "the song; of a MIDI file the notes change.",
+        "audiotransfer --help has examples.",
     )
     add_songs(parser, scores=True)
     style = parser.add_argument_group("what it becomes")
     style.add_argument(
-        "--style", metavar="NAME", help="a style, or its folder (see audiotransfer styles)"
+        "--style",
+        type=text,
+        metavar="NAME",
+        help=f"{style_names('spectral')}; of MIDI {style_names('symbolic')}; or a folder",
     )
     style.add_argument(
-        "--strength",
-        default="1",
-        metavar="0..1",
-        help="0 leaves the song as it is, 1 is all of the style (default 1)",
+        "--strength", default="1", metavar="0..1", help="0: as it is, 1: all of the style (default)"
     )
     style.add_argument(
         "--stem",
@@ -75,9 +63,8 @@ examples:
         type=named,
         metavar="NAME=WHAT",
         help=(
-            "for one stem (drums, bass, other, vocals; of MIDI files drums and pitched): keep it "
-            "as it is, mute it, or give it a style of its own, with a strength if you like "
-            "(drums=keep, bass=mute, other=jazz@0.7)"
+            "keep, mute, STYLE or STYLE@STRENGTH for drums, bass, other or vocals (of MIDI: drums "
+            "or pitched)"
         ),
     )
     style.add_argument(
@@ -86,33 +73,34 @@ examples:
         default=[],
         type=named,
         metavar="NAME=DB",
-        help="make a stem louder or softer by so many dB (vocals=+2)",
+        help="make a stem louder or softer (vocals=+2)",
     )
     style.add_argument(
         "--no-effects",
         dest="effects",
         action="store_false",
-        help="leave out the style's amplifiers, equalisers and other effects behind the players",
+        help="without the style's amplifiers and other effects",
     )
     add_cut(style)
     written = add_format(parser)
     written.add_argument(
         "-o",
         "--out",
+        type=text,
         metavar="OUT",
-        help="file to write, or a folder (default: SONG.STYLE.wav or .mid here)",
+        help="file or folder to write (default SONG.STYLE.wav here)",
     )
     add_name(
         written,
         ("song", "style", "stem"),
-        "name outputs so, as '{song} {style}'; with {stem} (mix, drums, ...) stems too",
+        "as '{song} {style}'; with {stem}, of the stems too",
     )
     add_skip(written)
     written.add_argument(
         "--stems-out",
-        type=Path,
+        type=place,
         metavar="DIR",
-        help="also write the stems, before and after, into this folder",
+        help="also write the stems, before and after",
     )
     add_stem_format(written)
     add_score_output(written)
@@ -122,9 +110,10 @@ examples:
         "--vocoder",
         default="auto",
         choices=("auto", "source", "griffinlim"),
-        help="the way from the changed picture back to sound (default auto: what suits the style)",
+        metavar="NAME",
+        help="auto (what suits the style), source or griffinlim",
     )
-    add_jobs(worked, "songs at a time (default 1, which uses several cores by itself)")
+    add_jobs(worked, "songs at a time (default 1, which uses several cores)")
     add_talk(parser)
 
 
@@ -134,14 +123,19 @@ def run(args: Arguments, console: Console) -> int:
 
     label = style_label(args.style)
     check_only(args.songs, scores=True)
-    kinds = {is_score(song) for song in args.songs if not song.is_dir()}
-    if args.style is not None and len(kinds) == 1 and not any(s.is_dir() for s in args.songs):
+    if args.style is None and not args.stem and not args.gain:
+        raise AudioTransferError("no style given: name one (`audiotransfer styles` lists them)")
+    from audiotransfer import files
+
+    folders = [song for song in args.songs if files.is_dir(song)]
+    kinds = {is_score(song) for song in args.songs}
+    if args.style is not None and len(kinds) == 1 and not folders:
         check_style(args.style, route="symbolic" if kinds == {True} else "spectral")
     check_places(args, label)
     songs = _playable(args, find(args, console, scores=True), console)
     tally = Tally(console, len(songs))
     pairs = tally.without_existing(args, songs, name_outputs(songs, args, label))
-    scores = [pair for pair in pairs if is_score(pair[0])]
+    scores = tally.readable([pair for pair in pairs if is_score(pair[0])], scores=True)
     recordings = [pair for pair in pairs if not is_score(pair[0])]
     if scores and cut(args).label:
         said = "--start, --end and --preview cut recordings, and MIDI files stay whole"
@@ -179,13 +173,14 @@ def _transfer_recordings(
     args: Arguments, songs: list[tuple[Path, Path]], tally: Tally, *, alone: bool
 ) -> None:
     from audiotransfer.parallel import count_workers
-    from audiotransfer.pipeline import transfer_many
 
-    options = _options(args, alone)
     jobs = count_workers(1 if args.jobs is None else args.jobs)
     side_by_side = jobs > 1 or args.backend is not None
     titles = [f"{len(songs)} songs"] if side_by_side else [song.name for song, _ in songs]
     with tally.console.progress(*titles) as line:
+        options = _options(args, alone)
+        # torch is loaded here, once the first line says so.
+        from audiotransfer.pipeline import transfer_many
 
         def show(_song: Path, progress: Progress) -> None:
             line.show(stage(progress), progress.share)
@@ -281,7 +276,7 @@ def check_places(args: Arguments, label: str) -> None:
     from audiotransfer import files
 
     (song, *more) = args.songs
-    if more or song.is_dir():
+    if more or files.is_dir(song):
         return
     (output,) = name_outputs([files.SongFile(song)], args, label)
     if args.skip_existing and output.exists():

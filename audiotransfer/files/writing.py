@@ -12,6 +12,7 @@ import soundfile
 
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.files import tags as tagging
+from audiotransfer.files.native import native
 from audiotransfer.files.temporaries import clear_stale, temporary
 
 if TYPE_CHECKING:
@@ -72,11 +73,18 @@ def check_place(path: str | Path, overwrite: bool = False) -> None:
     overwrite.
     """
     path = Path(path)
-    if path.is_dir():
+    try:
+        is_folder, there, parent = path.is_dir(), path.exists(), path.parent.is_dir()
+    except (OSError, ValueError) as error:  # a name too long, or with a NUL in it
+        raise AudioTransferError(
+            f"{path} cannot be written ({getattr(error, 'strerror', None) or error}); "
+            "choose another name"
+        ) from None
+    if is_folder:
         raise AudioTransferError(f"{path} is a folder; name a file to write")
-    if path.exists() and not overwrite:
+    if there and not overwrite:
         raise AudioTransferError(f"{path} exists; choose another name or allow overwriting it (-f)")
-    if not path.parent.is_dir():
+    if not parent:
         raise AudioTransferError(f"{path.parent} is not a folder; make it, or write elsewhere")
     part = temporary(path)
     try:
@@ -126,7 +134,13 @@ class Writer:
             quality["bitrate_mode"] = "VARIABLE"  # type: ignore[assignment]
         try:
             self._sound = soundfile.SoundFile(
-                self._part, "w", sample_rate, channels, subtype, format=self._format, **quality
+                native(self._part),
+                "w",
+                sample_rate,
+                channels,
+                subtype,
+                format=self._format,
+                **quality,
             )
             self._without_peak_chunk()
             if self._format != "MP3":

@@ -11,7 +11,7 @@ from functools import lru_cache, partial
 from pathlib import Path
 
 from audiotransfer import files
-from audiotransfer.errors import AudioTransferError
+from audiotransfer.errors import AudioTransferError, failure
 from audiotransfer.parallel import each
 from audiotransfer.pipeline.job import transfer_file
 from audiotransfer.pipeline.options import Report, TransferOptions
@@ -123,6 +123,8 @@ def _transfer(
         )
     except (AudioTransferError, SeparationError, VocoderError) as error:
         return Outcome(request.song, error=str(error))
+    except Exception as error:
+        return Outcome(request.song, error=failure(request.song, error))
     return Outcome(request.song, report)
 
 
