@@ -1,7 +1,7 @@
 """Taking a mix apart into stems that sum to it again."""
 
 from separation.base import Progress, Separator, create, names
-from separation.demucs import MODELS, available, fetch
+from separation.demucs import MODELS, available, fetch, install
 from separation.errors import SeparationError
 
 __all__ = [
@@ -12,5 +12,6 @@ __all__ = [
     "available",
     "create",
     "fetch",
+    "install",
     "names",
 ]

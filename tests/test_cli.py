@@ -188,7 +188,7 @@ def test_wrong_requests_are_refused_before_torch(
         (("song.wav", "--style", "still", "--stem", "drum=keep"), "did you mean drums?"),
         (("song.wav", "--style", "still", "--gain", "drums=loud"), "gain drums=loud"),
         (("song.wav", "--style", "still", "-o", "old.wav"), "old.wav exists"),
-        (("song.wav", "song.wav", "--style", "still", "-o", "a.wav"), "a.wav is no folder"),
+        (("song.wav", "old.wav", "--style", "still", "-o", "a.wav"), "a.wav is no folder"),
         (("song.wav", "--style", "still", "--device", "abacus"), "unknown device 'abacus'"),
         (("song.wav", "--style", "still", "--separator", "hpps"), "did you mean 'hpss'?"),
         (("bare", "--style", "still"), "bare holds no audio"),
@@ -209,7 +209,7 @@ def test_one_line_and_nothing_written(run_here, place: Path, words, says: str) -
     before = here(place)
     if words[0].endswith(".wav") and "--separator" not in words:
         words = (*words, "--separator", "hpss")
-    code, out, err = run_here(*words)
+    code, out, err = run_here(*words, "-q")
     assert code == 2
     assert out == ""
     assert says in err
@@ -220,7 +220,7 @@ def test_one_line_and_nothing_written(run_here, place: Path, words, says: str) -
 def test_transfer_keeps_the_song_and_writes_stems_that_remix_to_it(run_here, place: Path) -> None:
     original, _ = soundfile.read(place / "song.wav")
     common = ("--style", "still", "--separator", "hpss", "--stems-out", "stems", "--float32")
-    code, out, err = run_here("song.wav", *common)
+    code, out, err = run_here("song.wav", *common, "-q")
     assert (code, out, err) == (0, "song.still.wav\n", "")
     result, rate = soundfile.read(place / "song.still.wav")
     assert (rate, result.shape) == (RATE, original.shape)
@@ -247,7 +247,7 @@ def test_a_batch_goes_on_past_bad_songs(run_here, place: Path) -> None:
     write_song(album / "mono.wav", channels=1)
     songs = ("text.wav", "gone.wav", "song.wav", "album")
     options = ("--style", "still", "--separator", "none", "-o", ".", "--format", "flac")
-    code, out, err = run_here(*songs, *options)
+    code, out, err = run_here(*songs, *options, "-q")
     assert code == 1
     written = ["song.still.flac", "mono.still.flac"]
     assert out.split() == written

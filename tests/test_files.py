@@ -446,12 +446,38 @@ def test_a_killed_run_leaves_nothing_under_the_name(tmp_path):
     process.send_signal(signal.SIGKILL)
     process.wait()
     process.stdout.close()
-    assert names(tmp_path) == [f".a.wav.{process.pid}.part"]
-    alive = tmp_path / f".c.wav.{os.getppid()}.part"
-    alive.touch()
+    left = files.temporary(tmp_path / "a.wav").name.replace(str(os.getpid()), str(process.pid))
+    assert names(tmp_path) == [left]
+    # What a live process writes is left alone, and what other computers do, alive or not.
+    alive = left.replace(str(process.pid), str(os.getppid()))
+    host = left.split(".")[-2].partition("-")[0]
+    elsewhere = [left.replace(host, other) for other in ("0a1b2c3d", "another-machine")]
+    others = [alive, *elsewhere, f".a.wav.{process.pid}.part"]
+    for name in others:
+        (tmp_path / name).touch()
+    (tmp_path / left.replace("a.wav", "folder")).mkdir()  # cannot be removed, and does no harm
     assert files.find_audio(tmp_path) == []
     files.write(tmp_path / "b.wav", tone(1, 10), 44100)
-    assert names(tmp_path) == [alive.name, "b.wav"]  # what a live process writes is left alone
+    assert names(tmp_path) == sorted([*others, left.replace("a.wav", "folder"), "b.wav"])
+
+
+@pytest.mark.parametrize("letter", ["a", "é", "音", "\udce9"])  # the last is a byte, not UTF-8
+def test_a_temporary_name_is_as_short_as_the_longest_that_is_allowed(tmp_path, letter):
+    longest = os.pathconf(tmp_path, "PC_NAME_MAX")
+    wide = len(os.fsencode(letter))
+    path = tmp_path / f"{letter * ((longest - 4) // wide)}.wav"
+    part = files.temporary(path)
+    assert part.parent == path.parent and part.name != path.name
+    assert len(os.fsencode(part.name)) <= longest
+    part.touch()
+    files.clear_stale(tmp_path)
+    assert names(tmp_path) == [part.name]
+    files.clear_own(tmp_path)
+    assert names(tmp_path) == []
+    assert files.temporary(path.with_suffix(".ogg")) != part
+    for suffix in (".wav", ".mp3"):
+        files.write(path.with_suffix(suffix), tone(1, 10), 44100, tags={"title": "x"})
+    assert names(tmp_path) == sorted([path.name, path.with_suffix(".mp3").name])
 
 
 @pytest.mark.parametrize("suffix", ["wav", "flac", "ogg", "mp3"])

@@ -303,7 +303,7 @@ def test_sound_and_picture_stand_beside(tmp_path: Path, swing: Style) -> None:
     band(2).dump_midi(song)
     wanted = Beside(render=True, plot=True, suffix=".flac")
     report = play(song, swing, beside=wanted)
-    assert {Path(path).name for path in report.files.values()} == {"out.flac", "out.png"}
+    assert {Path(path).name for path in report.files.values()} == {"out.mid.flac", "out.png"}
     audio, rate = soundfile.read(report.files["audio"])
     assert (rate, audio.shape[1]) == (44100, 2)
     assert len(audio) / rate == pytest.approx(report.seconds + 1.5, abs=0.5)
@@ -311,7 +311,7 @@ def test_sound_and_picture_stand_beside(tmp_path: Path, swing: Style) -> None:
     assert Path(report.files["plot"]).read_bytes().startswith(b"\x89PNG")
 
 
-@pytest.mark.parametrize("taken", ["out.wav", "out.png", "out.mid"])
+@pytest.mark.parametrize("taken", ["out.mid.wav", "out.png", "out.mid"])
 def test_nothing_is_written_over(song: Path, swing: Style, taken: str) -> None:
     song.with_name(taken).write_text("mine")
     before = {path.name for path in song.parent.iterdir()}

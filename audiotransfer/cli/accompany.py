@@ -10,7 +10,9 @@ from audiotransfer.cli.arguments import (
     add_force,
     add_score_output,
     add_talk,
+    place,
     seed,
+    text,
 )
 from audiotransfer.cli.console import Console
 from audiotransfer.cli.scores import beside
@@ -20,21 +22,24 @@ def configure(parser: Parser) -> None:
     """Describes the verb and its arguments."""
     parser.about(
         "Sets three voices below a melody, as in Bach's chorales: alto, tenor and bass. The melody "
-        "of a MIDI file stays exactly as it is, of any length, in any metre and register; its "
-        "tempo, metre and instrument are those of the other voices too.",
+        "of a MIDI file stays exactly as it is, of any length, in any metre and register.",
         """\
 examples:
-  audiotransfer accompany melody.mid                       writes melody.bach.mid
-  audiotransfer accompany melody.mid -o hymn.mid --seed 3  another setting
-  audiotransfer accompany melody.mid --versions 4          melody.bach.1.mid to melody.bach.4.mid
-  audiotransfer accompany song.mid --track Flute           one track of several
-  audiotransfer accompany twinkle                          a tune that comes with the program""",
+  audiotransfer accompany melody.mid                    writes melody.bach.mid
+  audiotransfer accompany melody.mid --seed 3 -o b.mid  another setting
+  audiotransfer accompany melody.mid --versions 4       melody.bach.1.mid to 4
+  audiotransfer accompany song.mid --track Flute        one track of several
+  audiotransfer accompany twinkle                       a tune that ships""",
     )
     parser.add_argument(
-        "melody", metavar="MELODY", help='a .mid file, or "twinkle", which comes with the program'
+        "melody", type=text, metavar="MELODY", help='a .mid file, or "twinkle", a tune that ships'
     )
     parser.add_argument(
-        "-o", "--out", type=Path, metavar="OUT", help="file to write (default MELODY.bach.mid here)"
+        "-o",
+        "--out",
+        type=place,
+        metavar="OUT",
+        help="file to write (default MELODY.bach.mid here)",
     )
     group = parser.add_argument_group("how it is set")
     group.add_argument(
@@ -57,14 +62,13 @@ examples:
         type=float,
         default=0.5,
         metavar="T",
-        help="0 takes the likeliest notes, 1 is restless (default 0.5, as calm as the chorales)",
+        help="0: the most probable notes, 1: restless (default 0.5)",
     )
     group.add_argument(
         "--by",
-        type=Path,
+        type=place,
         metavar="DIR",
-        help="folder of an accompanist that `audiotransfer train bach` made (default: the one "
-        "that ships)",
+        help="an accompanist that `audiotransfer train bach` made (default: the one that ships)",
     )
     output = parser.add_argument_group("what is written")
     add_score_output(output)

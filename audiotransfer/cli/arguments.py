@@ -6,32 +6,101 @@ import argparse
 import shutil
 import sys
 import textwrap
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
 Arguments = argparse.Namespace
 Group = argparse._ActionsContainer
+_HELP_COLUMN = 24
+
+
+class _Layout(argparse.RawDescriptionHelpFormatter):
+    """Explains each argument beside its name, which stands once for all ways to write it."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=_HELP_COLUMN, width=_columns())
+
+    def _format_action_invocation(self, action: argparse.Action) -> str:
+        if not action.option_strings or action.nargs == 0:
+            return super()._format_action_invocation(action)
+        value = self._format_args(action, self._get_default_metavar_for_optional(action))
+        return f"{', '.join(action.option_strings)} {value}"
 
 
 class Parser(argparse.ArgumentParser):
     """Says what is wrong with a request in one line, and exits with 2."""
 
     def __init__(self, prog: str) -> None:
-        super().__init__(
-            prog=prog,
-            allow_abbrev=False,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
+        super().__init__(prog=prog, allow_abbrev=False, formatter_class=_Layout, add_help=False)
+        self._positionals.title = "arguments"
 
     def about(self, description: str, examples: str) -> None:
         """What stands above the arguments, filled to the terminal, and below them, as it is."""
-        width = min(shutil.get_terminal_size().columns, 100) - 2
-        self.description = textwrap.fill(description, width)
+        self.description = textwrap.fill(description, _columns())
         self.epilog = examples
 
+    def format_help(self) -> str:
+        """The page of a verb."""
+        self._shorten_usage()
+        return super().format_help()
+
+    def read(self, words: Sequence[str]) -> Arguments:
+        """The arguments in the words of a command.
+
+        Options may stand between songs or settings, as people write them. Behind ``--`` every word
+        is a name, whatever it begins with.
+        """
+        self._shorten_usage()
+        words = list(words)
+        if "--" in words:
+            at = words.index("--")
+            # A file of the same name, and no option.
+            names = (f"./{word}" if word.startswith("-") else word for word in words[at + 1 :])
+            words[at:] = names
+        return self.parse_intermixed_args(words)
+
+    def _shorten_usage(self) -> None:
+        """Names what must be given, and not every option."""
+        if self.usage is None:
+            options = [one for one in self._get_optional_actions() if one.required]
+            needed = map(_usage, (*self._get_positional_actions(), *options))
+            self.usage = " ".join([self.prog, *needed, "[options]"])
+
     def error(self, message: str) -> NoReturn:
-        sys.stderr.write(f"{self.prog}: {message} (see {self.prog} --help)\n")
+        sys.stderr.write(f"{self.prog}: {' '.join(message.split())} (see {self.prog} --help)\n")
         raise SystemExit(2)
+
+
+def _usage(action: argparse.Action) -> str:
+    form = {"+": "{}...", "*": "[{}...]", "?": "[{}]"}.get(str(action.nargs), "{}")
+    value = form.format(action.metavar or action.dest)
+    return " ".join([*action.option_strings[:1], value])
+
+
+def _columns() -> int:
+    return max(40, min(shutil.get_terminal_size().columns, 100) - 2)
+
+
+def text(word: str) -> str:
+    """A name or path as it was given; an empty one, or one with a NUL in it, names nothing."""
+    if not word:
+        raise argparse.ArgumentTypeError("an empty name names nothing")
+    if "\0" in word:
+        raise argparse.ArgumentTypeError(f"{word!r} has a NUL in it, which no name has")
+    return word
+
+
+def place(word: str) -> Path:
+    """The path of a file or folder."""
+    return Path(text(word))
+
+
+def style_names(route: str) -> str:
+    """The installed styles of a route, as a list for people."""
+    from audiotransfer.styles import available
+
+    return ", ".join(card.name for card in available() if card.route == route) or "none"
 
 
 def named(text: str) -> tuple[str, str]:
@@ -54,6 +123,7 @@ def add_talk(parser: Parser) -> None:
     group = parser.add_argument_group("what is said")
     group.add_argument("-q", "--quiet", action="store_true", help="no progress, no notices")
     group.add_argument("--json", action="store_true", help="print the result as JSON")
+    group.add_argument("-h", "--help", action="help", help="print this")
 
 
 def add_machine(parser: Parser) -> Group:
@@ -63,7 +133,7 @@ def add_machine(parser: Parser) -> Group:
         "--device",
         default="auto",
         metavar="NAME",
-        help="auto, cpu, cuda or mps; auto takes a graphics card where there is one",
+        help="auto (a graphics card, if any), cpu, cuda or mps",
     )
     group.add_argument(
         "--seed", type=seed, default=0, metavar="N", help="same seed, same sound (default 0)"
@@ -78,10 +148,8 @@ def add_separator(group: Group) -> None:
         default="auto",
         metavar="NAME",
         help=(
-            "who takes the song apart: auto (Demucs where its weights are on this computer, else "
-            "the embedded one), demucs or demucs:MODEL (downloads the weights when they are not "
-            "there), embedded (small and fast), hpss (drums and the rest, by a filter), none "
-            "(the song stays one piece)"
+            "embedded (small, fast), demucs[:MODEL] (cleaner), hpss or none; auto (default) is "
+            "demucs if downloaded"
         ),
     )
 
@@ -92,7 +160,8 @@ def add_format(parser: Parser) -> Group:
     group.add_argument(
         "--format",
         choices=("wav", "flac", "mp3", "ogg"),
-        help="kind of file where -o does not say it (default wav)",
+        metavar="KIND",
+        help="wav (default), flac, mp3 or ogg, if -o does not say",
     )
     depth = group.add_mutually_exclusive_group()
     depth.add_argument(
@@ -113,21 +182,16 @@ def add_format(parser: Parser) -> Group:
 def add_score_output(group: Group) -> None:
     """What may be written beside a MIDI file."""
     group.add_argument(
-        "--render",
-        action="store_true",
-        help=(
-            "for MIDI: also write how it sounds, beside it (needs a synthesizer: "
-            "pip install --no-deps tinysoundfont)"
-        ),
+        "--render", action="store_true", help="of MIDI: also write its sound (OUT.mid.wav)"
     )
     group.add_argument(
         "--soundfont",
-        type=Path,
+        type=place,
         metavar="FILE",
-        help="the .sf2 or .sf3 that it is rendered with (default: pretty_midi's)",
+        help="the .sf2 or .sf3 to render with (default: a small one)",
     )
     group.add_argument(
-        "--plot", action="store_true", help="for MIDI: also draw its piano roll, beside it (.png)"
+        "--plot", action="store_true", help="of MIDI: also draw its piano roll (OUT.png)"
     )
 
 
@@ -138,26 +202,34 @@ def add_force(group: Group) -> None:
     )
 
 
+def add_skip(group: Group) -> None:
+    """Going on where a batch was stopped."""
+    group.add_argument(
+        "--skip-existing",
+        action="store_true",
+        help="leave out songs whose output is there already",
+    )
+
+
 def add_jobs(group: Group, what: str) -> None:
     """How many at a time, here or on a cluster."""
     group.add_argument("--jobs", type=int, metavar="N", help=what)
     group.add_argument(
         "--backend",
         choices=("dask", "ray"),
+        metavar="NAME",
         help=(
-            "a cluster that works instead: the one that $DASK_SCHEDULER_ADDRESS or $RAY_ADDRESS "
-            "names, else one on this computer (pip install 'audiotransfer[cluster]')"
+            "dask or ray: a cluster works ($DASK_SCHEDULER_ADDRESS, $RAY_ADDRESS or this computer)"
         ),
     )
 
 
 def add_songs(parser: Parser, *, scores: bool = False) -> None:
     """What to work on."""
-    kinds = "audio files (wav, flac, ogg, opus, mp3, aiff, m4a)"
     parser.add_argument(
         "songs",
         nargs="+",
-        type=Path,
+        type=place,
         metavar="SONG",
-        help=f"{kinds}{', MIDI files (mid)' if scores else ''}, or folders of them",
+        help=f"audio files{', MIDI files' if scores else ''}, or folders of them",
     )

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from audiotransfer.cli.arguments import Arguments, Parser, add_force, add_separator, add_talk
+from audiotransfer.cli.arguments import (
+    Arguments,
+    Parser,
+    add_force,
+    add_separator,
+    add_talk,
+    place,
+    style_names,
+    text,
+)
 from audiotransfer.cli.console import Console
 
 
@@ -18,11 +27,17 @@ examples:
   audiotransfer demo
   audiotransfer demo -o /tmp/demo --separator hpss""",
     )
-    parser.add_argument("--style", default="jazz", metavar="NAME", help="another style than jazz")
+    parser.add_argument(
+        "--style",
+        type=text,
+        default="jazz",
+        metavar="NAME",
+        help=f"{style_names('spectral')}, or a style's folder (default jazz)",
+    )
     parser.add_argument(
         "-o",
         "--out",
-        type=Path,
+        type=place,
         default=Path("audiotransfer-demo"),
         metavar="DIR",
         help="folder to write to (default audiotransfer-demo here)",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from audiotransfer.cli.arguments import (
@@ -10,7 +11,9 @@ from audiotransfer.cli.arguments import (
     add_force,
     add_score_output,
     add_talk,
+    place,
     seed,
+    text,
 )
 from audiotransfer.cli.console import Console
 from audiotransfer.cli.scores import beside
@@ -24,23 +27,32 @@ def configure(parser: Parser) -> None:
     """Describes the verb and its arguments."""
     parser.about(
         "Drums as MIDI. `sample` makes a beat up, `interpolate` goes from the drums of one file "
-        "to those of another in beats between them, and `humanise` gives the drums of a file the "
-        "velocities and the timing of a drummer, and leaves all else as it is.",
+        "to those of another, and `humanise` gives the drums of a file the velocities and the "
+        "timing of a drummer, and leaves all else as it is.",
         """\
 examples:
   audiotransfer drums sample -o beat.mid                     four bars
-  audiotransfer drums sample --style jazz --bars 8 --seed 3 --tempo 150 -o jazz.mid --render
+  audiotransfer drums sample --style jazz --bars 8 --seed 3 --tempo 150
   audiotransfer drums interpolate verse.mid chorus.mid --steps 7 -o bridge.mid
-  audiotransfer drums humanise song.mid                      writes song.human.mid""",
+  audiotransfer drums humanise song.mid                      song.human.mid""",
     )
-    parser.add_argument("what", choices=tuple(_SCORES), help="what to do (see above)")
     parser.add_argument(
-        "scores", nargs="*", metavar="SCORE", help="the two .mid of interpolate, or humanise's"
+        "what",
+        choices=tuple(_SCORES),
+        metavar="WHAT",
+        help="sample, interpolate or humanise",
+    )
+    parser.add_argument(
+        "scores",
+        nargs="*",
+        type=text,
+        metavar="SCORE",
+        help="two .mid for interpolate, one for humanise",
     )
     parser.add_argument(
         "-o",
         "--out",
-        type=Path,
+        type=place,
         metavar="OUT",
         help="file to write (default drums.mid, A.B.mid or SCORE.human.mid here)",
     )
@@ -49,10 +61,11 @@ examples:
         "--bars",
         type=int,
         metavar="N",
-        help="length of a sample (default 4), or of each beat of interpolate (default: all that "
-        "both have)",
+        help="length of a sample (default 4), or of each beat of interpolate (default: all)",
     )
-    group.add_argument("--style", metavar="NAME", help="of a sample: jazz, rock, latin …")
+    group.add_argument(
+        "--style", type=text, metavar="NAME", help=f"of a sample: {_styles()} (default: any)"
+    )
     group.add_argument(
         "--steps", type=int, metavar="N", help="beats of interpolate, with both ends (default 5)"
     )
@@ -61,7 +74,7 @@ examples:
         type=float,
         default=1.0,
         metavar="T",
-        help="1 as drummers play, below it plainer, 0 the likeliest (default 1)",
+        help="1: as drummers play (default), 0: the most probable",
     )
     group.add_argument(
         "--tempo", type=float, metavar="BPM", help="quarters a minute (default 120, or as given)"
@@ -71,15 +84,22 @@ examples:
     )
     group.add_argument(
         "--by",
-        type=Path,
+        type=place,
         metavar="DIR",
-        help="folder of a drummer that `audiotransfer train drums` made (default: the one that "
-        "ships)",
+        help="a drummer that `audiotransfer train drums` made (default: the one that ships)",
     )
     written = parser.add_argument_group("what is written")
     add_score_output(written)
     add_force(written)
     add_talk(parser)
+
+
+def _styles() -> str:
+    """The styles that the drummer which ships knows."""
+    from importlib.resources import files
+
+    card = json.loads((files("audiotransfer") / "symbolic/shipped/drums/card.json").read_text())
+    return ", ".join(card["networks"]["drums"]["styles"])
 
 
 def run(args: Arguments, console: Console) -> int:

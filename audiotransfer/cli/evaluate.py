@@ -13,6 +13,9 @@ from audiotransfer.cli.arguments import (
     add_machine,
     add_separator,
     add_talk,
+    place,
+    style_names,
+    text,
 )
 from audiotransfer.cli.console import Console
 from audiotransfer.errors import AudioTransferError
@@ -36,84 +39,70 @@ _COLUMNS = (
 def configure(parser: Parser) -> None:
     """Describes the verb and its arguments."""
     parser.about(
-        "Sends songs through the whole command in a style and measures what comes out, beside "
-        "doing nothing, a matched equaliser, a bare round trip through a picture, a random clip "
-        "of the target and another style. A genre judge listens to all of it; rendered songs also "
-        "have a truth to be compared with.",
+        "Measures what a style makes of songs, beside doing nothing, a matched equaliser, a round "
+        "trip through a picture, a random clip of the target and another style. A genre judge "
+        "listens to all of it; rendered songs also have a truth to be compared with.",
         """\
 examples:
   audiotransfer evaluate jazz --on data/bands-test --baseline data/bands
-  audiotransfer evaluate jazz --on data/audio/genres -o clips.json --page listen.html
-  audiotransfer evaluate runs/reggae/reggae --on ready         prepared by `audiotransfer prepare`
-  audiotransfer evaluate runs/jazz/jazz --on song.mp3 other.mp3 --pictures pictures
-  audiotransfer evaluate jazz --on scores/jazz scores/pop      MIDI, in folders or zips by genre
-  audiotransfer evaluate bach --on jsb_chorales.zip --wrong runs/bach-gan/bach-gan""",
+  audiotransfer evaluate jazz --on my/songs -o figures.json --page listen.html
+  audiotransfer evaluate runs/jazz/jazz --on song.mp3 other.mp3 --pictures out
+  audiotransfer evaluate jazz --on scores/jazz scores/pop       MIDI, by genre
+  audiotransfer evaluate bach --on jsb_chorales.zip""",
     )
-    parser.add_argument("style", metavar="STYLE", help="name or folder of a style")
+    parser.add_argument(
+        "style",
+        type=text,
+        metavar="STYLE",
+        help=f"{style_names('spectral')}, of MIDI {style_names('symbolic')}, bach, or a folder",
+    )
     what = parser.add_argument_group("on which songs")
     what.add_argument(
         "--on",
         nargs="+",
-        type=Path,
+        type=place,
         required=True,
         metavar="SONG",
-        help="a folder of rendered or prepared songs (`audiotransfer render`, `prepare`), or audio "
-        "files and folders; songs in a folder named after the genre are what is aimed at; for a "
-        "style for MIDI: folders and zips of MIDI, named after genres; for an accompanist chorales",
+        help="songs; folders of them, named after genres; folders of rendered or prepared songs; "
+        "of MIDI folders and zips, named after genres",
     )
-    what.add_argument(
-        "--split", default="test", metavar="NAME", help="of rendered songs (default test)"
-    )
+    what.add_argument("--split", default="test", metavar="NAME", help="of rendered songs (test)")
     what.add_argument("--songs", type=int, metavar="N", help="only so many, evenly spread")
     what.add_argument(
         "--seconds",
         type=float,
         metavar="S",
-        help="only so much of the middle of each (default: all of rendered songs, 30 of others)",
+        help="so much of each (default 30; of rendered songs all)",
     )
     beside = parser.add_argument_group("beside what")
     beside.add_argument(
         "--baseline",
-        type=Path,
+        type=place,
         metavar="FOLDER",
-        help="rendered training songs that the matched equaliser is fitted to, or its JSON file "
-        "(default: what came with the style, else the training songs of a prepared folder)",
+        help="rendered songs, or JSON, to fit the equaliser to (default: what came with the style)",
     )
     beside.add_argument(
-        "--wrong",
-        metavar="STYLE",
-        help="the wrong style (default: the first other one that is installed); of accompanists, "
-        "another one",
+        "--wrong", type=text, metavar="STYLE", help="the other style (default: the first other)"
     )
     beside.add_argument(
-        "--judge",
-        type=Path,
-        metavar="DIR",
-        help="folder of a judge (default: the one that ships, else one trained on the training "
-        "songs of a prepared folder)",
+        "--judge", type=place, metavar="DIR", help="a genre judge (default: the one that ships)"
     )
     beside.add_argument(
         "--tagger",
-        type=Path,
+        type=place,
         metavar="DIR",
-        help="folder of an instrument tagger, the second embedding (default: the one that ships)",
+        help="an instrument tagger (default: the one that ships)",
     )
     beside.add_argument(
-        "--genre",
-        metavar="NAME",
-        help="what the judge is asked about (default: what the style was trained toward, or its "
-        "name)",
+        "--genre", metavar="NAME", help="what the judge is asked about (default: the style's)"
     )
     output = parser.add_argument_group("what is written")
-    output.add_argument("-o", "--out", type=Path, metavar="FILE", help="all figures, as JSON")
+    output.add_argument("-o", "--out", type=place, metavar="FILE", help="all figures, as JSON")
     output.add_argument(
-        "--pictures", type=Path, metavar="DIR", help="spectrograms of each song, before and after"
+        "--pictures", type=place, metavar="DIR", help="spectrograms before and after"
     )
     output.add_argument(
-        "--page",
-        type=Path,
-        metavar="FILE",
-        help="one HTML page on which one listens to songs before and after, blind, and votes",
+        "--page", type=place, metavar="FILE", help="an HTML page for blind listening and voting"
     )
     add_force(output)
     add_separator(add_machine(parser))
@@ -175,7 +164,7 @@ def run(args: Arguments, console: Console) -> int:
     shares = _shares(trial, field.jury)
     values = {
         "style": args.style,
-        "on": [str(place) for place in args.on],
+        "on": [str(song) for song in args.on],
         "genre": field.jury.genre,
         "wrong style": field.wrong,
         "separator": args.separator,
@@ -203,9 +192,9 @@ def run(args: Arguments, console: Console) -> int:
 
 
 def _check(args: Arguments) -> None:
-    for place in args.on:
-        if not place.exists():
-            raise AudioTransferError(f"{place} does not exist; check the name and the folder")
+    for song in args.on:
+        if not song.exists():
+            raise AudioTransferError(f"{song} does not exist; check the name and the folder")
     for name in ("songs", "seconds"):
         value = getattr(args, name)
         if value is not None and not value > 0:

@@ -2,100 +2,107 @@
 
 from __future__ import annotations
 
-import importlib
 import logging
 import os
 import signal
 import sys
+import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from types import FrameType
-from typing import Protocol
+from typing import Any
 
 from audiotransfer import __version__
-from audiotransfer.cli.arguments import Arguments, Parser
+from audiotransfer.cli import verbs
 from audiotransfer.cli.batch import expected_errors, one_line
-from audiotransfer.cli.console import Console
+from audiotransfer.cli.console import Console, LogLines, print_anything
+from audiotransfer.cli.verbs import VERBS
+
+__all__ = ["VERBS", "main"]
 
 DEBUG = "AUDIOTRANSFER_DEBUG"
-DEFAULT = "transfer"
-#: Verb -> what it does. A verb is the module of its name in this package.
-VERBS = {
-    "transfer": "play songs in another style; this is what happens when no verb is given",
-    "remix": "mix a folder of stems to a song, with gains, mutes and swaps",
-    "separate": "take a song apart into stems",
-    "resynth": "turn a song into pictures and back, and measure what is lost",
-    "styles": "list the styles that are installed, or show one",
-    "fetch": "download a separation model",
-    "accompany": "set three voices below a melody (MIDI), as in the chorales",
-    "drums": "make beats up, go from one to another, or play them by hand (MIDI)",
-    "demo": "turn the song that comes with the program into jazz, with stems and a picture",
-    "doctor": "say what is installed and what will be used, with the remedy for what is missing",
-    "train": "train a style, a separator or a judge from a config",
-    "evaluate": "measure a style on songs, beside what any style has to beat",
-    "render": "play a MIDI file, or make training songs from scores",
-    "prepare": "make a collection of songs ready for training: stems, pictures, splits",
-}
-
-
-def overview() -> str:
-    """The verbs, a line each."""
-    width = max(map(len, VERBS))
-    lines = (f"  {name:<{width}}  {what}" for name, what in VERBS.items())
-    return "verbs (audiotransfer VERB --help says more):\n" + "\n".join(lines)
-
-
-class Verb(Protocol):
-    """What a verb's module offers."""
-
-    @staticmethod
-    def configure(parser: Parser) -> None:
-        """Describes the verb and its arguments."""
-
-    @staticmethod
-    def run(args: Arguments, console: Console) -> int:
-        """Does the work; returns the exit code."""
+_PROGRAM = "audiotransfer"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command. 0: all done. 1: part of a batch failed. 2: the request cannot be met."""
     words = list(sys.argv[1:] if argv is None else argv)
-    name = words.pop(0) if words and words[0] in VERBS else DEFAULT
-    parser = Parser(prog=f"audiotransfer {name}" if name != DEFAULT else "audiotransfer")
-    verb: Verb = importlib.import_module(f"audiotransfer.cli.{name}")  # type: ignore[assignment]
-    verb.configure(parser)
-    if name == DEFAULT:
-        parser.add_argument("--version", action="version", version=f"audiotransfer {__version__}")
-        if not words:
-            parser.print_help(sys.stderr)
-            return 2
-    # Options may stand between songs or settings, as people write them.
-    args = parser.parse_intermixed_args(words)
-    signal.signal(signal.SIGTERM, _leave)
-    logging.basicConfig(format="audiotransfer: %(message)s", level=_level(args.quiet))
-    if not os.environ.get(DEBUG):
-        # What libraries warn their programmers about says nothing to a musician.
-        warnings.simplefilter("ignore")
+    program = _PROGRAM
+    print_anything()
+    # A damaged card is no business of somebody who asks for help.
+    logging.getLogger(_PROGRAM).addHandler(logging.NullHandler())
     try:
-        return verb.run(args, Console(quiet=args.quiet, as_json=args.json))
-    except expected_errors() as error:
-        if os.environ.get(DEBUG):
-            raise
-        sys.stderr.write(f"{parser.prog}: {one_line(error)}\n")
-        return 2
-    except KeyboardInterrupt:
-        sys.stderr.write(f"{parser.prog}: stopped; nothing unfinished was left behind\n")
-        return 130
+        with _signals():
+            if not words or words[0] in ("-h", "--help"):
+                print(
+                    verbs.overview(), end="", flush=True, file=sys.stdout if words else sys.stderr
+                )
+                return 0 if words else 2
+            if words[0] == "--version":
+                print(f"{_PROGRAM} {__version__}", flush=True)
+                return 0
+            name = words.pop(0) if words[0] in VERBS else verbs.DEFAULT
+            verb, parser = verbs.load(name)
+            program = parser.prog
+            if name == verbs.DEFAULT:
+                verbs.check_first(words[0])
+            args = parser.read(words)
+            console = Console(quiet=args.quiet, as_json=args.json)
+            _set_up_logging(console)
+            return verb.run(args, console)
     except BrokenPipeError:
         # Whoever read our results has enough; the interpreter must not complain when it closes.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except expected_errors() as error:
+        if os.environ.get(DEBUG):
+            raise
+        sys.stderr.write(f"{program}: {one_line(error)}\n")
+        return 2
+    except KeyboardInterrupt:
+        sys.stderr.write(f"{program}: stopped; nothing unfinished was left behind\n")
+        return 130
 
 
-def _level(quiet: bool) -> int:
-    return logging.ERROR if quiet else logging.WARNING
+@contextmanager
+def _signals() -> Iterator[None]:
+    """Whatever ends the program is an exception meanwhile, so that every writer removes its
+    unfinished file; a second Ctrl-C does not interrupt that.
+    """
+
+    def leave(number: int, _frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    usual: dict[int, tuple[Any, Any]] = {
+        signal.SIGTERM: (signal.SIG_DFL, leave),
+        signal.SIGINT: (signal.default_int_handler, interrupt),
+    }
+    if hasattr(signal, "SIGHUP"):
+        usual[signal.SIGHUP] = (signal.SIG_DFL, leave)
+    before = {}
+    if threading.current_thread() is threading.main_thread():
+        for number, (handler, ours) in usual.items():
+            # Whoever started us with a signal ignored, as nohup does, means it.
+            if signal.getsignal(number) == handler:
+                before[number] = signal.signal(number, ours)
+    try:
+        yield
+    finally:
+        for number, old in before.items():
+            signal.signal(number, old)
 
 
-def _leave(_signal: int, _frame: FrameType | None) -> None:
-    # An exception, unlike the default action, lets every writer remove its unfinished file.
-    raise SystemExit(128 + signal.SIGTERM)
+def _set_up_logging(console: Console) -> None:
+    handler = LogLines(console)
+    level = logging.ERROR if console.quiet else logging.WARNING
+    logging.basicConfig(format="%(message)s", level=level, handlers=[handler])
+    if os.environ.get(DEBUG):
+        logging.getLogger(_PROGRAM).setLevel(logging.DEBUG)
+    else:
+        # What libraries warn their programmers about says nothing to a musician.
+        warnings.simplefilter("ignore")

@@ -6,7 +6,17 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from audiotransfer.cli.arguments import Arguments, Parser, add_jobs, add_talk, named, seed
+from audiotransfer.cli.arguments import (
+    Arguments,
+    Parser,
+    add_jobs,
+    add_talk,
+    named,
+    place,
+    seed,
+    style_names,
+    text,
+)
 from audiotransfer.cli.console import Console
 from audiotransfer.errors import AudioTransferError
 
@@ -21,30 +31,33 @@ def configure(parser: Parser) -> None:
     parser.usage = "audiotransfer prepare [KIND] FOLDER... [-o OUT] [options]"
     parser.about(
         "Makes a collection of songs ready for training: takes each song apart once, draws the "
-        "pictures of its stems without their silence, splits the songs by artist, and writes one "
-        "manifest. A run that was stopped goes on where it stood; songs that were prepared before "
-        "are left alone, and stay in their splits when others are added. Rendered songs that are "
-        "given no -o get a separator's stems beside the true ones.",
+        "pictures of its stems, splits the songs by artist, and writes one manifest. A run that "
+        "was stopped goes on where it stood, and songs stay in their splits when others are "
+        "added. Rendered songs that are given no -o get a separator's stems beside the true ones.",
         """\
 kinds:
   auto         what the folder looks like (default)
-  folders      your own songs: a folder for each genre, or the folder these lie in
+  folders      your own songs: a folder for each genre, or that of these
   gtzan        GTZAN as distributed, with its fault-filtered split
   melon        the Melon Playlist Dataset as distributed (pictures, no sound)
-  musdb18, musdb18-hq, slakh   their stems, as distributed
+  musdb18, musdb18-hq, slakh   with their stems, as distributed
   rendered     songs that `audiotransfer render` made
 
 examples:
   audiotransfer prepare my/rock my/jazz -o ready
-  audiotransfer prepare gtzan GTZAN/ -o ready --genres rock,jazz --separator demucs
+  audiotransfer prepare gtzan GTZAN/ -o ready --genres rock,jazz
   audiotransfer prepare melon Melon/ -o ready --genres GN1000,GN1700
   audiotransfer prepare musdb18hq/ -o ready --style-of jazz
   audiotransfer prepare data/bands""",
     )
     parser.add_argument(
-        "places", nargs="+", metavar="FOLDER", help="where the songs are, after their kind"
+        "places",
+        nargs="+",
+        type=text,
+        metavar="FOLDER",
+        help="where the songs are, after their kind",
     )
-    parser.add_argument("-o", "--out", type=Path, metavar="OUT", help="folder for what is made")
+    parser.add_argument("-o", "--out", type=place, metavar="OUT", help="folder for what is made")
     parser.add_argument(
         "--genres",
         type=_listed,
@@ -58,7 +71,10 @@ examples:
         help="who takes songs apart (default: the stems that come with them, else auto)",
     )
     parser.add_argument(
-        "--style-of", metavar="STYLE", help="draw pictures as this style wants them"
+        "--style-of",
+        type=text,
+        metavar="STYLE",
+        help=f"draw pictures as this style wants them: {style_names('spectral')}, or a folder",
     )
     parser.add_argument(
         "--picture",

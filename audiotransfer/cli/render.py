@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from audiotransfer.cli.arguments import Arguments, Parser, add_force, add_talk
+from audiotransfer.cli.arguments import Arguments, Parser, add_force, add_talk, place, text
 from audiotransfer.cli.batch import SCORES
 from audiotransfer.cli.console import Console
 from audiotransfer.errors import AudioTransferError
@@ -22,16 +22,19 @@ examples:
   audiotransfer render bands songs=50 -o data/bands""",
     )
     parser.add_argument(
-        "source", metavar="SCORE|CONFIG", help="a .mid file, or a config of songs to render"
+        "source",
+        type=text,
+        metavar="SCORE|CONFIG",
+        help="a .mid file, or a config of songs to render",
     )
     parser.add_argument(
         "overrides", nargs="*", metavar="key=value", help="settings that differ from the config"
     )
     parser.add_argument(
-        "-o", "--out", type=Path, metavar="OUT", help="file, or folder of the rendered songs"
+        "-o", "--out", type=place, metavar="OUT", help="file, or folder of the rendered songs"
     )
     parser.add_argument(
-        "--soundfont", type=Path, metavar="FILE", help="an .sf2 or .sf3 (default: pretty_midi's)"
+        "--soundfont", type=place, metavar="FILE", help="an .sf2 or .sf3 (default: pretty_midi's)"
     )
     add_force(parser)
     add_talk(parser)

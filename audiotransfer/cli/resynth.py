@@ -5,7 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from audiotransfer.cli.arguments import Arguments, Parser, add_force, add_machine, add_talk
+from audiotransfer.cli.arguments import (
+    Arguments,
+    Parser,
+    add_force,
+    add_machine,
+    add_talk,
+    place,
+)
 from audiotransfer.cli.batch import check_song
 from audiotransfer.cli.console import Console
 from audiotransfer.errors import AudioTransferError
@@ -37,22 +44,23 @@ def configure(parser: Parser) -> None:
         """\
 examples:
   audiotransfer resynth song.wav
-  audiotransfer resynth song.wav --picture mel --picture cqt --inverter griffinlim
+  audiotransfer resynth song.wav --picture mel --picture cqt
   audiotransfer resynth song.wav --bins 128 -o copies""",
     )
-    parser.add_argument("song", type=Path, metavar="SONG", help="an audio file")
+    parser.add_argument("song", type=place, metavar="SONG", help="an audio file")
     group = parser.add_argument_group("which pairs")
     group.add_argument(
         "--picture",
         action="append",
         choices=tuple(_USUAL),
-        help="kind of picture; give it again for more (default mel)",
+        metavar="KIND",
+        help="mel (default), stft or cqt; may be given again",
     )
     group.add_argument(
         "--inverter",
         action="append",
         metavar="NAME",
-        help="way back to sound: source, griffinlim; give it again for more (default all)",
+        help="source or griffinlim; may be given again (default all)",
     )
     group.add_argument(
         "--bins", type=int, metavar="N", help="bins of a mel or cqt picture (default 256 and 409)"
@@ -71,7 +79,7 @@ examples:
         help="how much of the song, from its beginning (default 30)",
     )
     parser.add_argument(
-        "-o", "--out", type=Path, metavar="DIR", help="also write the copies into this folder"
+        "-o", "--out", type=place, metavar="DIR", help="also write the copies into this folder"
     )
     add_force(parser)
     add_machine(parser)

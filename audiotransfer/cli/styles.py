@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from audiotransfer.cli.arguments import Arguments, Parser, add_talk
+from audiotransfer.cli.arguments import Arguments, Parser, add_talk, text
 from audiotransfer.cli.console import Console
 from audiotransfer.errors import AudioTransferError
 
@@ -24,10 +24,10 @@ examples:
   audiotransfer styles jazz         what it was made from, and how well it does
   audiotransfer styles --json       all cards, for programs
 
-Styles are looked for in the folders that $AUDIOTRANSFER_STYLES names, in your data folder, and in
-the package.""",
+Styles are looked for in the folders that $AUDIOTRANSFER_STYLES names, in your
+data folder, and in the package.""",
     )
-    parser.add_argument("name", nargs="?", metavar="NAME", help="show this style's card")
+    parser.add_argument("name", nargs="?", type=text, metavar="NAME", help="show this style's card")
     add_talk(parser)
 
 

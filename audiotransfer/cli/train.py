@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from audiotransfer.cli.arguments import Arguments, Parser, add_talk
+from audiotransfer.cli.arguments import Arguments, Parser, add_talk, place, text
 from audiotransfer.cli.console import Console
 
 
@@ -19,19 +19,23 @@ def configure(parser: Parser) -> None:
 examples:
   audiotransfer train band-drums
   audiotransfer train band-drums trainer.steps=2000 -o runs/short
-  audiotransfer train cut unpaired.prepared=ready unpaired.source=rock unpaired.target=jazz
-  audiotransfer train my-style.yaml              then: audiotransfer SONG --style runs/my-style/NAME
-  torchrun --nproc_per_node 2 -m audiotransfer train cut unpaired.batch=2 ...   two share each batch
-""",
+  audiotransfer train cut unpaired.prepared=ready unpaired.source=rock \\
+                          unpaired.target=jazz
+  audiotransfer train my-style.yaml
+  audiotransfer song.mp3 --style runs/my-style/NAME
+  torchrun --nproc_per_node 2 -m audiotransfer train cut unpaired.batch=2""",
     )
     parser.add_argument(
-        "config", metavar="CONFIG", help="name of a config that ships, or a .yaml file"
+        "config",
+        type=text,
+        metavar="CONFIG",
+        help="name of a config that ships, or a .yaml file",
     )
     parser.add_argument(
         "overrides", nargs="*", metavar="key=value", help="settings that differ from the config"
     )
     parser.add_argument(
-        "-o", "--out", type=Path, metavar="DIR", help="folder of the run (default runs/CONFIG)"
+        "-o", "--out", type=place, metavar="DIR", help="folder of the run (default runs/CONFIG)"
     )
     add_talk(parser)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,16 +14,22 @@ from audiotransfer.cli.arguments import (
     add_machine,
     add_score_output,
     add_separator,
+    add_skip,
     add_songs,
     add_talk,
     named,
+    place,
+    style_names,
+    text,
 )
-from audiotransfer.cli.batch import SCORES, Tally, check_only
+from audiotransfer.cli.batch import SCORES, Tally, check_only, find
 from audiotransfer.cli.console import Console
+from audiotransfer.cli.parts import add_cut, add_name, add_stem_format, cut, stem_format
 from audiotransfer.cli.scores import check_score, is_score, say_what_means_nothing, transfer_scores
 from audiotransfer.errors import AudioTransferError
 
 if TYPE_CHECKING:
+    from audiotransfer.files import SongFile
     from audiotransfer.pipeline.batch import Outcome
     from audiotransfer.pipeline.options import TransferOptions
     from audiotransfer.pipeline.progress import Progress
@@ -32,37 +39,22 @@ _STAGES = {"measure": "listening", "transfer": "playing", "write": "writing"}
 
 def configure(parser: Parser) -> None:
     """Describes the verb and its arguments."""
-    from audiotransfer.cli.main import overview
-
     parser.usage = "audiotransfer SONG... --style NAME [-o OUT] [options]"
     parser.about(
-        "Plays a song in another style: takes it apart into stems, lets each stem be played "
-        "by the style's instruments, and mixes them. Length, sample rate, channels, "
-        "loudness and tags stay those of the song. Of a MIDI file the notes are changed: its bars, "
-        "tempo, metre, tracks and instruments stay.",
-        f"""\
-examples:
-  audiotransfer song.mp3 --style jazz                     writes song.jazz.wav here
-  audiotransfer song.mp3 --style jazz -o night.flac       kind of file by its suffix
-  audiotransfer song.mp3 --style jazz --strength 0.5      half way
-  audiotransfer song.mp3 --style jazz --stem drums=keep --gain vocals=+2
-  audiotransfer song.mp3 --style jazz --stems-out stems   then: audiotransfer remix stems
-  audiotransfer album/ --style jazz -o album-jazz/        every song of a folder
-  audiotransfer song.mid --style jazz --render --plot     writes song.jazz.mid, .wav and .png
-  audiotransfer song.mid --style jazz --stem drums=keep   MIDI files have pitched and drums
-
-{overview()}""",
+        "Plays songs in another style. Length, rate, channels, loudness and tags stay those of "
+        "the song; of a MIDI file the notes change.",
+        "audiotransfer --help has examples.",
     )
     add_songs(parser, scores=True)
     style = parser.add_argument_group("what it becomes")
     style.add_argument(
-        "--style", metavar="NAME", help="a style, or its folder (see audiotransfer styles)"
+        "--style",
+        type=text,
+        metavar="NAME",
+        help=f"{style_names('spectral')}; of MIDI {style_names('symbolic')}; or a folder",
     )
     style.add_argument(
-        "--strength",
-        default="1",
-        metavar="0..1",
-        help="0 leaves the song as it is, 1 is all of the style (default 1)",
+        "--strength", default="1", metavar="0..1", help="0: as it is, 1: all of the style (default)"
     )
     style.add_argument(
         "--stem",
@@ -71,9 +63,8 @@ examples:
         type=named,
         metavar="NAME=WHAT",
         help=(
-            "for one stem (drums, bass, other, vocals; of MIDI files drums and pitched): keep it "
-            "as it is, mute it, or give it a style of its own, with a strength if you like "
-            "(drums=keep, bass=mute, other=jazz@0.7)"
+            "keep, mute, STYLE or STYLE@STRENGTH for drums, bass, other or vocals (of MIDI: drums "
+            "or pitched)"
         ),
     )
     style.add_argument(
@@ -82,28 +73,36 @@ examples:
         default=[],
         type=named,
         metavar="NAME=DB",
-        help="make a stem louder or softer by so many dB (vocals=+2)",
+        help="make a stem louder or softer (vocals=+2)",
     )
     style.add_argument(
         "--no-effects",
         dest="effects",
         action="store_false",
-        help="leave out the style's amplifiers, equalisers and other effects behind the players",
+        help="without the style's amplifiers and other effects",
     )
+    add_cut(style)
     written = add_format(parser)
     written.add_argument(
         "-o",
         "--out",
-        type=Path,
+        type=text,
         metavar="OUT",
-        help="file to write, or a folder that exists (default: SONG.STYLE.wav or .mid here)",
+        help="file or folder to write (default SONG.STYLE.wav here)",
     )
+    add_name(
+        written,
+        ("song", "style", "stem"),
+        "as '{song} {style}'; with {stem}, of the stems too",
+    )
+    add_skip(written)
     written.add_argument(
         "--stems-out",
-        type=Path,
+        type=place,
         metavar="DIR",
-        help="also write the stems, before and after, into this folder",
+        help="also write the stems, before and after",
     )
+    add_stem_format(written)
     add_score_output(written)
     worked = add_machine(parser)
     add_separator(worked)
@@ -111,9 +110,10 @@ examples:
         "--vocoder",
         default="auto",
         choices=("auto", "source", "griffinlim"),
-        help="the way from the changed picture back to sound (default auto: what suits the style)",
+        metavar="NAME",
+        help="auto (what suits the style), source or griffinlim",
     )
-    add_jobs(worked, "songs at a time (default 1, which uses several cores by itself)")
+    add_jobs(worked, "songs at a time (default 1, which uses several cores)")
     add_talk(parser)
 
 
@@ -123,18 +123,26 @@ def run(args: Arguments, console: Console) -> int:
 
     label = style_label(args.style)
     check_only(args.songs, scores=True)
-    kinds = {is_score(song) for song in args.songs if not song.is_dir()}
-    if args.style is not None and len(kinds) == 1 and not any(s.is_dir() for s in args.songs):
+    if args.style is None and not args.stem and not args.gain:
+        raise AudioTransferError("no style given: name one (`audiotransfer styles` lists them)")
+    from audiotransfer import files
+
+    folders = [song for song in args.songs if files.is_dir(song)]
+    kinds = {is_score(song) for song in args.songs}
+    if args.style is not None and len(kinds) == 1 and not folders:
         check_style(args.style, route="symbolic" if kinds == {True} else "spectral")
     check_places(args, label)
-    from audiotransfer.pipeline import expand
-
-    songs = _playable(args, expand(args.songs, label, scores=True), console)
-    outputs = name_outputs(songs, args.out, label, args.format)
+    songs = _playable(args, find(args, console, scores=True), console)
     tally = Tally(console, len(songs))
-    scores = [pair for pair in zip(songs, outputs, strict=True) if is_score(pair[0])]
-    recordings = [pair for pair in zip(songs, outputs, strict=True) if not is_score(pair[0])]
-    if not (scores and recordings):
+    pairs = tally.without_existing(args, songs, name_outputs(songs, args, label))
+    scores = tally.readable([pair for pair in pairs if is_score(pair[0])], scores=True)
+    recordings = [pair for pair in pairs if not is_score(pair[0])]
+    if scores and cut(args).label:
+        said = "--start, --end and --preview cut recordings, and MIDI files stay whole"
+        if not recordings:
+            raise AudioTransferError(f"{scores[0][0]}: {said}; leave them out")
+        console.notice(said)
+    if bool(scores) != bool(recordings):
         say_what_means_nothing(args, console, scores=bool(scores))
     if scores:
         transfer_scores(args, scores, tally, alone=not recordings)
@@ -143,17 +151,17 @@ def run(args: Arguments, console: Console) -> int:
     return tally.finish()
 
 
-def _playable(args: Arguments, songs: list[Path], console: Console) -> list[Path]:
+def _playable(args: Arguments, songs: list[SongFile], console: Console) -> list[SongFile]:
     """Songs without those that a folder happens to hold and the style says nothing about."""
     if args.style is None:
         return songs
     for route, scores in (("spectral", False), ("symbolic", True)):
-        found = [song for song in songs if is_score(song) == scores]
+        found = [song for song in songs if is_score(song.path) == scores]
         try:
             if found:
                 check_style(args.style, route=route)
         except AudioTransferError as error:
-            if len(found) == len(songs) or not set(found).isdisjoint(args.songs):
+            if len(found) == len(songs) or any(song.folder is None for song in found):
                 raise
             kind = "MIDI files" if scores else "recordings"
             console.notice(f"{len(found)} {kind} are left out: {error}")
@@ -165,13 +173,14 @@ def _transfer_recordings(
     args: Arguments, songs: list[tuple[Path, Path]], tally: Tally, *, alone: bool
 ) -> None:
     from audiotransfer.parallel import count_workers
-    from audiotransfer.pipeline import transfer_many
 
-    options = _options(args, alone)
     jobs = count_workers(1 if args.jobs is None else args.jobs)
     side_by_side = jobs > 1 or args.backend is not None
     titles = [f"{len(songs)} songs"] if side_by_side else [song.name for song, _ in songs]
     with tally.console.progress(*titles) as line:
+        options = _options(args, alone)
+        # torch is loaded here, once the first line says so.
+        from audiotransfer.pipeline import transfer_many
 
         def show(_song: Path, progress: Progress) -> None:
             line.show(stage(progress), progress.share)
@@ -195,27 +204,40 @@ def stage(progress: Progress) -> str:
     return _STAGES.get(progress.stage, progress.stage)
 
 
-def name_outputs(songs: list[Path], out: Path | None, label: str, kind: str | None) -> list[Path]:
-    """The file that each song becomes: ``SONG.jazz.wav`` or, of MIDI, ``SONG.jazz.mid``, here or in
-    a folder; or just ``out``.
+def name_outputs(songs: list[SongFile], args: Arguments, label: str) -> list[Path]:
+    """The file that each song becomes: ``SONG.jazz.wav`` or, of MIDI, ``SONG.jazz.mid``, or what
+    --name says, here or in the folder -o; or just -o.
 
-    Raises AudioTransferError where ``out`` is one file for several songs, or not of this kind.
+    Raises AudioTransferError where -o is one file for several songs, or not of this kind.
     """
-    from audiotransfer.files import default_output
+    from audiotransfer import files
 
+    out, kind = args.out, args.format
     suffix = f".{kind or 'wav'}"
-    if out is None or out.is_dir():
-        return [
-            default_output(song, label, SCORES[0] if is_score(song) else suffix, out)
-            for song in songs
+    part = cut(args).label
+
+    def ending(song: Path, label: str = "") -> str:
+        return f"{label}{SCORES[0]}" if is_score(song) else f"{part}{label}{suffix}"
+
+    if out is None or files.names_folder(out, len(songs)):
+        if args.name is None:
+            return files.name_outputs(songs, lambda song: ending(song, f".{label}"), out)
+        # Songs of one name are told apart before the pattern is filled with it.
+        places = files.name_outputs(songs, ending, out)
+        names = [
+            files.fill_pattern(args.name, song=place.stem, style=label, stem="mix")
+            for place in places
         ]
-    if len(songs) > 1:
+        return [
+            place.parent / (name + place.suffix) for place, name in zip(places, names, strict=True)
+        ]
+    if args.name is not None:
         raise AudioTransferError(
-            f"-o {out} is no folder, and {len(songs)} songs need one; make it first"
+            f"-o {out} and --name contradict each other: give a folder to -o (end it in /)"
         )
-    if kind and out.suffix.lower() != suffix and not any(is_score(song) for song in songs):
+    if kind and Path(out).suffix.lower() != suffix and not any(is_score(s.path) for s in songs):
         raise AudioTransferError(f"-o {out} and --format {kind} contradict each other")
-    return [out]
+    return [Path(out)]
 
 
 def _options(args: Arguments, alone: bool) -> TransferOptions:
@@ -242,6 +264,8 @@ def _options(args: Arguments, alone: bool) -> TransferOptions:
         device=args.device,
         seed=args.seed,
         stems_out=args.stems_out,
+        stem_format=stem_format(args),
+        cut=cut(args),
         encoding=args.encoding,
         overwrite=args.force,
     )
@@ -252,20 +276,24 @@ def check_places(args: Arguments, label: str) -> None:
     from audiotransfer import files
 
     (song, *more) = args.songs
-    if more or song.is_dir():
+    if more or files.is_dir(song):
         return
-    (output,) = name_outputs([song], args.out, label, args.format)
-    if is_score(song):
-        check_score(song, output, args)
+    (output,) = name_outputs([files.SongFile(song)], args, label)
+    if args.skip_existing and output.exists():
         return
-    info = files.probe(song)
-    files.check_output(
-        output,
-        args.force,
-        sample_rate=info.sample_rate,
-        channels=min(2, info.channels),
-        encoding=args.encoding,
-    )
+    to_folder = args.out is None or files.names_folder(args.out)
+    with files.making(output.parent) if to_folder else nullcontext():
+        if is_score(song):
+            check_score(song, output, args)
+            return
+        info = files.probe(song)
+        files.check_output(
+            output,
+            args.force,
+            sample_rate=info.sample_rate,
+            channels=min(2, info.channels),
+            encoding=args.encoding,
+        )
 
 
 def check_style(name: str, route: str = "spectral") -> None:

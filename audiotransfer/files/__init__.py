@@ -2,6 +2,19 @@
 sample, so that what can be refused by name or header is refused at once.
 """
 
+from audiotransfer.files.cut import Cut
+from audiotransfer.files.naming import (
+    FoundSongs,
+    SongFile,
+    clashes,
+    find_songs,
+    is_dir,
+    making,
+    name_outputs,
+    names_folder,
+)
+from audiotransfer.files.own import DRY, read_stem_comment, stem_comment
+from audiotransfer.files.patterns import check_pattern, fill_pattern, has_field
 from audiotransfer.files.reading import (
     SUFFIXES,
     AudioInfo,
@@ -12,30 +25,47 @@ from audiotransfer.files.reading import (
     read,
 )
 from audiotransfer.files.tags import read_tags
+from audiotransfer.files.temporaries import clear_own, clear_stale, temporary
 from audiotransfer.files.writing import (
     FORMATS,
     Writer,
     check_output,
     check_place,
-    default_output,
     write,
     write_bytes,
 )
 
 __all__ = [
+    "DRY",
     "FORMATS",
     "SUFFIXES",
     "AudioInfo",
+    "Cut",
+    "FoundSongs",
     "Reader",
+    "SongFile",
     "Writer",
     "check_output",
+    "check_pattern",
     "check_place",
-    "default_output",
+    "clashes",
+    "clear_own",
+    "clear_stale",
+    "fill_pattern",
     "find_audio",
+    "find_songs",
+    "has_field",
+    "is_dir",
+    "making",
+    "name_outputs",
+    "names_folder",
     "open_audio",
     "probe",
     "read",
+    "read_stem_comment",
     "read_tags",
+    "stem_comment",
+    "temporary",
     "write",
     "write_bytes",
 ]

@@ -13,6 +13,7 @@ import soundfile
 
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.files import aac, container, mpeg
+from audiotransfer.files.native import native
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -155,7 +156,7 @@ class _SndfileSource:
             if found and not found.indexed and found.first.layer == 3:
                 self._virtual = mpeg.IndexedMp3(path, found)
         try:
-            self.file = soundfile.SoundFile(self._virtual or str(path))
+            self.file = soundfile.SoundFile(self._virtual or native(path))
         except (soundfile.SoundFileError, OSError, TypeError) as error:
             # a .raw suffix makes soundfile ask for a rate: TypeError
             reason = (

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +12,8 @@ import soundfile
 
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.files import tags as tagging
+from audiotransfer.files.native import native
+from audiotransfer.files.temporaries import clear_stale, temporary
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -24,7 +25,6 @@ _MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 _BLOCK = 1 << 16
 _WAV_LIMIT = (1 << 32) - (1 << 20)  # bytes of sound: the length field has 32 bits
 _SET_ADD_PEAK_CHUNK = 0x1050  # libsndfile command
-_PART = re.compile(r"\..+\.(\d+)\.part")
 
 
 def check_output(
@@ -73,13 +73,20 @@ def check_place(path: str | Path, overwrite: bool = False) -> None:
     overwrite.
     """
     path = Path(path)
-    if path.is_dir():
+    try:
+        is_folder, there, parent = path.is_dir(), path.exists(), path.parent.is_dir()
+    except (OSError, ValueError) as error:  # a name too long, or with a NUL in it
+        raise AudioTransferError(
+            f"{path} cannot be written ({getattr(error, 'strerror', None) or error}); "
+            "choose another name"
+        ) from None
+    if is_folder:
         raise AudioTransferError(f"{path} is a folder; name a file to write")
-    if path.exists() and not overwrite:
+    if there and not overwrite:
         raise AudioTransferError(f"{path} exists; choose another name or allow overwriting it (-f)")
-    if not path.parent.is_dir():
+    if not parent:
         raise AudioTransferError(f"{path.parent} is not a folder; make it, or write elsewhere")
-    part = _part(path)
+    part = temporary(path)
     try:
         part.touch()
         part.unlink()
@@ -87,13 +94,6 @@ def check_place(path: str | Path, overwrite: bool = False) -> None:
         raise AudioTransferError(
             f"{path} cannot be written ({error.strerror or error}); choose another place"
         ) from None
-
-
-def default_output(
-    song: str | Path, label: str, suffix: str = ".wav", folder: str | Path | None = None
-) -> Path:
-    """``SONG.jazz.wav`` in a folder, or where one stands."""
-    return Path(folder or ".") / f"{Path(song).stem}.{label}{suffix}"
 
 
 class Writer:
@@ -121,7 +121,7 @@ class Writer:
         self._format = FORMATS[self.path.suffix.lower()]
         self._encoding = encoding if self._format in ("WAV", "FLAC") else "float32"
         self._tags = tagging.clean(tags or {})
-        self._part = _part(self.path)
+        self._part = temporary(self.path)
         self._frames = 0
         clear_stale(self.path.parent)
         subtype = {"OGG": "VORBIS", "MP3": "MPEG_LAYER_III"}.get(
@@ -134,7 +134,13 @@ class Writer:
             quality["bitrate_mode"] = "VARIABLE"  # type: ignore[assignment]
         try:
             self._sound = soundfile.SoundFile(
-                self._part, "w", sample_rate, channels, subtype, format=self._format, **quality
+                native(self._part),
+                "w",
+                sample_rate,
+                channels,
+                subtype,
+                format=self._format,
+                **quality,
             )
             self._without_peak_chunk()
             if self._format != "MP3":
@@ -219,7 +225,7 @@ class Writer:
             )
 
     def _prepend(self, head: bytes) -> None:
-        tagged = self._part.with_name(f".{self.path.name}.tagged.{os.getpid()}.part")
+        tagged = temporary(self.path.with_name(f"{self.path.name}.tagged"))
         try:
             with self._part.open("rb") as source, tagged.open("wb") as target:
                 target.write(head)
@@ -259,7 +265,7 @@ def write_bytes(path: str | Path, data: bytes, *, overwrite: bool = False) -> No
     path = Path(path)
     check_place(path, overwrite)
     clear_stale(path.parent)
-    part = _part(path)
+    part = temporary(path)
     try:
         part.write_bytes(data)
         os.replace(part, path)
@@ -269,27 +275,3 @@ def write_bytes(path: str | Path, data: bytes, *, overwrite: bool = False) -> No
         ) from None
     finally:
         part.unlink(missing_ok=True)
-
-
-def clear_stale(folder: Path) -> None:
-    """Remove what killed runs left in a folder: temporaries whose process is gone."""
-    for path in folder.glob(".*.part"):
-        match = _PART.fullmatch(path.name)
-        if match and not _alive(int(match[1])):
-            path.unlink(missing_ok=True)
-
-
-def _part(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{os.getpid()}.part")
-
-
-def _alive(pid: int) -> bool:
-    if os.name != "posix":
-        return True  # asking would end the process there
-    try:
-        os.kill(pid, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:
-        return True
-    return True

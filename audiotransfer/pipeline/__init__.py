@@ -1,12 +1,14 @@
 """The main job: a song to stems, stems to their styles, and back to a song; and MIDI files."""
 
-from audiotransfer.pipeline.batch import (
-    Outcome,
-    expand,
-    transfer_many,
-)
+from audiotransfer.pipeline.batch import Outcome, transfer_many
 from audiotransfer.pipeline.job import separate_file, transfer_file
-from audiotransfer.pipeline.options import Report, StemChoice, StemReport, TransferOptions
+from audiotransfer.pipeline.options import (
+    Report,
+    StemChoice,
+    StemFormat,
+    StemReport,
+    TransferOptions,
+)
 from audiotransfer.pipeline.planning import Plan, prepare, resolve_device, resolve_separator
 from audiotransfer.pipeline.progress import Progress, ProgressCallback
 from audiotransfer.pipeline.remix import remix, stem_versions
@@ -32,9 +34,9 @@ __all__ = [
     "ScoreReport",
     "Song",
     "StemChoice",
+    "StemFormat",
     "StemReport",
     "TransferOptions",
-    "expand",
     "load_style",
     "prepare",
     "remix",

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import os
 import pickle
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
 
 from audiotransfer import files
-from audiotransfer.errors import AudioTransferError
+from audiotransfer.errors import AudioTransferError, failure
 from audiotransfer.parallel import each
 from audiotransfer.pipeline.job import transfer_file
 from audiotransfer.pipeline.options import Report, TransferOptions
 from audiotransfer.pipeline.planning import Plan, prepare
 from audiotransfer.pipeline.progress import Progress
-from audiotransfer.symbolic.score import SUFFIXES as SCORES
 from separation import SeparationError
 from vocoder import VocoderError
 
@@ -28,29 +28,6 @@ class Outcome:
     input: Path
     report: Report | None = None
     error: str | None = None
-
-
-def expand(inputs: Iterable[str | Path], label: str, *, scores: bool = False) -> list[Path]:
-    """Files as they are; folders become the songs in them, but for earlier outputs
-    (``*.jazz.wav``). With ``scores`` MIDI files are songs too.
-
-    Raises :class:`AudioTransferError` for a folder without songs.
-    """
-    kinds = (*files.SUFFIXES, *SCORES) if scores else files.SUFFIXES
-    songs: list[Path] = []
-    for item in inputs:
-        path = Path(item)
-        if not path.is_dir():
-            songs.append(path)
-            continue
-        listed = files.find_audio(path, kinds)
-        found = [file for file in listed if not file.stem.endswith(f".{label}")]
-        if not found:
-            raise AudioTransferError(
-                f"folder {path} holds no audio: name a song, or another folder"
-            )
-        songs += found
-    return songs
 
 
 def transfer_many(
@@ -65,7 +42,8 @@ def transfer_many(
 ) -> list[Outcome]:
     """Each song to its output, with one loading of style and separator.
 
-    With ``stems_out`` and several songs, each song's stems go into a folder of its name in there.
+    Folders of outputs are made. With ``stems_out`` and several songs, each song's stems go into a
+    folder in there that is called as its output is, below the folder that all outputs share.
     With several ``jobs``, or on the cluster ``backend`` names (see ``parallel.each``), songs are
     worked on side by side: every worker loads what it needs, outcomes come in the order in which
     they end, and ``progress`` is not told.
@@ -74,18 +52,14 @@ def transfer_many(
     song is in its outcome.
     """
     plan = prepare(options)
-    written: dict[str, Path] = {}
-    requests = [
-        _request(Path(song), Path(output), options, written, len(songs))
-        for song, output in zip(songs, outputs, strict=True)
-    ]
     alone = jobs == 1 and backend is None
     work = partial(_transfer, plan, progress) if alone else _transfer_apart
     outcomes: list[Outcome] = []
-    for outcome in each(work, requests, jobs, backend):
-        outcomes.append(outcome)
-        if done is not None:
-            done(outcome)
+    with _requests(songs, outputs, options) as requests:
+        for outcome in each(work, requests, jobs, backend):
+            outcomes.append(outcome)
+            if done is not None:
+                done(outcome)
     return outcomes
 
 
@@ -99,21 +73,39 @@ class _Request:
     error: str | None = None
 
 
-def _request(
-    song: Path, output: Path, options: TransferOptions, written: dict[str, Path], songs: int
-) -> _Request:
-    place = os.path.abspath(output)
-    if place in written:
-        error = (
-            f"{output} is the output of {written[place]} already: transfer {song} into another"
-            " folder"
-        )
-        return _Request(song, output, options, error)
-    written[place] = song
+@contextmanager
+def _requests(
+    songs: Sequence[str | Path], outputs: Sequence[str | Path], options: TransferOptions
+) -> Iterator[list[_Request]]:
+    """One for each song; folders that are wanted exist meanwhile, and after it if they are used."""
+    stems = _stems_folders(options.stems_out, outputs)
+    requests = []
+    with ExitStack() as stack:
+        for song, output, own, error in zip(
+            songs, outputs, stems, files.clashes(songs, outputs), strict=True
+        ):
+            if error is None:
+                try:
+                    stack.enter_context(files.making(Path(output).parent))
+                    if own is not None:
+                        stack.enter_context(files.making(own.parent))
+                except AudioTransferError as failed:
+                    error = str(failed)
+            requests.append(
+                _Request(Path(song), Path(output), replace(options, stems_out=own), error)
+            )
+        yield requests
+
+
+def _stems_folders(folder: Path | None, outputs: Sequence[str | Path]) -> list[Path | None]:
+    if folder is None or len(outputs) < 2:
+        return [folder] * len(outputs)
+    places = [Path(os.path.abspath(output)) for output in outputs]
     try:
-        return _Request(song, output, _own_stems(options, song, output, songs))
-    except AudioTransferError as failed:
-        return _Request(song, output, options, str(failed))
+        common = Path(os.path.commonpath([place.parent for place in places]))
+    except ValueError:  # several drives
+        return [folder / place.stem for place in places]
+    return [folder / place.relative_to(common).with_suffix("") for place in places]
 
 
 def _transfer(
@@ -131,6 +123,8 @@ def _transfer(
         )
     except (AudioTransferError, SeparationError, VocoderError) as error:
         return Outcome(request.song, error=str(error))
+    except Exception as error:
+        return Outcome(request.song, error=failure(request.song, error))
     return Outcome(request.song, report)
 
 
@@ -143,16 +137,6 @@ def _transfer_apart(request: _Request) -> Outcome:
 @lru_cache(maxsize=1)
 def _worker_plan(options: bytes) -> Plan:
     return prepare(pickle.loads(options))
-
-
-def _own_stems(options: TransferOptions, song: Path, output: Path, songs: int) -> TransferOptions:
-    if options.stems_out is None or songs == 1:
-        return options
-    try:
-        options.stems_out.mkdir(exist_ok=True)
-    except OSError as error:
-        raise AudioTransferError(f"stems folder {options.stems_out}: {error.strerror}") from None
-    return replace(options, stems_out=options.stems_out / output.stem)
 
 
 def _for_song(progress: Callable[[Path, Progress], None], song: Path) -> Callable[[Progress], None]:

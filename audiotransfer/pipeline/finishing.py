@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import math
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
-import numpy as np
-import torch
 from torch import Tensor
 
 from audiotransfer import sound
-from audiotransfer.errors import AudioTransferError
 from audiotransfer.pipeline.progress import Tracker
-from audiotransfer.pipeline.sources import PIECE
+from audiotransfer.pipeline.spool import Spool
 
 _LIMIT_DB = 20.0  # a mix that is nearly nothing is not blown up to a song
 _NEAR_LU = 0.2
@@ -37,15 +33,14 @@ class Sink(Protocol):
     def write(self, audio: Tensor) -> None: ...
 
 
-class MixFile:
-    """The mix before its gain: on disk, without a name, gone with the process however it ends."""
+class MixFile(Spool):
+    """The mix before its gain, on disk, with its loudness and true peak."""
 
     def __init__(
         self, folder: Path | None, sample_rate: int, channels: int, level: float = 1.0
     ) -> None:
-        self._folder = folder or Path(tempfile.gettempdir())
-        self._file = tempfile.TemporaryFile(dir=self._folder)  # noqa: SIM115 (closed by __exit__)
-        self.sample_rate, self.channels, self.frames = sample_rate, channels, 0
+        super().__init__(folder, channels)
+        self.sample_rate = sample_rate
         self.level = level
         """At which loudness is measured: the meter's absolute gate must not cut quiet songs."""
         self._loudness = sound.LoudnessMeter(sample_rate, channels)
@@ -54,20 +49,10 @@ class MixFile:
     def __enter__(self) -> MixFile:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
-
     def write(self, audio: Tensor) -> None:
-        try:
-            self._file.write(np.ascontiguousarray(audio.T.numpy(), np.float32).tobytes())
-        except OSError as error:
-            raise AudioTransferError(
-                f"{self._folder} cannot hold the mix ({error.strerror}): make room, or write"
-                " elsewhere"
-            ) from None
+        super().write(audio)
         self._loudness.push(audio * self.level)
         self._peak.push(audio)
-        self.frames += audio.shape[-1]
 
     @property
     def loudness(self) -> float:
@@ -76,13 +61,6 @@ class MixFile:
     @property
     def true_peak(self) -> float:
         return self._peak.peak()
-
-    def blocks(self, frames: int = PIECE) -> Iterator[Tensor]:
-        self._file.seek(0)
-        while data := self._file.read(frames * self.channels * 4):
-            yield torch.from_numpy(
-                np.frombuffer(data, np.float32).reshape(-1, self.channels).T.copy()
-            )
 
 
 def ceiling_for(true_peak: float, *, changed: bool, encoding: str, suffix: str) -> float:

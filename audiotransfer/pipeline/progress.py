@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
+
+from audiotransfer.timing import TimeLeft
 
 
 @dataclass(frozen=True)
@@ -23,8 +24,7 @@ ProgressCallback = Callable[[Progress], None]
 """Is called often; whatever it raises stops the job, which then leaves nothing behind."""
 
 # What each stage takes of a job with a network in it.
-_SHARES = {"measure": (0.0, 0.03), "transfer": (0.03, 0.95), "write": (0.95, 1.0)}
-_GUESS_AFTER_SECONDS = 1.0
+_SHARES = {"measure": (0.0, 0.08), "transfer": (0.08, 0.95), "write": (0.95, 1.0)}
 
 
 class Tracker:
@@ -32,7 +32,7 @@ class Tracker:
 
     def __init__(self, callback: ProgressCallback | None) -> None:
         self._callback = callback
-        self._started = time.monotonic()
+        self._time_left = TimeLeft()
         self._share = 0.0
         self._stage = "measure"
         self._work = 0.0
@@ -57,8 +57,5 @@ class Tracker:
             1.0, (self._done + work) / self._work if self._work else 1.0
         )
         self._share = max(self._share, share)
-        elapsed = time.monotonic() - self._started
-        left = None
-        if elapsed > _GUESS_AFTER_SECONDS and self._share > 0.02:
-            left = elapsed * (1.0 - self._share) / self._share
+        left = self._time_left.update(self._stage, self._share)
         self._callback(Progress(self._stage, self._share, left))

@@ -32,9 +32,16 @@ class Beside:
     plot: bool = False
 
     def paths(self, output: Path) -> dict[str, Path]:
-        """``audio`` and ``plot``, where they are wanted, for a MIDI file ``output``."""
-        wanted = {"audio": (self.render, self.suffix), "plot": (self.plot, ".png")}
-        return {kind: output.with_suffix(end) for kind, (is_, end) in wanted.items() if is_}
+        """``audio`` and ``plot``, where they are wanted, for a MIDI file ``output``: of
+        ``song.jazz.mid`` ``song.jazz.mid.wav``, as ``song.jazz.wav`` is what becomes of a
+        recording, and ``song.jazz.png``.
+        """
+        paths = {}
+        if self.render:
+            paths["audio"] = output.with_name(output.name + self.suffix)
+        if self.plot:
+            paths["plot"] = output.with_suffix(".png")
+        return paths
 
     def check(self, output: Path, overwrite: bool = False, score: Any = None) -> None:
         """Raises AudioTransferError, before any work, for what could not be written after it: a

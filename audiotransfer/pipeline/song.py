@@ -13,11 +13,12 @@ from torch import Tensor
 
 from audiotransfer import files, styles
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.pipeline.job import check_stem_files, check_stems_folder, run
+from audiotransfer.pipeline.job import check_stems_folder, run
 from audiotransfer.pipeline.options import StemChoice, TransferOptions
 from audiotransfer.pipeline.planning import prepare, resolve_device
 from audiotransfer.pipeline.progress import ProgressCallback, Tracker
-from audiotransfer.pipeline.sources import FileSource, MemorySource, measure
+from audiotransfer.pipeline.sources import FileSource, MemorySource, measure, part_of
+from audiotransfer.pipeline.stem_files import check_stem_files
 
 Samples = TypeVar("Samples", Tensor, np.ndarray)
 
@@ -103,14 +104,15 @@ def transfer(
         asked = TransferOptions(style=style, stems=choices, **options)
     except TypeError as error:
         raise AudioTransferError(f"transfer: {error}") from None
-    song = (
+    song = part_of(
         MemorySource(source.audio, source.sample_rate, source.name)
         if isinstance(source, Song)
-        else FileSource(source)
+        else FileSource(source),
+        asked.cut,
     )
     check_stems_folder(asked.stems_out)
     plan = prepare(asked)
-    check_stem_files(plan, *([] if isinstance(source, Song) else [Path(source)]))
+    check_stem_files(plan, song, *([] if isinstance(source, Song) else [Path(source)]))
     tracker = Tracker(progress)
     measured = measure(song, tracker)
     collected = _Collected()

@@ -34,8 +34,10 @@ class Source(Protocol):
     frames: int
     """As announced; the measuring pass counts."""
 
-    def blocks(self, frames: int) -> Iterator[Tensor]:
-        """``[C, t]`` in order. Raises :class:`AudioTransferError` on what is no sound."""
+    def blocks(self, frames: int, start: int = 0) -> Iterator[Tensor]:
+        """``[C, t]`` in order from sample `start`. Raises :class:`AudioTransferError` on what is no
+        sound.
+        """
         ...
 
 
@@ -48,8 +50,10 @@ class FileSource:
         info = files.probe(self.path)
         self.sample_rate, self.channels, self.frames = info.sample_rate, info.channels, info.frames
 
-    def blocks(self, frames: int) -> Iterator[Tensor]:
+    def blocks(self, frames: int, start: int = 0) -> Iterator[Tensor]:
         with files.open_audio(self.path) as reader:
+            if start:
+                reader.skip(start)
             yield from reader.blocks(frames)
 
 
@@ -66,8 +70,38 @@ class MemorySource:
         self.audio, self.sample_rate, self.name = audio, sample_rate, name
         self.channels, self.frames = audio.shape
 
-    def blocks(self, frames: int) -> Iterator[Tensor]:
-        yield from self.audio.split(frames, -1)
+    def blocks(self, frames: int, start: int = 0) -> Iterator[Tensor]:
+        yield from self.audio[:, start:].split(frames, -1)
+
+
+class CutSource:
+    """A part of a song, to the sample: what lies around it is not heard."""
+
+    def __init__(self, song: Source, cut: files.Cut) -> None:
+        self._song = song
+        self.name, self.sample_rate, self.channels = song.name, song.sample_rate, song.channels
+        # A few files do not say how long they are.
+        total = song.frames or sum(piece.shape[-1] for piece in song.blocks(PIECE))
+        try:
+            self._start, end = cut.samples(total, self.sample_rate)
+        except AudioTransferError as error:
+            raise AudioTransferError(f"{self.name}: {error}") from None
+        self.frames = end - self._start
+
+    def blocks(self, frames: int, start: int = 0) -> Iterator[Tensor]:
+        remaining = self.frames - start
+        # Pieces of one length, so that hardly anything behind the end is read: it may be damaged.
+        pieces = max(1, -(-remaining // frames))
+        for piece in self._song.blocks(max(1, -(-remaining // pieces)), self._start + start):
+            yield piece[:, :remaining]
+            remaining -= piece.shape[-1]
+            if remaining <= 0:
+                return
+
+
+def part_of(song: Source, cut: files.Cut) -> Source:
+    """The song, or the part of it that is wanted."""
+    return CutSource(song, cut) if cut.label else song
 
 
 @dataclass(frozen=True)

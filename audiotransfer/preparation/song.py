@@ -29,8 +29,7 @@ from audiotransfer.pipeline.mixing import Mixer
 from audiotransfer.pipeline.options import TransferOptions
 from audiotransfer.pipeline.planning import Plan, prepare
 from audiotransfer.pipeline.progress import Tracker
-from audiotransfer.pipeline.sources import MemorySource, measure
-from audiotransfer.preparation.excerpt import Excerpt
+from audiotransfer.pipeline.sources import CutSource, FileSource, MemorySource, measure
 from audiotransfer.preparation.pictures import draw, label
 from audiotransfer.preparation.sounding import sounding, stretches
 from separation import SeparationError
@@ -158,7 +157,8 @@ def _make_stems(task: Task) -> Runs:
 def _separated(task: Task) -> Iterator[dict[str, Tensor]]:
     song = task.song
     plan = _plan(task.separator, task.device)
-    source = Excerpt(song.files[MIX][0], song.start, song.seconds)
+    wanted = files.Cut(song.start, song.start + song.seconds)
+    source = CutSource(FileSource(song.files[MIX][0]), wanted)
     measured = measure(source, Tracker(None))
     if measured.rms == 0.0:
         raise AudioTransferError(f"{source.name} is silent")

@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from audiotransfer import files
 from audiotransfer.corpora.manifest import Manifest, load_manifest
 from audiotransfer.corpora.splits import spread
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.evaluation import MatchedEQ, Tagger, shipped_tagger
-from audiotransfer.pipeline import expand
 from audiotransfer.styles import Card, check_playable, find_style
 from audiotransfer.trials.judging import judge_for
 from audiotransfer.trials.measuring import Jury
@@ -86,7 +86,11 @@ def gather(
         aims = rendered_songs(baseline, wanted, "train") if baseline and learned else songs
         targets = [TrialSong(song.name, song.truth) for song in aims]
     else:
-        found = prepared_songs(manifest) if manifest else recorded_songs(expand(on, wanted))
+        found = (
+            prepared_songs(manifest)
+            if manifest
+            else recorded_songs([song.path for song in files.find_songs(on, [wanted]).songs])
+        )
         targets = [song for song in found if song.genre in own]
         songs = [song for song in found if song.genre not in own] or found
     if equaliser is None and manifest is not None:

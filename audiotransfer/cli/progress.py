@@ -1,0 +1,182 @@
+"""How far the work is, on stderr: a line that is redrawn, or plain lines where stderr is a file."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+
+from audiotransfer.timing import TimeLeft
+
+_REDRAW_SECONDS = 0.2
+#: Before the first plain line, and between two of them.
+_FIRST_SECONDS, _LINE_SECONDS = 0.7, 10.0
+_BAR = 20
+_NARROW = 60  # columns, below which the bar is left out
+_TICK_SECONDS = 0.1
+
+
+class ProgressLine:
+    """Stage, share and time left of one song after the other.
+
+    A thread draws, so that a stage that says nothing for long is seen to go on. ``titles`` are what
+    is worked on, in this order; :meth:`next` goes on to the next.
+    """
+
+    def __init__(self, titles: Sequence[str], quiet: bool = False, stage: str = "loading") -> None:
+        self._titles = [_printable(title) for title in titles] or [""]
+        self._number = 0
+        self._stage, self._share = stage, 0.0
+        self._time_left = TimeLeft()
+        self._lock = threading.RLock()
+        self._drawn = 0  # columns of the line that stands there
+        self._redrawn = sys.stderr.isatty()
+        self._stages_told: set[str] = set()
+        self._told = time.monotonic() - _LINE_SECONDS + _FIRST_SECONDS
+        self._over = threading.Event()
+        self._thread: threading.Thread | None = None
+        if not quiet:
+            self._thread = threading.Thread(target=self._draw_until_over, daemon=True)
+            if self._redrawn:
+                self._draw()
+            self._thread.start()
+
+    def show(self, stage: str, share: float | None = None) -> None:
+        """``share`` (0..1) of the present song is done (``None``: as before), and this is being
+        done.
+        """
+        with self._lock:
+            self._stage = stage
+            if share is not None:
+                self._share = min(max(share, 0.0), 1.0)
+            self._time_left.update(_kind(stage), self._share)
+
+    def next(self) -> None:
+        """The present song is over."""
+        with self._lock:
+            self._number += 1
+            self._share, self._time_left = 0.0, TimeLeft()
+            self._wipe()
+
+    @contextmanager
+    def above(self) -> Iterator[None]:
+        """Takes the line away while something else is printed."""
+        with self._lock:
+            self._wipe()
+            yield
+
+    def close(self) -> None:
+        """The work is over."""
+        self._over.set()
+        if self._thread is not None:
+            self._thread.join()
+        with suppress(OSError):
+            self._wipe()
+
+    def _wipe(self) -> None:
+        if self._drawn:
+            sys.stderr.write(f"\r{'':{self._drawn}}\r")
+            sys.stderr.flush()
+            self._drawn = 0
+
+    def _draw_until_over(self) -> None:
+        # A terminal that is gone is no reason to stop.
+        with suppress(OSError, ValueError):
+            while not self._over.wait(_REDRAW_SECONDS if self._redrawn else _TICK_SECONDS):
+                if self._redrawn:
+                    self._draw()
+                else:
+                    self._tell()
+
+    def _draw(self) -> None:
+        with self._lock:
+            if self._number >= len(self._titles) or self._over.is_set():
+                return
+            text = self._line(_columns() - 1)
+            width = _width(text)
+            sys.stderr.write(f"\r{text}{'':{max(0, self._drawn - width)}}")
+            sys.stderr.flush()
+            self._drawn = width
+
+    def _tell(self) -> None:
+        """A plain line, where it is time for one or a stage is new."""
+        with self._lock:
+            if self._number >= len(self._titles):
+                return
+            waited = time.monotonic() - self._told
+            kind = _kind(self._stage)
+            new = kind not in self._stages_told and bool(self._stages_told)
+            if waited < (_FIRST_SECONDS if new else _LINE_SECONDS):
+                return
+            self._told = time.monotonic()
+            self._stages_told.add(kind)
+            left = self._left()
+            text = f"{self._title()}: {self._stage}, {self._share:.0%}{left and f', {left}'}"
+            sys.stderr.write(f"audiotransfer: {text}\n")
+            sys.stderr.flush()
+
+    def _line(self, columns: int) -> str:
+        left = self._left()
+        tail = f" {self._share:4.0%}{left and f', {left}'}"
+        if columns >= _NARROW:
+            done = round(_BAR * self._share)
+            tail = f" {self._share:4.0%} |{'#' * done}{'-' * (_BAR - done)}|{left and f' {left}'}"
+        room = columns - len(tail)
+        stage = f": {self._stage}"
+        title = _cut(self._title(), max(8, room - len(stage)))
+        return _cut(_cut(title + stage, max(0, room)) + tail, columns)
+
+    def _title(self) -> str:
+        count = len(self._titles)
+        title = self._titles[self._number]
+        return f"{title} ({self._number + 1} of {count})" if count > 1 else title
+
+    def _left(self) -> str:
+        seconds = self._time_left.left()
+        if seconds is None:
+            return ""
+        minutes, rest = divmod(round(seconds), 60)
+        hours, minutes = divmod(minutes, 60)
+        clock = f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+        return f"{clock} left"
+
+
+def _columns() -> int:
+    """Columns of the terminal that stderr is."""
+    with suppress(ValueError):
+        if (wanted := int(os.environ.get("COLUMNS", ""))) > 0:
+            return wanted
+    with suppress(OSError, ValueError):
+        return os.get_terminal_size(sys.stderr.fileno()).columns or 80
+    return 80
+
+
+def _kind(stage: str) -> str:
+    """A stage without the figures in it."""
+    return re.sub(r"[\d.,:%/ ]+", " ", stage)
+
+
+def _printable(text: str) -> str:
+    """Without what moves the cursor or cannot be encoded."""
+    plain = "".join(letter if letter.isprintable() else "?" for letter in text)
+    encoding = sys.stderr.encoding or "ascii"
+    return plain.encode(encoding, "replace").decode(encoding)
+
+
+def _width(text: str) -> int:
+    from tqdm.utils import disp_len
+
+    return int(disp_len(text))
+
+
+def _cut(text: str, columns: int) -> str:
+    """The beginning of a text that is too wide, and three dots."""
+    from tqdm.utils import disp_trim
+
+    if _width(text) <= columns:
+        return text
+    return str(disp_trim(text, max(0, columns - 3))) + "..."[: max(0, columns)]

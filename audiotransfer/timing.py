@@ -1,0 +1,46 @@
+"""How long work will still take, from how far it is."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+
+#: Seconds that a stage has taken, and share of the whole that it has added, before it is judged by.
+_ENOUGH = ((3.0, 0.1), (60.0, 0.01))
+_SMOOTHING_SECONDS = 5.0
+
+
+class TimeLeft:
+    """Predicts the end of work from the rate of its present stage, smoothed over some seconds.
+
+    Stages differ in rate, and the beginning of one says little: nothing is predicted before a stage
+    has done a tenth of the whole; what an earlier stage predicted holds meanwhile.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._stage: str | None = None
+        self._began = (0.0, 0.0)  # time and share at the beginning of the stage
+        self._told = 0.0  # when the end was predicted last
+        self._end: float | None = None
+
+    def update(self, stage: str, share: float) -> float | None:
+        """Seconds left when ``share`` (0..1) of the whole is done; ``None`` while unknown."""
+        now = self._clock()
+        if stage != self._stage:
+            self._stage, self._began = stage, (now, share)
+        elapsed, gained = now - self._began[0], share - self._began[1]
+        if any(elapsed >= seconds and gained >= part for seconds, part in _ENOUGH):
+            end = now + elapsed * (1.0 - share) / gained
+            if self._end is None:
+                self._end = end
+            else:
+                weight = 1.0 - math.exp(-(now - self._told) / _SMOOTHING_SECONDS)
+                self._end += weight * (end - self._end)
+            self._told = now
+        return self.left()
+
+    def left(self) -> float | None:
+        """Seconds from now to the predicted end; ``None`` while unknown."""
+        return None if self._end is None else max(0.0, self._end - self._clock())
