@@ -218,7 +218,7 @@ class Writer:
             )
 
     def _prepend(self, head: bytes) -> None:
-        tagged = temporary(self.path.with_name(f"{self.path.name}.tagged"))
+        tagged = temporary(self._part)
         try:
             with self._part.open("rb") as source, tagged.open("wb") as target:
                 target.write(head)
