@@ -526,6 +526,8 @@ def test_a_file_can_be_written_over_its_own_source(tmp_path):
         ("missing/a.wav", {}, "not a folder"),
         ("file.txt/a.wav", {}, "not a folder"),
         ("x" * 252 + ".wav", {}, "cannot be written"),
+        ("x" * 300 + "/a.wav", {}, "not a folder"),
+        ("a\0.wav", {}, "cannot be written"),
         ("a.flac", {"encoding": "float32"}, "float32"),
         ("a.wav", {"encoding": "int8"}, "int8"),
         ("a.mp3", {"sample_rate": 96000}, "96000"),

@@ -72,19 +72,20 @@ def check_place(path: str | Path, overwrite: bool = False) -> None:
     overwrite.
     """
     path = Path(path)
-    if path.is_dir():
+    # os.path answers where pathlib raises: for names that are too long
+    if os.path.isdir(path):
         raise AudioTransferError(f"{path} is a folder; name a file to write")
-    if path.exists() and not overwrite:
+    if os.path.exists(path) and not overwrite:
         raise AudioTransferError(f"{path} exists; choose another name or allow overwriting it (-f)")
-    if not path.parent.is_dir():
+    if not os.path.isdir(path.parent):
         raise AudioTransferError(f"{path.parent} is not a folder; make it, or write elsewhere")
     part = temporary(path)
     try:
         part.touch()
         part.unlink()
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise AudioTransferError(
-            f"{path} cannot be written ({error.strerror or error}); choose another place"
+            f"{path} cannot be written ({getattr(error, 'strerror', None) or error}); choose another place"
         ) from None
 
 
