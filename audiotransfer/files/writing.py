@@ -84,8 +84,9 @@ def check_place(path: str | Path, overwrite: bool = False) -> None:
         part.touch()
         part.unlink()
     except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
         raise AudioTransferError(
-            f"{path} cannot be written ({getattr(error, 'strerror', None) or error}); choose another place"
+            f"{path} cannot be written ({reason}); choose another place"
         ) from None
 
 
