@@ -546,6 +546,7 @@ FORMS = {
 
 
 @pytest.mark.parametrize("form", FORMS)
+@pytest.mark.usefixtures("every_branch")
 def test_every_config_becomes_styles_that_share_their_weights(
     form: str, data: Path, tmp_path: Path
 ) -> None:

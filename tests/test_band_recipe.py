@@ -65,6 +65,7 @@ def test_features_are_all_sides_of_all_stems(data: Path) -> None:
     assert {path.stem for path in place.iterdir()} == wanted
 
 
+@pytest.mark.usefixtures("every_branch")
 def test_stems_are_taught_on_top_of_each_other(data: Path, tmp_path: Path) -> None:
     onto = "null"
     for stem in ("drums", "bass", "other"):
@@ -136,6 +137,7 @@ def test_what_cannot_be_is_one_line(
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.usefixtures("every_branch")
 def test_all_stems_are_taught_together(data: Path, tmp_path: Path) -> None:
     overrides = [*TOY, f"bands.data={data}"]
     for stem in ("drums", "bass", "other"):

@@ -104,6 +104,7 @@ def run(config: str, changes: list[str], folder: Path) -> dict[str, float]:
 
 
 @pytest.mark.parametrize("config", ALL)
+@pytest.mark.usefixtures("every_branch")
 def test_every_config_becomes_a_style(config: str, data: Path, tmp_path: Path) -> None:
     figures = run(config, overrides(config, data), tmp_path)
     assert figures and all(map(math.isfinite, figures.values())) and figures["failed_steps"] == 0
