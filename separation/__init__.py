@@ -3,6 +3,7 @@
 from separation.base import Progress, Separator, create, names
 from separation.demucs import MODELS, available, fetch
 from separation.errors import SeparationError
+from separation.fingerprint import fingerprint
 
 __all__ = [
     "MODELS",
@@ -12,5 +13,6 @@ __all__ = [
     "available",
     "create",
     "fetch",
+    "fingerprint",
     "names",
 ]

@@ -393,8 +393,11 @@ def test_tags_tell_artists(tmp_path: Path) -> None:
     assert artist_of(path, tmp_path) == "Bill Evans"
 
 
-@pytest.mark.parametrize(("whole", "start", "used"), [(60, 10, 40), (25, 7.5, 10), (8, 0, 8)])
-def test_beginnings_and_ends_are_left_out(
+@pytest.mark.parametrize(
+    ("whole", "start", "used"),
+    [(90, 10, 70), (60, 10, 40), (50, 5, 40), (40, 0, 40), (30, 0, 30), (8, 0, 8)],
+)
+def test_beginnings_and_ends_of_songs_are_left_out_and_clips_are_whole(
     whole: float, start: float, used: float, tmp_path: Path
 ) -> None:
     root = own(tmp_path)

@@ -19,6 +19,7 @@ import torch
 
 from audiotransfer import parallel
 from audiotransfer.cli import main
+from audiotransfer.corpora import genres
 from audiotransfer.corpora.kinds import Sampling
 from audiotransfer.corpora.manifest import Feature, Manifest, PreparedSong, load_manifest
 from audiotransfer.corpora.prepared import PreparedWindows
@@ -29,6 +30,7 @@ from audiotransfer.preparation import collection as collection_room
 from audiotransfer.preparation.pictures import draw
 from audiotransfer.preparation.song import prepare_song
 from audiotransfer.preparation.sounding import SILENT, sounding, stretches
+from separation.hpss import HpssSeparator
 from vocoder import Picture
 
 RATE = 44100
@@ -187,6 +189,27 @@ def test_a_second_run_does_only_what_is_missing(
     worked.clear()
     prepare_collection([root], out, settings())  # the first ones are still there
     assert not worked
+
+
+def test_stems_of_another_separator_are_not_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the same name, but with other weights; and of another stretch of the song."""
+    root, out = own(tmp_path / "my"), tmp_path / "out"
+    first = prepare_collection([root], out, settings(separator="hpss"))
+    stem = out / first.songs[0].files["drums"]
+    made = stem.stat().st_mtime_ns
+    assert prepare_collection([root], out, settings(separator="hpss")) == first
+    assert stem.stat().st_mtime_ns == made
+    other = prepare_collection([root], out, settings())
+    assert other.stems == ["other"] and other.separator == "none"
+    monkeypatch.setattr(HpssSeparator, "version", 2, raising=False)
+    prepare_collection([root], out, settings(separator="hpss"))
+    again = stem.stat().st_mtime_ns
+    assert again > made
+    monkeypatch.setattr(genres, "CLIP_SECONDS", 0.5)
+    cut = prepare_collection([root], out, settings(separator="hpss"))
+    assert cut.songs[0].seconds == 0.5 and soundfile.info(stem).duration == 0.5
 
 
 def test_a_song_that_cannot_be_used_is_listed(tmp_path: Path) -> None:

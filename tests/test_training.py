@@ -23,6 +23,7 @@ import pytest
 import torch
 from torch import Generator, Tensor, nn
 
+from audiotransfer import files
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.training import (
     Group,
@@ -224,7 +225,8 @@ def test_the_old_checkpoint_survives_a_kill_between_the_renames(tmp_path: Path) 
     folder = tmp_path / "checkpoint"
     save(folder, {"a": torch.ones(2)}, {"step": 1})
     folder.rename(tmp_path / ".checkpoint.old")
-    (tmp_path / ".checkpoint.1.part").mkdir()
+    part = files.temporary(folder)
+    part.with_name(part.name.replace(f"-{os.getpid()}.", "-999999999.")).mkdir()  # nobody's
     found = load(folder)
     assert found is not None and found[1] == {"step": 1}
     save(folder, {"a": torch.zeros(2)}, {"step": 2})
