@@ -19,6 +19,7 @@ import torch
 
 from audiotransfer import parallel
 from audiotransfer.cli import main
+from audiotransfer.cli.prepare import _length
 from audiotransfer.corpora import genres
 from audiotransfer.corpora.kinds import Sampling
 from audiotransfer.corpora.manifest import Feature, Manifest, PreparedSong, load_manifest
@@ -589,11 +590,12 @@ def test_the_command_prepares_and_says_what_it_left_out(
     common = ["-o", out, "--separator", "none", "--jobs", "1", *small]
     assert main(["prepare", *folders, *common]) == 0
     said = capsys.readouterr()
-    assert "rock: 1 songs" in said.out and "manifest.json" in said.out
+    assert "rock: 1 songs, 1.0 s (1 train)" in said.out and "manifest.json" in said.out
     assert "bad.wav" in said.err and "left out" in said.err
     assert main(["prepare", "folders", str(root), "--json", "-q", *common]) == 0
     values = json.loads(capsys.readouterr().out)
     assert values["genres"] == {"jazz": {"train": 1}, "rock": {"train": 1}}
+    assert values["seconds"] == {"jazz": 1.0, "rock": 1.0}
     for words, hint in (
         (["prepare", str(root)], "-o OUT"),
         (["prepare", str(root), "--genres", "rock,jaz", *common], "did you mean jazz"),
@@ -603,6 +605,18 @@ def test_the_command_prepares_and_says_what_it_left_out(
         assert main(words) == 2
         error = capsys.readouterr().err
         assert hint in error and error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [
+        (0.4, "0.4 s"), (30, "30 s"), (60, "60 s"), (99.4, "99 s"), (100, "1.7 min"),
+        (599, "10 min"), (900, "15 min"), (5940, "99 min"), (6000, "1 h 40 min"),
+        (36059, "10 h 1 min"),
+    ],
+)  # fmt: skip
+def test_lengths_are_shown_with_two_figures(seconds: float, shown: str) -> None:
+    assert _length(seconds) == shown
 
 
 def test_the_command_still_separates_rendered_songs(
