@@ -2,6 +2,7 @@
 sample, so that what can be refused by name or header is refused at once.
 """
 
+from audiotransfer.files.id3 import Picture
 from audiotransfer.files.reading import (
     SUFFIXES,
     AudioInfo,
@@ -11,7 +12,8 @@ from audiotransfer.files.reading import (
     probe,
     read,
 )
-from audiotransfer.files.tags import read_tags
+from audiotransfer.files.tag_reading import read_tags
+from audiotransfer.files.tags import Tags
 from audiotransfer.files.writing import (
     FORMATS,
     Writer,
@@ -26,7 +28,9 @@ __all__ = [
     "FORMATS",
     "SUFFIXES",
     "AudioInfo",
+    "Picture",
     "Reader",
+    "Tags",
     "Writer",
     "check_output",
     "check_place",

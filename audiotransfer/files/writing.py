@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,8 @@ import numpy as np
 import soundfile
 
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.files import tags as tagging
+from audiotransfer.files.tag_writing import put_tags, size_in_wav
+from audiotransfer.files.tags import Tags, fitting
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -100,7 +101,8 @@ class Writer:
     """Writes a sound file block by block; it appears under its name when all is well.
 
     A context manager. Samples are never scaled. int16 and int24 (wav and flac) are rounded and
-    clipped at full scale; ogg and mp3 keep what their codecs keep. Tags as in `read_tags`.
+    clipped at full scale; ogg and mp3 keep what their codecs keep. Tags as from `read_tags` or as a
+    plain mapping; ``unkept`` names those that the format cannot hold.
     """
 
     def __init__(
@@ -110,7 +112,7 @@ class Writer:
         channels: int,
         *,
         encoding: str = "int16",
-        tags: dict[str, str] | None = None,
+        tags: Tags | Mapping[str, str | Sequence[str]] | None = None,
         overwrite: bool = False,
     ) -> None:
         self.path = Path(path)
@@ -118,9 +120,11 @@ class Writer:
             self.path, overwrite, sample_rate=sample_rate, channels=channels, encoding=encoding
         )
         self._channels, self._overwrite = channels, overwrite
-        self._format = FORMATS[self.path.suffix.lower()]
+        self._suffix = self.path.suffix.lower()
+        self._format = FORMATS[self._suffix]
         self._encoding = encoding if self._format in ("WAV", "FLAC") else "float32"
-        self._tags = tagging.clean(tags or {})
+        self._tags, self.unkept = fitting(Tags.of(tags), self._suffix)
+        self._limit = _WAV_LIMIT - size_in_wav(self._tags)
         self._part = _part(self.path)
         self._frames = 0
         clear_stale(self.path.parent)
@@ -137,8 +141,6 @@ class Writer:
                 self._part, "w", sample_rate, channels, subtype, format=self._format, **quality
             )
             self._without_peak_chunk()
-            if self._format != "MP3":
-                tagging.set_tags(self._sound, self._tags)
         except (soundfile.SoundFileError, OSError) as error:
             self._part.unlink(missing_ok=True)
             raise self._failed(error) from None
@@ -164,7 +166,7 @@ class Writer:
             )
         width = {"int16": 2, "int24": 3, "float32": 4}[self._encoding]
         self._frames += audio.shape[1]
-        if self._format == "WAV" and self._frames * self._channels * width > _WAV_LIMIT:
+        if self._format == "WAV" and self._frames * self._channels * width > self._limit:
             raise AudioTransferError(
                 f"{self.path} would pass the 4 GB that a wav file holds; write .flac"
             )
@@ -181,8 +183,7 @@ class Writer:
         """Finish the file and put it under its name."""
         try:
             self._sound.close()
-            if self._format == "MP3" and self._tags:
-                self._prepend(tagging.id3(self._tags))
+            put_tags(self._part, self._suffix, self._tags)
             if not self._overwrite and self.path.exists():
                 raise AudioTransferError(
                     f"{self.path} appeared meanwhile and is kept; choose another name"
@@ -218,16 +219,6 @@ class Writer:
                 self._sound._file, _SET_ADD_PEAK_CHUNK, soundfile._ffi.NULL, 0
             )
 
-    def _prepend(self, head: bytes) -> None:
-        tagged = self._part.with_name(f".{self.path.name}.tagged.{os.getpid()}.part")
-        try:
-            with self._part.open("rb") as source, tagged.open("wb") as target:
-                target.write(head)
-                shutil.copyfileobj(source, target, 1 << 20)
-            os.replace(tagged, self._part)
-        finally:
-            tagged.unlink(missing_ok=True)
-
     def _failed(self, error: Exception) -> AudioTransferError:
         reason = (
             getattr(error, "strerror", None) or getattr(error, "error_string", None) or str(error)
@@ -244,7 +235,7 @@ def write(
     sample_rate: int,
     *,
     encoding: str = "int16",
-    tags: dict[str, str] | None = None,
+    tags: Tags | Mapping[str, str | Sequence[str]] | None = None,
     overwrite: bool = False,
 ) -> None:
     """Write audio [C, T] at sample_rate Hz to a file of its suffix's format; see `Writer`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -81,7 +81,8 @@ def transfer_file(
         overwrite=options.overwrite,
     ) as writer:
         report = run(song, measured, plan, writer, tracker, output=path)
-    return replace(report, wall_seconds=time.monotonic() - started)
+    notices = [*report.notices, *_unkept(path, writer.unkept)]
+    return replace(report, notices=notices, wall_seconds=time.monotonic() - started)
 
 
 def separate_file(
@@ -274,6 +275,11 @@ def check_stem_files(plan: Plan, *taken: Path) -> None:
                 )
             if folder.is_dir():
                 files.check_output(path, plan.options.overwrite, encoding="float32")
+
+
+def _unkept(path: Path, tags: Sequence[str]) -> list[str]:
+    """A notice of the tags that the output does not hold."""
+    return [f"tags that {path.name} does not hold: {', '.join(tags)}"] if tags else []
 
 
 def _same(one: Path, other: Path) -> bool:

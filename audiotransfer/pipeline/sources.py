@@ -16,6 +16,7 @@ from torch import Tensor
 from audiotransfer import files, sound
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.pipeline.progress import Tracker
+from audiotransfer.pipeline.samples import check_rate, check_samples
 
 PIECE = 1 << 18
 """Samples read at a time."""
@@ -54,17 +55,12 @@ class FileSource:
 
 
 class MemorySource:
-    """A song in memory, ``[C, T]``."""
+    """A song in memory, ``[C, T]`` (see :func:`check_samples`)."""
 
     def __init__(self, audio: Tensor, sample_rate: int, name: str) -> None:
-        if audio.ndim != 2 or not audio.shape[0] or not audio.shape[1]:
-            raise AudioTransferError(
-                f"{name} has the shape {tuple(audio.shape)}: expected [channels, samples]"
-            )
-        if not audio.isfinite().all():
-            raise AudioTransferError(f"{name} contains NaN or infinite samples: repair it first")
-        self.audio, self.sample_rate, self.name = audio, sample_rate, name
-        self.channels, self.frames = audio.shape
+        self.audio, self.name = check_samples(audio, name), name
+        self.sample_rate = check_rate(sample_rate, name)
+        self.channels, self.frames = self.audio.shape
 
     def blocks(self, frames: int) -> Iterator[Tensor]:
         yield from self.audio.split(frames, -1)
