@@ -391,34 +391,6 @@ def test_same_samples_same_bytes(tmp_path, monkeypatch, suffix, encoding):
     assert (tmp_path / f"0.{suffix}").read_bytes() == (tmp_path / f"1.{suffix}").read_bytes()
 
 
-@pytest.mark.parametrize("suffix", ["wav", "flac", "ogg", "mp3"])
-def test_tags_are_carried(tmp_path, suffix):
-    path = tmp_path / f"a.{suffix}"
-    files.write(path, tone(2, 44100), 44100, tags={**TAGS, "unknown": "x"})
-    expected = dict(TAGS)
-    if suffix == "wav":
-        del expected["tracknumber"]  # libsndfile's wav header has no place for it
-    assert files.read_tags(path) == expected
-    assert files.read(path)[0].shape == (2, 44100)
-
-
-def test_no_tags(tmp_path):
-    for suffix in ("wav", "flac", "ogg", "mp3"):
-        files.write(tmp_path / f"a.{suffix}", tone(1, 5000), 44100, tags={"title": " \0"})
-        assert files.read_tags(tmp_path / f"a.{suffix}") == {}
-    (tmp_path / "text.mp3").write_text("no tags here")
-    assert files.read_tags(tmp_path / "text.mp3") == {}
-    assert files.read_tags(tmp_path / "missing.mp3") == {}
-    assert isinstance(files.read_tags(DATA / "tone.m4a"), dict)
-
-
-def test_long_tags_do_not_stop_a_song(tmp_path):
-    for suffix in ("wav", "flac", "ogg", "mp3"):
-        path = tmp_path / f"a.{suffix}"
-        files.write(path, tone(1, 5000), 44100, tags={"comment": "la " * 100_000, "title": "ß"})
-        assert files.read_tags(path)["title"] == "ß"
-
-
 def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 

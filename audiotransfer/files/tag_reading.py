@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import re
 import warnings
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import BinaryIO
+
+import soundfile
 
 from audiotransfer.files import id3
 from audiotransfer.files.id3 import Frame, Picture
 from audiotransfer.files.tags import FIELDS, ONLY_ID3, Gathering, Tags
-
-if TYPE_CHECKING:
-    pass
 
 #: ID3 frames about the file or its level, which are not the song's.
 _OF_THE_FILE = frozenset({
@@ -36,20 +36,18 @@ _FFMPEG_COVERS = {"mjpeg": "image/jpeg", "png": "image/png", "gif": "image/gif",
 def read_tags(path: str | Path) -> Tags:
     """All tags of a file; none where there are none, or none that can be read."""
     found = Gathering()
-    with contextlib.suppress(OSError), open(path, "rb") as file:
-        for frames in id3.find(file):
-            found.complete(_from_id3(frames))
-        file.seek(0)
-        if file.read(4) in (b"RIFF", b"RF64", b"BW64"):
-            names = [name for name, _ in id3.chunks(file)]
-            found.unread += [_UNREAD_CHUNKS[name] for name in names if name in _UNREAD_CHUNKS]
-        from tinytag import TinyTagException
-
-        try:
-            found.complete(_from_tinytag(str(path), bool(found.tags())))
-        except (TinyTagException, ValueError, LookupError):
-            if not found.tags():
-                found.complete(_from_ffmpeg(str(path)))
+    try:
+        with open(path, "rb") as file:
+            for frames in id3.find(file):
+                found.complete(_from_id3(frames))
+            found.unread += _unread_chunks(file)
+            known = _from_tinytag(file, bool(found.tags()))
+    except OSError:
+        return Tags()
+    if known is not None:
+        found.complete(known)
+    elif not found.tags():
+        found.complete(_from_ffmpeg(str(path)))
     return found.tags()
 
 
@@ -90,31 +88,44 @@ def _genres(frame: Frame) -> list[str]:
     return [tag.genre or "", *tag.other.get("genre", [])]
 
 
-def _from_tinytag(path: str, tagged: bool) -> Gathering:
-    """Vorbis comments, MP4, ASF, RIFF and AIFF texts, ID3v1.
+def _unread_chunks(file: BinaryIO) -> list[str]:
+    file.seek(0)
+    if file.read(4) not in (b"RIFF", b"RF64", b"BW64"):
+        return []
+    return [_UNREAD_CHUNKS[name] for name, _ in id3.chunks(file) if name in _UNREAD_CHUNKS]
+
+
+def _from_tinytag(file: BinaryIO, tagged: bool) -> Gathering | None:
+    """Vorbis comments, MP4, ASF, RIFF and AIFF texts, ID3v1; ``None`` where a file is damaged or of
+    another kind.
 
     Of a file ``tagged`` with ID3v2 the frames that tinytag has no name for are passed over.
-
-    Raises what tinytag raises where a file is damaged or of another kind.
     """
-    from tinytag import TinyTag
+    from tinytag import TinyTag, TinyTagException
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        tag = TinyTag.get(path, tags=True, duration=False, image=True)
+    file.seek(0)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            tag = TinyTag.get(file_obj=file, tags=True, duration=False, image=True)
+    except (TinyTagException, ValueError, LookupError):
+        return None
     found = Gathering()
     for name in ("title", "artist", "albumartist", "album", "composer", "genre", "comment"):
         found.add(name, [getattr(tag, name) or ""])
     found.add("date", [tag.year or ""])
-    for name, number, total in (
-        ("tracknumber", tag.track, tag.track_total),
-        ("discnumber", tag.disc, tag.disc_total),
-    ):
-        if number or total:
-            found.add(name, [f"{number or 0}/{total}" if total else str(number)])
+    numbers = {
+        "tracknumber": tag.track, "tracktotal": tag.track_total,
+        "discnumber": tag.disc, "disctotal": tag.disc_total,
+    }  # fmt: skip
+    for name, number in numbers.items():
+        found.add(name, [str(number)] if number else [])
     for name, values in tag.other.items():
         if name == "xmp":
             found.unread.append("XMP")
+        elif name == "coverart":  # what came before METADATA_BLOCK_PICTURE
+            with contextlib.suppress(ValueError):
+                found.show(Picture(base64.b64decode(values[0]), ""))
         elif not (tagged and re.fullmatch(r"[a-z][a-z0-9]{2,3}", name)):
             found.add(name, values)
     for name, images in tag.images.as_dict().items():
@@ -122,7 +133,22 @@ def _from_tinytag(path: str, tagged: bool) -> Gathering:
         for image in images:
             text = image.description or ""
             found.show(Picture(image.data, image.mime_type or "", kind, text))
+    if not found.fields.get("tracknumber"):  # tinytag knows numbers only, and not A1
+        found.add("tracknumber", [_track_side(file)])
     return found
+
+
+def _track_side(file: BinaryIO) -> str:
+    """A track number as libsndfile reads it, of flac and ogg."""
+    file.seek(0)
+    if file.read(4) not in (b"fLaC", b"OggS"):
+        return ""
+    file.seek(0)
+    try:
+        with soundfile.SoundFile(file) as sound:
+            return str(sound.tracknumber)
+    except soundfile.SoundFileError:
+        return ""
 
 
 def _from_ffmpeg(path: str) -> Gathering:

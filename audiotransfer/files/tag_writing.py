@@ -60,7 +60,7 @@ def _prepend_id3(source: BinaryIO, target: BinaryIO, tags: Tags) -> None:
     target.write(id3.tag(frames_of(tags)))
 
 
-# --- wav: a LIST chunk for those who know no other, and a chunk with all of it ----------------
+# --- wav: a chunk with all of it, and LIST for those who know no other ------------------------
 
 
 def _append_chunks(path: Path, tags: Tags) -> None:
@@ -81,7 +81,7 @@ def _wav_chunks(tags: Tags) -> list[bytes]:
         if field in tags.fields
     ]
     listed = [_chunk(b"LIST", b"INFO" + b"".join(texts))] if texts else []
-    return [*listed, _chunk(b"id3 ", id3.tag(frames_of(tags)))]
+    return [_chunk(b"id3 ", id3.tag(frames_of(tags))), *listed]
 
 
 def _chunk(name: bytes, content: bytes) -> bytes:

@@ -47,10 +47,10 @@ _SAME = {
 _LEVEL = re.compile(r"replaygain_.*|r128_.*|mp3gain_.*|itunnorm")
 #: What the file was, not the song.
 _CODING = frozenset({
-    "compatiblebrands", "creationtime", "encodedby", "encoder", "encoderoptions",
+    "compatiblebrands", "coverartmime", "creationtime", "encodedby", "encoder", "encoderoptions",
     "encodersettings", "encoding", "isft", "itunescddbids", "itunpgap", "itunsmpb", "length",
-    "majorbrand", "minorversion", "pgap", "software", "tden", "tdtg", "tenc", "tflt", "tlen",
-    "tsiz", "tsse", "vendorid", "waveformatextensiblechannelmask",
+    "majorbrand", "minorversion", "pgap", "rtng", "software", "stik", "tden", "tdtg", "tenc",
+    "tflt", "tlen", "tsiz", "tsse", "vendorid", "waveformatextensiblechannelmask",
 })  # fmt: skip
 _LONGEST = 1 << 20  # characters of one field
 _LARGEST = {".flac": (1 << 24) - 256}  # bytes: the length of a flac metadata block has 24 bits
@@ -63,11 +63,12 @@ _IMAGES = {
 
 @dataclass(frozen=True)
 class Tags:
-    """Text fields (name in lower case -> values), pictures, ID3 frames that are neither, and the
-    names of what could not be read.
+    """Text fields (name -> values), pictures, ID3 frames that are neither, and the names of what
+    could not be read.
 
-    Fields are named as in Vorbis comments (``albumartist``, ``isrc``); ``tracknumber`` and
-    ``discnumber`` are ``N`` or ``N/TOTAL``.
+    Fields are named as in Vorbis comments, in lower case (``albumartist``, ``isrc``), those that
+    are not in `FRAMES` as in their file; ``tracknumber`` and ``discnumber`` are ``N`` or
+    ``N/TOTAL``.
     """
 
     fields: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -106,10 +107,12 @@ class Gathering:
 
     def add(self, name: str, values: Iterable[str]) -> None:
         """Adds values to a field, whichever of its names is used."""
+        name = name.replace("\0", " ").strip()
         plain = re.sub(r"[ _-]", "", name.lower())
-        name = _SAME.get(plain, name.strip().lower())
-        if not name or plain in _CODING or _LEVEL.fullmatch(name):
+        if not name or plain in _CODING or _LEVEL.fullmatch(name.lower()):
             return
+        spelled = (there for there in self.fields if there.lower() == name.lower())
+        name = _SAME.get(plain) or next(spelled, name)
         for value in values:
             text = value.replace("\0", " ").strip()
             if len(text) > _LONGEST:
@@ -126,8 +129,10 @@ class Gathering:
 
     def complete(self, other: Gathering) -> None:
         """Takes from a second source what is not there yet."""
+        there = {name.lower() for name in self.fields}
         for name, values in other.fields.items():
-            self.fields.setdefault(name, values)
+            if name.lower() not in there:
+                self.fields[name] = values
         self.pictures = self.pictures or other.pictures
         self.frames = self.frames or other.frames
         self.unread += other.unread
