@@ -475,6 +475,13 @@ def test_a_file_can_be_written_over_its_own_source(tmp_path):
         ("a.flac", {"encoding": "float32"}, "float32"),
         ("a.wav", {"encoding": "int8"}, "int8"),
         ("a.mp3", {"sample_rate": 96000}, "96000"),
+        (
+            "a.mp3",
+            {"sample_rate": 39000},
+            r"39000 Hz: it holds 8000, .*32000, 44100, 48000; use .fl",
+        ),
+        ("a.flac", {"sample_rate": 88201}, "88201 Hz: above 65535 Hz it holds multiples of 10"),
+        ("a.ogg", {"channels": 9}, "9 channels"),
         ("a.mp3", {"channels": 6}, "6 channels"),
         ("folder.wav", {}, "folder"),
     ],
@@ -487,6 +494,28 @@ def test_outputs_that_cannot_be_written_are_refused_first(tmp_path, name, wanted
         files.check_output(tmp_path / name, **wanted)
     assert "\n" not in str(caught.value)
     assert names(tmp_path) == before
+
+
+@pytest.mark.parametrize("suffix", ["wav", "flac", "ogg", "mp3"])
+@pytest.mark.parametrize("rate", [8000, 12345, 39000, 44100, 65535, 65536, 88201, 96001, 192000])
+def test_a_rate_that_is_not_refused_can_be_written(tmp_path, suffix, rate):
+    path = tmp_path / f"a.{suffix}"
+    try:
+        files.check_output(path, sample_rate=rate)
+    except AudioTransferError:
+        with pytest.raises(AudioTransferError, match="sample rate"):
+            files.write(path, tone(1, 3000), rate)
+        return
+    files.write(path, tone(1, 3000), rate)
+    assert files.probe(path).sample_rate == rate and files.probe(path).frames == 3000
+
+
+def test_tags_fit_beside_the_longest_name(tmp_path):
+    longest = max(n for n in range(200, 256) if len(f".{'x' * n}.mp3.{os.getpid()}.part") <= 255)
+    path = tmp_path / f"{'x' * longest}.mp3"
+    files.write(path, tone(1, 3000), 44100, tags=TAGS)
+    assert files.read_tags(path).get("title") == TAGS["title"]
+    assert names(tmp_path) == [path.name]
 
 
 def test_a_folder_that_refuses_is_one_line(tmp_path, monkeypatch):

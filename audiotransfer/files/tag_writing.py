@@ -41,7 +41,8 @@ def put_tags(path: Path, suffix: str, tags: Tags) -> None:
         ".flac": _rewrite_flac,
         ".ogg": _rewrite_ogg,
     }[suffix]
-    tagged = path.with_name(f"{path.name.removesuffix('.part')}.tagged.{os.getpid()}.part")
+    # Its own name may be as long as a name can be.
+    tagged = path.with_name(f".{zlib.crc32(os.fsencode(path.name)):08x}.{os.getpid()}.part")
     try:
         with path.open("rb") as source, tagged.open("wb") as target:
             rewrite(source, target, tags)
@@ -53,6 +54,8 @@ def put_tags(path: Path, suffix: str, tags: Tags) -> None:
 
 def size_in_wav(tags: Tags) -> int:
     """Bytes that tags take in a wav file."""
+    if not tags:
+        return 0
     return sum(map(len, _wav_chunks(tags)))
 
 

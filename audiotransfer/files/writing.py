@@ -22,6 +22,7 @@ FORMATS = {".wav": "WAV", ".flac": "FLAC", ".ogg": "OGG", ".mp3": "MP3"}
 ENCODINGS = ("int16", "int24", "float32")
 _BITS = {"int16": 16, "int24": 24}
 _MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
+_FLAC_ANY_RATE = 65_535  # Hz: a frame's header has 16 bits for Hz, or for tens of them
 _BLOCK = 1 << 16
 _WAV_LIMIT = (1 << 32) - (1 << 20)  # bytes of sound: the length field has 32 bits
 _SET_ADD_PEAK_CHUNK = 0x1050  # libsndfile command
@@ -54,17 +55,27 @@ def check_output(
         raise AudioTransferError(
             f"{path}: flac cannot hold float32; use int24, or .wav for float32"
         )
-    if suffix == ".mp3" and sample_rate is not None and sample_rate not in _MP3_RATES:
-        raise AudioTransferError(
-            f"{path}: mp3 cannot hold a sample rate of {sample_rate} Hz (48000 at most); "
-            "use .flac or .wav"
-        )
-    limit = {".mp3": 2, ".flac": 8}.get(suffix, 255)
+    if sample_rate is not None:
+        _check_rate(path, suffix, sample_rate)
+    limit = {".mp3": 2, ".flac": 8, ".ogg": 8}.get(suffix, 255)
     if channels is not None and channels > limit:
         raise AudioTransferError(
             f"{path}: {suffix[1:]} cannot hold {channels} channels ({limit} at most); use .wav"
         )
     check_place(path, overwrite)
+
+
+def _check_rate(path: Path, suffix: str, sample_rate: int) -> None:
+    if suffix == ".mp3" and sample_rate not in _MP3_RATES:
+        held = ", ".join(map(str, _MP3_RATES))
+        remedy = f"it holds {held}; use .flac, .ogg or .wav"
+    elif suffix == ".flac" and sample_rate > _FLAC_ANY_RATE and sample_rate % 10:
+        remedy = f"above {_FLAC_ANY_RATE} Hz it holds multiples of 10; use .ogg or .wav"
+    else:
+        return
+    raise AudioTransferError(
+        f"{path}: {suffix[1:]} cannot hold a sample rate of {sample_rate} Hz: {remedy}"
+    )
 
 
 def check_place(path: str | Path, overwrite: bool = False) -> None:
@@ -124,7 +135,7 @@ class Writer:
         self._format = FORMATS[self._suffix]
         self._encoding = encoding if self._format in ("WAV", "FLAC") else "float32"
         self._tags, self.unkept = fitting(Tags.of(tags), self._suffix)
-        self._limit = _WAV_LIMIT - size_in_wav(self._tags)
+        self._limit = _WAV_LIMIT - (size_in_wav(self._tags) if self._format == "WAV" else 0)
         self._part = _part(self.path)
         self._frames = 0
         clear_stale(self.path.parent)
