@@ -1,4 +1,4 @@
-"""True peaks: what the waveform reaches between its samples (four-fold oversampling, BS.1770-4)."""
+"""True peaks: what the waveform reaches between its samples (four-fold oversampling, BS.1770-5 Annex 2)."""
 
 from __future__ import annotations
 
