@@ -26,8 +26,9 @@ _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 _COMMENT, _PICTURE = 4, 6  # flac metadata blocks
 
 
-def put_tags(path: Path, suffix: str, tags: Tags) -> None:
-    """Puts tags that fit (see `fitting`) into a file of this suffix's format without any.
+def put_tags(path: Path, suffix: str, tags: Tags, spare: Path) -> None:
+    """Puts tags that fit (see `fitting`) into a file of this suffix's format without any; one that
+    has to be written anew is so at ``spare``, a neighbour, and put in its place.
 
     Raises OSError; the file is then as it was, or a wav file with half a chunk behind its sound.
     """
@@ -41,15 +42,13 @@ def put_tags(path: Path, suffix: str, tags: Tags) -> None:
         ".flac": _rewrite_flac,
         ".ogg": _rewrite_ogg,
     }[suffix]
-    # Its own name may be as long as a name can be.
-    tagged = path.with_name(f".{zlib.crc32(os.fsencode(path.name)):08x}.{os.getpid()}.part")
     try:
-        with path.open("rb") as source, tagged.open("wb") as target:
+        with path.open("rb") as source, spare.open("wb") as target:
             rewrite(source, target, tags)
             shutil.copyfileobj(source, target, 1 << 20)
-        os.replace(tagged, path)
+        os.replace(spare, path)
     finally:
-        tagged.unlink(missing_ok=True)
+        spare.unlink(missing_ok=True)
 
 
 def size_in_wav(tags: Tags) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -194,7 +195,9 @@ class Writer:
         """Finish the file and put it under its name."""
         try:
             self._sound.close()
-            put_tags(self._part, self._suffix, self._tags)
+            # The file's own name may be as long as a name can be.
+            spare = _part(self.path.with_name(f"{zlib.crc32(os.fsencode(self.path.name)):08x}"))
+            put_tags(self._part, self._suffix, self._tags, spare)
             if not self._overwrite and self.path.exists():
                 raise AudioTransferError(
                     f"{self.path} appeared meanwhile and is kept; choose another name"

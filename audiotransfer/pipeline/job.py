@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,8 +19,8 @@ from audiotransfer.pipeline.finishing import (
     Listener,
     MixFile,
     Sink,
-    ceiling_for,
     finish,
+    level_for,
     matching_gain,
 )
 from audiotransfer.pipeline.mixing import Mixer
@@ -149,7 +150,7 @@ def run(
             )
             for piece in mixer.mixed(stems):
                 mix.write(piece)
-            loudness, true_peak = _finish(mix, mixer, sink, output)
+            loudness, true_peak = _finish(mix, mixer, sink, output, notices)
     return Report(
         input=source.name,
         output=os.fspath(output) if output else None,
@@ -179,21 +180,27 @@ def stem_files(plan: Plan) -> dict[str, tuple[str, ...]]:
     return names
 
 
-def _finish(mix: MixFile, mixer: Mixer, sink: Sink, output: Path | None) -> tuple[float, float]:
+def _finish(
+    mix: MixFile, mixer: Mixer, sink: Sink, output: Path | None, notices: list[str]
+) -> tuple[float, float]:
     options, measured = mixer.plan.options, mixer.measured
-    ceiling = ceiling_for(
+    level = level_for(
+        max(measured.peaks),
         measured.true_peak,
         changed=mixer.changed,
         # A song in memory is clipped by nobody.
         encoding=options.encoding if output else "float32",
         suffix=output.suffix.lower() if output else "",
     )
-    gain, target = 1.0, None
+    if level.notice:
+        notices.append(level.notice)
+    gain, target = level.gain, None
     if mixer.changed:
-        target = mixer.loudness.integrated()
-        gain = matching_gain(mix.loudness, target)
+        loudness = mixer.loudness.integrated()
+        target = loudness + 20.0 * math.log10(gain)
+        gain *= matching_gain(mix.loudness, loudness)
     listener = Listener(sink, mix.sample_rate, mix.channels)
-    finish(mix, gain, target, ceiling, listener, mixer.tracker)
+    finish(mix, gain, target, level.ceiling, listener, mixer.tracker)
     return listener.loudness, listener.true_peak
 
 

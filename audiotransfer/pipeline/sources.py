@@ -24,6 +24,7 @@ WORKING_RMS = 0.1
 """Level at which separators and styles get every song, loud or quiet."""
 _GATE_SECONDS = 0.4
 _GATE = 1e-3  # of the mean power: pauses do not count
+_SILENT = 1e-3  # of the loudest channel's peak: what a codec or a cable leaks into a dead one
 
 
 class Source(Protocol):
@@ -76,13 +77,20 @@ class Measured:
     """LUFS; -inf for silence."""
     true_peak: float
     """Linear."""
+    peaks: tuple[float, ...]
+    """Largest sample of each channel, linear."""
     rms: float
-    """Of what is not a pause; 0 for silence."""
+    """Of what is not a pause, in the channels that sound; 0 for silence."""
 
     @property
     def scale(self) -> float:
         """Brings the song to :data:`WORKING_RMS`."""
         return WORKING_RMS / self.rms if self.rms > 0.0 else 1.0
+
+    @property
+    def sounding(self) -> list[int]:
+        """Channels that are not nearly nothing beside the loudest one."""
+        return _sounding(self.peaks)
 
 
 def folded(audio: Tensor) -> Tensor:
@@ -107,7 +115,14 @@ def measure(source: Source, tracker: Tracker) -> Measured:
         tracker.advance(audio.shape[-1])
     if not frames:
         raise AudioTransferError(f"{source.name} has no samples: there is nothing to work on")
-    return Measured(frames, channels, loudness.integrated(), peak.peak(), power.rms())
+    peaks = peak.samples()
+    rms = power.rms() * math.sqrt(channels / len(_sounding(peaks)))
+    return Measured(frames, channels, loudness.integrated(), peak.peak(), peaks, rms)
+
+
+def _sounding(peaks: tuple[float, ...]) -> list[int]:
+    loudest = max(peaks)
+    return [number for number, peak in enumerate(peaks) if peak >= _SILENT * loudest]
 
 
 class _GatedPower:
