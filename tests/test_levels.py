@@ -73,7 +73,7 @@ def written(tmp_path: Path, song: Tensor, name: str, **changes: Any) -> tuple[Te
 
 
 @pytest.mark.parametrize(("name", "encoding"), [("a.wav", "int16"), ("a.flac", "int24")])
-@pytest.mark.parametrize("over", [3.5, 6.0, 12.0, 30.0])
+@pytest.mark.parametrize("over", [6.5, 9.0, 12.0, 30.0])
 def test_a_song_far_above_full_scale_is_turned_down(tmp_path, name, encoding, over):
     song = a_song(peak_db=over)
     out, notices = written(tmp_path, song, name, strength=0.0, encoding=encoding)
@@ -85,7 +85,7 @@ def test_a_song_far_above_full_scale_is_turned_down(tmp_path, name, encoding, ov
     assert f"turned down by {-20 * math.log10(gain):.1f} dB" in notice
 
 
-@pytest.mark.parametrize("over", [0.3, 1.0, 2.9])
+@pytest.mark.parametrize("over", [0.3, 1.0, 5.9])
 @pytest.mark.parametrize(("name", "encoding"), [("a.wav", "int16"), ("a.flac", "int24")])
 def test_a_song_just_above_full_scale_is_limited(tmp_path, name, encoding, over):
     song = a_song(3.0)
@@ -125,13 +125,13 @@ def test_peaks_between_samples_are_no_reason_to_touch_a_song(tmp_path):
     assert torch.equal(out, song) and notices == []
 
 
-@pytest.mark.parametrize("over", [0.5, 6.0, 12.0])
+@pytest.mark.parametrize("over", [0.5, 4.0, 7.0, 12.0])
 def test_a_transferred_song_above_full_scale_is_as_loud_as_the_song_turned_down(tmp_path, over):
     song = a_song(peak_db=over)
     out, notices = written(tmp_path, song, "a.wav")
     assert sound.true_peak(out) <= 1.0 + 1e-4
-    turned = song / sound.true_peak(song) if over > 3 else song
-    assert loudness(out) == pytest.approx(loudness(turned), abs=0.5)
+    turned = song / sound.true_peak(song) if over > 6 else song
+    assert loudness(out) == pytest.approx(loudness(turned), abs=1.0)
     assert len(notices) == (over > 1)  # decoders of mp3 give that much
 
 
@@ -147,13 +147,13 @@ def test_levels_below_full_scale_are_as_they_were():
 def test_remixed_stems_above_full_scale_are_turned_down(tmp_path):
     stems = tmp_path / "song.stems"
     stems.mkdir()
-    song = a_song(peak_db=6.0)
+    song = a_song(peak_db=9.0)
     for name, share in (("drums", 0.25), ("vocals", 0.75)):
         files.write(stems / f"{name}.wav", share * song, RATE, encoding="float32")
     report = remix(stems, tmp_path / "a.wav")
     out = files.read(tmp_path / "a.wav")[0]
     assert null_db(out, song / sound.true_peak(song)) < -60
-    assert "6.0 dB above full scale" in report.notices[0]
+    assert "9.0 dB above full scale" in report.notices[0]
 
 
 # --- channels without a sound ----------------------------------------------------------------

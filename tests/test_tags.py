@@ -436,7 +436,7 @@ def test_no_tags(tmp_path):
 def test_tags_from_a_mapping():
     found = Tags.of({"Album Artist": "VA", "artist": ["A", "B", "A"], "tracknumber": "3", "x": ""})
     assert found.fields == {"albumartist": ("VA",), "artist": ("A", "B"), "tracknumber": ("3",)}
-    assert found.get("artist") == "A; B" and found.get("title") == "" and found
+    assert found.get("artist") == found["artist"] == "A; B" and found.get("title") == "" and found
     assert Tags.of(None) == Tags() and not Tags()
     assert Tags.of(TAGS) is TAGS
     assert pickle.loads(pickle.dumps(TAGS)) == TAGS

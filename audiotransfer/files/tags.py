@@ -79,9 +79,13 @@ class Tags:
     def __bool__(self) -> bool:
         return bool(self.fields or self.pictures or self.frames)
 
+    def __getitem__(self, name: str) -> str:
+        """A field in one line, its values one behind the other; KeyError where there is none."""
+        return "; ".join(self.fields[name])
+
     def get(self, name: str, default: str = "") -> str:
-        """A field in one line, its values one behind the other."""
-        return "; ".join(self.fields.get(name, ())) or default
+        """A field in one line; the default where there is none."""
+        return self[name] if name in self.fields else default
 
     @classmethod
     def of(cls, tags: Tags | Mapping[str, str | Sequence[str]] | None) -> Tags:

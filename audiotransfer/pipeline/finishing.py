@@ -32,7 +32,7 @@ _LOSSY = (".mp3", ".ogg")
 _LOSSY_CEILING_DB = -1.0  # codecs overshoot
 _STEP = 2.0**-15  # of 16 bit: what is clipped by less is not clipped
 _DECODED_DB = 1.0  # above full scale: loud songs come out of mp3 decoders like this
-_LIMITED_DB = 3.0  # above full scale: what a limiter takes without being heard
+_LIMITED_DB = 6.0  # above full scale: what a limiter takes from a few peaks unheard
 
 
 class Sink(Protocol):

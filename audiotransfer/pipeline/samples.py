@@ -30,7 +30,9 @@ def check_samples(audio: Any, name: str) -> Tensor:
             f"{name} has the shape {shape}: expected [channels, samples], one song at a time"
         )
     if not samples.numel():
-        raise AudioTransferError(f"{name} has the shape {shape}: there are no samples in it")
+        raise AudioTransferError(
+            f"{name} has the shape {shape} and no samples: expected [channels, samples]"
+        )
     channels, length = samples.shape
     if channels > _CHANNELS and length <= _CHANNELS:
         raise AudioTransferError(
