@@ -62,12 +62,13 @@ def run(tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.M
 @given(st.integers(1, 50), st.integers(0, 60), st.integers(1, 80), st.integers(1, 30))
 def test_a_cut_is_these_samples(length: int, start: int, more: int, frames: int) -> None:
     audio = torch.arange(float(length))[None]
-    song = MemorySource(audio, 1, "song")
+    song = MemorySource(audio, 8000, "song")
+    cut = Cut(start / 8000, (start + more) / 8000)
     if start >= length:
         with pytest.raises(AudioTransferError, match="holds nothing"):
-            CutSource(song, Cut(start, start + more))
+            CutSource(song, cut)
         return
-    source = CutSource(song, Cut(start, start + more))
+    source = CutSource(song, cut)
     expected = audio[:, start : start + more]
     assert source.frames == expected.shape[1]
     assert torch.equal(joined(source, frames), expected)

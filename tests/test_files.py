@@ -391,34 +391,6 @@ def test_same_samples_same_bytes(tmp_path, monkeypatch, suffix, encoding):
     assert (tmp_path / f"0.{suffix}").read_bytes() == (tmp_path / f"1.{suffix}").read_bytes()
 
 
-@pytest.mark.parametrize("suffix", ["wav", "flac", "ogg", "mp3"])
-def test_tags_are_carried(tmp_path, suffix):
-    path = tmp_path / f"a.{suffix}"
-    files.write(path, tone(2, 44100), 44100, tags={**TAGS, "unknown": "x"})
-    expected = dict(TAGS)
-    if suffix == "wav":
-        del expected["tracknumber"]  # libsndfile's wav header has no place for it
-    assert files.read_tags(path) == expected
-    assert files.read(path)[0].shape == (2, 44100)
-
-
-def test_no_tags(tmp_path):
-    for suffix in ("wav", "flac", "ogg", "mp3"):
-        files.write(tmp_path / f"a.{suffix}", tone(1, 5000), 44100, tags={"title": " \0"})
-        assert files.read_tags(tmp_path / f"a.{suffix}") == {}
-    (tmp_path / "text.mp3").write_text("no tags here")
-    assert files.read_tags(tmp_path / "text.mp3") == {}
-    assert files.read_tags(tmp_path / "missing.mp3") == {}
-    assert isinstance(files.read_tags(DATA / "tone.m4a"), dict)
-
-
-def test_long_tags_do_not_stop_a_song(tmp_path):
-    for suffix in ("wav", "flac", "ogg", "mp3"):
-        path = tmp_path / f"a.{suffix}"
-        files.write(path, tone(1, 5000), 44100, tags={"comment": "la " * 100_000, "title": "ß"})
-        assert files.read_tags(path)["title"] == "ß"
-
-
 def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
@@ -531,6 +503,13 @@ def test_a_file_can_be_written_over_its_own_source(tmp_path):
         ("a.flac", {"encoding": "float32"}, "float32"),
         ("a.wav", {"encoding": "int8"}, "int8"),
         ("a.mp3", {"sample_rate": 96000}, "96000"),
+        (
+            "a.mp3",
+            {"sample_rate": 39000},
+            r"39000 Hz: it holds 8000, .*32000, 44100, 48000; use .fl",
+        ),
+        ("a.flac", {"sample_rate": 88201}, "88201 Hz: above 65535 Hz it holds multiples of 10"),
+        ("a.ogg", {"channels": 9}, "9 channels"),
         ("a.mp3", {"channels": 6}, "6 channels"),
         ("folder.wav", {}, "folder"),
     ],
@@ -543,6 +522,28 @@ def test_outputs_that_cannot_be_written_are_refused_first(tmp_path, name, wanted
         files.check_output(tmp_path / name, **wanted)
     assert "\n" not in str(caught.value)
     assert names(tmp_path) == before
+
+
+@pytest.mark.parametrize("suffix", ["wav", "flac", "ogg", "mp3"])
+@pytest.mark.parametrize("rate", [8000, 12345, 39000, 44100, 65535, 65536, 88201, 96001, 192000])
+def test_a_rate_that_is_not_refused_can_be_written(tmp_path, suffix, rate):
+    path = tmp_path / f"a.{suffix}"
+    try:
+        files.check_output(path, sample_rate=rate)
+    except AudioTransferError:
+        with pytest.raises(AudioTransferError, match="sample rate"):
+            files.write(path, tone(1, 3000), rate)
+        return
+    files.write(path, tone(1, 3000), rate)
+    assert files.probe(path).sample_rate == rate and files.probe(path).frames == 3000
+
+
+def test_tags_fit_beside_the_longest_name(tmp_path):
+    longest = max(n for n in range(200, 256) if len(f".{'x' * n}.mp3.{os.getpid()}.part") <= 255)
+    path = tmp_path / f"{'x' * longest}.mp3"
+    files.write(path, tone(1, 3000), 44100, tags=TAGS)
+    assert files.read_tags(path).get("title") == TAGS["title"]
+    assert names(tmp_path) == [path.name]
 
 
 def test_a_folder_that_refuses_is_one_line(tmp_path, monkeypatch):

@@ -660,7 +660,7 @@ def test_nan_and_no_samples_are_refused(tmp_path: Path) -> None:
     assert _everything(tmp_path) == {"nan.wav", "none.wav"}
     assert "NaN" in refusal(apply, torch.full((1, 10), math.nan))
     assert "expected [channels, samples]" in refusal(apply, torch.zeros(2, 0))
-    assert "expected [channels, samples]" in refusal(apply, torch.zeros(5))
+    assert "expected [channels, samples]" in refusal(apply, torch.zeros(1, 2, 5))
 
 
 def test_separators_of_another_rate_are_refused() -> None:

@@ -3,6 +3,7 @@ sample, so that what can be refused by name or header is refused at once.
 """
 
 from audiotransfer.files.cut import Cut
+from audiotransfer.files.id3 import Picture
 from audiotransfer.files.naming import (
     FoundSongs,
     SongFile,
@@ -24,7 +25,8 @@ from audiotransfer.files.reading import (
     probe,
     read,
 )
-from audiotransfer.files.tags import read_tags
+from audiotransfer.files.tag_reading import read_tags
+from audiotransfer.files.tags import Tags
 from audiotransfer.files.temporaries import clear_own, clear_stale, temporary
 from audiotransfer.files.writing import (
     FORMATS,
@@ -42,8 +44,10 @@ __all__ = [
     "AudioInfo",
     "Cut",
     "FoundSongs",
+    "Picture",
     "Reader",
     "SongFile",
+    "Tags",
     "Writer",
     "check_output",
     "check_pattern",

@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection
 from pathlib import Path
 
-from audiotransfer.files.tags import read_tags
+from audiotransfer.files.tag_reading import read_tags
 
 STEMS = ("drums", "bass", "other", "vocals")
 STEMS_FOLDER = ".stems"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -25,6 +26,9 @@ _RELEASES = (30.0, 300.0, 3000.0)
 _MARGIN = 1e-4
 _LOSSY = (".mp3", ".ogg")
 _LOSSY_CEILING_DB = -1.0  # codecs overshoot
+_STEP = 2.0**-15  # of 16 bit: what is clipped by less is not clipped
+_DECODED_DB = 1.0  # above full scale: loud songs come out of mp3 decoders like this
+_LIMITED_DB = 6.0  # above full scale: what a limiter takes from a few peaks unheard
 
 
 class Sink(Protocol):
@@ -63,16 +67,40 @@ class MixFile(Spool):
         return self._peak.peak()
 
 
-def ceiling_for(true_peak: float, *, changed: bool, encoding: str, suffix: str) -> float:
-    """Linear true peak that the output may reach: full scale, or the song's own peak where that is
-    higher.
-
-    Integer files clip above full scale, and codecs overshoot; a song that was changed stays below
-    that.
+@dataclass(frozen=True)
+class Level:
+    """How loud a song may come out: a gain that comes before all others and a ceiling for true
+    peaks, both linear, and what is to be said about it.
     """
-    if changed and suffix in _LOSSY:
-        return 10.0 ** (_LOSSY_CEILING_DB / 20.0)
-    return 1.0 if changed and encoding != "float32" else max(1.0, true_peak)
+
+    gain: float
+    ceiling: float
+    notice: str | None = None
+
+
+def level_for(peak: float, true_peak: float, *, changed: bool, encoding: str, suffix: str) -> Level:
+    """The level at which a song with these peaks (linear) goes into a file.
+
+    The ceiling is full scale, or the song's own true peak where that is higher and nothing was
+    changed: peaks between samples are no reason to touch it. Samples above full scale are held by
+    float32 only. Elsewhere a few dB of them are limited; a song that is further above is turned
+    down as a whole. A song that was changed, or turned down, stays below what codecs overshoot.
+    """
+    if suffix not in _LOSSY and encoding == "float32":
+        return Level(1.0, max(1.0, true_peak))
+    full = 10.0 ** (_LOSSY_CEILING_DB / 20.0) if suffix in _LOSSY else 1.0
+    if peak <= 1.0 + _STEP:
+        return Level(1.0, full if changed else max(1.0, true_peak))
+    over = 20.0 * math.log10(peak)
+    kind = suffix[1:] if suffix in _LOSSY else f"{suffix[1:]} of {encoding}"
+    found = f"the song's peak is {over:.1f} dB above full scale, which {kind} cannot hold"
+    kept = f"--float32 keeps its level{'' if suffix == '.wav' else ' in a .wav'}"
+    if over > _LIMITED_DB:
+        gain = full / true_peak
+        lower = f"it was turned down by {-20.0 * math.log10(gain):.1f} dB"
+        return Level(gain, full, f"{found}: {lower}; {kept}")
+    usual = changed and over <= _DECODED_DB
+    return Level(1.0, full, None if usual else f"{found}: its peaks were limited; {kept}")
 
 
 def finish(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -18,8 +19,8 @@ from audiotransfer.pipeline.finishing import (
     Listener,
     MixFile,
     Sink,
-    ceiling_for,
     finish,
+    level_for,
     matching_gain,
 )
 from audiotransfer.pipeline.mixing import Mixer
@@ -85,7 +86,8 @@ def transfer_file(
         overwrite=options.overwrite,
     ) as writer:
         report = run(song, measured, plan, writer, tracker, output=path)
-    return replace(report, wall_seconds=time.monotonic() - started)
+    notices = [*report.notices, *_unkept(path, writer.unkept)]
+    return replace(report, notices=notices, wall_seconds=time.monotonic() - started)
 
 
 def separate_file(
@@ -154,7 +156,7 @@ def run(
             )
             for piece in mixer.mixed(stems):
                 mix.write(piece)
-            loudness, true_peak = _finish(mix, mixer, sink, output)
+            loudness, true_peak = _finish(mix, mixer, sink, output, notices)
     return Report(
         input=source.name,
         output=os.fspath(output) if output else None,
@@ -173,21 +175,27 @@ def run(
     )
 
 
-def _finish(mix: MixFile, mixer: Mixer, sink: Sink, output: Path | None) -> tuple[float, float]:
+def _finish(
+    mix: MixFile, mixer: Mixer, sink: Sink, output: Path | None, notices: list[str]
+) -> tuple[float, float]:
     options, measured = mixer.plan.options, mixer.measured
-    ceiling = ceiling_for(
+    level = level_for(
+        max(measured.peaks),
         measured.true_peak,
         changed=mixer.changed,
         # A song in memory is clipped by nobody.
         encoding=options.encoding if output else "float32",
         suffix=output.suffix.lower() if output else "",
     )
-    gain, target = 1.0, None
+    if level.notice:
+        notices.append(level.notice)
+    gain, target = level.gain, None
     if mixer.changed:
-        target = mixer.loudness.integrated()
-        gain = matching_gain(mix.loudness, target)
+        loudness = mixer.loudness.integrated()
+        target = loudness + 20.0 * math.log10(gain)
+        gain *= matching_gain(mix.loudness, loudness)
     listener = Listener(sink, mix.sample_rate, mix.channels)
-    finish(mix, gain, target, ceiling, listener, mixer.tracker)
+    finish(mix, gain, target, level.ceiling, listener, mixer.tracker)
     return listener.loudness, listener.true_peak
 
 
@@ -214,6 +222,11 @@ def check_stems_folder(folder: Path | None) -> None:
     with files.making(folder):
         if not os.access(folder, os.W_OK | os.X_OK):
             raise AudioTransferError(f"folder {folder} is not writable: give another stems folder")
+
+
+def _unkept(path: Path, tags: Sequence[str]) -> list[str]:
+    """A notice of the tags that the output does not hold."""
+    return [f"tags that {path.name} does not hold: {', '.join(tags)}"] if tags else []
 
 
 def _stem_reports(plan: Plan, source: Source, *, only_written: bool) -> dict[str, StemReport]:

@@ -24,7 +24,7 @@ from torch.nn import functional
 
 from audiotransfer import files, sound
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.pipeline.finishing import Listener, MixFile, ceiling_for, finish, matching_gain
+from audiotransfer.pipeline.finishing import Listener, MixFile, finish, level_for, matching_gain
 from audiotransfer.pipeline.options import Report, StemReport, check_gain, decibels, finite
 from audiotransfer.pipeline.progress import ProgressCallback, Tracker
 from audiotransfer.pipeline.sources import PIECE
@@ -122,12 +122,18 @@ def remix(
             after.push(_sum(pieces[stem.path] for stem in chosen.values()))
             mix.write(_sum(pieces[stem.path] * stem.gain for stem in chosen.values()))
             tracker.advance(dry.shape[-1])
-        ceiling = ceiling_for(
-            peak.peak(), changed=not untouched, encoding=encoding, suffix=path.suffix.lower()
+        level = level_for(
+            max(peak.samples()),
+            peak.peak(),
+            changed=not untouched,
+            encoding=encoding,
+            suffix=path.suffix.lower(),
         )
-        gain = 1.0 if plain else matching_gain(after.integrated(), before.integrated())
+        gain = level.gain
+        if not plain:
+            gain *= matching_gain(after.integrated(), before.integrated())
         listener = Listener(sink, rate, channels)
-        finish(mix, gain, None, ceiling, listener, tracker)
+        finish(mix, gain, None, level.ceiling, listener, tracker)
         length = mix.frames
     return Report(
         input=os.fspath(folder),
@@ -142,7 +148,7 @@ def remix(
         true_peak_out=decibels(listener.true_peak),
         separator="none",
         stems={name: _report(stem) for name, stem in chosen.items()},
-        notices=[],
+        notices=[level.notice] if level.notice else [],
         wall_seconds=time.monotonic() - started,
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,6 +17,7 @@ from audiotransfer.pipeline.job import check_stems_folder, run
 from audiotransfer.pipeline.options import StemChoice, TransferOptions
 from audiotransfer.pipeline.planning import prepare, resolve_device
 from audiotransfer.pipeline.progress import ProgressCallback, Tracker
+from audiotransfer.pipeline.samples import check_rate, check_samples
 from audiotransfer.pipeline.sources import FileSource, MemorySource, measure, part_of
 from audiotransfer.pipeline.stem_files import check_stem_files
 
@@ -25,12 +26,20 @@ Samples = TypeVar("Samples", Tensor, np.ndarray)
 
 @dataclass(frozen=True)
 class Song:
-    """Sound ``[C, T]`` (float32, full scale ±1) with its rate in Hz, and the tags of its file."""
+    """Sound ``[C, T]`` (float32, full scale ±1) with its rate in Hz, and the tags of its file.
+
+    Takes tensors and arrays of floating-point numbers, and one dimension as one channel. Raises
+    :class:`AudioTransferError` for ``[T, C]``, integers, NaN, no samples, and rates that cannot be.
+    """
 
     audio: Tensor
     sample_rate: int
     name: str = "song"
-    tags: Mapping[str, str] = field(default_factory=dict)
+    tags: files.Tags | Mapping[str, str | Sequence[str]] = field(default_factory=files.Tags)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "audio", check_samples(self.audio, self.name))
+        object.__setattr__(self, "sample_rate", check_rate(self.sample_rate, self.name))
 
     @classmethod
     def read(cls, path: str | Path) -> Song:
@@ -45,7 +54,7 @@ class Song:
             self.audio,
             self.sample_rate,
             encoding=encoding,
-            tags=dict(self.tags),
+            tags=self.tags,
             overwrite=overwrite,
         )
 
@@ -60,13 +69,13 @@ class LoadedStyle(styles.Style):
     def __call__(
         self, audio: Samples, sample_rate: int, strength: float = 1.0, **options: Any
     ) -> Samples:
-        """The sound in this style, ``[C, T]`` or ``[T]``, tensor or array as it came; more than two
-        channels come out as stereo. Options are those of :class:`TransferOptions`.
+        """The sound in this style, ``[C, T]`` or ``[T]``, tensor or array as it came, float32; more
+        than two channels come out as stereo. Options are those of :class:`TransferOptions`; what
+        :class:`Song` refuses is refused.
         """
-        samples = torch.as_tensor(audio, dtype=torch.float32)
-        song = Song(samples[None] if samples.ndim == 1 else samples, sample_rate)
+        song = Song(audio, sample_rate, "audio")  # type: ignore[arg-type]  # arrays become tensors
         result = transfer(song, self, strength=strength, **options).audio
-        result = result[0] if samples.ndim == 1 else result
+        result = result[0] if np.ndim(audio) == 1 else result
         return result if isinstance(audio, Tensor) else result.numpy()
 
 

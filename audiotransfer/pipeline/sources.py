@@ -16,6 +16,7 @@ from torch import Tensor
 from audiotransfer import files, sound
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.pipeline.progress import Tracker
+from audiotransfer.pipeline.samples import check_rate, check_samples
 
 PIECE = 1 << 18
 """Samples read at a time."""
@@ -23,6 +24,7 @@ WORKING_RMS = 0.1
 """Level at which separators and styles get every song, loud or quiet."""
 _GATE_SECONDS = 0.4
 _GATE = 1e-3  # of the mean power: pauses do not count
+_SILENT = 1e-3  # of the loudest channel's peak: what a codec or a cable leaks into a dead one
 
 
 class Source(Protocol):
@@ -58,17 +60,12 @@ class FileSource:
 
 
 class MemorySource:
-    """A song in memory, ``[C, T]``."""
+    """A song in memory, ``[C, T]`` (see :func:`check_samples`)."""
 
     def __init__(self, audio: Tensor, sample_rate: int, name: str) -> None:
-        if audio.ndim != 2 or not audio.shape[0] or not audio.shape[1]:
-            raise AudioTransferError(
-                f"{name} has the shape {tuple(audio.shape)}: expected [channels, samples]"
-            )
-        if not audio.isfinite().all():
-            raise AudioTransferError(f"{name} contains NaN or infinite samples: repair it first")
-        self.audio, self.sample_rate, self.name = audio, sample_rate, name
-        self.channels, self.frames = audio.shape
+        self.audio, self.name = check_samples(audio, name), name
+        self.sample_rate = check_rate(sample_rate, name)
+        self.channels, self.frames = self.audio.shape
 
     def blocks(self, frames: int, start: int = 0) -> Iterator[Tensor]:
         yield from self.audio[:, start:].split(frames, -1)
@@ -114,13 +111,20 @@ class Measured:
     """LUFS; -inf for silence."""
     true_peak: float
     """Linear."""
+    peaks: tuple[float, ...]
+    """Largest sample of each channel, linear."""
     rms: float
-    """Of what is not a pause; 0 for silence."""
+    """Of what is not a pause, in the channels that sound; 0 for silence."""
 
     @property
     def scale(self) -> float:
         """Brings the song to :data:`WORKING_RMS`."""
         return WORKING_RMS / self.rms if self.rms > 0.0 else 1.0
+
+    @property
+    def sounding(self) -> list[int]:
+        """Channels that are not nearly nothing beside the loudest one."""
+        return _sounding(self.peaks)
 
 
 def folded(audio: Tensor) -> Tensor:
@@ -145,7 +149,14 @@ def measure(source: Source, tracker: Tracker) -> Measured:
         tracker.advance(audio.shape[-1])
     if not frames:
         raise AudioTransferError(f"{source.name} has no samples: there is nothing to work on")
-    return Measured(frames, channels, loudness.integrated(), peak.peak(), power.rms())
+    peaks = peak.samples()
+    rms = power.rms() * math.sqrt(channels / len(_sounding(peaks)))
+    return Measured(frames, channels, loudness.integrated(), peak.peak(), peaks, rms)
+
+
+def _sounding(peaks: tuple[float, ...]) -> list[int]:
+    loudest = max(peaks)
+    return [number for number, peak in enumerate(peaks) if peak >= _SILENT * loudest]
 
 
 class _GatedPower:
