@@ -586,9 +586,11 @@ def test_stems_of_a_transfer_on_the_command_line(run: Run) -> None:
     assert code == 0, err
     info = soundfile.info("s/drums.flac")
     assert (info.samplerate, info.channels, info.subtype) == (48000, 1, "PCM_24")
+    code, _, err = run("mono.wav", "-f", *light, "--stems-rate", "song")
+    assert code == 2 and "add --stems-out" in err
 
 
-@pytest.mark.parametrize("verb", ["separate", "remix", "fetch"])
+@pytest.mark.parametrize("verb", ["transfer", "separate", "remix", "fetch"])
 def test_help_fits_a_screen(run: Run, verb: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(os.environ, "COLUMNS", "80")
     code, out, _ = run(verb, "--help")
