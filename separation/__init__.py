@@ -3,6 +3,7 @@
 from separation.base import Progress, Separator, create, names
 from separation.demucs import MODELS, available, fetch, install
 from separation.errors import SeparationError
+from separation.fingerprint import fingerprint
 
 __all__ = [
     "MODELS",
@@ -13,5 +14,6 @@ __all__ = [
     "create",
     "fetch",
     "install",
+    "fingerprint",
     "names",
 ]

@@ -455,10 +455,10 @@ def test_a_killed_run_leaves_nothing_under_the_name(tmp_path):
     others = [alive, *elsewhere, f".a.wav.{process.pid}.part"]
     for name in others:
         (tmp_path / name).touch()
-    (tmp_path / left.replace("a.wav", "folder")).mkdir()  # cannot be removed, and does no harm
+    (tmp_path / left.replace("a.wav", "folder") / "inner").mkdir(parents=True)
     assert files.find_audio(tmp_path) == []
     files.write(tmp_path / "b.wav", tone(1, 10), 44100)
-    assert names(tmp_path) == sorted([*others, left.replace("a.wav", "folder"), "b.wav"])
+    assert names(tmp_path) == sorted([*others, "b.wav"])
 
 
 @pytest.mark.parametrize("letter", ["a", "é", "音", "\udce9"])  # the last is a byte, not UTF-8
@@ -525,7 +525,9 @@ def test_a_file_can_be_written_over_its_own_source(tmp_path):
         ("a.m4a", {}, "suffix"),
         ("missing/a.wav", {}, "not a folder"),
         ("file.txt/a.wav", {}, "not a folder"),
-        ("x" * 250 + ".wav", {}, "cannot be written"),
+        ("x" * 252 + ".wav", {}, "cannot be written"),
+        ("x" * 300 + "/a.wav", {}, "not a folder"),
+        ("a\0.wav", {}, "cannot be written"),
         ("a.flac", {"encoding": "float32"}, "float32"),
         ("a.wav", {"encoding": "int8"}, "int8"),
         ("a.mp3", {"sample_rate": 96000}, "96000"),

@@ -73,26 +73,21 @@ def check_place(path: str | Path, overwrite: bool = False) -> None:
     overwrite.
     """
     path = Path(path)
-    try:
-        is_folder, there, parent = path.is_dir(), path.exists(), path.parent.is_dir()
-    except (OSError, ValueError) as error:  # a name too long, or with a NUL in it
-        raise AudioTransferError(
-            f"{path} cannot be written ({getattr(error, 'strerror', None) or error}); "
-            "choose another name"
-        ) from None
-    if is_folder:
+    # os.path answers where pathlib raises: for names that are too long
+    if os.path.isdir(path):
         raise AudioTransferError(f"{path} is a folder; name a file to write")
-    if there and not overwrite:
+    if os.path.exists(path) and not overwrite:
         raise AudioTransferError(f"{path} exists; choose another name or allow overwriting it (-f)")
-    if not parent:
+    if not os.path.isdir(path.parent):
         raise AudioTransferError(f"{path.parent} is not a folder; make it, or write elsewhere")
     part = temporary(path)
     try:
         part.touch()
         part.unlink()
-    except OSError as error:
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
         raise AudioTransferError(
-            f"{path} cannot be written ({error.strerror or error}); choose another place"
+            f"{path} cannot be written ({reason}); choose another place"
         ) from None
 
 
@@ -225,7 +220,7 @@ class Writer:
             )
 
     def _prepend(self, head: bytes) -> None:
-        tagged = temporary(self.path.with_name(f"{self.path.name}.tagged"))
+        tagged = temporary(self._part)
         try:
             with self._part.open("rb") as source, tagged.open("wb") as target:
                 target.write(head)
