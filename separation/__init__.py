@@ -13,7 +13,7 @@ __all__ = [
     "available",
     "create",
     "fetch",
-    "install",
     "fingerprint",
+    "install",
     "names",
 ]

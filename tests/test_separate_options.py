@@ -418,6 +418,7 @@ def test_remix_knows_stems_by_any_name(tmp_path: Path, name: str) -> None:
     assert set(known) == set(FOUR)
     assert set(known["drums"]) == ({"dry"} if "/" in name else {"dry", "soft"})
     if "/" in name:
+        assert "stems/dry" in refusal(pipeline.stem_versions, tmp_path / "stems")
         assert [path.name for path in (tmp_path / "stems" / "soft").iterdir()] == ["drums.wav"]
     else:
         pipeline.remix(folder, tmp_path / "again.wav", encoding="float32")
