@@ -20,8 +20,7 @@ from audiotransfer import Song, files, pipeline, transfer
 from audiotransfer.cli import main
 from audiotransfer.cli.parts import seconds
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.files import Cut
-from audiotransfer.pipeline import TransferOptions
+from audiotransfer.pipeline import Cut, TransferOptions
 from audiotransfer.pipeline.sources import CutSource, FileSource, MemorySource
 
 RATE = 44100

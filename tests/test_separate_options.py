@@ -418,6 +418,7 @@ def test_remix_knows_stems_by_any_name(tmp_path: Path, name: str) -> None:
     assert set(known) == set(FOUR)
     assert set(known["drums"]) == ({"dry"} if "/" in name else {"dry", "soft"})
     if "/" in name:
+        assert "stems/dry" in refusal(pipeline.stem_versions, tmp_path / "stems")
         assert [path.name for path in (tmp_path / "stems" / "soft").iterdir()] == ["drums.wav"]
     else:
         pipeline.remix(folder, tmp_path / "again.wav", encoding="float32")
@@ -586,9 +587,11 @@ def test_stems_of_a_transfer_on_the_command_line(run: Run) -> None:
     assert code == 0, err
     info = soundfile.info("s/drums.flac")
     assert (info.samplerate, info.channels, info.subtype) == (48000, 1, "PCM_24")
+    code, _, err = run("mono.wav", "-f", *light, "--stems-rate", "song")
+    assert code == 2 and "add --stems-out" in err
 
 
-@pytest.mark.parametrize("verb", ["separate", "remix", "fetch"])
+@pytest.mark.parametrize("verb", ["transfer", "separate", "remix", "fetch"])
 def test_help_fits_a_screen(run: Run, verb: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(os.environ, "COLUMNS", "80")
     code, out, _ = run(verb, "--help")

@@ -76,8 +76,13 @@ def add_stem_format(group: Group) -> None:
 def stem_format(args: Arguments) -> StemFormat:
     """What `add_stem_format` was told, with the names that `add_name` was."""
     from audiotransfer import files
+    from audiotransfer.errors import AudioTransferError
     from audiotransfer.pipeline.options import StemFormat
 
+    if args.stems_out is None and (args.stems_format, args.stems_rate) != ("wav", "44100"):
+        raise AudioTransferError(
+            "--stems-format and --stems-rate say how stems are written: add --stems-out DIR"
+        )
     named = args.name if args.name and files.has_field(args.name, "stem") else "{stem}"
     return StemFormat(format=args.stems_format, rate=args.stems_rate, name=named)
 

@@ -43,7 +43,7 @@ def configure(parser: Parser) -> None:
     parser.about(
         "Plays songs in another style. Length, rate, channels, loudness and tags stay those of "
         "the song; of a MIDI file the notes change.",
-        "audiotransfer --help has examples.",
+        "",
     )
     add_songs(parser, scores=True)
     style = parser.add_argument_group("what it becomes")

@@ -1,5 +1,6 @@
 """The main job: a song to stems, stems to their styles, and back to a song; and MIDI files."""
 
+from audiotransfer.files import Cut
 from audiotransfer.pipeline.batch import Outcome, transfer_many
 from audiotransfer.pipeline.job import separate_file, transfer_file
 from audiotransfer.pipeline.options import (
@@ -24,6 +25,7 @@ from audiotransfer.pipeline.streaming import BLOCK, GRID
 __all__ = [
     "BLOCK",
     "GRID",
+    "Cut",
     "LoadedStyle",
     "Outcome",
     "Plan",

@@ -56,7 +56,8 @@ def stem_versions(folder: str | Path) -> dict[str, dict[str, Path]]:
             f"{path} is no folder: give the folder that --stems-out or `separate` wrote"
         )
     versions: dict[str, dict[str, Path]] = {}
-    for file in files.find_audio(path):
+    found = files.find_audio(path)
+    for file in found:
         if file.parent != path:
             continue
         stem, version = _named(file)
@@ -67,9 +68,8 @@ def stem_versions(folder: str | Path) -> dict[str, dict[str, Path]]:
             )
         known[version] = file
     if not versions:
-        raise AudioTransferError(
-            f"{path} holds no stems: give the folder that --stems-out or `separate` wrote"
-        )
+        hint = f"{found[0].parent}" if found else "the folder that --stems-out or `separate` wrote"
+        raise AudioTransferError(f"{path} holds no stems: give {hint}")
     return versions
 
 
