@@ -115,10 +115,7 @@ def add_score_output(group: Group) -> None:
     group.add_argument(
         "--render",
         action="store_true",
-        help=(
-            "for MIDI: also write how it sounds, beside it (needs a synthesizer: "
-            "pip install --no-deps tinysoundfont)"
-        ),
+        help="for MIDI: also write how it sounds, beside it",
     )
     group.add_argument(
         "--soundfont",
