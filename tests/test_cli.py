@@ -301,7 +301,7 @@ def test_doctor_names_what_training_rendering_and_clusters_lack(
         "tensorboard": ("tensorboard", "audiotransfer[train]"),
         "distributed": ("dask is not", "audiotransfer[cluster]"),
         "ray": ("ray is not", "audiotransfer[cluster]"),
-        "tinysoundfont": ("tinysoundfont", "pip install --no-deps tinysoundfont"),
+        "pretty_midi": ("pretty_midi, which carries one", "pip install pretty_midi"),
     }
     found = importlib.util.find_spec
     monkeypatch.setattr(

@@ -14,7 +14,7 @@ def configure(parser: Parser) -> None:
     """Describes the verb and its arguments."""
     parser.about(
         "Plays a MIDI file with a soundfont; or, given a config, renders the songs that a "
-        "training learns from. Needs a synthesizer: pip install --no-deps tinysoundfont",
+        "training learns from.",
         """\
 examples:
   audiotransfer render tune.mid

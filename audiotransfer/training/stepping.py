@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.optim import Adam, AdamW, Optimizer
 
 from audiotransfer.errors import AudioTransferError
+from audiotransfer.training.narrow import NarrowInFloat32
 from audiotransfer.training.turns import GroupLike, TurnLike
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class Stepper:
         """Return the next turn, computed in the chosen precision."""
         # Entered for each turn anew: autocast keeps cast copies of the weights while it lasts, and
         # the turn before has just changed them.
-        with self.fabric.autocast():
+        with self.fabric.autocast(), NarrowInFloat32():
             return next(turns, None)
 
     def take(self, turn: TurnLike, scale: float) -> dict[str, float]:
