@@ -109,6 +109,25 @@ def test_float32_keeps_what_is_above_full_scale(tmp_path):
     assert torch.equal(transfer(Song(song, RATE), options().style, strength=0.0).audio, song)
 
 
+@pytest.mark.parametrize("over", [0.3, 5.0, 12.0])
+def test_a_song_in_memory_is_written_below_full_scale(tmp_path, caplog, over):
+    song = Song(a_song(peak_db=over), RATE)
+    song.write(tmp_path / "a.flac")
+    assert "--float32" in caplog.text and f"{over:.1f} dB" in caplog.text
+    out = files.read(tmp_path / "a.flac")[0]
+    assert sound.true_peak(out) <= 1.0 + 1e-4
+    turned = song.audio / (sound.true_peak(song.audio) if over > 6 else 1.0)
+    assert loudness(out) == pytest.approx(loudness(turned), abs=3.0 if over == 5.0 else 0.2)
+    song.write(tmp_path / "a.wav", encoding="float32")
+    assert torch.equal(files.read(tmp_path / "a.wav")[0], song.audio)
+
+
+@pytest.mark.parametrize("suffix", ["wav", "flac", "ogg", "mp3"])
+def test_writing_says_nothing(tmp_path, capfd, suffix):
+    written(tmp_path, a_song(), f"a.{suffix}")
+    assert capfd.readouterr() == ("", "")
+
+
 @pytest.mark.parametrize("suffix", ["ogg", "mp3"])
 def test_codecs_get_no_more_than_full_scale(tmp_path, suffix):
     out, notices = written(tmp_path, a_song(peak_db=9.0), f"a.{suffix}", strength=0.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,8 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from audiotransfer import files, styles
+from audiotransfer import files, sound, styles
 from audiotransfer.errors import AudioTransferError
+from audiotransfer.pipeline.finishing import level_for
 from audiotransfer.pipeline.job import check_stems_folder, run
 from audiotransfer.pipeline.options import StemChoice, TransferOptions
 from audiotransfer.pipeline.planning import prepare, resolve_device
@@ -20,6 +22,8 @@ from audiotransfer.pipeline.progress import ProgressCallback, Tracker
 from audiotransfer.pipeline.samples import check_rate, check_samples
 from audiotransfer.pipeline.sources import FileSource, MemorySource, measure, part_of
 from audiotransfer.pipeline.stem_files import check_stem_files
+
+_log = logging.getLogger(__name__)
 
 Samples = TypeVar("Samples", Tensor, np.ndarray)
 
@@ -48,10 +52,24 @@ class Song:
         return cls(audio, sample_rate, str(path), files.read_tags(path))
 
     def write(self, path: str | Path, *, encoding: str = "int16", overwrite: bool = False) -> None:
-        """Writes wav, flac, ogg or mp3 by suffix, whole or not at all."""
+        """Writes wav, flac, ogg or mp3 by suffix, whole or not at all.
+
+        Where the file cannot hold what is above full scale, that is limited or turned down, and
+        logged as a warning.
+        """
+        peaks = sound.TruePeakMeter(self.audio.shape[0])
+        peaks.push(self.audio)
+        suffix = Path(path).suffix.lower()
+        level = level_for(
+            max(peaks.samples()), peaks.peak(), changed=False, encoding=encoding, suffix=suffix
+        )
+        audio = self.audio * level.gain
+        if level.notice:
+            _log.warning("%s: %s", path, level.notice)
+            audio = sound.Limiter(self.sample_rate, level.ceiling).push(audio, last=True)
         files.write(
             path,
-            self.audio,
+            audio,
             self.sample_rate,
             encoding=encoding,
             tags=self.tags,
