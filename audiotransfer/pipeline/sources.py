@@ -5,7 +5,7 @@ begins.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -33,6 +33,10 @@ class Source(Protocol):
     channels: int
     frames: int
     """As announced; the measuring pass counts."""
+    layout: Sequence[str] | None
+    """The channels' loudspeakers by WAV's names, where they are known."""
+    notices: Sequence[str]
+    """What a user should know of it, complete after a reading."""
 
     def blocks(self, frames: int) -> Iterator[Tensor]:
         """``[C, t]`` in order. Raises :class:`AudioTransferError` on what is no sound."""
@@ -47,10 +51,13 @@ class FileSource:
         self.name = str(path)
         info = files.probe(self.path)
         self.sample_rate, self.channels, self.frames = info.sample_rate, info.channels, info.frames
+        self.layout: Sequence[str] | None = info.layout
+        self.notices: Sequence[str] = info.notices
 
     def blocks(self, frames: int) -> Iterator[Tensor]:
         with files.open_audio(self.path) as reader:
             yield from reader.blocks(frames)
+            self.notices = reader.notices
 
 
 class MemorySource:
@@ -65,6 +72,8 @@ class MemorySource:
             raise AudioTransferError(f"{name} contains NaN or infinite samples: repair it first")
         self.audio, self.sample_rate, self.name = audio, sample_rate, name
         self.channels, self.frames = audio.shape
+        self.layout: Sequence[str] | None = None
+        self.notices: Sequence[str] = ()
 
     def blocks(self, frames: int) -> Iterator[Tensor]:
         yield from self.audio.split(frames, -1)
@@ -89,9 +98,17 @@ class Measured:
         return WORKING_RMS / self.rms if self.rms > 0.0 else 1.0
 
 
-def folded(audio: Tensor) -> Tensor:
+def folded(audio: Tensor, layout: Sequence[str] | None) -> Tensor:
     """Mono and stereo as they are, more channels as stereo."""
-    return audio if audio.shape[0] <= 2 else sound.to_stereo(audio)
+    return audio if audio.shape[0] <= 2 else sound.to_stereo(audio, layout)
+
+
+def folding(source: Source) -> str:
+    """What `folded` does to a song, for people; "" for mono and stereo."""
+    if source.channels <= 2:
+        return ""
+    name = sound.layout_name(source.layout, source.channels)
+    return f"{source.channels} channels were folded to stereo" + (f", as {name}" if name else "")
 
 
 def measure(source: Source, tracker: Tracker) -> Measured:
@@ -103,7 +120,7 @@ def measure(source: Source, tracker: Tracker) -> Measured:
     power = _GatedPower(round(_GATE_SECONDS * source.sample_rate))
     frames = 0
     for piece in source.blocks(PIECE):
-        audio = folded(piece)
+        audio = folded(piece, source.layout)
         loudness.push(audio)
         peak.push(audio)
         power.push(audio)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 
 from torch import Tensor
@@ -17,6 +17,8 @@ class Excerpt:
         self.name = path
         info = files.probe(path)
         self.sample_rate, self.channels = info.sample_rate, info.channels
+        self.layout: Sequence[str] | None = info.layout
+        self.notices: Sequence[str] = info.notices
         self._start = round(start * info.sample_rate)
         self.frames = round(seconds * info.sample_rate)
 
