@@ -896,6 +896,7 @@ def test_measuring_keeps_no_tensors_of_a_song() -> None:
 
     class Long:
         name, sample_rate, channels, frames = "long", RATE, 2, 40 * RATE
+        layout, notices = None, ()
 
         def blocks(self, frames: int) -> Iterator[Tensor]:
             for _ in range(40):

@@ -49,6 +49,7 @@ SUFFIXES = (
 )
 RATES = (8_000, 192_000)  # Hz
 _BLOCK = 1 << 18
+_DAMAGE = ("truncated or damaged", "damaged")
 _LOSSY_SLACK = 3000  # samples: two frames of the codecs, and their delay
 
 
@@ -56,8 +57,8 @@ _LOSSY_SLACK = 3000  # samples: two frames of the codecs, and their delay
 class AudioInfo:
     """What a file holds: Hz, channels, frames that will be played, suffix, and its samples' kind.
 
-    ``layout`` names the channels' loudspeakers where the file does, ``notices`` what is wrong
-    with it.
+    ``layout`` names the channels' loudspeakers where the file does, ``notices`` what one should
+    know of it, ``damaged`` whether something of it is known to be missing.
     """
 
     sample_rate: int
@@ -67,6 +68,7 @@ class AudioInfo:
     subtype: str
     layout: tuple[str, ...] | None = None
     notices: tuple[str, ...] = ()
+    damaged: bool = False
 
 
 class Reader:
@@ -115,6 +117,7 @@ class Reader:
             self._source.subtype,
             self.layout,
             notices,
+            any(notice.startswith(_DAMAGE) for notice in notices),
         )
 
     @property
@@ -133,11 +136,11 @@ class Reader:
         notices = [*self._survey.notices, *found]
         if played is not None and said is not None and said - played > slack:
             notices.append(
-                f"truncated or damaged: {played / rate:.2f} of {said / rate:.2f} s can be decoded"
+                f"{_DAMAGE[0]}: {played / rate:.2f} of {said / rate:.2f} s can be decoded"
             )
         elif self._survey.damage or self._broken or faults:
             detail = self._survey.damage or self._broken or f"{faults} stretches of it"
-            notices.append(f"damaged ({detail}): what can be decoded is played")
+            notices.append(f"{_DAMAGE[1]} ({detail}): what can be decoded is played")
         elif played is not None and said is not None and played - said > slack:
             notices.append(f"it announces {said / rate:.2f} s; {played / rate:.2f} s were found")
         return tuple(notices)

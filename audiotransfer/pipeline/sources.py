@@ -52,12 +52,15 @@ class FileSource:
         info = files.probe(self.path)
         self.sample_rate, self.channels, self.frames = info.sample_rate, info.channels, info.frames
         self.layout: Sequence[str] | None = info.layout
-        self.notices: Sequence[str] = info.notices
+        self.notices: Sequence[str] = self._named(info.notices)
 
     def blocks(self, frames: int) -> Iterator[Tensor]:
         with files.open_audio(self.path) as reader:
             yield from reader.blocks(frames)
-            self.notices = reader.notices
+            self.notices = self._named(reader.notices)
+
+    def _named(self, notices: Sequence[str]) -> Sequence[str]:
+        return [f"{self.name}: {notice}" for notice in notices]
 
 
 class MemorySource:
@@ -108,7 +111,8 @@ def folding(source: Source) -> str:
     if source.channels <= 2:
         return ""
     name = sound.layout_name(source.layout, source.channels)
-    return f"{source.channels} channels were folded to stereo" + (f", as {name}" if name else "")
+    said = f"{source.channels} channels ({name})" if name else f"{source.channels} channels"
+    return f"{source.name}: {said} were folded to stereo"
 
 
 def measure(source: Source, tracker: Tracker) -> Measured:
