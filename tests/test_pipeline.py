@@ -891,6 +891,7 @@ def test_measuring_keeps_no_tensors_of_a_song() -> None:
 
     class Long:
         name, sample_rate, channels, frames = "long", RATE, 2, 40 * RATE
+        layout, notices = None, ()
 
         def blocks(self, frames: int, start: int = 0) -> Iterator[Tensor]:
             for _ in range(40):

@@ -74,14 +74,40 @@ def test_channels():
     mono, stereo, six = noise(1, 50), noise(2, 50), noise(6, 50)
     assert torch.equal(sound.to_stereo(mono), mono.expand(2, -1))
     assert torch.equal(sound.to_stereo(stereo), stereo)
-    assert torch.allclose(sound.to_stereo(six)[0], (six[0] + six[2] + six[4]) / 3)
-    assert torch.allclose(sound.to_stereo(six)[1], (six[1] + six[3] + six[5]) / 3)
-    assert torch.allclose(sound.to_stereo(noise(3, 5))[1], noise(3, 5)[1])
     assert torch.allclose(sound.to_channels(sound.to_stereo(mono), 1), mono)
     assert torch.equal(sound.to_channels(six, 6), six)
     assert sound.to_channels(six, 2).shape == (2, 50)
     with pytest.raises(AudioTransferError, match="cannot become 6"):
         sound.to_channels(stereo, 6)
+
+
+@pytest.mark.parametrize(
+    ("layout", "left", "right"),
+    [
+        ("FL FR FC", "1 0 -3", "0 1 -3"),
+        ("FL FR BL BR", "1 0 -3 0", "0 1 0 -3"),
+        ("FL FR FC BC", "1 0 -3 -6", "0 1 -3 -6"),
+        ("FL FR FC BL BR", "1 0 -3 -3 0", "0 1 -3 0 -3"),
+        ("FL FC FR SL SR LFE", "1 -3 0 -3 0 0", "0 -3 1 0 -3 0"),
+        ("FL FR FC LFE BC SL SR", "1 0 -3 0 -6 -3 0", "0 1 -3 0 -6 0 -3"),
+        ("FL FR FC LFE BL BR SL SR", "1 0 -3 0 -3 0 -3 0", "0 1 -3 0 0 -3 0 -3"),
+        ("FL FR FC LFE BL BR FLC FRC", "1 0 -3 0 -3 0 1 0", "0 1 -3 0 0 -3 0 1"),
+    ],
+)
+def test_folding_is_that_of_bs775(layout, left, right):
+    names = layout.split()
+    audio = noise(len(names), 50)
+    for side, decibels in zip(sound.to_stereo(audio, names), (left, right), strict=True):
+        gains = [{"1": 1.0, "-3": 0.5**0.5, "-6": 0.5, "0": 0.0}[word] for word in decibels.split()]
+        assert torch.allclose(side, torch.tensor(gains) @ audio, atol=1e-6)
+
+
+def test_channels_without_a_layout_are_in_the_order_of_wav():
+    for count, layout in ((3, "FL FR FC"), (6, "FL FR FC LFE BL BR"), (7, "FL FR FC LFE BC SL SR")):
+        audio = noise(count, 50)
+        assert torch.equal(sound.to_stereo(audio), sound.to_stereo(audio, layout.split()))
+    many = noise(12, 50)
+    assert torch.allclose(sound.to_stereo(many)[1], many[1::2].mean(0), atol=1e-6)
 
 
 @given(frames=st.sampled_from((0, 1, 2, 7, 2048)))

@@ -82,10 +82,11 @@ def artist_of(path: Path, genre_folder: Path) -> str | None:
 
 
 def listed(paths: Sequence[Path]) -> Iterator[tuple[Path, files.AudioInfo | str]]:
-    """Each file with what its header says, or with why it cannot be read."""
+    """Each file with what its header says, or with why it cannot be learned from."""
     for path in paths:
         try:
-            yield path, files.probe(path)
+            info = files.probe(path)
+            yield path, "; ".join(info.notices) if info.damaged else info
         except AudioTransferError as error:
             yield path, str(error)
 

@@ -27,7 +27,7 @@ from audiotransfer.pipeline.mixing import Mixer
 from audiotransfer.pipeline.options import Report, StemReport, TransferOptions, decibels, finite
 from audiotransfer.pipeline.planning import Plan, StemPlan, prepare
 from audiotransfer.pipeline.progress import ProgressCallback, Tracker
-from audiotransfer.pipeline.sources import FileSource, Measured, Source, measure, part_of
+from audiotransfer.pipeline.sources import FileSource, Measured, Source, folding, measure, part_of
 from audiotransfer.pipeline.stem_files import StemWriters, check_stem_files, stem_files
 from audiotransfer.pipeline.workers import Workers
 from audiotransfer.styles import Keep
@@ -136,8 +136,9 @@ def run(
 ) -> Report:
     """One measured song through a plan into a sink (``None``: only its stems are wanted)."""
     notices = list(plan.notices)
-    if source.channels > 2:
-        notices.append(f"{source.channels} channels were folded to stereo")
+    notices += source.notices
+    if fold := folding(source):
+        notices.append(fold)
     if measured.rms == 0.0:
         notices.append("the song is silent: so is the result")
         plan = plan.for_silence()

@@ -176,7 +176,7 @@ class Mixer:
         forth = sound.StreamResampler(rate, sound.STEREO_RATE, 2)
         frames = 0
         for piece in self.source.blocks(PIECE):
-            audio = folded(piece)
+            audio = folded(piece, self.source.layout)
             self._native.push(audio)
             frames += audio.shape[-1]
             scaled = audio * self.measured.scale

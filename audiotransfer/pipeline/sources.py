@@ -5,7 +5,7 @@ begins.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -35,6 +35,10 @@ class Source(Protocol):
     channels: int
     frames: int
     """As announced; the measuring pass counts."""
+    layout: Sequence[str] | None
+    """The channels' loudspeakers by WAV's names, where they are known."""
+    notices: Sequence[str]
+    """What a user should know of it, complete after a reading."""
 
     def blocks(self, frames: int, start: int = 0) -> Iterator[Tensor]:
         """``[C, t]`` in order from sample `start`. Raises :class:`AudioTransferError` on what is no
@@ -51,12 +55,18 @@ class FileSource:
         self.name = str(path)
         info = files.probe(self.path)
         self.sample_rate, self.channels, self.frames = info.sample_rate, info.channels, info.frames
+        self.layout: Sequence[str] | None = info.layout
+        self.notices: Sequence[str] = self._named(info.notices)
 
     def blocks(self, frames: int, start: int = 0) -> Iterator[Tensor]:
         with files.open_audio(self.path) as reader:
             if start:
                 reader.skip(start)
             yield from reader.blocks(frames)
+            self.notices = self._named(reader.notices)
+
+    def _named(self, notices: Sequence[str]) -> Sequence[str]:
+        return [f"{self.name}: {notice}" for notice in notices]
 
 
 class MemorySource:
@@ -66,6 +76,8 @@ class MemorySource:
         self.audio, self.name = check_samples(audio, name), name
         self.sample_rate = check_rate(sample_rate, name)
         self.channels, self.frames = self.audio.shape
+        self.layout: Sequence[str] | None = None
+        self.notices: Sequence[str] = ()
 
     def blocks(self, frames: int, start: int = 0) -> Iterator[Tensor]:
         yield from self.audio[:, start:].split(frames, -1)
@@ -77,6 +89,7 @@ class CutSource:
     def __init__(self, song: Source, cut: files.Cut) -> None:
         self._song = song
         self.name, self.sample_rate, self.channels = song.name, song.sample_rate, song.channels
+        self.layout = song.layout
         # A few files do not say how long they are.
         total = song.frames or sum(piece.shape[-1] for piece in song.blocks(PIECE))
         try:
@@ -84,6 +97,11 @@ class CutSource:
         except AudioTransferError as error:
             raise AudioTransferError(f"{self.name}: {error}") from None
         self.frames = end - self._start
+
+    @property
+    def notices(self) -> Sequence[str]:
+        """Those of the song, as far as it was read."""
+        return self._song.notices
 
     def blocks(self, frames: int, start: int = 0) -> Iterator[Tensor]:
         remaining = self.frames - start
@@ -127,9 +145,18 @@ class Measured:
         return _sounding(self.peaks)
 
 
-def folded(audio: Tensor) -> Tensor:
+def folded(audio: Tensor, layout: Sequence[str] | None) -> Tensor:
     """Mono and stereo as they are, more channels as stereo."""
-    return audio if audio.shape[0] <= 2 else sound.to_stereo(audio)
+    return audio if audio.shape[0] <= 2 else sound.to_stereo(audio, layout)
+
+
+def folding(source: Source) -> str:
+    """What `folded` does to a song, for people; "" for mono and stereo."""
+    if source.channels <= 2:
+        return ""
+    name = sound.layout_name(source.layout, source.channels)
+    said = f"{source.channels} channels ({name})" if name else f"{source.channels} channels"
+    return f"{source.name}: {said} were folded to stereo"
 
 
 def measure(source: Source, tracker: Tracker) -> Measured:
@@ -141,7 +168,7 @@ def measure(source: Source, tracker: Tracker) -> Measured:
     power = _GatedPower(round(_GATE_SECONDS * source.sample_rate))
     frames = 0
     for piece in source.blocks(PIECE):
-        audio = folded(piece)
+        audio = folded(piece, source.layout)
         loudness.push(audio)
         peak.push(audio)
         power.push(audio)
