@@ -37,8 +37,11 @@ class Source(Protocol):
     """As announced; the measuring pass counts."""
     layout: Sequence[str] | None
     """The channels' loudspeakers by WAV's names, where they are known."""
-    notices: Sequence[str]
-    """What a user should know of it, complete after a reading."""
+
+    @property
+    def notices(self) -> Sequence[str]:
+        """What a user should know of it, complete after a reading."""
+        ...
 
     def blocks(self, frames: int, start: int = 0) -> Iterator[Tensor]:
         """``[C, t]`` in order from sample `start`. Raises :class:`AudioTransferError` on what is no

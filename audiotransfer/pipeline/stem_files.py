@@ -194,6 +194,7 @@ class _NativeStems:
         self._missing = -(-measured.frames * sound.STEREO_RATE // rate)
         self._left = measured.frames
         self._pieces = source.blocks(PIECE)
+        self._layout = source.layout
         self._song = TimeQueue()
 
     def push(self, stems: Tensor, mix: Tensor) -> Tensor:
@@ -206,7 +207,7 @@ class _NativeStems:
         audio = audio[:, : self._left].unflatten(0, (-1, self._channels))
         self._left -= audio.shape[-1]
         while self._song.length < audio.shape[-1]:
-            self._song.push(folded(next(self._pieces)))
+            self._song.push(folded(next(self._pieces), self._layout))
         if not audio.shape[-1]:
             return audio[:-1]
         rest = self._song.take(audio.shape[-1]) - audio[-1]
