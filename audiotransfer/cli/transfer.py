@@ -172,10 +172,7 @@ def _playable(args: Arguments, songs: list[SongFile], console: Console) -> list[
 def _transfer_recordings(
     args: Arguments, songs: list[tuple[Path, Path]], tally: Tally, *, alone: bool
 ) -> None:
-    from audiotransfer.parallel import count_workers
-
-    jobs = count_workers(1 if args.jobs is None else args.jobs)
-    side_by_side = jobs > 1 or args.backend is not None
+    side_by_side = args.jobs not in (None, 1) or args.backend is not None
     titles = [f"{len(songs)} songs"] if side_by_side else [song.name for song, _ in songs]
     with tally.console.progress(*titles) as line:
         options = _options(args, alone)
@@ -196,7 +193,7 @@ def _transfer_recordings(
                 tally.success(str(outcome.report.output), outcome.report)
 
         inputs, outputs = zip(*songs, strict=True)
-        transfer_many(inputs, outputs, options, show, done, jobs=jobs, backend=args.backend)
+        transfer_many(inputs, outputs, options, show, done, jobs=args.jobs, backend=args.backend)
 
 
 def stage(progress: Progress) -> str:

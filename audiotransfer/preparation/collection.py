@@ -73,7 +73,7 @@ def prepare_collection(
     weights = {task.song.id: task.song.seconds or 1.0 for task in missing}
     total = sum(weights.values())
     done = 0.0
-    for result in each(prepare_song, missing, workers, settings.backend):
+    for result in each(prepare_song, missing, workers, settings.backend, _lost):
         if isinstance(result, Skipped):
             skipped.append(result)
         else:
@@ -101,6 +101,10 @@ def prepare_collection(
     )
     manifest.save()
     return manifest
+
+
+def _lost(task: Task, why: str) -> Skipped:
+    return Skipped(task.song.id, why)
 
 
 def _kind(folders: Sequence[Path], kind: str) -> str:
