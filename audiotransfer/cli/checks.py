@@ -16,8 +16,9 @@ import audiotransfer
 from audiotransfer.cli import environment
 from audiotransfer.errors import AudioTransferError
 
-_REINSTALL = "pip install --force-reinstall --no-deps . in the folder of audiotransfer's source"
-_INSTALL = "pip install -c constraints.txt . in the folder of audiotransfer's source"
+_SOURCE = "in the folder of audiotransfer's source: "
+_INSTALL = f"{_SOURCE}pip install -c constraints.txt ."
+_REINSTALL = f"{_SOURCE}pip install --force-reinstall --no-deps ."
 _MODEL = "htdemucs"
 
 
@@ -78,7 +79,7 @@ def _torch() -> Finding:
             "torch",
             "broken",
             f"{version} does not load: {reason}",
-            f"pip uninstall torch, {_INSTALL}",
+            f"pip uninstall torch; {_INSTALL}",
         )
     return Finding("torch", "ok", f"{version} ({kind})")
 
