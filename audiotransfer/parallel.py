@@ -8,7 +8,7 @@ import importlib.util
 import logging
 import os
 from collections import deque
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any, Protocol, TypeVar
 
@@ -50,7 +50,7 @@ def each(
     workers: int = 1,
     backend: str | None = None,
     lost: Callable[[Job, str], Result] | None = None,
-) -> Iterator[Result]:
+) -> Generator[Result]:
     """What ``work`` makes of each job, in the order in which they end.
 
     Without a backend ``workers`` processes of this computer work, or this one alone. With one the

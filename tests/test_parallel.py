@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -167,3 +169,24 @@ def test_a_song_that_ends_its_worker_is_that_songs_failure(
     assert made == set(songs) - {"deadly"}
     (line,) = said.stderr.splitlines()
     assert "deadly.wav is not done" in line and "memory" in line
+
+
+def test_a_stopped_batch_leaves_nothing_unfinished(place: Path) -> None:
+    for number in range(2):
+        wave = 0.1 * np.random.default_rng(number).standard_normal((40 * RATE, 2))
+        soundfile.write(place / f"{number}.wav", wave, RATE)
+    (place / "out").mkdir()
+    words = ["--separator", "hpss", "--gain", "drums=-6", "-o", "out", "--jobs", "2"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "audiotransfer", "0.wav", "1.wav", *words],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 180
+    while not list(place.glob("out/.*.part")) and time.monotonic() < deadline:
+        assert process.poll() is None, process.stderr and process.stderr.read()
+        time.sleep(0.02)
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 128 + signal.SIGTERM and "Traceback" not in said
+    assert not list((place / "out").iterdir())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
@@ -60,10 +60,17 @@ def transfer_many(
     work = partial(_transfer, plan, progress) if alone else _transfer_apart
     outcomes: list[Outcome] = []
     with _requests(songs, outputs, options) as requests:
-        for outcome in each(work, requests, workers, backend, _lost):
-            outcomes.append(outcome)
-            if done is not None:
-                done(outcome)
+        try:
+            with closing(each(work, requests, workers, backend, _lost)) as ended:
+                for outcome in ended:
+                    outcomes.append(outcome)
+                    if done is not None:
+                        done(outcome)
+        finally:  # workers that died, or were stopped, could not tidy up
+            for request in requests:
+                for folder in (request.output.parent, request.options.stems_out):
+                    if folder is not None:
+                        files.clear_stale(folder)
     return outcomes
 
 
@@ -139,10 +146,6 @@ def _transfer_apart(request: _Request) -> Outcome:
 
 
 def _lost(request: _Request, why: str) -> Outcome:
-    """The outcome of a song whose workers died, which could not tidy up."""
-    for folder in (request.output.parent, request.options.stems_out):
-        if folder is not None:
-            files.clear_stale(folder)
     return Outcome(request.song, error=f"{request.song} is not done: {why}")
 
 
