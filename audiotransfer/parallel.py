@@ -1,63 +1,91 @@
-"""Independent jobs over the cores of this computer, or of a cluster, through joblib."""
+"""Independent jobs over the cores of this computer, or of a cluster; workers may die."""
 
 from __future__ import annotations
 
+import concurrent.futures
+import importlib
 import importlib.util
+import logging
 import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
-from typing import TypeVar
+from collections import deque
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any, Protocol, TypeVar
 
 from audiotransfer.errors import AudioTransferError
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 
-#: Clusters that joblib knows, and the package that each needs.
+#: Clusters that are known, and the package that each needs.
 BACKENDS = {"dask": "distributed", "ray": "ray"}
+TRIES = 2  # of a job whose worker dies
+_QUEUED = 100  # jobs that a cluster of others is given at a time, at least: it may grow with them
+
+
+class WorkerDied(Exception):
+    """Whoever worked on a job is gone, and it is not done."""
+
+
+class _Pool(Protocol):
+    """Who works."""
+
+    @property
+    def room(self) -> int:
+        """How many jobs it takes at a time."""
+
+    def submit(self, work: Callable[[Job], Result], job: Job) -> Any:
+        """Begins a job, and returns a ticket for it."""
+
+    def finished(self, tickets: Collection[Any]) -> Collection[Any]:
+        """Waits until one of these jobs has ended; those that have."""
+
+    def result(self, ticket: Any) -> Any:
+        """What a job gave or raised. Raises WorkerDied."""
 
 
 def each(
-    work: Callable[[Job], Result], jobs: Sequence[Job], workers: int = 1, backend: str | None = None
-) -> Iterator[Result]:
+    work: Callable[[Job], Result],
+    jobs: Sequence[Job],
+    workers: int = 1,
+    backend: str | None = None,
+    lost: Callable[[Job, str], Result] | None = None,
+) -> Generator[Result]:
     """What ``work`` makes of each job, in the order in which they end.
 
     Without a backend ``workers`` processes of this computer work, or this one alone. With one the
     cluster that the program is connected to does, or that its environment names
     ($DASK_SCHEDULER_ADDRESS, $RAY_ADDRESS), else a local one of so many workers; its workers must
-    see the same files. The first job to raise ends the others.
+    see the same files. Processes that are started here share the cores of this computer evenly.
 
-    Raises AudioTransferError for a backend that is not there and for a worker that was killed.
+    A job whose worker dies is given to another once. If that dies too, ``lost`` makes the result
+    of the job and of what there is to say. The first job to raise ends the others.
+
+    Raises AudioTransferError for a backend that is not there, and for a lost job without ``lost``.
     """
     if not jobs:
         return
     if backend is None and (workers == 1 or len(jobs) < 2):
         yield from map(work, jobs)
         return
-    from joblib import Parallel, delayed, parallel_config
-    from joblib.externals.loky.process_executor import TerminatedWorkerError
-
     with ExitStack() as stack:
-        if backend is not None:
-            _connect(backend, workers, stack)
-        # Ray's workers are a pool that answers only when a whole list is done.
-        whole = backend == "ray"
-        with parallel_config(backend or "loky", n_jobs=workers):
-            run = Parallel(
-                return_as="list" if whole else "generator_unordered",
-                batch_size=1,
-                pre_dispatch="2*n_jobs",
-            )
-            stack.enter_context(run)  # one pool for all lists: Ray's takes seconds to start
-        step = 4 * workers if whole else len(jobs)
-        try:
-            for first in range(0, len(jobs), step):
-                yield from run(delayed(work)(job) for job in jobs[first : first + step])
-        except TerminatedWorkerError:
-            raise AudioTransferError(
-                f"one of {workers} workers was ended by the system, most likely for want of"
-                " memory; give fewer --jobs"
-            ) from None
+        pool = _pool(backend, min(workers, len(jobs)), stack)
+        waiting = deque((job, 1) for job in jobs)
+        begun: dict[Any, tuple[Job, int]] = {}
+        while waiting or begun:
+            while waiting and len(begun) < pool.room:
+                job, tries = waiting.popleft()
+                begun[pool.submit(work, job)] = job, tries
+            for ticket in pool.finished(begun.keys()):
+                job, tries = begun.pop(ticket)
+                try:
+                    result = pool.result(ticket)
+                except WorkerDied:
+                    if tries < TRIES:
+                        waiting.append((job, tries + 1))
+                        continue
+                    result = _given_up(job, lost)
+                yield result
 
 
 def count_workers(wanted: int | None, device: str = "cpu") -> int:
@@ -69,45 +97,255 @@ def count_workers(wanted: int | None, device: str = "cpu") -> int:
         raise AudioTransferError(f"{wanted} jobs cannot do anything; give 1 or more")
     if wanted is not None or device != "cpu":
         return wanted or 1
+    return _cores()
+
+
+def _cores() -> int:
     from joblib import cpu_count
 
     return int(cpu_count())
 
 
-def _connect(backend: str, workers: int, stack: ExitStack) -> None:
+def _given_up(job: Job, lost: Callable[[Job, str], Result] | None) -> Result:
+    why = (
+        f"{TRIES} workers that tried it were ended by the system, most likely for want of memory;"
+        " give fewer --jobs"
+    )
+    if lost is None:
+        raise AudioTransferError(f"a job is not done: {why}")
+    return lost(job, why)
+
+
+def _alone(work: Callable[[Job], Result], threads: int, job: Job) -> Result:
+    """Works in a process that is one of several on a computer, with its share of the cores."""
+    import torch
+
+    if torch.get_num_threads() != threads:
+        torch.set_num_threads(threads)
+    return work(job)
+
+
+def _pool(backend: str | None, workers: int, stack: ExitStack) -> _Pool:
+    if backend is None:
+        return stack.enter_context(_processes(workers))
     if backend not in BACKENDS:
         raise AudioTransferError(f"unknown backend {backend!r}: there are {', '.join(BACKENDS)}")
     if importlib.util.find_spec(BACKENDS[backend]) is None:
         raise AudioTransferError(
             f"backend {backend!r} is not installed: pip install 'audiotransfer[cluster]'"
         )
+    stack.enter_context(_quiet(BACKENDS[backend]))
     if backend == "dask":
-        _connect_dask(workers, stack)
-    else:
-        _connect_ray(workers, stack)
+        return stack.enter_context(_dask(workers))
+    return stack.enter_context(_ray(workers))
 
 
-def _connect_dask(workers: int, stack: ExitStack) -> None:
+@contextmanager
+def _quiet(library: str) -> Iterator[None]:
+    """A library that runs a cluster tells everything that it does: under our name, if we let it."""
+    importlib.import_module(library)  # which sets levels of its own
+    known = logging.root.manager.loggerDict
+    names = [library, *(name for name in known if name.startswith(f"{library}."))]
+    before = {logger: logger.level for logger in map(logging.getLogger, names)}
+    for logger in before:
+        logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        for logger, level in before.items():
+            logger.setLevel(level)
+
+
+# --- processes of this computer
+
+
+class _Processes:
+    """As many processes, each of them in a pool of its own: if it dies no other job is touched."""
+
+    def __init__(self, workers: int) -> None:
+        self.room = workers
+        self._threads = max(1, _cores() // workers)
+        self._idle: list[Any] = []
+        self._busy: dict[Any, Any] = {}
+
+    def submit(self, work: Callable[[Job], Result], job: Job) -> Any:
+        from joblib.externals.loky import BrokenProcessPool
+
+        while True:
+            executor = self._idle.pop() if self._idle else self._start()
+            try:
+                ticket = executor.submit(_alone, work, self._threads, job)
+            except BrokenProcessPool:  # died while it had nothing to do
+                continue
+            self._busy[ticket] = executor
+            return ticket
+
+    def finished(self, tickets: Collection[Any]) -> Collection[Any]:
+        return concurrent.futures.wait(tickets, return_when="FIRST_COMPLETED").done
+
+    def result(self, ticket: Any) -> Any:
+        from joblib.externals.loky.process_executor import TerminatedWorkerError
+
+        executor = self._busy.pop(ticket)
+        try:
+            result = ticket.result()
+        except TerminatedWorkerError:
+            executor.shutdown(wait=False)
+            raise WorkerDied from None
+        except BaseException:
+            self._idle.append(executor)
+            raise
+        self._idle.append(executor)
+        return result
+
+    def close(self) -> None:
+        for executor in [*self._idle, *self._busy.values()]:
+            executor.shutdown(kill_workers=True)
+
+    def _start(self) -> Any:
+        from joblib.externals.loky import ProcessPoolExecutor
+
+        threads = str(self._threads)
+        limits = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
+        return ProcessPoolExecutor(1, env=dict.fromkeys(limits, threads))
+
+
+@contextmanager
+def _processes(workers: int) -> Iterator[_Processes]:
+    pool = _Processes(workers)
+    try:
+        yield pool
+    finally:
+        pool.close()
+
+
+# --- Dask
+
+
+class _Dask:
+    """A Dask cluster; of a local one every worker has one job at a time."""
+
+    def __init__(self, client: Any, local: int | None) -> None:
+        self._client, self._local = client, local
+
+    @property
+    def room(self) -> int:
+        return self._local or max(_QUEUED, 4 * sum(self._client.nthreads().values()))
+
+    def submit(self, work: Callable[[Job], Result], job: Job) -> Any:
+        if self._local is None:
+            return self._client.submit(work, job, pure=False)
+        threads = max(1, _cores() // self._local)
+        return self._client.submit(_alone, work, threads, job, pure=False)
+
+    def finished(self, tickets: Collection[Any]) -> Collection[Any]:
+        from distributed import wait
+
+        return wait(list(tickets), return_when="FIRST_COMPLETED").done
+
+    def result(self, ticket: Any) -> Any:
+        from distributed import KilledWorker
+
+        try:
+            return ticket.result()
+        except KilledWorker:
+            raise WorkerDied from None
+
+
+@contextmanager
+def _dask(workers: int) -> Iterator[_Dask]:
     import dask
-    from distributed import Client, get_client
+    from distributed import Client, LocalCluster, get_client
 
     try:
-        get_client()
+        yield _Dask(get_client(), None)
+        return
     except ValueError:
-        if dask.config.get("scheduler-address", None):
-            stack.enter_context(Client())
-        else:
-            stack.enter_context(
-                Client(n_workers=workers, threads_per_worker=1, dashboard_address=None)
-            )
+        pass
+    if dask.config.get("scheduler-address", None):
+        with Client() as client:
+            yield _Dask(client, None)
+        return
+    settings = {
+        "distributed.scheduler.allowed-failures": 0,  # we count them
+        "logging": {"distributed": "critical"},  # in the workers
+    }
+    with (
+        dask.config.set(settings),
+        LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            processes=True,
+            memory_limit=None,  # a worker's share of it may be less than a song needs
+            dashboard_address=None,
+            silence_logs=logging.CRITICAL,
+        ) as cluster,
+        Client(cluster) as client,
+    ):
+        yield _Dask(client, workers)
 
 
-def _connect_ray(workers: int, stack: ExitStack) -> None:
+# --- Ray
+
+
+class _Ray:
+    """A Ray cluster; of a local one every worker has one job at a time."""
+
+    def __init__(self, local: int | None) -> None:
+        import ray
+
+        self._local = local
+        self._alone = ray.remote(num_cpus=1, max_retries=0)(_alone)
+        self._plain = ray.remote(num_cpus=1, max_retries=0)(_plain)
+
+    @property
+    def room(self) -> int:
+        import ray
+
+        return self._local or max(_QUEUED, 4 * int(ray.cluster_resources().get("CPU", 0)))
+
+    def submit(self, work: Callable[[Job], Result], job: Job) -> Any:
+        if self._local is None:
+            return self._plain.remote(work, job)
+        return self._alone.remote(work, max(1, _cores() // self._local), job)
+
+    def finished(self, tickets: Collection[Any]) -> Collection[Any]:
+        import ray
+
+        done: list[Any] = ray.wait(list(tickets), num_returns=1)[0]
+        return done
+
+    def result(self, ticket: Any) -> Any:
+        import ray
+        from ray.exceptions import RayError, RayTaskError
+
+        try:
+            return ray.get(ticket)
+        except RayTaskError as error:
+            raise error.cause from None
+        except RayError:
+            raise WorkerDied from None
+
+
+def _plain(work: Callable[[Job], Result], job: Job) -> Result:
+    return work(job)
+
+
+@contextmanager
+def _ray(workers: int) -> Iterator[_Ray]:
     import ray
-    from ray.util.joblib import register_ray
 
-    if not ray.is_initialized():
-        there = "RAY_ADDRESS" in os.environ
-        ray.init(num_cpus=None if there else workers, log_to_driver=False)
-        stack.callback(ray.shutdown)
-    register_ray()
+    if ray.is_initialized():
+        yield _Ray(None)
+        return
+    there = "RAY_ADDRESS" in os.environ
+    ray.init(
+        num_cpus=None if there else workers,
+        include_dashboard=None if there else False,
+        log_to_driver=False,
+        logging_level=logging.CRITICAL,
+    )
+    try:
+        yield _Ray(None if there else workers)
+    finally:
+        ray.shutdown()

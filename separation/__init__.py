@@ -1,8 +1,9 @@
 """Taking a mix apart into stems that sum to it again."""
 
 from separation.base import Progress, Separator, create, names
-from separation.demucs import MODELS, available, fetch
+from separation.demucs import MODELS, available, fetch, install
 from separation.errors import SeparationError
+from separation.fingerprint import fingerprint
 
 __all__ = [
     "MODELS",
@@ -12,5 +13,7 @@ __all__ = [
     "available",
     "create",
     "fetch",
+    "fingerprint",
+    "install",
     "names",
 ]

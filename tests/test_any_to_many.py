@@ -414,7 +414,7 @@ def test_pairs_are_learned_as_the_wish_says(tmp_path: Path) -> None:
             return {"source": source, "target": target, "stem": torch.arange(6) % 3}
 
     one = objective(generator_rate=1e-2, adversarial_from=1000)
-    settings = TrainerSettings(steps=60, workers=0)
+    settings = TrainerSettings(steps=80, workers=0)
     Trainer(one, Apart("pairs"), settings, tmp_path).run()
     seen = pictures(seed=999)
     with torch.no_grad():
@@ -546,6 +546,7 @@ FORMS = {
 
 
 @pytest.mark.parametrize("form", FORMS)
+@pytest.mark.usefixtures("every_branch")
 def test_every_config_becomes_styles_that_share_their_weights(
     form: str, data: Path, tmp_path: Path
 ) -> None:

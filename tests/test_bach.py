@@ -745,6 +745,7 @@ def overrides(config: str, pieces: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("config", CONFIGS)
+@pytest.mark.usefixtures("every_branch")
 def test_every_config_becomes_an_accompanist(config: str, pieces: Path, tmp_path: Path) -> None:
     figures = recipes.train(config, overrides(config, pieces), tmp_path)
     assert figures["failed_steps"] == 0 and all(map(math.isfinite, figures.values()))

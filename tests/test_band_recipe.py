@@ -65,6 +65,21 @@ def test_features_are_all_sides_of_all_stems(data: Path) -> None:
     assert {path.stem for path in place.iterdir()} == wanted
 
 
+def test_songs_that_another_separator_took_apart_are_done_again(tmp_path: Path) -> None:
+    song = tmp_path / "bands" / "train-0-0"
+    write_song(song, 0)
+    for separator, stems in (("none", {"other"}), ("hpss", {"bass", "drums", "other", "vocals"})):
+        assert prepare_pairs(tmp_path / "bands", separator) == 1
+        assert {path.stem for path in (song / "separated").glob("*.wav")} == stems
+        seen = {path.stem.split(".")[0] for path in song.glob("features/*.separated.npy")}
+        assert seen == stems - {"vocals"}
+        assert prepare_pairs(tmp_path / "bands", separator) == 0
+    (song / "separated" / "separator.txt").unlink()  # nobody knows whose they are
+    assert prepare_pairs(tmp_path / "bands", "hpss") == 1
+    assert not list(song.glob(".*"))
+
+
+@pytest.mark.usefixtures("every_branch")
 def test_stems_are_taught_on_top_of_each_other(data: Path, tmp_path: Path) -> None:
     onto = "null"
     for stem in ("drums", "bass", "other"):
@@ -136,6 +151,7 @@ def test_what_cannot_be_is_one_line(
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.usefixtures("every_branch")
 def test_all_stems_are_taught_together(data: Path, tmp_path: Path) -> None:
     overrides = [*TOY, f"bands.data={data}"]
     for stem in ("drums", "bass", "other"):

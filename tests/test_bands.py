@@ -113,6 +113,11 @@ def test_one_style_alone_paints_what_it_paints_among_others(make: type[Repainter
         single = generator.only(style)  # type: ignore[operator]
         assert single.styles == (style,)
         torch.testing.assert_close(single(seen)[0][:, 0], made[:, index])
+    with pytest.raises(
+        AudioTransferError, match=r"no style 'jaz' in these weights; jazz\?"
+    ) as told:
+        generator.only("jaz")  # type: ignore[operator]
+    assert "\n" not in str(told.value)
 
 
 @pytest.mark.parametrize("make", [notes, hits])

@@ -192,7 +192,7 @@ def test_wrong_requests_are_refused_before_torch(
         (("song.wav", "--style", "still", "--device", "abacus"), "unknown device 'abacus'"),
         (("song.wav", "--style", "still", "--separator", "hpps"), "did you mean 'hpss'?"),
         (("bare", "--style", "still"), "bare holds no audio"),
-        (("cut.wav", "--style", "still"), "cut.wav"),
+        (("empty.wav", "--style", "still"), "empty.wav"),
         (("nothing.wav", "--style", "still"), "nothing.wav"),
         (("nan.wav", "--style", "still"), "NaN"),
         (("demo", "--style", "nope"), "unknown style 'nope'"),
@@ -203,7 +203,7 @@ def test_wrong_requests_are_refused_before_torch(
 def test_one_line_and_nothing_written(run_here, place: Path, words, says: str) -> None:
     write_song(place / "old.wav")
     (place / "bare").mkdir()
-    (place / "cut.wav").write_bytes((place / "song.wav").read_bytes()[:20000])
+    (place / "empty.wav").write_bytes((place / "song.wav").read_bytes()[:44])
     soundfile.write(place / "nothing.wav", np.zeros((0, 2)), RATE)
     soundfile.write(place / "nan.wav", np.full((RATE, 1), np.nan), RATE, subtype="FLOAT")
     before = here(place)
@@ -215,6 +215,16 @@ def test_one_line_and_nothing_written(run_here, place: Path, words, says: str) -
     assert says in err
     assert len(err.splitlines()) == 1
     assert here(place) == before
+
+
+def test_a_cut_song_is_played_as_far_as_it_goes_with_a_line(run_here, place: Path) -> None:
+    (place / "cut.wav").write_bytes((place / "song.wav").read_bytes()[:20000])
+    code, out, err = run_here("cut.wav", "--style", "still", "--separator", "hpss")
+    assert (code, out) == (0, "cut.still.wav\n")
+    assert len(err.splitlines()) == 1 and "cut.wav: truncated or damaged" in err
+    assert (
+        soundfile.info(place / "cut.still.wav").frames == soundfile.info(place / "cut.wav").frames
+    )
 
 
 def test_transfer_keeps_the_song_and_writes_stems_that_remix_to_it(run_here, place: Path) -> None:
@@ -301,7 +311,7 @@ def test_doctor_names_what_training_rendering_and_clusters_lack(
         "tensorboard": ("tensorboard", "audiotransfer[train]"),
         "distributed": ("dask is not", "audiotransfer[cluster]"),
         "ray": ("ray is not", "audiotransfer[cluster]"),
-        "tinysoundfont": ("tinysoundfont", "pip install --no-deps tinysoundfont"),
+        "pretty_midi": ("pretty_midi, which carries one", "pip install pretty_midi"),
     }
     found = importlib.util.find_spec
     monkeypatch.setattr(

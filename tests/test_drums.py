@@ -6,6 +6,7 @@ import itertools
 import json
 import math
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -651,7 +652,11 @@ CONFIGS = {
 
 
 @pytest.fixture(scope="module")
-def trained(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+def trained(
+    data: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    every_branch_of: Callable[[], AbstractContextManager[None]],
+) -> Callable[[str], Path]:
     made: dict[str, Path] = {}
 
     def train(config: str) -> Path:
@@ -660,7 +665,8 @@ def trained(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[s
             overrides = [line.format(data=data) for line in TOY_RECIPE] + CONFIGS[config]
             if config == "drums":
                 overrides.append(f"drums.start={train('drums-hikl').parent / 'checkpoint'}")
-            figures = recipes.train(config, overrides, folder)
+            with every_branch_of():
+                figures = recipes.train(config, overrides, folder)
             assert math.isfinite(figures["drums/loss"])
             assert 0 <= figures["validation/score"] <= 1
             (card,) = folder.glob("*/card.json")

@@ -14,6 +14,7 @@ from audiotransfer.effects.chorus import PERIOD, chorus
 from audiotransfer.effects.ducking import duck
 from audiotransfer.effects.saturation import USUAL, amplify, saturate
 from audiotransfer.errors import AudioTransferError
+from audiotransfer.styles import find_style, read_card
 
 RATE = 44100
 SETTINGS = {
@@ -84,6 +85,59 @@ def test_overtones_that_nobody_hears_do_not_come_back_as_others() -> None:
     # The third overtone of 9 kHz would lie at 27 kHz, and fold to 17.1 kHz.
     after = saturate(tone(9000.0), 4.0)
     assert partial(after, 17100.0) < partial(after, 9000.0) - 50
+
+
+def constant_part(sound: Tensor) -> float:
+    """DC of a sound, dB of its RMS."""
+    samples = sound.double()
+    return 20 * math.log10(float(samples.mean().abs() / samples.square().mean().sqrt()) + 1e-9)
+
+
+def lopsided(seconds: float, level: float = USUAL) -> Tensor:
+    """Notes whose waves are not symmetric, with pauses; they have no DC themselves."""
+    time = torch.arange(round(seconds * RATE)) / RATE
+    waves = [
+        sum(torch.cos(2 * math.pi * n * hertz * time) / n for n in range(1, 9))
+        for hertz in (55, 82)
+    ]
+    notes = torch.stack(waves) * torch.exp(-6 * (time % 0.5)) * ((time % 2) < 1.5)
+    notes = notes - notes.mean(1, keepdim=True)
+    return notes * level / rms(notes)
+
+
+@pytest.mark.parametrize("bias", [0.0, 0.15, 0.5])
+@pytest.mark.parametrize("level", [0.03, USUAL, 0.2])
+def test_saturation_leaves_no_constant_part(bias: float, level: float) -> None:
+    for before in (lopsided(8.0, level), -lopsided(8.0, level), noise(8.0, level)):
+        after = saturate(before, 4.0, bias)
+        assert constant_part(after) < -60
+        # a step that slides back would be one that is gone at the end only
+        assert max(constant_part(part) for part in after.split(2 * RATE, 1)) < -40
+
+
+def test_taking_the_constant_part_away_leaves_the_lowest_notes() -> None:
+    """What is soft passes saturation straight: every tone that is heard stays, in its phase."""
+    inside = slice(4096, -4096)
+
+    def passed(hertz: float) -> tuple[float, Tensor]:
+        before = tone(hertz, 2.0, 1e-4)[:, inside]
+        after = saturate(tone(hertz, 2.0, 1e-4), 1.0)[:, inside]
+        gain = float((after * before).sum() / before.square().sum())
+        return 20 * math.log10(gain), after - gain * before
+
+    usual, _ = passed(1000.0)
+    for hertz in (31.0, 41.2, 55.0, 100.0):
+        gain, rest = passed(hertz)
+        assert gain == pytest.approx(usual, abs=0.1)
+        assert rms(rest) < 1e-6
+
+
+@pytest.mark.parametrize("style", ["classical", "electronic", "jazz", "rock"])
+def test_no_shipped_style_leaves_a_constant_part(style: str) -> None:
+    card = read_card(find_style(style).folder)
+    for effects in card.effects.values():
+        for sound in (lopsided(8.0), noise(8.0)):
+            assert constant_part(read_chain(effects)(sound, kicks(8.0))) < -50
 
 
 def test_an_amplifier_has_the_band_of_a_guitar_cabinet() -> None:

@@ -709,6 +709,7 @@ def changes(section: str, data: Path, *more: str) -> list[str]:
 
 
 @pytest.mark.parametrize("config", CONFIGS)
+@pytest.mark.usefixtures("every_branch")
 def test_every_config_of_the_paper_becomes_two_styles(
     config: str, data: Path, tmp_path: Path
 ) -> None:
@@ -724,6 +725,7 @@ def test_every_config_of_the_paper_becomes_two_styles(
         moved(style.stems["pitched"])
 
 
+@pytest.mark.usefixtures("every_branch")
 def test_the_conditional_config_becomes_three_styles(data: Path, tmp_path: Path) -> None:
     """A judge chooses the checkpoint, the moving average is what is written."""
     ScoreJudge("beats", GENRES, 4).save(tmp_path / "judge")
@@ -757,6 +759,7 @@ def test_the_conditional_config_becomes_three_styles(data: Path, tmp_path: Path)
         moved(style.stems["pitched"])
 
 
+@pytest.mark.usefixtures("every_branch")
 def test_the_listener_that_chooses_is_trained(data: Path, tmp_path: Path) -> None:
     """It hears otherwise than both judges that report."""
     toy = ("score_judge.width=4", "score_judge.batch=6", "trainer.validate_every=1")

@@ -78,7 +78,7 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> list[Clip]:
 def features(clips: list[Clip], tmp_path_factory: pytest.TempPathFactory) -> JudgeFeatures:
     return prepare(
         clips, tmp_path_factory.mktemp("features"), SETTINGS,
-        separated=remix_copy(HalfAndHalf()), copy_seconds=1.2,
+        separator=HalfAndHalf(), copy_seconds=1.2,
     )  # fmt: skip
 
 
@@ -113,6 +113,19 @@ def test_features_are_heard_once(clips: list[Clip], tmp_path: Path) -> None:
     assert len(calls) == 2 * len(clips) - 1
     with pytest.raises(AudioTransferError, match="tones"):
         prepare(clips[:4], tmp_path, SETTINGS)
+
+
+def test_another_separator_is_heard_anew(clips: list[Clip], tmp_path: Path) -> None:
+    class Quarters(HalfAndHalf):
+        pass
+
+    calls: list[int] = []
+    for separator in (HalfAndHalf(), HalfAndHalf(), Quarters()):
+        prepare(
+            clips, tmp_path, SETTINGS,
+            separator=separator, copy_seconds=1.2, progress=lambda done, _: calls.append(done),
+        )  # fmt: skip
+    assert calls == list(range(1, len(clips) + 1)) * 2
 
 
 def test_a_batch_depends_on_seed_and_step_alone(features: JudgeFeatures) -> None:

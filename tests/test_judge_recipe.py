@@ -51,6 +51,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.usefixtures("every_branch")
 def test_the_config_becomes_a_judge_that_says_how_good_it_is(data: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     overrides = [

@@ -19,6 +19,8 @@ import torch
 
 from audiotransfer import parallel
 from audiotransfer.cli import main
+from audiotransfer.cli.prepare import _length
+from audiotransfer.corpora import genres
 from audiotransfer.corpora.kinds import Sampling
 from audiotransfer.corpora.manifest import Feature, Manifest, PreparedSong, load_manifest
 from audiotransfer.corpora.prepared import PreparedWindows
@@ -29,6 +31,7 @@ from audiotransfer.preparation import collection as collection_room
 from audiotransfer.preparation.pictures import draw
 from audiotransfer.preparation.song import prepare_song
 from audiotransfer.preparation.sounding import SILENT, sounding, stretches
+from separation.hpss import HpssSeparator
 from vocoder import Picture
 
 RATE = 44100
@@ -187,6 +190,27 @@ def test_a_second_run_does_only_what_is_missing(
     worked.clear()
     prepare_collection([root], out, settings())  # the first ones are still there
     assert not worked
+
+
+def test_stems_of_another_separator_are_not_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the same name, but with other weights; and of another stretch of the song."""
+    root, out = own(tmp_path / "my"), tmp_path / "out"
+    first = prepare_collection([root], out, settings(separator="hpss"))
+    stem = out / first.songs[0].files["drums"]
+    made = stem.stat().st_mtime_ns
+    assert prepare_collection([root], out, settings(separator="hpss")) == first
+    assert stem.stat().st_mtime_ns == made
+    other = prepare_collection([root], out, settings())
+    assert other.stems == ["other"] and other.separator == "none"
+    monkeypatch.setattr(HpssSeparator, "version", 2, raising=False)
+    prepare_collection([root], out, settings(separator="hpss"))
+    again = stem.stat().st_mtime_ns
+    assert again > made
+    monkeypatch.setattr(genres, "CLIP_SECONDS", 0.5)
+    cut = prepare_collection([root], out, settings(separator="hpss"))
+    assert cut.songs[0].seconds == 0.5 and soundfile.info(stem).duration == 0.5
 
 
 def test_a_song_that_cannot_be_used_is_listed(tmp_path: Path) -> None:
@@ -566,11 +590,12 @@ def test_the_command_prepares_and_says_what_it_left_out(
     common = ["-o", out, "--separator", "none", "--jobs", "1", *small]
     assert main(["prepare", *folders, *common]) == 0
     said = capsys.readouterr()
-    assert "rock: 1 songs" in said.out and "manifest.json" in said.out
+    assert "rock: 1 songs, 1.0 s (1 train)" in said.out and "manifest.json" in said.out
     assert "bad.wav" in said.err and "left out" in said.err
     assert main(["prepare", "folders", str(root), "--json", "-q", *common]) == 0
     values = json.loads(capsys.readouterr().out)
     assert values["genres"] == {"jazz": {"train": 1}, "rock": {"train": 1}}
+    assert values["seconds"] == {"jazz": 1.0, "rock": 1.0}
     for words, hint in (
         (["prepare", str(root)], "-o OUT"),
         (["prepare", str(root), "--genres", "rock,jaz", *common], "did you mean jazz"),
@@ -580,6 +605,18 @@ def test_the_command_prepares_and_says_what_it_left_out(
         assert main(words) == 2
         error = capsys.readouterr().err
         assert hint in error and error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [
+        (0.4, "0.4 s"), (30, "30 s"), (60, "60 s"), (99.4, "99 s"), (100, "1.7 min"),
+        (599, "10 min"), (900, "15 min"), (5940, "99 min"), (6000, "1 h 40 min"),
+        (36059, "10 h 1 min"),
+    ],
+)  # fmt: skip
+def test_lengths_are_shown_with_two_figures(seconds: float, shown: str) -> None:
+    assert _length(seconds) == shown
 
 
 def test_the_command_still_separates_rendered_songs(

@@ -312,6 +312,7 @@ def test_parts_of_several_packs_share_no_piece(packs: Path) -> None:
 @pytest.mark.parametrize(
     ("config", "genres"), [("genre-classifier", GENRES), ("genre-counter", ("jazz", "pop"))]
 )
+@pytest.mark.usefixtures("every_branch")
 def test_the_configs_become_judges(
     config: str, genres: tuple[str, ...], packs: Path, tmp_path: Path
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from separation import SeparationError, Separator, create, names
+from separation import SeparationError, Separator, create, fingerprint, names
 from separation.hpss import FRAMES, HpssSeparator, percussive_mask
 from separation.oracle import OracleSeparator
 
@@ -230,3 +231,43 @@ def test_the_oracle_knows_one_song() -> None:
         oracle(torch.zeros(2, 99))
     with pytest.raises(SeparationError, match="one common shape"):
         OracleSeparator({"drums": torch.zeros(2, 100), "bass": torch.zeros(2, 99)})
+
+
+# --- which separator it was
+
+
+@every_registered
+def test_two_of_a_kind_have_one_fingerprint(name: str, build: Build) -> None:
+    one = build(name, torch.zeros(2, 0))
+    other = copy.deepcopy(one)
+    one(song(2, 1000))
+    assert fingerprint(one) == fingerprint(other)
+
+
+def test_a_fingerprint_is_the_same_in_every_process() -> None:
+    code = (
+        "from separation import *; print(*(fingerprint(create(n)) for n in ('embedded', 'hpss')))"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=300
+    )
+    assert told.stdout.split() == [fingerprint(create(name)) for name in ("embedded", "hpss")]
+
+
+def test_what_makes_other_stems_has_another_fingerprint(build: Build) -> None:
+    found = {fingerprint(build(name, torch.zeros(2, 0))) for name in names()}
+    assert len(found) == len(names())
+    one = copy.deepcopy(create("embedded"))
+    before = fingerprint(one)
+    with torch.no_grad():
+        next(iter(one.network.parameters())).view(-1)[0].add_(1e-3)  # type: ignore[attr-defined]
+    assert fingerprint(one) != before
+    assert fingerprint(HpssSeparator("cuda")) == fingerprint(HpssSeparator("cpu"))
+    mix = torch.ones(2, 10)
+    one_stem, half = OracleSeparator({"drums": mix}), OracleSeparator({"drums": 0.5 * mix})
+    assert fingerprint(one_stem) != fingerprint(half)
+
+    class Newer(HpssSeparator):
+        version = 2
+
+    assert fingerprint(Newer()) != fingerprint(HpssSeparator())

@@ -129,6 +129,7 @@ def test_no_score_is_on_both_sides(songs: Path) -> None:
         split_scores(stems[:3], 0.3, seed=0)
 
 
+@pytest.mark.usefixtures("every_branch")
 def test_the_config_becomes_a_tagger(songs: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     overrides = [

@@ -23,6 +23,7 @@ import pytest
 import torch
 from torch import Generator, Tensor, nn
 
+from audiotransfer import files
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.training import (
     Group,
@@ -37,6 +38,7 @@ from audiotransfer.training.checkpoints import load, save
 from audiotransfer.training.config import load_config
 from audiotransfer.training.launching import launch
 from audiotransfer.training.loading import fetch, share
+from audiotransfer.training.mixed import Mixed, Share
 from audiotransfer.training.schedules import factor
 
 STEPS = 12
@@ -223,7 +225,8 @@ def test_the_old_checkpoint_survives_a_kill_between_the_renames(tmp_path: Path) 
     folder = tmp_path / "checkpoint"
     save(folder, {"a": torch.ones(2)}, {"step": 1})
     folder.rename(tmp_path / ".checkpoint.old")
-    (tmp_path / ".checkpoint.1.part").mkdir()
+    part = files.temporary(folder)
+    part.with_name(part.name.replace(f"-{os.getpid()}.", "-999999999.")).mkdir()  # nobody's
     found = load(folder)
     assert found is not None and found[1] == {"step": 1}
     save(folder, {"a": torch.zeros(2)}, {"step": 2})
@@ -417,6 +420,28 @@ class One:
 
     def preview(self, batch: dict[str, Tensor], generator: Generator) -> Preview:
         return Preview()
+
+
+def test_mixed_objectives_show_all_that_each_shows() -> None:
+    """Points are watched as well, so that their collapse is told."""
+
+    class Shown(One):
+        def preview(self, batch: dict[str, Tensor], generator: Generator) -> Preview:
+            return Preview(
+                {"source": batch["x"]}, {"song": (batch["x"], 8)}, {"points": batch["x"]}
+            )
+
+    @dataclass
+    class Twos:
+        def batch(self, step: int) -> dict[str, Tensor]:
+            return {"x": torch.full((2, 3), float(step))}
+
+    shares = [Share(name, Shown(lambda w, _: w), Twos()) for name in ("a", "b")]
+    mixed = Mixed(shares)
+    seen = mixed.preview(mixed.batch(2), Generator())
+    for shown, name in ((seen.pictures, "source"), (seen.embeddings, "points")):
+        assert set(shown) == {f"a/{name}", f"b/{name}"} and float(shown[f"b/{name}"].sum()) == 12
+    assert seen.audio["a/song"][1] == 8
 
 
 def test_weights_of_terms_make_the_loss(tmp_path: Path) -> None:

@@ -42,6 +42,7 @@ RATE = 44100
 CONFIGS = Path(__file__).parent.parent / "configs"
 CQT = "unpaired.picture={kind: cqt, hop_length: 128, f_min: 130.0, bins: 24, bins_per_octave: 12}"
 MEL = "unpaired.picture={bins: 32}"
+SHORT = ["trainer.steps=1", "trainer.workers=0"]
 TRAINER = [
     "trainer.steps=2",
     "trainer.workers=0",
@@ -104,6 +105,7 @@ def run(config: str, changes: list[str], folder: Path) -> dict[str, float]:
 
 
 @pytest.mark.parametrize("config", ALL)
+@pytest.mark.usefixtures("every_branch")
 def test_every_config_becomes_a_style(config: str, data: Path, tmp_path: Path) -> None:
     figures = run(config, overrides(config, data), tmp_path)
     assert figures and all(map(math.isfinite, figures.values())) and figures["failed_steps"] == 0
@@ -120,6 +122,21 @@ def test_every_config_becomes_a_style(config: str, data: Path, tmp_path: Path) -
         assert made.shape == stem.shape and bool(made.isfinite().all())
         assert torch.equal(transfer(stem, 0.0), stem)
         assert torch.equal(made, stem) == (which != "other")
+
+
+@pytest.mark.parametrize("config", ALL)
+def test_every_config_starts_on_what_is_prepared_for_it(config: str, tmp_path: Path) -> None:
+    """With nothing set but data and width; small ones on pictures as `prepare` makes them."""
+    read = load_config(config, [], TrainingConfig).unpaired
+    assert read is not None
+    usual = "kind" not in read.picture and not config.endswith("-paper")
+    picture = Picture() if usual else Picture.from_dict(read.picture)
+    place = collection(tmp_path, picture=picture, frames=1000)
+    where = [f"unpaired.prepared={place}", "unpaired.source=rock", "unpaired.target=jazz"]
+    narrow = [change for change in FORMS[config.removesuffix("-paper")] if change not in (MEL, CQT)]
+    narrow = [change for change in narrow if "frames" not in change]
+    figures = run(config, [*SHORT, *where, "unpaired.batch=1", *narrow], tmp_path / "run")
+    assert figures["failed_steps"] == 0
 
 
 @pytest.mark.parametrize("config", ALL)
@@ -147,14 +164,15 @@ def test_every_unpaired_config_is_tried() -> None:
     assert held == set(ALL)
 
 
-def collection(folder: Path, genres: tuple[str, ...] = ("rock", "jazz")) -> Path:
-    """What a preparation leaves: a song a genre, its picture [L, 32] in half precision."""
-    picture = Picture(bins=32)
+def collection(folder: Path, picture: Picture | None = None, frames: int = 90) -> Path:
+    """What a preparation leaves: a song a genre, its picture [L, F] in half precision."""
+    picture = picture or Picture(bins=32)
     songs = []
-    for number, genre in enumerate(genres):
+    for number, genre in enumerate(("rock", "jazz")):
         random = np.random.default_rng(number)
-        np.save(folder / f"{genre}.npy", random.normal(-5, 2, (90, 32)).astype(np.float16))
-        feature = Feature(f"{genre}.npy", ((0, 90),))
+        shown = random.normal(-5, 2, (frames, picture.bins)).astype(np.float16)
+        np.save(folder / f"{genre}.npy", shown)
+        feature = Feature(f"{genre}.npy", ((0, frames),))
         songs.append(
             PreparedSong(genre, "train", genre, genre, "CC0", 1.0, (), {}, {"other": feature})
         )
@@ -403,7 +421,8 @@ def test_what_cannot_be_is_refused_before_the_work(
 
 def test_other_pictures_than_prepared_are_refused(tmp_path: Path) -> None:
     changes = [*overrides("melgan-vc-unet", tmp_path), f"unpaired.prepared={collection(tmp_path)}"]
-    with pytest.raises(AudioTransferError, match="bins=32, not 64"):
+    wanted = "bins=32, not 64; set unpaired.picture.bins=32, or .* --picture bins=64$"
+    with pytest.raises(AudioTransferError, match=wanted):
         recipes.train("melgan-vc-unet", [*changes, "unpaired.picture.bins=64"], tmp_path / "r")
 
 

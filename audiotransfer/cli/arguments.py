@@ -148,8 +148,8 @@ def add_separator(group: Group) -> None:
         default="auto",
         metavar="NAME",
         help=(
-            "embedded (small, fast), demucs or demucs:MODEL (cleaner), hpss or none (default auto: "
-            "demucs if downloaded, else embedded)"
+            "embedded (small, fast), demucs[:MODEL] (cleaner), hpss or none; auto (default) is "
+            "demucs if downloaded"
         ),
     )
 
@@ -161,7 +161,7 @@ def add_format(parser: Parser) -> Group:
         "--format",
         choices=("wav", "flac", "mp3", "ogg"),
         metavar="KIND",
-        help="wav (default), flac, mp3 or ogg, where -o does not say it",
+        help="wav (default), flac, mp3 or ogg, if -o does not say",
     )
     depth = group.add_mutually_exclusive_group()
     depth.add_argument(
@@ -219,8 +219,7 @@ def add_jobs(group: Group, what: str) -> None:
         choices=("dask", "ray"),
         metavar="NAME",
         help=(
-            "dask or ray: let a cluster work, that in $DASK_SCHEDULER_ADDRESS or $RAY_ADDRESS, "
-            "else one on this computer"
+            "dask or ray: a cluster works ($DASK_SCHEDULER_ADDRESS, $RAY_ADDRESS or this computer)"
         ),
     )
 

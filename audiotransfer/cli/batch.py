@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from audiotransfer.pipeline.options import Report
     from audiotransfer.pipeline.scores import ScoreReport
 
-SCORES = (".mid", ".midi")
+#: Names of MIDI files that are read, and of those that are written (see `symbolic.score`).
+SCORES = (".mid", ".midi", ".kar", ".rmi")
+WRITTEN = (".mid", ".midi", ".kar")
 
 
 def expected_errors() -> tuple[type[Exception], ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import platform
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import metadata
@@ -12,26 +13,12 @@ from pathlib import Path
 from typing import Literal
 
 import audiotransfer
+from audiotransfer.cli import environment
 from audiotransfer.errors import AudioTransferError
 
-#: Import name -> distribution, of what the main job cannot do without.
-_NEEDED = {
-    "demucs": "demucs",
-    "librosa": "librosa",
-    "soundfile": "soundfile",
-    "sphn": "sphn",
-    "soxr": "soxr",
-    "pyloudnorm": "pyloudnorm",
-    "safetensors": "safetensors",
-    "nnAudio": "nnAudio",
-    "tinytag": "tinytag",
-    "symusic": "symusic",
-    "matplotlib": "matplotlib",
-    "omegaconf": "omegaconf",
-    "tqdm": "tqdm",
-}
-_REINSTALL = "pip install --force-reinstall audiotransfer"
-_TORCH_PAIR = 'pip install "torch>=2.8,<2.12" "torchaudio>=2.8,<2.12"'
+_SOURCE = "in the folder of audiotransfer's source: "
+_INSTALL = f"{_SOURCE}pip install -c constraints.txt ."
+_REINSTALL = f"{_SOURCE}pip install --force-reinstall --no-deps ."
 _MODEL = "htdemucs"
 
 
@@ -53,17 +40,19 @@ def examine() -> Iterator[Finding]:
         f"{audiotransfer.__version__} in {Path(audiotransfer.__file__).parent}, "
         f"Python {platform.python_version()}, {platform.system()} {platform.machine()}",
     )
-    torch_pair = _torch_pair()
-    yield torch_pair
+    torch = _torch()
+    yield torch
     yield _libraries()
+    yield from _size()
     shadows = [_package(name) for name in ("separation", "vocoder")]
     yield from shadows
-    usable = all(finding.state == "ok" for finding in (torch_pair, *shadows))
+    usable = all(finding.state == "ok" for finding in (torch, *shadows))
     if usable:
         yield _device()
         yield from _separators()
         yield from _styles()
-    yield _rendering()
+    yield _audio_files()
+    yield _soundfont()
     yield from _training()
     yield _clusters()
 
@@ -75,34 +64,62 @@ def _version(distribution: str) -> str | None:
         return None
 
 
-def _torch_pair() -> Finding:
-    """torch and torchaudio come in pairs: another torch's torchaudio does not load."""
-    versions = {name: _version(name) for name in ("torch", "torchaudio")}
-    lacking = [name for name, version in versions.items() if version is None]
-    if lacking:
-        return Finding("torch", "broken", f"{lacking[0]} is not installed", _TORCH_PAIR)
-    text = f"torch {versions['torch']}, torchaudio {versions['torchaudio']}"
-    series = {".".join(str(version).split(".")[:2]) for version in versions.values()}
-    if len(series) > 1:
-        return Finding("torch", "broken", f"{text}: they do not belong together", _TORCH_PAIR)
+def _torch() -> Finding:
+    """Whether PyTorch loads, and which build it is."""
+    version = _version("torch")
+    if version is None:
+        return Finding("torch", "broken", "it is not installed", _INSTALL)
     try:
-        importlib.import_module("torchaudio")
+        torch = importlib.import_module("torch")
+        kind = f"CUDA {torch.version.cuda}" if torch.version.cuda else "no CUDA"
     except Exception as error:
         # A compiled part that does not fit fails in many ways.
         reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
-        return Finding("torch", "broken", f"{text}: does not load ({reason})", _TORCH_PAIR)
-    return Finding("torch", "ok", text)
+        return Finding(
+            "torch",
+            "broken",
+            f"{version} does not load: {reason}",
+            f"pip uninstall torch; {_INSTALL}",
+        )
+    return Finding("torch", "ok", f"{version} ({kind})")
 
 
 def _libraries() -> Finding:
-    lacking = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
+    """Whether everything that is always needed is there, in a version that was tried."""
+    needed = [one for one in environment.requirements("audiotransfer") if one.name != "torch"]
+    lacking = [one for one in needed if _version(one.name) is None]
     if lacking:
-        wanted = " ".join(_NEEDED[name] for name in lacking)
-        return Finding(
-            "libraries", "broken", f"not installed: {', '.join(lacking)}", f"pip install {wanted}"
-        )
-    versions = (f"{name} {_version(name) or '?'}" for name in _NEEDED.values())
+        names = ", ".join(sorted(one.name for one in lacking))
+        return Finding("libraries", "broken", f"not installed: {names}", _INSTALL)
+    odd = [
+        f"{one.name} {_version(one.name)} ({one.specifier} was tried)"
+        for one in needed
+        if not one.specifier.contains(str(_version(one.name)), prereleases=True)
+    ]
+    if odd:
+        return Finding("libraries", "broken", ", ".join(sorted(odd)), _INSTALL)
+    versions = sorted(f"{one.name} {_version(one.name)}" for one in needed)
     return Finding("libraries", "ok", ", ".join(versions))
+
+
+def _size() -> Iterator[Finding]:
+    """How much of the disk audiotransfer takes, with all that it needs."""
+    sizes = environment.sizes("audiotransfer")
+    if not sizes:
+        return
+    largest = sorted(sizes, key=lambda name: sizes[name], reverse=True)[:3]
+    parts = ", ".join(f"{name} {_gigabytes(sizes[name])}" for name in largest)
+    text = f"{_gigabytes(sum(sizes.values()))} on disk in {len(sizes)} packages: {parts}, …"
+    cuda = sum(size for name, size in sizes.items() if name.startswith(("nvidia-", "cuda-")))
+    remedy = ""
+    if cuda:
+        text += f" ({_gigabytes(cuda)} of it CUDA's libraries)"
+        remedy = "no graphics card? The README's Set-up says how to do without them"
+    yield Finding("size", "ok", text, remedy)
+
+
+def _gigabytes(size: int) -> str:
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"
 
 
 def _package(name: str) -> Finding:
@@ -160,8 +177,9 @@ def _separators() -> Iterator[Finding]:
     else:
         yield Finding(
             "separator",
-            "missing",
-            f"auto takes embedded: the cleaner {_MODEL} is not on this computer",
+            "ok",
+            f"auto takes embedded, which came with the package; the cleaner {_MODEL} can be "
+            "downloaded",
             f"audiotransfer fetch {_MODEL}",
         )
     others = [name for name in names if name not in ("demucs", "embedded")]
@@ -187,22 +205,26 @@ def _styles() -> Iterator[Finding]:
             yield Finding("style", "ok", f"{style.card.name} ({style.card.route}) {style.folder}")
 
 
-def _rendering() -> Finding:
-    """What `render` needs; songs never do."""
-    from audiotransfer.symbolic.studio.synth import default_soundfont, synthesizer_available
+def _audio_files() -> Finding:
+    """What reads and writes sound files."""
+    import soundfile
 
-    if not synthesizer_available():
-        return Finding(
-            "rendering",
-            "missing",
-            "tinysoundfont is not installed; only what renders MIDI needs it",
-            "pip install --no-deps tinysoundfont",
-        )
+    readers = [f"libsndfile {soundfile.__libsndfile_version__}"]
+    if importlib.util.find_spec("av") is not None:
+        readers.append(f"FFmpeg by PyAV {_version('av')}")
+    if shutil.which("ffmpeg") is not None:
+        readers.append(f"the program {shutil.which('ffmpeg')}")
+    return Finding("audio files", "ok", ", ".join(readers))
+
+
+def _soundfont() -> Finding:
+    """What MIDI is rendered with where no soundfont is named."""
+    from audiotransfer.symbolic.studio.synth import default_soundfont
+
     try:
-        text = f"tinysoundfont {_version('tinysoundfont')}, soundfont {default_soundfont()}"
-        return Finding("rendering", "ok", text)
+        return Finding("soundfont", "ok", str(default_soundfont()))
     except AudioTransferError as error:
-        return Finding("rendering", "missing", str(error), "pip install pretty_midi")
+        return Finding("soundfont", "missing", str(error), "pip install pretty_midi")
 
 
 def _training() -> Iterator[Finding]:

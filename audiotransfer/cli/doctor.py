@@ -19,6 +19,9 @@ def configure(parser: Parser) -> None:
 def run(args: Arguments, console: Console) -> int:
     """Prints one line for each thing looked at."""
     import dataclasses
+    import shutil
+    import sys
+    import textwrap
 
     from audiotransfer.cli.checks import examine
 
@@ -30,5 +33,14 @@ def run(args: Arguments, console: Console) -> int:
         lines.append(f"{marks[finding.state]}  {finding.topic:<{width}}  {finding.text}")
         if finding.remedy:
             lines.append(f"{'':{9 + width}}  -> {finding.remedy}")
+    if sys.stdout.isatty():
+        # What is read by a program stays one line for each.
+        screen = textwrap.TextWrapper(
+            width=shutil.get_terminal_size().columns,
+            subsequent_indent=" " * (width + 11),
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        lines = [screen.fill(line) for line in lines]
     console.result("\n".join(lines), [dataclasses.asdict(finding) for finding in findings])
     return 1 if any(finding.state == "broken" for finding in findings) else 0

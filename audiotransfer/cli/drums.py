@@ -132,6 +132,8 @@ def run(args: Arguments, console: Console) -> int:
         report = drumming.humanise_file(
             args.scores[0], args.out or f"{names[0]}.human.mid", options
         )
+    for notice in report.notices:
+        console.notice(notice)
     console.result("\n".join([report.output, *report.also.values()]), report.to_dict())
     return 0
 

@@ -165,12 +165,30 @@ def _counts(manifest: Manifest) -> dict[str, dict[str, int]]:
     return {genre: dict(splits) for genre, splits in sorted(found.items())}
 
 
+def _seconds(manifest: Manifest) -> dict[str, float]:
+    """How much of each genre is used."""
+    found = dict.fromkeys(manifest.genres, 0.0)
+    for song in manifest.songs:
+        found[song.genre] += song.seconds
+    return {genre: round(seconds, 3) for genre, seconds in found.items()}
+
+
+def _length(seconds: float) -> str:
+    """Two figures of a length of time, or more."""
+    if seconds < 100:
+        return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
+    minutes = round(seconds / 60)
+    if minutes < 100:
+        return f"{minutes} min" if minutes >= 10 else f"{seconds / 60:.1f} min"
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
 def _text(manifest: Manifest) -> str:
     lines = []
     for genre, splits in _counts(manifest).items():
-        seconds = sum(song.seconds for song in manifest.songs if song.genre == genre)
         shown = ", ".join(f"{count} {split}" for split, count in sorted(splits.items()))
-        lines.append(f"{genre}: {sum(splits.values())} songs, {seconds / 60:.0f} min ({shown})")
+        used = _length(_seconds(manifest)[genre])
+        lines.append(f"{genre}: {sum(splits.values())} songs, {used} ({shown})")
     return "\n".join([*lines, str(manifest.folder / "manifest.json")])
 
 
@@ -180,6 +198,7 @@ def _values(manifest: Manifest) -> dict[str, Any]:
         "kind": manifest.kind,
         "separator": manifest.separator,
         "genres": _counts(manifest),
+        "seconds": _seconds(manifest),
         "stems": manifest.stems,
         "skipped": {one.id: one.why for one in manifest.skipped},
         "notes": manifest.notes,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from audiotransfer.cli.arguments import Arguments, Parser, add_format, add_talk, named
+from audiotransfer.cli.arguments import Arguments, Parser, add_format, add_talk, named, place
 from audiotransfer.cli.console import Console
+from audiotransfer.cli.parts import names
 from audiotransfer.cli.transfer import stage
 from audiotransfer.errors import AudioTransferError
 
@@ -22,13 +23,14 @@ def configure(parser: Parser) -> None:
         "taken in it.",
         """\
 examples:
-  audiotransfer remix stems                              writes stems.mix.wav
-  audiotransfer remix stems --gain vocals=+3 --stem bass=mute
-  audiotransfer remix stems --stem drums=dry -o mine.flac    the first drums, all else in jazz""",
+  audiotransfer remix stems                 writes stems.mix.wav
+  audiotransfer remix stems --mute vocals   all but the voice
+  audiotransfer remix stems --gain vocals=+3 --mute bass,drums
+  audiotransfer remix stems --stem drums=dry -o mine.flac""",
     )
-    parser.add_argument("folder", type=Path, metavar="FOLDER", help="a folder of stems")
+    parser.add_argument("folder", type=place, metavar="FOLDER", help="a folder of stems")
     parser.add_argument(
-        "-o", "--out", type=Path, metavar="OUT", help="file to write (default FOLDER.mix.wav here)"
+        "-o", "--out", type=place, metavar="OUT", help="file to write (default FOLDER.mix.wav here)"
     )
     group = parser.add_argument_group("what is mixed")
     group.add_argument(
@@ -38,6 +40,14 @@ examples:
         type=named,
         metavar="NAME=WHAT",
         help="take a stem dry (as it was separated), in a STYLE that is there, or mute it",
+    )
+    group.add_argument(
+        "--mute",
+        action="append",
+        default=[],
+        type=names,
+        metavar="NAME[,NAME]",
+        help="leave stems out",
     )
     group.add_argument(
         "--gain",
@@ -53,7 +63,9 @@ examples:
 
 def run(args: Arguments, console: Console) -> int:
     """Mixes one folder."""
-    if not args.folder.is_dir():
+    from audiotransfer import files
+
+    if not files.is_dir(args.folder):
         raise AudioTransferError(
             f"{args.folder} is no folder; name one that `audiotransfer separate` wrote"
         )
@@ -69,7 +81,7 @@ def run(args: Arguments, console: Console) -> int:
             args.folder,
             target,
             gains_db={name: check_gain(name, gain) for name, gain in args.gain},
-            mutes={name for name, what in args.stem if what == _MUTE},
+            mutes={name for name, what in args.stem if what == _MUTE}.union(*args.mute),
             versions={
                 name: "dry" if what in _DRY else what for name, what in args.stem if what != _MUTE
             },

@@ -14,7 +14,7 @@ def configure(parser: Parser) -> None:
     """Describes the verb and its arguments."""
     parser.about(
         "Plays a MIDI file with a soundfont; or, given a config, renders the songs that a "
-        "training learns from. Needs a synthesizer: pip install --no-deps tinysoundfont",
+        "training learns from.",
         """\
 examples:
   audiotransfer render tune.mid
@@ -58,12 +58,15 @@ def _render_score(args: Arguments, console: Console) -> int:
     score = Path(args.source)
     if args.overrides:
         raise AudioTransferError(f"{args.overrides[0]!r}: a score has no settings, a config has")
-    from audiotransfer import files
-    from audiotransfer.symbolic.score import read_score
+    from audiotransfer import files, midi
+    from audiotransfer.symbolic.score import score_of
 
     target = args.out or Path(f"{score.stem}.wav")
     files.check_output(target, args.force)
-    notes = read_score(score)
+    file = midi.read(score)
+    for notice in file.notices:
+        console.notice(notice)
+    notes = score_of(file)
     from audiotransfer.pipeline.score_output import render_score
 
     render_score(notes, target, args.soundfont, overwrite=args.force)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from audiotransfer.cli.arguments import Arguments
-from audiotransfer.cli.batch import SCORES, Tally
+from audiotransfer.cli.batch import SCORES, WRITTEN, Tally
 from audiotransfer.cli.console import Console
 from audiotransfer.errors import AudioTransferError
 
@@ -47,11 +47,10 @@ def beside(args: Arguments) -> Beside:
 
 def check_score(song: Path, output: Path, args: Arguments) -> None:
     """What is wrong with an only MIDI file, or with its output, is found before torch is loaded."""
-    from audiotransfer import files
-    from audiotransfer.symbolic.score import read_score
+    from audiotransfer import files, midi
 
-    read_score(song)
-    if not is_score(output):
+    midi.read(song)
+    if output.suffix.lower() not in WRITTEN:
         raise AudioTransferError(
             f"-o {output} is no MIDI file by its name; end it in .mid (--render adds sound)"
         )

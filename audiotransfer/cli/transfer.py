@@ -24,6 +24,7 @@ from audiotransfer.cli.arguments import (
 )
 from audiotransfer.cli.batch import SCORES, Tally, check_only, find
 from audiotransfer.cli.console import Console
+from audiotransfer.cli.parts import add_cut, add_name, add_stem_format, cut, stem_format
 from audiotransfer.cli.scores import check_score, is_score, say_what_means_nothing, transfer_scores
 from audiotransfer.errors import AudioTransferError
 
@@ -42,12 +43,7 @@ def configure(parser: Parser) -> None:
     parser.about(
         "Plays songs in another style. Length, rate, channels, loudness and tags stay those of "
         "the song; of a MIDI file the notes change.",
-        """\
-examples:
-  audiotransfer song.mp3 --style jazz              writes song.jazz.wav here
-  audiotransfer song.mp3 --style jazz --stem drums=keep --stem other=rock@0.7
-  audiotransfer album/ --style jazz -o jazz/       every song of a folder
-  audiotransfer song.mid --style jazz --render     MIDI, and how it sounds""",
+        "",
     )
     add_songs(parser, scores=True)
     style = parser.add_argument_group("what it becomes")
@@ -85,6 +81,7 @@ examples:
         action="store_false",
         help="without the style's amplifiers and other effects",
     )
+    add_cut(style)
     written = add_format(parser)
     written.add_argument(
         "-o",
@@ -93,6 +90,11 @@ examples:
         metavar="OUT",
         help="file or folder to write (default SONG.STYLE.wav here)",
     )
+    add_name(
+        written,
+        ("song", "style", "stem"),
+        "as '{song} {style}'; with {stem}, of the stems too",
+    )
     add_skip(written)
     written.add_argument(
         "--stems-out",
@@ -100,6 +102,7 @@ examples:
         metavar="DIR",
         help="also write the stems, before and after",
     )
+    add_stem_format(written)
     add_score_output(written)
     worked = add_machine(parser)
     add_separator(worked)
@@ -131,9 +134,14 @@ def run(args: Arguments, console: Console) -> int:
     check_places(args, label)
     songs = _playable(args, find(args, console, scores=True), console)
     tally = Tally(console, len(songs))
-    pairs = tally.without_existing(args, songs, name_outputs(songs, args.out, label, args.format))
+    pairs = tally.without_existing(args, songs, name_outputs(songs, args, label))
     scores = tally.readable([pair for pair in pairs if is_score(pair[0])], scores=True)
     recordings = [pair for pair in pairs if not is_score(pair[0])]
+    if scores and cut(args).label:
+        said = "--start, --end and --preview cut recordings, and MIDI files stay whole"
+        if not recordings:
+            raise AudioTransferError(f"{scores[0][0]}: {said}; leave them out")
+        console.notice(said)
     if bool(scores) != bool(recordings):
         say_what_means_nothing(args, console, scores=bool(scores))
     if scores:
@@ -164,10 +172,7 @@ def _playable(args: Arguments, songs: list[SongFile], console: Console) -> list[
 def _transfer_recordings(
     args: Arguments, songs: list[tuple[Path, Path]], tally: Tally, *, alone: bool
 ) -> None:
-    from audiotransfer.parallel import count_workers
-
-    jobs = count_workers(1 if args.jobs is None else args.jobs)
-    side_by_side = jobs > 1 or args.backend is not None
+    side_by_side = args.jobs not in (None, 1) or args.backend is not None
     titles = [f"{len(songs)} songs"] if side_by_side else [song.name for song, _ in songs]
     with tally.console.progress(*titles) as line:
         options = _options(args, alone)
@@ -188,7 +193,7 @@ def _transfer_recordings(
                 tally.success(str(outcome.report.output), outcome.report)
 
         inputs, outputs = zip(*songs, strict=True)
-        transfer_many(inputs, outputs, options, show, done, jobs=jobs, backend=args.backend)
+        transfer_many(inputs, outputs, options, show, done, jobs=args.jobs, backend=args.backend)
 
 
 def stage(progress: Progress) -> str:
@@ -196,20 +201,36 @@ def stage(progress: Progress) -> str:
     return _STAGES.get(progress.stage, progress.stage)
 
 
-def name_outputs(
-    songs: list[SongFile], out: str | None, label: str, kind: str | None
-) -> list[Path]:
-    """The file that each song becomes: ``SONG.jazz.wav`` or, of MIDI, ``SONG.jazz.mid``, here or in
-    the folder ``out``; or just ``out``.
+def name_outputs(songs: list[SongFile], args: Arguments, label: str) -> list[Path]:
+    """The file that each song becomes: ``SONG.jazz.wav`` or, of MIDI, ``SONG.jazz.mid``, or what
+    --name says, here or in the folder -o; or just -o.
 
-    Raises AudioTransferError where ``out`` is one file for several songs, or not of this kind.
+    Raises AudioTransferError where -o is one file for several songs, or not of this kind.
     """
     from audiotransfer import files
 
+    out, kind = args.out, args.format
     suffix = f".{kind or 'wav'}"
+    part = cut(args).label
+
+    def ending(song: Path, label: str = "") -> str:
+        return f"{label}{SCORES[0]}" if is_score(song) else f"{part}{label}{suffix}"
+
     if out is None or files.names_folder(out, len(songs)):
-        return files.name_outputs(
-            songs, lambda song: f".{label}{SCORES[0] if is_score(song) else suffix}", out
+        if args.name is None:
+            return files.name_outputs(songs, lambda song: ending(song, f".{label}"), out)
+        # Songs of one name are told apart before the pattern is filled with it.
+        places = files.name_outputs(songs, ending, out)
+        names = [
+            files.fill_pattern(args.name, song=place.stem, style=label, stem="mix")
+            for place in places
+        ]
+        return [
+            place.parent / (name + place.suffix) for place, name in zip(places, names, strict=True)
+        ]
+    if args.name is not None:
+        raise AudioTransferError(
+            f"-o {out} and --name contradict each other: give a folder to -o (end it in /)"
         )
     if kind and Path(out).suffix.lower() != suffix and not any(is_score(s.path) for s in songs):
         raise AudioTransferError(f"-o {out} and --format {kind} contradict each other")
@@ -240,6 +261,8 @@ def _options(args: Arguments, alone: bool) -> TransferOptions:
         device=args.device,
         seed=args.seed,
         stems_out=args.stems_out,
+        stem_format=stem_format(args),
+        cut=cut(args),
         encoding=args.encoding,
         overwrite=args.force,
     )
@@ -252,7 +275,7 @@ def check_places(args: Arguments, label: str) -> None:
     (song, *more) = args.songs
     if more or files.is_dir(song):
         return
-    (output,) = name_outputs([files.SongFile(song)], args.out, label, args.format)
+    (output,) = name_outputs([files.SongFile(song)], args, label)
     if args.skip_existing and output.exists():
         return
     to_folder = args.out is None or files.names_folder(args.out)

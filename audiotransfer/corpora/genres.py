@@ -17,8 +17,9 @@ from audiotransfer.corpora.kinds import (
 from audiotransfer.corpora.splits import unique
 from audiotransfer.errors import AudioTransferError
 
-#: Beginnings and ends are introductions, fades and applause.
+#: Beginnings and ends of songs are introductions, fades and applause; a clip is neither.
 TRIM_SECONDS = 10.0
+CLIP_SECONDS = 40.0
 CROP_SECONDS = (10.0, 15.0)
 SHORTEST_SECONDS = 1.0
 LICENCE = "not stated"
@@ -27,7 +28,8 @@ LICENCE = "not stated"
 class GenreFolders:
     """``ROOT/GENRE/…/song.*``, or two and more folders that are a genre each.
 
-    The first and last ten seconds of a song are left out, as far as at least ten are left.
+    The first and last ten seconds of a song are left out, as far as at least forty are left: clips
+    of half a minute are used whole.
     """
 
     def recognises(self, folder: Path) -> bool:
@@ -80,10 +82,11 @@ def artist_of(path: Path, genre_folder: Path) -> str | None:
 
 
 def listed(paths: Sequence[Path]) -> Iterator[tuple[Path, files.AudioInfo | str]]:
-    """Each file with what its header says, or with why it cannot be read."""
+    """Each file with what its header says, or with why it cannot be learned from."""
     for path in paths:
         try:
-            yield path, files.probe(path)
+            info = files.probe(path)
+            yield path, "; ".join(info.notices) if info.damaged else info
         except AudioTransferError as error:
             yield path, str(error)
 
@@ -110,7 +113,7 @@ def _songs(genre: str, folder: Path) -> tuple[list[Song], list[Skipped]]:
         if whole < SHORTEST_SECONDS:
             skipped.append(Skipped(str(path), f"only {whole:.1f} s long"))
             continue
-        trim = min(TRIM_SECONDS, max(0.0, (whole - CROP_SECONDS[0]) / 2))
+        trim = min(TRIM_SECONDS, max(0.0, (whole - CLIP_SECONDS) / 2))
         name = path.relative_to(folder).with_suffix("").as_posix()
         songs.append(
             Song(

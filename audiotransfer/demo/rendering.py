@@ -29,7 +29,7 @@ def render_song(soundfont: Path | None = None, seed: int = 0) -> NDArray[np.floa
     """The song's sound, ``[2, T]`` at 44.1 kHz: each player placed, in one room.
 
     ``soundfont`` is an .sf2 or .sf3; without one, the one that pretty_midi carries.
-    Raises AudioTransferError where no synthesizer is installed.
+    Raises AudioTransferError where the soundfont is missing or unreadable.
     """
     song, font = band(), soundfont or default_soundfont()
     seconds = song.seconds + TAIL_SECONDS

@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,8 +22,10 @@ from audiotransfer.evaluation.judge_clips import (
     Clip,
     Copy,
     griffin_lim_mel_copy,
+    remix_copy,
 )
 from audiotransfer.evaluation.listener import FLOOR, ListenerSettings, LogMel, heard
+from separation import Separator, fingerprint
 
 _INDEX = "index.json"
 _SHORTEST_SECONDS = 0.5
@@ -67,7 +70,7 @@ def prepare(
     folder: str | Path,
     settings: ListenerSettings,
     *,
-    separated: Copy | None = None,
+    separator: Separator | None = None,
     max_seconds: float = 60.0,
     copy_seconds: float = 20.0,
     seed: int = 0,
@@ -76,9 +79,8 @@ def prepare(
     """Hears every clip once and keeps its log-mel in ``folder``; the same call again only loads.
 
     Of each file the middle ``max_seconds`` are taken, and of those a random stretch of
-    ``copy_seconds`` once more through Griffin-Lim and, where ``separated`` is given
-    (``remix_copy``), once through a separator (another separator wants another folder). Files
-    shorter than half a second are left out.
+    ``copy_seconds`` once more through Griffin-Lim and, where there is a ``separator``, once through
+    that (``remix_copy``). Files shorter than half a second are left out.
     Raises AudioTransferError for an unknown genre or one without a clip.
     """
     folder = Path(folder)
@@ -88,7 +90,9 @@ def prepare(
             f"genres {', '.join(sorted(missing))} are named without clips, or have clips without "
             "being named: give both"
         )
-    recipe = [max_seconds, copy_seconds, seed, separated is not None]
+    made_by = None if separator is None else fingerprint(separator)
+    recipe = [max_seconds, copy_seconds, seed, made_by]
+    separated = None if separator is None else remix_copy(separator)
     key = _key(clips, settings, recipe)
     if (kept := _load(folder, settings, key)) is not None:
         return kept
@@ -253,7 +257,7 @@ def _number(text: str) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
 
 
-def _key(clips: Sequence[Clip], settings: ListenerSettings, recipe: list[float]) -> str:
+def _key(clips: Sequence[Clip], settings: ListenerSettings, recipe: list[Any]) -> str:
     listed = [[str(clip.path), clip.genre, clip.group, clip.path.stat().st_size] for clip in clips]
     text = json.dumps([listed, asdict(settings), recipe, GRIFFIN_LIM_ITERATIONS])
     return hashlib.sha256(text.encode()).hexdigest()

@@ -101,7 +101,7 @@ def write_page(
     # "<" would end the script element where a name holds "</script>".
     text = template.replace(_SLOT, json.dumps(data).replace("<", "\\u003c"))
     path = Path(path)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part = files.temporary(path)
     part.write_text(text, encoding="utf-8")
     os.replace(part, path)
 

@@ -2,6 +2,8 @@
 sample, so that what can be refused by name or header is refused at once.
 """
 
+from audiotransfer.files.cut import Cut
+from audiotransfer.files.id3 import Picture
 from audiotransfer.files.naming import (
     FoundSongs,
     SongFile,
@@ -12,6 +14,8 @@ from audiotransfer.files.naming import (
     name_outputs,
     names_folder,
 )
+from audiotransfer.files.own import DRY, read_stem_comment, stem_comment
+from audiotransfer.files.patterns import check_pattern, fill_pattern, has_field
 from audiotransfer.files.reading import (
     SUFFIXES,
     AudioInfo,
@@ -21,7 +25,8 @@ from audiotransfer.files.reading import (
     probe,
     read,
 )
-from audiotransfer.files.tags import read_tags
+from audiotransfer.files.tag_reading import read_tags
+from audiotransfer.files.tags import Tags
 from audiotransfer.files.temporaries import clear_own, clear_stale, temporary
 from audiotransfer.files.writing import (
     FORMATS,
@@ -33,20 +38,27 @@ from audiotransfer.files.writing import (
 )
 
 __all__ = [
+    "DRY",
     "FORMATS",
     "SUFFIXES",
     "AudioInfo",
+    "Cut",
     "FoundSongs",
+    "Picture",
     "Reader",
     "SongFile",
+    "Tags",
     "Writer",
     "check_output",
+    "check_pattern",
     "check_place",
     "clashes",
     "clear_own",
     "clear_stale",
+    "fill_pattern",
     "find_audio",
     "find_songs",
+    "has_field",
     "is_dir",
     "making",
     "name_outputs",
@@ -54,7 +66,9 @@ __all__ = [
     "open_audio",
     "probe",
     "read",
+    "read_stem_comment",
     "read_tags",
+    "stem_comment",
     "temporary",
     "write",
     "write_bytes",

@@ -6,14 +6,13 @@ import contextlib
 from collections.abc import Collection, Generator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
-import soundfile
 
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.files import aac, container, mpeg
-from audiotransfer.files.native import native
+from audiotransfer.files import ffmpeg, kinds, ladder
+from audiotransfer.files.source import Source, Undecodable
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -27,34 +26,49 @@ SUFFIXES = (
     ".mp3",
     ".aiff",
     ".aif",
+    ".aifc",
     ".au",
+    ".caf",
+    ".w64",
+    ".rf64",
     ".m4a",
+    ".m4b",
     ".mp4",
     ".aac",
+    ".mp2",
+    ".mka",
+    ".webm",
+    ".wma",
+    ".ape",
+    ".wv",
+    ".tta",
+    ".ac3",
+    ".spx",
+    ".amr",
+    ".dsf",
 )
 RATES = (8_000, 192_000)  # Hz
 _BLOCK = 1 << 18
-_UNKNOWN = 1 << 48  # more frames than a file holds: the header does not say
-_SETTLE = 8192  # samples after which a Vorbis decoder has forgotten where it was started
+_DAMAGE = ("truncated or damaged", "damaged")
+_LOSSY_SLACK = 3000  # samples: two frames of the codecs, and their delay
 
 
 @dataclass(frozen=True)
 class AudioInfo:
-    """What a file's header says: Hz, channels, frames (0 where it does not), suffix, subtype."""
+    """What a file holds: Hz, channels, frames that will be played, suffix, and its samples' kind.
+
+    ``layout`` names the channels' loudspeakers where the file does, ``notices`` what one should
+    know of it, ``damaged`` whether something of it is known to be missing.
+    """
 
     sample_rate: int
     channels: int
     frames: int
     suffix: str
     subtype: str
-
-
-class _Source(Protocol):
-    def read(self, count: int) -> np.ndarray: ...
-
-    def seek(self, sample: int) -> None: ...
-
-    def close(self) -> None: ...
+    layout: tuple[str, ...] | None = None
+    notices: tuple[str, ...] = ()
+    damaged: bool = False
 
 
 class Reader:
@@ -62,25 +76,17 @@ class Reader:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        kind = container.identify(self.path)
-        container.check_complete(self.path, kind)
+        self._survey = kinds.survey(self.path)
+        self._source: Source = ladder.open_source(self._survey)
         self._at = 0  # samples
-        self._source: _Source
-        if kind in ("mp4", "adts"):
-            track = aac.find_track(self.path, kind)
-            self._source = aac.AacSource(self.path, track)
-            described = (track.sample_rate, track.channels, track.end - track.start, "AAC")
-        else:
-            source = _SndfileSource(self.path, kind)
-            self._source = source
-            sound = source.file
-            described = (sound.samplerate, sound.channels, source.announced, sound.subtype)
-        rate, channels, frames, subtype = described
-        self.info = AudioInfo(rate, channels, frames, self.path.suffix.lower(), subtype)
-        if not RATES[0] <= rate <= RATES[1]:
+        self._ended = False
+        self._broken = ""
+        self.sample_rate, self.channels = self._source.sample_rate, self._source.channels
+        self.layout = self._source.layout
+        if not RATES[0] <= self.sample_rate <= RATES[1]:
             self.close()
             raise AudioTransferError(
-                f"{self.path} has a sample rate of {rate} Hz; "
+                f"{self.path} has a sample rate of {self.sample_rate} Hz; "
                 f"{RATES[0]} to {RATES[1]} Hz can be read"
             )
 
@@ -94,24 +100,62 @@ class Reader:
         """Let go of the file."""
         self._source.close()
 
+    @property
+    def info(self) -> AudioInfo:
+        """What the file holds; counted by decoding where neither header nor frames tell."""
+        frames, notices = self._source.frames, self.notices
+        if frames is None:
+            frames, faults, found = ffmpeg.counted(self._survey)
+            notices = self._noted(found, frames, faults)
+        elif self._survey.announced is not None:
+            notices = self._noted(self._source.notices, frames, 0)
+        return AudioInfo(
+            self.sample_rate,
+            self.channels,
+            frames,
+            self.path.suffix.lower(),
+            self._source.subtype,
+            self.layout,
+            notices,
+            any(notice.startswith(_DAMAGE) for notice in notices),
+        )
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What a user should know of the file; complete when it was read to its end."""
+        return self._noted(
+            self._source.notices, self._at if self._ended else None, self._source.faults
+        )
+
+    def _noted(self, found: Collection[str], played: int | None, faults: int) -> tuple[str, ...]:
+        """All notices of a file of which so many samples were, or will be, played."""
+        rate, subtype = self.sample_rate, self._source.subtype
+        said = self._survey.announced
+        said = self._source.frames if said is None else said
+        slack = 0 if subtype.startswith(("PCM", "FLOAT", "DOUBLE")) else _LOSSY_SLACK
+        notices = [*self._survey.notices, *found]
+        if played is not None and said is not None and said - played > slack:
+            notices.append(
+                f"{_DAMAGE[0]}: {played / rate:.2f} of {said / rate:.2f} s can be decoded"
+            )
+        elif self._survey.damage or self._broken or faults:
+            detail = self._survey.damage or self._broken or f"{faults} stretches of it"
+            notices.append(f"{_DAMAGE[1]} ({detail}): what can be decoded is played")
+        elif played is not None and said is not None and played - said > slack:
+            notices.append(f"it announces {said / rate:.2f} s; {played / rate:.2f} s were found")
+        return tuple(notices)
+
     def blocks(self, frames: int) -> Generator[Tensor, None, None]:
         """Yield the sound [C, frames] from where the last call stopped; only the last is shorter.
 
-        Raises AudioTransferError for NaN or infinite samples, for sound that cannot be decoded
-        or ends before the announced length of a lossless file, and for a file of no samples.
+        Raises AudioTransferError for NaN or infinite samples, for sound that no decoder goes on
+        with, and for a file of no samples.
         """
         import torch
 
         begin = self._at
         while True:
-            try:
-                block = self._source.read(frames)
-            except soundfile.SoundFileError:
-                seconds = self._at / self.info.sample_rate
-                raise AudioTransferError(
-                    f"{self.path} is truncated or damaged: it cannot be decoded "
-                    f"after {seconds:.1f} s; copy or download it again"
-                ) from None
+            block = self._read(frames)
             if len(block):
                 audio = torch.from_numpy(np.ascontiguousarray(block.T))
                 if not bool(audio.sum().isfinite()):  # cheaper than to ask each sample
@@ -122,15 +166,39 @@ class Reader:
                 break
         if self._at == begin:
             raise AudioTransferError(f"{self.path} holds no samples; name a file with sound in it")
-        if self.info.subtype.startswith("PCM") and self._at < self.info.frames:
+        self._ended = True
+
+    def _read(self, frames: int) -> np.ndarray:
+        try:
+            return self._source.read(frames)
+        except Undecodable as error:
+            reason = str(error)
+            kept = np.zeros((0, self.channels), np.float32)
+            kept = kept if error.samples is None else error.samples
+        at = self._at + len(kept)
+        seconds = at / self.sample_rate
+        following = ladder.after_damage(self._survey)
+        if following is None:
             raise AudioTransferError(
-                f"{self.path} is truncated: {self._at} of {self.info.frames} announced samples "
-                "can be decoded; copy or download it again"
+                f"{self.path} is truncated or damaged: it cannot be decoded after {seconds:.1f} s"
+                f"{f' ({reason})' if reason else ''}; copy or download it again"
             )
+        self._source.close()
+        following.frames = self._source.frames  # as announced
+        self._source = following
+        following.seek(at)
+        self._broken = f"after {seconds:.1f} s"
+        return np.concatenate((kept, following.read(frames - len(kept))))
 
     def skip(self, start: int) -> None:
         """Go to a sample, exactly: the same samples follow as when reading from the beginning."""
-        self._source.seek(start)
+        try:
+            self._source.seek(start)
+        except Undecodable:
+            raise AudioTransferError(
+                f"{self.path} is truncated or damaged: it cannot be decoded up to sample {start}; "
+                "copy or download it again"
+            ) from None
         self._at = start
 
 
@@ -145,55 +213,6 @@ def _refuse_not_finite(path: Path, audio: Tensor, before: int) -> None:
     )
 
 
-class _SndfileSource:
-    """What libsndfile decodes: wav, aiff, flac, ogg, opus, mp3."""
-
-    def __init__(self, path: Path, kind: str) -> None:
-        self._virtual: mpeg.IndexedMp3 | None = None
-        if kind == "mp3":
-            with path.open("rb") as file:
-                found = mpeg.layout(path, mpeg.id3_length(file.read(10)))
-            if found and not found.indexed and found.first.layer == 3:
-                self._virtual = mpeg.IndexedMp3(path, found)
-        try:
-            self.file = soundfile.SoundFile(self._virtual or native(path))
-        except (soundfile.SoundFileError, OSError, TypeError) as error:
-            # a .raw suffix makes soundfile ask for a rate: TypeError
-            reason = (
-                str(getattr(error, "error_string", "") or "its header is damaged")
-                .strip()
-                .rstrip(".")
-            )
-            raise AudioTransferError(
-                f"{path} cannot be decoded ({reason}); readable are {container.READS}"
-            ) from None
-        frames = self.file.frames
-        if self.file.format == "FLAC" and frames >= _UNKNOWN:  # libsndfile loses the end of these
-            self.close()
-            raise AudioTransferError(
-                f"{path} is a flac file that does not say how long it is (written to a pipe); "
-                "encode it again"
-            )
-        self.announced = frames if frames < _UNKNOWN else 0
-
-    def read(self, count: int) -> np.ndarray:
-        block = np.empty((count, self.file.channels), dtype=np.float32)
-        # read() stops at the announced length, this at the end of the sound
-        return block[: self.file.buffer_read_into(block.data.cast("B"), "float32")]
-
-    def seek(self, sample: int) -> None:
-        lead = {"MP3": sample, "OGG": _SETTLE}.get(self.file.format, 0)
-        self.file.seek(min(max(0, sample - lead), self.file.frames))
-        rest = sample - self.file.tell()
-        while rest > 0 and (got := len(self.read(min(rest, _BLOCK)))):
-            rest -= got
-
-    def close(self) -> None:
-        self.file.close()
-        if self._virtual is not None:
-            self._virtual.close()
-
-
 def open_audio(path: str | Path) -> Reader:
     """Open a sound file of any readable format.
 
@@ -203,11 +222,12 @@ def open_audio(path: str | Path) -> Reader:
 
 
 def probe(path: str | Path) -> AudioInfo:
-    """What a file's header says; raises as `open_audio` does, and for a file of no samples."""
+    """What a file holds; raises as `open_audio` does, and for a file of no samples."""
     with Reader(path) as reader:
-        if reader.info.subtype.startswith(("PCM", "FLOAT", "DOUBLE")) and reader.info.frames == 0:
+        info = reader.info
+        if info.frames == 0:
             next(reader.blocks(1))
-        return reader.info
+        return info
 
 
 def read(path: str | Path, *, start: int = 0, frames: int | None = None) -> tuple[Tensor, int]:
@@ -229,7 +249,7 @@ def read(path: str | Path, *, start: int = 0, frames: int | None = None) -> tupl
                     left -= parts[-1].shape[1]
                     if left <= 0:
                         break
-        return torch.cat(parts, dim=1), reader.info.sample_rate
+        return torch.cat(parts, dim=1), reader.sample_rate
 
 
 def find_audio(folder: str | Path, suffixes: Collection[str] = SUFFIXES) -> list[Path]:

@@ -6,6 +6,7 @@ import hashlib
 import os
 import platform
 import re
+import shutil
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
@@ -15,7 +16,7 @@ _LONGEST = 255  # bytes of a file's name, where the system does not say
 
 
 def temporary(path: Path) -> Path:
-    """Where this process writes what will be `path`: a hidden neighbour, ``.NAME.HOST-PID.part``.
+    """Where this process writes the file or folder `path`: a neighbour, ``.NAME.HOST-PID.part``.
 
     HOST is a digest of the computer and of its table of processes. A NAME with which this would
     be longer than the file system allows is replaced by its digest, unless it is too long itself.
@@ -37,14 +38,21 @@ def clear_stale(folder: Path) -> None:
     for path in folder.glob(".*.part"):
         match = _NAME.fullmatch(path.name)
         if match and match[1] == _host() and not _alive(int(match[2])):
-            with suppress(OSError):  # another user's
-                path.unlink(missing_ok=True)
+            _remove(path)
 
 
 def clear_own(folder: Path) -> None:
     """Remove what this process left unfinished in a folder."""
     for path in folder.glob(f".*.{_host()}-{os.getpid()}.part"):
-        path.unlink(missing_ok=True)
+        _remove(path)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with suppress(OSError):  # another user's
+            path.unlink(missing_ok=True)
 
 
 @lru_cache(maxsize=1)

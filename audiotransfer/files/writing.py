@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,8 +11,9 @@ import numpy as np
 import soundfile
 
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.files import tags as tagging
 from audiotransfer.files.native import native
+from audiotransfer.files.tag_writing import put_tags, size_in_wav
+from audiotransfer.files.tags import Tags, fitting
 from audiotransfer.files.temporaries import clear_stale, temporary
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ FORMATS = {".wav": "WAV", ".flac": "FLAC", ".ogg": "OGG", ".mp3": "MP3"}
 ENCODINGS = ("int16", "int24", "float32")
 _BITS = {"int16": 16, "int24": 24}
 _MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
+_FLAC_ANY_RATE = 65_535  # Hz: a frame's header has 16 bits for Hz, or for tens of them
 _BLOCK = 1 << 16
 _WAV_LIMIT = (1 << 32) - (1 << 20)  # bytes of sound: the length field has 32 bits
 _SET_ADD_PEAK_CHUNK = 0x1050  # libsndfile command
@@ -53,17 +55,27 @@ def check_output(
         raise AudioTransferError(
             f"{path}: flac cannot hold float32; use int24, or .wav for float32"
         )
-    if suffix == ".mp3" and sample_rate is not None and sample_rate not in _MP3_RATES:
-        raise AudioTransferError(
-            f"{path}: mp3 cannot hold a sample rate of {sample_rate} Hz (48000 at most); "
-            "use .flac or .wav"
-        )
-    limit = {".mp3": 2, ".flac": 8}.get(suffix, 255)
+    if sample_rate is not None:
+        _check_rate(path, suffix, sample_rate)
+    limit = {".mp3": 2, ".flac": 8, ".ogg": 8}.get(suffix, 255)
     if channels is not None and channels > limit:
         raise AudioTransferError(
             f"{path}: {suffix[1:]} cannot hold {channels} channels ({limit} at most); use .wav"
         )
     check_place(path, overwrite)
+
+
+def _check_rate(path: Path, suffix: str, sample_rate: int) -> None:
+    if suffix == ".mp3" and sample_rate not in _MP3_RATES:
+        held = ", ".join(map(str, _MP3_RATES))
+        remedy = f"it holds {held}; use .flac, .ogg or .wav"
+    elif suffix == ".flac" and sample_rate > _FLAC_ANY_RATE and sample_rate % 10:
+        remedy = f"above {_FLAC_ANY_RATE} Hz it holds multiples of 10; use .ogg or .wav"
+    else:
+        return
+    raise AudioTransferError(
+        f"{path}: {suffix[1:]} cannot hold a sample rate of {sample_rate} Hz: {remedy}"
+    )
 
 
 def check_place(path: str | Path, overwrite: bool = False) -> None:
@@ -73,26 +85,21 @@ def check_place(path: str | Path, overwrite: bool = False) -> None:
     overwrite.
     """
     path = Path(path)
-    try:
-        is_folder, there, parent = path.is_dir(), path.exists(), path.parent.is_dir()
-    except (OSError, ValueError) as error:  # a name too long, or with a NUL in it
-        raise AudioTransferError(
-            f"{path} cannot be written ({getattr(error, 'strerror', None) or error}); "
-            "choose another name"
-        ) from None
-    if is_folder:
+    # os.path answers where pathlib raises: for names that are too long
+    if os.path.isdir(path):
         raise AudioTransferError(f"{path} is a folder; name a file to write")
-    if there and not overwrite:
+    if os.path.exists(path) and not overwrite:
         raise AudioTransferError(f"{path} exists; choose another name or allow overwriting it (-f)")
-    if not parent:
+    if not os.path.isdir(path.parent):
         raise AudioTransferError(f"{path.parent} is not a folder; make it, or write elsewhere")
     part = temporary(path)
     try:
         part.touch()
         part.unlink()
-    except OSError as error:
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
         raise AudioTransferError(
-            f"{path} cannot be written ({error.strerror or error}); choose another place"
+            f"{path} cannot be written ({reason}); choose another place"
         ) from None
 
 
@@ -100,7 +107,8 @@ class Writer:
     """Writes a sound file block by block; it appears under its name when all is well.
 
     A context manager. Samples are never scaled. int16 and int24 (wav and flac) are rounded and
-    clipped at full scale; ogg and mp3 keep what their codecs keep. Tags as in `read_tags`.
+    clipped at full scale; ogg and mp3 keep what their codecs keep. Tags as from `read_tags` or as a
+    plain mapping; ``unkept`` names those that the format cannot hold.
     """
 
     def __init__(
@@ -110,7 +118,7 @@ class Writer:
         channels: int,
         *,
         encoding: str = "int16",
-        tags: dict[str, str] | None = None,
+        tags: Tags | Mapping[str, str | Sequence[str]] | None = None,
         overwrite: bool = False,
     ) -> None:
         self.path = Path(path)
@@ -118,9 +126,11 @@ class Writer:
             self.path, overwrite, sample_rate=sample_rate, channels=channels, encoding=encoding
         )
         self._channels, self._overwrite = channels, overwrite
-        self._format = FORMATS[self.path.suffix.lower()]
+        self._suffix = self.path.suffix.lower()
+        self._format = FORMATS[self._suffix]
         self._encoding = encoding if self._format in ("WAV", "FLAC") else "float32"
-        self._tags = tagging.clean(tags or {})
+        self._tags, self.unkept = fitting(Tags.of(tags), self._suffix)
+        self._limit = _WAV_LIMIT - (size_in_wav(self._tags) if self._format == "WAV" else 0)
         self._part = temporary(self.path)
         self._frames = 0
         clear_stale(self.path.parent)
@@ -143,8 +153,6 @@ class Writer:
                 **quality,
             )
             self._without_peak_chunk()
-            if self._format != "MP3":
-                tagging.set_tags(self._sound, self._tags)
         except (soundfile.SoundFileError, OSError) as error:
             self._part.unlink(missing_ok=True)
             raise self._failed(error) from None
@@ -170,7 +178,7 @@ class Writer:
             )
         width = {"int16": 2, "int24": 3, "float32": 4}[self._encoding]
         self._frames += audio.shape[1]
-        if self._format == "WAV" and self._frames * self._channels * width > _WAV_LIMIT:
+        if self._format == "WAV" and self._frames * self._channels * width > self._limit:
             raise AudioTransferError(
                 f"{self.path} would pass the 4 GB that a wav file holds; write .flac"
             )
@@ -187,8 +195,7 @@ class Writer:
         """Finish the file and put it under its name."""
         try:
             self._sound.close()
-            if self._format == "MP3" and self._tags:
-                self._prepend(tagging.id3(self._tags))
+            put_tags(self._part, self._suffix, self._tags, temporary(self._part))
             if not self._overwrite and self.path.exists():
                 raise AudioTransferError(
                     f"{self.path} appeared meanwhile and is kept; choose another name"
@@ -224,16 +231,6 @@ class Writer:
                 self._sound._file, _SET_ADD_PEAK_CHUNK, soundfile._ffi.NULL, 0
             )
 
-    def _prepend(self, head: bytes) -> None:
-        tagged = temporary(self.path.with_name(f"{self.path.name}.tagged"))
-        try:
-            with self._part.open("rb") as source, tagged.open("wb") as target:
-                target.write(head)
-                shutil.copyfileobj(source, target, 1 << 20)
-            os.replace(tagged, self._part)
-        finally:
-            tagged.unlink(missing_ok=True)
-
     def _failed(self, error: Exception) -> AudioTransferError:
         reason = (
             getattr(error, "strerror", None) or getattr(error, "error_string", None) or str(error)
@@ -250,7 +247,7 @@ def write(
     sample_rate: int,
     *,
     encoding: str = "int16",
-    tags: dict[str, str] | None = None,
+    tags: Tags | Mapping[str, str | Sequence[str]] | None = None,
     overwrite: bool = False,
 ) -> None:
     """Write audio [C, T] at sample_rate Hz to a file of its suffix's format; see `Writer`."""

@@ -1,8 +1,15 @@
 """The main job: a song to stems, stems to their styles, and back to a song; and MIDI files."""
 
+from audiotransfer.files import Cut
 from audiotransfer.pipeline.batch import Outcome, transfer_many
 from audiotransfer.pipeline.job import separate_file, transfer_file
-from audiotransfer.pipeline.options import Report, StemChoice, StemReport, TransferOptions
+from audiotransfer.pipeline.options import (
+    Report,
+    StemChoice,
+    StemFormat,
+    StemReport,
+    TransferOptions,
+)
 from audiotransfer.pipeline.planning import Plan, prepare, resolve_device, resolve_separator
 from audiotransfer.pipeline.progress import Progress, ProgressCallback
 from audiotransfer.pipeline.remix import remix, stem_versions
@@ -18,6 +25,7 @@ from audiotransfer.pipeline.streaming import BLOCK, GRID
 __all__ = [
     "BLOCK",
     "GRID",
+    "Cut",
     "LoadedStyle",
     "Outcome",
     "Plan",
@@ -28,6 +36,7 @@ __all__ = [
     "ScoreReport",
     "Song",
     "StemChoice",
+    "StemFormat",
     "StemReport",
     "TransferOptions",
     "load_style",

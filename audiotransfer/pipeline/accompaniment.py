@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from audiotransfer import files
+from audiotransfer import files, midi
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.pipeline.score_output import Beside
 from audiotransfer.styles.card import CARD_NAME, check_weights, read_card
@@ -23,7 +23,7 @@ from audiotransfer.symbolic.bach.accompanist import (
 )
 from audiotransfer.symbolic.bach.melody import Tune
 from audiotransfer.symbolic.bach.setting import back_in_register, set_score
-from audiotransfer.symbolic.score import SUFFIXES, read_score, write_score
+from audiotransfer.symbolic.score import WRITTEN, score_of, write_score
 
 SHIPPED = Path(__file__).parent.parent / "symbolic" / "shipped" / "bach"
 _HOTTEST = 4.0
@@ -93,7 +93,8 @@ def accompany_file(
     for path in outputs:
         files.check_place(path, options.overwrite)
         options.beside.check(path, options.overwrite)
-    score = twinkle.score() if str(source) == twinkle.NAME else read_score(source)
+    file = None if str(source) == twinkle.NAME else midi.read(source)
+    score = twinkle.score() if file is None else score_of(file)
     tune = Tune.of(score, options.track)
     network = load_bach(options.by or SHIPPED)
     seeds = [options.seed + number for number in range(options.versions)]
@@ -116,7 +117,7 @@ def accompany_file(
         track=score.tracks[tune.track].name,
         notes=len(tune.notes),
         semitones=tune.heard.shift,
-        notices=list(tune.notices),
+        notices=[*(file.notices if file else ()), *tune.notices],
     )
 
 
@@ -166,7 +167,7 @@ def version_paths(target: Path, count: int) -> list[Path]:
 
     Raises AudioTransferError where the target is no MIDI file by its name.
     """
-    if target.suffix.lower() not in SUFFIXES:
+    if target.suffix.lower() not in WRITTEN:
         raise AudioTransferError(f"-o {target} is no MIDI file by its name; end it in .mid")
     if count == 1:
         return [target]

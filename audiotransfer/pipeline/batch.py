@@ -5,17 +5,17 @@ from __future__ import annotations
 import os
 import pickle
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
 
 from audiotransfer import files
 from audiotransfer.errors import AudioTransferError, failure
-from audiotransfer.parallel import each
+from audiotransfer.parallel import count_workers, each
 from audiotransfer.pipeline.job import transfer_file
 from audiotransfer.pipeline.options import Report, TransferOptions
-from audiotransfer.pipeline.planning import Plan, prepare
+from audiotransfer.pipeline.planning import Plan, prepare, resolve_device
 from audiotransfer.pipeline.progress import Progress
 from separation import SeparationError
 from vocoder import VocoderError
@@ -37,29 +37,40 @@ def transfer_many(
     progress: Callable[[Path, Progress], None] | None = None,
     done: Callable[[Outcome], None] | None = None,
     *,
-    jobs: int = 1,
+    jobs: int | None = None,
     backend: str | None = None,
 ) -> list[Outcome]:
     """Each song to its output, with one loading of style and separator.
 
     Folders of outputs are made. With ``stems_out`` and several songs, each song's stems go into a
     folder in there that is called as its output is, below the folder that all outputs share.
-    With several ``jobs``, or on the cluster ``backend`` names (see ``parallel.each``), songs are
-    worked on side by side: every worker loads what it needs, outcomes come in the order in which
-    they end, and ``progress`` is not told.
+    With several ``jobs``, or on the cluster ``backend`` names (see ``parallel.each``; as many jobs
+    as cores where no number is given), songs are worked on side by side: every worker loads what
+    it needs, outcomes come in the order in which they end, and ``progress`` is not told. A song
+    whose worker dies is tried once more.
 
     Raises :class:`AudioTransferError` where the request itself is wrong; what is wrong with one
     song is in its outcome.
     """
+    if jobs is None and backend is None:
+        jobs = 1  # a song has every core to itself
+    workers = count_workers(jobs, resolve_device(options.device))
     plan = prepare(options)
-    alone = jobs == 1 and backend is None
+    alone = workers == 1 and backend is None
     work = partial(_transfer, plan, progress) if alone else _transfer_apart
     outcomes: list[Outcome] = []
     with _requests(songs, outputs, options) as requests:
-        for outcome in each(work, requests, jobs, backend):
-            outcomes.append(outcome)
-            if done is not None:
-                done(outcome)
+        try:
+            with closing(each(work, requests, workers, backend, _lost)) as ended:
+                for outcome in ended:
+                    outcomes.append(outcome)
+                    if done is not None:
+                        done(outcome)
+        finally:  # workers that died, or were stopped, could not tidy up
+            for request in requests:
+                for folder in (request.output.parent, request.options.stems_out):
+                    if folder is not None:
+                        files.clear_stale(folder)
     return outcomes
 
 
@@ -132,6 +143,10 @@ def _transfer_apart(request: _Request) -> Outcome:
     """The same in a worker, which loads style and separator once for all that it is given."""
     common = replace(request.options, stems_out=None)
     return _transfer(_worker_plan(pickle.dumps(common)), None, request)
+
+
+def _lost(request: _Request, why: str) -> Outcome:
+    return Outcome(request.song, error=f"{request.song} is not done: {why}")
 
 
 @lru_cache(maxsize=1)

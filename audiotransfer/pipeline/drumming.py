@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,17 +11,26 @@ from typing import Any
 import numpy as np
 import torch
 
-from audiotransfer import files
+from audiotransfer import files, midi
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.pipeline.score_output import Beside
 from audiotransfer.styles.card import check_weights, read_card
-from audiotransfer.symbolic.drums.beats import BAR, Beat, Cells, beat_of, score_of
+from audiotransfer.symbolic.drums.beats import BAR, Beat, Cells, beat_of
+from audiotransfer.symbolic.drums.beats import score_of as beats_score
 from audiotransfer.symbolic.drums.drummer import Drummer
 from audiotransfer.symbolic.drums.humanising import humanised
 from audiotransfer.symbolic.drums.network import DrumVae
 from audiotransfer.symbolic.drums.weights import SHIPPED, load_drums
 from audiotransfer.symbolic.grid import Grid
-from audiotransfer.symbolic.score import SUFFIXES, note_table, read_score, with_notes, write_score
+from audiotransfer.symbolic.score import (
+    WRITTEN,
+    edited,
+    note_table,
+    score_of,
+    with_notes,
+    write_midi,
+    write_score,
+)
 
 _HOTTEST = 4.0
 _MOST_BARS = 1024
@@ -52,6 +62,7 @@ class DrumReport:
     hits: int
     also: dict[str, str]
     """Files beside it: ``audio``, ``plot``."""
+    notices: list[str] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -69,7 +80,7 @@ def sample_file(
     _check_count(bars, "bars", 1, _MOST_BARS)
     path, drummer, generator = _begin(target, options)
     beat = drummer.imagine(bars, style, options.temperature, generator)
-    return _written(score_of([beat], [options.tempo or 120.0]), None, path, bars, options)
+    return _written(beats_score([beat], [options.tempo or 120.0]), path, bars, options)
 
 
 def interpolate_file(
@@ -90,40 +101,43 @@ def interpolate_file(
     options = options or DrumOptions()
     _check_count(count, "steps", 2, _MOST_STEPS)
     given = [_beat_in(source) for source in (first, last)]
-    both = min(len(beat) // BAR for beat, _ in given)
+    both = min(len(beat) // BAR for beat, _, _ in given)
     if bars is not None:
         _check_count(bars, "bars", 1, both)
     bars = bars or both
     path, drummer, generator = _begin(target, options)
-    ends = [beat.section(0, bars * BAR) for beat, _ in given]
+    ends = [beat.section(0, bars * BAR) for beat, _, _ in given]
     beats = drummer.between(ends[0], ends[1], count, options.temperature, generator)
     tempi = np.geomspace(given[0][1], given[1][1], count)
     if options.tempo is not None:
         tempi = np.full(count, options.tempo)
-    return _written(score_of(beats, tempi.tolist()), None, path, count * bars, options)
+    notices = [notice for _, _, found in given for notice in found]
+    return _written(beats_score(beats, tempi.tolist()), path, count * bars, options, notices)
 
 
 def humanise_file(
     source: str | Path, target: str | Path, options: DrumOptions | None = None
 ) -> DrumReport:
-    """Writes a score whose drums have the velocities and the timing of a drummer.
+    """Writes a MIDI file whose drums have the velocities and the timing of a drummer.
 
-    Hits, other tracks, metre and (unless another is given) tempo stay.
+    Hits stay, and so does every message that is no note of a drum, but for another tempo where one
+    is given.
 
     Raises AudioTransferError for a score without drums.
     """
     options = options or DrumOptions()
-    before = read_score(source)
+    file = midi.read(source)
+    before = score_of(file)
     notes = _drum_notes(before, source)
     grid = Grid.of(before)
     path, drummer, generator = _begin(target, options)
     made = humanised(notes, grid, drummer, options.temperature, generator)
-    score = with_notes(before, made, drums=True)
+    changed = edited(file, with_notes(before, made, drums=True))
     if options.tempo is not None:
-        import symusic
-
-        score.tempos = [symusic.Tempo(0, options.tempo)]
-    return _written(score, before, path, len(grid.bars) - 1, options)
+        changed = midi.with_tempo(changed, options.tempo)
+    write_midi(changed, path, options.overwrite)
+    bars = len(grid.bars) - 1
+    return _report(score_of(changed), before, path, bars, options, file.notices)
 
 
 def load_drummer(folder: str | Path) -> Drummer:
@@ -150,7 +164,7 @@ def load_drummer(folder: str | Path) -> Drummer:
 def _begin(target: str | Path, options: DrumOptions) -> tuple[Path, Drummer, torch.Generator]:
     """What is refused is refused before any work."""
     path = Path(target)
-    if path.suffix.lower() not in SUFFIXES:
+    if path.suffix.lower() not in WRITTEN:
         raise AudioTransferError(f"-o {path} is no MIDI file by its name; end it in .mid")
     files.check_place(path, options.overwrite)
     options.beside.check(path, options.overwrite)
@@ -168,11 +182,26 @@ def _begin(target: str | Path, options: DrumOptions) -> tuple[Path, Drummer, tor
     return path, drummer, torch.Generator().manual_seed(options.seed)
 
 
-def _written(score: Any, before: Any, path: Path, bars: int, options: DrumOptions) -> DrumReport:
+def _written(
+    score: Any, path: Path, bars: int, options: DrumOptions, notices: Sequence[str] = ()
+) -> DrumReport:
+    """Writes a score that is new."""
     write_score(score, path, options.overwrite)
+    return _report(score, None, path, bars, options, notices)
+
+
+def _report(
+    score: Any,
+    before: Any,
+    path: Path,
+    bars: int,
+    options: DrumOptions,
+    notices: Sequence[str],
+) -> DrumReport:
+    """Writes what stands beside the MIDI file, and tells what there is."""
     also = options.beside.write(path, score, before, options.overwrite)
     hits = len(note_table(score, drums=True))
-    return DrumReport(str(path), bars, hits, also)
+    return DrumReport(str(path), bars, hits, also, list(notices))
 
 
 def _drum_notes(score: Any, source: str | Path) -> np.ndarray:
@@ -184,9 +213,10 @@ def _drum_notes(score: Any, source: str | Path) -> np.ndarray:
     return notes
 
 
-def _beat_in(source: str | Path) -> tuple[Beat, float]:
-    """The drums of a score in whole bars of four, and its tempo at the beginning."""
-    score = read_score(source)
+def _beat_in(source: str | Path) -> tuple[Beat, float, tuple[str, ...]]:
+    """The drums of a score in whole bars of four, its tempo at the beginning, and notices."""
+    file = midi.read(source)
+    score = score_of(file)
     notes = _drum_notes(score, source)
     grid = Grid.of(score)
     if (np.diff(grid.bars) != BAR).any():
@@ -196,7 +226,7 @@ def _beat_in(source: str | Path) -> tuple[Beat, float]:
     if not beat.hits.any():
         raise AudioTransferError(f"{source} holds no drum that a kit has; check its keys")
     tempo = score.tempos[0].qpm if len(score.tempos) else 120.0
-    return beat, float(np.clip(tempo, *_TEMPI))
+    return beat, float(np.clip(tempo, *_TEMPI)), file.notices
 
 
 def _check_count(value: int, what: str, least: int, most: int) -> None:

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import math
-import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-import numpy as np
-import torch
 from torch import Tensor
 
 from audiotransfer import sound
-from audiotransfer.errors import AudioTransferError
 from audiotransfer.pipeline.progress import Tracker
-from audiotransfer.pipeline.sources import PIECE
+from audiotransfer.pipeline.spool import Spool
 
 _LIMIT_DB = 20.0  # a mix that is nearly nothing is not blown up to a song
 _NEAR_LU = 0.2
@@ -29,6 +26,9 @@ _RELEASES = (30.0, 300.0, 3000.0)
 _MARGIN = 1e-4
 _LOSSY = (".mp3", ".ogg")
 _LOSSY_CEILING_DB = -1.0  # codecs overshoot
+_STEP = 2.0**-15  # of 16 bit: what is clipped by less is not clipped
+_DECODED_DB = 1.0  # above full scale: loud songs come out of mp3 decoders like this
+_LIMITED_DB = 6.0  # above full scale: what a limiter takes from a few peaks unheard
 
 
 class Sink(Protocol):
@@ -37,15 +37,14 @@ class Sink(Protocol):
     def write(self, audio: Tensor) -> None: ...
 
 
-class MixFile:
-    """The mix before its gain: on disk, without a name, gone with the process however it ends."""
+class MixFile(Spool):
+    """The mix before its gain, on disk, with its loudness and true peak."""
 
     def __init__(
         self, folder: Path | None, sample_rate: int, channels: int, level: float = 1.0
     ) -> None:
-        self._folder = folder or Path(tempfile.gettempdir())
-        self._file = tempfile.TemporaryFile(dir=self._folder)  # noqa: SIM115 (closed by __exit__)
-        self.sample_rate, self.channels, self.frames = sample_rate, channels, 0
+        super().__init__(folder, channels)
+        self.sample_rate = sample_rate
         self.level = level
         """At which loudness is measured: the meter's absolute gate must not cut quiet songs."""
         self._loudness = sound.LoudnessMeter(sample_rate, channels)
@@ -54,20 +53,10 @@ class MixFile:
     def __enter__(self) -> MixFile:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
-
     def write(self, audio: Tensor) -> None:
-        try:
-            self._file.write(np.ascontiguousarray(audio.T.numpy(), np.float32).tobytes())
-        except OSError as error:
-            raise AudioTransferError(
-                f"{self._folder} cannot hold the mix ({error.strerror}): make room, or write"
-                " elsewhere"
-            ) from None
+        super().write(audio)
         self._loudness.push(audio * self.level)
         self._peak.push(audio)
-        self.frames += audio.shape[-1]
 
     @property
     def loudness(self) -> float:
@@ -77,24 +66,41 @@ class MixFile:
     def true_peak(self) -> float:
         return self._peak.peak()
 
-    def blocks(self, frames: int = PIECE) -> Iterator[Tensor]:
-        self._file.seek(0)
-        while data := self._file.read(frames * self.channels * 4):
-            yield torch.from_numpy(
-                np.frombuffer(data, np.float32).reshape(-1, self.channels).T.copy()
-            )
 
-
-def ceiling_for(true_peak: float, *, changed: bool, encoding: str, suffix: str) -> float:
-    """Linear true peak that the output may reach: full scale, or the song's own peak where that is
-    higher.
-
-    Integer files clip above full scale, and codecs overshoot; a song that was changed stays below
-    that.
+@dataclass(frozen=True)
+class Level:
+    """How loud a song may come out: a gain that comes before all others and a ceiling for true
+    peaks, both linear, and what is to be said about it.
     """
-    if changed and suffix in _LOSSY:
-        return 10.0 ** (_LOSSY_CEILING_DB / 20.0)
-    return 1.0 if changed and encoding != "float32" else max(1.0, true_peak)
+
+    gain: float
+    ceiling: float
+    notice: str | None = None
+
+
+def level_for(peak: float, true_peak: float, *, changed: bool, encoding: str, suffix: str) -> Level:
+    """The level at which a song with these peaks (linear) goes into a file.
+
+    The ceiling is full scale, or the song's own true peak where that is higher and nothing was
+    changed: peaks between samples are no reason to touch it. Samples above full scale are held by
+    float32 only. Elsewhere a few dB of them are limited; a song that is further above is turned
+    down as a whole. A song that was changed, or turned down, stays below what codecs overshoot.
+    """
+    if suffix not in _LOSSY and encoding == "float32":
+        return Level(1.0, max(1.0, true_peak))
+    full = 10.0 ** (_LOSSY_CEILING_DB / 20.0) if suffix in _LOSSY else 1.0
+    if peak <= 1.0 + _STEP:
+        return Level(1.0, full if changed else max(1.0, true_peak))
+    over = 20.0 * math.log10(peak)
+    kind = suffix[1:] if suffix in _LOSSY else f"{suffix[1:]} of {encoding}"
+    found = f"the song's peak is {over:.1f} dB above full scale, which {kind} cannot hold"
+    kept = f"--float32 keeps its level{'' if suffix == '.wav' else ' in a .wav'}"
+    if over > _LIMITED_DB:
+        gain = full / true_peak
+        lower = f"it was turned down by {-20.0 * math.log10(gain):.1f} dB"
+        return Level(gain, full, f"{found}: {lower}; {kept}")
+    usual = changed and over <= _DECODED_DB
+    return Level(1.0, full, None if usual else f"{found}: its peaks were limited; {kept}")
 
 
 def finish(

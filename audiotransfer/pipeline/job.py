@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -12,24 +13,24 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from audiotransfer import files, sound
+from audiotransfer import files
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.pipeline.finishing import (
     Listener,
     MixFile,
     Sink,
-    ceiling_for,
     finish,
+    level_for,
     matching_gain,
 )
 from audiotransfer.pipeline.mixing import Mixer
 from audiotransfer.pipeline.options import Report, StemReport, TransferOptions, decibels, finite
-from audiotransfer.pipeline.planning import Plan, prepare
+from audiotransfer.pipeline.planning import Plan, StemPlan, prepare
 from audiotransfer.pipeline.progress import ProgressCallback, Tracker
-from audiotransfer.pipeline.sources import FileSource, Measured, Source, measure
+from audiotransfer.pipeline.sources import FileSource, Measured, Source, folding, measure, part_of
+from audiotransfer.pipeline.stem_files import StemWriters, check_stem_files, stem_files
 from audiotransfer.pipeline.workers import Workers
-
-STEM_SUFFIX = ".wav"
+from audiotransfer.styles import Keep
 
 
 def transfer_file(
@@ -56,7 +57,7 @@ def transfer_file(
         nothing written.
     """
     started = time.monotonic()
-    song = FileSource(source)
+    song = part_of(FileSource(source), options.cut)
     path = Path(output)
     files.check_output(
         path,
@@ -65,11 +66,15 @@ def transfer_file(
         channels=min(2, song.channels),
         encoding=options.encoding,
     )
-    if _same(path, song.path):
+    if path.resolve() == Path(source).resolve():
         raise AudioTransferError(f"{path} is the song itself: give another output")
+    if options.stem_format.two_stems:
+        raise AudioTransferError(
+            "two stems can be separated, not transferred: use `audiotransfer separate`"
+        )
     check_stems_folder(options.stems_out)
     plan = plan or prepare(options)
-    check_stem_files(plan, song.path, path)
+    check_stem_files(plan, song, Path(source), path)
     tracker = Tracker(progress)
     measured = measure(song, tracker)
     with files.Writer(
@@ -77,11 +82,12 @@ def transfer_file(
         song.sample_rate,
         measured.channels,
         encoding=options.encoding,
-        tags=files.read_tags(song.path),
+        tags=files.read_tags(source),
         overwrite=options.overwrite,
     ) as writer:
         report = run(song, measured, plan, writer, tracker, output=path)
-    return replace(report, wall_seconds=time.monotonic() - started)
+    notices = [*report.notices, *_unkept(path, writer.unkept)]
+    return replace(report, notices=notices, wall_seconds=time.monotonic() - started)
 
 
 def separate_file(
@@ -90,11 +96,11 @@ def separate_file(
     options: TransferOptions | None = None,
     progress: ProgressCallback | None = None,
 ) -> Report:
-    """Writes the song's stems into a folder: ``drums.wav`` …, float32 at 44.1 kHz stereo; they sum
-    to the song.
+    """Writes the song's stems into a folder, ``drums.wav`` …, as ``stem_format`` of the options
+    says; all of them sum to the song.
 
-    Of the options the separator, device, seed, overwrite and block count. Raises as
-    :func:`transfer_file` does.
+    Of the options the separator, device, seed, overwrite, block, stem format and cut count. Raises
+    as :func:`transfer_file` does.
     """
     started = time.monotonic()
     asked = options or TransferOptions()
@@ -103,13 +109,15 @@ def separate_file(
         device=asked.device,
         seed=asked.seed,
         stems_out=Path(folder),
+        stem_format=asked.stem_format,
+        cut=asked.cut,
         overwrite=asked.overwrite,
         block=asked.block,
     )
-    song = FileSource(source)
+    song = part_of(FileSource(source), options.cut)
     check_stems_folder(options.stems_out)
     plan = prepare(options, separate_only=True)
-    check_stem_files(plan, song.path)
+    check_stem_files(plan, song, Path(source))
     tracker = Tracker(progress)
     measured = measure(song, tracker)
     report = run(song, measured, plan, None, tracker)
@@ -128,8 +136,9 @@ def run(
 ) -> Report:
     """One measured song through a plan into a sink (``None``: only its stems are wanted)."""
     notices = list(plan.notices)
-    if source.channels > 2:
-        notices.append(f"{source.channels} channels were folded to stereo")
+    notices += source.notices
+    if fold := folding(source):
+        notices.append(fold)
     if measured.rms == 0.0:
         notices.append("the song is silent: so is the result")
         plan = plan.for_silence()
@@ -137,7 +146,7 @@ def run(
     with ExitStack() as stack:
         cores = torch.get_num_threads() if plan.device == "cpu" else 1
         mixer = Mixer(plan, source, measured, tracker, stack.enter_context(Workers(cores)))
-        stems = _stems_written(mixer, stack)
+        stems = _stems_written(mixer, stack, notices)
         if sink is None:
             for _ in stems:
                 pass
@@ -148,7 +157,7 @@ def run(
             )
             for piece in mixer.mixed(stems):
                 mix.write(piece)
-            loudness, true_peak = _finish(mix, mixer, sink, output)
+            loudness, true_peak = _finish(mix, mixer, sink, output, notices)
     return Report(
         input=source.name,
         output=os.fspath(output) if output else None,
@@ -161,134 +170,75 @@ def run(
         true_peak_in=decibels(measured.true_peak),
         true_peak_out=decibels(true_peak),
         separator=plan.label,
-        stems=_stem_reports(plan),
+        stems=_stem_reports(plan, source, only_written=sink is None),
         notices=notices,
         wall_seconds=0.0,
     )
 
 
-def stem_files(plan: Plan) -> dict[str, tuple[str, ...]]:
-    """Names of the files that each stem gets in the stems' folder: ``drums.wav``,
-    ``drums.jazz.wav``.
-    """
-    names = {}
-    for name, stem in plan.stems.items():
-        wet = (f"{name}.{stem.style}{STEM_SUFFIX}",) if stem.action == "style" else ()
-        names[name] = (f"{name}{STEM_SUFFIX}", *wet)
-    return names
-
-
-def _finish(mix: MixFile, mixer: Mixer, sink: Sink, output: Path | None) -> tuple[float, float]:
+def _finish(
+    mix: MixFile, mixer: Mixer, sink: Sink, output: Path | None, notices: list[str]
+) -> tuple[float, float]:
     options, measured = mixer.plan.options, mixer.measured
-    ceiling = ceiling_for(
+    level = level_for(
+        max(measured.peaks),
         measured.true_peak,
         changed=mixer.changed,
         # A song in memory is clipped by nobody.
         encoding=options.encoding if output else "float32",
         suffix=output.suffix.lower() if output else "",
     )
-    gain, target = 1.0, None
+    if level.notice:
+        notices.append(level.notice)
+    gain, target = level.gain, None
     if mixer.changed:
-        target = mixer.loudness.integrated()
-        gain = matching_gain(mix.loudness, target)
+        loudness = mixer.loudness.integrated()
+        target = loudness + 20.0 * math.log10(gain)
+        gain *= matching_gain(mix.loudness, loudness)
     listener = Listener(sink, mix.sample_rate, mix.channels)
-    finish(mix, gain, target, ceiling, listener, mixer.tracker)
+    finish(mix, gain, target, level.ceiling, listener, mixer.tracker)
     return listener.loudness, listener.true_peak
 
 
-def _stems_written(mixer: Mixer, stack: ExitStack) -> Iterator[tuple[Tensor, Tensor]]:
+def _stems_written(
+    mixer: Mixer, stack: ExitStack, notices: list[str]
+) -> Iterator[tuple[Tensor, Tensor]]:
     """The stems pass through, and into the stems' folder where one is wanted."""
-    options = mixer.plan.options
-    if options.stems_out is None:
+    if mixer.plan.options.stems_out is None:
         yield from mixer.stems()
         return
-    _make_folder(options.stems_out, stack)
-    writers: Mapping[str, list[files.Writer]] = {
-        name: [
-            stack.enter_context(
-                files.Writer(
-                    options.stems_out / file,
-                    sound.STEREO_RATE,
-                    2,
-                    encoding="float32",
-                    overwrite=options.overwrite,
-                )
-            )
-            for file in stem
-        ]
-        for name, stem in stem_files(mixer.plan).items()
-    }
+    writers = StemWriters(mixer.plan, list(mixer.styled), mixer.source, mixer.measured, stack)
     for dry, wet in mixer.stems():
-        after = dict(zip(mixer.styled, wet, strict=True))
-        for (name, stem), before in zip(writers.items(), dry, strict=True):
-            stem[0].write(before)
-            for writer in stem[1:]:
-                writer.write(after.get(name, before))
+        writers.write(dry, wet)
         yield dry, wet
-
-
-def _make_folder(folder: Path, stack: ExitStack) -> None:
-    """Makes the stems' folder; a job that fails takes an empty one away again."""
-    if folder.is_dir():
-        return
-    folder.mkdir()
-
-    def remove(kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None:
-            return
-        # A signal may come after a file was begun and before its writer would clear it away.
-        files.clear_own(folder)
-        if not any(folder.iterdir()):
-            folder.rmdir()
-
-    stack.push(remove)
+    notices += writers.finish(mixer.tracker)
 
 
 def check_stems_folder(folder: Path | None) -> None:
     """Raises :class:`AudioTransferError` unless stems can be written there."""
     if folder is None:
         return
-    if folder.exists() and not folder.is_dir():
+    if os.path.lexists(folder) and not files.is_dir(folder):
         raise AudioTransferError(f"stems folder {folder} is a file: give a folder")
-    place = folder if folder.exists() else folder.absolute().parent
-    if not place.is_dir():
-        raise AudioTransferError(f"folder {place} does not exist: make it first")
-    if not os.access(place, os.W_OK | os.X_OK):
-        raise AudioTransferError(f"folder {place} is not writable: give another stems folder")
+    with files.making(folder):
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise AudioTransferError(f"folder {folder} is not writable: give another stems folder")
 
 
-def check_stem_files(plan: Plan, *taken: Path) -> None:
-    """Raises :class:`AudioTransferError` where a stem's file would stand over another, or over one
-    that is taken.
-    """
-    folder = plan.options.stems_out
-    if folder is None:
-        return
-    for stem in stem_files(plan).values():
-        for file in stem:
-            path = folder / file
-            if any(_same(path, other) for other in taken):
-                raise AudioTransferError(
-                    f"stem {path} would stand over the song: give another stems folder"
-                )
-            if folder.is_dir():
-                files.check_output(path, plan.options.overwrite, encoding="float32")
+def _unkept(path: Path, tags: Sequence[str]) -> list[str]:
+    """A notice of the tags that the output does not hold."""
+    return [f"tags that {path.name} does not hold: {', '.join(tags)}"] if tags else []
 
 
-def _same(one: Path, other: Path) -> bool:
-    return os.path.realpath(one) == os.path.realpath(other)
-
-
-def _stem_reports(plan: Plan) -> dict[str, StemReport]:
-    out = plan.options.stems_out
-    named = stem_files(plan)
+def _stem_reports(plan: Plan, source: Source, *, only_written: bool) -> dict[str, StemReport]:
+    written: dict[str, list[str]] = {}
+    for file in stem_files(plan, source):
+        written.setdefault(file.name, []).append(os.fspath(file.path))
+    separated = StemPlan("keep", Keep())
+    stems = dict.fromkeys(written, separated) if only_written else plan.stems
     return {
         name: StemReport(
-            stem.action,
-            stem.style,
-            stem.strength,
-            stem.gain_db,
-            tuple(os.fspath(out / file) for file in named[name]) if out else (),
+            stem.action, stem.style, stem.strength, stem.gain_db, tuple(written.get(name, ()))
         )
-        for name, stem in plan.stems.items()
+        for name, stem in stems.items()
     }

@@ -79,9 +79,11 @@ class Mixer:
 
     def stems(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Dry stems ``[S, 2, t]`` and, of those that go through a style, the wet ones ``[K, 2,
-        t]``, at the song's level and 44.1 kHz.
+        t]``, at the song's level and 44.1 kHz; a channel without a sound has none in them.
         """
-        level = 1.0 / self.measured.scale
+        level = torch.full((2, 1), 1.0 / self.measured.scale)
+        if self._one_sided:
+            level[1 - self.measured.sounding[0]] = 0.0
         if not self.styled:
             for dry in self._separated():
                 yield dry * level, dry.new_zeros(0, *dry.shape[1:])
@@ -174,12 +176,18 @@ class Mixer:
         forth = sound.StreamResampler(rate, sound.STEREO_RATE, 2)
         frames = 0
         for piece in self.source.blocks(PIECE):
-            audio = folded(piece)
+            audio = folded(piece, self.source.layout)
             self._native.push(audio)
             frames += audio.shape[-1]
             scaled = audio * self.measured.scale
             self.loudness.push(scaled)
-            yield forth.push(sound.to_stereo(scaled), last=frames == self.measured.frames)
+            # Separators and styles, which know the sides of songs, get one-sided ones in mono.
+            heard = scaled[self.measured.sounding] if self._one_sided else scaled
+            yield forth.push(sound.to_stereo(heard), last=frames == self.measured.frames)
+
+    @property
+    def _one_sided(self) -> bool:
+        return self.measured.channels == 2 and len(self.measured.sounding) == 1
 
 
 def _context(stem: StemPlan) -> int:

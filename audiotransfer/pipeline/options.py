@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from audiotransfer import files
 from audiotransfer.errors import AudioTransferError
 
 if TYPE_CHECKING:
@@ -41,6 +42,59 @@ class StemChoice:
 
 
 @dataclass(frozen=True)
+class StemFormat:
+    """Which stems are written into a folder, and as what kind of files."""
+
+    format: Literal["wav", "flac", "mp3", "ogg"] = "wav"
+    encoding: Literal["int16", "int24", "float32"] | None = None
+    """``None`` is the best that the format holds: float32 in wav, int24 in flac."""
+    rate: Literal["44100", "song"] = "44100"
+    """``44100`` is 44.1 kHz stereo, at which stems are separated; ``song`` is the song's own rate
+    and channels (stereo where it has more than two)."""
+    stems: tuple[str, ...] = ()
+    """Only these; none named is all."""
+    two_stems: str | None = None
+    """This stem and, as ``no_NAME``, the sum of all others."""
+    name: str = "{stem}"
+    """Of each file, without its suffix: a pattern of ``{song}``, ``{stem}`` and ``{style}``, which
+    is ``dry`` for a stem as it was separated; slashes make folders. Without ``{style}`` a stem's
+    style is added: ``drums.jazz``."""
+    song: str | None = None
+    """What ``{song}`` stands for; ``None`` is the name of the song's file."""
+
+    def __post_init__(self) -> None:
+        for name, known in (("format", FORMATS), ("rate", RATES)):
+            value = getattr(self, name)
+            if value not in known:
+                raise AudioTransferError(f"stems' {name} {value!r}: there are {', '.join(known)}")
+        files.check_pattern(self.name, ("song", "stem", "style"), needed=["stem"])
+        if self.stems and self.two_stems:
+            raise AudioTransferError(
+                f"stems {', '.join(self.stems)} and two stems ({self.two_stems}) contradict each"
+                " other: give one of them"
+            )
+        if self.encoding is not None and self.format in ("mp3", "ogg"):
+            raise AudioTransferError(
+                f"{self.format} has no samples of {self.encoding}: leave it out, or take wav or"
+                " flac"
+            )
+
+    @property
+    def samples(self) -> Literal["int16", "int24", "float32"]:
+        """As what samples are handed to the file."""
+        return self.encoding or ("int24" if self.format == "flac" else "float32")
+
+    @property
+    def clips(self) -> bool:
+        """Whether what is above full scale is lost in such a file, or where it is played."""
+        return self.format != "wav" or self.samples != "float32"
+
+
+FORMATS = ("wav", "flac", "mp3", "ogg")
+RATES = ("44100", "song")
+
+
+@dataclass(frozen=True)
 class TransferOptions:
     """The request. Everything has a default; only a style, or a choice for some stem, must be
     given.
@@ -61,9 +115,11 @@ class TransferOptions:
     device: str = "auto"
     seed: int = 0
     stems_out: Path | None = None
-    """Folder for whole stems, float32 wav at 44.1 kHz stereo before gains: ``drums.wav`` as
-    separated and, where a style changed it, ``drums.jazz.wav``.
+    """Folder for whole stems before gains: ``drums.wav`` as separated and, where a style changed
+    it, ``drums.jazz.wav``.
     """
+    stem_format: StemFormat = field(default_factory=StemFormat)
+    cut: files.Cut = field(default_factory=files.Cut)
     encoding: Literal["int16", "int24", "float32"] = "int16"
     overwrite: bool = False
     block: int | None = None

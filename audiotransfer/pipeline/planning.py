@@ -5,7 +5,7 @@ strengths, gains.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -96,7 +96,7 @@ def prepare(options: TransferOptions, *, separate_only: bool = False) -> Plan:
         if choice.style is not None:
             styles.get(choice.style)
     separator, label, notices = resolve_separator(options.separator, device)
-    _check_stems((*options.stems, *gains), separator.stems, label)
+    check_stems((*options.stems, *gains), separator.stems, label)
     plans: dict[str, StemPlan] = {}
     for stem in separator.stems:
         own = options.stems.get(stem)
@@ -188,7 +188,8 @@ def _plan_stem(
     return StemPlan("style", transfer, style.name, strength, effects=effects)
 
 
-def _check_stems(named: Iterable[str], stems: tuple[str, ...], label: str) -> None:
+def check_stems(named: Iterable[str], stems: Collection[str], label: str) -> None:
+    """Raises :class:`AudioTransferError` for a stem that the separator does not have."""
     for stem in named:
         if stem not in stems:
             near = difflib.get_close_matches(stem.lower(), stems, n=2, cutoff=0.5)

@@ -1,9 +1,10 @@
 """Stems back to a song, with gains, mutes, and each stem dry or in a style.
 
 In a stems' folder ``drums.wav`` is the stem as it was separated and ``drums.jazz.wav`` the same in
-the style jazz. Left to itself a stem is taken in its style where it has one. As in a transfer, one
-gain brings the stems in their styles to the loudness of the dry song; it is found without gains and
-mutes, which are therefore heard as asked for.
+the style jazz; files of other names are known by the tag that they were written with. Left to
+itself a stem is taken in its style where it has one. As in a transfer, one gain brings the stems in
+their styles to the loudness of the dry song; it is found without gains and mutes, which are
+therefore heard as asked for.
 """
 
 from __future__ import annotations
@@ -23,13 +24,12 @@ from torch.nn import functional
 
 from audiotransfer import files, sound
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.pipeline.finishing import Listener, MixFile, ceiling_for, finish, matching_gain
+from audiotransfer.pipeline.finishing import Listener, MixFile, finish, level_for, matching_gain
 from audiotransfer.pipeline.options import Report, StemReport, check_gain, decibels, finite
 from audiotransfer.pipeline.progress import ProgressCallback, Tracker
 from audiotransfer.pipeline.sources import PIECE
+from audiotransfer.pipeline.stem_files import REST
 from audiotransfer.pipeline.streaming import TimeQueue
-
-DRY = "dry"
 
 
 @dataclass(frozen=True)
@@ -56,20 +56,20 @@ def stem_versions(folder: str | Path) -> dict[str, dict[str, Path]]:
             f"{path} is no folder: give the folder that --stems-out or `separate` wrote"
         )
     versions: dict[str, dict[str, Path]] = {}
-    for file in files.find_audio(path):
+    found = files.find_audio(path)
+    for file in found:
         if file.parent != path:
             continue
-        stem, _, style = file.stem.partition(".")
+        stem, version = _named(file)
         known = versions.setdefault(stem, {})
-        if (style or DRY) in known:
+        if version in known:
             raise AudioTransferError(
-                f"{file} and {known[style or DRY].name} are the same stem: take one of them away"
+                f"{file} and {known[version].name} are the same stem: take one of them away"
             )
-        known[style or DRY] = file
+        known[version] = file
     if not versions:
-        raise AudioTransferError(
-            f"{path} holds no stems: give the folder that --stems-out or `separate` wrote"
-        )
+        hint = f"{found[0].parent}" if found else "the folder that --stems-out or `separate` wrote"
+        raise AudioTransferError(f"{path} holds no stems: give {hint}")
     return versions
 
 
@@ -84,7 +84,8 @@ def remix(
     overwrite: bool = False,
     progress: ProgressCallback | None = None,
 ) -> Report:
-    """Writes the sum of the stems in a folder, stereo at their rate, of the longest one's length.
+    """Writes the sum of the stems in a folder, at their rate, of the longest one's length; mono
+    where all of them are.
 
     Args:
         gains_db: stem -> dB.
@@ -100,40 +101,46 @@ def remix(
         file.resolve() for stem in chosen.values() for file in (stem.path, stem.dry) if file
     }:
         raise AudioTransferError(f"{path} is one of the stems: give another output")
-    rate, frames = _common(chosen)
-    files.check_output(path, overwrite, sample_rate=rate, channels=2, encoding=encoding)
+    rate, channels, frames = _common(chosen)
+    files.check_output(path, overwrite, sample_rate=rate, channels=channels, encoding=encoding)
     tracker = Tracker(progress)
     tracker.begin("transfer", frames)
-    plain = all(stem.version == DRY for stem in chosen.values())
+    plain = all(stem.version == files.DRY for stem in chosen.values())
     untouched = plain and all(stem.gain == 1.0 for stem in chosen.values())
-    before = sound.LoudnessMeter(rate, 2)
-    peak = sound.TruePeakMeter(2)
-    after = sound.LoudnessMeter(rate, 2)
+    before = sound.LoudnessMeter(rate, channels)
+    peak = sound.TruePeakMeter(channels)
+    after = sound.LoudnessMeter(rate, channels)
     with ExitStack() as stack:
         sink = stack.enter_context(
-            files.Writer(path, rate, 2, encoding=encoding, overwrite=overwrite)
+            files.Writer(path, rate, channels, encoding=encoding, overwrite=overwrite)
         )
-        mix = stack.enter_context(MixFile(path.parent, rate, 2))
-        for pieces in _aligned(chosen):
+        mix = stack.enter_context(MixFile(path.parent, rate, channels))
+        for pieces in _aligned(chosen, channels):
             dry = _sum(pieces[stem.dry or stem.path] for stem in chosen.values())
             before.push(dry)
             peak.push(dry)
             after.push(_sum(pieces[stem.path] for stem in chosen.values()))
             mix.write(_sum(pieces[stem.path] * stem.gain for stem in chosen.values()))
             tracker.advance(dry.shape[-1])
-        ceiling = ceiling_for(
-            peak.peak(), changed=not untouched, encoding=encoding, suffix=path.suffix.lower()
+        level = level_for(
+            max(peak.samples()),
+            peak.peak(),
+            changed=not untouched,
+            encoding=encoding,
+            suffix=path.suffix.lower(),
         )
-        gain = 1.0 if plain else matching_gain(after.integrated(), before.integrated())
-        listener = Listener(sink, rate, 2)
-        finish(mix, gain, None, ceiling, listener, tracker)
+        gain = level.gain
+        if not plain:
+            gain *= matching_gain(after.integrated(), before.integrated())
+        listener = Listener(sink, rate, channels)
+        finish(mix, gain, None, level.ceiling, listener, tracker)
         length = mix.frames
     return Report(
         input=os.fspath(folder),
         output=os.fspath(path),
         seconds=length / rate,
         sample_rate=rate,
-        channels=2,
+        channels=channels,
         frames=length,
         loudness_in=finite(before.integrated()),
         loudness_out=finite(listener.loudness),
@@ -141,7 +148,7 @@ def remix(
         true_peak_out=decibels(listener.true_peak),
         separator="none",
         stems={name: _report(stem) for name, stem in chosen.items()},
-        notices=[],
+        notices=[level.notice] if level.notice else [],
         wall_seconds=time.monotonic() - started,
     )
 
@@ -155,11 +162,12 @@ def _choose(
     for stem in (*gains_db, *mutes, *versions):
         if stem not in there:
             raise AudioTransferError(f"unknown stem {stem!r}: {_hint(stem, there)}")
+    _check_sum(there, mutes)
     if all(stem in mutes for stem in there):
         raise AudioTransferError(f"every stem is muted ({', '.join(there)}): leave one of them in")
     chosen = {}
     for stem, known in there.items():
-        styled = [version for version in known if version != DRY]
+        styled = [version for version in known if version != files.DRY]
         if stem in versions:
             version = versions[stem]
             if version not in known:
@@ -169,13 +177,37 @@ def _choose(
         elif len(styled) > 1:
             raise AudioTransferError(
                 f"stem {stem} is there as {', '.join(styled)}: say which, as"
-                f" {stem}={styled[0]} or {stem}={DRY}"
+                f" {stem}={styled[0]} or {stem}={files.DRY}"
             )
         else:
-            version = styled[0] if styled else DRY
+            version = styled[0] if styled else files.DRY
         gain = check_gain(stem, gains_db.get(stem, 0.0))
-        chosen[stem] = _Chosen(version, known[version], known.get(DRY), gain, stem in mutes)
+        chosen[stem] = _Chosen(version, known[version], known.get(files.DRY), gain, stem in mutes)
     return chosen
+
+
+def _named(file: Path) -> tuple[str, str]:
+    """Stem and version: by the name, or, where it begins with something else, by the tag that the
+    file was written with, as long as the name still holds the stem's.
+    """
+    stem, _, style = file.stem.partition(".")
+    told = files.read_stem_comment(file)
+    if told is not None and told[0] != stem and told[0] in file.stem:
+        return told
+    return stem, style or files.DRY
+
+
+def _check_sum(there: Collection[str], mutes: Collection[str]) -> None:
+    """Refuses what would be heard twice: beside ``vocals``, ``no_vocals`` is all others' sum."""
+    heard = [stem for stem in there if stem not in mutes]
+    for stem in heard:
+        one = stem.removeprefix(REST)
+        twice = [other for other in heard if other not in (stem, one)]
+        if one != stem and one in there and twice:
+            raise AudioTransferError(
+                f"{stem} holds {', '.join(twice)} already: leave it out (--mute {stem}), or them"
+                f" (--mute {','.join(twice)})"
+            )
 
 
 def _hint(name: str, known: Collection[str]) -> str:
@@ -183,8 +215,8 @@ def _hint(name: str, known: Collection[str]) -> str:
     return f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(known)}"
 
 
-def _common(chosen: Mapping[str, _Chosen]) -> tuple[int, int]:
-    """Rate and greatest length of all files."""
+def _common(chosen: Mapping[str, _Chosen]) -> tuple[int, int, int]:
+    """Rate, greatest channel count (at most 2) and greatest length of all files."""
     infos = {path: files.probe(path) for path in _paths(chosen)}
     first = next(iter(infos))
     for path, info in infos.items():
@@ -193,7 +225,11 @@ def _common(chosen: Mapping[str, _Chosen]) -> tuple[int, int]:
                 f"{path} has {info.sample_rate} Hz and {first.name} {infos[first].sample_rate}:"
                 " stems must share one rate"
             )
-    return infos[first].sample_rate, max(info.frames for info in infos.values())
+    return (
+        infos[first].sample_rate,
+        min(2, max(info.channels for info in infos.values())),
+        max(info.frames for info in infos.values()),
+    )
 
 
 def _paths(chosen: Mapping[str, _Chosen]) -> list[Path]:
@@ -202,8 +238,8 @@ def _paths(chosen: Mapping[str, _Chosen]) -> list[Path]:
     )
 
 
-def _aligned(chosen: Mapping[str, _Chosen]) -> Iterator[dict[Path, Tensor]]:
-    """All files side by side, ``[2, t]`` each; the shorter ones end in silence."""
+def _aligned(chosen: Mapping[str, _Chosen], channels: int) -> Iterator[dict[Path, Tensor]]:
+    """All files side by side, ``[C, t]`` each; the shorter ones end in silence."""
     with ExitStack() as stack:
         readers = {
             path: stack.enter_context(files.open_audio(path)).blocks(PIECE)
@@ -213,16 +249,16 @@ def _aligned(chosen: Mapping[str, _Chosen]) -> Iterator[dict[Path, Tensor]]:
         while True:
             for path, queue in queues.items():
                 while queue.length < PIECE and (piece := next(readers[path], None)) is not None:
-                    queue.push(sound.to_stereo(piece))
+                    queue.push(piece if piece.shape[0] == channels else sound.to_stereo(piece))
             length = min(PIECE, max(queue.length for queue in queues.values()))
             if not length:
                 return
-            yield {path: _taken(queue, length) for path, queue in queues.items()}
+            yield {path: _taken(queue, channels, length) for path, queue in queues.items()}
 
 
-def _taken(queue: TimeQueue, length: int) -> Tensor:
+def _taken(queue: TimeQueue, channels: int, length: int) -> Tensor:
     if not queue.length:
-        return torch.zeros(2, length)
+        return torch.zeros(channels, length)
     piece = queue.take(min(length, queue.length))
     return functional.pad(piece, (0, length - piece.shape[-1]))
 
@@ -235,6 +271,6 @@ def _report(stem: _Chosen) -> StemReport:
     files_ = (os.fspath(stem.path),)
     if stem.muted:
         return StemReport("mute", files=files_)
-    if stem.version == DRY:
+    if stem.version == files.DRY:
         return StemReport("keep", gain_db=stem.gain_db, files=files_)
     return StemReport("style", stem.version, gain_db=stem.gain_db, files=files_)

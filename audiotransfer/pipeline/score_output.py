@@ -45,7 +45,7 @@ class Beside:
 
     def check(self, output: Path, overwrite: bool = False, score: Any = None) -> None:
         """Raises AudioTransferError, before any work, for what could not be written after it: a
-        place that is taken, no synthesizer or soundfont, a ``score`` of more than two hours.
+        place that is taken, no soundfont, a ``score`` of more than two hours.
         """
         for kind, path in self.paths(output).items():
             if kind == "audio":
@@ -88,8 +88,8 @@ def render_score(
 ) -> None:
     """Plays a score with a soundfont into an audio file: stereo, 44.1 kHz, one gain for all of it.
 
-    Raises AudioTransferError where no synthesizer is installed, the soundfont is unreadable or the
-    score lasts longer than two hours.
+    Raises AudioTransferError where the soundfont is missing or unreadable or the score lasts longer
+    than two hours.
     """
     synthesizer, font = _synthesizer(soundfont)
     band = band_of(score, str(path))

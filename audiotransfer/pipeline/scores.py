@@ -14,14 +14,21 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from audiotransfer import files
+from audiotransfer import files, midi
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.pipeline.options import StemChoice, check_strength
 from audiotransfer.pipeline.planning import resolve_device
 from audiotransfer.pipeline.score_output import Beside
 from audiotransfer.styles import Keep, Style, load_style
 from audiotransfer.symbolic.grid import Grid
-from audiotransfer.symbolic.score import SUFFIXES, note_table, read_score, with_notes, write_score
+from audiotransfer.symbolic.score import (
+    WRITTEN,
+    edited,
+    note_table,
+    score_of,
+    with_notes,
+    write_midi,
+)
 from audiotransfer.symbolic.transfer import DRUMS, PITCHED, PartTransfer
 
 STEMS = (PITCHED, DRUMS)
@@ -151,7 +158,7 @@ def _plan(stem: str, choice: StemChoice, style: Style | None, strength: float) -
 
 def check_score_output(output: Path, overwrite: bool = False) -> None:
     """Raises AudioTransferError for a name that is no MIDI file's or a place that is taken."""
-    if output.suffix.lower() not in SUFFIXES:
+    if output.suffix.lower() not in WRITTEN:
         raise AudioTransferError(
             f"{output} is no MIDI file by its name; end it in .mid (--render adds sound)"
         )
@@ -166,7 +173,8 @@ def transfer_score(
     *,
     plan: ScorePlan | None = None,
 ) -> ScoreReport:
-    """Writes a MIDI file in another style: as many bars, with its tempo, metre and tracks.
+    """Writes a MIDI file in another style: as many bars, and every message that is no note as it
+    was.
 
     ``plan`` is what `prepare_scores` made of the options, where several files are transferred.
     Raises AudioTransferError for a file that is no score and a place that cannot be written to.
@@ -174,14 +182,16 @@ def transfer_score(
     began = time.monotonic()
     output = Path(output)
     check_score_output(output, options.overwrite)
-    score = read_score(source)
+    file = midi.read(source)
+    score = score_of(file)
     options.beside.check(output, options.overwrite, score)
     plan = plan or prepare_scores(options)
     generator = torch.Generator().manual_seed(options.seed)
     result, parts = change_score(score, plan, generator, progress)
     if not result.note_num():
         raise AudioTransferError(f"{source}: no note would be left; do not mute all that plays")
-    write_score(result, output, options.overwrite)
+    changed = edited(file, result)
+    write_midi(changed, output, options.overwrite)
     beside = options.beside.write(output, result, score, options.overwrite)
     before, after = int(score.note_num()), int(result.note_num())
     return ScoreReport(
@@ -195,7 +205,11 @@ def transfer_score(
         notes_out=after,
         density_ratio=after / before,
         stems=parts,
-        notices=_notices(parts, plan.options),
+        notices=[
+            *file.notices,
+            *_notices(parts, plan.options),
+            *_unchanged(source, file, changed),
+        ],
         wall_seconds=time.monotonic() - began,
     )
 
@@ -275,6 +289,13 @@ def _with_last(before: NDArray[np.int64], after: NDArray[np.int64]) -> NDArray[n
     ends = before[:, 0] + before[:, 1]
     last = before[ends == ends.max()]
     return np.concatenate([after, last[~np.isin(_keys(last), _keys(after))]])
+
+
+def _unchanged(source: str | Path, file: midi.MidiFile, changed: midi.MidiFile) -> list[str]:
+    """What there is to say where the notes of a file are what they were."""
+    if changed.tracks != file.tracks:
+        return []
+    return [f"{source}: no note was changed"]
 
 
 def _notices(parts: Mapping[str, PartReport], options: ScoreOptions) -> list[str]:

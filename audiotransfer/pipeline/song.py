@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,25 +12,38 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from audiotransfer import files, styles
+from audiotransfer import files, sound, styles
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.pipeline.job import check_stem_files, check_stems_folder, run
+from audiotransfer.pipeline.finishing import level_for
+from audiotransfer.pipeline.job import check_stems_folder, run
 from audiotransfer.pipeline.options import StemChoice, TransferOptions
 from audiotransfer.pipeline.planning import prepare, resolve_device
 from audiotransfer.pipeline.progress import ProgressCallback, Tracker
-from audiotransfer.pipeline.sources import FileSource, MemorySource, measure
+from audiotransfer.pipeline.samples import check_rate, check_samples
+from audiotransfer.pipeline.sources import FileSource, MemorySource, measure, part_of
+from audiotransfer.pipeline.stem_files import check_stem_files
+
+_log = logging.getLogger(__name__)
 
 Samples = TypeVar("Samples", Tensor, np.ndarray)
 
 
 @dataclass(frozen=True)
 class Song:
-    """Sound ``[C, T]`` (float32, full scale ±1) with its rate in Hz, and the tags of its file."""
+    """Sound ``[C, T]`` (float32, full scale ±1) with its rate in Hz, and the tags of its file.
+
+    Takes tensors and arrays of floating-point numbers, and one dimension as one channel. Raises
+    :class:`AudioTransferError` for ``[T, C]``, integers, NaN, no samples, and rates that cannot be.
+    """
 
     audio: Tensor
     sample_rate: int
     name: str = "song"
-    tags: Mapping[str, str] = field(default_factory=dict)
+    tags: files.Tags | Mapping[str, str | Sequence[str]] = field(default_factory=files.Tags)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "audio", check_samples(self.audio, self.name))
+        object.__setattr__(self, "sample_rate", check_rate(self.sample_rate, self.name))
 
     @classmethod
     def read(cls, path: str | Path) -> Song:
@@ -38,13 +52,27 @@ class Song:
         return cls(audio, sample_rate, str(path), files.read_tags(path))
 
     def write(self, path: str | Path, *, encoding: str = "int16", overwrite: bool = False) -> None:
-        """Writes wav, flac, ogg or mp3 by suffix, whole or not at all."""
+        """Writes wav, flac, ogg or mp3 by suffix, whole or not at all.
+
+        Where the file cannot hold what is above full scale, that is limited or turned down, and
+        logged as a warning.
+        """
+        peaks = sound.TruePeakMeter(self.audio.shape[0])
+        peaks.push(self.audio)
+        suffix = Path(path).suffix.lower()
+        level = level_for(
+            max(peaks.samples()), peaks.peak(), changed=False, encoding=encoding, suffix=suffix
+        )
+        audio = self.audio * level.gain
+        if level.notice:
+            _log.warning("%s: %s", path, level.notice)
+            audio = sound.Limiter(self.sample_rate, level.ceiling).push(audio, last=True)
         files.write(
             path,
-            self.audio,
+            audio,
             self.sample_rate,
             encoding=encoding,
-            tags=dict(self.tags),
+            tags=self.tags,
             overwrite=overwrite,
         )
 
@@ -59,13 +87,13 @@ class LoadedStyle(styles.Style):
     def __call__(
         self, audio: Samples, sample_rate: int, strength: float = 1.0, **options: Any
     ) -> Samples:
-        """The sound in this style, ``[C, T]`` or ``[T]``, tensor or array as it came; more than two
-        channels come out as stereo. Options are those of :class:`TransferOptions`.
+        """The sound in this style, ``[C, T]`` or ``[T]``, tensor or array as it came, float32; more
+        than two channels come out as stereo. Options are those of :class:`TransferOptions`; what
+        :class:`Song` refuses is refused.
         """
-        samples = torch.as_tensor(audio, dtype=torch.float32)
-        song = Song(samples[None] if samples.ndim == 1 else samples, sample_rate)
+        song = Song(audio, sample_rate, "audio")  # type: ignore[arg-type]  # arrays become tensors
         result = transfer(song, self, strength=strength, **options).audio
-        result = result[0] if samples.ndim == 1 else result
+        result = result[0] if np.ndim(audio) == 1 else result
         return result if isinstance(audio, Tensor) else result.numpy()
 
 
@@ -103,14 +131,15 @@ def transfer(
         asked = TransferOptions(style=style, stems=choices, **options)
     except TypeError as error:
         raise AudioTransferError(f"transfer: {error}") from None
-    song = (
+    song = part_of(
         MemorySource(source.audio, source.sample_rate, source.name)
         if isinstance(source, Song)
-        else FileSource(source)
+        else FileSource(source),
+        asked.cut,
     )
     check_stems_folder(asked.stems_out)
     plan = prepare(asked)
-    check_stem_files(plan, *([] if isinstance(source, Song) else [Path(source)]))
+    check_stem_files(plan, song, *([] if isinstance(source, Song) else [Path(source)]))
     tracker = Tracker(progress)
     measured = measure(song, tracker)
     collected = _Collected()

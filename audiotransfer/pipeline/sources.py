@@ -5,7 +5,7 @@ begins.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -16,6 +16,7 @@ from torch import Tensor
 from audiotransfer import files, sound
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.pipeline.progress import Tracker
+from audiotransfer.pipeline.samples import check_rate, check_samples
 
 PIECE = 1 << 18
 """Samples read at a time."""
@@ -23,6 +24,7 @@ WORKING_RMS = 0.1
 """Level at which separators and styles get every song, loud or quiet."""
 _GATE_SECONDS = 0.4
 _GATE = 1e-3  # of the mean power: pauses do not count
+_SILENT = 1e-3  # of the loudest channel's peak: what a codec or a cable leaks into a dead one
 
 
 class Source(Protocol):
@@ -33,9 +35,18 @@ class Source(Protocol):
     channels: int
     frames: int
     """As announced; the measuring pass counts."""
+    layout: Sequence[str] | None
+    """The channels' loudspeakers by WAV's names, where they are known."""
 
-    def blocks(self, frames: int) -> Iterator[Tensor]:
-        """``[C, t]`` in order. Raises :class:`AudioTransferError` on what is no sound."""
+    @property
+    def notices(self) -> Sequence[str]:
+        """What a user should know of it, complete after a reading."""
+        ...
+
+    def blocks(self, frames: int, start: int = 0) -> Iterator[Tensor]:
+        """``[C, t]`` in order from sample `start`. Raises :class:`AudioTransferError` on what is no
+        sound.
+        """
         ...
 
 
@@ -47,27 +58,68 @@ class FileSource:
         self.name = str(path)
         info = files.probe(self.path)
         self.sample_rate, self.channels, self.frames = info.sample_rate, info.channels, info.frames
+        self.layout: Sequence[str] | None = info.layout
+        self.notices: Sequence[str] = self._named(info.notices)
 
-    def blocks(self, frames: int) -> Iterator[Tensor]:
+    def blocks(self, frames: int, start: int = 0) -> Iterator[Tensor]:
         with files.open_audio(self.path) as reader:
+            if start:
+                reader.skip(start)
             yield from reader.blocks(frames)
+            self.notices = self._named(reader.notices)
+
+    def _named(self, notices: Sequence[str]) -> Sequence[str]:
+        return [f"{self.name}: {notice}" for notice in notices]
 
 
 class MemorySource:
-    """A song in memory, ``[C, T]``."""
+    """A song in memory, ``[C, T]`` (see :func:`check_samples`)."""
 
     def __init__(self, audio: Tensor, sample_rate: int, name: str) -> None:
-        if audio.ndim != 2 or not audio.shape[0] or not audio.shape[1]:
-            raise AudioTransferError(
-                f"{name} has the shape {tuple(audio.shape)}: expected [channels, samples]"
-            )
-        if not audio.isfinite().all():
-            raise AudioTransferError(f"{name} contains NaN or infinite samples: repair it first")
-        self.audio, self.sample_rate, self.name = audio, sample_rate, name
-        self.channels, self.frames = audio.shape
+        self.audio, self.name = check_samples(audio, name), name
+        self.sample_rate = check_rate(sample_rate, name)
+        self.channels, self.frames = self.audio.shape
+        self.layout: Sequence[str] | None = None
+        self.notices: Sequence[str] = ()
 
-    def blocks(self, frames: int) -> Iterator[Tensor]:
-        yield from self.audio.split(frames, -1)
+    def blocks(self, frames: int, start: int = 0) -> Iterator[Tensor]:
+        yield from self.audio[:, start:].split(frames, -1)
+
+
+class CutSource:
+    """A part of a song, to the sample: what lies around it is not heard."""
+
+    def __init__(self, song: Source, cut: files.Cut) -> None:
+        self._song = song
+        self.name, self.sample_rate, self.channels = song.name, song.sample_rate, song.channels
+        self.layout = song.layout
+        # A few files do not say how long they are.
+        total = song.frames or sum(piece.shape[-1] for piece in song.blocks(PIECE))
+        try:
+            self._start, end = cut.samples(total, self.sample_rate)
+        except AudioTransferError as error:
+            raise AudioTransferError(f"{self.name}: {error}") from None
+        self.frames = end - self._start
+
+    @property
+    def notices(self) -> Sequence[str]:
+        """Those of the song, as far as it was read."""
+        return self._song.notices
+
+    def blocks(self, frames: int, start: int = 0) -> Iterator[Tensor]:
+        remaining = self.frames - start
+        # Pieces of one length, so that hardly anything behind the end is read: it may be damaged.
+        pieces = max(1, -(-remaining // frames))
+        for piece in self._song.blocks(max(1, -(-remaining // pieces)), self._start + start):
+            yield piece[:, :remaining]
+            remaining -= piece.shape[-1]
+            if remaining <= 0:
+                return
+
+
+def part_of(song: Source, cut: files.Cut) -> Source:
+    """The song, or the part of it that is wanted."""
+    return CutSource(song, cut) if cut.label else song
 
 
 @dataclass(frozen=True)
@@ -80,18 +132,34 @@ class Measured:
     """LUFS; -inf for silence."""
     true_peak: float
     """Linear."""
+    peaks: tuple[float, ...]
+    """Largest sample of each channel, linear."""
     rms: float
-    """Of what is not a pause; 0 for silence."""
+    """Of what is not a pause, in the channels that sound; 0 for silence."""
 
     @property
     def scale(self) -> float:
         """Brings the song to :data:`WORKING_RMS`."""
         return WORKING_RMS / self.rms if self.rms > 0.0 else 1.0
 
+    @property
+    def sounding(self) -> list[int]:
+        """Channels that are not nearly nothing beside the loudest one."""
+        return _sounding(self.peaks)
 
-def folded(audio: Tensor) -> Tensor:
+
+def folded(audio: Tensor, layout: Sequence[str] | None) -> Tensor:
     """Mono and stereo as they are, more channels as stereo."""
-    return audio if audio.shape[0] <= 2 else sound.to_stereo(audio)
+    return audio if audio.shape[0] <= 2 else sound.to_stereo(audio, layout)
+
+
+def folding(source: Source) -> str:
+    """What `folded` does to a song, for people; "" for mono and stereo."""
+    if source.channels <= 2:
+        return ""
+    name = sound.layout_name(source.layout, source.channels)
+    said = f"{source.channels} channels ({name})" if name else f"{source.channels} channels"
+    return f"{source.name}: {said} were folded to stereo"
 
 
 def measure(source: Source, tracker: Tracker) -> Measured:
@@ -103,7 +171,7 @@ def measure(source: Source, tracker: Tracker) -> Measured:
     power = _GatedPower(round(_GATE_SECONDS * source.sample_rate))
     frames = 0
     for piece in source.blocks(PIECE):
-        audio = folded(piece)
+        audio = folded(piece, source.layout)
         loudness.push(audio)
         peak.push(audio)
         power.push(audio)
@@ -111,7 +179,14 @@ def measure(source: Source, tracker: Tracker) -> Measured:
         tracker.advance(audio.shape[-1])
     if not frames:
         raise AudioTransferError(f"{source.name} has no samples: there is nothing to work on")
-    return Measured(frames, channels, loudness.integrated(), peak.peak(), power.rms())
+    peaks = peak.samples()
+    rms = power.rms() * math.sqrt(channels / len(_sounding(peaks)))
+    return Measured(frames, channels, loudness.integrated(), peak.peak(), peaks, rms)
+
+
+def _sounding(peaks: tuple[float, ...]) -> list[int]:
+    loudest = max(peaks)
+    return [number for number, peak in enumerate(peaks) if peak >= _SILENT * loudest]
 
 
 class _GatedPower:

@@ -16,6 +16,7 @@ from audiotransfer.parallel import count_workers, each
 from audiotransfer.pipeline import resolve_device, resolve_separator
 from audiotransfer.preparation.pictures import picture_settings
 from audiotransfer.preparation.song import GIVEN, MIX, Task, already_prepared, prepare_song
+from separation import fingerprint
 
 Show = Callable[[str, float], None]
 
@@ -64,15 +65,15 @@ def prepare_collection(
     songs = split_songs(found.songs, settings.seed, found.held_out, before)
     if found.picture is None:
         _check_rates(songs, float(picture["sample_rate"]))
-    separator, notices = _separator(songs, kind, settings.separator, device)
+    separator, made_by, notices = _separator(songs, kind, settings.separator, device)
     root = str(out.resolve())
-    tasks = [Task(song, root, separator, picture, device) for song in songs]
+    tasks = [Task(song, root, separator, picture, device, made_by) for song in songs]
     ready, missing = _sort_out(tasks)
     skipped = list(found.skipped)
     weights = {task.song.id: task.song.seconds or 1.0 for task in missing}
     total = sum(weights.values())
     done = 0.0
-    for result in each(prepare_song, missing, workers, settings.backend):
+    for result in each(prepare_song, missing, workers, settings.backend, _lost):
         if isinstance(result, Skipped):
             skipped.append(result)
         else:
@@ -100,6 +101,10 @@ def prepare_collection(
     )
     manifest.save()
     return manifest
+
+
+def _lost(task: Task, why: str) -> Skipped:
+    return Skipped(task.song.id, why)
 
 
 def _kind(folders: Sequence[Path], kind: str) -> str:
@@ -154,18 +159,20 @@ def _picture(found: Found, kind: str, settings: Settings) -> Mapping[str, Any]:
 
 def _separator(
     songs: Sequence[Song], kind: str, wanted: str | None, device: str
-) -> tuple[str, list[str]]:
-    """The name of who takes the songs apart, or ``given``, and what there is to say about it."""
+) -> tuple[str, str, list[str]]:
+    """The name of who takes the songs apart, or ``given``, its fingerprint, and what there is to
+    say about it.
+    """
     apart = all(song.files.keys() - {MIX} for song in songs)
     if apart and wanted is None:
-        return GIVEN, []
+        return GIVEN, "", []
     if not all(MIX in song.files for song in songs):
         raise AudioTransferError(
             f"{kind} has stems and no mixes: leave out --separator {wanted} to take them as they"
             " are"
         )
-    _, label, notices = resolve_separator(wanted or "auto", device)
-    return label, notices
+    separator, label, notices = resolve_separator(wanted or "auto", device)
+    return label, fingerprint(separator), notices
 
 
 def _sort_out(tasks: Sequence[Task]) -> tuple[list[PreparedSong], list[Task]]:

@@ -29,8 +29,7 @@ from audiotransfer.pipeline.mixing import Mixer
 from audiotransfer.pipeline.options import TransferOptions
 from audiotransfer.pipeline.planning import Plan, prepare
 from audiotransfer.pipeline.progress import Tracker
-from audiotransfer.pipeline.sources import MemorySource, measure
-from audiotransfer.preparation.excerpt import Excerpt
+from audiotransfer.pipeline.sources import CutSource, FileSource, MemorySource, measure
 from audiotransfer.preparation.pictures import draw, label
 from audiotransfer.preparation.sounding import sounding, stretches
 from separation import SeparationError
@@ -50,13 +49,17 @@ class Unwritable(AudioTransferError):
 
 @dataclass(frozen=True)
 class Task:
-    """A song, where it is prepared, by which separator and into which picture."""
+    """A song, where it is prepared, by which separator and into which picture.
+
+    ``fingerprint`` tells the separator from others of its name (see `separation.fingerprint`).
+    """
 
     song: Song
     root: str
     separator: str
     picture: Mapping[str, Any]
     device: str = "cpu"
+    fingerprint: str = ""
 
     @property
     def place(self) -> Path:
@@ -151,14 +154,15 @@ def _make_stems(task: Task) -> Runs:
             path.unlink()
     if not runs:
         raise AudioTransferError(f"{task.song.sources[0]} is silent")
-    _write_record(task, "stems", {"sources": _sizes(task.song), "runs": runs})
+    _write_record(task, "stems", {**_origin(task), "runs": runs})
     return runs
 
 
 def _separated(task: Task) -> Iterator[dict[str, Tensor]]:
     song = task.song
     plan = _plan(task.separator, task.device)
-    source = Excerpt(song.files[MIX][0], song.start, song.seconds)
+    wanted = files.Cut(song.start, song.start + song.seconds)
+    source = CutSource(FileSource(song.files[MIX][0]), wanted)
     measured = measure(source, Tracker(None))
     if measured.rms == 0.0:
         raise AudioTransferError(f"{source.name} is silent")
@@ -198,16 +202,21 @@ def _sum(parts: list[Tensor]) -> Tensor:
 
 def _known_stems(task: Task) -> Runs | None:
     known = _record(task, "stems")
-    if known is None or known["sources"] != _sizes(task.song):
+    if known is None or any(known.get(key) != value for key, value in _origin(task).items()):
         return None
     if not all((task.place / f"{stem}.flac").is_file() for stem in known["runs"]):
         return None
     return {stem: [tuple(run) for run in runs] for stem, runs in known["runs"].items()}
 
 
-def _sizes(song: Song) -> list[list[Any]]:
-    """What tells that a song is still the one that was prepared."""
-    return [[Path(source).name, os.path.getsize(source)] for source in song.sources]
+def _origin(task: Task) -> dict[str, Any]:
+    """What tells that stems are still those of this song, of this stretch, by this separator."""
+    song = task.song
+    return {
+        "sources": [[Path(source).name, os.path.getsize(source)] for source in song.sources],
+        "stretch": [song.start, song.seconds],
+        "separator": task.fingerprint,
+    }
 
 
 # --- pictures
@@ -255,7 +264,7 @@ def _write_picture(
     """Keeps the frames of the spans, one behind the other."""
     path = task.place / f"{stem}.{label(task.picture)}.npy"
     runs = [(start, len(drawn[start:stop])) for start, stop in spans]
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part = files.temporary(path)
     with _writing(task.place):
         with part.open("wb") as file:
             np.save(file, np.concatenate([drawn[start:stop] for start, stop in spans]))
@@ -296,7 +305,7 @@ def _record(task: Task, name: str) -> dict[str, Any] | None:
 
 def _write_record(task: Task, name: str, values: dict[str, Any]) -> None:
     path = task.place / f"{name}.json"
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part = files.temporary(path)
     with _writing(task.place):
         part.write_text(json.dumps(values))
         os.replace(part, path)

@@ -28,7 +28,7 @@ def write_features(song: Path) -> None:
     """
     about = json.loads((song / "song.json").read_text())
     picture = Picture()
-    part = song / f".{FOLDER}.part"
+    part = files.temporary(song / FOLDER)
     part.mkdir(exist_ok=True)
     for stem in about["stems"]:
         player, frames = PLAYERS[stem], 0

@@ -119,6 +119,8 @@ def prepared(wish: Wish, place: str, folder: Path) -> Ground:
     """A prepared collection, whose validation songs are heard and judged."""
     manifest = load_manifest(place)
     foreign = manifest.picture["kind"] not in CHOICES["kind"]
+    if not foreign:
+        _same(wish.picture, manifest.picture, place)
     stem = manifest.stems[0] if foreign else wish.stem
     genres = (wish.source, wish.target)
     windows = PreparedWindows(manifest, genres, wish.frames, wish.batch, wish.seed, stems=(stem,))
@@ -128,7 +130,6 @@ def prepared(wish: Wish, place: str, folder: Path) -> Ground:
         settings = {**manifest.picture, "lowest": levels.lowest, "highest": levels.highest}
         lacks = what_it_lacks(manifest)
         return Ground(ForeignWindows(windows, levels), stem, settings, None, corpora, lacks=lacks)
-    _same(wish.picture, manifest.picture, place)
     picture = Picture.from_dict(dict(manifest.picture))
     ground = Ground(windows, stem, picture.to_dict(), picture, corpora)
     return _heard(ground, wish, manifest, folder)
@@ -179,9 +180,11 @@ def _heard(ground: Ground, wish: Wish, manifest: Manifest, folder: Path) -> Grou
 
 
 def _same(wanted: Mapping[str, Any], there: Mapping[str, Any], place: str) -> None:
+    """Raises AudioTransferError where a collection's pictures are others than are wanted."""
+    wish = " ".join(f"--picture {name}={value}" for name, value in wanted.items())
     for name, value in wanted.items():
         if there.get(name) != value:
             raise AudioTransferError(
                 f"the pictures in {place} have {name}={there.get(name)}, not {value}; set "
-                f"unpaired.picture.{name}={there.get(name)} or prepare with it"
+                f"unpaired.picture.{name}={there.get(name)}, or prepare them again with {wish}"
             )

@@ -14,7 +14,7 @@ import separation
 from audiotransfer import files
 from audiotransfer.corpora.manifest import Manifest, load_manifest
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.evaluation.judge_clips import Clip, remix_copy, split_groups
+from audiotransfer.evaluation.judge_clips import Clip, split_groups
 from audiotransfer.evaluation.judge_data import JudgeBatches, held_out_windows, prepare
 from audiotransfer.evaluation.judge_objective import JudgeObjective, confusion, window_validation
 from audiotransfer.evaluation.listener import ListenerSettings
@@ -73,7 +73,7 @@ def train_judge(
         [*real, *songs],
         folder / "features",
         heard,
-        separated=remix_copy(separation.create(recipe.separator)),
+        separator=separation.create(recipe.separator),
         max_seconds=recipe.max_seconds,
         copy_seconds=recipe.copy_seconds,
         progress=None if show is None else lambda done, total: show("listening", done / total),

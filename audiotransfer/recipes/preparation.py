@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,12 +15,12 @@ from audiotransfer.corpora.takes import mix
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.recipes.features import write_features
 from audiotransfer.sound import STEREO_RATE
-from separation import Separator, create
+from separation import Separator, create, fingerprint
 
 Show = Callable[[str, float], None]
 
 _LEVEL = 0.1
-_SIDE = "separated"
+_SIDE, _MAKER = "separated", "separator.txt"
 
 
 def prepare_pairs(
@@ -29,7 +30,8 @@ def prepare_pairs(
 
     Each song gets ``separated/{stem}.wav`` beside its ``source`` and ``target``, at the level that
     its mix has, and the pictures of all of them in ``features`` (see `write_features`). Songs that
-    are there already are left alone, so a stopped run goes on.
+    this separator took apart already are left alone, so a stopped run goes on; those that another
+    one did, or nobody knows who, are done again.
     Raises AudioTransferError where the folder holds no rendered songs.
     """
     songs = sorted(card.parent for card in folder.glob("*/song.json"))
@@ -37,24 +39,36 @@ def prepare_pairs(
         raise AudioTransferError(
             f"{folder} holds no rendered songs; `audiotransfer render` makes them"
         )
-    missing = [song for song in songs if not (song / FOLDER).is_dir()]
-    built = create(separator, device=device) if missing else None
+    built = create(separator, device=device)
+    made_by = fingerprint(built)
+    missing = [song for song in songs if _maker(song) != made_by or not (song / FOLDER).is_dir()]
     for number, song in enumerate(missing, start=1):
-        assert built is not None
-        if not (song / _SIDE).is_dir():
-            _separate(song, built)
+        if _maker(song) != made_by:
+            _separate(song, built, made_by)
         write_features(song)
         if show is not None:
             show(song.name, number / len(missing))
     return len(missing)
 
 
-def _separate(song: Path, separator: Separator) -> None:
+def _maker(song: Path) -> str | None:
+    """The fingerprint of the separator whose stems are there, where it is known."""
+    try:
+        return (song / _SIDE / _MAKER).read_text()
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
+def _separate(song: Path, separator: Separator, made_by: str) -> None:
     whole = mix(song / "source")
     level = float(whole.square().mean().sqrt()) + 1e-9
     stems = separator(whole * (_LEVEL / level), torch.Generator().manual_seed(0))
-    part = song / f".{_SIDE}.part"
+    part = files.temporary(song / _SIDE)
     part.mkdir(exist_ok=True)
     for stem, sound in stems.items():
         files.write(part / f"{stem}.wav", sound * (level / _LEVEL), STEREO_RATE, overwrite=True)
+    (part / _MAKER).write_text(made_by)
+    for old in (FOLDER, _SIDE):  # pictures first: they show what another separator gave
+        if (song / old).is_dir():
+            shutil.rmtree(song / old)
     os.replace(part, song / _SIDE)

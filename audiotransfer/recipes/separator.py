@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from audiotransfer import files
 from audiotransfer.corpora.stems import MixSettings, RandomMixes, Take
 from audiotransfer.corpora.takes import rendered_takes, solo_takes, song_takes
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.recipes.watching import Show, watch
-from audiotransfer.training import Objective, Trainer, load_networks
+from audiotransfer.training import Trainer, load_networks
 from separation.embedded.network import build as build_separator
 from separation.embedded.objective import SeparatorObjective
 
@@ -59,8 +59,7 @@ def train_separator(
                 f"{recipe.start} holds nothing that {recipe.network} could use"
             )
     batches = RandomMixes(takes, recipe.mixes)
-    # An Objective by shape alone: the separation package imports nothing of ours.
-    trainer = Trainer(cast(Objective, objective), batches, config.trainer, folder, config=recipe)
+    trainer = Trainer(objective, batches, config.trainer, folder, config=recipe)
     figures = trainer.run(should_stop=watch(trainer, show))
     if trainer.first:
         export_separator(recipe.network, folder)

@@ -1,4 +1,4 @@
-"""Integrated loudness in LUFS (ITU-R BS.1770-4), in a stream."""
+"""Integrated loudness in LUFS (ITU-R BS.1770-5, Annex 1), in a stream."""
 
 from __future__ import annotations
 
@@ -7,23 +7,45 @@ import math
 import numpy as np
 from torch import Tensor
 
-_HOP = 0.1  # seconds: gating blocks are four hops long and overlap by three
+_HOP = 10  # in a second: gating blocks are four hops long and overlap by three
+_HOPS = 4
 _ABSOLUTE_GATE = -70.0  # LUFS
 _RELATIVE_GATE = -10.0  # LU
 _OFFSET = -0.691  # LU
+#: The standard's two filters, a shelf and a high-pass, as b0 b1 b2 a0 a1 a2 at this rate.
+_TABLE_RATE = 48000
+_TABLE = (
+    (1.53512485958697, -2.69169618940638, 1.19839281085285, 1.0, -1.69065929318241,
+     0.73248077421585),
+    (1.0, -2.0, 1.0, 1.0, -1.99004745483398, 0.99007225036621),
+)  # fmt: skip
+_SURROUND = 1.41  # 60 to 120 degrees to the side; low frequencies do not count
+#: Weights of the channels, in the order of wav and flac files: L R C LFE, then what is behind or
+#: at the sides.
+_WEIGHTS = {
+    1: (1.0,),
+    2: (1.0, 1.0),
+    3: (1.0, 1.0, 1.0),
+    4: (1.0, 1.0, _SURROUND, _SURROUND),
+    5: (1.0, 1.0, 1.0, _SURROUND, _SURROUND),
+    6: (1.0, 1.0, 1.0, 0.0, _SURROUND, _SURROUND),
+    7: (1.0, 1.0, 1.0, 0.0, 1.0, _SURROUND, _SURROUND),
+    8: (1.0, 1.0, 1.0, 0.0, 1.0, 1.0, _SURROUND, _SURROUND),
+}
 
 
 class LoudnessMeter:
-    """Measures integrated loudness.
+    """Measures integrated loudness: K-weighted power of blocks of 400 ms, gated twice.
 
-    Channels count as L, R, C, Ls, Rs, with six and more as L, R, C, LFE and surround.
+    Blocks overlap by three quarters; one that the sound's end cuts short does not count. Channels
+    are mono, stereo, 3.0, quad, 5.0, 5.1, 6.1 or 7.1 by their number; more count as 1 each.
     """
 
     def __init__(self, sample_rate: int, channels: int) -> None:
         self._rate = sample_rate
-        self._sos = _k_weighting(sample_rate)
-        self._state = np.zeros((2, channels, 2))
-        self._weights = np.array(_weights(channels))
+        self._sos = k_weighting(sample_rate)
+        self._state = np.zeros((len(self._sos), channels, 2))
+        self._weights = np.array(_WEIGHTS.get(channels, (1.0,) * channels))
         self._hops: list[float] = []  # weighted energy of the hops that are complete
         self._open = 0.0  # and of the one that is not
         self._count = 0
@@ -52,56 +74,52 @@ class LoudnessMeter:
     def integrated(self) -> float:
         """Loudness of all that was pushed, LUFS; -inf for silence.
 
-        Under 0.4 s, where there is no gating block, the loudness of what there is.
+        Under 0.4 s, where there is no block, the loudness of what there is.
         """
-        hops = list(self._hops)
-        rest = self._count - self._bound(len(hops))
-        if self._count < 4 * _HOP * self._rate:
-            return _lufs((sum(hops) + self._open) / max(1, self._count))
-        if rest > _HOP * self._rate / 2:  # pyloudnorm rounds the number of blocks, so do we
-            hops.append(self._open)
-        blocks = np.convolve(hops, np.ones(4), "valid") / (4 * _HOP * self._rate)
-        blocks = blocks[blocks > _energy(_ABSOLUTE_GATE)]
+        if len(self._hops) < _HOPS:
+            return _lufs((sum(self._hops) + self._open) / max(1, self._count))
+        bounds = np.array([self._bound(hop) for hop in range(len(self._hops) + 1)])
+        lengths = bounds[_HOPS:] - bounds[:-_HOPS]
+        blocks = np.convolve(self._hops, np.ones(_HOPS), "valid") / lengths
+        blocks = blocks[blocks > _power(_ABSOLUTE_GATE)]
         if len(blocks):
             blocks = blocks[blocks > blocks.mean() * 10 ** (_RELATIVE_GATE / 10)]
         return _lufs(float(blocks.mean()) if len(blocks) else 0.0)
 
     def _bound(self, hop: int) -> int:
-        return hop * self._rate // 10
+        return hop * self._rate // _HOP
 
 
-def _lufs(energy: float) -> float:
-    return _OFFSET + 10 * math.log10(energy) if energy > 0 else -math.inf
+def k_weighting(rate: int) -> np.ndarray:
+    """The standard's two filters at any rate, as second-order sections [2, 6].
 
-
-def _energy(lufs: float) -> float:
-    return float(10 ** ((lufs - _OFFSET) / 10))
-
-
-def _weights(channels: int) -> list[float]:
-    if channels <= 5:
-        return [1.0, 1.0, 1.0, 1.41, 1.41][:channels]
-    return [1.0, 1.0, 1.0, 0.0] + [1.41] * (channels - 4)
-
-
-def _k_weighting(rate: int) -> np.ndarray:
-    """The standard's two filters for any rate, as second-order sections [2, 6].
-
-    A shelf of 4 dB above 1.5 kHz and a high-pass at 38 Hz in the RBJ cookbook's form, the
-    parametrisation that pyloudnorm uses.
+    The table's are the bilinear transforms of analogue ones, with the frequency of their poles kept
+    in place: here they are taken back to the plane of s and transformed for the other rate.
     """
-    gain = 10 ** (4.0 / 40)
-    omega = 2 * math.pi * 1500.0 / rate
-    cos, alpha, root = math.cos(omega), math.sin(omega) / math.sqrt(2), math.sqrt(gain)
-    shelf = (
-        gain * ((gain + 1) + (gain - 1) * cos + 2 * root * alpha),
-        -2 * gain * ((gain - 1) + (gain + 1) * cos),
-        gain * ((gain + 1) + (gain - 1) * cos - 2 * root * alpha),
-        (gain + 1) - (gain - 1) * cos + 2 * root * alpha,
-        2 * ((gain - 1) - (gain + 1) * cos),
-        (gain + 1) - (gain - 1) * cos - 2 * root * alpha,
-    )
-    omega = 2 * math.pi * 38.0 / rate
-    cos, alpha = math.cos(omega), math.sin(omega)  # Q = 1/2
-    high = ((1 + cos) / 2, -(1 + cos), (1 + cos) / 2, 1 + alpha, -2 * cos, 1 - alpha)
-    return np.array([[value / section[3] for value in section] for section in (shelf, high)])
+    sections = []
+    for section in _TABLE:
+        above, below = _analogue(section[:3]), _analogue(section[3:])
+        width = math.sqrt(below[0] / below[2])  # tan(pi f / rate) of the poles' frequency f
+        if rate != _TABLE_RATE:
+            turn = math.atan(width) * _TABLE_RATE / rate
+            stretched = (width / math.tan(turn)) ** np.arange(3)
+            above, below = above * stretched, below * stretched
+        sections.append(np.concatenate((_analogue(above), _analogue(below))))
+        sections[-1] /= sections[-1][3]
+    return np.array(sections)
+
+
+def _analogue(polynomial: np.ndarray | tuple[float, ...]) -> np.ndarray:
+    """A polynomial of 1/z, where that is (1 - s) / (1 + s), as one of s; and, but for a factor, of
+    s as one of 1/z.
+    """
+    first, second, third = polynomial
+    return np.array([first + second + third, 2 * (first - third), first - second + third])
+
+
+def _lufs(power: float) -> float:
+    return _OFFSET + 10 * math.log10(power) if power > 0 else -math.inf
+
+
+def _power(lufs: float) -> float:
+    return float(10 ** ((lufs - _OFFSET) / 10))

@@ -1,4 +1,4 @@
-"""True peaks: what the waveform reaches between its samples (four-fold oversampling, BS.1770-4)."""
+"""True peaks: what the waveform reaches between its samples (four times oversampled, BS.1770-5)."""
 
 from __future__ import annotations
 
@@ -62,18 +62,20 @@ def envelope(padded: np.ndarray, above: float = 0.0) -> np.ndarray:
 
 
 class TruePeakMeter:
-    """Measures the true peak of a stream."""
+    """Measures the true peak of a stream, and each channel's largest sample."""
 
     def __init__(self, channels: int) -> None:
         self._held = np.zeros((channels, 2 * REACH - 1), dtype=np.float32)
         self._peak = 0.0
+        self._samples = np.zeros(channels, dtype=np.float32)
 
     def push(self, block: Tensor) -> None:
         """Take the next samples [C, t]."""
         samples = block.detach().cpu().float().numpy()
         for start in range(0, samples.shape[1], _PIECE):
             part = samples[:, start : start + _PIECE]
-            self._peak = max(self._peak, float(np.abs(part).max(initial=0.0)))
+            self._samples = np.maximum(self._samples, np.abs(part).max(axis=1, initial=0.0))
+            self._peak = max(self._peak, float(self._samples.max()))
             self._held = self._measure(np.concatenate((self._held, part), axis=1))
 
     def peak(self) -> float:
@@ -82,6 +84,10 @@ class TruePeakMeter:
         self._measure(np.pad(ahead, ((0, 0), (0, 2 * REACH))))
         peak, self._peak = self._peak, before
         return peak
+
+    def samples(self) -> tuple[float, ...]:
+        """The largest magnitude of a sample in each channel, linear."""
+        return tuple(self._samples.tolist())
 
     def _measure(self, padded: np.ndarray) -> np.ndarray:
         if padded.shape[1] >= 2 * REACH:

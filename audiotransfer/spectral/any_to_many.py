@@ -16,7 +16,7 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional
 
 from audiotransfer.spectral.adversarial import RULES
-from audiotransfer.spectral.distances import audible, per_frame
+from audiotransfer.spectral.distances import audible, per_frame, seen
 from audiotransfer.spectral.features import CRITIC_FLOOR, normalised
 from audiotransfer.spectral.generator import STEMS
 from audiotransfer.spectral.networks import ConditionalCritic, ConditionalUNet
@@ -215,12 +215,12 @@ class AnyToMany:
 
 
 def _view(picture: Tensor) -> Tensor:
-    """What critics see, and cycles are measured in."""
+    """What critics see."""
     return normalised(picture.float().clamp_min(CRITIC_FLOOR))
 
 
-def _difference(one: Tensor, other: Tensor) -> Tensor:
-    return (_view(one) - _view(other)).abs().mean()
+def _difference(made: Tensor, true: Tensor) -> Tensor:
+    return seen(made, true).abs().mean()
 
 
 def _surprise(guess: Tensor, wish: Wish) -> Tensor:

@@ -69,8 +69,10 @@ class MelGanVc:
         siamese: [B, 1, F, L] -> [B, D].
         condition: the batch's entry [B] that the generator takes as well (which stem it is, say);
             it then holds for source and target both. Without one their B may differ.
-        view: from the generator's unit to what the critics, the siamese network and the identity
-            term see (about zero mean and unit variance); nothing by default.
+        view: from the generator's unit to what the critics and the siamese network see (about zero
+            mean and unit variance); nothing by default.
+        difference: of pictures [B, F, 3 L] that were made and true ones, for the identity term; by
+            default that of their views.
     """
 
     Settings: ClassVar[type[MelGanVcSettings]] = MelGanVcSettings
@@ -84,6 +86,7 @@ class MelGanVc:
         *,
         condition: str | None = None,
         view: Callable[[Tensor], Tensor] | None = None,
+        difference: Callable[[Tensor, Tensor], Tensor] | None = None,
     ) -> None:
         self.generator = generator
         self.critics = dict(critics)
@@ -91,6 +94,7 @@ class MelGanVc:
         self.settings = settings or MelGanVcSettings()
         self.condition = condition
         self.view = view or _as_it_is
+        self.difference = difference or self._of_views
         judges = {f"critic_{name}": critic for name, critic in self.critics.items()}
         self.networks: dict[str, nn.Module] = {
             "generator": generator,
@@ -165,8 +169,7 @@ class MelGanVc:
         comparable = sounding[:, 0] & sounding[:, -1]
         terms["travel"] = travel(*travelled, comparable)
         terms["margin"] = margin(travelled[0], self.settings.distance, comparable)
-        kept = self._seen(self.convert(target, batch)) - self._seen(target)
-        terms["identity"] = kept.abs().mean()
+        terms["identity"] = self.difference(self.convert(target, batch), target).abs().mean()
         return terms
 
     def convert(self, window: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
@@ -195,6 +198,9 @@ class MelGanVc:
     def _seen(self, window: Tensor) -> Tensor:
         """Return what the judging networks look at, in float32: [B, F, 3 L] -> [B, 1, F, 3 L]."""
         return self.view(window.float()).unsqueeze(1)
+
+    def _of_views(self, made: Tensor, true: Tensor) -> Tensor:
+        return self._seen(made) - self._seen(true)
 
     def _travel(self, window: Tensor) -> Tensor:
         """Return from the third tile's point to the first's: [B, 1, F, 3 L] -> [B, D]."""

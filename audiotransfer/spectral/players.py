@@ -9,7 +9,7 @@ from typing import ClassVar, Self
 import torch
 from torch import Tensor, nn
 
-from audiotransfer.spectral.repainter import Repainter
+from audiotransfer.spectral.repainter import Repainter, place_of
 
 #: Adam moves every weight as far a step, whatever its gradient. Spectra have nats to go where a
 #: layer's weights go hundredths: they are kept this much smaller than they are.
@@ -49,8 +49,11 @@ class Player(Repainter):
         """Sets the spectra that learning starts from, played quietly; returns the network."""
 
     def only(self, style: str) -> Self:
-        """The same network for one style alone: what ships with it."""
-        index = self.styles.index(style)
+        """The same network for one style alone: what ships with it.
+
+        Raises AudioTransferError for a style that it does not know.
+        """
+        index = place_of(style, self.styles)
         single = type(self)(**{**self.shape(), "styles": [style]})
         state = self.state_dict()
         for name in ("hands.weight", "hands.bias"):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 from abc import abstractmethod
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -58,3 +60,13 @@ class Repainter(nn.Module):
         Raises AudioTransferError where there is no such style.
         """
         raise AudioTransferError(f"these weights hold no style {style!r}; install the style again")
+
+
+def place_of(style: str, styles: Sequence[str]) -> int:
+    """The index of a style among those of a network. Raises AudioTransferError where it has none
+    of that name.
+    """
+    if style not in styles:
+        near = difflib.get_close_matches(style, styles, 1) or styles
+        raise AudioTransferError(f"no style {style!r} in these weights; {', '.join(near)}?")
+    return styles.index(style)

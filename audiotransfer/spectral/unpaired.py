@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.spectral.critics import FullFrequencyCritic, PatchCritic
+from audiotransfer.spectral.distances import seen
 from audiotransfer.spectral.features import CRITIC_FLOOR, normalised
 from audiotransfer.spectral.generator import STEMS, Generator
 from audiotransfer.spectral.melgan_vc import MelGanVc, MelGanVcSettings
@@ -50,6 +51,7 @@ class UnpairedObjective:
             settings,
             condition=_CONDITION,
             view=_view,
+            difference=seen,
         )
         self.networks: dict[str, nn.Module] = dict(self._melgan.networks)
         self.groups: dict[str, Group] = dict(self._melgan.groups)

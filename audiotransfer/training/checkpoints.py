@@ -14,6 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from audiotransfer import files
 from audiotransfer.errors import AudioTransferError
 
 TENSORS = "state.safetensors"
@@ -33,11 +34,10 @@ def save(folder: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) 
     Raises:
         Unwritable: the disk is full, say; the old checkpoint stands as it did.
     """
-    part = folder.parent / f".{folder.name}.{os.getpid()}.part"
+    part = files.temporary(folder)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        for stale in folder.parent.glob(f".{folder.name}.*.part"):
-            shutil.rmtree(stale, ignore_errors=True)
+        files.clear_stale(folder.parent)
         part.mkdir()
         _write(part, tensors, facts)
         old = _aside(folder)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from audiotransfer import files
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.training.log import NAME
 
@@ -50,7 +51,7 @@ def draw(folder: Path) -> Path | None:
     for axis in axes[len(panels) :]:
         axis.set_axis_off()
     path = folder / PICTURE
-    part = folder / f".{PICTURE}.{os.getpid()}.part"
+    part = files.temporary(path)
     try:
         figure.savefig(part, format="png")
         os.replace(part, path)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, fields, is_dataclass
+from dataclasses import fields, is_dataclass
 from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.training.settings import TrainerSettings
-from audiotransfer.training.turns import Objective
+from audiotransfer.training.turns import Group, Objective
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -28,7 +28,7 @@ def identity(
     if config is not None:
         found |= _flat(config, _CONFIG)
     for name, group in objective.groups.items():
-        found[f"groups.{name}"] = repr(asdict(group))
+        found[f"groups.{name}"] = repr({f.name: getattr(group, f.name) for f in fields(Group)})
     for name, network in objective.networks.items():
         shapes = ", ".join(f"{k}{tuple(v.shape)}" for k, v in network.state_dict().items())
         found[f"{_NETWORKS}{name}"] = shapes

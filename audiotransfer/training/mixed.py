@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from torch import Generator, Tensor, nn
 
-from audiotransfer.training.turns import Batches, Objective, Preview, Turn
+from audiotransfer.training.turns import Batches, Group, Objective, Preview, Turn
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Mixed:
     def __init__(self, shares: Sequence[Share]) -> None:
         self.shares = tuple(shares)
         self.networks: dict[str, nn.Module] = {}
-        self.groups = {}
+        self.groups: dict[str, Group] = {}
         names: dict[int, str] = {}
         for share in self.shares:
             own: dict[str, str] = {}
@@ -39,8 +39,12 @@ class Mixed:
                 own[name] = names.setdefault(id(network), f"{share.name}_{name}")
                 self.networks[own[name]] = network
             for name, group in share.objective.groups.items():
-                renamed = replace(group, networks=tuple(own[n] for n in group.networks))
-                self.groups[f"{share.name}_{name}"] = renamed
+                self.groups[f"{share.name}_{name}"] = Group(
+                    tuple(own[n] for n in group.networks),
+                    group.learning_rate,
+                    group.betas,
+                    group.weight_decay,
+                )
 
     def network(self, share: str, name: str) -> str:
         """Under which name an objective's network is kept."""
@@ -65,18 +69,20 @@ class Mixed:
             if step % share.every == 0:
                 own = _of(share.name, batch)
                 for turn in share.objective.turns(own, step // share.every, generator):
-                    yield replace(turn, group=f"{share.name}_{turn.group}")
+                    yield Turn(f"{share.name}_{turn.group}", turn.terms, turn.weights)
 
     def preview(self, batch: dict[str, Tensor], generator: Generator) -> Preview:
         """Everything that they show."""
         pictures: dict[str, Tensor] = {}
         audio: dict[str, tuple[Tensor, int]] = {}
+        embeddings: dict[str, Tensor] = {}
         for share in self.shares:
             if own := _of(share.name, batch):
                 shown = share.objective.preview(own, generator)
                 pictures |= {f"{share.name}/{k}": v for k, v in shown.pictures.items()}
                 audio |= {f"{share.name}/{k}": v for k, v in shown.audio.items()}
-        return Preview(pictures, audio)
+                embeddings |= {f"{share.name}/{k}": v for k, v in shown.embeddings.items()}
+        return Preview(pictures, audio, embeddings)
 
 
 def _of(name: str, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from torch.optim import Adam, AdamW, Optimizer
 
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.training.turns import Group, Turn
+from audiotransfer.training.narrow import NarrowInFloat32
+from audiotransfer.training.turns import GroupLike, TurnLike
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -27,7 +28,7 @@ class Stepper:
     def __init__(
         self,
         networks: Mapping[str, nn.Module],
-        groups: Mapping[str, Group],
+        groups: Mapping[str, GroupLike],
         fabric: Fabric,
         *,
         clip_norm: float | None = None,
@@ -41,14 +42,14 @@ class Stepper:
             name: _optimiser(group, self.parameters[name]) for name, group in groups.items()
         }
 
-    def next(self, turns: Iterator[Turn]) -> Turn | None:
+    def next(self, turns: Iterator[TurnLike]) -> TurnLike | None:
         """Return the next turn, computed in the chosen precision."""
         # Entered for each turn anew: autocast keeps cast copies of the weights while it lasts, and
         # the turn before has just changed them.
-        with self.fabric.autocast():
+        with self.fabric.autocast(), NarrowInFloat32():
             return next(turns, None)
 
-    def take(self, turn: Turn, scale: float) -> dict[str, float]:
+    def take(self, turn: TurnLike, scale: float) -> dict[str, float]:
         """Step the turn's group at `scale` times its rate, and return the turn's numbers.
 
         They are the terms, the loss and the norm of the gradient, of all processes together; where
@@ -99,7 +100,7 @@ class Stepper:
         return means[0]
 
 
-def loss_of(turn: Turn) -> Tensor:
+def loss_of(turn: TurnLike) -> Tensor:
     """Return the sum of a turn's terms, each times its weight, without those of weight 0."""
     return torch.stack(
         [
@@ -128,7 +129,7 @@ def impossible(step: int, batch: dict[str, Tensor], error: Exception) -> AudioTr
     )
 
 
-def _parameters(group: Group, networks: Mapping[str, nn.Module]) -> list[nn.Parameter]:
+def _parameters(group: GroupLike, networks: Mapping[str, nn.Module]) -> list[nn.Parameter]:
     return [
         parameter
         for name in group.networks
@@ -137,7 +138,7 @@ def _parameters(group: Group, networks: Mapping[str, nn.Module]) -> list[nn.Para
     ]
 
 
-def _optimiser(group: Group, parameters: list[nn.Parameter]) -> Optimizer:
+def _optimiser(group: GroupLike, parameters: list[nn.Parameter]) -> Optimizer:
     settings = [{"params": parameters, "initial_lr": group.learning_rate}]
     if group.weight_decay:
         return AdamW(settings, group.learning_rate, group.betas, weight_decay=group.weight_decay)

@@ -6,7 +6,6 @@ import logging
 import math
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -244,7 +243,7 @@ class Trainer:
             noise = torch.Generator().manual_seed(self.settings.seed)
             seen = self.objective.preview(batch, noise)
             sounds = self.audition(self.objective) if heard and self.audition else {}
-            return replace(seen, audio=seen.audio | sounds)
+            return Preview(seen.pictures, seen.audio | sounds, seen.embeddings)
 
     def _agreed(self, wish: bool) -> bool:
         """Whether any process wishes it: all must leave after the same step."""

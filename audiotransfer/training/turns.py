@@ -46,6 +46,41 @@ class Preview:
     embeddings: dict[str, Tensor] = field(default_factory=dict)
 
 
+class GroupLike(Protocol):
+    """A `Group`, or what another package has in its place: `separation` imports nothing of ours."""
+
+    @property
+    def networks(self) -> tuple[str, ...]: ...
+    @property
+    def learning_rate(self) -> float: ...
+    @property
+    def betas(self) -> tuple[float, float]: ...
+    @property
+    def weight_decay(self) -> float: ...
+
+
+class TurnLike(Protocol):
+    """A `Turn`, or what another package has in its place."""
+
+    @property
+    def group(self) -> str: ...
+    @property
+    def terms(self) -> dict[str, Tensor]: ...
+    @property
+    def weights(self) -> dict[str, float]: ...
+
+
+class PreviewLike(Protocol):
+    """A `Preview`, or what another package has in its place."""
+
+    @property
+    def pictures(self) -> dict[str, Tensor]: ...
+    @property
+    def audio(self) -> dict[str, tuple[Tensor, int]]: ...
+    @property
+    def embeddings(self) -> dict[str, Tensor]: ...
+
+
 class Objective(Protocol):
     """Owns networks and says how they learn; knows nothing of optimisers, devices or files."""
 
@@ -53,9 +88,11 @@ class Objective(Protocol):
     def networks(self) -> Mapping[str, nn.Module]: ...
 
     @property
-    def groups(self) -> Mapping[str, Group]: ...
+    def groups(self) -> Mapping[str, GroupLike]: ...
 
-    def turns(self, batch: dict[str, Tensor], step: int, generator: Generator) -> Iterator[Turn]:
+    def turns(
+        self, batch: dict[str, Tensor], step: int, generator: Generator
+    ) -> Iterator[TurnLike]:
         """Yield the turns of one step, lazily: each is stepped before the next is asked for.
 
         Args:
@@ -65,7 +102,7 @@ class Objective(Protocol):
         """
         ...
 
-    def preview(self, batch: dict[str, Tensor], generator: Generator) -> Preview:
+    def preview(self, batch: dict[str, Tensor], generator: Generator) -> PreviewLike:
         """Show the present networks at work on a batch; called without gradients."""
         ...
 

@@ -4,5 +4,6 @@ The separator itself is in `separation.demucs.separator`, which loads torch.
 """
 
 from separation.demucs.hub import MODELS, available, fetch
+from separation.demucs.installing import install
 
-__all__ = ["MODELS", "available", "fetch"]
+__all__ = ["MODELS", "available", "fetch", "install"]

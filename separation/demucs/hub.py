@@ -59,10 +59,16 @@ def fetch(model: str = "htdemucs", progress: Progress | None = None) -> BagFiles
     `progress` hears the share of the download. Raises SeparationError for an unknown name, and
     within five seconds when the hub does not answer.
     """
+    name = check_name(model)
+    return _on_disk(name, None) or _download(name, progress)
+
+
+def check_name(model: str) -> str:
+    """The model, which the hub has; raises SeparationError for any other."""
     name, folder = _place(model, None)
     if folder is not None:
         raise SeparationError(f"'{model}' is no name on the hub: there are {', '.join(MODELS)}")
-    return _on_disk(name, None) or _download(name, progress)
+    return name
 
 
 def resolve(model: str, folder: str | Path | None = None, download: bool = True) -> BagFiles:
@@ -107,7 +113,7 @@ def _on_disk(name: str, folder: Path | None) -> BagFiles | None:
     listing = _find(name, folder, f"{name}.yaml")
     if listing is None:
         return None
-    bag = _read_bag(listing)
+    bag = read_bag(listing)
     networks = [_find(name, folder, f"{signature}.safetensors") for signature in bag["models"]]
     present = tuple(path for path in networks if path is not None)
     return _files(name, bag, present) if len(present) == len(networks) else None
@@ -139,7 +145,7 @@ def _download(name: str, progress: Progress | None) -> BagFiles:
 
     _ask_hub(name)
     try:
-        bag = _read_bag(download(f"{name}.yaml", 0.0, 0.0))
+        bag = read_bag(download(f"{name}.yaml", 0.0, 0.0))
         count = len(bag["models"])
         networks = tuple(
             download(f"{signature}.safetensors", index / count, (index + 1) / count)
@@ -152,7 +158,7 @@ def _download(name: str, progress: Progress | None) -> BagFiles:
         # that is depends on its version.
         raise SeparationError(
             f"demucs model '{name}' could not be fetched from {constants.ENDPOINT} "
-            f"({_one_line(error)}): {_way_out(name)}"
+            f"({one_line(error)}): {_way_out(name)}"
         ) from error
     return _files(name, bag, networks)
 
@@ -180,18 +186,18 @@ def _ask_hub(name: str) -> None:
     thread.join(PATIENCE)
     if outcome == [None]:
         return
-    reason = _one_line(outcome[0]) if outcome and outcome[0] else f"no answer in {PATIENCE:g} s"
+    reason = one_line(outcome[0]) if outcome and outcome[0] else f"no answer in {PATIENCE:g} s"
     raise SeparationError(
         f"the weights of demucs model '{name}' are not on disk and {constants.ENDPOINT} "
         f"does not give them ({reason}): {_way_out(name)}"
     )
 
 
-def _read_bag(path: Path) -> dict[str, Any]:
+def read_bag(path: Path) -> dict[str, Any]:
     try:
         bag = yaml.safe_load(path.read_text())
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise SeparationError(f"{path} cannot be read as yaml ({_one_line(error)})") from error
+        raise SeparationError(f"{path} cannot be read as yaml ({one_line(error)})") from error
     signatures = bag.get("models") if isinstance(bag, dict) else None
     # A signature becomes a file name: nothing that leads out of the folder. Unquoted, one of
     # eight digits reads as a number.
@@ -212,7 +218,7 @@ def _what_is_missing(name: str, folder: Path) -> str:
     listing = folder / f"{name}.yaml"
     if not listing.is_file():
         return f"there is no demucs model '{name}' in {folder}: {listing.name} is missing"
-    signatures = _read_bag(listing)["models"]
+    signatures = read_bag(listing)["models"]
     missing = next(s for s in signatures if not (folder / f"{s}.safetensors").is_file())
     pickled = any(folder.glob(f"{missing}*.th"))
     return f"{folder} lacks {missing}.safetensors, which {listing.name} names" + (
@@ -222,10 +228,11 @@ def _what_is_missing(name: str, folder: Path) -> str:
 
 def _way_out(name: str) -> str:
     return (
-        f"run 'audiotransfer fetch {name}' where there is a network, or take '--separator embedded'"
+        f"run 'audiotransfer fetch {name}' where there is a network, add '--from FOLDER' for files "
+        "from another computer, or take '--separator embedded'"
     )
 
 
-def _one_line(error: Exception) -> str:
+def one_line(error: Exception) -> str:
     text = " ".join(str(error).split())
     return (text[:160] or type(error).__name__).rstrip(".:")

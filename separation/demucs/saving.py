@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import yaml
 from safetensors.torch import save
-from torch import nn
+from torch import Tensor, nn
 
 
 def save_bag(
@@ -36,17 +36,25 @@ def save_bag(
     return folder / name
 
 
-def _save_network(folder: Path, network: Any) -> str:
-    # Demucs's networks keep the arguments that they were built with.
-    arguments, options = network._init_args_kwargs
-    kind = type(network)
+def serialise(
+    kind: type[nn.Module], arguments: Any, options: Any, state: Mapping[str, Tensor]
+) -> bytes:
+    """A network's safetensors file: its weights and, in the header, its class and arguments."""
     header = {
         "klass": f"{kind.__module__}.{kind.__qualname__}",
         "args": json.dumps(arguments, default=_encode),
         "kwargs": json.dumps(options, default=_encode),
     }
-    state = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
-    content = save(state, metadata=header)
+    content: bytes = save(
+        {key: value.detach().cpu().contiguous() for key, value in state.items()}, metadata=header
+    )
+    return content
+
+
+def _save_network(folder: Path, network: Any) -> str:
+    # Demucs's networks keep the arguments that they were built with.
+    arguments, options = network._init_args_kwargs
+    content = serialise(type(network), arguments, options, network.state_dict())
     signature = hashlib.sha256(content).hexdigest()[:8]
     (folder / f"{signature}.safetensors").write_bytes(content)
     return signature

@@ -39,10 +39,11 @@ class SeparatorTurn:
 
 @dataclass(frozen=True)
 class SeparatorPreview:
-    """What the log shows: pictures ``[F, L]`` and sounds ``([C, T], rate)``."""
+    """What the log shows: pictures ``[F, L]``, sounds ``([C, T], rate)`` and points ``[B, D]``."""
 
     pictures: dict[str, Tensor]
     audio: dict[str, tuple[Tensor, int]] = field(default_factory=dict)
+    embeddings: dict[str, Tensor] = field(default_factory=dict)
 
 
 class SeparatorObjective:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import difflib
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any, Self
@@ -16,7 +15,7 @@ from audiotransfer.errors import AudioTransferError
 from audiotransfer.spectral.features import SPREAD, normalised
 from audiotransfer.spectral.networks.condition import Condition
 from audiotransfer.spectral.players import ChannelNorm
-from audiotransfer.spectral.repainter import Repainter
+from audiotransfer.spectral.repainter import Repainter, place_of
 
 
 class _Block(nn.Module):
@@ -115,11 +114,9 @@ class ConditionalUNet(Repainter):
 
         Raises AudioTransferError for a style that it does not know.
         """
-        if style not in self.styles:
-            near = difflib.get_close_matches(style, self.styles, 1) or self.styles
-            raise AudioTransferError(f"no style {style!r} in these weights; {', '.join(near)}?")
+        place = place_of(style, self.styles)
         one = copy.copy(self)
-        one._style = self.styles.index(style)
+        one._style = place
         return one
 
     def repaint(self, views: Tensor, stem: Tensor) -> Tensor:

@@ -36,7 +36,6 @@ STEMS = ("drums", "bass", "other")
 FINISHED = "finished"
 SAMPLE_RATE = 44100
 _MIX_RMS = 0.1
-_FONT_CACHE_RENDERINGS = 12
 
 
 def _rms(sound: Sound) -> float:
@@ -230,7 +229,6 @@ def _run(jobs: list[tuple[RenderSettings, int, str]], workers: int) -> Iterator[
     if workers <= 1:
         yield from map(_render_one, jobs)
         return
-    # Processes are renewed: the synthesizer's memory grows with what it has rendered.
     context = multiprocessing.get_context("spawn")
-    with context.Pool(workers, maxtasksperchild=_FONT_CACHE_RENDERINGS * 4) as pool:
+    with context.Pool(workers) as pool:
         yield from pool.imap(_render_one, jobs)

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import mmap
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
-from audiotransfer.errors import AudioTransferError
 from audiotransfer.files import mpeg
+from audiotransfer.files.source import Undecodable
+
+# Samples of delay, of padding, and of sound, as iTunes notes them in a tag.
+_ITUNES = re.compile(
+    rb"iTunSMPB.{1,32}? 0{8} ([0-9A-F]{8}) [0-9A-F]{8} ([0-9A-F]{16})", re.DOTALL | re.IGNORECASE
+)
 
 Box = tuple[int, int]  # where the body of a box begins and ends
 
@@ -27,22 +32,18 @@ class Mp4Track:
     end: int
 
 
-def parse(path: Path, data: mmap.mmap) -> Mp4Track:
-    """Find the AAC track. Raises AudioTransferError for truncated files and for other codecs."""
+def parse(data: mmap.mmap) -> Mp4Track:
+    """Find the AAC track. Raises Undecodable for truncated files and for other codecs."""
     try:
-        return _parse(path, data)
+        return _parse(data)
     except (IndexError, KeyError, ValueError):
-        raise AudioTransferError(
-            f"{path} has a damaged MP4 header; download it again or convert it to wav"
-        ) from None
+        raise Undecodable("its header is damaged") from None
 
 
-def _parse(path: Path, data: mmap.mmap) -> Mp4Track:
+def _parse(data: mmap.mmap) -> Mp4Track:
     top = list(_boxes(data, (0, len(data))))
     if top[-1][1][1] > len(data) or all(name != b"moov" for name, _ in top):
-        raise AudioTransferError(
-            f"{path} is truncated: part of the MP4 file is missing; download it again"
-        )
+        raise Undecodable("part of it is missing")
     moov = next(box for name, box in top if name == b"moov")
     for name, trak in _boxes(data, moov):
         if name != b"trak":
@@ -52,9 +53,9 @@ def _parse(path: Path, data: mmap.mmap) -> Mp4Track:
         if data[handler[0] + 8 : handler[0] + 12] == b"soun":
             break
     else:
-        raise AudioTransferError(f"{path} is an MP4 file without sound; name one that has some")
+        raise Undecodable("no sound in it")
     table = _inside(data, mdia, b"minf", b"stbl")
-    sample_rate, channels = _config(path, data, _inside(data, table, b"stsd"))
+    sample_rate, channels = _config(data, _inside(data, table, b"stsd"))
     offsets, sizes = _frames(data, table)
     if not len(sizes):
         track_id = _number(
@@ -63,9 +64,7 @@ def _parse(path: Path, data: mmap.mmap) -> Mp4Track:
         offsets, sizes = _fragments(data, top, moov, track_id)
     start, end = _edit(data, moov, trak, mdia, sample_rate, 1024 * len(sizes))
     if len(sizes) and int((offsets + sizes).max()) > len(data):
-        raise AudioTransferError(
-            f"{path} is truncated: it announces sound past its end; download it again"
-        )
+        raise Undecodable("it announces sound past its end")
     return Mp4Track(sample_rate, channels, offsets, sizes, start, end)
 
 
@@ -105,17 +104,13 @@ def _numbers(data: mmap.mmap, at: int, count: int, kind: str = ">u4") -> np.ndar
     )
 
 
-def _config(path: Path, data: mmap.mmap, stsd: Box) -> tuple[int, int]:
+def _config(data: mmap.mmap, stsd: Box) -> tuple[int, int]:
     """Sample rate and channels from the AudioSpecificConfig (ISO 14496-3 §1.6)."""
     codec = data[stsd[0] + 12 : stsd[0] + 16]
     entry = data[stsd[0] : stsd[1]]
     at = entry.find(b"esds")
     if codec != b"mp4a" or at < 0:
-        name = codec.decode("latin-1").strip() or "unknown"
-        raise AudioTransferError(
-            f"{path} holds {name} sound, which cannot be decoded (AAC-LC can); "
-            "convert it to wav or flac"
-        )
+        raise Undecodable("AAC-LC in mono or stereo can be decoded")
     at, tag = at + 8, 0
     while tag != 5:  # the decoder-specific part lies two descriptors deep
         tag, at = entry[at], at + 1
@@ -135,10 +130,7 @@ def _config(path: Path, data: mmap.mmap, stsd: Box) -> tuple[int, int]:
     extension = bits[place + 7 :]
     doubled = extension.startswith(f"{0x2B7:011b}") and extension[16:17] == "1"
     if kind != 2 or doubled or channels not in (1, 2) or sample_rate not in mpeg.ADTS_RATES:
-        raise AudioTransferError(
-            f"{path} is AAC of a kind that cannot be decoded (readable: AAC-LC, mono or stereo); "
-            "convert it to wav or flac first"
-        )
+        raise Undecodable("AAC-LC in mono or stereo can be decoded")
     return sample_rate, channels
 
 
@@ -225,12 +217,15 @@ def _run(
 def _edit(
     data: mmap.mmap, moov: Box, trak: Box, mdia: Box, rate: int, decoded: int
 ) -> tuple[int, int]:
-    """The samples that the edit list keeps: without the encoder's run-in and padding."""
+    """What the edit list, or iTunes' note, keeps: without the encoder's run-in and padding."""
     at, wide = _inside(data, mdia, b"mdhd")[0], _wide(data, mdia, b"mdhd", 4, 8)
     scale = _number(data, at + 4 + 2 * wide)
     media = _number(data, at + 8 + 2 * wide, wide) * rate // max(1, scale)
     parts = dict(_boxes(data, trak))
     if b"edts" not in parts or b"elst" not in dict(_boxes(data, parts[b"edts"])):
+        if noted := _ITUNES.search(data[moov[0] : moov[1]]):
+            delay, length = int(noted[1], 16), int(noted[2], 16)
+            return min(delay, decoded), min(delay + length, decoded)
         return 0, decoded
     at, wide = _inside(data, parts[b"edts"], b"elst")[0], _wide(data, parts[b"edts"], b"elst", 4, 8)
     lasting, begin = _number(data, at + 8, wide), _number(data, at + 8 + wide, wide)

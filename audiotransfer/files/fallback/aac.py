@@ -1,8 +1,7 @@
 """AAC sound out of m4a (MP4) and aac (ADTS) files, a stretch of frames at a time.
 
-sphn decodes ADTS streams, but finds no channels in MP4 files and seeks in neither exactly. So the
-frames are found here, and every stretch goes through it as a small ADTS stream of its own, begun
-two frames early: each frame overlaps with the one before it.
+Every stretch goes through sphn as a small ADTS stream of its own, begun two frames early: each
+frame overlaps with the one before it.
 """
 
 from __future__ import annotations
@@ -14,8 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
-from audiotransfer.errors import AudioTransferError
-from audiotransfer.files import mp4, mpeg
+from audiotransfer.files import mpeg, tag_blocks
+from audiotransfer.files.fallback import mp4
+from audiotransfer.files.source import Undecodable
+from audiotransfer.files.speakers import Layout
 
 FRAME = 1024  # samples of an AAC-LC frame
 _STRETCH = 512  # frames decoded at once: about 12 s
@@ -35,11 +36,11 @@ class AacTrack:
     end: int  # samples
 
 
-def find_track(path: Path, kind: str) -> AacTrack:
-    """List the AAC frames of a file. Raises AudioTransferError for what sphn cannot decode."""
+def find_track(path: Path, adts: bool) -> AacTrack:
+    """List the AAC frames of a file. Raises Undecodable for what sphn cannot decode."""
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        if kind == "mp4":
-            found = mp4.parse(path, data)
+        if not adts:
+            found = mp4.parse(data)
             return AacTrack(
                 found.sample_rate,
                 found.channels,
@@ -49,28 +50,32 @@ def find_track(path: Path, kind: str) -> AacTrack:
                 found.start,
                 found.end,
             )
-        begin = mpeg.find(data, mpeg.id3_length(data[:10]))
-        frame = begin[1] if begin else None
-        listed = [
-            (at, found.length)
-            for at, found in (mpeg.frames(data, begin[0]) if begin else ())
-            if found.kind == "adts"
-        ]
-    if frame is None or frame.channels not in (1, 2) or frame.version != 1:
-        raise AudioTransferError(
-            f"{path} is AAC of a kind that cannot be decoded (readable: AAC-LC, mono or stereo); "
-            "convert it to wav or flac first"
-        )
+        listed = []
+        runs = mpeg.scan(data, tag_blocks.skip(data)).runs
+        for begin, end in runs[0].ranges if len(runs) == 1 else ():
+            while begin < end and (frame := mpeg.parse(data[begin : begin + 7])):
+                listed.append((begin, frame.length))
+                begin += frame.length
+    first = runs[0].first
+    if len(runs) > 1 or runs[0].mixed or first.channels not in (1, 2) or first.layer != 1:
+        raise Undecodable("AAC-LC in mono or stereo can be decoded")
     table = np.array(listed, dtype=np.int64).reshape(-1, 2)
     count = FRAME * len(table)
-    return AacTrack(frame.sample_rate, frame.channels, table[:, 0], table[:, 1], True, 0, count)
+    return AacTrack(first.sample_rate, first.channels, table[:, 0], table[:, 1], True, 0, count)
 
 
 class AacSource:
     """Decodes a track from any sample on; the same samples wherever it begins."""
 
-    def __init__(self, path: Path, track: AacTrack) -> None:
-        self._path, self._track = path, track
+    subtype = "AAC"
+    layout: Layout | None = None
+    notices: tuple[str, ...] = ()
+    faults = 0
+
+    def __init__(self, path: Path, adts: bool) -> None:
+        self._track = track = find_track(path, adts)
+        self.sample_rate, self.channels = track.sample_rate, track.channels
+        self.frames: int | None = track.end - track.start
         self._file = path.open("rb")
         self._next = 0  # frame
         self._held = np.zeros((0, track.channels), dtype=np.float32)
@@ -106,13 +111,9 @@ class AacSource:
         lead = min(first, _LEAD)
         stream = b"".join(self._frame(n) for n in range(first - lead, last))
         self._next = last
-        sound = _decode(self._path, stream, track)
+        sound = _decode(stream)
         if sound.shape != ((last - first + lead) * FRAME, track.channels):
-            seconds = first * FRAME / track.sample_rate
-            raise AudioTransferError(
-                f"{self._path} is damaged near {seconds:.0f} s and cannot be decoded; "
-                "download it again or convert it to wav"
-            )
+            raise Undecodable(f"damaged near {first * FRAME / track.sample_rate:.0f} s")
         return sound[lead * FRAME : (lead - first) * FRAME + track.end]
 
     def _frame(self, number: int) -> bytes:
@@ -137,7 +138,7 @@ def _adts_header(track: AacTrack, size: int) -> bytes:
     )
 
 
-def _decode(path: Path, stream: bytes, track: AacTrack) -> np.ndarray:
+def _decode(stream: bytes) -> np.ndarray:
     import sphn
 
     with tempfile.TemporaryDirectory(prefix="audiotransfer-") as folder:
@@ -146,8 +147,5 @@ def _decode(path: Path, stream: bytes, track: AacTrack) -> np.ndarray:
         try:
             sound, _ = sphn.read(str(piece))
         except (ValueError, RuntimeError) as error:
-            reason = str(error).replace(f'"{piece}": ', "")
-            raise AudioTransferError(
-                f"{path} cannot be decoded ({reason}); convert it to wav or flac first"
-            ) from None
+            raise Undecodable(str(error).replace(f'"{piece}": ', "")) from None
     return np.ascontiguousarray(sound.T, dtype=np.float32)

@@ -1,0 +1,286 @@
+"""Installing a Demucs model from files, for a computer without a network.
+
+What people have is a copy of the hub's cache from another computer, the files of the hub's page, or
+the checkpoints `SIGNATURE-CHECKSUM.th` of the library's earlier releases. A checkpoint is a pickle:
+its checksum is compared with the one that the library lists, and then only tensors, numbers and the
+classes of Demucs's networks are let out of it. Whatever came is loaded once before it is installed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+from importlib import import_module, resources
+from pathlib import Path
+from typing import Any
+
+from separation.base import Progress
+from separation.demucs.hub import (
+    REPOSITORIES,
+    BagFiles,
+    check_name,
+    one_line,
+    read_bag,
+    resolve,
+)
+from separation.errors import SeparationError
+
+_DEPTH = 6
+"""Folders in folders that are searched: the hub's cache lies four deep in the user's."""
+_CHECKPOINT = re.compile(r"(?P<signature>[\w-]+)-(?P<checksum>[0-9a-f]{8,64})\.th")
+_BLOB = re.compile(r"[0-9a-f]{64}")
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+_POINTER = b"version https://git-lfs"
+_BLOCK = 1 << 20
+
+
+def install(model: str, source: str | Path, progress: Progress | None = None) -> BagFiles:
+    """Puts `model` from `source`, a file or a folder, into the hub's cache, where it is found from
+    then on; what is there already is replaced.
+
+    `progress` hears the share of the networks that were checked. Raises SeparationError, with
+    nothing installed, for an unknown name, and for files that are missing, damaged, of another
+    model, or hold anything but weights.
+    """
+    name = check_name(model)
+    source = Path(source).expanduser()
+    if not os.path.exists(source):
+        raise SeparationError(f"{source} does not exist: give the file or folder with '{name}'")
+    if source.name == f"{name}.yaml":
+        source = source.parent
+    found = list(_files_in(source))
+    listing, signatures = _listing(name, found)
+    networks = {signature: _network(name, signature, source, found) for signature in signatures}
+    from huggingface_hub import constants
+
+    place = Path(constants.HF_HUB_CACHE) / _cache_folder(name)
+    staged = place / "snapshots" / ".incoming"
+    try:
+        shutil.rmtree(staged, ignore_errors=True)
+        staged.mkdir(parents=True)
+        (staged / f"{name}.yaml").write_bytes(listing)
+        for index, (signature, path) in enumerate(networks.items()):
+            _stage(path, staged / f"{signature}.safetensors")
+            if progress is not None:
+                progress((index + 1) / (len(networks) + 1))
+        _check(name, staged, networks)
+        _publish(place, staged, _revision(place, staged, networks))
+    except OSError as error:
+        raise SeparationError(
+            f"demucs model '{name}' cannot be installed in {place} ({error.strerror or error}): "
+            "make room there, or set $HF_HOME to another folder"
+        ) from error
+    finally:
+        shutil.rmtree(staged, ignore_errors=True)
+    if progress is not None:
+        progress(1.0)
+    return resolve(name, download=False)
+
+
+def official_checksums() -> dict[str, str]:
+    """Signature -> the first digits of the SHA-256 of its checkpoint, as the library lists them."""
+    lines = _of_library("files.txt").decode().split()
+    matches = (_CHECKPOINT.fullmatch(line) for line in lines)
+    return {match["signature"]: match["checksum"] for match in matches if match}
+
+
+def _cache_folder(name: str) -> str:
+    """As the hub's client names it; its own function for this moves from version to version."""
+    return "--".join(("models", *REPOSITORIES[name].split("/")))
+
+
+def _of_library(filename: str) -> bytes:
+    try:
+        return (resources.files("demucs") / "remote" / filename).read_bytes()
+    except OSError:
+        return b""
+
+
+def _files_in(source: Path) -> Iterator[Path]:
+    """The file, or those in the folder and the folders in it, by name."""
+    if not source.is_dir():
+        yield source
+        return
+    for folder, inner, names in os.walk(source):
+        if len(Path(folder).relative_to(source).parts) >= _DEPTH:
+            inner.clear()
+        inner.sort()
+        yield from (Path(folder, name) for name in sorted(names))
+
+
+def _listing(name: str, found: Iterable[Path]) -> tuple[bytes, list[str]]:
+    """The model's list of networks, as it is and read: the given one, else the library's."""
+    with resources.as_file(resources.files("demucs") / "remote" / f"{name}.yaml") as library:
+        path = next((path for path in found if path.name == library.name), library)
+        _check_link(name, path)
+        if not path.is_file():
+            raise SeparationError(f"{path.name} is missing: put it beside the networks")
+        signatures: list[str] = read_bag(path)["models"]
+        return path.read_bytes(), signatures
+
+
+def _network(name: str, signature: str, source: Path, found: list[Path]) -> Path:
+    """The file of one network, whose checksum is right where there is one."""
+    plain = [path for path in found if path.name == f"{signature}.safetensors"]
+    pickled = [
+        path
+        for path in found
+        if (match := _CHECKPOINT.fullmatch(path.name)) and match["signature"] == signature
+    ]
+    for path in (*plain, *pickled):
+        _check_link(name, path)
+    if plain:
+        _check_blob(plain[0])
+        return plain[0]
+    if pickled:
+        _check_checkpoint(pickled[0], signature)
+        return pickled[0]
+    if source.is_file():
+        return _only_file(name, signature, source)
+    raise SeparationError(
+        f"{source} lacks {signature}.safetensors (or {signature}-….th), of which '{name}' is made:"
+        " copy it there"
+    )
+
+
+def _check_link(name: str, path: Path) -> None:
+    """In the hub's cache a file is a link, which is easily copied without what it leads to."""
+    if path.is_symlink() and not path.exists():
+        raise SeparationError(
+            f"{path} is a link to {path.readlink()}, which is not there: copy the whole folder "
+            f"{_cache_folder(name)}, or follow links (cp -rL)"
+        )
+
+
+def _only_file(name: str, signature: str, path: Path) -> Path:
+    """A file of any name, told by its content."""
+    known = official_checksums()
+    digest = _sha256(path)
+    if signature in known and digest.startswith(known[signature]):
+        return path
+    owner = next((sig for sig, start in known.items() if digest.startswith(start)), None)
+    named = path.stem.partition("-")[0]
+    if owner is None and named in known:
+        owner = named
+    if owner is not None and owner != signature:
+        raise SeparationError(
+            f"{path} is the network {owner}, and '{name}' wants {signature}: "
+            "name the model that it belongs to, or give the folder that holds all of them"
+        )
+    raise SeparationError(
+        f"{path} is not the network {signature} of '{name}' (its SHA-256 begins with {digest[:8]}):"
+        f" give {signature}-{known.get(signature, '…')}.th or {signature}.safetensors"
+    )
+
+
+def _check_checkpoint(path: Path, signature: str) -> None:
+    match = _CHECKPOINT.fullmatch(path.name)
+    assert match is not None
+    _compare(path, official_checksums().get(signature, match["checksum"]))
+
+
+def _check_blob(path: Path) -> None:
+    """In the hub's cache a file is a link to one that is named by its SHA-256."""
+    named = path.resolve().name
+    if _BLOB.fullmatch(named):
+        _compare(path, named)
+
+
+def _compare(path: Path, expected: str) -> None:
+    digest = _sha256(path)
+    if not digest.startswith(expected):
+        raise SeparationError(
+            f"{path} is damaged or another file: its SHA-256 begins with {digest[:8]}, not "
+            f"{expected[:8]}; copy or download it again"
+        )
+
+
+def _sha256(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise SeparationError(f"{path} cannot be read ({error.strerror})") from error
+
+
+def _stage(path: Path, target: Path) -> None:
+    with path.open("rb") as file:
+        if file.read(len(_POINTER)) == _POINTER:
+            raise SeparationError(
+                f"{path} only points to the weights (Git LFS): run 'git lfs pull' beside it"
+            )
+    if path.suffix == ".safetensors":
+        shutil.copyfile(path, target)
+    else:
+        target.write_bytes(_converted(path))
+
+
+def _converted(path: Path) -> bytes:
+    """A checkpoint as a safetensors file. Unpickles nothing but what a network is made of."""
+    import torch
+
+    from separation.demucs.loading import CLASSES
+    from separation.demucs.saving import serialise
+
+    kinds = [
+        getattr(import_module(module), name)
+        for module, _, name in (dotted.rpartition(".") for dotted in CLASSES)
+    ]
+    try:
+        with torch.serialization.safe_globals([*kinds, Fraction]):
+            package: Any = torch.load(path, map_location="cpu", weights_only=True)
+        if package["klass"] not in kinds:
+            raise TypeError(f"its class is {package['klass']!r}")
+        return serialise(package["klass"], package["args"], package["kwargs"], package["state"])
+    except OSError:
+        raise
+    except Exception as error:
+        # A pickle may hold anything, and fail in any way.
+        raise SeparationError(
+            f"{path} is no checkpoint of a demucs network, or holds more than weights "
+            f"({one_line(error)}): it is not opened"
+        ) from error
+
+
+def _check(name: str, staged: Path, networks: dict[str, Path]) -> None:
+    """Loads what was staged, once."""
+    from separation.demucs.loading import load_bag
+
+    try:
+        load_bag(resolve(name, staged))
+    except SeparationError as error:
+        text = str(error)
+        for signature, path in networks.items():
+            # Named as the user knows it, not where it lies for the moment.
+            text = text.replace(str(staged / f"{signature}.safetensors"), str(path))
+        raise SeparationError(text) from error
+
+
+def _revision(place: Path, staged: Path, networks: dict[str, Path]) -> str:
+    """The hub's commit where the files come from its cache or belong to one that is here; else a
+    name made of their content."""
+    folder = next(iter(networks.values())).parent
+    if folder.parent.name == "snapshots" and _COMMIT.fullmatch(folder.name):
+        return folder.name
+    present = place / "refs" / "main"
+    if present.is_file():
+        return present.read_text().strip()
+    digests = "".join(_sha256(path) for path in sorted(staged.iterdir()))
+    return hashlib.sha256(digests.encode()).hexdigest()[:40]
+
+
+def _publish(place: Path, staged: Path, revision: str) -> None:
+    """Moves the files to where the hub's client looks; they count once `refs/main` names them."""
+    snapshot, reference = place / "snapshots" / revision, place / "refs" / "main"
+    for folder in (snapshot, reference.parent):
+        folder.mkdir(parents=True, exist_ok=True)
+    for path in staged.iterdir():
+        (place / ".no_exist" / revision / path.name).unlink(missing_ok=True)
+        os.replace(path, snapshot / path.name)
+    part = reference.with_name(f".main.{os.getpid()}")
+    part.write_text(revision)
+    os.replace(part, reference)

@@ -1,0 +1,67 @@
+"""What several files of tests share."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import fields, replace
+from typing import Any
+
+import pytest
+
+from audiotransfer.training import Trainer, TrainerSettings
+from audiotransfer.training.diagnosis import Diagnosis
+from audiotransfer.training.log import Log
+
+
+@contextmanager
+def at_each_step() -> Iterator[None]:
+    """Trainings do at each step whatever they do at intervals; fails unless they did.
+
+    A config must not fail for the first time where a diagnosis comes in, at step 500.
+    """
+    intervals = {f.name: 1 for f in fields(TrainerSettings) if f.name.endswith("_every")}
+    done: Counter[str] = Counter()
+    begin = Trainer.__init__
+
+    def begin_with(
+        self: Trainer, objective: Any, batches: Any, settings: Any, *rest: Any, **named: Any
+    ) -> None:
+        begin(self, objective, batches, replace(settings, **intervals), *rest, **named)
+
+    with pytest.MonkeyPatch.context() as patched:
+
+        def count(kind: type, name: str) -> None:
+            inner = getattr(kind, name)
+
+            def counted(*given: Any, **named: Any) -> Any:
+                made = inner(*given, **named)
+                done[name] += 1
+                return made
+
+            patched.setattr(kind, name, counted)
+
+        patched.setattr(Trainer, "__init__", begin_with)
+        count(Trainer, "_train_step")
+        count(Trainer, "_validate")
+        count(Trainer, "_save")
+        count(Log, "preview")
+        count(Diagnosis, "check")
+        yield
+    steps = done.pop("_train_step")
+    assert steps and set(done) == {"_validate", "_save", "preview", "check"}, done
+    assert all(times >= steps for times in done.values()), (steps, done)
+
+
+@pytest.fixture(scope="session")
+def every_branch_of() -> Callable[[], AbstractContextManager[None]]:
+    """`at_each_step`, for trainings that a test shares with others."""
+    return at_each_step
+
+
+@pytest.fixture
+def every_branch() -> Iterator[None]:
+    """`at_each_step`, for a test that trains a config."""
+    with at_each_step():
+        yield
