@@ -2,6 +2,7 @@
 sample, so that what can be refused by name or header is refused at once.
 """
 
+from audiotransfer.files.ladder import find_ffmpeg
 from audiotransfer.files.reading import (
     SUFFIXES,
     AudioInfo,
@@ -32,6 +33,7 @@ __all__ = [
     "check_place",
     "default_output",
     "find_audio",
+    "find_ffmpeg",
     "open_audio",
     "probe",
     "read",
