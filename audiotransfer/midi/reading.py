@@ -165,7 +165,7 @@ class _Chunks:
                 self.say(f"{after - at} bytes between its tracks are no MIDI and are left out")
                 at = after
         if self._clipped:
-            self.say(f"{self._clipped} data bytes above 127 are read as 127")
+            self.say(f"data bytes above 127 are read as 127 ({self._clipped})")
 
     def _track(self, start: int) -> int:
         """Reads the track whose messages begin here; returns where the next chunk begins."""
@@ -195,7 +195,12 @@ class _Chunks:
         if not track.ended:
             track.events.append((last, END_OF_TRACK))
         self.tracks.append(track.events)
-        if track.ended and (beyond or end < stop or self.data.startswith(_TRACK, stop)):
+        if (
+            track.ended
+            and stop != end
+            and (beyond or end < stop or self.data.startswith(_TRACK, stop))
+        ):
+            self.say(f"the length of track {number} is wrong; it is read to its end-of-track")
             return stop
         if track.ended and any(self.data[stop:end]):
             self.say(f"{end - stop} bytes after the end of track {number} are left out")
@@ -265,17 +270,20 @@ class _Track:
                 message = head + data[begin:after]
             else:
                 after = at + _SYSTEM_DATA.get(first, 0)
-                message = bytes((first,)) + data[at:after]
+                message = self._clip(bytes((first,)) + data[at:after])
             if after > size:
                 raise _Damaged(_SHORT)
             if first < _SYSTEM and (message[1] > 0x7F or message[-1] > 0x7F):
-                self.clipped += sum(byte > 0x7F for byte in message[1:])
-                message = message[:1] + bytes(min(byte, 0x7F) for byte in message[1:])
+                message = self._clip(message)
             append((tick, message))
             at = self.taken = after
             if first == _META and message[1] == END_OF_TRACK[1]:
                 self.ended = True
                 return
+
+    def _clip(self, message: bytes) -> bytes:
+        self.clipped += sum(byte > 0x7F for byte in message[1:])
+        return message[:1] + bytes(min(byte, 0x7F) for byte in message[1:])
 
 
 class _Damaged(Exception):
