@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from audiotransfer import midi
 from audiotransfer.cli import batch as cli_batch
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.midi import reading
+from audiotransfer.midi import messages
+from audiotransfer.pipeline.drumming import DrumOptions, humanise_file
 from audiotransfer.pipeline.options import StemChoice
 from audiotransfer.pipeline.score_output import render_score
 from audiotransfer.pipeline.scores import ScoreOptions, ScoreReport, transfer_score
@@ -366,6 +367,24 @@ def test_any_file_keeps_all_that_is_no_note_in_any_style(data: bytes) -> None:
     for was, is_ in zip(without_notes(before), without_notes(after), strict=True):
         assert is_[:-1] == [(finer * tick, message) for tick, message in was[:-1]]
         assert is_[-1][0] >= finer * was[-1][0]
+
+
+def test_humanising_drums_keeps_every_message_that_is_none_of_theirs(tmp_path: Path) -> None:
+    beat = [e for n in range(32) for e in note(240 * n, 60, (36, 42)[n % 2], 9, 90, release=33)]
+    others = [*line(60, 64), (0, b"\xb9\x07\x50"), (7, b"\xff\x51\1\1\1"), name(b"\xff\xfe")]
+    source, out = tmp_path / "a.mid", tmp_path / "b.mid"
+    source.write_bytes(smf([ended(sorted([*beat, *others]))]))
+    humanise_file(source, out)
+    ((before,), (after,)) = (decoded(path.read_bytes())[2] for path in (source, out))
+    drums = (0x99, 0x89)
+    rest = [[e for e in track if e[1][0] not in drums] for track in (before, after)]
+    assert rest[0] == rest[1]
+    hits = [[m for _, m in track if m[0] in drums] for track in (before, after)]
+    assert len(hits[0]) == len(hits[1]) and hits[0] != hits[1]
+    assert {m[2] for m in hits[1] if m[0] == 0x89} == {33}  # how they are let go
+    humanise_file(source, out, DrumOptions(tempo=90.0, overwrite=True))
+    ((after,),) = (decoded(out.read_bytes())[2],)
+    assert [m for _, m in after if m[:2] == b"\xff\x51"] == [b"\xff\x51\x0a\x2c\x2b"]
 
 
 # --- editing
@@ -723,7 +742,7 @@ def test_what_cannot_be_played_is_refused_in_one_line(data: bytes, says: str) ->
 
 
 def test_a_file_with_too_many_messages_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reading, "MOST_MESSAGES", 15)
+    monkeypatch.setattr(messages, "MOST_MESSAGES", 15)
     with pytest.raises(AudioTransferError, match="more than 15 messages; cut it into pieces"):
         midi.parse(BAND, "long")
 

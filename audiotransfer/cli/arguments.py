@@ -159,5 +159,5 @@ def add_songs(parser: Parser, *, scores: bool = False) -> None:
         nargs="+",
         type=Path,
         metavar="SONG",
-        help=f"{kinds}{', MIDI files (mid)' if scores else ''}, or folders of them",
+        help=f"{kinds}{', MIDI files (mid, kar)' if scores else ''}, or folders of them",
     )
