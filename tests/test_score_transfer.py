@@ -373,6 +373,25 @@ def test_pictures_show_both_in_the_colours_of_tracks(
     assert labels == ["keys", "voice", "sub", "kit"]
 
 
+@pytest.mark.filterwarnings("error")
+def test_pictures_have_names_of_all_kinds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from matplotlib.figure import Figure
+
+    figures: list[Figure] = []
+    drawn = Figure.savefig
+    monkeypatch.setattr(
+        Figure, "savefig", lambda self, *a, **k: (figures.append(self), drawn(self, *a, **k))
+    )
+    score = band(1)
+    names = ["$\\foo$ and $x_$", "_underlined", "メロディ", "\0\n"]
+    for track, name in zip(score.tracks, names, strict=True):
+        track.name = name
+    plotting.plot_scores({"$\\frac$": score}, tmp_path / "a.png", "$\\sqrt$")
+    labels = [text.get_text() for text in figures[0].legends[0].get_texts()]
+    assert labels == [*names[:3], "track 4"]
+    assert figures[0].axes[0].get_title(loc="left") == "$\\frac$"
+
+
 # --- the command line
 
 
