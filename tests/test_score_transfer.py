@@ -480,7 +480,8 @@ def test_scores_and_recordings_go_together(run: Run, place: Path) -> None:
         out.split() == ["song.swing.mid", "two.swing.mid", "noise.swing.wav"]
     )
     says = ("song.mid: no note was changed", "bad.mid is a damaged", "two.MID: no note was changed")
-    assert all(said in line for said, line in zip(says, err.splitlines(), strict=True))
+    told = [line for line in err.splitlines() if "noise.wav" not in line and ".mid" in line.lower()]
+    assert all(said in line for said, line in zip(says, told, strict=True))
 
 
 def test_a_folder_whose_other_kind_the_style_does_not_know(run: Run, place: Path) -> None:

@@ -54,7 +54,9 @@ def parse(data: bytes, name: str) -> MidiFile:
     if not music:
         raise AudioTransferError(f"{name} is no MIDI file; name a .mid that a music program wrote")
     if len(music) < _HEADER_BYTES:
-        raise AudioTransferError(f"{name} is a damaged MIDI file (its header is cut off)")
+        raise AudioTransferError(
+            f"{name} is a damaged MIDI file (its header is cut off); export it again"
+        )
     kind, count, division = (int.from_bytes(music[at : at + 2], "big") for at in (8, 10, 12))
     start = max(_HEADER_BYTES, 8 + int.from_bytes(music[4:8], "big"))
     if not _begins_chunk(music, start):
