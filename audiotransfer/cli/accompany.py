@@ -14,8 +14,11 @@ from audiotransfer.cli.arguments import (
     seed,
     text,
 )
+from audiotransfer.cli.batch import check_song
 from audiotransfer.cli.console import Console
 from audiotransfer.cli.scores import beside
+
+_TWINKLE = "twinkle"
 
 
 def configure(parser: Parser) -> None:
@@ -32,7 +35,10 @@ examples:
   audiotransfer accompany twinkle                       a tune that ships""",
     )
     parser.add_argument(
-        "melody", type=text, metavar="MELODY", help='a .mid file, or "twinkle", a tune that ships'
+        "melody",
+        type=text,
+        metavar="MELODY",
+        help=f'a .mid file, or "{_TWINKLE}", a tune that ships',
     )
     parser.add_argument(
         "-o",
@@ -78,19 +84,21 @@ examples:
 
 def run(args: Arguments, console: Console) -> int:
     """Sets one melody, once or several times."""
-    from audiotransfer.pipeline.accompaniment import AccompanyOptions, accompany_file
-
-    options = AccompanyOptions(
-        track=args.track,
-        by=args.by,
-        temperature=args.temperature,
-        seed=args.seed,
-        versions=args.versions,
-        beside=beside(args),
-        overwrite=args.force,
-    )
+    if args.melody != _TWINKLE:
+        check_song(Path(args.melody), scores=True)
     target = args.out or Path(f"{Path(args.melody).stem}.bach.mid")
     with console.progress(Path(args.melody).name) as line:
+        from audiotransfer.pipeline.accompaniment import AccompanyOptions, accompany_file
+
+        options = AccompanyOptions(
+            track=args.track,
+            by=args.by,
+            temperature=args.temperature,
+            seed=args.seed,
+            versions=args.versions,
+            beside=beside(args),
+            overwrite=args.force,
+        )
         report = accompany_file(
             args.melody, target, options, lambda share: line.show("setting voices", share)
         )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from audiotransfer.cli.arguments import Arguments
 from audiotransfer.cli.console import Console
+from audiotransfer.cli.told import is_new
 from audiotransfer.errors import AudioTransferError, failure, refusal
 
 if TYPE_CHECKING:
@@ -108,7 +109,6 @@ class Tally:
     done: list[Any] = field(default_factory=list)
     failed: list[dict[str, str]] = field(default_factory=list)
     skipped: list[dict[str, str]] = field(default_factory=list)
-    _said: set[str] = field(default_factory=set)
 
     def without_existing(
         self, args: Arguments, songs: Sequence[SongFile], outputs: Sequence[Path]
@@ -140,10 +140,12 @@ class Tally:
 
     def success(self, text: str, report: Report | ScoreReport) -> None:
         """One song is done: the text is printed at once, and what there is to say about it."""
+        from audiotransfer.pipeline.options import SMALL_SEPARATOR
+
         for notice in report.notices:
-            if notice not in self._said:
+            # Who knows of the better one and does not want it need not hear of it on every run.
+            if not self.console.quiet and (notice != SMALL_SEPARATOR or is_new(notice)):
                 self.console.notice(notice)
-        self._said.update(report.notices)
         self.done.append(report.to_dict())
         if not self.console.as_json:
             self.console.result(text, None)

@@ -12,6 +12,7 @@ from typing import Any
 
 from audiotransfer.cli.progress import ProgressLine
 
+_PATIENCE_SECONDS = 0.5
 _ESCAPE = "audiotransfer-escape"
 
 
@@ -67,7 +68,21 @@ class Console:
     @contextmanager
     def progress(self, *titles: str) -> Iterator[ProgressLine]:
         """How far the work on what is called so is, until the end of it."""
-        self._line = line = ProgressLine(titles, self.quiet)
+        with self._showing(ProgressLine(titles, self.quiet)) as line:
+            yield line
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """A sign of life on a terminal while a verb loads what it needs."""
+        quiet = self.quiet or not sys.stderr.isatty()
+        with self._showing(ProgressLine(["audiotransfer"], quiet, patience=_PATIENCE_SECONDS)):
+            yield
+
+    @contextmanager
+    def _showing(self, line: ProgressLine) -> Iterator[ProgressLine]:
+        if self._line is not None:
+            self._line.close()
+        self._line = line
         try:
             yield line
         finally:

@@ -52,9 +52,9 @@ def run(args: Arguments, console: Console) -> int:
     from audiotransfer.cli.transfer import check_style, stage
 
     check_style(args.style)
-    from audiotransfer.demo.run import run_demo
-
     with console.progress("demo") as line:
+        from audiotransfer.demo.run import run_demo
+
         made = run_demo(
             args.out,
             args.style,

@@ -15,6 +15,7 @@ from audiotransfer.cli.arguments import (
     seed,
     text,
 )
+from audiotransfer.cli.batch import check_song
 from audiotransfer.cli.console import Console
 from audiotransfer.cli.scores import beside
 from audiotransfer.errors import AudioTransferError
@@ -144,6 +145,8 @@ def _check(args: Arguments) -> None:
     if len(args.scores) != wanted:
         needs = ("no file", "one .mid", "two .mid")[wanted]
         raise AudioTransferError(f"{args.what} takes {needs}, not {len(args.scores)}")
+    for score in args.scores:
+        check_song(Path(score), scores=True)
     for option, verbs in _ONLY.items():
         if getattr(args, option) is not None and args.what not in verbs:
             raise AudioTransferError(f"--{option} is for {' and '.join(verbs)}, not {args.what}")

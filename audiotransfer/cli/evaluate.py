@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +16,7 @@ from audiotransfer.cli.arguments import (
     style_names,
     text,
 )
-from audiotransfer.cli.console import Console
+from audiotransfer.cli.console import Console, to_json
 from audiotransfer.errors import AudioTransferError
 
 if TYPE_CHECKING:
@@ -112,8 +111,12 @@ examples:
 def run(args: Arguments, console: Console) -> int:
     """Prints the tables; writes the figures where that was asked for."""
     _check(args)
-    from audiotransfer import trials
-    from audiotransfer.pipeline.accompaniment import is_accompanist
+    with console.progress(args.style):
+        from audiotransfer import trials
+        from audiotransfer.evaluation import write_page
+        from audiotransfer.pipeline import load_style
+        from audiotransfer.pipeline.accompaniment import is_accompanist
+        from audiotransfer.sound import STEREO_RATE
 
     if is_accompanist(args.style):
         from audiotransfer.cli import evaluate_accompanists
@@ -123,10 +126,6 @@ def run(args: Arguments, console: Console) -> int:
         from audiotransfer.cli import evaluate_scores
 
         return evaluate_scores.run(args, console, _write)
-    from audiotransfer.evaluation import write_page
-    from audiotransfer.pipeline import load_style
-    from audiotransfer.sound import STEREO_RATE
-
     with console.progress(args.style) as line:
         field = trials.gather(
             args.style,
@@ -141,6 +140,7 @@ def run(args: Arguments, console: Console) -> int:
             wrong=args.wrong,
             show=line.show,
         )
+        line.show("reading songs of the target", 0.0)
         targets = [song.source(field.seconds) for song in field.targets]
         competing = trials.systems(
             load_style(args.style, device=args.device),
@@ -263,7 +263,7 @@ def _listener(args: Arguments, pairs: list[Pair]) -> Heard:
 def _write(path: Path, values: dict[str, Any]) -> None:
     from audiotransfer import files
 
-    text = json.dumps(values, indent=1, ensure_ascii=False) + "\n"
+    text = to_json(values) + "\n"
     files.write_bytes(path, text.encode(), overwrite=True)
 
 

@@ -50,7 +50,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             args = parser.read(words)
             console = Console(quiet=args.quiet, as_json=args.json)
             _set_up_logging(console)
-            return verb.run(args, console)
+            with console.waiting():
+                return verb.run(args, console)
     except BrokenPipeError:
         # Whoever read our results has enough; the interpreter must not complain when it closes.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
 import threading
 import time
@@ -16,6 +15,8 @@ _REDRAW_SECONDS = 0.2
 #: Before the first plain line, and between two of them.
 _FIRST_SECONDS, _LINE_SECONDS = 0.7, 10.0
 _BAR = 20
+#: Stages of a job on a song, one after the other.
+LOADING, LISTENING, PLAYING, WRITING = STAGES = ("loading", "listening", "playing", "writing")
 _NARROW = 60  # columns, below which the bar is left out
 _TICK_SECONDS = 0.1
 
@@ -24,13 +25,16 @@ class ProgressLine:
     """Stage, share and time left of one song after the other.
 
     A thread draws, so that a stage that says nothing for long is seen to go on. ``titles`` are what
-    is worked on, in this order; :meth:`next` goes on to the next.
+    is worked on, in this order; :meth:`next` goes on to the next. On a terminal the first line
+    stands there at once, or after some seconds of ``patience``.
     """
 
-    def __init__(self, titles: Sequence[str], quiet: bool = False, stage: str = "loading") -> None:
+    def __init__(
+        self, titles: Sequence[str], quiet: bool = False, *, patience: float = 0.0
+    ) -> None:
         self._titles = [_printable(title) for title in titles] or [""]
         self._number = 0
-        self._stage, self._share = stage, 0.0
+        self._stage, self._share = LOADING, 0.0
         self._time_left = TimeLeft()
         self._lock = threading.RLock()
         self._drawn = 0  # columns of the line that stands there
@@ -39,9 +43,10 @@ class ProgressLine:
         self._told = time.monotonic() - _LINE_SECONDS + _FIRST_SECONDS
         self._over = threading.Event()
         self._thread: threading.Thread | None = None
+        self._patience = patience
         if not quiet:
             self._thread = threading.Thread(target=self._draw_until_over, daemon=True)
-            if self._redrawn:
+            if self._redrawn and not patience:
                 self._draw()
             self._thread.start()
 
@@ -86,6 +91,8 @@ class ProgressLine:
     def _draw_until_over(self) -> None:
         # A terminal that is gone is no reason to stop.
         with suppress(OSError, ValueError):
+            if self._over.wait(self._patience):
+                return
             while not self._over.wait(_REDRAW_SECONDS if self._redrawn else _TICK_SECONDS):
                 if self._redrawn:
                     self._draw()
@@ -156,8 +163,10 @@ def _columns() -> int:
 
 
 def _kind(stage: str) -> str:
-    """A stage without the figures in it."""
-    return re.sub(r"[\d.,:%/ ]+", " ", stage)
+    """Which of the stages that have a rate and a line of their own; others name songs and figures,
+    and are one to us.
+    """
+    return stage if stage in STAGES else ""
 
 
 def _printable(text: str) -> str:

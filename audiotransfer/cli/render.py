@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from audiotransfer.cli.arguments import Arguments, Parser, add_force, add_talk, place, text
-from audiotransfer.cli.batch import SCORES
+from audiotransfer.cli.batch import SCORES, check_song
 from audiotransfer.cli.console import Console
 from audiotransfer.errors import AudioTransferError
 
@@ -56,6 +56,7 @@ def run(args: Arguments, console: Console) -> int:
 
 def _render_score(args: Arguments, console: Console) -> int:
     score = Path(args.source)
+    check_song(score, scores=True)
     if args.overrides:
         raise AudioTransferError(f"{args.overrides[0]!r}: a score has no settings, a config has")
     from audiotransfer import files, midi

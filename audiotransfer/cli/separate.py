@@ -18,7 +18,7 @@ from audiotransfer.cli.arguments import (
     add_talk,
     text,
 )
-from audiotransfer.cli.batch import Tally, check_only, expected_errors, find
+from audiotransfer.cli.batch import Tally, check_only, find
 from audiotransfer.cli.console import Console
 from audiotransfer.cli.parts import add_cut, add_name, cut, names
 from audiotransfer.cli.transfer import stage
@@ -100,7 +100,8 @@ def run(args: Arguments, console: Console) -> int:
     from audiotransfer import files
 
     songs = find(args, console)
-    from audiotransfer.pipeline import StemFormat, TransferOptions, separate_file
+    with console.progress(*(song.path.name for song in songs)):
+        from audiotransfer.pipeline import StemFormat, TransferOptions, separate_file
 
     wanted = StemFormat(
         format=args.format,
@@ -144,7 +145,7 @@ def run(args: Arguments, console: Console) -> int:
                     replace(options, stem_format=called),
                     lambda now: line.show(stage(now), now.share),
                 )
-            except expected_errors() as failed:
+            except Exception as failed:
                 line.next()
                 tally.failure(song, failed)
             else:

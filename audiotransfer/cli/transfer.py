@@ -25,6 +25,7 @@ from audiotransfer.cli.arguments import (
 from audiotransfer.cli.batch import SCORES, Tally, check_only, find
 from audiotransfer.cli.console import Console
 from audiotransfer.cli.parts import add_cut, add_name, add_stem_format, cut, stem_format
+from audiotransfer.cli.progress import LISTENING, PLAYING, WRITING
 from audiotransfer.cli.scores import check_score, is_score, say_what_means_nothing, transfer_scores
 from audiotransfer.errors import AudioTransferError
 
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from audiotransfer.pipeline.options import TransferOptions
     from audiotransfer.pipeline.progress import Progress
 
-_STAGES = {"measure": "listening", "transfer": "playing", "write": "writing"}
+_STAGES = {"measure": LISTENING, "transfer": PLAYING, "write": WRITING}
 
 
 def configure(parser: Parser) -> None:

@@ -11,11 +11,12 @@ from audiotransfer.files.naming import (
     clashes,
     find_songs,
     is_dir,
+    is_same,
     making,
     name_outputs,
     names_folder,
 )
-from audiotransfer.files.own import DRY, read_stem_comment, stem_comment
+from audiotransfer.files.own import DRY, marked, read_stem_comment, stem_comment
 from audiotransfer.files.patterns import check_pattern, fill_pattern, has_field
 from audiotransfer.files.reading import (
     SUFFIXES,
@@ -62,7 +63,9 @@ __all__ = [
     "find_songs",
     "has_field",
     "is_dir",
+    "is_same",
     "making",
+    "marked",
     "name_outputs",
     "names_folder",
     "open_audio",

@@ -178,6 +178,11 @@ def making(folder: Path) -> Iterator[None]:
         _remove_empty(made)
 
 
+def is_same(one: str | Path, other: str | Path) -> bool:
+    """Whether two paths are those of one file, links followed."""
+    return _real(one) == _real(other)
+
+
 def is_dir(path: Path) -> bool:
     """Whether there is such a folder; a name that no file system takes is none."""
     try:

@@ -1,12 +1,15 @@
-"""Recognizes what the program itself wrote: songs in a style, and stems, which carry a tag."""
+"""Recognizes what the program itself wrote, by tags, names and folders: songs in a style, stems."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 
+from audiotransfer.files.reading import SUFFIXES
 from audiotransfer.files.tag_reading import read_tags
+from audiotransfer.files.tags import Tags
 
 STEMS = ("drums", "bass", "other", "vocals")
 STEMS_FOLDER = ".stems"
@@ -14,12 +17,15 @@ STEMS_FOLDER = ".stems"
 _MIDI_LABELS = ("bach", "human")
 _MIDI = ".mid"
 DRY = "dry"
+#: The field of a song's tags that names the style which it was played in.
+_FIELD = "audiotransfer"
 _COMMENT = re.compile(r"audiotransfer stem=(?P<stem>\S+) version=(?P<version>.+)")
 
 
 def is_own(path: Path, styles: Collection[str] = ()) -> bool:
-    """Whether a file is an output by its name, ``song.jazz.wav`` with the style jazz among
-    ``styles``, or a stem: in a folder ``song.stems``, beside the other three, or by its tag.
+    """Whether a file is an output, by its tags (see `marked`) or its name, ``song.jazz.wav`` with
+    the style jazz among ``styles``; or a stem: in a folder ``song.stems``, beside the other three,
+    or by its tag.
     """
     name = path.stem
     if path.suffix.lower() == _MIDI:
@@ -28,7 +34,17 @@ def is_own(path: Path, styles: Collection[str] = ()) -> bool:
         name = name[: -len(_MIDI)]
     if any(name.endswith(f".{style}") for style in styles):
         return True
-    return _is_stem(path)
+    if path.parent.name.endswith(STEMS_FOLDER) or _has_other_stems(path):
+        return True
+    if path.suffix.lower() not in SUFFIXES:  # MIDI has no tags
+        return False
+    fields = read_tags(path).fields
+    return _FIELD in fields or any(map(_COMMENT.fullmatch, fields.get("comment", ())))
+
+
+def marked(tags: Tags, style: str) -> Tags:
+    """The tags of a song that was played in a style, by which it is known whatever it is called."""
+    return replace(tags, fields={**tags.fields, _FIELD: (style,)})
 
 
 def stem_comment(stem: str, style: str | None = None) -> str:
@@ -42,19 +58,11 @@ def read_stem_comment(path: Path) -> tuple[str, str] | None:
     return (match["stem"], match["version"]) if match else None
 
 
-def _is_stem(path: Path) -> bool:
-    folder = path.parent
-    if folder.name.endswith(STEMS_FOLDER):
-        return True
-    # Tags are read only of what may be a stem: reading those of a whole collection takes long.
-    if any(stem in path.stem for stem in STEMS) and read_stem_comment(path):
-        return True
-    stem = _stem(path)
-    if stem not in STEMS:
+def _has_other_stems(path: Path) -> bool:
+    if _stem(path) not in STEMS:
         return False
-    return set(STEMS) <= {
-        _stem(other) for other in folder.iterdir() if other.suffix.lower() == path.suffix.lower()
-    }
+    beside = path.parent.iterdir()
+    return set(STEMS) <= {_stem(one) for one in beside if one.suffix.lower() == path.suffix.lower()}
 
 
 def _stem(path: Path) -> str:

@@ -30,7 +30,7 @@ from audiotransfer.pipeline.progress import ProgressCallback, Tracker
 from audiotransfer.pipeline.sources import FileSource, Measured, Source, folding, measure, part_of
 from audiotransfer.pipeline.stem_files import StemWriters, check_stem_files, stem_files
 from audiotransfer.pipeline.workers import Workers
-from audiotransfer.styles import Keep
+from audiotransfer.styles import Keep, style_label
 
 
 def transfer_file(
@@ -66,7 +66,7 @@ def transfer_file(
         channels=min(2, song.channels),
         encoding=options.encoding,
     )
-    if path.resolve() == Path(source).resolve():
+    if files.is_same(path, source):
         raise AudioTransferError(f"{path} is the song itself: give another output")
     if options.stem_format.two_stems:
         raise AudioTransferError(
@@ -82,7 +82,7 @@ def transfer_file(
         song.sample_rate,
         measured.channels,
         encoding=options.encoding,
-        tags=files.read_tags(source),
+        tags=files.marked(files.read_tags(source), style_label(options.style)),
         overwrite=options.overwrite,
     ) as writer:
         report = run(song, measured, plan, writer, tracker, output=path)

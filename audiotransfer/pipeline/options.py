@@ -16,6 +16,11 @@ if TYPE_CHECKING:
     from audiotransfer.styles import Style
     from separation import Separator
 
+#: The notice of a song that was separated so because nothing better is on the computer.
+SMALL_SEPARATOR = (
+    "separating with the small embedded separator; `audiotransfer fetch htdemucs` gets a better one"
+)
+
 
 @dataclass(frozen=True)
 class StemChoice:

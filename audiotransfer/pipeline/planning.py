@@ -18,6 +18,7 @@ from audiotransfer import sound
 from audiotransfer.effects import NO_EFFECTS, Chain
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.pipeline.options import (
+    SMALL_SEPARATOR,
     StemChoice,
     TransferOptions,
     check_gain,
@@ -141,10 +142,7 @@ def resolve_separator(
         if wanted == "auto":
             label = "demucs:htdemucs" if separation.available("htdemucs") else "embedded"
             if label == "embedded":
-                notices.append(
-                    "separating with the small embedded separator;"
-                    " `audiotransfer fetch htdemucs` gets a better one"
-                )
+                notices.append(SMALL_SEPARATOR)
         separator = separation.create(label, device=device)
     if separator.sample_rate != sound.STEREO_RATE:
         raise AudioTransferError(

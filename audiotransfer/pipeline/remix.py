@@ -31,6 +31,9 @@ from audiotransfer.pipeline.sources import PIECE
 from audiotransfer.pipeline.stem_files import REST
 from audiotransfer.pipeline.streaming import TimeQueue
 
+#: What a mix is marked with where songs in a style have its name.
+_LABEL = "mix"
+
 
 @dataclass(frozen=True)
 class _Chosen:
@@ -97,9 +100,8 @@ def remix(
     started = time.monotonic()
     path = Path(output)
     chosen = _choose(stem_versions(folder), gains_db or {}, mutes, versions or {})
-    if path.resolve() in {
-        file.resolve() for stem in chosen.values() for file in (stem.path, stem.dry) if file
-    }:
+    stems = (file for stem in chosen.values() for file in (stem.path, stem.dry) if file)
+    if any(files.is_same(path, stem) for stem in stems):
         raise AudioTransferError(f"{path} is one of the stems: give another output")
     rate, channels, frames = _common(chosen)
     files.check_output(path, overwrite, sample_rate=rate, channels=channels, encoding=encoding)
@@ -112,7 +114,14 @@ def remix(
     after = sound.LoudnessMeter(rate, channels)
     with ExitStack() as stack:
         sink = stack.enter_context(
-            files.Writer(path, rate, channels, encoding=encoding, overwrite=overwrite)
+            files.Writer(
+                path,
+                rate,
+                channels,
+                encoding=encoding,
+                tags=files.marked(files.Tags(), _LABEL),
+                overwrite=overwrite,
+            )
         )
         mix = stack.enter_context(MixFile(path.parent, rate, channels))
         for pieces in _aligned(chosen, channels):

@@ -81,7 +81,7 @@ def check_stem_files(plan: Plan, source: Source, *taken: Path) -> None:
     """
     wanted = plan.options.stem_format
     for file in stem_files(plan, source):
-        if any(file.path.resolve() == other.resolve() for other in taken):
+        if any(files.is_same(file.path, other) for other in taken):
             raise AudioTransferError(
                 f"stem {file.path} would stand over the song: give another stems folder"
             )

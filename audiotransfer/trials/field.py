@@ -79,6 +79,8 @@ def gather(
     manifest = load_manifest(first) if prepared else None
     chosen, name = judge_for(wanted, judge, manifest, show)
     own = {wanted, name}
+    if show is not None and baseline is not None:
+        show(f"fitting the equaliser to {baseline.name}", 0.0)
     equaliser = equaliser_for(style, wanted, baseline)
     if rendered:
         songs = rendered_songs(first, wanted, split)

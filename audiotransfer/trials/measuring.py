@@ -125,13 +125,20 @@ def measure(
     they are the set that gains are measured toward. Songs with a truth get it as a system of its
     own, and the distance to it.
     """
+    show = show or _in_silence
+    show(f"listening to {len(targets)} songs of the target", 0.0)
     real = {f"target {n}": jury.verdict(sound) for n, sound in enumerate(targets, start=1)}
     goal = _joined([jury.embeddings(sound) for sound in targets])
     measured: dict[str, Figures] = {}
     sets: dict[str, list[dict[str, Embeddings]]] = {}
     for song in songs:
         source, truth = song.source(seconds), song.true_rendering(seconds)
-        outputs = {system: run(source) for system, run in systems.items()}
+        outputs: dict[str, Tensor] = {}
+        for system, run in systems.items():
+            done = len(measured) + len(outputs) / (len(systems) + 1)
+            show(f"{song.name}, {system}", done / len(songs))
+            outputs[system] = run(source)
+        show(f"{song.name}, measures", (len(measured) + 1 - 1 / (len(systems) + 1)) / len(songs))
         if truth is not None:
             source, truth = (part[:, : min(source.shape[-1], truth.shape[-1])]
                              for part in (source, truth))  # fmt: skip
@@ -147,8 +154,6 @@ def measure(
         if heard is not None:
             truths = {} if truth is None else {"truth": truth}
             heard(song.name, {"source": source, **outputs} | truths)
-        if show is not None:
-            show(song.name, len(measured) / len(songs))
     sizes = {"songs": len(measured), "target songs": len(targets)}
     for listener, windows in goal.items():
         sizes[f"target windows ({listener})"] = len(windows)
@@ -156,6 +161,10 @@ def measure(
             len(found[listener]) for found in sets.get(NOTHING, [])
         )
     return Trial(measured, _gains(sets, goal), real, sizes)
+
+
+def _in_silence(_stage: str, _share: float) -> None:
+    """Nobody watches."""
 
 
 def _compare(figures: Figures, genre: str, real: Sequence[float]) -> None:
