@@ -44,7 +44,8 @@ class Mixer:
     workers: Workers = field(default_factory=Workers)
     changed: bool = False
     """Whether anything that counts was added to the song so far."""
-    _native: TimeQueue = field(default_factory=TimeQueue)
+    _native: TimeQueue | None = None
+    """The song as it was, where the mix waits for it: nobody else would take it out again."""
 
     def __post_init__(self) -> None:
         self.styled = {name: stem for name, stem in self.plan.stems.items() if stem.changes}
@@ -57,6 +58,7 @@ class Mixer:
         """Dry and wet stems (from :meth:`stems`) to the mix ``[C, t]`` at the song's rate, of its
         exact length.
         """
+        native = self._native = TimeQueue()
         channels, rate = self.measured.channels, self.source.sample_rate
         back = sound.StreamResampler(sound.STEREO_RATE, rate, channels)
         differences = TimeQueue()
@@ -70,10 +72,10 @@ class Mixer:
             differences.push(
                 back.push(sound.to_channels(difference, channels), last=done == self.length)
             )
-            ready = min(differences.length, self._native.length, remaining)
+            ready = min(differences.length, native.length, remaining)
             if ready:
                 remaining -= ready
-                yield self._native.take(ready) + differences.take(ready)
+                yield native.take(ready) + differences.take(ready)
 
     def stems(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Dry stems ``[S, 2, t]`` and, of those that go through a style, the wet ones ``[K, 2,
@@ -183,7 +185,8 @@ class Mixer:
         frames = 0
         for piece in self.source.blocks(PIECE):
             audio = folded(piece, self.source.layout)
-            self._native.push(audio)
+            if self._native is not None:
+                self._native.push(audio)
             frames += audio.shape[-1]
             scaled = audio * self.measured.scale
             self.loudness.push(scaled)
