@@ -596,6 +596,23 @@ def test_the_program_reads_what_the_library_does(tmp_path: Path) -> None:
     assert audio.shape[1] < 60_000 and "damaged" in notices[0]
 
 
+@pytest.mark.parametrize(
+    ("decoder", "name"),
+    [
+        *(("library", name) for name in ("a b.wv", "-a:b%d.wv", os.fsdecode(b"caf\xe9.wv"))),
+        *(("program", name) for name in ("a b.wv", "-a:b%d.wv", "é日本.wv")),
+    ],
+)
+def test_names_that_ffmpeg_is_given(
+    tmp_path: Path, request: pytest.FixtureRequest, name: str, decoder: str
+) -> None:
+    encode(tmp_path / "a.wv", "wavpack", sines(1, 20_000))
+    os.rename(tmp_path / "a.wv", tmp_path / name)
+    if decoder != "library":
+        request.getfixturevalue(decoder)
+    assert played(tmp_path / name)[0].shape == (1, 20_000)
+
+
 # --- what is damaged --------------------------------------------------------------------------
 
 DAMAGED = ["wav", "w64", "aiff", "au", "caf", "flac", "ogg", "opus", "mp3"]

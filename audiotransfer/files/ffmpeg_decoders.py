@@ -9,6 +9,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -17,6 +18,7 @@ from audiotransfer.files.fallback import mp4
 from audiotransfer.files.source import Undecodable
 from audiotransfer.files.speakers import Layout, mask_layout, of_ffmpeg
 from audiotransfer.files.survey import Survey
+from audiotransfer.files.view import View
 
 # What else FFmpeg reads opens other files or addresses (playlists), or takes anything for sound.
 FORMATS = (
@@ -72,7 +74,7 @@ class LibraryDecoder:
         options = {"format_whitelist": FORMATS, **({"ignore_editlist": "1"} if edited else {})}
         try:
             self._container = av.open(
-                f"file:{survey.path.absolute()}",
+                _name(survey.path),
                 format=survey.demuxer or None,
                 options=options,
                 metadata_errors="replace",
@@ -147,6 +149,16 @@ def _samples(frame: Any) -> np.ndarray:
             samples.astype(np.float64 if kind in ("i4", "i8") else np.float32) - offset
         ) * scale
     return np.ascontiguousarray(samples, dtype=np.float32)
+
+
+def _name(path: Path) -> str | View:
+    """What PyAV opens: it takes no name whose bytes are no UTF-8, but what such a file holds."""
+    name = f"file:{path.absolute()}"
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return View(path, ((0, path.stat().st_size),))
+    return name
 
 
 class ProgramDecoder:
