@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 
 GROUP = "audiotransfer.separators"
 
+GRID = 65536
+"""Samples (1.5 s at 44.1 kHz) that our grids divide or are a few times as long as: they have short
+common multiples."""
+
 Progress = Callable[[float], None]
 """Called with the share (0 to 1) of the present block that is done."""
 
@@ -27,14 +31,17 @@ class Separator(Protocol):
     one `[C, T]` tensor for each name in `stems`. They sum to the block to −60 dB or better: what
     no stem claims goes to `other`, which every separator has. The block itself stays untouched.
 
-    `sample_rate` is what the block must have (Hz); `context` is how many samples the separator
-    wants on each side of the part that is kept, when a song is cut into blocks. One that also says
-    `large = True` makes good use of every core by itself, and nothing else is worked on beside it.
+    `sample_rate` is what the block must have (Hz). A song that is cut at multiples of `grid`
+    samples, each piece with at least `context` samples more on both sides and starting on the grid
+    too, gives the stems of the whole song: segments or frames lie on the same places in both. One
+    that also says `large = True` makes good use of every core by itself, and nothing else is worked
+    on beside it.
     """
 
     stems: tuple[str, ...]
     sample_rate: int
     context: int
+    grid: int
 
     def __call__(
         self, mix: Tensor, generator: torch.Generator | None = None

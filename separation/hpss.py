@@ -30,6 +30,7 @@ class HpssSeparator:
     sample_rate = 44100
     context = (FRAMES // 2) * HOP_LENGTH + N_FFT
     """A sample hears the frames within half a window, each of them its median's neighbours."""
+    grid = HOP_LENGTH
 
     def __init__(self, device: str = "cpu") -> None:
         self.device = device

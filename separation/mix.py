@@ -16,6 +16,7 @@ class MixSeparator:
 
     stems: tuple[str, ...] = ("other",)
     context = 0
+    grid = 1
 
     def __init__(self, sample_rate: int = 44100) -> None:
         self.sample_rate = sample_rate

@@ -24,6 +24,7 @@ class OracleSeparator:
     """
 
     context = 0
+    grid = 1
 
     def __init__(self, stems: Mapping[str, Tensor], sample_rate: int = 44100) -> None:
         if not stems or len({stem.shape for stem in stems.values()}) != 1:

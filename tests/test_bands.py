@@ -167,15 +167,31 @@ def test_spectra_are_combs_of_their_keys() -> None:
 def test_a_block_with_context_equals_the_whole(make: type[Repainter], stem: str) -> None:
     generator = stirred(make((STYLES[0],)) if make is hits else make(4, (STYLES[0],)))  # type: ignore[arg-type]
     painted = SpectralTransfer(generator, Picture(), SourceInverter(Picture(), 2), stem, "cpu")
-    grid = 65536
-    sound = torch.randn(2, 9 * grid + 321, generator=torch.Generator().manual_seed(3)) * 0.1
+    grid = painted.grid
+    assert grid == generator.core * Picture().hop_length
+    sound = torch.randn(2, 4 * grid + 70321, generator=torch.Generator().manual_seed(3)) * 0.1
     whole = painted(sound)
-    for first, last in ((0, 2), (2, 4), (4, 6), (6, 10)):
+    for first, last in ((0, 1), (1, 2), (2, 3), (3, 5)):
         start, stop = first * grid, min(last * grid, sound.shape[1])
-        left, right = max(0, start - 2 * grid), min(sound.shape[1], stop + 2 * grid)
+        left, right = max(0, start - grid), min(sound.shape[1], stop + painted.context)
+        assert painted.context <= grid
         block = painted(sound[:, left:right])[:, start - left : stop - left]
         gap = (block - whole[:, start:stop]).square().mean() / whole.square().mean()
-        assert 10 * math.log10(float(gap) + 1e-20) < -60
+        assert 10 * math.log10(float(gap) + 1e-20) < -90
+
+
+@pytest.mark.parametrize("make", [notes, hits])
+def test_the_reach_covers_all_that_a_frame_depends_on(make: type[Repainter]) -> None:
+    """By gradients: no frame farther away has any."""
+    generator, reach = stirred(make()), 0
+    for at in (150, 151):  # notes see two frames as one
+        views = torch.rand(1, len(generator.hertz(Picture())), 300) * 3 - 5
+        views.requires_grad_()
+        generator(views)[0][..., at].square().sum().backward()
+        assert views.grad is not None
+        heard = views.grad.abs().amax((0, 1)).nonzero().flatten()
+        reach = max(reach, at - int(heard.min()), int(heard.max()) - at)
+    assert 1 < reach <= generator.reach < 150
 
 
 # --- what they learn from

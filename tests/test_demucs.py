@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 import torch
 from demucs.apply import BagOfModels, apply_model
+from demucs.demucs import Demucs
 from demucs.hdemucs import HDemucs
 from demucs.hf import DEFAULT_NAMESPACE, hf_repo_name
 from demucs.htdemucs import HTDemucs
@@ -28,13 +29,13 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 import separation.demucs.separator as separator_module
-from separation import SeparationError, available, create, fetch
+from separation import GRID, SeparationError, available, create, fetch
 from separation.demucs import MODELS
 from separation.demucs.hub import REPOSITORIES, resolve
 from separation.demucs.loading import load_bag
 from separation.demucs.saving import save_bag
 from separation.demucs.separator import DemucsSeparator, load
-from separation.demucs.tiles import GRID, tiles
+from separation.demucs.tiles import tiles
 
 FOUR = ["drums", "bass", "other", "vocals"]
 RATE = 44100
@@ -364,6 +365,42 @@ def test_strides_lie_on_the_grid(seconds: float | Fraction) -> None:
 def test_htdemucs_is_heard_in_its_own_segments_every_six_seconds() -> None:
     cut = tiles(Fraction(39, 5), RATE)
     assert (cut.length, cut.stride) == (343980, 4 * GRID)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"segment": 0.7}, {"overlap": 0.1}, {"overlap": 0.7}, {"shifts": 2}],
+    ids=["plain", "shorter", "apart", "close", "shifted"],
+)
+def test_a_block_on_the_grid_is_a_piece_of_the_whole(saved: Path, options: dict[str, Any]) -> None:
+    separator = load(str(saved), **options)
+    grid, context = separator.grid, separator.context
+    before = -(-context // grid) * grid
+    start = before + grid
+    stop = start + 2 * grid
+    audio = mix(stop + context + 30011)
+
+    def separate(first: int, last: int) -> dict[str, Tensor]:
+        return separator(audio[:, first:last], torch.Generator().manual_seed(4))
+
+    whole = separate(0, audio.shape[-1])
+    middle, end = separate(start - before, stop + context), separate(start - before, 1 << 40)
+    for stem in FOUR:
+        assert decibels(middle[stem][:, before:-context] - whole[stem][:, start:stop], audio) < -90
+        assert decibels(end[stem][:, before:] - whole[stem][:, start:], audio) < -90
+
+
+def test_the_oldest_networks_reach_beyond_their_segments(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    oldest = Demucs(FOUR, channels=4, depth=3, segment=1, lstm_layers=0, dconv_mode=0)
+    separator = load(str(save_bag(tmp_path, "oldest", [oldest])))
+    grid, context = separator.grid, separator.context
+    before = -(-context // grid) * grid
+    start, stop = before + grid, before + 3 * grid
+    audio = mix(stop + context + 30011)
+    whole, block = separator(audio), separator(audio[:, start - before : stop + context])
+    for stem in FOUR:
+        assert decibels(block[stem][:, before:-context] - whole[stem][:, start:stop], audio) < -90
 
 
 @pytest.mark.parametrize(

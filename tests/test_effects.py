@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from audiotransfer.effects import REACH, Chain, equalise, read_chain
+from audiotransfer.effects import Chain, equalise, read_chain
 from audiotransfer.effects.chain import EFFECTS
 from audiotransfer.effects.chorus import PERIOD, chorus
 from audiotransfer.effects.ducking import duck
@@ -194,10 +194,25 @@ def test_a_block_within_reach_sounds_as_in_the_song(name: str) -> None:
     chain = read_chain([{"effect": name, **SETTINGS[name]}])
     song, drums = noise(6.0), kicks(6.0)
     whole = chain(song, drums)
-    first = 2 * PERIOD
+    # From its context on a block is right, and up to its context: from noise on one side only.
+    first, context = chain.grid * -(-PERIOD // chain.grid), chain.context(0)
     part = chain(song[:, first:], drums[:, first:])
-    difference = (part - whole[:, first:])[:, REACH:-REACH].abs().max()
-    assert float(difference) < 2e-4
+    assert rms((part - whole[:, first:])[:, context:]) < 1e-5 * rms(whole)
+    part = chain(song[:, :-first], drums[:, :-first])
+    assert rms((part - whole[:, :-first])[:, : part.shape[-1] - context]) < 1e-5 * rms(whole)
+
+
+def test_a_chain_reaches_as_far_as_its_effects_together() -> None:
+    reach = {name: read_chain([{"effect": name, **SETTINGS[name]}]).context(0) for name in EFFECTS}
+    settings = [{"effect": name, **SETTINGS[name]} for name in ("equaliser", "saturation")]
+    assert read_chain(settings).context(100) == 100 + reach["equaliser"] + reach["saturation"]
+    # The drums that are ducked below are right everywhere: only the longer of both counts.
+    ducked = read_chain([*settings, {"effect": "ducking", "depth": 0.5}])
+    assert ducked.context(100) == reach["ducking"]
+    assert ducked.context(200_000) == 200_000 + reach["equaliser"] + reach["saturation"]
+    assert Chain().context(7) == 7
+    assert (Chain().grid, ducked.grid) == (1, 1)
+    assert read_chain([{"effect": "chorus", "depth": 0.5}]).grid == PERIOD
 
 
 def test_a_chain_is_worked_off_in_order_and_by_its_strength() -> None:

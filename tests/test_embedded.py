@@ -12,19 +12,18 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 import separation
-from separation import SeparationError
+from separation import GRID, SeparationError
 from separation.embedded.bands import HOP_LENGTH, N_FFT, Bands, band_matrix
-from separation.embedded.network import NETWORKS, STEMS, _Join, build, fold
+from separation.embedded.masking import MidSide
+from separation.embedded.network import NETWORKS, REACH, STEMS, _Join, build, fold
 from separation.embedded.objective import SeparatorObjective
 from separation.embedded.separator import (
     SHIPPED,
     EmbeddedSeparator,
     analyse,
     load,
-    synthesise,
 )
 
-GRID = 65536
 BINS = N_FFT // 2 + 1
 BANDS = 384
 KINDS = list(NETWORKS)
@@ -133,9 +132,15 @@ def test_a_full_scale_sine_has_the_level_that_networks_expect() -> None:
 
 
 @pytest.mark.parametrize("length", [1, 100, HOP_LENGTH, 4095, 4097, 44101])
-def test_synthesis_undoes_analysis(length: int) -> None:
-    audio = noise(2, length)
-    torch.testing.assert_close(synthesise(analyse(audio), length), audio, atol=1e-6, rtol=1e-5)
+def test_masks_of_one_give_the_mix_and_levels_are_the_spectrums(length: int) -> None:
+    audio, bands = noise(2, length), Bands()
+    frames = MidSide(audio)
+    levels = frames.levels(bands)
+    torch.testing.assert_close(levels, bands.reduce(analyse(audio).abs()), atol=1e-5, rtol=1e-4)
+    masks = torch.stack([torch.ones_like(levels), torch.zeros_like(levels)])
+    whole, nothing = frames.masked(masks, bands)
+    torch.testing.assert_close(whole, audio, atol=1e-6, rtol=1e-5)
+    assert not nothing.any()
     several = noise(6, length).view(3, 2, length)
     assert analyse(several).shape[:3] == (3, 2, BINS)
 
@@ -350,10 +355,11 @@ def test_swapped_channels_and_mono(separator: EmbeddedSeparator) -> None:
 
 def test_a_block_with_context_equals_the_whole(separator: EmbeddedSeparator) -> None:
     mix = music(5 * GRID + 4321)
-    whole, context = separator(mix), -(-separator.context // GRID) * GRID
-    for first, last in ((0, 1), (4, 6)):
+    whole, grid = separator(mix), separator.grid
+    before = -(-separator.context // grid) * grid
+    for first, last in ((0, 1), (3, 4), (4, 6)):
         start, stop = first * GRID, min(last * GRID, mix.shape[1])
-        left, right = max(0, start - context), min(mix.shape[1], stop + context)
+        left, right = max(0, start - before), min(mix.shape[1], stop + separator.context)
         block = separator(mix[:, left:right])
         for stem in STEMS:
             inside = block[stem][:, start - left : stop - left]
@@ -370,9 +376,9 @@ def test_the_context_covers_all_that_a_mask_hears(kind: str) -> None:
         assert levels.grad is not None
         heard = levels.grad.abs().amax((0, 1, 2)).nonzero().flatten()
         reach = max(reach, at - int(heard.min()), int(heard.max()) - at)
-    assert 1 < reach < 170  # the window was wide enough to tell
+    assert 1 < reach <= REACH < 170  # the window was wide enough to tell
     # A frame's mask works on N_FFT samples, and a heard frame was made of as many.
-    assert reach * HOP_LENGTH + N_FFT <= EmbeddedSeparator.context
+    assert EmbeddedSeparator.context >= REACH * HOP_LENGTH + N_FFT
 
 
 @pytest.mark.parametrize("mix", [torch.zeros(3, 100), torch.zeros(0, 100), torch.zeros(100)])

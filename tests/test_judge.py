@@ -57,6 +57,7 @@ class HalfAndHalf:
     stems = ("drums", "other")
     sample_rate = 44100
     context = 0
+    grid = 1
 
     def __call__(self, mix: Tensor, generator: torch.Generator | None = None) -> dict[str, Tensor]:
         return {"drums": 0.5 * mix, "other": 0.5 * mix}

@@ -31,10 +31,10 @@ from audiotransfer.pipeline import Progress, Song, StemChoice, TransferOptions, 
 from audiotransfer.pipeline.finishing import MixFile, finish, matching_gain
 from audiotransfer.pipeline.progress import Tracker
 from audiotransfer.pipeline.sources import measure
-from audiotransfer.pipeline.streaming import FADE, GRID, TimeQueue, context_of, in_blocks
+from audiotransfer.pipeline.streaming import BLOCK, FADE, TimeQueue, block_for, in_blocks
 from audiotransfer.pipeline.workers import Workers, gather
 from audiotransfer.styles import Keep, Style, style_label
-from separation import SeparationError
+from separation import GRID, SeparationError
 
 RATE = 44100
 SMALL = 8192  # samples in a block, so that a short song has many
@@ -47,6 +47,7 @@ class Bands:
     stems = STEMS
     sample_rate = RATE
     context = 256
+    grid = 1
 
     def __call__(self, mix: Tensor, generator: torch.Generator | None = None) -> dict[str, Tensor]:
         smooth = [_average(mix, length) for length in (5, 33, 129)]
@@ -56,6 +57,8 @@ class Bands:
 
 class Echo:
     """A transfer that needs its neighbourhood, and mixes with the dry stem by strength."""
+
+    grid = 1
 
     def __init__(self, delay: int = 700) -> None:
         self.context = self.delay = delay
@@ -78,7 +81,7 @@ class Echo:
 class Tiles(Echo):
     """A transfer that works in tiles on the grid, each with a gain found in it alone."""
 
-    tile = 4096
+    grid = tile = 4096
 
     def __init__(self) -> None:
         super().__init__(self.tile)
@@ -159,12 +162,12 @@ def wav(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("total", [1, 100, SMALL - 1, SMALL + FADE, 5 * SMALL + 17])
 def test_blocks_with_context_equal_the_whole(total: int) -> None:
     signal = torch.randn(2, 3, total, generator=torch.Generator().manual_seed(total))
-    context = context_of(2, 64)
     pieces = in_blocks(
         signal.split(1000, -1),
         total,
         lambda _, window: _average(window.flatten(0, 1), 5).unflatten(0, (2, 3)),
-        context=context,
+        context=2,
+        grid=64,
         block=SMALL,
     )
     whole = _average(signal.flatten(0, 1), 5).unflatten(0, (2, 3))
@@ -179,12 +182,61 @@ def test_blocks_start_on_the_grid_and_see_their_context() -> None:
         seen.append((int(window[0, 0]), window.shape[-1]))
         return window
 
-    for piece in in_blocks([signal], signal.shape[-1], note, context=SMALL, block=2 * SMALL):
-        assert piece.shape[-1] <= 2 * SMALL
-    # The rest after 8 blocks is no longer than the context: it goes with the block before.
-    starts = [max(0, start - SMALL) for start in range(0, 10 * SMALL, 2 * SMALL)]
-    assert [start for start, _ in seen] == starts
-    assert all(length <= 4 * SMALL for _, length in seen)
+    settings = {"context": SMALL + 1, "grid": SMALL, "block": 2 * SMALL}
+    pieces = list(in_blocks([signal], signal.shape[-1], note, **settings))
+    assert torch.equal(torch.cat(pieces, -1), signal)
+    assert all(0 < piece.shape[-1] <= 2 * SMALL for piece in pieces)
+    # Before a block lie context and fade, in whole grid steps; after it no more than the context.
+    assert [start for start, _ in seen] == [
+        max(0, n - 2 * SMALL) for n in range(0, 9 * SMALL, 2 * SMALL)
+    ]
+    assert [length for _, length in seen[1:3]] == [5 * SMALL + 1] * 2
+    # A rest that is no longer than the context goes with the block before.
+    seen.clear()
+    list(in_blocks([signal[:, : 9 * SMALL + 1]], 9 * SMALL + 1, note, **settings))
+    assert len(seen) == 4
+
+
+@pytest.mark.parametrize(
+    ("block", "message"),
+    [
+        (GRID + 1, f"block {GRID + 1} is off the grid of {GRID} samples: give {GRID}"),
+        (5 * GRID - 1, f"block {5 * GRID - 1} is off the grid of {GRID} samples: give {5 * GRID}"),
+        (100, f"block 100 is too small: give at least {GRID} samples"),
+    ],
+)
+def test_a_block_off_the_grid_is_refused(block: int, message: str) -> None:
+    signal = torch.zeros(1, 10 * GRID)
+    pieces = in_blocks(
+        [signal], signal.shape[-1], lambda _, x: x, context=0, grid=GRID, block=block
+    )
+    assert refusal(list, pieces) == message
+
+    class Coarse(Bands):
+        grid = GRID
+
+    assert refusal(apply, a_song(0.1), separator=Coarse(), block=block) == message
+    tiles = Tiles()
+    tiles.grid = GRID  # type: ignore[misc]
+    assert refusal(apply, a_song(0.1), style=a_style(tiles), block=block) == message
+
+
+def test_a_block_must_suit_separator_and_transfers_alike() -> None:
+    class Coarse(Bands):
+        grid = 3 * 4096
+
+    song, style = a_song(1.0), a_style(Tiles())
+    grid = "off the grid of 12288 samples: give 12288"
+    assert grid in refusal(apply, song, style=style, separator=Coarse(), block=4 * 4096)
+    assert apply(song, style=style, separator=Coarse(), block=12288).shape == song.shape
+    # What is not called asks for nothing.
+    apply(song, style=style, separator=Coarse(), block=2 * 12288, strength=0.0)
+
+
+def test_blocks_are_whole_grid_steps() -> None:
+    assert [block_for(grid) for grid in (1, GRID, 5 * GRID)] == [BLOCK, BLOCK, 10 * GRID]
+    assert block_for(100 * GRID) == 100 * GRID
+    assert block_for(1000, 10) == 3000  # holds the fade
 
 
 def test_the_next_block_is_begun_before_one_is_given() -> None:
@@ -278,10 +330,6 @@ def test_a_queue_gives_what_it_took() -> None:
     assert torch.equal(taken, signal)
     with pytest.raises(ValueError, match="1 samples wanted, 0 there"):
         queue.take(1)
-
-
-def test_context_holds_the_fade_in_whole_grid_steps() -> None:
-    assert [context_of(n) for n in (0, GRID - FADE, GRID - FADE + 1)] == [GRID, GRID, 2 * GRID]
 
 
 # Laws

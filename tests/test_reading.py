@@ -8,7 +8,7 @@ import subprocess
 import sys
 import textwrap
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import av
@@ -19,7 +19,7 @@ import torch
 
 from audiotransfer import files, sound
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.files import ffmpeg, mpeg, tag_blocks
+from audiotransfer.files import ffmpeg_decoders, mpeg, tag_blocks
 
 DATA = Path(__file__).parent / "data"
 NOISE = np.random.default_rng(0)
@@ -132,22 +132,31 @@ def refused(path: Path, *words: str) -> str:
 
 
 @pytest.fixture
-def plain(monkeypatch: pytest.MonkeyPatch) -> None:
+def plain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """An installation without FFmpeg."""
-    monkeypatch.setattr(ffmpeg, "_av", lambda: None)
-    monkeypatch.setattr(ffmpeg, "available", lambda: None)
+    (tmp_path / "bin").mkdir()
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    monkeypatch.setitem(sys.modules, "av", None)  # what cannot be imported
+    ffmpeg_decoders.load_av.cache_clear()
+    yield
+    ffmpeg_decoders.load_av.cache_clear()
 
 
 @pytest.fixture
-def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def program(tmp_path: Path, plain: None) -> None:
     """An installation with a program `ffmpeg` on the PATH instead of PyAV: a stand-in for it."""
     script = tmp_path / "bin" / "ffmpeg"
-    script.parent.mkdir()
     script.write_text(f"#!{sys.executable}\n{STAND_IN}")
     script.chmod(script.stat().st_mode | stat.S_IXUSR)
-    monkeypatch.setenv("PATH", str(script.parent))
-    monkeypatch.setattr(ffmpeg, "_av", lambda: None)
-    monkeypatch.setattr(ffmpeg, "available", lambda: str(script))
+
+
+def test_what_is_there_beyond_libsndfile(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    found = files.find_ffmpeg()
+    assert found is not None and found.startswith("PyAV")
+    request.getfixturevalue("plain")
+    assert files.find_ffmpeg() is None
+    request.getfixturevalue("program")
+    assert files.find_ffmpeg() == str(tmp_path / "bin" / "ffmpeg")
 
 
 STAND_IN = textwrap.dedent(
@@ -156,8 +165,12 @@ STAND_IN = textwrap.dedent(
     import av
     words = sys.argv[1:]
     assert words[words.index("-f", words.index("-i")) + 1] == "wav", words
-    source = av.open(words[words.index("-i") + 1].removeprefix("file:"))
+    raw = "+skip_manual" in words[: words.index("-i")]
+    name = words[words.index("-i") + 1].removeprefix("file:")
+    source = av.open(name, options={"ignore_editlist": "1"} if raw else {})
     stream, out, begun = source.streams.best("audio"), sys.stdout.buffer, False
+    if raw:
+        stream.codec_context.flags2 |= av.codec.context.Flags2.skip_manual
     for packet in source.demux(stream):
         try:
             frames = packet.decode()
@@ -347,8 +360,8 @@ def test_other_files_one_behind_the_other(tmp_path: Path, suffix: str) -> None:
     soundfile.write(one, sines(2, 20_000), 44100)
     path.write_bytes(one.read_bytes() * 2)
     audio, notices = played(path)
-    assert 40_000 - 4096 <= audio.shape[1] <= 40_000 and notices
-    assert suffix == "flac" or audio.shape[1] == 40_000
+    assert audio.shape == (2, 40_000) and "2 recordings" in notices[0]
+    assert torch.equal(audio[:, :20_000], audio[:, 20_000:])
 
 
 @pytest.mark.parametrize("loud_first", [True, False])
@@ -415,12 +428,41 @@ def test_a_flac_that_does_not_say_how_long_it_is(tmp_path: Path) -> None:
     assert audio.shape == (2, 100_003) and "announces 0.00 s" in notices[0]
 
 
+@pytest.mark.usefixtures("plain")
+def test_a_flac_of_unknown_length_without_ffmpeg(tmp_path: Path) -> None:
+    test_a_flac_that_does_not_say_how_long_it_is(tmp_path)
+
+
+def test_aac_that_changes_its_rate_and_channels(tmp_path: Path) -> None:
+    one, two, path = tmp_path / "1.aac", tmp_path / "2.aac", tmp_path / "a.aac"
+    encode(one, "aac", sines(2, 44100), 44100, container="adts")
+    encode(two, "aac", sines(1, 22050, 22050), 22050, container="adts")
+    path.write_bytes(one.read_bytes() + two.read_bytes() + one.read_bytes())
+    audio, notices = played(path)
+    assert audio.shape[0] == 2 and 3.0 <= audio.shape[1] / 44100 < 3.3
+    assert len(notices) == 1 and "change" in notices[0]
+    assert pitches(audio[:, 55_000:].numpy()) == [0, 0]
+    part, _ = files.read(path, start=60_000, frames=3000)
+    assert torch.equal(part, audio[:, 60_000:63_000])
+    with files.open_audio(path) as reader:  # and back again
+        reader.skip(100_000)
+        next(reader.blocks(1000))
+        reader.skip(1000)
+        assert torch.equal(next(reader.blocks(1000)), audio[:, 1000:2000])
+
+
 def test_a_flac_that_begins_at_a_frame(tmp_path: Path) -> None:
     path = tmp_path / "a.flac"
     soundfile.write(path, sines(1, 20_000), 44100)
     data = path.read_bytes()
     path.write_bytes(data[data.find(b"\xff\xf8") :])
     assert played(path)[0].shape == (1, 20_000)
+
+
+@pytest.mark.usefixtures("plain")
+def test_a_flac_that_begins_at_a_frame_is_named(tmp_path: Path) -> None:
+    with pytest.raises(AudioTransferError, match=r"is flac without a header.*\[ffmpeg\]"):
+        test_a_flac_that_begins_at_a_frame(tmp_path)
 
 
 def test_the_vorbis_of_a_video(tmp_path: Path) -> None:
@@ -552,6 +594,23 @@ def test_the_program_reads_what_the_library_does(tmp_path: Path) -> None:
     path.write_bytes(data[: len(data) // 2] + NOISE.bytes(3000) + data[len(data) // 2 + 3000 :])
     audio, notices = played(path)
     assert audio.shape[1] < 60_000 and "damaged" in notices[0]
+
+
+@pytest.mark.parametrize(
+    ("decoder", "name"),
+    [
+        *(("library", name) for name in ("a b.wv", "-a:b%d.wv", os.fsdecode(b"caf\xe9.wv"))),
+        *(("program", name) for name in ("a b.wv", "-a:b%d.wv", "é日本.wv")),
+    ],
+)
+def test_names_that_ffmpeg_is_given(
+    tmp_path: Path, request: pytest.FixtureRequest, name: str, decoder: str
+) -> None:
+    encode(tmp_path / "a.wv", "wavpack", sines(1, 20_000))
+    os.rename(tmp_path / "a.wv", tmp_path / name)
+    if decoder != "library":
+        request.getfixturevalue(decoder)
+    assert played(tmp_path / name)[0].shape == (1, 20_000)
 
 
 # --- what is damaged --------------------------------------------------------------------------
@@ -687,7 +746,7 @@ def test_every_speaker_goes_to_its_side(tmp_path: Path, suffix: str, layout: str
     with files.open_audio(path) as reader:
         info, audio = reader.info, torch.cat(list(reader.blocks(48000)), 1)
     stereo = sound.to_stereo(audio, info.layout)
-    assert sound.layout_name(info.layout, info.channels) == layout
+    assert sound.layout_name(info.layout or sound.default_layout(len(names))) == layout
     half = 0.5**0.5
     left = {"FL": 1, "FC": half, "BL": half, "SL": half, "BC": 0.5}
     right = {"FR": 1, "FC": half, "BR": half, "SR": half, "BC": 0.5}

@@ -119,7 +119,7 @@ GOOD = midi_bytes(make_score([scale()]))
         (GOOD[:10], "damaged"),
         (GOOD[:32], "damaged"),
         (GOOD[:8] + b"\x00\x02\x00\x02" + GOOD[12:], "type 2"),
-        (GOOD[:12] + b"\xe0\x28" + GOOD[14:], "does not say how fast"),
+        (GOOD[:12] + b"\xe0\0" + GOOD[14:], "does not say how fast"),
         (GOOD[:12] + b"\x00\x00" + GOOD[14:], "division 0"),
         (midi_bytes(make_score([[]])), "no notes"),
     ],

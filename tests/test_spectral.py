@@ -20,9 +20,9 @@ from audiotransfer.spectral.paired import PairedObjective
 from audiotransfer.spectral.repainter import Repainter
 from audiotransfer.spectral.transfer import SpectralTransfer, load
 from audiotransfer.spectral.weights import load_generator, save_generator
+from separation import GRID
 from vocoder import GriffinLimInverter, Picture, SourceInverter, VocoderError
 
-GRID = 65536
 CORE, MARGIN = Repainter.core, Repainter.margin
 BINS = 32
 PICTURE = Picture(bins=BINS)
@@ -381,14 +381,34 @@ def test_a_block_with_context_equals_the_whole() -> None:
     """Blocks on the grid see the tiles of the whole song, instance norms included."""
     stem = song(12.0)[:, : 7 * GRID + 12345]
     painted = transfer(small_generator(), PICTURE, "drums")
-    context = -(-painted.context // GRID) * GRID  # as the pipeline rounds it
+    before = -(-painted.context // painted.grid) * painted.grid
     whole = painted(stem)
     assert db(whole - stem, stem) > -20
     for first, last in ((0, 2), (2, 4), (3, 4), (4, 8)):
         start, stop = first * GRID, min(last * GRID, stem.shape[1])
-        left, right = max(0, start - context), min(stem.shape[1], stop + context)
+        left, right = max(0, start - before), min(stem.shape[1], stop + painted.context)
         block = painted(stem[:, left:right])[:, start - left : stop - left]
-        assert db(block - whole[:, start:stop], whole[:, start:stop]) < -60
+        assert db(block - whole[:, start:stop], whole[:, start:stop]) < -90
+
+
+@pytest.mark.parametrize("rate", [22050, 11025])
+def test_a_block_equals_the_whole_at_a_lower_rate(rate: int) -> None:
+    picture = Picture(sample_rate=rate, bins=BINS, f_max=rate / 2)
+    painted = transfer(small_generator(), picture)
+    grid = painted.grid
+    assert grid == 128 * picture.hop_length * 44100 // rate
+    stem = torch.cat([song(6.0)] * 8, dim=1)[:, : 3 * grid + 70001]
+    whole, stop = painted(stem), 2 * grid
+    before = -(-painted.context // grid) * grid
+    block = painted(stem[:, stop - before :])[:, before:]
+    assert db(block - whole[:, stop:], whole[:, stop:]) < -80
+    first = painted(stem[:, : grid + painted.context])[:, :grid]
+    assert db(first - whole[:, :grid], whole[:, :grid]) < -80
+
+
+def test_tiles_of_other_rates_have_no_grid_of_whole_samples() -> None:
+    picture = Picture(sample_rate=16000, bins=BINS, f_max=8000.0)
+    assert transfer(small_generator(), picture).grid == 1
 
 
 def test_tiles_overlap_without_a_seam() -> None:

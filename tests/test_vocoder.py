@@ -401,6 +401,27 @@ def test_source_gain_is_bounded(iterations: int) -> None:
     assert decibels(sound - 10 ** (6 / 20) * audio, audio) < -60
 
 
+@pytest.mark.parametrize("iterations", [0, 4])
+def test_what_lies_below_the_floor_is_raised_by_the_bound_once(iterations: int) -> None:
+    """Rounding noise under a picture's floor is not heard, however loud the wanted picture is."""
+    picture = Picture()
+    noise = 1e-10 * torch.randn(2, 30000, generator=torch.Generator().manual_seed(0))
+    own = picture.stereo(noise)
+    assert float(own.max()) == pytest.approx(math.log(picture.floor))
+    sound = SourceInverter(picture, iterations)(own + 10.0, noise.shape[-1], noise)
+    assert decibels(sound, noise) < 35.1
+
+
+def test_rounding_of_the_source_stays_rounding() -> None:
+    picture, audio = Picture(), music(1.0)
+    audio[:, 9000:20000] = 0
+    other = audio + 1e-9 * torch.randn(audio.shape, generator=torch.Generator().manual_seed(0))
+    wanted = picture.stereo(music(1.0).flip(-1))
+    inverter = SourceInverter(picture, iterations=3)
+    sound = inverter(wanted, audio.shape[-1], audio)
+    assert decibels(inverter(wanted, audio.shape[-1], other) - sound, sound) < -90
+
+
 def test_wrong_shapes_are_refused() -> None:
     audio = torch.zeros(2, 1000)
     picture = SMALL.stereo(audio)

@@ -19,6 +19,8 @@ class Inverter(Protocol):
     """Turns pictures back into sound."""
 
     expects: Picture
+    reach: int
+    """Samples on each side of a frame's centre that its values change."""
 
     def __call__(
         self,

@@ -96,6 +96,7 @@ class GriffinLimInverter:
         if not 0 <= momentum <= 1:
             raise VocoderError(f"Griffin-Lim momentum {momentum}: use 0 to 1, usually 0.99")
         self.expects, self.iterations, self.momentum = expects, iterations, momentum
+        self.reach = (1 + iterations) * expects.n_fft
 
     @torch.no_grad()
     def __call__(

@@ -157,6 +157,13 @@ class Picture:
             return steps * self.sample_rate / self.n_fft
         return self.f_min * 2.0 ** (steps / self.bins_per_octave)
 
+    @property
+    def reach(self) -> int:
+        """Samples on each side of a frame's centre that it shows."""
+        if self.kind == "cqt":
+            return cqt.filter_length(self.f_min, self.sample_rate, self.bins_per_octave)
+        return self.n_fft // 2
+
     def frames(self, length: int) -> int:
         """L of a sound of `length` samples."""
         return stft.frame_count(length, self.hop_length)

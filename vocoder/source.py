@@ -11,7 +11,7 @@ from torch import Generator, Tensor
 from vocoder.base import require_shape
 from vocoder.errors import VocoderError
 from vocoder.griffinlim import imposer, iterate
-from vocoder.pictures import Picture, to_bins
+from vocoder.pictures import TINY, Picture, to_bins
 from vocoder.stft import Weave
 
 Change = Callable[[Tensor, slice], Tensor]
@@ -46,6 +46,7 @@ class SourceInverter:
             raise VocoderError(f"max_gain_db {max_gain_db}: use 0 or more, usually 35")
         self.expects, self.iterations, self.momentum = expects, iterations, momentum
         self.max_gain_db = max_gain_db
+        self.reach = (1 + iterations) * expects.n_fft
         self._bound = max_gain_db * math.log(10) / 20
 
     @torch.no_grad()
@@ -96,7 +97,7 @@ class SourceInverter:
 
         def there(spectrum: Tensor) -> Tensor:
             mixed = torch.view_as_real(spectrum).square().sum(-1).mean(0).sqrt_()
-            return settings.logarithm(settings.frame_bands(mixed))
+            return settings.frame_bands(mixed).clamp_min_(TINY).log_()
 
         def again(spectrum: Tensor, frames: slice) -> Tensor:
             gain = (wanted[frames] - there(spectrum)).clamp_(-bound, bound)
@@ -104,7 +105,10 @@ class SourceInverter:
 
         def first(spectrum: Tensor, frames: slice) -> Tensor:
             own = there(spectrum)
-            wanted[frames] = wanted[frames].clamp(own - bound, own + bound)
+            # Below the picture's floor the source keeps its own level, so that what is no more
+            # than rounding is not raised by the bound again on every trip.
+            change = wanted[frames] - own.clamp_min(math.log(settings.floor))
+            wanted[frames] = own + change.clamp_(-bound, bound)
             return again(spectrum, frames)
 
         return first, again

@@ -233,5 +233,5 @@ def add_songs(parser: Parser, *, scores: bool = False) -> None:
         nargs="+",
         type=place,
         metavar="SONG",
-        help=f"audio files{', MIDI files' if scores else ''}, or folders of them",
+        help=f"audio files{', MIDI files (mid, kar)' if scores else ''}, or folders of them",
     )

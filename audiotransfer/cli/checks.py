@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import platform
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import metadata
@@ -209,12 +208,14 @@ def _audio_files() -> Finding:
     """What reads and writes sound files."""
     import soundfile
 
-    readers = [f"libsndfile {soundfile.__libsndfile_version__}"]
-    if importlib.util.find_spec("av") is not None:
-        readers.append(f"FFmpeg by PyAV {_version('av')}")
-    if shutil.which("ffmpeg") is not None:
-        readers.append(f"the program {shutil.which('ffmpeg')}")
-    return Finding("audio files", "ok", ", ".join(readers))
+    from audiotransfer import files
+
+    text = f"libsndfile {soundfile.__libsndfile_version__}"
+    ffmpeg = files.find_ffmpeg()
+    if ffmpeg is None:
+        text += "; without FFmpeg, ALAC, WMA, Matroska and damaged files are not read"
+        return Finding("audio files", "missing", text, "pip install 'audiotransfer[ffmpeg]'")
+    return Finding("audio files", "ok", f"{text}, FFmpeg by {ffmpeg}")
 
 
 def _soundfont() -> Finding:

@@ -63,7 +63,7 @@ def _draw(songs: dict[str, Path], picture: Path) -> None:
     """Spectrograms of the songs above each other, as a PNG that appears when it is whole."""
     read = {title: files.read(song) for title, song in songs.items()}
     sample_rate = next(iter(read.values()))[1]
-    part = picture.with_name(f".{picture.name}.{os.getpid()}.part")
+    part = files.temporary(picture)
     try:
         save_comparison(part, {title: audio for title, (audio, _) in read.items()}, sample_rate)
         os.replace(part, picture)

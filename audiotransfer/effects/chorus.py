@@ -7,8 +7,10 @@ import math
 import torch
 from torch import Tensor
 
-#: 0.67 Hz: whole blocks of a song hold whole turns, so that it does not matter where one begins.
-PERIOD = 65536
+from separation import GRID
+
+#: 0.67 Hz: blocks of a song hold whole turns, so that it does not matter where one begins.
+PERIOD = GRID
 _DELAYS = (0.012, 0.017, 0.022)
 _SAMPLE_RATE = 44100
 

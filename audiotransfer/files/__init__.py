@@ -4,6 +4,7 @@ sample, so that what can be refused by name or header is refused at once.
 
 from audiotransfer.files.cut import Cut
 from audiotransfer.files.id3 import Picture
+from audiotransfer.files.ladder import find_ffmpeg
 from audiotransfer.files.naming import (
     FoundSongs,
     SongFile,
@@ -58,6 +59,7 @@ __all__ = [
     "clear_stale",
     "fill_pattern",
     "find_audio",
+    "find_ffmpeg",
     "find_songs",
     "has_field",
     "is_dir",

@@ -77,7 +77,7 @@ def survey(path: Path, data: mmap.mmap, start: int, name: str) -> Survey:
         first,
         parts=tuple(parts),
         announced=None,
-        demuxer="",
+        parts_first=True,
         notices=(*first.notices, notice),
     )
 
@@ -131,7 +131,7 @@ def _one(path: Path, data: mmap.mmap, start: int, name: str) -> Survey:
         head = _patched(data[start : found.begin], start, found, name, held * found.size)
         pieces = (head, (found.begin, end))
     if found.codec:
-        seen = (Part(((start, len(data)),) if start else ()),)
+        seen = (Part(((start, len(data)),) if start else (), unchecked=True),)
         return Survey(path, named, seen, not open_end and (found.said or 0) <= there, odd_order=odd)
     part = Part(pieces, held=held, layout=found.layout)
     return Survey(path, named, (part,), announced=announced, notices=notices, odd_order=odd)

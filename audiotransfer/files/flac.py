@@ -6,90 +6,125 @@ from __future__ import annotations
 
 import mmap
 import re
+from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
-from audiotransfer.files.speakers import mask_layout
+from audiotransfer.files import tag_blocks
+from audiotransfer.files.speakers import Layout, mask_layout
 from audiotransfer.files.survey import Part, Survey
+from audiotransfer.files.view import Piece
 
 _TAIL = 1 << 20  # bytes: frames of eight channels of 32 bit are no longer
-_BLOCK_SIZES = {1: 192, **{n: 576 << n - 2 for n in range(2, 6)}, **{n: 256 << n - 8 for n in range(8, 16)}}  # fmt: skip  # noqa: E501
-_BITS = (8, 16, 20, 24)  # what libsndfile reads
+_BLOCK_SIZES = {
+    1: 192,
+    **{n: 576 << n - 2 for n in range(2, 6)},
+    **{n: 256 << n - 8 for n in range(8, 16)},
+}
+_BITS = (8, 16, 24)  # what libsndfile reads
+_BEGIN = re.compile(rb"fLaC[\0\x80]\0\0\x22")
 _MASK = re.compile(rb"WAVEFORMATEXTENSIBLE_CHANNEL_MASK=0x([0-9A-Fa-f]{1,8})", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class _Stream:
+    """One flac of a file: where it lies, and what its header says."""
+
+    begin: int
+    end: int
+    sound: int  # where the frames begin
+    bits: int
+    announced: int
+    held: int
+    layout: Layout | None
+
+    def part(self, data: mmap.mmap) -> Part:
+        """As libsndfile is to see it: it takes the header's length for the truth."""
+        pieces: tuple[Piece, ...] = ((self.begin, self.end),)
+        if self.held > self.announced:
+            head = bytearray(data[self.begin : self.begin + 26])
+            head[21] = head[21] & 0xF0 | self.held >> 32
+            head[22:26] = (self.held & 0xFFFFFFFF).to_bytes(4, "big")
+            pieces = (bytes(head), (self.begin + 26, self.end))
+        elif not self.begin and self.end == len(data):
+            pieces = ()
+        return Part(pieces, held=self.held, layout=self.layout)
 
 
 def survey(path: Path, data: mmap.mmap, start: int) -> Survey:
     """Compare what the header says with the last frame."""
-    info = data[start + 8 : start + 42]
-    sound, comments = _blocks(data, start)
-    if data[start + 4 : start + 8] != b"\0\0\0\x22" or len(info) < 34 or sound >= len(data):
+    begins = [start, *(match.start() for match in _BEGIN.finditer(data, start + 8))]
+    found = [_look(data, *ends) for ends in pairwise((*begins, tag_blocks.end(data)))]
+    streams = [stream for stream in found if stream is not None and stream.held]
+    if len(streams) < len(found):
         return Survey(path, "flac", demuxer="flac")
-    longest = int.from_bytes(info[2:4], "big")
-    packed = int.from_bytes(info[10:18], "big")
-    channels, bits, announced = packed >> 41 & 7, (packed >> 36 & 31) + 1, packed & (1 << 36) - 1
-    largest = int.from_bytes(info[7:10], "big") or 1 << 17  # bytes of a frame
-    held = _held(data, sound, longest, largest + 16)
-    joined = data.find(b"fLaC\0\0\0\x22", sound) >= 0
-    mask = _MASK.search(comments)
-    layout = mask_layout(int(mask[1], 16), channels + 1) if mask else None
-    readable = bits in _BITS and announced and held and not joined
-    notices: tuple[str, ...] = ("several recordings are joined in it",) if joined else ()
-    if not announced and held:
-        notices += (f"its header does not say how long it is; {held} samples were found",)
-    # What libsndfile was told to be the end is the end to it.
-    whole = bool(readable and held and held <= announced)
+    first = streams[0]
+    if any(stream.bits not in _BITS for stream in streams):
+        return Survey(path, f"flac of {first.bits} bit", demuxer="flac")
+    notices: tuple[str, ...] = ()
+    if len(streams) > 1:
+        notices = (f"{len(streams)} recordings are joined in it: one is played after the other",)
+    elif not first.announced:
+        notices = (f"its header does not say how long it is; {first.held} samples were found",)
     return Survey(
         path,
         "flac",
-        (Part(() if not start else ((start, len(data)),), held=held, layout=layout),)
-        if readable
-        else (),
-        whole=whole,
-        announced=announced or None,
+        tuple(stream.part(data) for stream in streams),
+        announced=first.announced or None if len(streams) == 1 else None,
         notices=notices,
+        parts_first=len(streams) > 1,
         demuxer="flac",
     )
 
 
-def _blocks(data: mmap.mmap, start: int) -> tuple[int, bytes]:
-    """Where the frames begin, and the comments."""
-    at, comments = start + 4, b""
-    while at + 4 <= len(data):
+def _look(data: mmap.mmap, begin: int, end: int) -> _Stream | None:
+    """None where the header is damaged."""
+    info, at, comments = data[begin + 8 : begin + 42], begin + 4, b""
+    if not _BEGIN.match(data, begin) or len(info) < 34:
+        return None
+    while at + 4 <= end:
         kind, length = data[at], int.from_bytes(data[at + 1 : at + 4], "big")
         if kind & 0x7F == 4:
             comments = data[at + 4 : at + 4 + length]
         at += 4 + length
-        if kind & 0x80 or kind & 0x7F == 0x7F:
+        if kind & 0x80:
             break
-    return at, comments
+    packed = int.from_bytes(info[10:18], "big")
+    mask = _MASK.search(comments)
+    return _Stream(
+        begin,
+        end,
+        at,
+        bits=(packed >> 36 & 31) + 1,
+        announced=packed & (1 << 36) - 1,
+        held=_held(data, at, end, info),
+        layout=mask_layout(int(mask[1], 16), (packed >> 41 & 7) + 1) if mask else None,
+    )
 
 
-def _held(data: mmap.mmap, sound: int, longest: int, largest: int) -> int:
-    """Samples up to the end of the last frame that begins and is not plainly cut; 0: none."""
-    end = len(data)
-    while True:
-        at = data.rfind(b"\xff", max(sound, len(data) - _TAIL), end)
-        if at < 0:
-            return 0
+def _held(data: mmap.mmap, sound: int, end: int, info: bytes) -> int:
+    """Samples up to the end of the last frame that is whole; 0: none."""
+    longest = int.from_bytes(info[2:4], "big")  # samples of a frame
+    largest = (int.from_bytes(info[7:10], "big") or 1 << 17) + 16  # bytes
+    at, lowest = end, max(sound, end - _TAIL)
+    while (at := data.rfind(b"\xff", lowest, at)) >= 0:
         found = frame_header(data[at : at + 17], longest)
-        if found is not None and _complete(data, at, largest):
+        if found is not None and _complete(data[at : min(end, at + largest)], at + largest >= end):
             return sum(found)
-        end = at
+    return 0
 
 
-def _complete(data: mmap.mmap, at: int, largest: int) -> bool:
-    """The frame's checksum comes out right somewhere behind it, or another frame follows."""
-    crc = 0
-    body = data[at : at + largest]
+def _complete(body: bytes, last: bool) -> bool:
+    """The first frame's checksum comes out right, and another frame, or nothing, follows."""
+    register = 0
     for place, byte in enumerate(body):
-        crc = (crc << 8 & 0xFF00) ^ _CRC16[crc >> 8 ^ byte]
-        # a checksum over a frame and its own checksum is 0
-        if not crc and place > 8 and _ends(data, at + place + 1):
-            return True
+        register = (register << 8 & 0xFF00) ^ _CRC16[register >> 8 ^ byte]
+        # over a frame and its own checksum it is 0
+        if not register and place > 8:
+            rest = body[place + 1 : place + 4097]
+            if rest[:1] == b"\xff" or not rest.strip(b"\0"):
+                return bool(rest) or last
     return False
-
-
-def _ends(data: mmap.mmap, at: int) -> bool:
-    return at == len(data) or data[at : at + 3] in (b"TAG", b"APE", b"ID3") or data[at] == 0xFF or not data[at : at + 4096].strip(b"\0")  # fmt: skip  # noqa: E501
 
 
 def frame_header(head: bytes, longest: int = 0) -> tuple[int, int] | None:

@@ -15,7 +15,8 @@ Resampling = Callable[[np.ndarray, bool], np.ndarray]
 class Joined:
     """Several sources as one."""
 
-    def __init__(self, sources: Sequence[Source]) -> None:
+    def __init__(self, sources: Sequence[Source], lost: int = 0) -> None:
+        self._lost = lost  # recordings that cannot be decoded
         first = sources[0]
         self._sources = sources
         self.sample_rate, self.channels = first.sample_rate, first.channels
@@ -27,7 +28,7 @@ class Joined:
     @property
     def faults(self) -> int:
         """Stretches that could not be decoded so far."""
-        return sum(source.faults for source in self._sources)
+        return self._lost + sum(source.faults for source in self._sources)
 
     @property
     def notices(self) -> tuple[str, ...]:

@@ -120,13 +120,15 @@ def survey(path: Path) -> Survey:
             # what PyAV cannot bear stands where sound is not compressed
             odd = name == "MP4 with PCM" and data.find(b"chan") >= 0
             locked = "DRM" in name or "encrypted" in name
-            return Survey(path, name, odd_order=odd, demuxer="" if locked else None)
+            return Survey(path, name, odd_order=odd, locked=locked)
         if name := _named(head, _SOUND):
             return Survey(path, f"Matroska ({codec})" if (codec := _matroska(data)) else name)
         if name := _named(head, _OTHER):
             raise _no_sound(path, name)
         if head.lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith(_MARKUP):
             raise _no_sound(path, "a web page or other markup")
+        if flac.frame_header(head[:17]):
+            return Survey(path, "flac without a header", demuxer="flac")
         return mp3.survey(path, data, start)
 
 

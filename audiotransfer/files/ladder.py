@@ -16,9 +16,9 @@ from audiotransfer.files.survey import Survey
 EXTRA = "pip install 'audiotransfer[ffmpeg]'"
 
 
-def decoder() -> str:
-    """What reads the kinds of files that libsndfile does not, for people: "PyAV 18.1.0"."""
-    return ffmpeg.available() or ""
+def find_ffmpeg() -> str | None:
+    """What reads the files that libsndfile does not: "PyAV 18.1.0", or where a program stands."""
+    return ffmpeg.available()
 
 
 def open_source(survey: Survey) -> Source:
@@ -38,7 +38,7 @@ def open_source(survey: Survey) -> Source:
 
 def after_damage(survey: Survey) -> Source | None:
     """What reads on where libsndfile gave up in the middle: FFmpeg skips what is damaged."""
-    if survey.demuxer == "" or not ffmpeg.available():
+    if survey.locked or len(survey.parts) > 1 or not ffmpeg.available():
         return None
     with contextlib.suppress(Undecodable):
         return ffmpeg.FfmpegSource(survey)
@@ -46,24 +46,37 @@ def after_damage(survey: Survey) -> Source | None:
 
 
 def _rungs(survey: Survey) -> Iterator[Callable[[Survey], Source]]:
-    if survey.parts and survey.whole:
+    trusted = survey.parts_first or (survey.whole and _undamaged(survey))
+    if survey.parts and trusted:
         yield _sndfile
-    if survey.demuxer != "" and ffmpeg.available():
+    if not survey.locked and ffmpeg.available():
         yield ffmpeg.FfmpegSource
-    if survey.parts and not survey.whole:
+    if survey.parts and not trusted:
         yield _sndfile
     if survey.name.startswith(("MP4 with AAC", "AAC (ADTS)")):
         yield _sphn
 
 
+def _undamaged(survey: Survey) -> bool:
+    """FFmpeg finds no fault where libsndfile would not tell of one."""
+    if not any(part.unchecked for part in survey.parts) or not ffmpeg.available():
+        return True
+    with contextlib.suppress(Undecodable):
+        return not ffmpeg.counted(survey)[1]
+    return True
+
+
 def _sndfile(survey: Survey) -> Source:
-    with contextlib.ExitStack() as opened:
-        sources = []
-        for part in survey.parts:
+    sources, reason = [], ""
+    for part in survey.parts:
+        try:
             sources.append(SndfileSource(survey.path, part))
-            opened.callback(sources[-1].close)
-        opened.pop_all()
-    return sources[0] if len(sources) == 1 else Joined(sources)
+        except Undecodable as error:
+            reason = str(error)
+    if not sources:
+        raise Undecodable(reason)
+    lost = len(survey.parts) - len(sources)
+    return sources[0] if len(survey.parts) == 1 else Joined(sources, lost)
 
 
 def _sphn(survey: Survey) -> Source:
@@ -81,7 +94,7 @@ def refusal(survey: Survey, reason: str) -> str:
         )
     if "without sound" in name:
         return f"{path} holds no audio: it is {name}; name a file with sound in it"
-    if "DRM" in name or "encrypted" in name:
+    if survey.locked:
         return f"{path} is {name}: it cannot be decoded; use a copy without protection"
     said = f" ({reason})" if reason else ""
     if not ffmpeg.available():

@@ -47,7 +47,8 @@ def survey(path: Path, data: mmap.mmap, start: int) -> Survey:
         notices=tuple(notices),
         damage=damage,
         # FFmpeg takes a rate from anywhere in the file
-        demuxer="mp3" if len(kinds) == 1 else "",
+        parts_first=len(kinds) > 1,
+        demuxer="mp3",
         spare=len(runs) - 1,
     )
 

@@ -92,7 +92,7 @@ def survey(path: Path, data: mmap.mmap, start: int) -> Survey:
         notices=tuple(notices),
         damage=f"{lost or 'some'} pages are missing or broken" if lost or junk else "",
         # FFmpeg knows chains of one rate and one channel count only
-        demuxer="" if parts and len(parts) > 1 else None,
+        parts_first=len(parts) > 1,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import threading
 from collections.abc import Iterator
@@ -11,23 +12,25 @@ _lock = threading.Lock()
 
 
 @contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Standard error of the whole process leads nowhere meanwhile.
+def quiet(*streams: int) -> Iterator[None]:
+    """Standard error (2) of the whole process, or other streams, lead nowhere meanwhile.
 
     libmpg123 writes there directly, past every switch of libsndfile. One at a time: two that
     overlap could leave it shut.
     """
-    with _lock:
-        try:
-            kept = os.dup(2)
-        except OSError:  # there is none
-            yield
-            return
-        try:
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, 2)
-            os.close(nowhere)
-            yield
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)
+    with _lock, contextlib.ExitStack() as opened:
+        for stream in streams or (2,):
+            with contextlib.suppress(OSError):  # there is none
+                kept = os.dup(stream)
+                opened.callback(_restore, kept, stream)
+                nowhere = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(nowhere, stream)
+                os.close(nowhere)
+        yield
+
+
+def _restore(kept: int, stream: int) -> None:
+    if stream == 1 and os.name == "posix":
+        ctypes.CDLL(None).fflush(None)  # C keeps what is printed until its buffer is full
+    os.dup2(kept, stream)
+    os.close(kept)

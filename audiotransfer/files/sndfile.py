@@ -33,12 +33,11 @@ class SndfileSource:
             self._view = View(path, ((0, path.stat().st_size),))
         self._chatty = True
         try:
-            with quiet():
+            with quiet(1, 2) if part.unchecked else quiet():
                 self.file = soundfile.SoundFile(self._view or native(path))
         except (soundfile.SoundFileError, OSError, TypeError, ValueError) as error:
             self._close_view()
-            reason = str(getattr(error, "error_string", "") or "its header is damaged")
-            raise Undecodable(reason.strip().rstrip(".")) from None
+            raise Undecodable(_reason(error)) from None
         self._chatty = self.file.format == "MP3"
         self.sample_rate, self.channels = self.file.samplerate, self.file.channels
         self.subtype = self.file.subtype
@@ -131,3 +130,9 @@ class SndfileSource:
             self.file._file, _GET_CHANNEL_MAP, numbers, count * soundfile._ffi.sizeof("int")
         )
         return of_libsndfile(numbers) if said else None
+
+
+def _reason(error: Exception) -> str:
+    said = str(getattr(error, "error_string", "")).strip().rstrip(".")
+    # of what libmpg123 cannot begin with libsndfile says that it is not there
+    return "its header is damaged" if not said or "does not exist" in said else said

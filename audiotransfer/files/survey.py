@@ -20,6 +20,8 @@ class Part:
     """A sample count may be a few codec frames off."""
     layout: tuple[str, ...] | None = None
     """The channels' loudspeakers, where the format says it and libsndfile does not."""
+    unchecked: bool = False
+    """libsndfile does not say where it is damaged, but may print on standard output."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +41,12 @@ class Survey:
     """What a user should know of it: that it is unfinished, that it holds several recordings."""
     damage: str = ""
     """What is broken, where that is seen without decoding."""
+    parts_first: bool = False
+    """Several recordings, of which FFmpeg would not play all, or not as they are."""
     demuxer: str | None = None
-    """FFmpeg's name of the format, where its own guess may fail; "" keeps FFmpeg away."""
+    """FFmpeg's name of the format, where its own guess may fail."""
+    locked: bool = False
+    """Protected or encrypted: a decoder would make noise of it."""
     spare: int = 0
     """Faults that FFmpeg finds where nothing is wrong: tags, indices."""
     odd_order: bool = False

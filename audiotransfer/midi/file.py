@@ -12,7 +12,7 @@ END_OF_TRACK = b"\xff\x2f"
 #: The last tick: a step between two messages can be no longer.
 LATEST = (1 << 28) - 1
 _SMPTE = 0x8000
-_RATES = {24: 24.0, 25: 25.0, 29: 30_000 / 1001, 30: 30.0}  # frames a second, by the header's byte
+_DROP_FRAME = {29: 30_000 / 1001}  # frames a second that the header calls 29
 _WITH_LENGTH = (0xF0, 0xF7)
 _META = 0xFF
 _SYSTEM = 0xF0
@@ -38,12 +38,11 @@ class MidiFile:
 
     @property
     def ticks_a_second(self) -> float | None:
-        """How fast time runs where it is counted in SMPTE frames, whatever the tempo; else None.
-        0 where no such rate exists.
-        """
+        """How fast time runs where it is counted in SMPTE frames, whatever the tempo; else None."""
         if self.division < _SMPTE:
             return None
-        return _RATES.get(0x100 - (self.division >> 8), 0.0) * (self.division & 0xFF)
+        frames = 0x100 - (self.division >> 8)
+        return _DROP_FRAME.get(frames, float(frames)) * (self.division & 0xFF)
 
     @property
     def quarter(self) -> int:

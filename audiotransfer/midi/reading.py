@@ -6,13 +6,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.midi.file import END_OF_TRACK, LATEST, Event, MidiFile
+from audiotransfer.midi import messages
+from audiotransfer.midi.file import END_OF_TRACK, Event, MidiFile
+from audiotransfer.midi.messages import SHORT, TrackMessages
 
 #: Names of files that are read: standard MIDI, karaoke (the same with words), in a RIFF.
 SUFFIXES = (".mid", ".midi", ".kar", ".rmi")
 #: A file with more notes is refused. The longest works for orchestra have a tenth of it.
 MOST_NOTES = 1_000_000
-MOST_MESSAGES = 4_000_000
 
 _HEADER, _TRACK = b"MThd", b"MTrk"
 _HEADER_BYTES = 14
@@ -20,9 +21,6 @@ _MAC_BINARY = 128  # bytes before the file itself, whose length stands in there
 _MAC_LENGTH = slice(83, 87)
 _RIFF_BYTES = 20  # before the music, where a RIFF holds nothing else
 _SEQUENCES = 2  # the kind of MIDI file that holds independent songs
-_META, _SYSTEM, _EXCLUSIVE = 0xFF, 0xF0, (0xF0, 0xF7)
-_SYSTEM_DATA = {0xF1: 1, 0xF2: 2, 0xF3: 1}  # data bytes; what belongs on wires only has no length
-_NUMBER_BYTES = 4
 
 
 def read(path: str | Path) -> MidiFile:
@@ -56,7 +54,9 @@ def parse(data: bytes, name: str) -> MidiFile:
     if not music:
         raise AudioTransferError(f"{name} is no MIDI file; name a .mid that a music program wrote")
     if len(music) < _HEADER_BYTES:
-        raise AudioTransferError(f"{name} is a damaged MIDI file (its header is cut off)")
+        raise AudioTransferError(
+            f"{name} is a damaged MIDI file (its header is cut off); export it again"
+        )
     kind, count, division = (int.from_bytes(music[at : at + 2], "big") for at in (8, 10, 12))
     start = max(_HEADER_BYTES, 8 + int.from_bytes(music[4:8], "big"))
     if not _begins_chunk(music, start):
@@ -165,27 +165,27 @@ class _Chunks:
                 self.say(f"{after - at} bytes between its tracks are no MIDI and are left out")
                 at = after
         if self._clipped:
-            self.say(f"{self._clipped} data bytes above 127 are read as 127")
+            self.say(f"data bytes above 127 are read as 127 ({self._clipped})")
 
     def _track(self, start: int) -> int:
         """Reads the track whose messages begin here; returns where the next chunk begins."""
         end = start + int.from_bytes(self.data[start - 4 : start], "big")
-        track = _Track.read(self.data[start:end])
+        track = TrackMessages.read(self.data[start:end])
         if not track.ended and not _begins_chunk(self.data, end):
             # The length may be wrong: then the track ends with its end-of-track.
             after = self.data.find(_TRACK, start)
-            longer = _Track.read(self.data[start : after if after >= 0 else None])
+            longer = TrackMessages.read(self.data[start : after if after >= 0 else None])
             track = longer if longer.ended else track
         self._messages += len(track.events)
-        if self._messages > MOST_MESSAGES:
+        if self._messages > messages.MOST_MESSAGES:
             raise AudioTransferError(
-                f"{self.name} holds more than {MOST_MESSAGES} messages; cut it into pieces"
+                f"{self.name} holds more than {messages.MOST_MESSAGES} messages; cut it into pieces"
             )
         self._clipped += track.clipped
         number, last = len(self.tracks) + 1, track.events[-1][0] if track.events else 0
         stop = start + track.taken
         beyond = end > len(self.data)
-        if track.fault and not (beyond and track.fault == _SHORT):
+        if track.fault and not (beyond and track.fault == SHORT):
             self.say(
                 f"track {number} is damaged after tick {last} ({track.fault}); "
                 "what follows in it is left out"
@@ -195,7 +195,12 @@ class _Chunks:
         if not track.ended:
             track.events.append((last, END_OF_TRACK))
         self.tracks.append(track.events)
-        if track.ended and (beyond or end < stop or self.data.startswith(_TRACK, stop)):
+        if (
+            track.ended
+            and stop != end
+            and (beyond or end < stop or self.data.startswith(_TRACK, stop))
+        ):
+            self.say(f"the length of track {number} is wrong; it is read to its end-of-track")
             return stop
         if track.ended and any(self.data[stop:end]):
             self.say(f"{end - stop} bytes after the end of track {number} are left out")
@@ -204,90 +209,3 @@ class _Chunks:
 
     def say(self, what: str) -> None:
         self.notices.append(f"{self.name}: {what}")
-
-
-_SHORT = "a message is cut off"
-_NO_STATUS = "data without a status"
-_NO_NUMBER = "a number of more than four bytes"
-_TOO_LATE = "time runs beyond what MIDI can count"
-
-
-@dataclass
-class _Track:
-    """The messages of one track: what could be read, how many bytes it took, what was wrong."""
-
-    events: list[Event]
-    ended: bool = False
-    taken: int = 0
-    fault: str = ""
-    clipped: int = 0
-
-    @classmethod
-    def read(cls, data: bytes) -> _Track:
-        """Reads messages to the end-of-track, the end of the data, or the first damage."""
-        track = cls([])
-        try:
-            track._read(data)
-        except IndexError:
-            track.fault = _SHORT
-        except _Damaged as error:
-            track.fault = str(error)
-        return track
-
-    def _read(self, data: bytes) -> None:
-        append = self.events.append
-        at = tick = status = 0
-        size = len(data)
-        while at < size and len(self.events) <= MOST_MESSAGES:
-            step = data[at]
-            at += 1
-            if step > 0x7F:
-                step, at = _number(data, at - 1)
-            tick += step
-            if tick > LATEST:
-                raise _Damaged(_TOO_LATE)
-            first = data[at]
-            if first > 0x7F:
-                at += 1
-                if first < _SYSTEM:
-                    status = first
-            elif status:
-                first = status
-            else:
-                raise _Damaged(_NO_STATUS)
-            if first < _SYSTEM:
-                after = at + (1 if 0xC0 <= first < 0xE0 else 2)
-                message = bytes((first,)) + data[at:after]
-            elif first == _META or first in _EXCLUSIVE:
-                head = bytes((first, data[at])) if first == _META else bytes((first,))
-                length, begin = _number(data, at + len(head) - 1)
-                after = begin + length
-                message = head + data[begin:after]
-            else:
-                after = at + _SYSTEM_DATA.get(first, 0)
-                message = bytes((first,)) + data[at:after]
-            if after > size:
-                raise _Damaged(_SHORT)
-            if first < _SYSTEM and (message[1] > 0x7F or message[-1] > 0x7F):
-                self.clipped += sum(byte > 0x7F for byte in message[1:])
-                message = message[:1] + bytes(min(byte, 0x7F) for byte in message[1:])
-            append((tick, message))
-            at = self.taken = after
-            if first == _META and message[1] == END_OF_TRACK[1]:
-                self.ended = True
-                return
-
-
-class _Damaged(Exception):
-    """What is wrong with a track, in a few words."""
-
-
-def _number(data: bytes, at: int) -> tuple[int, int]:
-    """A number of variable length, and the place behind it."""
-    value = 0
-    for place in range(at, at + _NUMBER_BYTES):
-        byte = data[place]
-        value = value << 7 | byte & 0x7F
-        if byte < 0x80:
-            return value, place + 1
-    raise _Damaged(_NO_NUMBER)

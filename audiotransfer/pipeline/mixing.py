@@ -7,7 +7,8 @@ separators and styles work at.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
@@ -16,13 +17,14 @@ import torch
 from torch import Tensor
 
 from audiotransfer import sound
-from audiotransfer.effects import REACH
 from audiotransfer.pipeline.planning import Plan, StemPlan
 from audiotransfer.pipeline.progress import Tracker
 from audiotransfer.pipeline.sources import PIECE, Measured, Source, folded
 from audiotransfer.pipeline.streaming import (
+    BLOCK,
+    LARGE_BLOCK,
     TimeQueue,
-    context_of,
+    block_for,
     generator_for,
     in_blocks,
 )
@@ -42,14 +44,11 @@ class Mixer:
     workers: Workers = field(default_factory=Workers)
     changed: bool = False
     """Whether anything that counts was added to the song so far."""
-    _native: TimeQueue = field(default_factory=TimeQueue)
+    _native: TimeQueue | None = None
+    """The song as it was, where the mix waits for it: nobody else would take it out again."""
 
     def __post_init__(self) -> None:
-        self.styled = {
-            name: stem
-            for name, stem in self.plan.stems.items()
-            if stem.action == "style" and stem.strength != 0.0
-        }
+        self.styled = {name: stem for name, stem in self.plan.stems.items() if stem.changes}
         self.loudness = sound.LoudnessMeter(self.source.sample_rate, self.measured.channels)
         """Of the song as it was, at the working level."""
         self.length = -(-self.measured.frames * sound.STEREO_RATE // self.source.sample_rate)
@@ -59,6 +58,7 @@ class Mixer:
         """Dry and wet stems (from :meth:`stems`) to the mix ``[C, t]`` at the song's rate, of its
         exact length.
         """
+        native = self._native = TimeQueue()
         channels, rate = self.measured.channels, self.source.sample_rate
         back = sound.StreamResampler(sound.STEREO_RATE, rate, channels)
         differences = TimeQueue()
@@ -72,10 +72,10 @@ class Mixer:
             differences.push(
                 back.push(sound.to_channels(difference, channels), last=done == self.length)
             )
-            ready = min(differences.length, self._native.length, remaining)
+            ready = min(differences.length, native.length, remaining)
             if ready:
                 remaining -= ready
-                yield self._native.take(ready) + differences.take(ready)
+                yield native.take(ready) + differences.take(ready)
 
     def stems(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Dry stems ``[S, 2, t]`` and, of those that go through a style, the wet ones ``[K, 2,
@@ -108,7 +108,8 @@ class Mixer:
         large = getattr(separator, "large", False)
 
         def separate(number: int, window: Tensor) -> Tensor:
-            random = generator_for(self.plan.options.seed, number, "separator")
+            # The same for every block: segments that are shifted lie as they would in the whole.
+            random = generator_for(self.plan.options.seed, "separator")
             with self.workers.every_core() if large else nullcontext():
                 stems = separator(window, random)
             return torch.stack([stems[name] for name in self.plan.stems])
@@ -117,8 +118,9 @@ class Mixer:
             self._scaled(),
             self.length,
             separate,
-            context=context_of(separator.context),
-            block=self.plan.block,
+            context=separator.context,
+            grid=separator.grid,
+            block=self._block(separator.grid, LARGE_BLOCK if large else BLOCK),
             ahead=None if large else self.workers,
         )
         for piece in pieces:
@@ -137,6 +139,7 @@ class Mixer:
 
         def transfer(number: int, window: Tensor) -> Tensor:
             shares = dict.fromkeys(self.styled, 0.0)
+            drums = window[names.index("drums")] if "drums" in names else None
             begun = []
 
             def tick() -> None:
@@ -146,27 +149,32 @@ class Mixer:
                 tick()
                 begun.append(
                     self.workers.start(
-                        stem.transfer,
+                        _play,
+                        stem,
                         window[names.index(name)],
-                        1.0 if stem.strength is None else stem.strength,
+                        drums,
                         generator_for(seed, number, name),
                         partial(shares.__setitem__, name),
                     )
                 )
-            played = zip(self.styled.values(), gather(begun, tick), strict=True)
-            drums = window[names.index("drums")] if "drums" in names else None
-            return torch.stack([_finished(stem, sound, drums) for stem, sound in played])
+            return torch.stack(gather(begun, tick))
+
+        grid = math.lcm(*(stem.grid for stem in self.styled.values()))
 
         pieces = in_blocks(
             dry(),
             self.length,
             transfer,
-            context=context_of(max(map(_context, self.styled.values()))),
-            block=self.plan.block,
+            context=max(stem.context for stem in self.styled.values()),
+            grid=grid,
+            block=self._block(grid, BLOCK),
         )
         for piece in pieces:
             self.tracker.advance(piece.shape[-1] * len(self.styled))
             yield piece
+
+    def _block(self, grid: int, wanted: int) -> int:
+        return self.plan.options.block or block_for(grid, wanted)
 
     def _scaled(self) -> Iterator[Tensor]:
         """The song as separators want it, ``[2, t]`` at 44.1 kHz and the working level; the
@@ -177,7 +185,8 @@ class Mixer:
         frames = 0
         for piece in self.source.blocks(PIECE):
             audio = folded(piece, self.source.layout)
-            self._native.push(audio)
+            if self._native is not None:
+                self._native.push(audio)
             frames += audio.shape[-1]
             scaled = audio * self.measured.scale
             self.loudness.push(scaled)
@@ -190,10 +199,13 @@ class Mixer:
         return self.measured.channels == 2 and len(self.measured.sounding) == 1
 
 
-def _context(stem: StemPlan) -> int:
-    return stem.transfer.context + (REACH if stem.effects.effects else 0)
-
-
-def _finished(stem: StemPlan, sound: Tensor, drums: Tensor | None) -> Tensor:
-    """A played stem behind the style's effects; ``drums`` are the song's own."""
-    return stem.effects(sound, drums, 1.0 if stem.strength is None else stem.strength)
+def _play(
+    stem: StemPlan,
+    sound: Tensor,
+    drums: Tensor | None,
+    generator: torch.Generator,
+    progress: Callable[[float], None],
+) -> Tensor:
+    """A stem's sound in its style and behind its effects; ``drums`` are the song's own."""
+    strength = 1.0 if stem.strength is None else stem.strength
+    return stem.effects(stem.transfer(sound, strength, generator, progress), drums, strength)

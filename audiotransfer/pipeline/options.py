@@ -128,8 +128,8 @@ class TransferOptions:
     encoding: Literal["int16", "int24", "float32"] = "int16"
     overwrite: bool = False
     block: int | None = None
-    """Samples (44.1 kHz) worked on at a time; ``None`` is
-    :data:`audiotransfer.pipeline.streaming.BLOCK`.
+    """Samples (44.1 kHz) worked on at a time, a multiple of the separator's and the transfers'
+    ``grid``; ``None`` is about :data:`audiotransfer.pipeline.streaming.BLOCK`.
     """
 
 

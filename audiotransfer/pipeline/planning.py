@@ -5,6 +5,7 @@ strengths, gains.
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,7 +25,7 @@ from audiotransfer.pipeline.options import (
     check_gain,
     check_strength,
 )
-from audiotransfer.pipeline.streaming import BLOCK, FADE
+from audiotransfer.pipeline.streaming import check_block
 from audiotransfer.styles import Keep, StemTransfer, Style, load_style
 
 
@@ -44,6 +45,21 @@ class StemPlan:
         """Linear; 0 for a stem that is muted."""
         return 0.0 if self.action == "mute" else 10.0 ** (self.gain_db / 20.0)
 
+    @property
+    def changes(self) -> bool:
+        """Whether the transfer is called at all."""
+        return self.action == "style" and self.strength != 0.0
+
+    @property
+    def grid(self) -> int:
+        """Samples between the places where blocks may start: its transfer's and its effects'."""
+        return math.lcm(self.transfer.grid, self.effects.grid)
+
+    @property
+    def context(self) -> int:
+        """Samples that transfer and effects together want on each side of a block."""
+        return self.effects.context(self.transfer.context)
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -59,8 +75,10 @@ class Plan:
     """Where its networks are."""
 
     @property
-    def block(self) -> int:
-        return self.options.block or BLOCK
+    def grid(self) -> int:
+        """Samples; a block that is asked for is a multiple of it."""
+        changed = (stem.grid for stem in self.stems.values() if stem.changes)
+        return math.lcm(self.separator.grid, *changed)
 
     def for_silence(self) -> Plan:
         """The same files come out, but no network is troubled."""
@@ -74,12 +92,8 @@ def prepare(options: TransferOptions, *, separate_only: bool = False) -> Plan:
     Raises :class:`AudioTransferError` or :class:`separation.SeparationError` in one line for
     whatever cannot be done:
     unknown style or stem (with near matches), strength or gain out of range, damaged weights,
-    nothing asked for.
+    a block off the grid, nothing asked for.
     """
-    if options.block is not None and options.block < FADE:
-        raise AudioTransferError(
-            f"block {options.block} is too small: give at least {FADE} samples"
-        )
     strength = check_strength(options.strength)
     gains = {stem: check_gain(stem, gain) for stem, gain in options.gains_db.items()}
     for choice in options.stems.values():
@@ -105,12 +119,15 @@ def prepare(options: TransferOptions, *, separate_only: bool = False) -> Plan:
         if own is not None:
             style = styles.get(own.style) if own.style is not None else None
         level = strength if own is None or own.strength is None else own.strength
-        plan = _plan_stem(stem, own, style, level, notices)
-        plan = replace(plan, gain_db=gains.get(stem, 0.0))
-        plans[stem] = plan if options.effects else replace(plan, effects=NO_EFFECTS)
-    if all(plan.action == "mute" for plan in plans.values()):
+        planned = _plan_stem(stem, own, style, level, notices)
+        planned = replace(planned, gain_db=gains.get(stem, 0.0))
+        plans[stem] = planned if options.effects else replace(planned, effects=NO_EFFECTS)
+    if all(planned.action == "mute" for planned in plans.values()):
         raise AudioTransferError(f"every stem is muted ({', '.join(plans)}): leave one of them in")
-    return Plan(separator, label, plans, tuple(notices), options, device)
+    plan = Plan(separator, label, plans, tuple(notices), options, device)
+    if options.block is not None:
+        check_block(options.block, plan.grid)
+    return plan
 
 
 def resolve_device(name: str) -> str:
@@ -200,6 +217,7 @@ class _Silence:
 
     sample_rate = sound.STEREO_RATE
     context = 0
+    grid = 1
 
     def __init__(self, stems: tuple[str, ...]) -> None:
         self.stems = stems

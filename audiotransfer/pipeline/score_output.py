@@ -8,14 +8,17 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from audiotransfer import files
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.symbolic.plotting import plot_scores
-from audiotransfer.symbolic.studio.band import Band, band_of
+from audiotransfer.symbolic.studio.band import Band, Part, band_of
 from audiotransfer.symbolic.studio.synth import Synthesizer, default_soundfont
 
 _TAIL_SECONDS = 1.5
+_RAMP_SECONDS = 0.005
+_BLOCK = 1 << 20
 _PEAK = 0.9
 _LONGEST_SECONDS = 2 * 3600
 
@@ -55,7 +58,7 @@ class Beside:
         if self.render:
             _synthesizer(self.soundfont)
             if score is not None:
-                _check_length(band_of(score), output)
+                _check_length(band_of(score, controllers=True), output)
 
     def write(
         self, output: Path, score: Any, before: Any = None, overwrite: bool = False
@@ -88,14 +91,14 @@ def render_score(
 ) -> None:
     """Plays a score with a soundfont into an audio file: stereo, 44.1 kHz, one gain for all of it.
 
+    Channels have the volume, expression, pan and pedal that the score says, but no pitch bend.
     Raises AudioTransferError where the soundfont is missing or unreadable or the score lasts longer
     than two hours.
     """
     synthesizer, font = _synthesizer(soundfont)
-    band = band_of(score, str(path))
+    band = band_of(score, str(path), controllers=True)
     _check_length(band, path)
-    players = [(part, font) for part in band.parts]
-    audio = synthesizer.render(players, band.seconds + _TAIL_SECONDS)
+    audio = _played(band, synthesizer, font)
     # General MIDI mixes may pass full scale.
     audio /= max(float(np.abs(audio).max(initial=0.0)) / _PEAK, 1.0)
     files.write(
@@ -105,6 +108,36 @@ def render_score(
         encoding=encoding,
         overwrite=overwrite,
     )
+
+
+def _played(band: Band, synthesizer: Synthesizer, font: Path) -> NDArray[np.float32]:
+    """The sound of a band ``[2, T]``, each part at its levels."""
+    seconds = band.seconds + _TAIL_SECONDS
+    alike: dict[bytes, list[Part]] = {}
+    for part in band.parts:
+        alike.setdefault(part.levels.tobytes(), []).append(part)
+    audio = np.zeros((2, 0), dtype=np.float32)
+    for parts in alike.values():
+        sound = synthesizer.render([(part, font) for part in parts], seconds)
+        _set_levels(sound, parts[0].levels, synthesizer.sample_rate)
+        audio = sound if not audio.size else np.add(audio, sound, out=audio)
+    return audio
+
+
+def _set_levels(sound: NDArray[np.float32], levels: NDArray[np.float64], sample_rate: int) -> None:
+    """Multiplies sound ``[2, T]`` by gains ``[K, 3]`` (see `Part`), each reached in 5 ms."""
+    if not len(levels):
+        return
+    times = levels[:, 0] * sample_rate
+    # A change lasts until the next at the most, so that time goes on.
+    reached = np.minimum(times + _RAMP_SECONDS * sample_rate, np.append(times[1:], np.inf))
+    places = np.stack([times, reached], axis=1).ravel()
+    for side, gains in zip(sound, levels[:, 1:].T, strict=True):
+        before = np.concatenate([[gains[0] if times[0] <= 0 else 1.0], gains[:-1]])
+        values = np.stack([before, gains], axis=1).ravel()
+        for start in range(0, len(side), _BLOCK):
+            block = side[start : start + _BLOCK]
+            block *= np.interp(start + np.arange(len(block)), places, values)
 
 
 def _check_length(band: Band, path: Path) -> None:

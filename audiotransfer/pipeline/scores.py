@@ -207,7 +207,7 @@ def transfer_score(
         notices=[
             *file.notices,
             *_notices(parts, plan.options),
-            *_unchanged(source, file, changed),
+            *_about(source, file, changed),
         ],
         wall_seconds=time.monotonic() - began,
     )
@@ -289,11 +289,13 @@ def _with_last(before: NDArray[np.int64], after: NDArray[np.int64]) -> NDArray[n
     return np.concatenate([after, last[~np.isin(_keys(last), _keys(after))]])
 
 
-def _unchanged(source: str | Path, file: midi.MidiFile, changed: midi.MidiFile) -> list[str]:
-    """What there is to say where the notes of a file are what they were."""
-    if changed.tracks != file.tracks:
-        return []
-    return [f"{source}: no note was changed"]
+def _about(source: str | Path, file: midi.MidiFile, changed: midi.MidiFile) -> list[str]:
+    """What there is to say where the notes of a file are what they were, or no beat is known."""
+    if changed.tracks == file.tracks:
+        return [f"{source}: no note was changed"]
+    if file.ticks_a_second is not None:
+        return [f"{source}: its time is counted in frames; half a second is taken for a beat"]
+    return []
 
 
 def _notices(parts: Mapping[str, PartReport], options: ScoreOptions) -> list[str]:

@@ -157,9 +157,11 @@ def folding(source: Source) -> str:
     """What `folded` does to a song, for people; "" for mono and stereo."""
     if source.channels <= 2:
         return ""
-    name = sound.layout_name(source.layout, source.channels)
+    speakers = source.layout or sound.default_layout(source.channels)
+    name = sound.layout_name(speakers)
     said = f"{source.channels} channels ({name})" if name else f"{source.channels} channels"
-    return f"{source.name}: {said} were folded to stereo"
+    low = ", without the low-frequency one" if "LFE" in speakers else ""
+    return f"{source.name}: {said} were folded to stereo (ITU-R BS.775){low}"
 
 
 def measure(source: Source, tracker: Tracker) -> Measured:

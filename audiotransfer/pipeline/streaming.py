@@ -1,9 +1,9 @@
 """Songs of any length in bounded memory: queues along time, and blocks that see their
 neighbourhood.
 
-Blocks start on a grid and their context is a whole number of grid steps. A network that works in
-tiles therefore sees the same tiles whether it is given a block or the song, and a song worked on in
-blocks equals the song in one piece.
+Blocks, and the windows that hold them and their context, start on the grid of whatever works on
+them. A network that works in tiles therefore sees the same tiles whether it is given a block or the
+song, and a song worked on in blocks equals the song in one piece.
 """
 
 from __future__ import annotations
@@ -17,12 +17,15 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from audiotransfer.errors import AudioTransferError
 from audiotransfer.pipeline.workers import Workers
 from audiotransfer.sound import crossfade
+from separation import GRID
 
-GRID = 65536
-"""Samples at 44.1 kHz (1.5 s); the hops and tiles of our networks divide it."""
 BLOCK = 12 * GRID
+"""Samples worked on at a time (18 s): the nearest whole number of grid steps."""
+LARGE_BLOCK = 20 * GRID
+"""The same for networks in whose memory a longer block does not count."""
 FADE = 2048
 """Samples over which neighbouring blocks are cross-faded."""
 _PIECE = 2 * GRID
@@ -73,9 +76,21 @@ class TimeQueue:
             length -= min(length, piece.shape[-1])
 
 
-def context_of(wanted: int, grid: int = GRID) -> int:
-    """Samples of context in whole grid steps: what is wanted, and the cross-fade."""
-    return -(-(wanted + FADE) // grid) * grid
+def block_for(grid: int, wanted: int = BLOCK) -> int:
+    """The whole number of grid steps that is nearest to `wanted` samples, and holds the fade."""
+    return max(round(wanted / grid), -(-FADE // grid)) * grid
+
+
+def check_block(block: int, grid: int) -> None:
+    """Raises :class:`AudioTransferError` for a block that ends off the grid, or within the fade."""
+    if block < FADE:
+        raise AudioTransferError(
+            f"block {block} is too small: give at least {block_for(grid, FADE)} samples"
+        )
+    if block % grid:
+        raise AudioTransferError(
+            f"block {block} is off the grid of {grid} samples: give {block_for(grid, block)}"
+        )
 
 
 def in_blocks(
@@ -84,53 +99,60 @@ def in_blocks(
     process: Callable[[int, Tensor], Tensor],
     *,
     context: int,
+    grid: int = 1,
     block: int = BLOCK,
     ahead: Workers | None = None,
 ) -> Iterator[Tensor]:
     """Runs `process` over a signal block by block.
 
-    Each call gets a block's number and the block with up to `context` samples on each side (less at
-    the ends of the signal); what it returns for the context is dropped but for :data:`FADE`
-    samples, over which the blocks are cross-faded. A short rest at the end is worked on together
-    with the block before it.
+    Each call gets a block's number and the block with `context` samples on each side (less at the
+    ends of the signal, more before it so that windows start on the grid). What it returns for the
+    context is dropped but for :data:`FADE` samples before the block, over which it is cross-faded
+    with the one before. A short rest at the end is worked on together with the block before it.
 
     Args:
         pieces: the signal ``[*, t]`` in pieces of any length.
         total: its length.
         process: ``(number, [*, t]) -> [*', t]``.
-        context: from :func:`context_of`.
+        context: samples on each side of a block that starts and ends on the grid.
+        grid: samples between the places where `process` may be given a start.
         block: a multiple of the grid.
         ahead: several workers begin the next block before one is given.
 
     Yields:
         ``[*', t]``, in all `total` samples.
+
+    Raises:
+        AudioTransferError: the block is no multiple of the grid.
     """
+    check_block(block, grid)
     workers = ahead or Workers()
     depth = 2 if workers.count > 1 else 1
     begun: deque[tuple[_Cut, Future[Tensor]]] = deque()
-    cuts = _cut(pieces, total, context, block)
+    cuts = _cut(pieces, total, context, grid, block)
     tail: Tensor | None = None
     while True:
         while len(begun) < depth and (found := next(cuts, None)) is not None:
             cut, window = found
-            begun.append((cut, workers.start(process, cut.number, window)))
+            begun.append((cut, workers.start(_kept, process, cut, window)))
             del found, window
         if not begun:
             return
         cut, future = begun.popleft()
-        done = future.result()[..., cut.lead :]
+        done = future.result()
         del future
-        head = done[..., : cut.length]
         if tail is not None:
-            faded = crossfade(tail.flatten(0, -2), head[..., :FADE].flatten(0, -2)).unflatten(
-                0, tail.shape[:-1]
-            )
-            yield faded
-            head = head[..., FADE:]
-        tail = None if cut.last else done[..., cut.length : cut.length + FADE].clone()
+            head = done[..., :FADE]
+            done = done[..., FADE:]
+            yield crossfade(tail.flatten(0, -2), head.flatten(0, -2)).unflatten(0, tail.shape[:-1])
+        tail = None
+        if not cut.last:
+            tail = done[..., -FADE:].clone()
+            done = done[..., :-FADE]
         # In small pieces, so that those who work on them need little memory.
-        yield from head.split(_PIECE, -1)
-        del done, head
+        if done.shape[-1]:
+            yield from done.split(_PIECE, -1)
+        del done
 
 
 class _Cut(NamedTuple):
@@ -142,8 +164,14 @@ class _Cut(NamedTuple):
     last: bool
 
 
+def _kept(process: Callable[[int, Tensor], Tensor], cut: _Cut, window: Tensor) -> Tensor:
+    """What is made of a block, with the samples before it that are cross-faded, and no more."""
+    first = cut.lead - (FADE if cut.number else 0)
+    return process(cut.number, window)[..., first : cut.lead + cut.length].clone()
+
+
 def _cut(
-    pieces: Iterable[Tensor], total: int, context: int, block: int
+    pieces: Iterable[Tensor], total: int, context: int, grid: int, block: int
 ) -> Iterator[tuple[_Cut, Tensor]]:
     """Every block's place in its window, and the window ``[*, t]``."""
     source = iter(pieces)
@@ -151,11 +179,12 @@ def _cut(
     origin = 0  # of the queue's first sample
     number = 0
     start = 0
+    before = -(-(context + FADE) // grid) * grid
     while start < total:
         stop = start + block
         if total - stop <= context:
             stop = total
-        low, high = max(0, start - context), min(total, stop + context)
+        low, high = max(0, start - before), min(total, stop + context)
         while queue.length < high - origin:
             queue.push(next(source))
         if low > origin:
@@ -166,9 +195,9 @@ def _cut(
         number += 1
 
 
-def generator_for(seed: int, number: int, name: str) -> torch.Generator:
-    """Random numbers that depend on the seed, the block and the stem only, not on what else is
-    worked on.
+def generator_for(seed: int, *names: int | str) -> torch.Generator:
+    """Random numbers that depend on the seed and the names (of a block, a stem) only, not on what
+    else is worked on.
     """
-    digest = hashlib.sha256(f"{seed}/{number}/{name}".encode()).digest()
+    digest = hashlib.sha256("/".join(map(str, (seed, *names))).encode()).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)

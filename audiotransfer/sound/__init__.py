@@ -1,6 +1,12 @@
 """Rates, channels, loudness, true peaks and cross-fades; all of it streams."""
 
-from audiotransfer.sound.channels import crossfade, layout_name, to_channels, to_stereo
+from audiotransfer.sound.channels import (
+    crossfade,
+    default_layout,
+    layout_name,
+    to_channels,
+    to_stereo,
+)
 from audiotransfer.sound.limiter import Limiter
 from audiotransfer.sound.loudness import LoudnessMeter
 from audiotransfer.sound.peaks import TruePeakMeter, true_peak
@@ -13,6 +19,7 @@ __all__ = [
     "StreamResampler",
     "TruePeakMeter",
     "crossfade",
+    "default_layout",
     "layout_name",
     "resample",
     "to_channels",

@@ -65,9 +65,9 @@ def default_layout(channels: int) -> tuple[str, ...]:
     return tuple(known.split()) if known else tuple(("FL", "FR")[n % 2] for n in range(channels))
 
 
-def layout_name(layout: Layout | None, channels: int) -> str:
-    """What people call a layout, or the usual one: "5.1"; "" for what has no common name."""
-    return _NAMES.get(tuple(sorted(layout or default_layout(channels))), "")
+def layout_name(layout: Layout) -> str:
+    """What people call it: "5.1"; "" for what has no common name."""
+    return _NAMES.get(tuple(sorted(layout)), "")
 
 
 def to_stereo(audio: Tensor, layout: Layout | None = None) -> Tensor:

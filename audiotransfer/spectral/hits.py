@@ -86,6 +86,11 @@ class HitGenerator(Player):
             "bins": self.bins,
         }
 
+    @property
+    def reach(self) -> int:
+        """Every fold sees one neighbour."""
+        return len(self.fold) + sum(self.dilations)
+
     def repaint(self, views: Tensor, stem: Tensor) -> Tensor:
         """Views ``[B, V, L]`` to pictures ``[B, F, L]`` of the one style that there is."""
         return self(views)[0].squeeze(1)

@@ -114,6 +114,16 @@ class NoteGenerator(Player):
         return PitchView(picture)(sound)
 
     @staticmethod
+    def sees(picture: Picture) -> int:
+        """Half of the long window."""
+        return PitchView(picture).n_fft // 2
+
+    @property
+    def reach(self) -> int:
+        """Three convolutions before the blocks, at half of the frame rate."""
+        return 2 * (3 + sum(self.dilations)) + 1
+
+    @staticmethod
     def hertz(picture: Picture) -> Tensor:
         """The bands of the picture, then the bins of its finer look at pitch."""
         return torch.cat([picture.centres(), pitch_hz()])

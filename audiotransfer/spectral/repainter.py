@@ -25,6 +25,13 @@ class Repainter(nn.Module):
     core: ClassVar[int] = 128
     margin: ClassVar[int] = 16
 
+    @property
+    def reach(self) -> int:
+        """Frames on each side that a painted frame depends on: without norms over tiles, fewer than
+        a tile has.
+        """
+        return self.core + 2 * self.margin
+
     @abstractmethod
     def shape(self) -> dict[str, Any]:
         """The arguments that build the same network again."""
@@ -36,6 +43,11 @@ class Repainter(nn.Module):
         By default only the one picture ``[F, L]`` of all channels.
         """
         return picture.stereo(sound)
+
+    @staticmethod
+    def sees(picture: Picture) -> int:
+        """Samples on each side of a frame's centre that `look` shows in it."""
+        return picture.reach
 
     @staticmethod
     def hertz(picture: Picture) -> Tensor:

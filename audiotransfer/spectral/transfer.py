@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +21,11 @@ from vocoder import Inverter, Picture, SourceInverter, create
 
 #: The option of a stem's entry that names its style among those in the weights.
 TARGET = "target"
-_FRAMES_AT_ONCE = 1024
+_FRAMES_AT_ONCE = 512
 #: Trips to the wanted picture after the first; a fourth changed the distance by less than 1 %.
 _POLISH = 3
+_RESAMPLING = 4096
+"""Samples on each side that changing the sample rate reaches."""
 
 
 class SpectralTransfer:
@@ -32,11 +36,10 @@ class SpectralTransfer:
     overlap and are cross-faded (see `Repainter`). ``strength`` scales the change of level (in dB)
     of every cell, or is what a network was taught to make of it: 0 returns the stem, 1 is the whole
     change.
-    Tiles lie on a grid of 131072 samples: a block that starts on the grid, with ``context`` on
-    both sides, sounds as it does in the whole song.
+    A block that starts on the ``grid`` of tiles, with ``context`` on both sides, sounds as it does
+    in the whole song. Where a tile of a picture's own sample rate is no whole number of samples at
+    44.1 kHz there is no such grid, and blocks differ a little.
     """
-
-    context = 2 * 65536 - 2048
 
     def __init__(
         self, generator: Repainter, picture: Picture, inverter: Inverter, stem: str, device: str
@@ -48,6 +51,13 @@ class SpectralTransfer:
         self.picture = picture
         self.inverter = inverter
         self.stem = STEMS.index(stem)
+        painted = max(generator.margin, generator.reach) * picture.hop_length
+        rate = Fraction(STEREO_RATE, picture.sample_rate)
+        self.context = math.ceil(rate * (generator.sees(picture) + painted + inverter.reach)) + (
+            0 if rate == 1 else _RESAMPLING
+        )
+        tile = rate * generator.core * picture.hop_length
+        self.grid = tile.numerator if tile.denominator == 1 else 1
 
     @torch.no_grad()
     def __call__(

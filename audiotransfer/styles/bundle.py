@@ -26,8 +26,9 @@ class StemTransfer(Protocol):
     """Turns one stem into the style's version of it."""
 
     context: int
-    """Samples (44.1 kHz) that it wants on each side of a block, so that a block sounds as it does
-    in the song.
+    grid: int
+    """A block that starts on a multiple of ``grid`` samples (44.1 kHz), with ``context`` samples
+    more on each side that start on one too, sounds as it does in the song.
     """
 
     def __call__(
@@ -47,6 +48,7 @@ class Keep:
     """The stem as it is, to the bit."""
 
     context = 0
+    grid = 1
 
     def __call__(
         self,

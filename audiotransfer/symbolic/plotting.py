@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -61,12 +62,15 @@ def plot_scores(
             _draw(axis, found[seen], span)
             _bars(axis, grid, row * _ROW_BARS, edges)
             axis.set_xlim(edges[0] - _MARGIN, edges[0] + widest)
-            axis.set_title(name, loc="left", fontsize=10)
+            axis.set_title(name, loc="left", fontsize=10, parse_math=False)
     cut = f" (bars 1 to {drawn} of {bars})" if drawn < bars else ""
-    figure.suptitle(f"{title}{cut}", fontsize=12)
+    figure.suptitle(f"{title}{cut}", fontsize=12, parse_math=False)
     _legend(figure, list(scores.values()))
     picture = io.BytesIO()
-    figure.savefig(picture, format="png")
+    with warnings.catch_warnings():
+        # The font lacks the letters of some names, which are drawn as boxes.
+        warnings.simplefilter("ignore", UserWarning)
+        figure.savefig(picture, format="png")
     files.write_bytes(path, picture.getvalue(), overwrite=overwrite)
 
 
@@ -163,17 +167,22 @@ def _bars(axis: Axes, grid: Grid, first: int, edges: tuple[int, int]) -> None:
 def _legend(figure: Figure, scores: Sequence[Any]) -> None:
     from matplotlib.patches import Patch
 
-    named: dict[int, Patch] = {}
+    named: dict[int, tuple[Patch, str]] = {}
     for score in scores:
         for index, track in enumerate(score.tracks):
             if len(track.notes):
                 colour = _GREY if track.is_drum else f"C{index % _COLOURS}"
-                named.setdefault(index, Patch(color=colour, label=_label(track, index)))
-    figure.legend(
-        handles=list(named.values()), loc="outside lower center", ncols=6, prop={"size": 8}
-    )
+                named.setdefault(index, (Patch(color=colour), _label(track, index)))
+    patches, labels = zip(*named.values(), strict=True)
+    shown = ["track"] * len(labels)
+    legend = figure.legend(patches, shown, loc="outside lower center", ncols=6, prop={"size": 8})
+    for text, label in zip(legend.get_texts(), labels, strict=True):
+        # Names of all kinds: no mathematics, and not left out for what they begin with.
+        text.set_parse_math(False)
+        text.set_text(label)
 
 
 def _label(track: Any, index: int) -> str:
-    name = track.name.strip() or f"track {index + 1}"
+    letters = "".join(letter for letter in track.name if letter.isprintable())
+    name = letters.strip() or f"track {index + 1}"
     return name if len(name) <= 24 else f"{name[:23]}…"

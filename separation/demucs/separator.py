@@ -12,8 +12,10 @@ from typing import Any
 
 import torch
 from demucs.apply import BagOfModels, apply_model
+from demucs.demucs import Demucs
 from demucs.htdemucs import HTDemucs
 from torch import Tensor
+from torch.nn import functional
 
 from separation.base import Progress, check_mix, complete
 from separation.demucs.hub import resolve
@@ -58,10 +60,11 @@ class DemucsSeparator:
     separation", 2023), by the authors' library.
 
     `segment` (seconds) is what the networks hear at once, at most what they were trained on;
-    `overlap` is the share that neighbouring segments have in common (see `tiles`). With `shifts`
-    the block is separated that many times at random offsets, drawn from the generator, and
-    averaged: a little cleaner, as many times slower, and no longer the same for a block as for
-    the whole song. When the device runs out of memory the segment is halved, and stays so.
+    `overlap` is the share that neighbouring segments have in common (see `tiles`). Songs are cut
+    at whole strides, so that the same segments are heard in blocks as in the whole. With `shifts`
+    the block is separated that many times at random offsets of up to half a second, drawn from the
+    generator, and averaged: a little cleaner, as many times slower. When the device runs out of
+    memory the segment is halved, and stays so.
 
     Stems are the model's; what they leave of the mix is added to `other`. A mono mix is heard as
     two equal channels.
@@ -106,7 +109,14 @@ class DemucsSeparator:
 
     @property
     def context(self) -> int:
-        """One stride: a song cut with whole strides of context meets the same segments."""
+        """What a segment that begins in the kept part, or ends there, reaches beyond it."""
+        # Shifted segments begin before the block, and the oldest networks hear more than those.
+        longer = self._shifts or any(isinstance(n, Demucs) for n in self._bag.models)
+        return self._tiles.length - (0 if longer else self._tiles.stride)
+
+    @property
+    def grid(self) -> int:
+        """One stride."""
         return self._tiles.stride
 
     def __call__(self, mix: Tensor, generator: torch.Generator | None = None) -> dict[str, Tensor]:
@@ -119,8 +129,9 @@ class DemucsSeparator:
         level = float(mix.square().mean().sqrt()) if length else 0.0
         if level < SILENCE:
             return complete(mix, {name: torch.zeros_like(mix) for name in self.stems})
-        with _seeded(generator if self._shifts else None):
-            estimate = self._separate((mix / level).expand(2, length)[None])[0] * level
+        offsets = self._offsets(generator)
+        with _randomness_kept():
+            estimate = self._separate((mix / level).expand(2, length)[None], offsets)[0] * level
         if not bool(torch.isfinite(estimate).all()):
             raise SeparationError(
                 "demucs gave samples that are not finite: its weights are damaged, fetch them again"
@@ -130,11 +141,20 @@ class DemucsSeparator:
         found = dict(zip(self._bag.sources, estimate.unbind(0), strict=True))
         return {name: stem.contiguous() for name, stem in complete(mix, found).items()}
 
-    def _separate(self, mix: Tensor) -> Tensor:
+    def _offsets(self, generator: torch.Generator | None) -> list[int]:
+        """How many samples before the block each of the shifted passes begins."""
+        most = self.sample_rate // 2
+        drawn = torch.randint(most + 1, (self._shifts,), generator=generator or torch.Generator())
+        return drawn.tolist() or [0]
+
+    def _separate(self, mix: Tensor, offsets: list[int]) -> Tensor:
         """`[1, 2, T]` to `[1, S, 2, T]`, in shorter segments where memory does not suffice."""
         while True:
             try:
-                return self._apply(mix)
+                total = self._apply(mix, offsets, 0)
+                for number in range(1, len(offsets)):
+                    total += self._apply(mix, offsets, number)
+                return total / len(offsets) if len(offsets) > 1 else total
             except RuntimeError as error:
                 if not _out_of_memory(error):
                     raise
@@ -159,7 +179,9 @@ class DemucsSeparator:
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
 
-    def _apply(self, mix: Tensor) -> Tensor:
+    def _apply(self, mix: Tensor, offsets: list[int], number: int) -> Tensor:
+        """One pass. The library's own shifts depend on how long the block is."""
+        offset = offsets[number]
         for network in self._bag.models:
             if isinstance(network, HTDemucs):
                 # Otherwise it fills shorter segments up to the length of its training, in vain.
@@ -167,25 +189,26 @@ class DemucsSeparator:
                 network.use_train_segment = self._tiles.length + 1 >= trained
         estimate: Tensor = apply_model(
             self._bag,
-            mix,
-            shifts=self._shifts,
+            functional.pad(mix, (offset, 0)),
+            shifts=0,
             overlap=self._tiles.overlap,
             segment=self._tiles.segment,
             device=self._device,
-            callback=self._report(mix.shape[-1]) if self.progress else None,
+            callback=self._report(offset + mix.shape[-1], number) if self.progress else None,
         )
-        return estimate
+        return estimate[..., offset:]
 
-    def _report(self, length: int) -> Any:
-        """The library's callback (a dict for each segment) as a share of the block."""
+    def _report(self, length: int, number: int) -> Any:
+        """The library's callback (a dict for each segment) as a share of all passes."""
         progress = self.progress
-        passes = len(self._bag.models) * max(1, self._shifts)
+        networks = len(self._bag.models)
+        passes = networks * max(1, self._shifts)
         stride = self._tiles.stride
 
         def report(state: dict[str, Any]) -> None:
             if progress is None or state["state"] != "end":
                 return
-            done = state["model_idx_in_bag"] * max(1, self._shifts) + state["shift_idx"]
+            done = number * networks + state["model_idx_in_bag"]
             share = min(1.0, (state["segment_offset"] + stride) / length)
             progress((done + share) / passes)
 
@@ -193,11 +216,9 @@ class DemucsSeparator:
 
 
 @contextmanager
-def _seeded(generator: torch.Generator | None) -> Iterator[None]:
-    """The library draws its shifts from Python's global numbers: lend it a seed of ours."""
+def _randomness_kept() -> Iterator[None]:
+    """The library draws from Python's global numbers, to no effect."""
     before = random.getstate()
-    seed = torch.randint(2**31, (1,), generator=generator) if generator is not None else 0
-    random.seed(int(seed))
     try:
         yield
     finally:

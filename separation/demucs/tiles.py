@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 
+from separation.base import GRID
 from separation.errors import SeparationError
 
-GRID = 65536
-GRIDS = (20, 10, 5, 4, 2, 1)
+STEPS = (20, 10, 5, 4, 2, 1)
+"""Strides that are taken unasked, in steps of the grid: half a minute holds a whole number."""
 SHORTEST = 0.25
 """Seconds below which a segment is no longer worth separating."""
 
@@ -35,9 +36,8 @@ class Tiles:
 def tiles(seconds: float | Fraction, sample_rate: int, overlap: float | None = None) -> Tiles:
     """Segments of `seconds`, overlapping by the share `overlap`.
 
-    Without `overlap` it is at least a fifth, and the stride is one that divides 20 · 65536
-    samples: a song that is cut at multiples of that, with whole strides of context, is heard
-    through the same segments as in one piece.
+    Without `overlap` it is at least a fifth, and the stride is one that divides 20 steps of the
+    grid.
 
     Raises SeparationError for a segment under a quarter of a second or an overlap outside 0 to
     0.95.
@@ -53,7 +53,7 @@ def tiles(seconds: float | Fraction, sample_rate: int, overlap: float | None = N
 
 
 def _aligned_stride(length: int) -> int:
-    for stride in (grid * GRID for grid in GRIDS):
+    for stride in (steps * GRID for steps in STEPS):
         if 5 * stride <= 4 * length:
             return stride
     stride = GRID

@@ -13,6 +13,8 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from separation.errors import SeparationError
 
 STEMS = ("drums", "bass", "other", "vocals")
+REACH = 127
+"""Frames on each side that a mask depends on, at most (of all networks here)."""
 _VIEWS = 2  # mid and side
 _FLOOR = 1e-3
 _CENTRE, _SPREAD = -3.0, 2.5

@@ -10,11 +10,11 @@ from torch import Tensor
 
 from separation.base import check_mix
 from separation.embedded.bands import HOP_LENGTH, N_FFT, SAMPLE_RATE, Bands
-from separation.embedded.network import NETWORKS, STEMS, build, fold
+from separation.embedded.masking import SCALE, MidSide
+from separation.embedded.network import NETWORKS, REACH, STEMS, build, fold
 from separation.errors import SeparationError
 
 SHIPPED = Path(__file__).parent / "separator.safetensors"
-_CONTEXT = 3 * 65536 - 2048
 
 
 def analyse(audio: Tensor) -> Tensor:
@@ -26,37 +26,26 @@ def analyse(audio: Tensor) -> Tensor:
     spectra = torch.stft(
         flat, N_FFT, HOP_LENGTH, window=window, return_complex=True, pad_mode="constant"
     )
-    # Scaled so that a full-scale sine has magnitude of about 16 whatever the window is.
-    return spectra.div_(N_FFT / 64).reshape(*mid_side.shape[:-1], *spectra.shape[-2:])
-
-
-def synthesise(spectra: Tensor, length: int) -> Tensor:
-    """The inverse: ``[..., 2, bins, L] -> [..., 2, length]`` (left, right)."""
-    flat = spectra.reshape(-1, *spectra.shape[-2:])
-    window = torch.hann_window(N_FFT, device=spectra.device)
-    # One by one: the frames of a minute are several times its size.
-    audio = [torch.istft(one, N_FFT, HOP_LENGTH, window=window, length=length) for one in flat]
-    mid_side = torch.stack(audio).reshape(*spectra.shape[:-2], length) * (N_FFT / 64)
-    mid, side = mid_side[..., 0, :], mid_side[..., 1, :]
-    return torch.stack([mid + side, mid - side], dim=-2)
+    return spectra.div_(SCALE).reshape(*mid_side.shape[:-1], *spectra.shape[-2:])
 
 
 class EmbeddedSeparator:
     """Takes a song apart into drums, bass, other and vocals, on any machine.
 
     ``(mix [C, T]) -> {stem: [C, T]}`` for one or two channels at 44.1 kHz, best near the level
-    it was trained at (RMS 0.1). Every layer is local in time: with ``context`` samples on each
-    side and blocks that start on multiples of 65536 samples, blocks equal the whole.
+    it was trained at (RMS 0.1). Every layer is local in time: a mask sees ``REACH`` frames on each
+    side, and the lowest resolution has one frame for ``time_factor``.
     """
 
     stems = STEMS
     sample_rate = SAMPLE_RATE
-    context = _CONTEXT
+    context = REACH * HOP_LENGTH + N_FFT
 
     def __init__(self, network: torch.nn.Module, device: str = "cpu") -> None:
         self.device = torch.device(device)
         self.network = network.to(self.device).eval()
         self.bands = Bands().to(self.device)
+        self.grid = HOP_LENGTH * int(network.time_factor)  # type: ignore[arg-type]
 
     @torch.no_grad()
     def __call__(self, mix: Tensor, generator: torch.Generator | None = None) -> dict[str, Tensor]:
@@ -70,17 +59,12 @@ class EmbeddedSeparator:
         if length == 0:
             return {stem: mix.clone() for stem in STEMS}
         stereo = mix.to(self.device, torch.float32).expand(2, length)
-        spectra = analyse(stereo)
-        masks = self.network(self.bands.reduce(spectra.abs())[None])[0]
-        stems: dict[str, Tensor] = {}
-        rest = stereo.clone()
-        for index, stem in enumerate(STEMS):
-            if stem == "other":
-                continue
-            audio = synthesise(self.bands.expand(masks[index]) * spectra, length)
-            rest -= audio
-            stems[stem] = audio
-        stems["other"] = rest
+        frames = MidSide(stereo)
+        masks = self.network(frames.levels(self.bands)[None])[0]
+        claimed = [index for index, stem in enumerate(STEMS) if stem != "other"]
+        parts = frames.masked(masks[claimed], self.bands)
+        stems = {STEMS[index]: part for index, part in zip(claimed, parts, strict=True)}
+        stems["other"] = stereo - parts.sum(0)
         return {stem: stems[stem][:channels].to(mix.device) for stem in STEMS}
 
 

@@ -323,7 +323,7 @@ def main() -> int:
             elif result.seconds < result.by_ffmpeg - SLACK and not result.line:
                 fell = "silent losses"
             elif result.seconds > result.by_ffmpeg + SLACK and not result.line:
-                counts["longer than FFmpeg's"] += 1
+                fell = "longer than FFmpeg's"
             if fell:
                 counts[fell] += 1
                 about = result.trouble.strip().splitlines()[-1] if result.trouble else result.line

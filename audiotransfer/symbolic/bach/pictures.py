@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from audiotransfer.errors import AudioTransferError
+from audiotransfer.files import temporary
 from audiotransfer.symbolic.bach.chorales import BEAT, Voices
 from audiotransfer.symbolic.bach.voicewise import LOWEST, PITCHES
 
@@ -60,7 +61,7 @@ def animate(folder: Path, path: Path) -> Path | None:
         return None
     first, *rest = [Image.open(file).convert("P", palette=Image.Palette.ADAPTIVE) for file in files]
     durations = [_MILLISECONDS] * len(rest) + [_LAST_MILLISECONDS]
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part = temporary(path)
     try:
         first.save(
             part,

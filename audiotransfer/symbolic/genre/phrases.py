@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from audiotransfer import files
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.symbolic.grid import Grid
 from audiotransfer.symbolic.packs import contents, pack
@@ -106,7 +107,7 @@ def phrases_of(
         raise AudioTransferError(f"scores {place} hold no phrase of four bars that may be used")
     if kept is not None:
         kept.parent.mkdir(parents=True, exist_ok=True)
-        part = kept.with_name(f".{kept.name}.{os.getpid()}.part")
+        part = files.temporary(kept)
         with part.open("wb") as file:
             np.savez(file, bits=cut.bits, pieces=cut.pieces)
         os.replace(part, kept)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,10 @@ from audiotransfer.symbolic.score import parse_score, read_score
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+_VOLUME, _PAN, _EXPRESSION, _PEDAL = 7, 10, 11, 64
+#: What a channel has of each where a file says nothing (General MIDI).
+_UNSAID = {_VOLUME: 100, _PAN: 64, _EXPRESSION: 127}
+_PRESSED = 64  # the least value of a pedal that is down
 #: Roland notes of electronic kits that General MIDI has no sound for.
 _ROLAND_DRUM = {22: 42, 26: 46, 58: 43}
 
@@ -23,13 +28,16 @@ class Part:
     """What one player plays.
 
     ``notes`` is ``[N, 4]``: start (s), duration (s), MIDI pitch, velocity (1..127).
-    ``program`` is the General MIDI program from 0, or the kit of a drummer.
+    ``program`` is the General MIDI program from 0, or the kit of a drummer. ``levels`` ``[K, 3]``
+    are gains of the left and right channel from a time (s) on, 1 before the first: what volume,
+    expression and pan make of them.
     """
 
     stem: str
     program: int
     drums: bool
     notes: NDArray[np.float64]
+    levels: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 3)))
 
 
 @dataclass(frozen=True)
@@ -68,8 +76,12 @@ def read_band(source: Path | bytes, name: str = "score") -> Band:
     return band_of(score, name)
 
 
-def band_of(score: Any, name: str = "score") -> Band:
-    """The band of a score (``symusic.Score`` in ticks). Raises AudioTransferError without notes."""
+def band_of(score: Any, name: str = "score", *, controllers: bool = False) -> Band:
+    """The band of a score (``symusic.Score`` in ticks).
+
+    With ``controllers`` notes last as long as their channel's pedal holds them, and parts have the
+    levels of its volume, expression and pan. Raises AudioTransferError without notes.
+    """
     tempi = score.tempos
     beat = 60.0 / float(tempi[0].qpm) if len(tempi) else 0.5
     timed = score.to("second")
@@ -83,10 +95,59 @@ def band_of(score: Any, name: str = "score") -> Band:
             continue
         if track.is_drum:
             notes[:, 2] = [_ROLAND_DRUM.get(int(pitch), int(pitch)) for pitch in notes[:, 2]]
-            parts.append(Part("drums", 0, True, notes))
+            part = Part("drums", track.program, True, notes)
         else:
             stem = "bass" if track.program // 8 == 4 else "other"
-            parts.append(Part(stem, track.program, False, notes))
+            part = Part(stem, track.program, False, notes)
+        if controllers:
+            said = [(c.time, c.number, c.value) for c in track.controls]
+            part = replace(part, notes=_held(notes, said), levels=_levels(said))
+        parts.append(part)
     if not parts:
         raise AudioTransferError(f"{name} holds no notes")
     return Band(tuple(parts), beat=float(np.clip(beat, 0.2, 2.0)))
+
+
+def _held(notes: NDArray[np.float64], said: Sequence[tuple[float, int, int]]) -> NDArray[Any]:
+    """The notes, each until the pedal that is down at its end goes up, or its key is struck again.
+
+    A pedal that goes down just as a note ends does not hold it.
+    """
+    pedal = [(time, value >= _PRESSED) for time, number, value in said if number == _PEDAL]
+    if not pedal:
+        return notes
+    times = np.array([time for time, _ in pedal])
+    down = np.array([pressed for _, pressed in pedal])
+    ends = notes[:, :2].sum(axis=1)
+    last = max(float(ends.max()), float(times[-1]))
+    # When it goes up next, at or behind each of its movements.
+    ups = np.minimum.accumulate(np.where(down, last, times)[::-1])[::-1]
+    place = np.searchsorted(times, ends, side="left") - 1
+    holds = (place >= 0) & down[place]
+    following = np.append(ups, last)[np.maximum(place, 0) + 1]
+    held = np.where(holds, np.maximum(ends, following), ends)
+    order = np.lexsort((notes[:, 0], notes[:, 2]))
+    again = np.full(len(notes), np.inf)
+    same = notes[order[:-1], 2] == notes[order[1:], 2]
+    again[order[:-1][same]] = notes[order[1:][same], 0]
+    made = notes.copy()
+    made[:, 1] = np.maximum(ends, np.minimum(held, again)) - notes[:, 0]
+    return made
+
+
+def _levels(said: Sequence[tuple[float, int, int]]) -> NDArray[np.float64]:
+    """Gains [K, 3] (see `Part`): 1 at what a channel has when nothing is said.
+
+    Volume and expression go with their square, pan keeps the power (General MIDI 2).
+    """
+    state = dict(_UNSAID)
+    rows: dict[float, tuple[float, float]] = {}
+    for time, number, value in said:
+        if number not in state:
+            continue
+        state[number] = value
+        gain = (state[_VOLUME] * state[_EXPRESSION] / (_UNSAID[_VOLUME] * 127)) ** 2
+        angle = max(state[_PAN] - 1, 0) / 126 * np.pi / 2
+        loud = gain * np.sqrt(2.0)
+        rows[time] = (loud * np.cos(angle), loud * np.sin(angle))
+    return np.array([(time, *gains) for time, gains in rows.items()]).reshape(-1, 3)
