@@ -6,6 +6,7 @@ import hashlib
 import importlib.util
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -388,3 +389,45 @@ def test_settings_may_stand_behind_options(
 ) -> None:
     assert main(["train", "no-such-config", "--out", str(tmp_path), "trainer.steps=1"]) == 2
     assert "no-such-config" in capsys.readouterr().err
+
+
+def use_block() -> list[str]:
+    """The commands of the README's section on use."""
+    text = (Path(__file__).parent.parent / "README.md").read_text()
+    block = text.partition("## Use\n")[2].partition("```sh\n")[2].partition("```")[0]
+    return [line for line in block.splitlines() if line]
+
+
+def test_the_readmes_use_block_works_as_it_stands(
+    run_here, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pasted into a folder with a song, a score and an album."""
+    from audiotransfer.symbolic.bach import twinkle
+
+    folder = tmp_path / "pasted"
+    (folder / "album" / "cd1").mkdir(parents=True)
+    monkeypatch.chdir(folder)
+    for name in ("song.mp3", "album/one.mp3", "album/cd1/two.flac"):
+        write_song(folder / name, seconds=1.0)
+    twinkle.score().dump_midi(folder / "song.mid")
+    commands = use_block()
+    assert len(commands) > 10
+    for command in commands:
+        program, *words = shlex.split(command, comments=True)
+        assert program == "audiotransfer"
+        code, out, err = run_here(*words, "-q")
+        assert (code, err) == (0, ""), command
+        assert "--skip-existing" in words or all(Path(line).exists() for line in out.split())
+        said = command.partition("# writes ")[2].split()
+        assert all(Path(name).exists() for name in said), command
+    made = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    assert {
+        "album-jazz/one.jazz.wav",
+        "album-jazz/cd1/two.jazz.wav",
+        "song.jazz.wav",
+        "song.jazz.mid",
+        "song.jazz.mid.wav",
+        "song.jazz.png",
+        "stems.mix.wav",
+    } <= made
+    assert not [name for name in made if name.count("jazz") > 2]

@@ -24,8 +24,7 @@ class _Layout(argparse.RawDescriptionHelpFormatter):
     def _format_action_invocation(self, action: argparse.Action) -> str:
         if not action.option_strings or action.nargs == 0:
             return super()._format_action_invocation(action)
-        value = self._format_args(action, self._get_default_metavar_for_optional(action))
-        return f"{', '.join(action.option_strings)} {value}"
+        return f"{', '.join(action.option_strings)} {_value(action)}"
 
 
 class Parser(argparse.ArgumentParser):
@@ -73,9 +72,12 @@ class Parser(argparse.ArgumentParser):
 
 
 def _usage(action: argparse.Action) -> str:
+    return " ".join([*action.option_strings[:1], _value(action)])
+
+
+def _value(action: argparse.Action) -> str:
     form = {"+": "{}...", "*": "[{}...]", "?": "[{}]"}.get(str(action.nargs), "{}")
-    value = form.format(action.metavar or action.dest)
-    return " ".join([*action.option_strings[:1], value])
+    return form.format(action.metavar or action.dest.upper())
 
 
 def _columns() -> int:

@@ -95,7 +95,9 @@ def _signals() -> Iterator[None]:
         yield
     finally:
         for number, old in before.items():
-            signal.signal(number, old)
+            # Once stopped, the program is left to end.
+            if signal.getsignal(number) != signal.SIG_IGN:
+                signal.signal(number, old)
 
 
 def _set_up_logging(console: Console) -> None:

@@ -86,22 +86,22 @@ usage: audiotransfer SONG... --style NAME [-o OUT] [options]
        audiotransfer VERB [options]
 
 Plays songs in another style: recordings (wav, flac, ogg, opus, mp3, aiff, m4a)
-and MIDI files, or folders of them. Each becomes SONG.STYLE.wav or SONG.STYLE.mid
-here; the song itself stays as it is.
+and MIDI files, or folders of them. Each becomes SONG.STYLE.wav or
+SONG.STYLE.mid here; the song itself stays as it is.
 
 styles for recordings:  {style_names("spectral")}
 styles for MIDI files:  {style_names("symbolic")}
 
 examples:
-  audiotransfer song.mp3 --style jazz                  writes song.jazz.wav
-  audiotransfer song.mp3 --style jazz -o night.flac    kind of file by its suffix
-  audiotransfer song.mp3 --style jazz --strength 0.5   half way
-  audiotransfer album/ --style jazz -o album-jazz/     every song of a folder
-  audiotransfer song.mid --style jazz --render         the same for MIDI, with its sound
-  audiotransfer separate song.mp3                      writes song.stems/drums.wav and others
+  audiotransfer song.mp3 --style jazz                 writes song.jazz.wav
+  audiotransfer song.mp3 --style jazz -o night.flac   kind of file by its suffix
+  audiotransfer song.mp3 --style jazz --strength 0.5  half way
+  audiotransfer album/ --style jazz -o jazz/          every song of a folder
+  audiotransfer song.mid --style jazz --render        MIDI, and how it sounds
+  audiotransfer separate song.mp3                     its stems, as song.stems/
 
 verbs:
 {verbs}
 
-All options: audiotransfer help transfer; those of a verb: audiotransfer help VERB.
+All options: audiotransfer help transfer; of a verb: audiotransfer help VERB.
 """

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from audiotransfer import files, midi
-from audiotransfer.errors import AudioTransferError
+from audiotransfer.errors import AudioTransferError, failure
 from audiotransfer.pipeline.options import StemChoice, check_strength
 from audiotransfer.pipeline.planning import resolve_device
 from audiotransfer.pipeline.score_output import Beside
@@ -254,26 +253,25 @@ def transfer_scores(
     progress: Callable[[float], None] | None = None,
     done: Callable[[ScoreOutcome], None] | None = None,
 ) -> list[ScoreOutcome]:
-    """Each MIDI file to its output, with one loading of the style; a bad one stops no other.
+    """Each MIDI file to its output, whose folder is made, with one loading of the style; a bad one
+    stops no other.
 
     Raises AudioTransferError where the request itself is wrong.
     """
     plan = prepare_scores(options)
-    written: dict[str, Path] = {}
     outcomes = []
-    for source, output in zip(scores, outputs, strict=True):
-        place = os.path.abspath(output)
+    errors = files.clashes(scores, outputs)
+    for source, output, error in zip(scores, outputs, errors, strict=True):
         try:
-            if place in written:
-                raise AudioTransferError(
-                    f"{output} is the output of {written[place]} already: transfer {source} into"
-                    " another folder"
-                )
-            written[place] = source
-            report = transfer_score(source, output, options, progress, plan=plan)
+            if error is not None:
+                raise AudioTransferError(error)
+            with files.making(Path(output).parent):
+                report = transfer_score(source, output, options, progress, plan=plan)
             outcomes.append(ScoreOutcome(source, report))
-        except AudioTransferError as error:
-            outcomes.append(ScoreOutcome(source, error=str(error)))
+        except AudioTransferError as failed:
+            outcomes.append(ScoreOutcome(source, error=str(failed)))
+        except Exception as failed:
+            outcomes.append(ScoreOutcome(source, error=failure(source, failed)))
         if done is not None:
             done(outcomes[-1])
     return outcomes

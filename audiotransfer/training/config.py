@@ -85,7 +85,7 @@ def find_config(name_or_path: str | Path, beside: Path | None = None) -> Path:
             for file in folder.rglob(f"*{SUFFIX}")
         }
     )
-    hint = _nearest(asked.with_suffix("").as_posix(), known)
+    hint = _nearest(asked.as_posix().removesuffix(SUFFIX), known)
     raise AudioTransferError(f"config {str(name_or_path)!r} is not there; {hint}")
 
 

@@ -1,0 +1,116 @@
+"""What the command says of itself: pages that fit a screen, verbs that are nearly right."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import pytest
+
+from audiotransfer.cli import main
+from audiotransfer.cli.main import VERBS
+
+Run = Callable[..., tuple[int, str, str]]
+STYLED = {"transfer": "--style", "demo": "--style", "evaluate": "STYLE", "prepare": "--style-of"}
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Runs the command in this process, on a terminal of 80 columns: code, stdout, stderr."""
+    monkeypatch.setenv("COLUMNS", "80")
+
+    def command(*words: str) -> tuple[int, str, str]:
+        try:
+            code = main(list(words))
+        except SystemExit as leave:
+            code = int(leave.code or 0)
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return command
+
+
+@pytest.mark.parametrize("words", [("--help",), ("help",), *((verb, "--help") for verb in VERBS)])
+def test_a_page_fits_a_screen(run: Run, words: tuple[str, ...]) -> None:
+    code, out, err = run(*words)
+    assert (code, err) == (0, "")
+    lines = out.splitlines()
+    assert lines[0].startswith("usage: audiotransfer")
+    assert len(lines) <= 50
+    assert max(map(len, lines)) <= 80
+    # Lists and sentences end with their last item; SONG... are several.
+    assert not re.search(r"…|[a-z ]\.\.\.", "\n".join(lines[2:]))
+    assert lines == [line.rstrip() for line in lines]
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_help_explains_a_verb(run: Run, verb: str) -> None:
+    assert run("help", verb)[1].rstrip() == run(verb, "--help")[1].rstrip()
+
+
+def test_the_first_page_lists_verbs_and_styles(run: Run) -> None:
+    code, out, _ = run("--help")
+    assert code == 0 and run("help")[1].rstrip() == run("-h")[1].rstrip() == out.rstrip()
+    for verb, what in VERBS.items():
+        assert re.search(rf"^  {verb} +{re.escape(what)}$", out, re.MULTILINE)
+    assert "classical, electronic, jazz, rock" in out and "classical, jazz, pop" in out
+    code, out, err = run()
+    assert (code, out) == (2, "") and err.startswith("usage:")
+    assert run("--version")[1].startswith("audiotransfer ")
+
+
+@pytest.mark.parametrize(("verb", "argument"), STYLED.items())
+def test_a_page_lists_the_styles_that_its_argument_takes(
+    run: Run, verb: str, argument: str
+) -> None:
+    page = " ".join(run(verb, "--help")[1].split())
+    listed = page[page.index(f"{argument} ") :]
+    assert "classical, electronic, jazz, rock" in listed
+    if verb in ("transfer", "evaluate"):
+        assert "of MIDI classical, jazz, pop" in listed
+
+
+def test_drums_list_the_styles_of_the_drummer(run: Run) -> None:
+    from audiotransfer.pipeline.drumming import SHIPPED, load_drummer
+
+    page = " ".join(run("drums", "--help")[1].split())
+    assert f"of a sample: {', '.join(load_drummer(SHIPPED).styles)} (default: any)" in page
+
+
+@pytest.mark.parametrize(
+    ("word", "near"),
+    [("seperate", "separate"), ("separat", "separate"), ("remx", "remix"), ("evalute", "evaluate"),
+     ("Styles", "styles"), ("fetsh", "fetch"), ("humanize", None), ("song", None)],
+)  # fmt: skip
+@pytest.mark.parametrize("rest", [(), ("x.wav",), ("x.wav", "--style", "jazz")])
+def test_a_misspelt_verb_names_the_nearest(
+    run: Run, word: str, near: str | None, rest: tuple[str, ...]
+) -> None:
+    code, out, err = run(word, *rest, "-q")
+    assert out == "" and "Traceback" not in err
+    if near is None:
+        assert code in (1, 2) and "did you mean" not in err
+    else:
+        assert code == 2 and len(err.splitlines()) == 1
+        assert f"did you mean {near}?" in err
+        assert f"did you mean {near}?" in run("help", word)[2]
+
+
+@pytest.mark.parametrize("word", ["train.mp3", "demo.wav", "./separat", "remix/song.wav"])
+def test_a_file_that_is_missing_is_no_misspelt_verb(run: Run, word: str) -> None:
+    code, _, err = run(word, "--style", "jazz")
+    assert code == 2 and "does not exist" in err and "did you mean" not in err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("", "--style", "jazz"), ("a\0b.wav", "--style", "jazz"), ("song.wav", "--style", ""),
+     ("separate", ""), ("remix", ""), ("resynth", ""), ("accompany", ""), ("accompany", "a\0b"),
+     ("render", ""), ("train", ""), ("prepare", "", "-o", "x"), ("drums", "humanise", "a\0b"),
+     ("separate", "a.wav", "-o", ""), ("remix", "a", "-o", "a\0"), ("demo", "-o", ""),
+     ("evaluate", "jazz", "--on", ""), ("fetch", "htdemucs", "--from", "")],
+)  # fmt: skip
+def test_names_that_name_nothing_are_refused(run: Run, words: tuple[str, ...]) -> None:
+    code, out, err = run(*words)
+    assert (code, out, len(err.splitlines())) == (2, "", 1)
+    assert "empty name" in err or "NUL" in err
