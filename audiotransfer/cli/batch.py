@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from audiotransfer.pipeline.scores import ScoreReport
 
 #: Names of MIDI files that are read, and of those that are written (see `symbolic.score`).
+_THERE = " exists; "  # in the error of an output that is there already
 SCORES = (".mid", ".midi", ".kar", ".rmi")
 WRITTEN = (".mid", ".midi", ".kar")
 
@@ -161,6 +162,8 @@ class Tally:
 
     def finish(self) -> int:
         """Prints the JSON where it was asked for; returns the exit code."""
+        if sum(_THERE in one["error"] for one in self.failed) > 1:
+            self.console.notice("--skip-existing leaves out what is there already")
         if self.console.as_json:
             self.console.result(
                 "", {"done": self.done, "failed": self.failed, "skipped": self.skipped}
