@@ -9,7 +9,7 @@ import logging
 import os
 from collections import deque
 from collections.abc import Callable, Collection, Generator, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, Protocol, TypeVar
 
 from audiotransfer.errors import AudioTransferError
@@ -20,6 +20,7 @@ Result = TypeVar("Result")
 #: Clusters that are known, and the package that each needs.
 BACKENDS = {"dask": "distributed", "ray": "ray"}
 TRIES = 2  # of a job whose worker dies
+_PATIENCE = 30.0  # seconds that a worker may take to start again
 _QUEUED = 100  # jobs that a cluster of others is given at a time, at least: it may grow with them
 
 
@@ -266,9 +267,13 @@ def _dask(workers: int) -> Iterator[_Dask]:
         with Client() as client:
             yield _Dask(client, None)
         return
+    before_start = dask.config.get("distributed.nanny.pre-spawn-environ", {})
     settings = {
         "distributed.scheduler.allowed-failures": 0,  # we count them
-        "logging": {"distributed": "critical"},  # in the workers
+        "distributed.nanny.pre-spawn-environ": {
+            **before_start,
+            "DASK_LOGGING__DISTRIBUTED": "critical",  # before they import it
+        },
     }
     with (
         dask.config.set(settings),
@@ -277,12 +282,15 @@ def _dask(workers: int) -> Iterator[_Dask]:
             threads_per_worker=1,
             processes=True,
             memory_limit=None,  # a worker's share of it may be less than a song needs
-            dashboard_address=None,
+            dashboard_address="127.0.0.1:0",  # of its own: another batch may run beside this one
+            scheduler_kwargs={"dashboard": False},
             silence_logs=logging.CRITICAL,
         ) as cluster,
         Client(cluster) as client,
     ):
         yield _Dask(client, workers)
+        with suppress(TimeoutError):  # one that is closed while it starts complains aloud
+            client.wait_for_workers(workers, timeout=_PATIENCE)
 
 
 # --- Ray

@@ -6,6 +6,7 @@ import gc
 import json
 import math
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -288,6 +289,37 @@ def test_what_fails_in_a_worker_fails_here(threads: None, count: int) -> None:
     with pytest.raises(ZeroDivisionError), Workers(count) as workers:
         gather([workers.start(divmod, 1, 1), workers.start(divmod, 1, 0)], lambda: None)
     assert torch.get_num_threads() == 2
+
+
+HEAP = """
+import torch
+from audiotransfer.pipeline.workers import Workers
+
+def resident():
+    return int(open("/proc/self/statm").read().split()[1]) * 4096 / 1e6
+
+def work():
+    large, small = [], []
+    for _ in range(20):
+        large.append(torch.ones(3 << 20))
+        small.append(torch.ones(2000))
+    return small
+
+with Workers(2) as workers:
+    # glibc learns from what is freed first that pieces of this size are worth keeping.
+    kept = [workers.start(work).result() for _ in range(2)]
+    before = resident()
+    kept += [workers.start(work).result() for _ in range(4)]
+    print(resident() - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries are left alone")
+def test_what_is_free_goes_back_to_the_system() -> None:
+    run = subprocess.run(
+        [sys.executable, "-c", HEAP], capture_output=True, text=True, check=True, timeout=120
+    )
+    assert float(run.stdout) < 30
 
 
 def test_any_number_of_cores_gives_the_same_song(threads: None) -> None:

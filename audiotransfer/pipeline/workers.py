@@ -13,6 +13,8 @@ from typing import ParamSpec, TypeVar
 
 import torch
 
+from audiotransfer.pipeline.heap import return_memory
+
 P = ParamSpec("P")
 Result = TypeVar("Result")
 
@@ -32,6 +34,7 @@ class Workers:
         self._pool: ThreadPoolExecutor | None = None
 
     def __enter__(self) -> Workers:
+        return_memory()
         self._threads = torch.get_num_threads()
         torch.set_num_threads(1)
         if self.count > 1:

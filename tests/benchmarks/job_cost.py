@@ -2,6 +2,7 @@
 
     python tests/benchmarks/job_cost.py                                 4 minutes, median of 3
     python tests/benchmarks/job_cost.py --minutes 4 5 10 30 --repeat 1  all but 2 hours' memory
+    python tests/benchmarks/job_cost.py --minutes 5 20 --repeat 1 --reference 0 --style rock
     python tests/benchmarks/job_cost.py --minutes 120 --repeat 1
 
 Demucs is `htdemucs` in its published sizes (41 M parameters) with random weights, which cost as
@@ -35,7 +36,7 @@ from audiotransfer.evaluation.table import Row
 BARS = {
     "× Demucs": {4: 0.35},
     "× duration": {4: 0.3},
-    "peak MB": {30: 2000.0, 120: 2500.0},
+    "peak MB": {4: 1200.0, 5: 1200.0, 10: 1200.0, 20: 1200.0, 30: 1200.0, 120: 2500.0},
     "× half the song": {10: 2.2},
 }
 STEMS = ["drums", "bass", "other", "vocals"]
