@@ -16,6 +16,7 @@ from audiotransfer.cli.arguments import (
     style_names,
     text,
 )
+from audiotransfer.cli.batch import check_song
 from audiotransfer.cli.console import Console, to_json
 from audiotransfer.errors import AudioTransferError
 
@@ -193,8 +194,7 @@ def run(args: Arguments, console: Console) -> int:
 
 def _check(args: Arguments) -> None:
     for song in args.on:
-        if not song.exists():
-            raise AudioTransferError(f"{song} does not exist; check the name and the folder")
+        check_song(song, scores=True)
     for name in ("songs", "seconds"):
         value = getattr(args, name)
         if value is not None and not value > 0:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -66,7 +67,7 @@ def prepare_collection(
     if found.picture is None:
         _check_rates(songs, float(picture["sample_rate"]))
     separator, made_by, notices = _separator(songs, kind, settings.separator, device)
-    root = str(out.resolve())
+    root = os.path.realpath(out)
     tasks = [Task(song, root, separator, picture, device, made_by) for song in songs]
     ready, missing = _sort_out(tasks)
     skipped = list(found.skipped)
@@ -114,9 +115,9 @@ def _kind(folders: Sequence[Path], kind: str) -> str:
 
 
 def _check_out(folders: Sequence[Path], out: Path) -> None:
-    place = out.resolve()
+    place = Path(os.path.realpath(out))
     for folder in folders:
-        if place.is_relative_to(folder.resolve()):
+        if place.is_relative_to(os.path.realpath(folder)):
             raise AudioTransferError(
                 f"-o {out} lies in {folder}, whose songs it would be taken for; name another place"
             )
