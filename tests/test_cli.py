@@ -112,6 +112,13 @@ def test_every_verb_explains_itself_without_torch(light: Run, verb: str) -> None
     assert verb in ("doctor", "transfer") or "examples:" in done.stdout
 
 
+@pytest.mark.parametrize("verb", sorted(VERBS.keys() - {"demo", "doctor", "help", "styles"}))
+def test_a_verb_without_arguments_says_what_it_needs(run_here, verb: str) -> None:
+    code, out, err = run_here(verb)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "the following arguments are required" in err
+
+
 @pytest.mark.parametrize("words", [("--help",), ("styles",)])
 def test_help_and_styles_answer_at_once(light: Run, words: tuple[str, ...]) -> None:
     before = os.times()
