@@ -146,6 +146,32 @@ def test_styles_lists_cards_as_text_and_json(light: Run) -> None:
 
 
 @pytest.mark.parametrize(
+    ("words", "written"),
+    [
+        ("song.wav --style still --separator none -o new/deep/x.wav", "new/deep/x.wav"),
+        ("remix parts -o new/", "new/parts.mix.wav"),
+        ("remix parts -o new/deep --format flac", "new/deep/parts.mix.flac"),
+        ("remix parts -o new/deep/x.flac", "new/deep/x.flac"),
+        ("render tune.mid -o new/deep/x.flac", "new/deep/x.flac"),
+        ("drums sample --bars 1 -o new/deep/x.mid", "new/deep/x.mid"),
+        ("accompany twinkle -o new/deep/x.mid", "new/deep/x.mid"),
+    ],
+)
+def test_folders_that_are_named_are_made(run_here, place: Path, words: str, written: str) -> None:
+    import pretty_midi
+
+    score = pretty_midi.PrettyMIDI()
+    score.instruments.append(pretty_midi.Instrument(0))
+    score.instruments[0].notes.append(pretty_midi.Note(90, 60, 0.0, 0.5))
+    score.write(str(place / "tune.mid"))
+    (place / "parts").mkdir()
+    write_song(place / "parts" / "drums.wav")
+    code, out, err = run_here(*words.split(), "-q")
+    assert (code, out, err) == (0, f"{written}\n", "")
+    assert (place / written).is_file()
+
+
+@pytest.mark.parametrize(
     ("words", "says"),
     [
         (("gone.wav", "--style", "still"), "gone.wav does not exist"),
@@ -160,7 +186,7 @@ def test_styles_lists_cards_as_text_and_json(light: Run) -> None:
         (("song.wav", "--style", "swing"), "is of the symbolic route"),
         (("song.wav", "--style", "still", "-o", "song.wav"), "song.wav exists"),
         (("song.wav", "--style", "still", "-o", "song.xyz"), "suffix '.xyz'"),
-        (("song.wav", "--style", "still", "-o", "gone/song.wav"), "gone is not a folder"),
+        (("song.wav", "--style", "still", "-o", "song.wav/new.wav"), "song.wav cannot be made"),
         (("song.wav", "--style", "still", "-o", "a.wav", "--format", "mp3"), "contradict"),
         (("text.wav", "--style", "still"), "text.wav holds no audio"),
         (("song.wav", "--stile", "jazz"), "unrecognized arguments: --stile"),

@@ -507,7 +507,7 @@ def test_a_file_that_the_style_does_not_know_does_not_end_the_others(run: Run, p
     ("words", "says"),
     [
         (("song.mid", "--style", "swing", "-o", "song.wav"), "--render adds sound"),
-        (("song.mid", "--style", "swing", "-o", "gone/song.mid"), "gone is not a folder"),
+        (("song.mid", "--style", "swing", "-o", "song.mid/a.mid"), "song.mid cannot be made"),
         (("song.mid", "--style", "swing", "--stem", "vocals=keep"), "unknown stem 'vocals'"),
         (("song.mid", "--style", "swing", "--strength", "2"), "strength 2 is out of range"),
         (("song.mid", "--style", "swing", "--render", "--soundfont", "a.sf2"), "a.sf2 does not"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -298,8 +297,7 @@ def check_places(args: Arguments, label: str) -> None:
     (output,) = name_outputs([files.SongFile(song)], args, label)
     if args.skip_existing and output.exists():
         return
-    to_folder = args.out is None or files.names_folder(args.out)
-    with files.making(output.parent) if to_folder else nullcontext():
+    with files.making(output.parent):
         if is_score(song):
             check_score(song, output, args)
             return
