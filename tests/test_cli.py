@@ -184,7 +184,7 @@ def test_folders_that_are_named_are_made(run_here, place: Path, words: str, writ
         (("song.wav", "--style", "stil"), "unknown style 'stil': did you mean still?"),
         (("song.wav", "--style", "rusty"), "damaged or foreign"),
         (("song.wav", "--style", "swing"), "is of the symbolic route"),
-        (("song.wav", "--style", "still", "-o", "song.wav"), "song.wav exists"),
+        (("song.wav", "--style", "still", "-o", "song.wav"), "overwriting it (-f)"),
         (("song.wav", "--style", "still", "-o", "song.xyz"), "suffix '.xyz'"),
         (("song.wav", "--style", "still", "-o", "song.wav/new.wav"), "song.wav cannot be made"),
         (("song.wav", "--style", "still", "-o", "a.wav", "--format", "mp3"), "contradict"),

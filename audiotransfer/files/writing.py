@@ -89,7 +89,9 @@ def check_place(path: str | Path, overwrite: bool = False) -> None:
     if os.path.isdir(path):
         raise AudioTransferError(f"{path} is a folder; name a file to write")
     if os.path.exists(path) and not overwrite:
-        raise AudioTransferError(f"{path} exists; choose another name or allow overwriting it (-f)")
+        raise AudioTransferError(
+            f"{path} exists; choose another name or allow overwriting it (overwrite=True)"
+        )
     if not os.path.isdir(path.parent):
         raise AudioTransferError(f"{path.parent} is not a folder; make it, or write elsewhere")
     part = temporary(path)
