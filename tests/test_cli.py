@@ -145,6 +145,29 @@ def test_styles_lists_cards_as_text_and_json(light: Run) -> None:
     assert "did you mean still?" in light("styles", "stil").stderr
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes with a name")
+def test_what_is_no_file_is_not_written_over(run_here, place: Path) -> None:
+    def refused(out: str, says: str, *words: str) -> None:
+        code, text, err = run_here(
+            *(words or ("song.wav", "--style", "still", "--separator", "none")), "-o", out, "-q"
+        )
+        assert (code, text, err.count("\n")) == (2, "", 1) and says in err
+
+    (place / "link.wav").symlink_to("gone.wav")
+    refused("link.wav", "link.wav exists")
+    assert (place / "link.wav").is_symlink()
+    os.mkfifo(place / "pipe.wav")
+    os.mkfifo(place / "pipe.mid")
+    for force in ((), ("-f",)):
+        words = ("song.wav", "--style", "still", "--separator", "none", *force)
+        refused("pipe.wav", "pipe.wav is a pipe or a device", *words)
+        refused("pipe.mid", "pipe.mid is a pipe or a device", "drums", "sample", *force)
+        refused(os.devnull, f"{os.devnull} is a pipe or a device", *words)
+    assert (place / "pipe.wav").is_fifo() and (place / "pipe.mid").is_fifo()
+    code, _, err = run_here("song.wav", "--style", "still", "-o", "link.wav", "-f", "-q")
+    assert (code, err) == (0, "") and (place / "link.wav").is_file()
+
+
 @pytest.mark.parametrize(
     ("words", "written"),
     [
