@@ -756,6 +756,36 @@ def test_every_speaker_goes_to_its_side(tmp_path: Path, suffix: str, layout: str
             assert abs(spectrum[(300 + 200 * number) // 2] - gains.get(name, 0)) < 0.05, name
 
 
+@pytest.mark.parametrize(
+    ("suffix", "codec"), [("mov", "pcm_s16le"), ("mov", "pcm_s24be"), ("caf", "alac")]
+)
+def test_the_order_of_one_or_two_channels_is_no_obstacle(
+    tmp_path: Path, suffix: str, codec: str
+) -> None:
+    """FFmpeg writes a chan atom or chunk also for mono and stereo."""
+    for channels in (1, 2):
+        path = encode(tmp_path / f"{channels}.{suffix}", codec, sines(channels, 40_960))
+        assert b"chan" in path.read_bytes()
+        audio, notices = played(path)
+        assert audio.shape == (channels, by_ffmpeg(path)) and not notices
+        assert pitches(audio.numpy()) == list(range(channels))
+
+
+@pytest.mark.parametrize("suffix", ["mov", "caf"])
+def test_what_only_the_program_reads_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    path = encode(tmp_path / f"a.{suffix}", "pcm_s16le", sines(6, 20_000), 44100, "5.1")
+    data = bytearray(path.read_bytes())
+    if suffix == "caf":  # a codec that libsndfile does not read
+        data = data.replace(b"lpcm", b"ima4", 1)
+    at = data.find(b"chan") + 12
+    data[at : at + 4] = (147 << 16 | 6).to_bytes(4, "big")
+    path.write_bytes(data)
+    refused(path, "needs the program ffmpeg")
+
+
 # --- what is refused --------------------------------------------------------------------------
 
 

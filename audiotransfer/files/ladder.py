@@ -97,6 +97,11 @@ def refusal(survey: Survey, reason: str) -> str:
     if survey.locked:
         return f"{path} is {name}: it cannot be decoded; use a copy without protection"
     said = f" ({reason})" if reason else ""
+    if ffmpeg.available() and not ffmpeg.reads(survey):
+        return (
+            f"{path} is {name} with channels in an order of its own, which needs the program ffmpeg"
+            " (https://ffmpeg.org); put it on the PATH, or convert the file to wav or flac"
+        )
     if not ffmpeg.available():
         return (
             f"{path} is {name}, which cannot be decoded here{said}; install FFmpeg for it"
