@@ -19,7 +19,7 @@ import torch
 
 from audiotransfer import files, sound
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.files import ffmpeg_decoders, mpeg, tag_blocks
+from audiotransfer.files import ffmpeg_decoders, flac, flac_repair, mpeg, tag_blocks
 
 DATA = Path(__file__).parent / "data"
 NOISE = np.random.default_rng(0)
@@ -680,12 +680,64 @@ def test_a_damaged_stretch_without_ffmpeg(
     data[len(data) // 2 :][:3000] = NOISE.bytes(3000)
     data[len(data) // 2 : len(data) // 2 + 3000] = NOISE.bytes(3000)
     path.write_bytes(data)
-    if suffix == "flac":
-        refused(path, "damaged", "after")
-    else:
-        audio, notices = played(path)
-        assert 4 * 48000 <= audio.shape[1] < 6.05 * 48000 and "damaged" in notices[0]
+    audio, notices = played(path)
+    assert 4 * 48000 <= audio.shape[1] < 6.05 * 48000 and "damaged" in notices[0]
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("ffmpeg_there", [True, False])
+@pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24"])
+@pytest.mark.parametrize(
+    ("seconds", "where", "length", "lost"),
+    [(0.5, 0.5, 50, 1), (3.0, 0.5, 60, 1), (3.0, 0.3, 60, 1), (6.0, 0.5, 30_000, 4)],
+)
+def test_silence_stands_for_lost_frames_of_a_flac(
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+    seconds: float,
+    where: float,
+    length: int,
+    lost: int,
+    subtype: str,
+    ffmpeg_there: bool,
+) -> None:
+    """Every sample around the damage stays where it was."""
+    if not ffmpeg_there:
+        request.getfixturevalue("plain")
+    path = tmp_path / "a.flac"
+    noise = NOISE.uniform(-0.3, 0.3, (round(seconds * 44100), 2)) + 0.35
+    soundfile.write(path, noise, 44100, subtype)
+    whole, _ = played(path)
+    data = bytearray(path.read_bytes())
+    middle = int(len(data) * where)
+    data[middle : middle + length] = bytes(length)
+    path.write_bytes(data)
+    audio, notices = played(path)
+    assert audio.shape == whole.shape
+    silent = (audio == 0).all(0)
+    assert 0 < int(silent.sum()) <= lost * 4096
+    assert torch.equal(audio[:, ~silent], whole[:, ~silent])
+    begin = int(silent.int().argmax())
+    assert len(notices) == 1 and notices[0].startswith("damaged")
+    assert f"{int(silent.sum()) / 44100:.2f} s of silence" in notices[0]
+    assert f"from {begin / 44100:.2f} s" in notices[0]
+    for start in (begin - 100, begin, begin + 100, begin + lost * 4096 + 100):
+        part, _ = files.read(path, start=max(0, start), frames=3000)
+        assert torch.equal(part, audio[:, max(0, start) :][:, :3000])
+
+
+@pytest.mark.parametrize("block", [b"\xf8", b"\xf9"])
+def test_frame_numbers_of_a_repaired_flac(block: bytes) -> None:
+    """Silent frames are read back as FLAC frame headers of the same place and length."""
+    stream = flac.Stream(0, 0, 0, 16, 0, 0, None)
+    for at in (0, 4096 * 127, 4096 * 2048, 4096 * 70_000, 4096 * 5_000_000):
+        fixed = 4096 if block == b"\xf8" else 0
+        frames = list(flac_repair.silence(at, at + 5000, block[0], fixed, 2, stream))
+        assert [flac.frame_header(frame[:17], 4096) for frame in frames] == [
+            (at, 4096),
+            (at + 4096, 904),
+        ]
+        assert all(list(flac.checked_ends(frame))[-1] == len(frame) for frame in frames)
 
 
 def test_bytes_behind_a_wav_that_it_does_not_announce(tmp_path: Path) -> None:
