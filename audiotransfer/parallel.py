@@ -7,6 +7,7 @@ import importlib
 import importlib.util
 import logging
 import os
+import warnings
 from collections import deque
 from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -20,6 +21,7 @@ Result = TypeVar("Result")
 #: Clusters that are known, and the package that each needs.
 BACKENDS = {"dask": "distributed", "ray": "ray"}
 TRIES = 2  # of a job whose worker dies
+_WARNINGS = "PYTHONWARNINGS"
 _PATIENCE = 30.0  # seconds that a worker may take to start again
 _QUEUED = 100  # jobs that a cluster of others is given at a time, at least: it may grow with them
 
@@ -70,6 +72,7 @@ def each(
         yield from map(work, jobs)
         return
     with ExitStack() as stack:
+        stack.enter_context(_warning_alike())
         pool = _pool(backend, min(workers, len(jobs)), stack)
         waiting = deque((job, 1) for job in jobs)
         begun: dict[Any, tuple[Job, int]] = {}
@@ -135,18 +138,35 @@ def _pool(backend: str | None, workers: int, stack: ExitStack) -> _Pool:
         raise AudioTransferError(
             f"backend {backend!r} is not installed: pip install 'audiotransfer[cluster]'"
         )
-    stack.enter_context(_quiet(BACKENDS[backend]))
+    stack.enter_context(_quiet(BACKENDS[backend], "asyncio", "tornado"))
     if backend == "dask":
         return stack.enter_context(_dask(workers))
     return stack.enter_context(_ray(workers))
 
 
 @contextmanager
-def _quiet(library: str) -> Iterator[None]:
+def _warning_alike() -> Iterator[None]:
+    """Where this process ignores warnings, so do those that it starts: workers, and who tidies up
+    after workers that died.
+    """
+    ignored = warnings.filters[:1] and warnings.filters[0][:3] == ("ignore", None, Warning)
+    if not ignored or _WARNINGS in os.environ:
+        yield
+        return
+    os.environ[_WARNINGS] = "ignore"
+    try:
+        yield
+    finally:
+        os.environ.pop(_WARNINGS, None)
+
+
+@contextmanager
+def _quiet(library: str, *below: str) -> Iterator[None]:
     """A library that runs a cluster tells everything that it does: under our name, if we let it."""
     importlib.import_module(library)  # which sets levels of its own
-    known = logging.root.manager.loggerDict
-    names = [library, *(name for name in known if name.startswith(f"{library}."))]
+    talkers = (library, *below)
+    known = (name for name in logging.root.manager.loggerDict if name.partition(".")[0] in talkers)
+    names = {*talkers, *known}
     before = {logger: logger.level for logger in map(logging.getLogger, names)}
     for logger in before:
         logger.setLevel(logging.CRITICAL)
@@ -191,7 +211,7 @@ class _Processes:
         try:
             result = ticket.result()
         except TerminatedWorkerError:
-            executor.shutdown(wait=False)
+            executor.shutdown(kill_workers=True)
             raise WorkerDied from None
         except BaseException:
             self._idle.append(executor)

@@ -112,6 +112,13 @@ def test_every_verb_explains_itself_without_torch(light: Run, verb: str) -> None
     assert verb in ("doctor", "transfer") or "examples:" in done.stdout
 
 
+@pytest.mark.parametrize("verb", sorted(VERBS.keys() - {"demo", "doctor", "help", "styles"}))
+def test_a_verb_without_arguments_says_what_it_needs(run_here, verb: str) -> None:
+    code, out, err = run_here(verb)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "the following arguments are required" in err
+
+
 @pytest.mark.parametrize("words", [("--help",), ("styles",)])
 def test_help_and_styles_answer_at_once(light: Run, words: tuple[str, ...]) -> None:
     before = os.times()
@@ -138,6 +145,55 @@ def test_styles_lists_cards_as_text_and_json(light: Run) -> None:
     assert "did you mean still?" in light("styles", "stil").stderr
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes with a name")
+def test_what_is_no_file_is_not_written_over(run_here, place: Path) -> None:
+    def refused(out: str, says: str, *words: str) -> None:
+        code, text, err = run_here(
+            *(words or ("song.wav", "--style", "still", "--separator", "none")), "-o", out, "-q"
+        )
+        assert (code, text, err.count("\n")) == (2, "", 1) and says in err
+
+    (place / "link.wav").symlink_to("gone.wav")
+    refused("link.wav", "link.wav exists")
+    assert (place / "link.wav").is_symlink()
+    os.mkfifo(place / "pipe.wav")
+    os.mkfifo(place / "pipe.mid")
+    for force in ((), ("-f",)):
+        words = ("song.wav", "--style", "still", "--separator", "none", *force)
+        refused("pipe.wav", "pipe.wav is a pipe or a device", *words)
+        refused("pipe.mid", "pipe.mid is a pipe or a device", "drums", "sample", *force)
+        refused(os.devnull, f"{os.devnull} is a pipe or a device", *words)
+    assert (place / "pipe.wav").is_fifo() and (place / "pipe.mid").is_fifo()
+    code, _, err = run_here("song.wav", "--style", "still", "-o", "link.wav", "-f", "-q")
+    assert (code, err) == (0, "") and (place / "link.wav").is_file()
+
+
+@pytest.mark.parametrize(
+    ("words", "written"),
+    [
+        ("song.wav --style still --separator none -o new/deep/x.wav", "new/deep/x.wav"),
+        ("remix parts -o new/", "new/parts.mix.wav"),
+        ("remix parts -o new/deep --format flac", "new/deep/parts.mix.flac"),
+        ("remix parts -o new/deep/x.flac", "new/deep/x.flac"),
+        ("render tune.mid -o new/deep/x.flac", "new/deep/x.flac"),
+        ("drums sample --bars 1 -o new/deep/x.mid", "new/deep/x.mid"),
+        ("accompany twinkle -o new/deep/x.mid", "new/deep/x.mid"),
+    ],
+)
+def test_folders_that_are_named_are_made(run_here, place: Path, words: str, written: str) -> None:
+    import pretty_midi
+
+    score = pretty_midi.PrettyMIDI()
+    score.instruments.append(pretty_midi.Instrument(0))
+    score.instruments[0].notes.append(pretty_midi.Note(90, 60, 0.0, 0.5))
+    score.write(str(place / "tune.mid"))
+    (place / "parts").mkdir()
+    write_song(place / "parts" / "drums.wav")
+    code, out, err = run_here(*words.split(), "-q")
+    assert (code, out, err) == (0, f"{written}\n", "")
+    assert (place / written).is_file()
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
@@ -151,9 +207,9 @@ def test_styles_lists_cards_as_text_and_json(light: Run) -> None:
         (("song.wav", "--style", "stil"), "unknown style 'stil': did you mean still?"),
         (("song.wav", "--style", "rusty"), "damaged or foreign"),
         (("song.wav", "--style", "swing"), "is of the symbolic route"),
-        (("song.wav", "--style", "still", "-o", "song.wav"), "song.wav exists"),
+        (("song.wav", "--style", "still", "-o", "song.wav"), "overwriting it (-f)"),
         (("song.wav", "--style", "still", "-o", "song.xyz"), "suffix '.xyz'"),
-        (("song.wav", "--style", "still", "-o", "gone/song.wav"), "gone is not a folder"),
+        (("song.wav", "--style", "still", "-o", "song.wav/new.wav"), "song.wav cannot be made"),
         (("song.wav", "--style", "still", "-o", "a.wav", "--format", "mp3"), "contradict"),
         (("text.wav", "--style", "still"), "text.wav holds no audio"),
         (("song.wav", "--stile", "jazz"), "unrecognized arguments: --stile"),

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import soundfile
 import torch
 from torch import Tensor
 
@@ -25,6 +26,7 @@ class Leaks:
     """A transfer that knows the sides, and lets something of each be heard on the other."""
 
     context = 64
+    grid = 1
 
     def __call__(self, stem: Tensor, strength: float = 1.0, *_: Any, **__: Any) -> Tensor:
         late = torch.nn.functional.pad(stem, (13, 0))[..., : stem.shape[-1]]
@@ -241,3 +243,25 @@ def test_one_notice_names_the_tags_that_are_not_kept(tmp_path):
         report = transfer_file(source, tmp_path / f"a.{suffix}", options(strength=0.0))
         assert report.notices == notices
         assert files.read_tags(tmp_path / f"a.{suffix}").get("title") == "T"
+
+
+@pytest.mark.parametrize("level", [1e-40, 1e-30, 1e-12])
+def test_a_song_at_the_level_of_denormals_counts_as_silent(tmp_path, level):
+    soundfile.write(tmp_path / "a.wav", a_song().double().numpy().T * level, RATE, "DOUBLE")
+    asked = TransferOptions(style="jazz", separator="embedded", device="cpu", encoding="float32")
+    report = transfer_file(tmp_path / "a.wav", tmp_path / "b.wav", asked)
+    assert "the song is silent: so is the result" in report.notices
+    audio, _ = files.read(tmp_path / "b.wav")
+    assert audio.shape == a_song().shape and audio.abs().max() <= level
+
+
+@pytest.mark.parametrize(("encoding", "peak_db"), [("int16", -110.0), ("int24", -160.0)])
+def test_a_song_that_rounds_to_silence_gets_a_notice(tmp_path, encoding, peak_db):
+    Song(a_song(peak_db=peak_db), RATE).write(tmp_path / "a.wav", encoding="float32")
+    asked = options(encoding=encoding)
+    report = transfer_file(tmp_path / "a.wav", tmp_path / "b.wav", asked)
+    (notice,) = report.notices
+    assert f"{-peak_db:.0f} dB below full scale" in notice and "--float32" in notice
+    assert not files.read(tmp_path / "b.wav")[0].any()
+    report = transfer_file(tmp_path / "a.wav", tmp_path / "c.wav", options(encoding="float32"))
+    assert report.notices == [] and files.read(tmp_path / "c.wav")[0].any()

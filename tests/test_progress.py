@@ -235,3 +235,20 @@ def test_what_a_user_knows_is_said_once(song: Path, monkeypatch: pytest.MonkeyPa
     assert told.is_new("another thing") and not told.is_new("another thing")
     monkeypatch.setenv("XDG_STATE_HOME", "/dev/null/nowhere")
     assert told.is_new("another thing") and told.is_new("another thing")
+
+
+def test_a_stage_is_told_to_be_done_once(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("audiotransfer.cli.progress._LINE_SECONDS", 0.0)
+    monkeypatch.setattr("audiotransfer.cli.progress._FIRST_SECONDS", 0.0)
+    line = ProgressLine(["a", "b"], quiet=True)
+    for _ in range(2):
+        for stage, share in (("playing", 0.5), ("writing", 0.996), ("writing", 1.0)):
+            line.show(stage, share)
+            for _ in range(3):
+                line._tell()
+        line.next()
+    told = capfd.readouterr().err
+    assert told.count("a (1 of 2): writing, 100%") == 1
+    assert told.count("b (2 of 2): writing, 100%") == 1

@@ -19,7 +19,7 @@ import torch
 
 from audiotransfer import files, sound
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.files import ffmpeg_decoders, mpeg, tag_blocks
+from audiotransfer.files import ffmpeg_decoders, flac, flac_repair, mpeg, tag_blocks
 
 DATA = Path(__file__).parent / "data"
 NOISE = np.random.default_rng(0)
@@ -680,12 +680,64 @@ def test_a_damaged_stretch_without_ffmpeg(
     data[len(data) // 2 :][:3000] = NOISE.bytes(3000)
     data[len(data) // 2 : len(data) // 2 + 3000] = NOISE.bytes(3000)
     path.write_bytes(data)
-    if suffix == "flac":
-        refused(path, "damaged", "after")
-    else:
-        audio, notices = played(path)
-        assert 4 * 48000 <= audio.shape[1] < 6.05 * 48000 and "damaged" in notices[0]
+    audio, notices = played(path)
+    assert 4 * 48000 <= audio.shape[1] < 6.05 * 48000 and "damaged" in notices[0]
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("ffmpeg_there", [True, False])
+@pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24"])
+@pytest.mark.parametrize(
+    ("seconds", "where", "length", "lost"),
+    [(0.5, 0.5, 50, 1), (3.0, 0.5, 60, 1), (3.0, 0.3, 60, 1), (6.0, 0.5, 30_000, 4)],
+)
+def test_silence_stands_for_lost_frames_of_a_flac(
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+    seconds: float,
+    where: float,
+    length: int,
+    lost: int,
+    subtype: str,
+    ffmpeg_there: bool,
+) -> None:
+    """Every sample around the damage stays where it was."""
+    if not ffmpeg_there:
+        request.getfixturevalue("plain")
+    path = tmp_path / "a.flac"
+    noise = NOISE.uniform(-0.3, 0.3, (round(seconds * 44100), 2)) + 0.35
+    soundfile.write(path, noise, 44100, subtype)
+    whole, _ = played(path)
+    data = bytearray(path.read_bytes())
+    middle = int(len(data) * where)
+    data[middle : middle + length] = bytes(length)
+    path.write_bytes(data)
+    audio, notices = played(path)
+    assert audio.shape == whole.shape
+    silent = (audio == 0).all(0)
+    assert 0 < int(silent.sum()) <= lost * 4096
+    assert torch.equal(audio[:, ~silent], whole[:, ~silent])
+    begin = int(silent.int().argmax())
+    assert len(notices) == 1 and notices[0].startswith("damaged")
+    assert f"{int(silent.sum()) / 44100:.2f} s of silence" in notices[0]
+    assert f"from {begin / 44100:.2f} s" in notices[0]
+    for start in (begin - 100, begin, begin + 100, begin + lost * 4096 + 100):
+        part, _ = files.read(path, start=max(0, start), frames=3000)
+        assert torch.equal(part, audio[:, max(0, start) :][:, :3000])
+
+
+@pytest.mark.parametrize("block", [b"\xf8", b"\xf9"])
+def test_frame_numbers_of_a_repaired_flac(block: bytes) -> None:
+    """Silent frames are read back as FLAC frame headers of the same place and length."""
+    stream = flac.Stream(0, 0, 0, 16, 0, 0, None)
+    for at in (0, 4096 * 127, 4096 * 2048, 4096 * 70_000, 4096 * 5_000_000):
+        fixed = 4096 if block == b"\xf8" else 0
+        frames = list(flac_repair.silence(at, at + 5000, block[0], fixed, 2, stream))
+        assert [flac.frame_header(frame[:17], 4096) for frame in frames] == [
+            (at, 4096),
+            (at + 4096, 904),
+        ]
+        assert all(list(flac.checked_ends(frame))[-1] == len(frame) for frame in frames)
 
 
 def test_bytes_behind_a_wav_that_it_does_not_announce(tmp_path: Path) -> None:
@@ -754,6 +806,36 @@ def test_every_speaker_goes_to_its_side(tmp_path: Path, suffix: str, layout: str
         spectrum = np.abs(np.fft.rfft(side[:24000].numpy())) / 12000 / 0.3
         for number, name in enumerate(names):
             assert abs(spectrum[(300 + 200 * number) // 2] - gains.get(name, 0)) < 0.05, name
+
+
+@pytest.mark.parametrize(
+    ("suffix", "codec"), [("mov", "pcm_s16le"), ("mov", "pcm_s24be"), ("caf", "alac")]
+)
+def test_the_order_of_one_or_two_channels_is_no_obstacle(
+    tmp_path: Path, suffix: str, codec: str
+) -> None:
+    """FFmpeg writes a chan atom or chunk also for mono and stereo."""
+    for channels in (1, 2):
+        path = encode(tmp_path / f"{channels}.{suffix}", codec, sines(channels, 40_960))
+        assert b"chan" in path.read_bytes()
+        audio, notices = played(path)
+        assert audio.shape == (channels, by_ffmpeg(path)) and not notices
+        assert pitches(audio.numpy()) == list(range(channels))
+
+
+@pytest.mark.parametrize("suffix", ["mov", "caf"])
+def test_what_only_the_program_reads_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    path = encode(tmp_path / f"a.{suffix}", "pcm_s16le", sines(6, 20_000), 44100, "5.1")
+    data = bytearray(path.read_bytes())
+    if suffix == "caf":  # a codec that libsndfile does not read
+        data = data.replace(b"lpcm", b"ima4", 1)
+    at = data.find(b"chan") + 12
+    data[at : at + 4] = (147 << 16 | 6).to_bytes(4, "big")
+    path.write_bytes(data)
+    refused(path, "needs the program ffmpeg")
 
 
 # --- what is refused --------------------------------------------------------------------------

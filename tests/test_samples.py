@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -75,6 +76,9 @@ def test_channels_last_is_refused_with_the_right_shape(shape):
         ((32767 * noise(2, 500)).astype(np.int16), "divide them by 32768"),
         ((32767 * noise(2, 500)).astype(np.int32), "divide them by 2147483648"),
         (torch.ones(2, 500, dtype=torch.int16), "divide them by 32768"),
+        (np.ones((2, 500), np.uint8), "subtract 128, then divide by 128"),
+        (torch.ones(2, 500, dtype=torch.uint8), "subtract 128, then divide by 128"),
+        (np.ones((2, 500), np.uint16), "subtract 32768, then divide by 32768"),
         (np.ones((2, 500), bool), "floating-point"),
         (torch.ones(2, 500, dtype=torch.bool), "floating-point"),
         (noise(2, 500).astype(complex), "floating-point"),
@@ -87,7 +91,7 @@ def test_channels_last_is_refused_with_the_right_shape(shape):
         (np.array([[0.1, -np.inf]]), "NaN or infinite"),
         (np.array([[0.1, 1e300]]), "NaN or infinite"),
     ],
-    ids=range(20),
+    ids=range(23),
 )
 def test_what_is_refused(audio, words):
     assert words in refusal(audio)
@@ -127,6 +131,46 @@ def test_a_loaded_style_refuses_and_takes_the_same():
         out = style(audio, 44100.0, strength=0.0, separator="none")
         assert type(out) is type(audio) and out.shape == audio.shape
         assert np.array_equal(np.asarray(out), np.asarray(audio))
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        ({"stems": {"drums": 3}}, "stem choice 3 of 'drums'"),
+        ({"stems": ["drums"]}, "stems of the type list"),
+        ({"gains_db": [1.0]}, "gains_db of the type list"),
+        ({"gains_db": {"drums": "loud"}}, "gain drums=loud"),
+        ({"style": None}, "no style given"),
+        ({"style": b"jazz"}, "a style of the type bytes"),
+        ({"style": np.zeros(3)}, "a style of the type ndarray"),
+        ({"gains": {}}, "unknown option 'gains': did you mean gains_db?"),
+        ({"xyz": 1}, "unknown option 'xyz': there are style"),
+        ({"seed": "a"}, "seed 'a'"),
+        ({"seed": 1.5}, "seed 1.5"),
+        ({"seed": -1}, "seed -1"),
+        ({"strength": "all"}, "strength all"),
+    ],
+)
+def test_options_that_are_none_are_refused_in_one_line(asked: dict[str, Any], says: str) -> None:
+    with pytest.raises(AudioTransferError) as caught:
+        transfer(Song(noise(2, 500), RATE), **{"style": "jazz", **asked})
+    message = str(caught.value)
+    assert says in message and "\n" not in message
+
+
+def test_what_is_no_song_or_style_is_refused_in_one_line() -> None:
+    with pytest.raises(AudioTransferError, match="a song of the type ndarray"):
+        transfer(noise(2, 500), "jazz")  # type: ignore[arg-type]
+    with pytest.raises(AudioTransferError, match="a style of the type NoneType"):
+        load_style(None)  # type: ignore[arg-type]
+
+
+def test_a_song_in_memory_names_the_argument_that_overwrites(tmp_path: Path) -> None:
+    song = Song(noise(2, 500), RATE)
+    song.write(tmp_path / "a.wav")
+    with pytest.raises(AudioTransferError, match=r"\(overwrite=True\)"):
+        song.write(tmp_path / "a.wav")
+    song.write(tmp_path / "a.wav", overwrite=True)
 
 
 @pytest.mark.parametrize("seconds", [0.0001, 0.1, 0.39])

@@ -488,16 +488,26 @@ def test_a_folder_whose_other_kind_the_style_does_not_know(run: Run, place: Path
     (place / "made").mkdir()
     code, out, err = run(".", "--style", "still", "--separator", "none", "-o", "made")
     assert (code, out) == (0, "made/noise.still.wav\n")
-    assert err.startswith("audiotransfer: 1 MIDI files are left out: style 'still' is of the spect")
-    code, _, err = run("song.mid", "noise.wav", "--style", "still", "-o", "made")
-    assert code == 2 and "is of the spectral route" in err
+    assert err.startswith("audiotransfer: 1 MIDI file is left out: style 'still' is of the spect")
+
+
+def test_a_file_that_the_style_does_not_know_does_not_end_the_others(run: Run, place: Path) -> None:
+    words = ("--style", "still", "--separator", "none", "-o", "made/")
+    code, out, err = run("song.mid", "noise.wav", *words)
+    assert (code, out) == (1, "made/noise.still.wav\n")
+    (line,) = [line for line in err.splitlines() if "song.mid" in line]
+    assert line.startswith("audiotransfer: song.mid: style 'still' is of the spectral route")
+    code, out, err = run("song.mid", *words)
+    assert (code, out) == (2, "") and "is of the spectral route" in err
+    code, out, err = run("song.mid", "noise.wav", "--style", "stil", *words[2:])
+    assert (code, out, err.count("\n")) == (2, "", 1) and "did you mean still?" in err
 
 
 @pytest.mark.parametrize(
     ("words", "says"),
     [
         (("song.mid", "--style", "swing", "-o", "song.wav"), "--render adds sound"),
-        (("song.mid", "--style", "swing", "-o", "gone/song.mid"), "gone is not a folder"),
+        (("song.mid", "--style", "swing", "-o", "song.mid/a.mid"), "song.mid cannot be made"),
         (("song.mid", "--style", "swing", "--stem", "vocals=keep"), "unknown stem 'vocals'"),
         (("song.mid", "--style", "swing", "--strength", "2"), "strength 2 is out of range"),
         (("song.mid", "--style", "swing", "--render", "--soundfont", "a.sf2"), "a.sf2 does not"),

@@ -84,10 +84,12 @@ examples:
 
 def run(args: Arguments, console: Console) -> int:
     """Sets one melody, once or several times."""
+    from audiotransfer import files
+
     if args.melody != _TWINKLE:
         check_song(Path(args.melody), scores=True)
     target = args.out or Path(f"{Path(args.melody).stem}.bach.mid")
-    with console.progress(Path(args.melody).name) as line:
+    with console.progress(Path(args.melody).name) as line, files.making(Path(target).parent):
         from audiotransfer.pipeline.accompaniment import AccompanyOptions, accompany_file
 
         options = AccompanyOptions(

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 #: Names of MIDI files that are read, and of those that are written (see `symbolic.score`).
 _THERE = " exists; "  # in the error of an output that is there already
+#: What allows overwriting, to those who write Python and on the command line.
+_OVERWRITE = ("(overwrite=True)", "(-f)")
 SCORES = (".mid", ".midi", ".kar", ".rmi")
 WRITTEN = (".mid", ".midi", ".kar")
 
@@ -40,7 +42,8 @@ def expected_errors() -> tuple[type[Exception], ...]:
 
 def one_line(error: Exception | str) -> str:
     """A message without line breaks."""
-    return " ".join((refusal(error) if isinstance(error, OSError) else str(error)).split())
+    said = refusal(error) if isinstance(error, OSError) else str(error)
+    return " ".join(said.replace(*_OVERWRITE).split())
 
 
 def check_song(place: Path, *, scores: bool = False) -> None:

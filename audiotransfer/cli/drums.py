@@ -106,6 +106,7 @@ def _styles() -> str:
 def run(args: Arguments, console: Console) -> int:
     """Writes one MIDI file."""
     _check(args)
+    from audiotransfer import files
     from audiotransfer.pipeline import drumming
 
     options = drumming.DrumOptions(
@@ -117,22 +118,19 @@ def run(args: Arguments, console: Console) -> int:
         beside=beside(args),
     )
     names = [Path(score).stem for score in args.scores]
-    if args.what == "sample":
-        bars = 4 if args.bars is None else args.bars
-        report = drumming.sample_file(args.out or "drums.mid", bars, args.style, options)
-    elif args.what == "interpolate":
-        report = drumming.interpolate_file(
-            args.scores[0],
-            args.scores[1],
-            args.out or f"{'.'.join(names)}.mid",
-            5 if args.steps is None else args.steps,
-            args.bars,
-            options,
-        )
-    else:
-        report = drumming.humanise_file(
-            args.scores[0], args.out or f"{names[0]}.human.mid", options
-        )
+    default = {"sample": "drums", "humanise": f"{names[0]}.human" if names else ""}
+    target = Path(args.out or f"{default.get(args.what, '.'.join(names))}.mid")
+    with files.making(target.parent):
+        if args.what == "sample":
+            bars = 4 if args.bars is None else args.bars
+            report = drumming.sample_file(target, bars, args.style, options)
+        elif args.what == "interpolate":
+            steps = 5 if args.steps is None else args.steps
+            report = drumming.interpolate_file(
+                args.scores[0], args.scores[1], target, steps, args.bars, options
+            )
+        else:
+            report = drumming.humanise_file(args.scores[0], target, options)
     for notice in report.notices:
         console.notice(notice)
     console.result("\n".join([report.output, *report.also.values()]), report.to_dict())

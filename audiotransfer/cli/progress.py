@@ -40,6 +40,7 @@ class ProgressLine:
         self._drawn = 0  # columns of the line that stands there
         self._redrawn = sys.stderr.isatty()
         self._stages_told: set[str] = set()
+        self._ended: tuple[int, str] | None = None  # title and stage that were told to be at 100 %
         self._told = time.monotonic() - _LINE_SECONDS + _FIRST_SECONDS
         self._over = threading.Event()
         self._thread: threading.Thread | None = None
@@ -119,10 +120,14 @@ class ProgressLine:
             new = kind not in self._stages_told and bool(self._stages_told)
             if waited < (_FIRST_SECONDS if new else _LINE_SECONDS):
                 return
-            self._told = time.monotonic()
-            self._stages_told.add(kind)
             left = self._left()
             text = f"{self._title()}: {self._stage}, {self._share:.0%}{left and f', {left}'}"
+            ended = (self._number, self._stage) if f"{self._share:.0%}" == "100%" else None
+            if ended is not None and ended == self._ended:
+                return
+            self._told = time.monotonic()
+            self._stages_told.add(kind)
+            self._ended = ended
             sys.stderr.write(f"audiotransfer: {text}\n")
             sys.stderr.flush()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from audiotransfer.cli.arguments import Arguments, Parser, add_format, add_talk, named, place
+from audiotransfer.cli.arguments import Arguments, Parser, add_format, add_talk, named, place, text
 from audiotransfer.cli.console import Console
 from audiotransfer.cli.parts import names
 from audiotransfer.cli.transfer import stage
@@ -30,7 +30,11 @@ examples:
     )
     parser.add_argument("folder", type=place, metavar="FOLDER", help="a folder of stems")
     parser.add_argument(
-        "-o", "--out", type=place, metavar="OUT", help="file to write (default FOLDER.mix.wav here)"
+        "-o",
+        "--out",
+        type=text,
+        metavar="OUT",
+        help="file or folder to write (default FOLDER.mix.wav here)",
     )
     group = parser.add_argument_group("what is mixed")
     group.add_argument(
@@ -73,10 +77,14 @@ def run(args: Arguments, console: Console) -> int:
     from audiotransfer.pipeline.options import check_gain
 
     kind = f".{args.format or 'wav'}"
-    if args.out and args.format and args.out.suffix.lower() != kind:
+    target = Path(f"{args.folder.resolve().name}.mix{kind}")
+    if args.out and files.names_folder(args.out):
+        target = Path(args.out) / target
+    elif args.out:
+        target = Path(args.out)
+    if args.format and target.suffix.lower() != kind:
         raise AudioTransferError(f"-o {args.out} and --format {args.format} contradict each other")
-    target = args.out or Path(f"{args.folder.resolve().name}.mix{kind}")
-    with console.progress(args.folder.name) as line:
+    with console.progress(args.folder.name) as line, files.making(target.parent):
         report = remix(
             args.folder,
             target,

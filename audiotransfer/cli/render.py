@@ -63,13 +63,14 @@ def _render_score(args: Arguments, console: Console) -> int:
     from audiotransfer.symbolic.score import score_of
 
     target = args.out or Path(f"{score.stem}.wav")
-    files.check_output(target, args.force)
-    file = midi.read(score)
-    for notice in file.notices:
-        console.notice(notice)
-    notes = score_of(file)
-    from audiotransfer.pipeline.score_output import render_score
+    with files.making(target.parent):
+        files.check_output(target, args.force)
+        file = midi.read(score)
+        for notice in file.notices:
+            console.notice(notice)
+        notes = score_of(file)
+        from audiotransfer.pipeline.score_output import render_score
 
-    render_score(notes, target, args.soundfont, overwrite=args.force)
+        render_score(notes, target, args.soundfont, overwrite=args.force)
     console.result(str(target), {"input": str(score), "output": str(target)})
     return 0

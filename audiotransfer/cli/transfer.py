@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -133,8 +132,10 @@ def run(args: Arguments, console: Console) -> int:
     if args.style is not None and len(kinds) == 1 and not folders:
         check_style(args.style, route="symbolic" if kinds == {True} else "spectral")
     check_places(args, label)
-    songs = _playable(args, find(args, console, scores=True), console)
-    tally = Tally(console, len(songs))
+    songs, refused = _playable(args, find(args, console, scores=True), console)
+    tally = Tally(console, len(songs) + len(refused))
+    for song, error in refused:
+        tally.failure(song.path, AudioTransferError(f"{song.path}: {error}"))
     pairs = tally.without_existing(args, songs, name_outputs(songs, args, label))
     scores = tally.readable([pair for pair in pairs if is_score(pair[0])], scores=True)
     recordings = [pair for pair in pairs if not is_score(pair[0])]
@@ -152,22 +153,39 @@ def run(args: Arguments, console: Console) -> int:
     return tally.finish()
 
 
-def _playable(args: Arguments, songs: list[SongFile], console: Console) -> list[SongFile]:
-    """Songs without those that a folder happens to hold and the style says nothing about."""
+def _playable(
+    args: Arguments, songs: list[SongFile], console: Console
+) -> tuple[list[SongFile], list[tuple[SongFile, AudioTransferError]]]:
+    """Songs that the style says something about, and those that were named though it does not,
+    with why; what folders happen to hold of that kind is left out.
+
+    Raises AudioTransferError where nothing is left.
+    """
+    refused: list[tuple[SongFile, AudioTransferError]] = []
     if args.style is None:
-        return songs
+        return songs, refused
+    errors: list[AudioTransferError] = []
+    notices: list[str] = []
+    left = songs
     for route, scores in (("spectral", False), ("symbolic", True)):
         found = [song for song in songs if is_score(song.path) == scores]
         try:
             if found:
                 check_style(args.style, route=route)
         except AudioTransferError as error:
-            if len(found) == len(songs) or any(song.folder is None for song in found):
-                raise
-            kind = "MIDI files" if scores else "recordings"
-            console.notice(f"{len(found)} {kind} are left out: {error}")
-            songs = [song for song in songs if song not in found]
-    return songs
+            errors.append(error)
+            left = [song for song in left if song not in found]
+            refused += [(song, error) for song in found if song.folder is None]
+            others = sum(song.folder is not None for song in found)
+            if others:
+                kind = "MIDI file" if scores else "recording"
+                many = f"{kind} is" if others == 1 else f"{kind}s are"
+                notices.append(f"{others} {many} left out: {error}")
+    if not left:
+        raise errors[0]
+    for notice in notices:
+        console.notice(notice)
+    return left, refused
 
 
 def _transfer_recordings(
@@ -279,8 +297,7 @@ def check_places(args: Arguments, label: str) -> None:
     (output,) = name_outputs([files.SongFile(song)], args, label)
     if args.skip_existing and output.exists():
         return
-    to_folder = args.out is None or files.names_folder(args.out)
-    with files.making(output.parent) if to_folder else nullcontext():
+    with files.making(output.parent):
         if is_score(song):
             check_score(song, output, args)
             return

@@ -50,6 +50,7 @@ class _Found:
     layout: Layout | None = None
     hidden: int | None = None  # where a chunk's name stands that libsndfile must not see
     wide_at: int | None = None  # where RF64 keeps the length
+    channels: int = 0  # 0: not looked for
 
     @property
     def size(self) -> int:
@@ -100,6 +101,7 @@ def _one(path: Path, data: mmap.mmap, start: int, name: str) -> Survey:
     said_order = name in ("AIFF", "CAF") and b"chan" in data[start : start + 4096].lower()
     layout = found.layout if found else None
     odd = said_order and (layout is None or layout != mask_order(layout))
+    odd = odd and (found is None or found.channels > 2)
     if found is None:
         return Survey(path, name, odd_order=odd)
     named = f"{name} with {found.codec}" if found.codec else name
@@ -165,7 +167,7 @@ def _chunked(data: mmap.mmap, start: int) -> _Found | None:
     def number(at: int, size: int) -> int:
         return int.from_bytes(data[at : at + size], order)
 
-    found, at, channels, spoken = _Found(), start + 12, 0, b""
+    found, at, spoken = _Found(), start + 12, b""
     compressed = data[start + 8 : start + 12] == b"AIFC"
     while at + 8 <= len(data):
         name, length, body = data[at : at + 4], number(at + 4, 4), at + 8
@@ -176,10 +178,10 @@ def _chunked(data: mmap.mmap, start: int) -> _Found | None:
             if found.block != number(body + 2, 2) * -(-number(body + 14, 2) // 8):
                 found.codec = found.codec or "samples of an odd size"
         elif name == b"COMM":
-            channels = number(body, 2)
+            found.channels = number(body, 2)
             kind = data[body + 18 : body + 22] if compressed else b"NONE"
             width = 1 if kind in _COMPANDED_AIFF else -(-number(body + 6, 2) // 8)
-            found.block = channels * width
+            found.block = found.channels * width
             if kind not in _PLAIN_AIFF + _COMPANDED_AIFF:
                 found.codec = kind.decode("latin-1").strip() or "an unknown codec"
         elif name == b"CHAN" and magic == b"FORM":
@@ -188,7 +190,7 @@ def _chunked(data: mmap.mmap, start: int) -> _Found | None:
         elif name in (b"data", b"SSND"):
             offset = 8 + number(body, 4) if name == b"SSND" else 0
             found.begin = body + offset
-            found.layout = of_core_audio(spoken, channels) if spoken else None
+            found.layout = of_core_audio(spoken, found.channels) if spoken else None
             if found.wide_at is not None:
                 found.said = int.from_bytes(data[start + found.wide_at :][:8], "little")
             elif length < _UNKNOWN or body + length <= len(data):
@@ -220,16 +222,16 @@ def _w64(data: mmap.mmap, start: int) -> _Found | None:
 
 
 def _caf(data: mmap.mmap, start: int) -> _Found | None:
-    found, at, channels = _Found(), start + 8, 0
+    found, at = _Found(), start + 8
     while at + 12 <= len(data):
         name, length = data[at : at + 4], int.from_bytes(data[at + 4 : at + 12], "big", signed=True)
         if name == b"desc":
             found.block = int.from_bytes(data[at + 28 : at + 32], "big")
-            channels = int.from_bytes(data[at + 36 : at + 40], "big")
+            found.channels = int.from_bytes(data[at + 36 : at + 40], "big")
             kind = data[at + 20 : at + 24]
             found.codec = None if kind == b"lpcm" else kind.decode("latin-1").strip()
         elif name == b"chan":
-            found.layout = of_core_audio(data[at + 12 : at + 20], channels)
+            found.layout = of_core_audio(data[at + 12 : at + 20], found.channels)
         elif name == b"data":
             found.begin, found.said = at + 16, None if length < 0 else max(0, length - 4)
             return found

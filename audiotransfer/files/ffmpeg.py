@@ -126,6 +126,11 @@ def _decoder(survey: Survey) -> Decoder:
     return LibraryDecoder(survey) if library else ProgramDecoder(survey)
 
 
+def reads(survey: Survey) -> bool:
+    """What is there decodes such a file; the order of some files' channels only the program."""
+    return bool(shutil.which("ffmpeg") if survey.odd_order else available())
+
+
 def _behind(frames: Iterator[Stretch], start: int) -> Iterator[Stretch]:
     """What follows after some samples."""
     for samples, rate, layout in frames:

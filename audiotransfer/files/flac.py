@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import mmap
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -15,7 +16,7 @@ from audiotransfer.files.speakers import Layout, mask_layout
 from audiotransfer.files.survey import Part, Survey
 from audiotransfer.files.view import Piece
 
-_TAIL = 1 << 20  # bytes: frames of eight channels of 32 bit are no longer
+TAIL = 1 << 20  # bytes: frames of eight channels of 32 bit are no longer
 _BLOCK_SIZES = {
     1: 192,
     **{n: 576 << n - 2 for n in range(2, 6)},
@@ -27,7 +28,7 @@ _MASK = re.compile(rb"WAVEFORMATEXTENSIBLE_CHANNEL_MASK=0x([0-9A-Fa-f]{1,8})", r
 
 
 @dataclass(frozen=True)
-class _Stream:
+class Stream:
     """One flac of a file: where it lies, and what its header says."""
 
     begin: int
@@ -54,7 +55,7 @@ class _Stream:
 def survey(path: Path, data: mmap.mmap, start: int) -> Survey:
     """Compare what the header says with the last frame."""
     begins = [start, *(match.start() for match in _BEGIN.finditer(data, start + 8))]
-    found = [_look(data, *ends) for ends in pairwise((*begins, tag_blocks.end(data)))]
+    found = [look(data, *ends) for ends in pairwise((*begins, tag_blocks.end(data)))]
     streams = [stream for stream in found if stream is not None and stream.held]
     if len(streams) < len(found):
         return Survey(path, "flac", demuxer="flac")
@@ -77,7 +78,7 @@ def survey(path: Path, data: mmap.mmap, start: int) -> Survey:
     )
 
 
-def _look(data: mmap.mmap, begin: int, end: int) -> _Stream | None:
+def look(data: mmap.mmap, begin: int, end: int) -> Stream | None:
     """None where the header is damaged."""
     info, at, comments = data[begin + 8 : begin + 42], begin + 4, b""
     if not _BEGIN.match(data, begin) or len(info) < 34:
@@ -91,7 +92,7 @@ def _look(data: mmap.mmap, begin: int, end: int) -> _Stream | None:
             break
     packed = int.from_bytes(info[10:18], "big")
     mask = _MASK.search(comments)
-    return _Stream(
+    return Stream(
         begin,
         end,
         at,
@@ -106,7 +107,7 @@ def _held(data: mmap.mmap, sound: int, end: int, info: bytes) -> int:
     """Samples up to the end of the last frame that is whole; 0: none."""
     longest = int.from_bytes(info[2:4], "big")  # samples of a frame
     largest = (int.from_bytes(info[7:10], "big") or 1 << 17) + 16  # bytes
-    at, lowest = end, max(sound, end - _TAIL)
+    at, lowest = end, max(sound, end - TAIL)
     while (at := data.rfind(b"\xff", lowest, at)) >= 0:
         found = frame_header(data[at : at + 17], longest)
         if found is not None and _complete(data[at : min(end, at + largest)], at + largest >= end):
@@ -116,15 +117,28 @@ def _held(data: mmap.mmap, sound: int, end: int, info: bytes) -> int:
 
 def _complete(body: bytes, last: bool) -> bool:
     """The first frame's checksum comes out right, and another frame, or nothing, follows."""
-    register = 0
-    for place, byte in enumerate(body):
-        register = (register << 8 & 0xFF00) ^ _CRC16[register >> 8 ^ byte]
-        # over a frame and its own checksum it is 0
-        if not register and place > 8:
-            rest = body[place + 1 : place + 4097]
-            if rest[:1] == b"\xff" or not rest.strip(b"\0"):
-                return bool(rest) or last
+    for size in checked_ends(body):
+        rest = body[size : size + 4096]
+        if size > 9 and (rest[:1] == b"\xff" or not rest.strip(b"\0")):
+            return bool(rest) or last
     return False
+
+
+def checked_ends(body: bytes) -> Iterator[int]:
+    """After how many bytes a frame may end: over it and its own checksum the register is 0."""
+    register = 0
+    for size, byte in enumerate(body, 1):
+        register = (register << 8 & 0xFF00) ^ _CRC16[register >> 8 ^ byte]
+        if not register:
+            yield size
+
+
+def crc16(data: bytes) -> int:
+    """The checksum over a frame (polynomial 8005)."""
+    register = 0
+    for byte in data:
+        register = (register << 8 & 0xFF00) ^ _CRC16[register >> 8 ^ byte]
+    return register
 
 
 def frame_header(head: bytes, longest: int = 0) -> tuple[int, int] | None:
@@ -151,12 +165,13 @@ def frame_header(head: bytes, longest: int = 0) -> tuple[int, int] | None:
     else:
         length = _BLOCK_SIZES[size]
     at += {12: 1, 13: 2, 14: 2}.get(rate, 0)
-    if at >= len(head) or _crc8(head[:at]) != head[at]:
+    if at >= len(head) or crc8(head[:at]) != head[at]:
         return None
     return (number if head[1] & 1 else number * (longest or length)), length
 
 
-def _crc8(data: bytes) -> int:
+def crc8(data: bytes) -> int:
+    """The checksum over a frame's header (polynomial 07)."""
     crc = 0
     for byte in data:
         crc ^= byte

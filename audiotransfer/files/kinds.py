@@ -118,7 +118,7 @@ def survey(path: Path) -> Survey:
         if head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"):
             name = _mp4(data)
             # what PyAV cannot bear stands where sound is not compressed
-            odd = name == "MP4 with PCM" and data.find(b"chan") >= 0
+            odd = name == "MP4 with PCM" and data.find(b"chan") >= 0 and _mp4_channels(data) > 2
             locked = "DRM" in name or "encrypted" in name
             return Survey(path, name, odd_order=odd, locked=locked)
         if name := _named(head, _SOUND):
@@ -185,6 +185,14 @@ def _mp4(data: mmap.mmap) -> str:
         config += 1
     first = body[config + 2 : config + 4]
     return f"MP4 with {_AAC_KINDS.get(first[0] >> 3 if first else 2, 'AAC')}"
+
+
+def _mp4_channels(data: mmap.mmap) -> int:
+    """Channels of the first sound track, by its sample description."""
+    entry = data.find(b"stsd", data.find(b"soun")) + 12
+    version = int.from_bytes(data[entry + 16 : entry + 18], "big")
+    field = data[entry + 48 : entry + 52] if version == 2 else data[entry + 24 : entry + 26]
+    return int.from_bytes(field, "big")
 
 
 def _matroska(data: mmap.mmap) -> str | None:

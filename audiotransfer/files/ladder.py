@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Callable, Iterator
 
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.files import ffmpeg
+from audiotransfer.files import ffmpeg, flac_repair
 from audiotransfer.files.joining import Joined
 from audiotransfer.files.kinds import READS
 from audiotransfer.files.sndfile import SndfileSource
@@ -36,13 +36,30 @@ def open_source(survey: Survey) -> Source:
     raise AudioTransferError(refusal(survey, reasons[-1] if reasons else ""))
 
 
-def after_damage(survey: Survey) -> Source | None:
-    """What reads on where libsndfile gave up in the middle: FFmpeg skips what is damaged."""
-    if survey.locked or len(survey.parts) > 1 or not ffmpeg.available():
+def after_damage(survey: Survey, repaired: bool) -> tuple[Source, str] | None:
+    """What reads on where libsndfile gave up in the middle, and what of it is silence, if known.
+
+    A flac is repaired, unless it was before; FFmpeg skips what is damaged.
+    """
+    if survey.locked or len(survey.parts) > 1:
         return None
-    with contextlib.suppress(Undecodable):
-        return ffmpeg.FfmpegSource(survey)
+    if survey.name == "flac" and survey.parts and not repaired:
+        made = flac_repair.repair(survey.path, survey.parts[0].layout)
+        if made is not None and made[1]:
+            part, gaps = made
+            with contextlib.suppress(Undecodable):
+                source = SndfileSource(survey.path, part)
+                return source, _silent(gaps, source.sample_rate)
+    if ffmpeg.available():
+        with contextlib.suppress(Undecodable):
+            return ffmpeg.FfmpegSource(survey), ""
     return None
+
+
+def _silent(gaps: list[flac_repair.Gap], rate: int) -> str:
+    seconds = sum(end - begin for begin, end in gaps) / rate
+    several = f", in {len(gaps)} stretches," if len(gaps) > 1 else ""
+    return f"{seconds:.2f} s of silence{several} from {gaps[0][0] / rate:.2f} s on"
 
 
 def _rungs(survey: Survey) -> Iterator[Callable[[Survey], Source]]:
@@ -97,6 +114,11 @@ def refusal(survey: Survey, reason: str) -> str:
     if survey.locked:
         return f"{path} is {name}: it cannot be decoded; use a copy without protection"
     said = f" ({reason})" if reason else ""
+    if ffmpeg.available() and not ffmpeg.reads(survey):
+        return (
+            f"{path} is {name} with channels in an order of its own, which needs the program ffmpeg"
+            " (https://ffmpeg.org); put it on the PATH, or convert the file to wav or flac"
+        )
     if not ffmpeg.available():
         return (
             f"{path} is {name}, which cannot be decoded here{said}; install FFmpeg for it"

@@ -15,6 +15,7 @@ from pathlib import Path
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.files.own import is_own
 from audiotransfer.files.reading import SUFFIXES, find_audio
+from audiotransfer.files.writing import check_regular
 
 _FILE_TYPE = re.compile(r"\.[A-Za-z][A-Za-z0-9]{1,4}")
 
@@ -143,9 +144,11 @@ def clashes(songs: Sequence[str | Path], outputs: Sequence[str | Path]) -> list[
 def names_folder(out: str | Path, songs: int = 1) -> bool:
     """Whether ``-o OUT`` is a folder: it is one, ends in a slash, or does not end as files do.
 
-    Raises AudioTransferError where several songs would have one file for them all.
+    Raises AudioTransferError where several songs would have one file for them all, and for a pipe
+    or a device.
     """
     text = os.fspath(out)
+    check_regular(text)
     if text.endswith(("/", os.sep)) or is_dir(Path(text)):
         return True
     if not _FILE_TYPE.fullmatch(Path(text).suffix):

@@ -81,6 +81,7 @@ class Reader:
         self._at = 0  # samples
         self._ended = False
         self._broken = ""
+        self._repaired = False
         self.sample_rate, self.channels = self._source.sample_rate, self._source.channels
         self.layout = self._source.layout
         if not RATES[0] <= self.sample_rate <= RATES[1]:
@@ -175,30 +176,33 @@ class Reader:
             reason = str(error)
             kept = np.zeros((0, self.channels), np.float32)
             kept = kept if error.samples is None else error.samples
-        at = self._at + len(kept)
+        self._go_on(self._at + len(kept), reason)
+        return np.concatenate((kept, self._read(frames - len(kept))))
+
+    def _go_on(self, at: int, reason: str) -> None:
+        """Take another decoder from a sample on, before which one gave up."""
         seconds = at / self.sample_rate
-        following = ladder.after_damage(self._survey)
-        if following is None:
+        found = None
+        if not isinstance(self._source, ffmpeg.FfmpegSource):
+            found = ladder.after_damage(self._survey, self._repaired)
+        if found is None:
             raise AudioTransferError(
                 f"{self.path} is truncated or damaged: it cannot be decoded after {seconds:.1f} s"
                 f"{f' ({reason})' if reason else ''}; copy or download it again"
             )
+        following, silent = found
         self._source.close()
         following.frames = self._source.frames  # as announced
-        self._source = following
+        self._source, self._repaired = following, bool(silent)
+        self._broken = silent or f"after {seconds:.1f} s"
         following.seek(at)
-        self._broken = f"after {seconds:.1f} s"
-        return np.concatenate((kept, following.read(frames - len(kept))))
 
     def skip(self, start: int) -> None:
         """Go to a sample, exactly: the same samples follow as when reading from the beginning."""
         try:
             self._source.seek(start)
-        except Undecodable:
-            raise AudioTransferError(
-                f"{self.path} is truncated or damaged: it cannot be decoded up to sample {start}; "
-                "copy or download it again"
-            ) from None
+        except Undecodable as error:
+            self._go_on(start, str(error))
         self._at = start
 
 

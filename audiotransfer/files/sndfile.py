@@ -87,7 +87,9 @@ class SndfileSource:
         sound = self.file._file
         into = soundfile._ffi.from_buffer("float[]", step)
         got = int(soundfile._snd.sf_readf_float(sound, into, len(step)))
-        return -1 if got < len(step) and soundfile._snd.sf_error(sound) else got
+        # over damage a flac goes on with silence, or with what is behind
+        short = got < len(step) or self.file.format == "FLAC"
+        return -1 if short and soundfile._snd.sf_error(sound) else got
 
     def _ordered(self, block: np.ndarray) -> np.ndarray:
         return block if self._order is None else block[:, self._order]
@@ -98,7 +100,10 @@ class SndfileSource:
             sample = min(sample, self._end)
         lead = {"MP3": sample, "OGG": _SETTLE}.get(self.file.format, 0)
         with self._quietly():
-            self.file.seek(min(max(0, sample - lead), self.file.frames))
+            try:
+                self.file.seek(min(max(0, sample - lead), self.file.frames))
+            except soundfile.SoundFileError as error:
+                raise Undecodable(_reason(error)) from None
             self._at = self.file.tell()
         rest = sample - self._at
         while rest > 0 and (got := len(self.read(min(rest, _BLOCK)))):

@@ -50,4 +50,4 @@ class Survey:
     spare: int = 0
     """Faults that FFmpeg finds where nothing is wrong: tags, indices."""
     odd_order: bool = False
-    """Channels in an order of its own, over which PyAV (18) frees memory twice: not for it."""
+    """More than two channels in an order of their own: PyAV (18) frees memory twice over it."""

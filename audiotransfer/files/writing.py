@@ -81,15 +81,18 @@ def _check_rate(path: Path, suffix: str, sample_rate: int) -> None:
 def check_place(path: str | Path, overwrite: bool = False) -> None:
     """Refuse, before any work is done, a place where a file of any kind could not be written.
 
-    Raises AudioTransferError for a missing or read-only folder, and an existing file without
-    overwrite.
+    Raises AudioTransferError for a missing or read-only folder, an existing file without overwrite,
+    and a pipe or a device.
     """
     path = Path(path)
+    check_regular(path)
     # os.path answers where pathlib raises: for names that are too long
     if os.path.isdir(path):
         raise AudioTransferError(f"{path} is a folder; name a file to write")
-    if os.path.exists(path) and not overwrite:
-        raise AudioTransferError(f"{path} exists; choose another name or allow overwriting it (-f)")
+    if os.path.lexists(path) and not overwrite:  # a link that leads nowhere is somebody's, too
+        raise AudioTransferError(
+            f"{path} exists; choose another name or allow overwriting it (overwrite=True)"
+        )
     if not os.path.isdir(path.parent):
         raise AudioTransferError(f"{path.parent} is not a folder; make it, or write elsewhere")
     part = temporary(path)
@@ -101,6 +104,12 @@ def check_place(path: str | Path, overwrite: bool = False) -> None:
         raise AudioTransferError(
             f"{path} cannot be written ({reason}); choose another place"
         ) from None
+
+
+def check_regular(path: str | Path) -> None:
+    """Raises AudioTransferError for a pipe or a device, which a file would take the place of."""
+    if os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path)):
+        raise AudioTransferError(f"{path} is a pipe or a device and no file; name a file to write")
 
 
 class Writer:
@@ -196,7 +205,7 @@ class Writer:
         try:
             self._sound.close()
             put_tags(self._part, self._suffix, self._tags, temporary(self._part))
-            if not self._overwrite and self.path.exists():
+            if not self._overwrite and os.path.lexists(self.path):
                 raise AudioTransferError(
                     f"{self.path} appeared meanwhile and is kept; choose another name"
                 )

@@ -26,6 +26,7 @@ _RELEASES = (30.0, 300.0, 3000.0)
 _MARGIN = 1e-4
 _LOSSY = (".mp3", ".ogg")
 _LOSSY_CEILING_DB = -1.0  # codecs overshoot
+_BITS = {"int16": 16, "int24": 24}
 _STEP = 2.0**-15  # of 16 bit: what is clipped by less is not clipped
 _DECODED_DB = 1.0  # above full scale: loud songs come out of mp3 decoders like this
 _LIMITED_DB = 6.0  # above full scale: what a limiter takes from a few peaks unheard
@@ -84,13 +85,21 @@ def level_for(peak: float, true_peak: float, *, changed: bool, encoding: str, su
     The ceiling is full scale, or the song's own true peak where that is higher and nothing was
     changed: peaks between samples are no reason to touch it. Samples above full scale are held by
     float32 only. Elsewhere a few dB of them are limited; a song that is further above is turned
-    down as a whole. A song that was changed, or turned down, stays below what codecs overshoot.
+    down as a whole. One that rounds to silence gets a notice. A song that was changed, or turned
+    down, stays below what codecs overshoot.
     """
     if suffix not in _LOSSY and encoding == "float32":
         return Level(1.0, max(1.0, true_peak))
     full = 10.0 ** (_LOSSY_CEILING_DB / 20.0) if suffix in _LOSSY else 1.0
     if peak <= 1.0 + _STEP:
-        return Level(1.0, full if changed else max(1.0, true_peak))
+        notice = None
+        if suffix not in _LOSSY and 0.0 < peak <= 2.0 ** -_BITS[encoding]:  # half a step
+            notice = (
+                f"the song's peak is {-20.0 * math.log10(peak):.0f} dB below full scale, less than"
+                f" {suffix[1:]} of {encoding} can hold: nothing is left of it; --float32 keeps it"
+                f"{'' if suffix == '.wav' else ' in a .wav'}"
+            )
+        return Level(1.0, full if changed else max(1.0, true_peak), notice)
     over = 20.0 * math.log10(peak)
     kind = suffix[1:] if suffix in _LOSSY else f"{suffix[1:]} of {encoding}"
     found = f"the song's peak is {over:.1f} dB above full scale, which {kind} cannot hold"

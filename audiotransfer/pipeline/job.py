@@ -188,7 +188,7 @@ def _finish(
         encoding=options.encoding if output else "float32",
         suffix=output.suffix.lower() if output else "",
     )
-    if level.notice:
+    if level.notice and measured.rms:
         notices.append(level.notice)
     gain, target = level.gain, None
     if mixer.changed:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import math
+import operator
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -132,6 +134,41 @@ class TransferOptions:
     ``grid``; ``None`` is about :data:`audiotransfer.pipeline.streaming.BLOCK`.
     """
 
+    def __post_init__(self) -> None:
+        for name, example in (("stems", "{'vocals': 'keep'}"), ("gains_db", "{'vocals': 2.0}")):
+            value = getattr(self, name)
+            if not isinstance(value, Mapping):
+                raise AudioTransferError(
+                    f"{name} of the type {type(value).__name__}: give a dict, as {example}"
+                )
+        for stem, choice in self.stems.items():
+            if not isinstance(choice, StemChoice):
+                raise AudioTransferError(
+                    f"stem choice {choice!r} of {stem!r}: expected 'keep', 'mute', a style's name"
+                    " or 'STYLE@STRENGTH'"
+                )
+        check_seed(self.seed)
+
+
+def from_fields(**values: Any) -> TransferOptions:
+    """Options of these fields, stems also as text (see :meth:`StemChoice.parse`).
+
+    Raises :class:`AudioTransferError`, with the nearest one, for a field that is not there.
+    """
+    known = [field.name for field in dataclasses.fields(TransferOptions)]
+    for name in values:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
+            raise AudioTransferError(f"unknown option {name!r}: {hint}")
+    stems = values.pop("stems", None)
+    if isinstance(stems, Mapping):
+        stems = {
+            name: StemChoice.parse(choice) if isinstance(choice, str) else choice
+            for name, choice in stems.items()
+        }
+    return TransferOptions(**values, stems={} if stems is None else stems)
+
 
 @dataclass(frozen=True)
 class StemReport:
@@ -181,6 +218,16 @@ def check_strength(value: object) -> float:
             f"strength {value} is out of range: give 0 (the song as it is) to 1 (all style)"
         )
     return strength
+
+
+def check_seed(value: object) -> None:
+    """Raises :class:`AudioTransferError` for what is no whole number from 0 to 2^63 - 1."""
+    try:
+        fits = 0 <= operator.index(value) < 2**63  # type: ignore[arg-type]
+    except TypeError:
+        fits = False
+    if not fits:
+        raise AudioTransferError(f"seed {value!r} is none: give a whole number from 0")
 
 
 def check_gain(stem: str, value: object) -> float:

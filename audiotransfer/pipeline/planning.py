@@ -180,6 +180,8 @@ class _Styles:
     def get(self, wanted: str | Path | Style) -> Style:
         if isinstance(wanted, Style):
             return wanted
+        if not isinstance(wanted, str | Path):  # refused; it may have no hash
+            return load_style(wanted)
         if wanted not in self._loaded:
             self._loaded[wanted] = load_style(wanted, device=self._device, vocoder=self._vocoder)
         return self._loaded[wanted]

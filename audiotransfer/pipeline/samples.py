@@ -89,6 +89,9 @@ def _floating(audio: Any, name: str) -> Tensor:
         kind = str(array.dtype)
         largest = _largest(kind) if array.dtype.kind in "iu" else 0
     remedy = f"divide them by {largest}" if largest else "give floating-point numbers"
+    if largest and kind.startswith("u"):  # silence is half of the range
+        largest //= 2
+        remedy = f"convert them to float, subtract {largest}, then divide by {largest}"
     raise AudioTransferError(
         f"{name} has samples of the type {kind}: expected floating-point numbers with full scale"
         f" at 1; {remedy}"

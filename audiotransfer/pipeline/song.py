@@ -16,7 +16,7 @@ from audiotransfer import files, sound, styles
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.pipeline.finishing import level_for
 from audiotransfer.pipeline.job import check_stems_folder, run
-from audiotransfer.pipeline.options import StemChoice, TransferOptions
+from audiotransfer.pipeline.options import StemChoice, from_fields
 from audiotransfer.pipeline.planning import prepare, resolve_device
 from audiotransfer.pipeline.progress import ProgressCallback, Tracker
 from audiotransfer.pipeline.samples import check_rate, check_samples
@@ -123,14 +123,12 @@ def transfer(
 
     Raises :class:`AudioTransferError` and those of the packages below.
     """
-    choices = {
-        name: StemChoice.parse(choice) if isinstance(choice, str) else choice
-        for name, choice in (stems or {}).items()
-    }
-    try:
-        asked = TransferOptions(style=style, stems=choices, **options)
-    except TypeError as error:
-        raise AudioTransferError(f"transfer: {error}") from None
+    asked = from_fields(style=style, stems=stems, **options)
+    if not isinstance(source, str | Path | Song):
+        raise AudioTransferError(
+            f"a song of the type {type(source).__name__}: give a file's name, or"
+            " Song(audio, sample_rate)"
+        )
     song = part_of(
         MemorySource(source.audio, source.sample_rate, source.name)
         if isinstance(source, Song)

@@ -24,6 +24,7 @@ WORKING_RMS = 0.1
 """Level at which separators and styles get every song, loud or quiet."""
 _GATE_SECONDS = 0.4
 _GATE = 1e-3  # of the mean power: pauses do not count
+_NOTHING = 1e-10  # RMS, -200 dBFS: below it, float32 cannot bring a song to the working level
 _SILENT = 1e-3  # of the loudest channel's peak: what a codec or a cable leaks into a dead one
 
 
@@ -135,7 +136,7 @@ class Measured:
     peaks: tuple[float, ...]
     """Largest sample of each channel, linear."""
     rms: float
-    """Of what is not a pause, in the channels that sound; 0 for silence."""
+    """Of what is not a pause, in the channels that sound; 0 for silence, below -200 dBFS."""
 
     @property
     def scale(self) -> float:
@@ -214,4 +215,5 @@ class _GatedPower:
         if not powers.any() and self._rest.any():  # shorter than a window, or a last sound
             powers = self._rest.mean(0, keepdim=True)
         loud = powers[powers > _GATE * powers.mean()] if powers.numel() else powers
-        return math.sqrt(float(loud.mean())) if loud.numel() else 0.0
+        rms = math.sqrt(float(loud.mean())) if loud.numel() else 0.0
+        return rms if rms > _NOTHING else 0.0

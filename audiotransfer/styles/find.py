@@ -69,6 +69,11 @@ def find_style(name_or_path: str | Path, *, route: str = "spectral") -> Installe
     Raises :class:`AudioTransferError`: unknown name (with near matches), a damaged card, a style of
     another route.
     """
+    if not isinstance(name_or_path, str | Path):
+        raise AudioTransferError(
+            f"a style of the type {type(name_or_path).__name__}: give a style's name, as 'jazz', or"
+            " its folder (`audiotransfer styles` lists names)"
+        )
     text = os.fspath(name_or_path)
     path = Path(text)
     if (path / CARD_NAME).is_file() or isinstance(name_or_path, Path) or path.name != text:
