@@ -143,8 +143,8 @@ def _check(args: Arguments) -> None:
     if len(args.scores) != wanted:
         needs = ("no file", "one .mid", "two .mid")[wanted]
         raise AudioTransferError(f"{args.what} takes {needs}, not {len(args.scores)}")
-    for score in args.scores:
-        check_song(Path(score), scores=True)
     for option, verbs in _ONLY.items():
         if getattr(args, option) is not None and args.what not in verbs:
             raise AudioTransferError(f"--{option} is for {' and '.join(verbs)}, not {args.what}")
+    for score in args.scores:
+        check_song(Path(score), scores=True)

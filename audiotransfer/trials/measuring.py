@@ -154,6 +154,7 @@ def measure(
         if heard is not None:
             truths = {} if truth is None else {"truth": truth}
             heard(song.name, {"source": source, **outputs} | truths)
+    show("comparing", 1.0)
     sizes = {"songs": len(measured), "target songs": len(targets)}
     for listener, windows in goal.items():
         sizes[f"target windows ({listener})"] = len(windows)
