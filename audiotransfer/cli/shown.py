@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 _NAME = 255  # letters; no file system takes longer names
-_BEGINNING, _END = 60, 20
+_BEGINNING, _END = 200, 20
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _LONG = re.compile(rf"[^\s/]{{{_NAME + 1},}}")
 
