@@ -373,6 +373,7 @@ def test_a_full_disk_is_one_line(tmp_path, suffix):
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert "\n" not in str(caught.value)
+    assert "(File too large)" in str(caught.value)
     assert names(tmp_path) == []
 
 

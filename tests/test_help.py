@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 
 import pytest
@@ -114,3 +117,36 @@ def test_names_that_name_nothing_are_refused(run: Run, words: tuple[str, ...]) -
     code, out, err = run(*words)
     assert (code, out, len(err.splitlines())) == (2, "", 1)
     assert "empty name" in err or "NUL" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("song.wav", "--strenght", "0"), "--strenght 0; did you mean --strength?"),
+        (("song.wav", "--stile=jazz"), "--stile=jazz; did you mean --style?"),
+        (("song.wav", "-x.wav", "--style", "jazz"), "names that begin with a dash go behind --"),
+        (("separate", "-f.wav", "a.wav"), "names that begin with a dash go behind --"),
+        (("song.wav", "--name", "{stem}\0", "--style", "jazz"), "has a NUL in it"),
+        (("a\nb\x1b[1m.wav", "--style", "jazz"), r"a\nb\x1b[1m.wav does not exist"),
+        (("a\u2028b.wav", "--style", "jazz"), r"a\u2028b.wav does not exist"),
+        (("n" * 5000 + ".wav", "--style", "jazz"), "nnn...nnn"),
+        (("styles", "n" * 5000), "nnn...nnn"),
+    ],
+)
+def test_requests_are_refused_in_a_line_that_a_terminal_can_show(
+    run: Run, words: tuple[str, ...], says: str
+) -> None:
+    code, out, err = run(*words)
+    assert (code, out, len(err.splitlines())) == (2, "", 1)
+    assert says in err and len(err) < 600 and err.rstrip("\n").isprintable()
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no full device")
+def test_results_that_stdout_does_not_take_say_so() -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "audiotransfer", "styles", "--json"],
+            stdout=full, stderr=subprocess.PIPE, text=True, timeout=60,
+        )  # fmt: skip
+    assert done.returncode == 2 and len(done.stderr.splitlines()) == 1
+    assert "standard output (No space left on device)" in done.stderr

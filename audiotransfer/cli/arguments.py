@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import difflib
+import os
 import shutil
 import sys
 import textwrap
@@ -10,9 +12,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from audiotransfer.cli.shown import shown
+
 Arguments = argparse.Namespace
 Group = argparse._ActionsContainer
 _HELP_COLUMN = 24
+_LIKE = 0.7  # similarity of a misspelt option
+_DASHED = "names that begin with a dash go behind --, as in `-- -song.wav`"
 
 
 class _Layout(argparse.RawDescriptionHelpFormatter):
@@ -57,7 +63,19 @@ class Parser(argparse.ArgumentParser):
             # A file of the same name, and no option.
             names = (f"./{word}" if word.startswith("-") else word for word in words[at + 1 :])
             words[at:] = names
-        return self.parse_intermixed_args(words)
+        args, unknown = self.parse_known_intermixed_args(words)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}; {self._hint(unknown)}")
+        return args
+
+    def _hint(self, unknown: Sequence[str]) -> str:
+        """What may have been meant by words that are no arguments."""
+        word = next((word for word in unknown if word.startswith("-")), "")
+        known = [name for name in self._option_string_actions if name.startswith("--")]
+        near = difflib.get_close_matches(word.partition("=")[0], known, n=1, cutoff=_LIKE)
+        if near and not os.path.lexists(word):
+            return f"did you mean {near[0]}?"
+        return _DASHED if word else "there is nothing to do with them"
 
     def _shorten_usage(self) -> None:
         """Names what must be given, and not every option."""
@@ -67,7 +85,9 @@ class Parser(argparse.ArgumentParser):
             self.usage = " ".join([self.prog, *needed, "[options]"])
 
     def error(self, message: str) -> NoReturn:
-        sys.stderr.write(f"{self.prog}: {' '.join(message.split())} (see {self.prog} --help)\n")
+        if "ignored explicit argument" in message:
+            message = f"{message}; {_DASHED}"
+        sys.stderr.write(f"{self.prog}: {shown(message)} (see {self.prog} --help)\n")
         raise SystemExit(2)
 
 

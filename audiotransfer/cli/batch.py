@@ -41,9 +41,9 @@ def expected_errors() -> tuple[type[Exception], ...]:
 
 
 def one_line(error: Exception | str) -> str:
-    """A message without line breaks."""
+    """A message as it is said on the command line."""
     said = refusal(error) if isinstance(error, OSError) else str(error)
-    return " ".join(said.replace(*_OVERWRITE).split())
+    return said.replace(*_OVERWRITE).strip()
 
 
 def check_song(place: Path, *, scores: bool = False) -> None:

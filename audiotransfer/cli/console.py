@@ -11,6 +11,8 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 from audiotransfer.cli.progress import ProgressLine
+from audiotransfer.cli.shown import shown
+from audiotransfer.errors import AudioTransferError
 
 _PATIENCE_SECONDS = 0.5
 _ESCAPE = "audiotransfer-escape"
@@ -51,7 +53,14 @@ class Console:
             text = to_json(values, sys.stdout.encoding)
         if text:
             with self._above():
-                print(text, flush=True)
+                try:
+                    print(text, flush=True)
+                except BrokenPipeError:
+                    raise
+                except OSError as error:
+                    raise AudioTransferError(
+                        f"the results cannot be written to standard output ({error.strerror})"
+                    ) from None
 
     def notice(self, text: str) -> None:
         """Something worth knowing that is no result; said once."""
@@ -62,7 +71,7 @@ class Console:
     def error(self, text: str) -> None:
         """One line about something that failed while the rest goes on."""
         with self._above():
-            sys.stderr.write(f"audiotransfer: {text}\n")
+            sys.stderr.write(f"audiotransfer: {shown(text)}\n")
             sys.stderr.flush()
 
     @contextmanager
@@ -101,7 +110,8 @@ class LogLines(logging.Handler):
         self._console = console
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._console.error(self.format(record))
+        for line in self.format(record).splitlines():  # where it happened takes several
+            self._console.error(line)
 
 
 def to_json(values: Any, encoding: str | None = "utf-8") -> str:

@@ -12,6 +12,7 @@ from audiotransfer import __version__
 from audiotransfer.cli import verbs
 from audiotransfer.cli.batch import expected_errors, one_line
 from audiotransfer.cli.console import Console, LogLines, print_anything
+from audiotransfer.cli.shown import shown
 from audiotransfer.cli.stopping import Stopping
 from audiotransfer.cli.verbs import VERBS
 
@@ -43,8 +44,17 @@ def main(argv: Sequence[str] | None = None) -> int:
             return 130
         if os.environ.get(DEBUG) or not isinstance(error, expected_errors()):
             raise
-        sys.stderr.write(f"{program}: {one_line(error)}\n")
+        sys.stderr.write(f"{program}: {shown(one_line(error))}\n")
+        _forget_results()
         return 2
+
+
+def _forget_results() -> None:
+    """What stdout did not take must not be tried again when the interpreter ends."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _run(words: list[str]) -> int:

@@ -71,7 +71,7 @@ def find_songs(
     if not songs:
         raise AudioTransferError(
             f"{', '.join(map(str, places))}: only outputs of this program are there "
-            f"({len(own)} files); name one to work on it"
+            f"({len(own)} {'file' if len(own) == 1 else 'files'}); name one to work on it"
         )
     return FoundSongs(
         list(songs.values()), [path for place, path in own.items() if place not in songs]

@@ -40,6 +40,8 @@ def check_pattern(text: str, fields: Collection[str], *, needed: Collection[str]
             raise AudioTransferError(
                 f"name {text!r} lacks {{{name}}}, without which several files would have one name"
             )
+    if "\0" in text:
+        raise AudioTransferError(f"name {text!r} has a NUL in it, which no name has")
     path = PurePath(text)
     if path.is_absolute() or ".." in path.parts or text.endswith("/") or not path.name:
         raise AudioTransferError(

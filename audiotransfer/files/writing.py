@@ -241,13 +241,24 @@ class Writer:
             )
 
     def _failed(self, error: Exception) -> AudioTransferError:
-        reason = (
-            getattr(error, "strerror", None) or getattr(error, "error_string", None) or str(error)
-        )
+        reason = getattr(error, "strerror", None) or self._system_says()
+        reason = reason or getattr(error, "error_string", None) or str(error)
         reason = str(reason).strip().rstrip(".") or "the disk may be full"
         return AudioTransferError(
             f"{self.path} cannot be written ({reason}); choose another place or format"
         )
+
+    def _system_says(self) -> str | None:
+        """Why no more can be written to the unfinished file; libsndfile says "System error"."""
+        try:
+            with self._part.open("r+b") as file:
+                file.seek(0, os.SEEK_END)
+                file.write(bytes(_BLOCK))
+        except FileNotFoundError:  # it never came to be
+            return None
+        except OSError as error:
+            return error.strerror
+        return None
 
 
 def write(

@@ -46,7 +46,7 @@ def parse(data: bytes, name: str) -> MidiFile:
     say so.
 
     Raises AudioTransferError, in one line, for what is no MIDI, has no note that can be read or
-    more than a million, or holds several songs (type 2).
+    more than a million, holds several songs (type 2), or is of an unknown type.
     """
     if not data:
         raise AudioTransferError(f"{name} is empty (0 bytes); export it again")
@@ -69,9 +69,12 @@ def parse(data: bytes, name: str) -> MidiFile:
         raise AudioTransferError(
             f"{name} is a MIDI file of type 2 (several songs in one); save each as type 0 or 1"
         )
-    several = len(found.tracks) > 1
-    if several or kind > _SEQUENCES:
-        kind = int(several)
+    if kind > _SEQUENCES:
+        raise AudioTransferError(
+            f"{name} cannot be read: MIDI type {kind} is unknown; save it as type 0 or 1"
+        )
+    if len(found.tracks) > 1:
+        kind = 1
     if count > len(found.tracks):
         found.notices.append(
             f"{name} announces {count} tracks and holds {len(found.tracks)}; the rest is missing"
