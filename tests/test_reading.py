@@ -740,6 +740,41 @@ def test_frame_numbers_of_a_repaired_flac(block: bytes) -> None:
         assert all(list(flac.checked_ends(frame))[-1] == len(frame) for frame in frames)
 
 
+def test_a_burst_that_damage_makes_of_a_lossy_codec_is_limited(tmp_path: Path) -> None:
+    path = tmp_path / "a.mp3"
+    soundfile.write(path, NOISE.uniform(-0.5, 0.5, 3 * 44100), 44100, format="MP3")
+    whole, notices = played(path)
+    assert not notices
+    data = bytearray(path.read_bytes())
+    (run,) = mpeg.scan(data).runs
+    at = run.sound
+    for _ in range(57):  # one frame takes 1152 samples
+        frame = mpeg.parse(bytes(data[at : at + 4]))
+        assert frame is not None
+        at += frame.length
+    side = int.from_bytes(data[at + 4 : at + 21], "big")
+    gain = 17 * 8 - 9 - 5 - 4 - 12 - 9 - 8  # the first granule's global_gain: of a mono frame
+    side += 24 << gain  # by 36 dB
+    data[at + 4 : at + 21] = side.to_bytes(17, "big")
+    path.write_bytes(data)
+    assert np.abs(soundfile.read(path)[0]).max() > 10
+    audio, notices = played(path)
+    assert audio.shape == whole.shape and float(audio.abs().max()) <= 2
+    assert len(notices) == 1 and notices[0].startswith("damaged (at 1.5 s")
+    changed = ((audio - whole).abs() > 0.01).any(0).nonzero()
+    assert 0 < len(changed) < 3000
+    in_blocks = files.read(path, start=int(changed[0]) + 100, frames=1000)[0]
+    assert torch.allclose(in_blocks, audio[:, int(changed[0]) + 100 :][:, :1000], atol=1e-6)
+
+
+def test_a_loud_lossy_file_is_left_alone(tmp_path: Path) -> None:
+    """Up to 6 dB above full scale may come from an encoder that was given clipped music."""
+    path = tmp_path / "a.ogg"
+    soundfile.write(path, 4 * sines(1, 44100), 44100, format="OGG", subtype="VORBIS")
+    audio, notices = played(path)
+    assert 1.1 < float(audio.abs().max()) < 1.3 and not notices
+
+
 def test_bytes_behind_a_wav_that_it_does_not_announce(tmp_path: Path) -> None:
     path = tmp_path / "a.wav"
     soundfile.write(path, sines(1, 30_000), 44100)
