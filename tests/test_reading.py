@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 import subprocess
 import sys
@@ -773,6 +774,28 @@ def test_a_loud_lossy_file_is_left_alone(tmp_path: Path) -> None:
     soundfile.write(path, 4 * sines(1, 44100), 44100, format="OGG", subtype="VORBIS")
     audio, notices = played(path)
     assert 1.1 < float(audio.abs().max()) < 1.3 and not notices
+
+
+@pytest.mark.parametrize(("subtype", "seconds"), [("VORBIS", 1.0), ("VORBIS", 6.0), ("OPUS", 6.0)])
+def test_an_ogg_whose_last_page_ends_too_early(
+    tmp_path: Path, subtype: str, seconds: float
+) -> None:
+    """libsndfile would stop at the position that the last page says."""
+    path = tmp_path / "a.ogg"
+    soundfile.write(path, sines(2, round(seconds * 48000)), 48000, format="OGG", subtype=subtype)
+    data = path.read_bytes()
+    assert not played(path)[1]
+    pages = [found.start() for found in re.finditer(b"OggS", data)]
+    page = bytearray(data[pages[-1] :])
+    page[6:14] = (2944).to_bytes(8, "little")
+    page[22:26] = bytes(4)
+    page[22:26] = ogg_sum(bytes(page)).to_bytes(4, "little")
+    path.write_bytes(data[: pages[-1]] + bytes(page))
+    audio, notices = played(path)
+    page_of_opus = 1.0 if subtype == "OPUS" else 0.1  # of which FFmpeg plays a part
+    assert audio.shape[1] > (seconds - page_of_opus) * 48000
+    assert len(notices) == 1 and "more samples than its last page says" in notices[0]
+    assert files.probe(path).frames == audio.shape[1]
 
 
 def test_bytes_behind_a_wav_that_it_does_not_announce(tmp_path: Path) -> None:
