@@ -21,6 +21,7 @@ import torch
 from audiotransfer import files, sound
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.files import ffmpeg_decoders, flac, flac_repair, mpeg, tag_blocks
+from audiotransfer.pipeline.sources import FileSource, folding
 
 DATA = Path(__file__).parent / "data"
 NOISE = np.random.default_rng(0)
@@ -896,6 +897,22 @@ def test_what_only_the_program_reads_says_so(
     refused(path, "needs the program ffmpeg")
 
 
+@pytest.mark.parametrize("channels", [9, 12, 16])
+def test_many_channels_without_a_layout_go_left_and_right_by_turns(
+    tmp_path: Path, channels: int
+) -> None:
+    path = tmp_path / "a.wav"
+    soundfile.write(path, sines(channels, 22_050), 44100, "FLOAT")
+    source = FileSource(path)
+    assert source.layout is None
+    said = folding(source)
+    assert f"{channels} channels without a layout" in said and "BS.775" not in said
+    audio = played(path)[0]
+    stereo = sound.to_stereo(audio, source.layout)
+    assert torch.allclose(stereo[0], audio[::2].mean(0), atol=1e-5)
+    assert torch.allclose(stereo[1], audio[1::2].mean(0), atol=1e-5)
+
+
 # --- what is refused --------------------------------------------------------------------------
 
 
@@ -994,6 +1011,62 @@ def test_one_frame_is_no_song(tmp_path: Path) -> None:
     (tmp_path / "a.mp2").write_bytes(b"\xff\xfd\xa0\xc0".ljust(626, b"\0"))
     message = refused(tmp_path / "a.mp2", "MPEG layer 2")
     assert "exist" not in message
+
+
+@pytest.mark.parametrize("subtype", ["VORBIS", "OPUS"])
+@pytest.mark.parametrize("size", [20, 100, 2000, 4000])
+def test_an_ogg_that_is_cut_off_before_its_sound(tmp_path: Path, subtype: str, size: int) -> None:
+    path = tmp_path / "a.ogg"
+    soundfile.write(path, NOISE.uniform(-0.3, 0.3, 144_000), 48000, subtype, format="OGG")
+    path.write_bytes(path.read_bytes()[:size])
+    assert "End of file" not in refused(path, "cut off")
+
+
+@pytest.mark.parametrize("lost", [1, 400, 10_000])
+def test_the_lengths_of_a_truncated_file_differ_in_its_notice(tmp_path: Path, lost: int) -> None:
+    path = tmp_path / "a.wav"
+    soundfile.write(path, sines(1, 13_230), 44100)
+    path.write_bytes(path.read_bytes()[: -2 * lost])
+    (notice,) = played(path)[1]
+    assert notice.startswith("truncated")
+    there, promised = re.findall(r"[\d.]+", notice)
+    assert float(there) < float(promised)
+
+
+@pytest.mark.parametrize("form", ["WEBP", "RMID", "sfbk", "ACON"])
+def test_a_riff_file_that_is_no_wav_is_named(tmp_path: Path, form: str) -> None:
+    path = tmp_path / "a.wav"
+    path.write_bytes(b"RIFF" + (104).to_bytes(4, "little") + form.encode() + bytes(100))
+    names = {"WEBP": "WebP", "RMID": "MIDI", "sfbk": "SoundFont", "ACON": "cursor"}
+    refused(path, "holds no audio", names[form])
+
+
+def test_what_is_readable_is_told_as_it_is(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    path = tmp_path / "a.wav"
+    path.write_bytes(b"%PDF-1.7".ljust(100))
+    refused(path, "readable are wav, flac", "wma")
+    request.getfixturevalue("plain")
+    assert "wma" not in refused(path, "readable are wav, flac")
+
+
+@pytest.mark.parametrize("coding", ["cp1252", "utf-8"])
+def test_texts_of_a_wav_in_an_older_coding(tmp_path: Path, coding: str) -> None:
+    path = tmp_path / "a.wav"
+    soundfile.write(path, sines(1, 1000), 44100)
+    info = b"INFO"
+    for name, text in (
+        (b"INAM", "Ti\xe9tle \u201cx\u201d"),
+        (b"IART", "Bj\xf6rk"),
+        (b"ICMT", "plain"),
+    ):
+        body = text.encode(coding) + b"\0"
+        info += name + len(body).to_bytes(4, "little") + body + bytes(len(body) % 2)
+    data = bytearray(path.read_bytes()) + b"LIST" + len(info).to_bytes(4, "little") + info
+    data[4:8] = (len(data) - 8).to_bytes(4, "little")
+    path.write_bytes(data)
+    tags = files.read_tags(path)
+    assert tags.fields["title"] == ("Ti\xe9tle \u201cx\u201d",)
+    assert tags.fields["artist"] == ("Bj\xf6rk",) and tags.fields["comment"] == ("plain",)
 
 
 # --- quiet ------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from audiotransfer.files.survey import Part, Survey
 
+CUT = "it ends without an end mark: what came after is missing"
 _CODECS = {
     b"\x01vorbis": "Vorbis",
     b"OpusHead": "Opus",
@@ -78,7 +79,7 @@ def survey(path: Path, data: mmap.mmap, start: int) -> Survey:
     lost = sum(stream.lost for _, stream in sounding)
     notices = []
     if cut or not sounding[-1][1].ended:
-        notices.append("it ends without an end mark: what came after is missing")
+        notices.append(CUT)
     if len(sounding) > 1:
         notices.append(f"{len(sounding)} recordings in a chain: one is played after the other")
     parts: tuple[Part, ...] = ()

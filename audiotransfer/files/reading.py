@@ -13,6 +13,7 @@ import numpy as np
 
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.files import ffmpeg, kinds, ladder
+from audiotransfer.files.ogg import CUT
 from audiotransfer.files.source import Source, Undecodable
 
 if TYPE_CHECKING:
@@ -141,9 +142,8 @@ class Reader:
         slack = 0 if subtype.startswith(("PCM", "FLOAT", "DOUBLE")) else _LOSSY_SLACK
         notices = [*self._survey.notices, *found]
         if played is not None and said is not None and said - played > slack:
-            notices.append(
-                f"{_DAMAGE[0]}: {played / rate:.2f} of {said / rate:.2f} s can be decoded"
-            )
+            there, promised = _lengths(played, said, rate)
+            notices.append(f"{_DAMAGE[0]}: {there} of {promised} can be decoded")
         elif self._survey.damage or self._broken or faults or self._limited is not None:
             detail = self._survey.damage or self._broken
             if not detail and self._limited is not None:
@@ -151,7 +151,8 @@ class Reader:
             detail = detail or f"{faults} stretches of it"
             notices.append(f"{_DAMAGE[1]} ({detail}): what can be decoded is played")
         elif played is not None and said is not None and played - said > slack:
-            notices.append(f"it announces {said / rate:.2f} s; {played / rate:.2f} s were found")
+            there, promised = _lengths(played, said, rate)
+            notices.append(f"it announces {promised}; {there} were found")
         return tuple(notices)
 
     def blocks(self, frames: int) -> Generator[Tensor, None, None]:
@@ -176,6 +177,10 @@ class Reader:
             if len(block) < frames:
                 break
         if self._at == begin:
+            if CUT in self._survey.notices:
+                raise AudioTransferError(
+                    f"{self.path} is cut off before its sound begins; copy or download it again"
+                )
             raise AudioTransferError(f"{self.path} holds no samples; name a file with sound in it")
         self._ended = True
 
@@ -223,6 +228,12 @@ class Reader:
         except Undecodable as error:
             self._go_on(start, str(error))
         self._at = start
+
+
+def _lengths(played: int, said: int, rate: int) -> tuple[str, str]:
+    """Two numbers of samples, in seconds where these tell them apart."""
+    seconds = f"{played / rate:.2f} s", f"{said / rate:.2f} s"
+    return seconds if seconds[0] != seconds[1] else (f"{played} samples", f"{said} samples")
 
 
 def _refuse_not_finite(path: Path, audio: Tensor, before: int) -> None:
