@@ -106,7 +106,10 @@ def refusal(survey: Survey, reason: str) -> str:
     """One line: what the file is, why it cannot be read, and the way out."""
     path, name = survey.path, survey.name
     if not name:
-        return f"{path} holds no audio that can be read, whatever its name says; readable are {readable()}"
+        return (
+            f"{path} holds no audio that can be read, whatever its name says; readable are"
+            f" {readable()}"
+        )
     if "without sound" in name:
         return f"{path} holds no audio: it is {name}; name a file with sound in it"
     if survey.locked:
