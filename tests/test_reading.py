@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 import subprocess
 import sys
@@ -20,6 +21,7 @@ import torch
 from audiotransfer import files, sound
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.files import ffmpeg_decoders, flac, flac_repair, mpeg, tag_blocks
+from audiotransfer.pipeline.sources import FileSource, folding
 
 DATA = Path(__file__).parent / "data"
 NOISE = np.random.default_rng(0)
@@ -740,6 +742,63 @@ def test_frame_numbers_of_a_repaired_flac(block: bytes) -> None:
         assert all(list(flac.checked_ends(frame))[-1] == len(frame) for frame in frames)
 
 
+def test_a_burst_that_damage_makes_of_a_lossy_codec_is_limited(tmp_path: Path) -> None:
+    path = tmp_path / "a.mp3"
+    soundfile.write(path, NOISE.uniform(-0.5, 0.5, 3 * 44100), 44100, format="MP3")
+    whole, notices = played(path)
+    assert not notices
+    data = bytearray(path.read_bytes())
+    (run,) = mpeg.scan(data).runs
+    at = run.sound
+    for _ in range(57):  # one frame takes 1152 samples
+        frame = mpeg.parse(bytes(data[at : at + 4]))
+        assert frame is not None
+        at += frame.length
+    side = int.from_bytes(data[at + 4 : at + 21], "big")
+    gain = 17 * 8 - 9 - 5 - 4 - 12 - 9 - 8  # the first granule's global_gain: of a mono frame
+    side += 24 << gain  # by 36 dB
+    data[at + 4 : at + 21] = side.to_bytes(17, "big")
+    path.write_bytes(data)
+    assert np.abs(soundfile.read(path)[0]).max() > 10
+    audio, notices = played(path)
+    assert audio.shape == whole.shape and float(audio.abs().max()) <= 2
+    assert len(notices) == 1 and notices[0].startswith("damaged (at 1.5 s")
+    changed = ((audio - whole).abs() > 0.01).any(0).nonzero()
+    assert 0 < len(changed) < 3000
+    in_blocks = files.read(path, start=int(changed[0]) + 100, frames=1000)[0]
+    assert torch.allclose(in_blocks, audio[:, int(changed[0]) + 100 :][:, :1000], atol=1e-6)
+
+
+def test_a_loud_lossy_file_is_left_alone(tmp_path: Path) -> None:
+    """Up to 6 dB above full scale may come from an encoder that was given clipped music."""
+    path = tmp_path / "a.ogg"
+    soundfile.write(path, 4 * sines(1, 44100), 44100, format="OGG", subtype="VORBIS")
+    audio, notices = played(path)
+    assert 1.1 < float(audio.abs().max()) < 1.3 and not notices
+
+
+@pytest.mark.parametrize(("subtype", "seconds"), [("VORBIS", 1.0), ("VORBIS", 6.0), ("OPUS", 6.0)])
+def test_an_ogg_whose_last_page_ends_too_early(
+    tmp_path: Path, subtype: str, seconds: float
+) -> None:
+    """libsndfile would stop at the position that the last page says."""
+    path = tmp_path / "a.ogg"
+    soundfile.write(path, sines(2, round(seconds * 48000)), 48000, format="OGG", subtype=subtype)
+    data = path.read_bytes()
+    assert not played(path)[1]
+    pages = [found.start() for found in re.finditer(b"OggS", data)]
+    page = bytearray(data[pages[-1] :])
+    page[6:14] = (2944).to_bytes(8, "little")
+    page[22:26] = bytes(4)
+    page[22:26] = ogg_sum(bytes(page)).to_bytes(4, "little")
+    path.write_bytes(data[: pages[-1]] + bytes(page))
+    audio, notices = played(path)
+    page_of_opus = 1.0 if subtype == "OPUS" else 0.1  # of which FFmpeg plays a part
+    assert audio.shape[1] > (seconds - page_of_opus) * 48000
+    assert len(notices) == 1 and "more samples than its last page says" in notices[0]
+    assert files.probe(path).frames == audio.shape[1]
+
+
 def test_bytes_behind_a_wav_that_it_does_not_announce(tmp_path: Path) -> None:
     path = tmp_path / "a.wav"
     soundfile.write(path, sines(1, 30_000), 44100)
@@ -836,6 +895,22 @@ def test_what_only_the_program_reads_says_so(
     data[at : at + 4] = (147 << 16 | 6).to_bytes(4, "big")
     path.write_bytes(data)
     refused(path, "needs the program ffmpeg")
+
+
+@pytest.mark.parametrize("channels", [9, 12, 16])
+def test_many_channels_without_a_layout_go_left_and_right_by_turns(
+    tmp_path: Path, channels: int
+) -> None:
+    path = tmp_path / "a.wav"
+    soundfile.write(path, sines(channels, 22_050), 44100, "FLOAT")
+    source = FileSource(path)
+    assert source.layout is None
+    said = folding(source)
+    assert f"{channels} channels without a layout" in said and "BS.775" not in said
+    audio = played(path)[0]
+    stereo = sound.to_stereo(audio, source.layout)
+    assert torch.allclose(stereo[0], audio[::2].mean(0), atol=1e-5)
+    assert torch.allclose(stereo[1], audio[1::2].mean(0), atol=1e-5)
 
 
 # --- what is refused --------------------------------------------------------------------------
@@ -936,6 +1011,62 @@ def test_one_frame_is_no_song(tmp_path: Path) -> None:
     (tmp_path / "a.mp2").write_bytes(b"\xff\xfd\xa0\xc0".ljust(626, b"\0"))
     message = refused(tmp_path / "a.mp2", "MPEG layer 2")
     assert "exist" not in message
+
+
+@pytest.mark.parametrize("subtype", ["VORBIS", "OPUS"])
+@pytest.mark.parametrize("size", [20, 100, 2000, 4000])
+def test_an_ogg_that_is_cut_off_before_its_sound(tmp_path: Path, subtype: str, size: int) -> None:
+    path = tmp_path / "a.ogg"
+    soundfile.write(path, NOISE.uniform(-0.3, 0.3, 144_000), 48000, subtype, format="OGG")
+    path.write_bytes(path.read_bytes()[:size])
+    assert "End of file" not in refused(path, "cut off")
+
+
+@pytest.mark.parametrize("lost", [1, 400, 10_000])
+def test_the_lengths_of_a_truncated_file_differ_in_its_notice(tmp_path: Path, lost: int) -> None:
+    path = tmp_path / "a.wav"
+    soundfile.write(path, sines(1, 13_230), 44100)
+    path.write_bytes(path.read_bytes()[: -2 * lost])
+    (notice,) = played(path)[1]
+    assert notice.startswith("truncated")
+    there, promised = re.findall(r"[\d.]+", notice)
+    assert float(there) < float(promised)
+
+
+@pytest.mark.parametrize("form", ["WEBP", "RMID", "sfbk", "ACON"])
+def test_a_riff_file_that_is_no_wav_is_named(tmp_path: Path, form: str) -> None:
+    path = tmp_path / "a.wav"
+    path.write_bytes(b"RIFF" + (104).to_bytes(4, "little") + form.encode() + bytes(100))
+    names = {"WEBP": "WebP", "RMID": "MIDI", "sfbk": "SoundFont", "ACON": "cursor"}
+    refused(path, "holds no audio", names[form])
+
+
+def test_what_is_readable_is_told_as_it_is(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    path = tmp_path / "a.wav"
+    path.write_bytes(b"%PDF-1.7".ljust(100))
+    refused(path, "readable are wav, flac", "wma")
+    request.getfixturevalue("plain")
+    assert "wma" not in refused(path, "readable are wav, flac")
+
+
+@pytest.mark.parametrize("coding", ["cp1252", "utf-8"])
+def test_texts_of_a_wav_in_an_older_coding(tmp_path: Path, coding: str) -> None:
+    path = tmp_path / "a.wav"
+    soundfile.write(path, sines(1, 1000), 44100)
+    info = b"INFO"
+    for name, text in (
+        (b"INAM", "Ti\xe9tle \u201cx\u201d"),
+        (b"IART", "Bj\xf6rk"),
+        (b"ICMT", "plain"),
+    ):
+        body = text.encode(coding) + b"\0"
+        info += name + len(body).to_bytes(4, "little") + body + bytes(len(body) % 2)
+    data = bytearray(path.read_bytes()) + b"LIST" + len(info).to_bytes(4, "little") + info
+    data[4:8] = (len(data) - 8).to_bytes(4, "little")
+    path.write_bytes(data)
+    tags = files.read_tags(path)
+    assert tags.fields["title"] == ("Ti\xe9tle \u201cx\u201d",)
+    assert tags.fields["artist"] == ("Bj\xf6rk",) and tags.fields["comment"] == ("plain",)
 
 
 # --- quiet ------------------------------------------------------------------------------------

@@ -6,10 +6,11 @@ import mmap
 from pathlib import Path
 
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.files import chunks, flac, mp3, ogg, tag_blocks
+from audiotransfer.files import chunks, ffmpeg, flac, mp3, ogg, tag_blocks
 from audiotransfer.files.survey import Survey
 
-READS = "wav, flac, ogg, opus, mp3, aiff, m4a and aac"
+_READS = "wav, flac, ogg, opus, mp3, aiff, m4a and aac"
+_FFMPEG_READS = "wav, flac, ogg, opus, mp3, aiff, m4a, aac, wma, ac3, ape, wv, mka, webm and others"
 _CHUNKS = {
     b"RIFF": "wav",
     b"RIFX": "wav",
@@ -64,7 +65,22 @@ _OTHER = {
     b"IMPM": "a tracker module",
     b"Extended Module": "a tracker module",
 }
+_RIFF_OTHER = {
+    b"RMID": "a MIDI file",
+    b"WEBP": "a WebP picture",
+    b"ACON": "an animated cursor",
+    b"sfbk": "a SoundFont",
+    b"DLS ": "a DLS instrument bank",
+    b"PAL ": "a colour palette",
+    b"CDR ": "a CorelDRAW drawing",
+    b"CDDA": "a track list of an audio CD",
+}
 _MARKUP = (b"<!doctype html", b"<html", b"<head", b"<?xml", b"<svg", b"<body")
+
+
+def readable() -> str:
+    """The formats that can be read here, for messages."""
+    return _FFMPEG_READS if ffmpeg.available() else _READS
 
 
 def open_bytes(path: Path) -> int:
@@ -105,8 +121,8 @@ def survey(path: Path) -> Survey:
         name = _named(head, _CHUNKS)
         if name == "wav" and head[8:12] == b"AVI ":
             return Survey(path, "AVI")
-        if name == "wav" and head[8:12] == b"RMID":
-            raise _no_sound(path, "a MIDI file")
+        if name == "wav" and head[8:12] in _RIFF_OTHER:
+            raise _no_sound(path, _RIFF_OTHER[head[8:12]])
         if name == "AIFF" and head[8:12] not in (b"AIFF", b"AIFC"):
             name = "8SVX" if head[8:12] in (b"8SVX", b"16SV") else None
         if name is not None:
@@ -138,7 +154,7 @@ def _named(head: bytes, table: dict[bytes, str]) -> str | None:
 
 def _no_sound(path: Path, name: str) -> AudioTransferError:
     return AudioTransferError(
-        f"{path} holds no audio: it is {name}, whatever its name says; readable are {READS}"
+        f"{path} holds no audio: it is {name}, whatever its name says; readable are {readable()}"
     )
 
 

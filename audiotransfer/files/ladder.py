@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.files import ffmpeg, flac_repair
 from audiotransfer.files.joining import Joined
-from audiotransfer.files.kinds import READS
+from audiotransfer.files.kinds import readable
 from audiotransfer.files.sndfile import SndfileSource
 from audiotransfer.files.source import Source, Undecodable
 from audiotransfer.files.survey import Survey
@@ -107,12 +107,15 @@ def refusal(survey: Survey, reason: str) -> str:
     path, name = survey.path, survey.name
     if not name:
         return (
-            f"{path} holds no audio that can be read, whatever its name says; readable are {READS}"
+            f"{path} holds no audio that can be read, whatever its name says; readable are"
+            f" {readable()}"
         )
     if "without sound" in name:
         return f"{path} holds no audio: it is {name}; name a file with sound in it"
     if survey.locked:
         return f"{path} is {name}: it cannot be decoded; use a copy without protection"
+    if reason == "End of file":  # FFmpeg's
+        reason = "it is cut off: the file ends too early"
     said = f" ({reason})" if reason else ""
     if ffmpeg.available() and not ffmpeg.reads(survey):
         return (

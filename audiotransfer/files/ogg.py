@@ -9,6 +9,7 @@ from pathlib import Path
 
 from audiotransfer.files.survey import Part, Survey
 
+CUT = "it ends without an end mark: what came after is missing"
 _CODECS = {
     b"\x01vorbis": "Vorbis",
     b"OpusHead": "Opus",
@@ -43,6 +44,9 @@ class _Stream:
     next: int | None = None  # sequence number
     lost: int = 0  # pages
     ended: bool = False
+    blocks: tuple[int, int] = (0, 0)  # samples of Vorbis' short and long blocks
+    last: int = 0  # granule position
+    early: bool = False  # the last position lies before what its page holds
 
     def add(self, at: int, end: int) -> None:
         if self.ranges and self.ranges[-1][1] == at:
@@ -75,7 +79,7 @@ def survey(path: Path, data: mmap.mmap, start: int) -> Survey:
     lost = sum(stream.lost for _, stream in sounding)
     notices = []
     if cut or not sounding[-1][1].ended:
-        notices.append("it ends without an end mark: what came after is missing")
+        notices.append(CUT)
     if len(sounding) > 1:
         notices.append(f"{len(sounding)} recordings in a chain: one is played after the other")
     parts: tuple[Part, ...] = ()
@@ -84,13 +88,16 @@ def survey(path: Path, data: mmap.mmap, start: int) -> Survey:
             Part(tuple(sound.ranges), lossy=True, layout=_ORDER.get(sound.channels))
             for _, sound in sounding
         )
+    damage = f"{lost or 'some'} pages are missing or broken" if lost or junk else ""
+    if not damage and any(sound.early for _, sound in sounding):
+        damage = "it holds more samples than its last page says"
     return Survey(
         path,
         name,
         parts,
-        whole=not (lost or junk),
+        whole=not damage,
         notices=tuple(notices),
-        damage=f"{lost or 'some'} pages are missing or broken" if lost or junk else "",
+        damage=damage,
         # FFmpeg knows chains of one rate and one channel count only
         parts_first=len(parts) > 1,
     )
@@ -133,7 +140,9 @@ def _take(links: list[_Link], data: mmap.mmap, at: int, end: int, head: bytes) -
         body = data[at + 27 + head[26] : min(end, at + 27 + head[26] + 64)]
         codec = next((name for magic, name in _CODECS.items() if body.startswith(magic)), "unknown")
         channels = {"Vorbis": body[11:12], "Opus": body[9:10]}.get(codec) or b"\0"
-        links[-1].streams[serial] = _Stream(codec, channels[0])
+        sizes = body[28:29] if codec == "Vorbis" else b""
+        blocks = (1 << (sizes[0] & 15), 1 << (sizes[0] >> 4)) if sizes else (0, 0)
+        links[-1].streams[serial] = _Stream(codec, channels[0], blocks=blocks)
     elif links:
         links[-1].opening = False
     stream = links[-1].streams.get(serial) if links else None
@@ -143,6 +152,13 @@ def _take(links: list[_Link], data: mmap.mmap, at: int, end: int, head: bytes) -
         stream.lost += max(1, min(1000, number - stream.next))
     stream.next = number + 1
     stream.ended |= bool(head[5] & 4)
+    if (position := int.from_bytes(head[6:14], "little", signed=True)) >= 0:
+        packets = sum(length < 255 for length in data[at + 27 : at + 27 + head[26]])
+        short, long = stream.blocks
+        # the end may lie within the last block, whose samples are half of it
+        least = max(0, packets - 1) * short // 2 - long // 2 if head[5] & 4 else 0
+        stream.early = position < stream.last + max(0, least)
+        stream.last = position
     stream.add(at, end)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Collection, Generator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.files import ffmpeg, kinds, ladder
+from audiotransfer.files.ogg import CUT
 from audiotransfer.files.source import Source, Undecodable
 
 if TYPE_CHECKING:
@@ -50,6 +52,8 @@ SUFFIXES = (
 RATES = (8_000, 192_000)  # Hz
 _BLOCK = 1 << 18
 _DAMAGE = ("truncated or damaged", "damaged")
+_LOSSY = re.compile(r"mp3|mpeg|aac|vorbis|opus|ac-?3|wma|speex|amr", re.IGNORECASE)  # in names
+_OVERSHOOT = 2.0  # what a lossy codec may add to full scale is far less; more is made of damage
 _LOSSY_SLACK = 3000  # samples: two frames of the codecs, and their delay
 
 
@@ -82,6 +86,8 @@ class Reader:
         self._ended = False
         self._broken = ""
         self._repaired = False
+        self._lossy = bool(_LOSSY.search(self._survey.name))
+        self._limited: int | None = None  # the first sample that was
         self.sample_rate, self.channels = self._source.sample_rate, self._source.channels
         self.layout = self._source.layout
         if not RATES[0] <= self.sample_rate <= RATES[1]:
@@ -136,14 +142,17 @@ class Reader:
         slack = 0 if subtype.startswith(("PCM", "FLOAT", "DOUBLE")) else _LOSSY_SLACK
         notices = [*self._survey.notices, *found]
         if played is not None and said is not None and said - played > slack:
-            notices.append(
-                f"{_DAMAGE[0]}: {played / rate:.2f} of {said / rate:.2f} s can be decoded"
-            )
-        elif self._survey.damage or self._broken or faults:
-            detail = self._survey.damage or self._broken or f"{faults} stretches of it"
+            there, promised = _lengths(played, said, rate)
+            notices.append(f"{_DAMAGE[0]}: {there} of {promised} can be decoded")
+        elif self._survey.damage or self._broken or faults or self._limited is not None:
+            detail = self._survey.damage or self._broken
+            if not detail and self._limited is not None:
+                detail = f"at {self._limited / rate:.1f} s: far above full scale, limited"
+            detail = detail or f"{faults} stretches of it"
             notices.append(f"{_DAMAGE[1]} ({detail}): what can be decoded is played")
         elif played is not None and said is not None and played - said > slack:
-            notices.append(f"it announces {said / rate:.2f} s; {played / rate:.2f} s were found")
+            there, promised = _lengths(played, said, rate)
+            notices.append(f"it announces {promised}; {there} were found")
         return tuple(notices)
 
     def blocks(self, frames: int) -> Generator[Tensor, None, None]:
@@ -161,13 +170,28 @@ class Reader:
                 audio = torch.from_numpy(np.ascontiguousarray(block.T))
                 if not bool(audio.sum().isfinite()):  # cheaper than to ask each sample
                     _refuse_not_finite(self.path, audio, self._at)
+                if self._lossy:
+                    audio = self._limit(audio)
                 self._at += len(block)
                 yield audio
             if len(block) < frames:
                 break
         if self._at == begin:
+            if CUT in self._survey.notices:
+                raise AudioTransferError(
+                    f"{self.path} is cut off before its sound begins; copy or download it again"
+                )
             raise AudioTransferError(f"{self.path} holds no samples; name a file with sound in it")
         self._ended = True
+
+    def _limit(self, audio: Tensor) -> Tensor:
+        """Bring to full scale what of a lossy codec's samples [C, t] only damage can have made."""
+        if max(float(audio.max()), -float(audio.min())) <= _OVERSHOOT:
+            return audio
+        wrong = audio.abs() > _OVERSHOOT
+        if self._limited is None:
+            self._limited = self._at + int(wrong.any(0).int().argmax())
+        return audio.where(~wrong, audio.clamp(-1.0, 1.0))
 
     def _read(self, frames: int) -> np.ndarray:
         try:
@@ -204,6 +228,12 @@ class Reader:
         except Undecodable as error:
             self._go_on(start, str(error))
         self._at = start
+
+
+def _lengths(played: int, said: int, rate: int) -> tuple[str, str]:
+    """Two numbers of samples, in seconds where these tell them apart."""
+    seconds = f"{played / rate:.2f} s", f"{said / rate:.2f} s"
+    return seconds if seconds[0] != seconds[1] else (f"{played} samples", f"{said} samples")
 
 
 def _refuse_not_finite(path: Path, audio: Tensor, before: int) -> None:

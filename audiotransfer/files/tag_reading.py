@@ -107,7 +107,8 @@ def _from_tinytag(file: BinaryIO, tagged: bool) -> Gathering | None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            tag = TinyTag.get(file_obj=file, tags=True, duration=False, image=True)
+            sought = _info_in_utf8(file)
+            tag = TinyTag.get(file_obj=sought, tags=True, duration=False, image=True)
     except (TinyTagException, ValueError, LookupError):
         return None
     found = Gathering()
@@ -136,6 +137,38 @@ def _from_tinytag(file: BinaryIO, tagged: bool) -> Gathering | None:
     if not found.fields.get("tracknumber"):  # tinytag knows numbers only, and not A1
         found.add("tracknumber", [_track_side(file)])
     return found
+
+
+def _info_in_utf8(file: BinaryIO) -> BinaryIO:
+    """The chunks of a wav file that have tags, INFO texts of Windows-1252 as UTF-8: tinytag takes
+    all for UTF-8. Other files as they are.
+    """
+    file.seek(0)
+    head = file.read(12)
+    if head[:4] != b"RIFF":
+        file.seek(0)
+        return file
+    made = bytearray(head)
+    for name, size in id3.chunks(file):
+        if name in (b"LIST", b"id3 ", b"ID3 ", b"_PMX"):
+            body = file.read(size)
+            body = _texts_in_utf8(body) if body[:4] == b"INFO" else body
+            made += name + len(body).to_bytes(4, "little") + body + bytes(len(body) % 2)
+    return BytesIO(made)
+
+
+def _texts_in_utf8(info: bytes) -> bytes:
+    made, at = info[:4], 4
+    while len(head := info[at : at + 8]) == 8:
+        size = int.from_bytes(head[4:], "little")
+        text = info[at + 8 : at + 8 + size]
+        try:
+            text.decode()
+        except UnicodeDecodeError:
+            text = text.decode("cp1252", "replace").encode()
+        made += head[:4] + len(text).to_bytes(4, "little") + text + bytes(len(text) % 2)
+        at += 8 + size + size % 2
+    return made
 
 
 def _track_side(file: BinaryIO) -> str:

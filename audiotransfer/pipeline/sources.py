@@ -158,6 +158,11 @@ def folding(source: Source) -> str:
     """What `folded` does to a song, for people; "" for mono and stereo."""
     if source.channels <= 2:
         return ""
+    if source.layout is None and source.channels > len(sound.default_layout(8)):
+        return (
+            f"{source.name}: {source.channels} channels without a layout were folded to stereo by"
+            " turns: the mean of the 1st, 3rd … on the left, of the 2nd, 4th … on the right"
+        )
     speakers = source.layout or sound.default_layout(source.channels)
     name = sound.layout_name(speakers)
     said = f"{source.channels} channels ({name})" if name else f"{source.channels} channels"
