@@ -328,7 +328,7 @@ def test_played_stems_at_the_songs_own_rate_remix_to_the_transfer(
     from audiotransfer.styles import Keep, Style
 
     class Softer:
-        context = 0
+        context, grid = 0, 1
 
         def __call__(self, stem: Tensor, strength: float = 1.0, *_: Any, **__: Any) -> Tensor:
             return stem * (1 - 0.5 * strength)
@@ -400,7 +400,7 @@ def test_remix_knows_stems_by_any_name(tmp_path: Path, name: str) -> None:
     from audiotransfer.styles import Keep, Style
 
     class Softer:
-        context = 0
+        context, grid = 0, 1
 
         def __call__(self, stem: Tensor, *_: Any, **__: Any) -> Tensor:
             return 0.5 * stem
