@@ -329,6 +329,7 @@ def test_played_stems_at_the_songs_own_rate_remix_to_the_transfer(
 
     class Softer:
         context = 0
+        grid = 1
 
         def __call__(self, stem: Tensor, strength: float = 1.0, *_: Any, **__: Any) -> Tensor:
             return stem * (1 - 0.5 * strength)
@@ -401,6 +402,7 @@ def test_remix_knows_stems_by_any_name(tmp_path: Path, name: str) -> None:
 
     class Softer:
         context = 0
+        grid = 1
 
         def __call__(self, stem: Tensor, *_: Any, **__: Any) -> Tensor:
             return 0.5 * stem
