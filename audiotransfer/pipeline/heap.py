@@ -7,12 +7,12 @@ from functools import cache
 
 # glibc's names for what can be set.
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
-_LARGE = 16 << 20
+_LARGE = 8 << 20
 
 
 @cache
 def return_memory() -> None:
-    """Takes pieces of 16 MB and more from the system and gives them back at once, for the whole
+    """Takes pieces of 8 MB and more from the system and gives them back at once, for the whole
     program; all smaller ones share one heap.
 
     By itself glibc learns to keep pieces of up to 32 MB, on a heap for each thread: half of what a
