@@ -301,7 +301,7 @@ def resident():
 def work():
     large, small = [], []
     for _ in range(20):
-        large.append(torch.ones(3 << 20))
+        large.append(torch.ones(5 << 20))
         small.append(torch.ones(2000))
     return small
 

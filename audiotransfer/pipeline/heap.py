@@ -25,5 +25,5 @@ def return_memory() -> None:
     mallopt(_MMAP_THRESHOLD, _LARGE)
     # Set by hand, the first turns this one's learning off: without it the heap's end goes back and
     # forth.
-    mallopt(_TRIM_THRESHOLD, 16 * _LARGE)
+    mallopt(_TRIM_THRESHOLD, 8 * _LARGE)
     mallopt(_ARENA_MAX, 1)
