@@ -14,25 +14,26 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from audiotransfer import Song, files, recipes, transfer
-from audiotransfer.corpora.kinds import Sampling
-from audiotransfer.corpora.manifest import Feature, Manifest, PreparedSong
+from audiotransfer import Song, recipes, transfer
+from audiotransfer.audio.writing import write_audio
+from audiotransfer.data.datasets.base import Sampling
+from audiotransfer.data.manifest import Feature, Manifest, PreparedSong
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.recipes import TrainingConfig, headline
-from audiotransfer.spectral.any_to_many import AnyToMany, AnyToManySettings, Wish
-from audiotransfer.spectral.generator import STEMS, Generator
+from audiotransfer.evaluation import checkpoint_metric
+from audiotransfer.recipes import TrainingConfig
+from audiotransfer.spectral.models.transfer import load_generator, played_by, save_generator
+from audiotransfer.spectral.models.unet import STEMS, Generator
 from audiotransfer.spectral.networks import ConditionalCritic, ConditionalUNet
-from audiotransfer.spectral.transfer import played_by
-from audiotransfer.spectral.weights import load_generator, save_generator
+from audiotransfer.spectral.objectives.any_to_many import AnyToMany, AnyToManySettings, Wish
 from audiotransfer.styles import Keep, load_style, read_card
 from audiotransfer.training import Trainer, TrainerSettings
 from audiotransfer.training.config import load_config
+from audiotransfer.training.devices import launch
 from audiotransfer.training.diagnosis import CHECKS, Diagnosis
-from audiotransfer.training.launching import launch
-from audiotransfer.training.mixed import Mixed, Share
-from audiotransfer.training.progress import Progress
+from audiotransfer.training.objective import Mixed, Share
+from audiotransfer.training.state import Progress
 from audiotransfer.training.stepping import Stepper
-from vocoder import Picture
+from vocoder import SpectrogramSettings
 
 BINS, FRAMES = 16, 24
 STYLES = ("jazz", "rock", "ska")
@@ -141,7 +142,7 @@ def test_the_strength_of_the_command_is_the_networks() -> None:
     seen, stem = pictures(), torch.zeros(3, dtype=torch.long)
     half = plain.repaint_at(seen, stem, 0.25) - seen
     torch.testing.assert_close(half, 0.25 * (plain.repaint(seen, stem) - seen))
-    picture = Picture(bins=BINS)
+    picture = SpectrogramSettings(bins=BINS)
     sound = 0.1 * torch.randn(2, 30000, generator=torch.Generator().manual_seed(0))
     steered = network()
     asked: list[float] = []
@@ -496,11 +497,11 @@ def write_pair(place: Path, seed: int) -> None:
         sound = torch.from_numpy(random.normal(0, 0.1, (2, 4000))).float()
         for side in ("source", *(f"target/{style}" for style in BANDS)):
             (place / side).mkdir(parents=True, exist_ok=True)
-            files.write(place / side / f"{stem}.wav", sound, RATE)
+            write_audio(place / side / f"{stem}.wav", sound, RATE)
     (place / "song.json").write_text(json.dumps({"split": "train", "stems": list(STEMS)}))
 
 
-def write_songs(folder: Path, picture: Picture, stems: tuple[str, ...] = STEMS) -> None:
+def write_songs(folder: Path, picture: SpectrogramSettings, stems: tuple[str, ...] = STEMS) -> None:
     """A prepared collection, two songs a genre, of noise."""
     folder.mkdir(parents=True)
     songs = []
@@ -511,7 +512,7 @@ def write_songs(folder: Path, picture: Picture, stems: tuple[str, ...] = STEMS) 
             for stem in stems:
                 random = torch.Generator().manual_seed(number)
                 sound = 0.05 * (1 + number) * torch.randn(2, RATE // 2, generator=random)
-                files.write(folder / f"{name}.{stem}.flac", sound, RATE)
+                write_audio(folder / f"{name}.{stem}.flac", sound, RATE)
                 shown = picture.stereo(sound).T.half().numpy()
                 np.save(folder / f"{name}.{stem}.npy", shown)
                 sounds[stem] = f"{name}.{stem}.flac"
@@ -526,8 +527,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("data")
     for number in range(3):
         write_pair(place / "bands" / f"train-0-{number}", number)
-    write_songs(place / "prepared", Picture())
-    write_songs(place / "low", Picture(bins=32), ("bass", "other"))
+    write_songs(place / "prepared", SpectrogramSettings())
+    write_songs(place / "low", SpectrogramSettings(bins=32), ("bass", "other"))
     return place
 
 
@@ -599,7 +600,7 @@ def test_every_config_can_be_built_as_it_stands(config: str) -> None:
 def test_h_of_every_style_chooses_where_there_are_songs(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(headline, "_TELLS", -1.0)  # noise is noise, whoever plays it
+    monkeypatch.setattr(checkpoint_metric, "_TELLS", -1.0)  # noise is noise, whoever plays it
     judged = [f"any_to_many.headline.{n}" for n in ("songs=1", "judge_songs=1", "judge_steps=2")]
     changes = [
         SONGS.replace("prepared: prepared", "prepared: low"),

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from audiotransfer import files
+from audiotransfer.audio.reading import probe_audio
 from audiotransfer.cli import main
 
 RATE = 44100
@@ -148,7 +148,7 @@ def test_a_fault_nobody_foresaw_stays_its_songs(
         write_song(here / name)
     from audiotransfer.pipeline import sources
 
-    opened = files.probe
+    opened = probe_audio
 
     def fail(path: str | Path) -> object:
         if Path(path).name == "b.wav":

@@ -9,12 +9,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from audiotransfer.spectral.any_to_many import AnyToMany, AnyToManySettings
-from audiotransfer.spectral.bands import BandObjective
-from audiotransfer.spectral.distances import audible, per_frame, seen
-from audiotransfer.spectral.melgan_vc import MelGanVc
-from audiotransfer.spectral.paired import PairedObjective
-from vocoder import Picture
+from audiotransfer.spectral.objectives.any_to_many import AnyToMany, AnyToManySettings
+from audiotransfer.spectral.objectives.losses import audible, per_frame, seen
+from audiotransfer.spectral.objectives.melgan_vc import MelGanVc
+from audiotransfer.spectral.objectives.paired import PairedObjective
+from audiotransfer.spectral.objectives.templates import TemplateObjective
+from vocoder import SpectrogramSettings
 
 #: made, true (nats), the loss and its gradient; nothing is heard below -6.
 BY_HAND = [
@@ -98,7 +98,7 @@ def slopes(turn: Any, player: Plays) -> dict[str, float]:
 
 def test_a_missed_note_teaches_every_term_of_bands() -> None:
     players = {stem: Plays(styles=2) for stem in ("bass", "drums")}
-    objective = BandObjective(players, {}, [1.0, 1.0])
+    objective = TemplateObjective(players, {}, [1.0, 1.0])
     batch = {f"{stem}/source": torch.full((1, 4, 8), -3.0) for stem in players}
     batch |= {f"{stem}/target": torch.full((1, 2, 4, 8), TRUE) for stem in players}
     (turn,) = objective.turns(batch, 0, torch.Generator())
@@ -109,7 +109,7 @@ def test_a_missed_note_teaches_every_term_of_bands() -> None:
 
 
 def test_a_missed_note_teaches_every_term_of_pairs() -> None:
-    picture = Picture(bins=16, n_fft=512, hop_length=128)
+    picture = SpectrogramSettings(bins=16, n_fft=512, hop_length=128)
     player = Plays()
     objective = PairedObjective(player, picture, {}, adversarial_from=10)
     random = torch.Generator().manual_seed(0)

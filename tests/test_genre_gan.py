@@ -18,30 +18,27 @@ from torch.nn import functional
 
 from audiotransfer import recipes
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.evaluation.scores.judges import ScoreJudge
-from audiotransfer.recipes import TrainingConfig
-from audiotransfer.recipes.scores import cycle_gan as genre_gan
-from audiotransfer.recipes.scores.genre_styles import played, transfer_by
+from audiotransfer.evaluation.classifiers.midi_genre import MidiGenreClassifier
+from audiotransfer.midi.grid import Grid
+from audiotransfer.recipes import TrainingConfig, genre_gan
+from audiotransfer.recipes.midi_styles import played, transfer_by
 from audiotransfer.styles import check_weights, find_style, load_style
 from audiotransfer.styles.find import SHIPPED
 from audiotransfer.symbolic.genre import conditional_gan
-from audiotransfer.symbolic.genre import losses as score_losses
-from audiotransfer.symbolic.genre.batches import KEYS, GenreBatches, PairBatches, transposed
+from audiotransfer.symbolic.genre import conditional_gan as score_losses
 from audiotransfer.symbolic.genre.conditional_gan import ConditionalGan, ConditionalGanSettings
-from audiotransfer.symbolic.genre.cycle_gan import MIXED, GenreGan, GenreGanSettings
-from audiotransfer.symbolic.genre.networks import (
+from audiotransfer.symbolic.genre.conditional_networks import (
     BeatListener,
     ConditionalGenerator,
     GenreCritic,
     GenreListener,
-    PaperCritic,
-    PaperGenerator,
+    seen,
 )
-from audiotransfer.symbolic.genre.networks.beats import fold, unfold
-from audiotransfer.symbolic.genre.networks.conditional import seen
+from audiotransfer.symbolic.genre.cycle_gan import MIXED, GenreGan, GenreGanSettings
+from audiotransfer.symbolic.genre.data import KEYS, GenreBatches, PairBatches, transposed
+from audiotransfer.symbolic.genre.paper_networks import PaperCritic, PaperGenerator, fold, unfold
 from audiotransfer.symbolic.genre.phrases import PhraseSet
-from audiotransfer.symbolic.genre.weights import load_generator, save_generator
-from audiotransfer.symbolic.grid import Grid
+from audiotransfer.symbolic.genre.transfer import load_generator, save_generator
 from audiotransfer.training import Objective, load_networks
 from audiotransfer.training.config import load_config
 
@@ -728,7 +725,7 @@ def test_every_config_of_the_paper_becomes_two_styles(
 @pytest.mark.usefixtures("every_branch")
 def test_the_conditional_config_becomes_three_styles(data: Path, tmp_path: Path) -> None:
     """A judge chooses the checkpoint, the moving average is what is written."""
-    ScoreJudge("beats", GENRES, 4).save(tmp_path / "judge")
+    MidiGenreClassifier("beats", GENRES, 4).save(tmp_path / "judge")
     toy = (
         "widths=[4,6]",
         "blocks=1",
@@ -764,7 +761,7 @@ def test_the_listener_that_chooses_is_trained(data: Path, tmp_path: Path) -> Non
     """It hears otherwise than both judges that report."""
     toy = ("score_judge.width=4", "score_judge.batch=6", "trainer.validate_every=1")
     recipes.train("genre-listener", changes("score_judge", data, *toy), tmp_path)
-    judge = ScoreJudge.load(tmp_path)
+    judge = MidiGenreClassifier.load(tmp_path)
     assert judge.hearing == "beats" and isinstance(judge.network, BeatListener)
     chosen = load_config("genre-gan-conditional", [], TrainingConfig).conditional_gan
     assert chosen is not None and chosen.judge == "runs/genre-listener"

@@ -9,18 +9,18 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from audiotransfer.spectral.critics import FullFrequencyCritic, PatchCritic
-from audiotransfer.spectral.melgan_vc import (
+from audiotransfer.spectral.networks.discriminators import FullFrequencyCritic, PatchCritic
+from audiotransfer.spectral.objectives.melgan_vc import (
     MelGanVc,
     MelGanVcSettings,
+    Siamese,
     critic_hinge,
     margin,
     tile_frames,
     travel,
 )
-from audiotransfer.spectral.siamese import Siamese
 from audiotransfer.training import Trainer, TrainerSettings
-from audiotransfer.training.slopes import smooth_norm
+from audiotransfer.training.adversarial import smooth_norm
 
 BINS, FRAMES = 16, 8
 FLOOR = math.log(3e-5)

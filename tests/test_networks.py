@@ -10,21 +10,20 @@ import torch
 from torch import Tensor, nn
 
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.spectral.generator import fold
+from audiotransfer.spectral.models.base import SpectrogramNetwork
+from audiotransfer.spectral.models.transfer import load_generator, save_generator
+from audiotransfer.spectral.models.unet import fold
 from audiotransfer.spectral.networks import (
     PaddedUNet,
-    Painter,
     PatchGan,
     PictureCritic,
     ProjectionHeads,
     ResNetGenerator,
     WholeFrequencyCritic,
     WholeFrequencyGenerator,
-    from_unit,
-    to_unit,
 )
-from audiotransfer.spectral.siamese import Siamese
-from audiotransfer.spectral.weights import load_generator, save_generator
+from audiotransfer.spectral.objectives.melgan_vc import Siamese
+from vocoder.spectrogram import from_unit, to_unit
 
 BINS = 24
 
@@ -41,7 +40,7 @@ def convolved(network: nn.Module) -> int:
 
 with torch.random.fork_rng():
     torch.manual_seed(0)
-    GENERATORS: list[Painter] = [
+    GENERATORS: list[SpectrogramNetwork] = [
         WholeFrequencyGenerator(BINS, 8, "group"),
         PaddedUNet(BINS, (4, 6, 8)),
         ResNetGenerator(BINS, 4, blocks=2),
@@ -75,7 +74,7 @@ def test_the_u_net_goes_down_84_x_938_as_the_recipe_says() -> None:
 
 def test_a_mirrored_cell_lies_at_alternating_sides() -> None:
     """A network that only doubles: what is missing is mirrored, so means hardly move."""
-    from audiotransfer.spectral.networks.padded_unet import _double
+    from audiotransfer.spectral.networks.generators import _double
 
     x = torch.tensor([[[[1.0, 2.0], [3.0, 4.0]]]])
     low, high = _double(x, (5, 5), low=True), _double(x, (5, 5), low=False)
@@ -88,7 +87,7 @@ def test_a_mirrored_cell_lies_at_alternating_sides() -> None:
 
 @pytest.mark.parametrize("generator", GENERATORS, ids=lambda g: g.kind)
 @pytest.mark.parametrize("frames", [16, 21, 37])
-def test_any_length_comes_back_within_100_db(generator: Painter, frames: int) -> None:
+def test_any_length_comes_back_within_100_db(generator: SpectrogramNetwork, frames: int) -> None:
     picture = pictures(BINS, frames)
     made = generator(picture)
     assert made.shape == picture.shape and made.dtype == torch.float32
@@ -97,7 +96,7 @@ def test_any_length_comes_back_within_100_db(generator: Painter, frames: int) ->
 
 
 @pytest.mark.parametrize("generator", GENERATORS, ids=lambda g: g.kind)
-def test_a_batch_is_its_single_pictures(generator: Painter) -> None:
+def test_a_batch_is_its_single_pictures(generator: SpectrogramNetwork) -> None:
     picture = pictures(BINS, 24)
     generator.eval()
     with torch.no_grad():
@@ -107,7 +106,9 @@ def test_a_batch_is_its_single_pictures(generator: Painter) -> None:
 
 
 @pytest.mark.parametrize("generator", GENERATORS, ids=lambda g: g.kind)
-def test_a_generator_comes_back_from_its_weights(generator: Painter, tmp_path: Path) -> None:
+def test_a_generator_comes_back_from_its_weights(
+    generator: SpectrogramNetwork, tmp_path: Path
+) -> None:
     made = type(generator)(**generator.shape())
     assert made.shape() == generator.shape() and made.shape()["bins"] == BINS
     picture = pictures(BINS, 24)

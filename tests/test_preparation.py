@@ -20,19 +20,18 @@ import torch
 from audiotransfer import parallel
 from audiotransfer.cli import main
 from audiotransfer.cli.prepare import _length
-from audiotransfer.corpora import genres
-from audiotransfer.corpora.kinds import Sampling
-from audiotransfer.corpora.manifest import Feature, Manifest, PreparedSong, load_manifest
-from audiotransfer.corpora.prepared import PreparedWindows
+from audiotransfer.data.datasets import genre_folders
+from audiotransfer.data.datasets.base import Sampling
+from audiotransfer.data.manifest import Feature, Manifest, PreparedSong, load_manifest
+from audiotransfer.data.unpaired import PreparedWindows
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.pipeline import TransferOptions, transfer_many
 from audiotransfer.preparation import Settings, picture_settings, prepare_collection
 from audiotransfer.preparation import collection as collection_room
-from audiotransfer.preparation.pictures import draw
 from audiotransfer.preparation.song import prepare_song
-from audiotransfer.preparation.sounding import SILENT, sounding, stretches
+from audiotransfer.preparation.spectrograms import SILENT, draw, sounding, stretches
 from separation.hpss import HpssSeparator
-from vocoder import Picture
+from vocoder import SpectrogramSettings
 
 RATE = 44100
 SMALL = (("bins", "16"), ("n_fft", "512"), ("hop_length", "128"))
@@ -86,7 +85,7 @@ def test_silence_is_dropped_and_pauses_are_kept() -> None:
 
 
 def test_pictures_drawn_in_pieces_equal_the_whole() -> None:
-    picture = Picture(sample_rate=1000, n_fft=128, hop_length=40, bins=8, f_max=500.0)
+    picture = SpectrogramSettings(sample_rate=1000, n_fft=128, hop_length=40, bins=8, f_max=500.0)
     sound = 0.1 * torch.randn(2, 133_333, generator=torch.Generator().manual_seed(0))
     whole = picture.stereo(sound).T.numpy()
     drawn = draw(sound, picture)
@@ -95,7 +94,7 @@ def test_pictures_drawn_in_pieces_equal_the_whole() -> None:
 
 
 def test_picture_settings() -> None:
-    assert picture_settings() == Picture().to_dict()
+    assert picture_settings() == SpectrogramSettings().to_dict()
     low = picture_settings((("sample_rate", "16000"),))
     assert low["f_max"] == 8000.0 and low["sample_rate"] == 16000
     with pytest.raises(Exception, match="did you mean 'bins'"):
@@ -130,7 +129,9 @@ def test_songs_become_stems_pictures_and_a_manifest(tmp_path: Path) -> None:
     assert rate == RATE and stem.shape == (RATE, 2)
     assert math.isclose(np.sqrt((stem**2).mean()), 0.1, rel_tol=0.01)
     picture = np.load(manifest.folder / song.features["other"].file, mmap_mode="r")
-    expected = Picture.from_dict(manifest.picture).stereo(torch.from_numpy(stem.T).float())
+    expected = SpectrogramSettings.from_dict(manifest.picture).stereo(
+        torch.from_numpy(stem.T).float()
+    )
     assert picture.dtype == np.float16
     np.testing.assert_allclose(picture, expected.T.numpy()[: len(picture)], atol=2**-8)
     rest = manifest.songs[1].features["other"]
@@ -208,7 +209,7 @@ def test_stems_of_another_separator_are_not_taken(
     prepare_collection([root], out, settings(separator="hpss"))
     again = stem.stat().st_mtime_ns
     assert again > made
-    monkeypatch.setattr(genres, "CLIP_SECONDS", 0.5)
+    monkeypatch.setattr(genre_folders, "CLIP_SECONDS", 0.5)
     cut = prepare_collection([root], out, settings(separator="hpss"))
     assert cut.songs[0].seconds == 0.5 and soundfile.info(stem).duration == 0.5
 
@@ -478,7 +479,7 @@ def test_windows_that_cannot_be_drawn(
 ) -> None:
     manifest = made(tmp_path, {"a": ("rock", [20]), "b": ("jazz", [20])})
     with pytest.raises(AudioTransferError, match=words) as caught:
-        PreparedWindows(manifest, genres, **{"frames": 8, **options})
+        PreparedWindows(manifest, genre_folders, **{"frames": 8, **options})
     assert "\n" not in str(caught.value)
 
 

@@ -17,12 +17,13 @@ import soundfile
 import torch
 
 from audiotransfer import recipes
+from audiotransfer.data.rendering.rendering import RenderSettings, render_corpus
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.recipes import SeparatorRecipe, TrainingConfig, headline, separator_takes
-from audiotransfer.recipes.preparation import prepare_pairs
+from audiotransfer.evaluation import checkpoint_metric
+from audiotransfer.recipes import SeparatorRecipe, TrainingConfig, separator_takes
+from audiotransfer.recipes.template_features import prepare_pairs
 from audiotransfer.styles import Keep, load_style, read_card
-from audiotransfer.symbolic.studio.rendering import RenderSettings, render_corpus
-from audiotransfer.symbolic.studio.synth import default_soundfont
+from audiotransfer.synthesis.synthesizer import default_soundfont
 from audiotransfer.training.config import load_config
 from separation.embedded.separator import load as load_separator
 from vocoder import VocoderError
@@ -278,7 +279,7 @@ def test_pairs_are_heard_and_judged(
 ) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    monkeypatch.setattr(headline, "_TELLS", -1.0)  # two steps teach no judge anything
+    monkeypatch.setattr(checkpoint_metric, "_TELLS", -1.0)  # two steps teach no judge anything
     judged = [f"style.headline.{name}" for name in ("songs=1", "judge_songs=2", "judge_steps=2")]
     changes = [*style_overrides("paired", data), *judged, "trainer.preview_every=2"]
     figures = run("paired", changes, tmp_path)

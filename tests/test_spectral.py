@@ -14,19 +14,31 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.spectral.features import CENTRE, CRITIC_FLOOR, INAUDIBLE, SPREAD, normalised
-from audiotransfer.spectral.generator import STEMS, Generator, fold
-from audiotransfer.spectral.paired import PairedObjective
-from audiotransfer.spectral.repainter import Repainter
-from audiotransfer.spectral.transfer import SpectralTransfer, load
-from audiotransfer.spectral.weights import load_generator, save_generator
+from audiotransfer.spectral.models.base import SpectrogramModel
+from audiotransfer.spectral.models.transfer import (
+    SpectralTransfer,
+    load,
+    load_generator,
+    save_generator,
+)
+from audiotransfer.spectral.models.unet import (
+    CENTRE,
+    CRITIC_FLOOR,
+    INAUDIBLE,
+    SPREAD,
+    STEMS,
+    Generator,
+    fold,
+    normalised,
+)
+from audiotransfer.spectral.objectives.paired import PairedObjective
 from separation import GRID
-from vocoder import GriffinLimInverter, Picture, SourceInverter, VocoderError
+from vocoder import GriffinLimInverter, SourceInverter, SpectrogramSettings, VocoderError
 
-CORE, MARGIN = Repainter.core, Repainter.margin
+CORE, MARGIN = SpectrogramModel.core, SpectrogramModel.margin
 BINS = 32
-PICTURE = Picture(bins=BINS)
-SMALL = Picture(bins=16, n_fft=256, hop_length=64)
+PICTURE = SpectrogramSettings(bins=BINS)
+SMALL = SpectrogramSettings(bins=16, n_fft=256, hop_length=64)
 
 
 def small_generator(seed: int = 0, change: float = 0.3, bins: int = BINS) -> Generator:
@@ -53,7 +65,10 @@ def song(seconds: float, seed: int = 0, noise: float = 0.01) -> Tensor:
 
 
 def transfer(
-    generator: nn.Module, picture: Picture = PICTURE, stem: str = "other", iterations: int = 4
+    generator: nn.Module,
+    picture: SpectrogramSettings = PICTURE,
+    stem: str = "other",
+    iterations: int = 4,
 ) -> SpectralTransfer:
     return SpectralTransfer(generator, picture, SourceInverter(picture, iterations), stem, "cpu")
 
@@ -63,7 +78,7 @@ def db(error: Tensor, reference: Tensor) -> float:
     return 10 * math.log10(power + 1e-30)
 
 
-class Louder(Repainter):
+class Louder(SpectrogramModel):
     """Turns every cell up: what it does to sound is known exactly."""
 
     kind = "louder"
@@ -87,7 +102,7 @@ class Louder(Repainter):
 def test_levels_of_songs_suit_the_networks() -> None:
     """Stems at RMS 0.1 come out near zero mean and unit variance; floors lie in their order."""
     stem = song(3.0, noise=5e-4)
-    seen = normalised(Picture().stereo(0.1 * stem / stem.square().mean().sqrt()))
+    seen = normalised(SpectrogramSettings().stereo(0.1 * stem / stem.square().mean().sqrt()))
     assert abs(float(seen.mean())) < 1.0 and 0.3 < float(seen.std()) < 1.7
     assert math.log(PICTURE.floor) < CRITIC_FLOOR < INAUDIBLE < 0
     assert float(normalised(torch.tensor(CENTRE + SPREAD))) == 1.0
@@ -362,7 +377,7 @@ def test_what_is_left_stays_left() -> None:
 def test_what_a_picture_of_a_lower_rate_does_not_show_stays(rate: int) -> None:
     time = torch.arange(30001) / 44100
     low, high = (0.1 * torch.sin(2 * math.pi * f * time).expand(2, -1) for f in (440.0, 14000.0))
-    picture = Picture(sample_rate=rate, bins=BINS, f_max=rate / 2)
+    picture = SpectrogramSettings(sample_rate=rate, bins=BINS, f_max=rate / 2)
     painted = transfer(Louder(math.log(2)), picture)
     made, inner = painted(low + high), slice(4000, -4000)
     assert made.shape == low.shape
@@ -393,7 +408,7 @@ def test_a_block_with_context_equals_the_whole() -> None:
 
 @pytest.mark.parametrize("rate", [22050, 11025])
 def test_a_block_equals_the_whole_at_a_lower_rate(rate: int) -> None:
-    picture = Picture(sample_rate=rate, bins=BINS, f_max=rate / 2)
+    picture = SpectrogramSettings(sample_rate=rate, bins=BINS, f_max=rate / 2)
     painted = transfer(small_generator(), picture)
     grid = painted.grid
     assert grid == 128 * picture.hop_length * 44100 // rate
@@ -407,7 +422,7 @@ def test_a_block_equals_the_whole_at_a_lower_rate(rate: int) -> None:
 
 
 def test_tiles_of_other_rates_have_no_grid_of_whole_samples() -> None:
-    picture = Picture(sample_rate=16000, bins=BINS, f_max=8000.0)
+    picture = SpectrogramSettings(sample_rate=16000, bins=BINS, f_max=8000.0)
     assert transfer(small_generator(), picture).grid == 1
 
 

@@ -227,7 +227,10 @@ def test_loading_builds_each_stem_by_its_route(root: Path, monkeypatch: pytest.M
         "picture": {"bins": 256},
         "options": {},
     }
-    assert asked == ["audiotransfer.spectral.transfer", (folder, entry, "drums", "cpu", "source")]
+    assert asked == [
+        "audiotransfer.spectral.models.transfer",
+        (folder, entry, "drums", "cpu", "source"),
+    ]
     assert set(style.stems) == {"drums", "vocals"}
     assert style.name == "jazz"
 

@@ -23,7 +23,7 @@ import pytest
 import torch
 from torch import Generator, Tensor, nn
 
-from audiotransfer import files
+from audiotransfer.atomic import temporary_path
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.training import (
     Group,
@@ -36,10 +36,10 @@ from audiotransfer.training import (
 from audiotransfer.training.averages import MovingAverage
 from audiotransfer.training.checkpoints import load, save
 from audiotransfer.training.config import load_config
-from audiotransfer.training.launching import launch
+from audiotransfer.training.devices import launch
 from audiotransfer.training.loading import fetch, share
-from audiotransfer.training.mixed import Mixed, Share
-from audiotransfer.training.schedules import factor
+from audiotransfer.training.objective import Mixed, Share
+from audiotransfer.training.settings import factor
 
 STEPS = 12
 
@@ -225,7 +225,7 @@ def test_the_old_checkpoint_survives_a_kill_between_the_renames(tmp_path: Path) 
     folder = tmp_path / "checkpoint"
     save(folder, {"a": torch.ones(2)}, {"step": 1})
     folder.rename(tmp_path / ".checkpoint.old")
-    part = files.temporary(folder)
+    part = temporary_path(folder)
     part.with_name(part.name.replace(f"-{os.getpid()}.", "-999999999.")).mkdir()  # nobody's
     found = load(folder)
     assert found is not None and found[1] == {"step": 1}

@@ -12,18 +12,18 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.spectral import objectives
-from audiotransfer.spectral.adversarial import RULES
-from audiotransfer.spectral.cut import Cut, CutSettings, patch_nce
-from audiotransfer.spectral.cycle_gan import SIDES, CycleGan, CycleGanSettings
-from audiotransfer.spectral.materials import Materials
-from audiotransfer.spectral.networks import ResNetGenerator, to_unit
+from audiotransfer.spectral.networks import ResNetGenerator
+from audiotransfer.spectral.objectives import registry
+from audiotransfer.spectral.objectives.cut import Cut, CutSettings, patch_nce
+from audiotransfer.spectral.objectives.cycle_gan import SIDES, CycleGan, CycleGanSettings
+from audiotransfer.spectral.objectives.losses import RULES
+from audiotransfer.spectral.objectives.registry import Materials
 from audiotransfer.training import Objective, Trainer, TrainerSettings
-from audiotransfer.training.image_pool import ImagePool
-from audiotransfer.training.launching import launch
-from audiotransfer.training.schedules import factor
-from audiotransfer.training.slopes import gradient_penalty
+from audiotransfer.training.adversarial import ImagePool, gradient_penalty
+from audiotransfer.training.devices import launch
+from audiotransfer.training.settings import factor
 from audiotransfer.training.stepping import Stepper
+from vocoder.spectrogram import to_unit
 
 BINS, FRAMES = 32, 36
 FLOOR = math.log(3e-5)
@@ -74,7 +74,7 @@ def make(form: str, seed: int = 0) -> Objective:
     name, generator, critics, settings = FORMS[form]
     with torch.random.fork_rng([]):
         torch.manual_seed(seed)
-        return objectives.create(name, Materials(BINS, FRAMES, generator, critics), settings)
+        return registry.create(name, Materials(BINS, FRAMES, generator, critics), settings)
 
 
 def windows(batch: int = 2, seed: int = 0) -> Tensor:
@@ -333,16 +333,16 @@ def test_cut_refuses_what_it_cannot_use() -> None:
     critics = {"p": {"kind": "patch", "width": 4}}
     whole = Materials(BINS, FRAMES, {"kind": "whole-frequency", "width": 4}, critics)
     with pytest.raises(AudioTransferError, match="no features"):
-        objectives.create("cut", whole, {})
+        registry.create("cut", whole, {})
     with pytest.raises(AudioTransferError, match="wgan-gp"):
-        objectives.create("cut", Materials(BINS, FRAMES, _RESNET, critics), {"game": "wgan-gp"})
+        registry.create("cut", Materials(BINS, FRAMES, _RESNET, critics), {"game": "wgan-gp"})
 
 
 # --- what all of them promise
 
 
 def test_all_that_are_registered_are_tried() -> None:
-    assert {form[0] for form in FORMS.values()} == set(objectives.names())
+    assert {form[0] for form in FORMS.values()} == set(registry.names())
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -469,7 +469,7 @@ def test_unknown_names_and_settings_are_refused(
     name: str, change: dict[str, int], words: str
 ) -> None:
     with pytest.raises(AudioTransferError, match=words):
-        objectives.create(name, Materials(BINS, FRAMES, _RESNET, _PATCH), change)
+        registry.create(name, Materials(BINS, FRAMES, _RESNET, _PATCH), change)
 
 
 @pytest.mark.parametrize(
@@ -488,5 +488,5 @@ def test_unknown_names_and_settings_are_refused(
 )
 def test_networks_that_cannot_be_are_refused_in_one_line(materials: Materials, words: str) -> None:
     with pytest.raises(AudioTransferError, match=words) as caught:
-        objectives.create("cycle-gan", materials, {})
+        registry.create("cycle-gan", materials, {})
     assert "\n" not in str(caught.value)

@@ -18,25 +18,25 @@ import numpy as np
 import pytest
 import torch
 
-from audiotransfer import files, recipes
+from audiotransfer import recipes
+from audiotransfer.audio.writing import write_audio
 from audiotransfer.cli import main
-from audiotransfer.corpora.kinds import Sampling
-from audiotransfer.corpora.manifest import Feature, Manifest, PreparedSong, load_manifest
-from audiotransfer.corpora.prepared import PreparedWindows
+from audiotransfer.data.datasets.base import Sampling
+from audiotransfer.data.imported_spectrograms import ImportedWindows, Levels
+from audiotransfer.data.manifest import Feature, Manifest, PreparedSong, load_manifest
+from audiotransfer.data.unpaired import PreparedWindows
 from audiotransfer.errors import AudioTransferError
+from audiotransfer.evaluation.checkpoint_metric import CheckpointMetric
 from audiotransfer.preparation import Settings, prepare_collection
 from audiotransfer.recipes import TrainingConfig
-from audiotransfer.recipes.foreign import ForeignWindows, Levels
-from audiotransfer.recipes.headline import Headline
 from audiotransfer.recipes.unpaired import UnpairedStyleRecipe
-from audiotransfer.spectral.materials import Materials
-from audiotransfer.spectral.networks.levels import BOTTOM, to_unit
-from audiotransfer.spectral.objectives import create
-from audiotransfer.spectral.weights import load_generator
+from audiotransfer.spectral.models.transfer import load_generator
+from audiotransfer.spectral.objectives.registry import Materials, create
 from audiotransfer.styles import Keep, load_style
 from audiotransfer.training import load_networks
 from audiotransfer.training.config import load_config
-from vocoder import Picture, VocoderError
+from vocoder import SpectrogramSettings, VocoderError
+from vocoder.spectrogram import BOTTOM, to_unit
 
 RATE = 44100
 CONFIGS = Path(__file__).parent.parent / "configs"
@@ -88,7 +88,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for number, side in enumerate(("rock", "jazz")):
         random = torch.Generator().manual_seed(number)
         (place / side).mkdir()
-        files.write(place / side / "song.wav", 0.1 * torch.randn(2, RATE, generator=random), RATE)
+        write_audio(place / side / "song.wav", 0.1 * torch.randn(2, RATE, generator=random), RATE)
     return place
 
 
@@ -130,7 +130,7 @@ def test_every_config_starts_on_what_is_prepared_for_it(config: str, tmp_path: P
     read = load_config(config, [], TrainingConfig).unpaired
     assert read is not None
     usual = "kind" not in read.picture and not config.endswith("-paper")
-    picture = Picture() if usual else Picture.from_dict(read.picture)
+    picture = SpectrogramSettings() if usual else SpectrogramSettings.from_dict(read.picture)
     place = collection(tmp_path, picture=picture, frames=1000)
     where = [f"unpaired.prepared={place}", "unpaired.source=rock", "unpaired.target=jazz"]
     narrow = [change for change in FORMS[config.removesuffix("-paper")] if change not in (MEL, CQT)]
@@ -144,7 +144,7 @@ def test_every_config_can_be_built_as_it_stands(config: str) -> None:
     """Pictures that can be inverted, networks that fit them, settings that the objective knows."""
     recipe = load_config(config, [], TrainingConfig).unpaired
     assert recipe is not None
-    picture = Picture.from_dict(recipe.picture)
+    picture = SpectrogramSettings.from_dict(recipe.picture)
     materials = Materials(picture.bins, recipe.frames, recipe.generator, recipe.critics)
     with torch.device("meta"), warnings.catch_warnings():  # shapes without weights
         warnings.simplefilter("ignore", UserWarning)
@@ -164,9 +164,9 @@ def test_every_unpaired_config_is_tried() -> None:
     assert held == set(ALL)
 
 
-def collection(folder: Path, picture: Picture | None = None, frames: int = 90) -> Path:
+def collection(folder: Path, picture: SpectrogramSettings | None = None, frames: int = 90) -> Path:
     """What a preparation leaves: a song a genre, its picture [L, F] in half precision."""
-    picture = picture or Picture(bins=32)
+    picture = picture or SpectrogramSettings(bins=32)
     songs = []
     for number, genre in enumerate(("rock", "jazz")):
         random = np.random.default_rng(number)
@@ -191,7 +191,7 @@ def test_a_prepared_collection_becomes_a_style(tmp_path: Path) -> None:
 
 def heard_collection(folder: Path, validated: bool = True) -> Path:
     """The same with sound, a second song a genre to validate with, and pictures of what sounds."""
-    picture = Picture(bins=32)
+    picture = SpectrogramSettings(bins=32)
     songs = []
     for number, genre in enumerate(("rock", "jazz")):
         for split in ("train", "validation") if validated else ("train",):
@@ -200,7 +200,7 @@ def heard_collection(folder: Path, validated: bool = True) -> Path:
             if genre == "jazz":
                 sound = sound.cumsum(1) * 0.01
             name = f"{genre}-{split}"
-            files.write(folder / f"{name}.flac", sound, RATE)
+            write_audio(folder / f"{name}.flac", sound, RATE)
             shown = picture.stereo(sound).T.half().numpy()
             np.save(folder / f"{name}.npy", shown)
             feature = {"other": Feature(f"{name}.npy", ((0, len(shown)),))}
@@ -226,14 +226,14 @@ def test_h_on_validation_songs_chooses_the_weights(
     place = heard_collection(tmp_path)
     changes = [*overrides("melgan-vc-unet", tmp_path), f"unpaired.prepared={place}", *HEARD]
     measured = iter([0.5, 0.25])
-    inner = Headline.__call__
+    inner = CheckpointMetric.__call__
 
-    def first_is_best(self: Headline, objective: Any) -> dict[str, float]:
+    def first_is_best(self: CheckpointMetric, objective: Any) -> dict[str, float]:
         found = inner(self, objective)
         assert {"H", "style", "content"} == set(found)
         return {**found, "H": next(measured)}
 
-    monkeypatch.setattr(Headline, "__call__", first_is_best)
+    monkeypatch.setattr(CheckpointMetric, "__call__", first_is_best)
     figures = run("melgan-vc-unet", changes, tmp_path / "run")
     assert figures["validation/H"] == 0.25
     style = tmp_path / "run" / "melgan-vc-unet"
@@ -310,7 +310,7 @@ def test_melon_is_trained_on_as_it_is_and_says_what_it_cannot_do(
     assert entry["picture"]["kind"] == "melon" and "48 bands" in entry["options"]["silent"]
     assert entry["picture"]["lowest"] < -60 and entry["picture"]["highest"] > -20
     song = tmp_path / "song.wav"
-    files.write(song, torch.zeros(2, 1000), RATE)
+    write_audio(song, torch.zeros(2, 1000), RATE)
     for words in ([str(song), "--style", str(place)], ["evaluate", str(place), "--on", str(song)]):
         assert main(words) == 2
         error = capsys.readouterr().err
@@ -327,7 +327,7 @@ def test_foreign_levels_become_the_networks_own(tmp_path: Path) -> None:
     ends = levels.known(torch.tensor([levels.lowest, levels.highest]))
     torch.testing.assert_close(to_unit(ends), torch.tensor([-1.0, 1.0]))
     windows = PreparedWindows(ready, ("rock", "GN1700"), 16, 8)
-    plain, known = windows.batch(0), ForeignWindows(windows, levels).batch(0)
+    plain, known = windows.batch(0), ImportedWindows(windows, levels).batch(0)
     assert torch.equal(known["source"], levels.known(plain["source"]))
     inside = to_unit(known["source"]).abs() < 1
     assert float(inside.float().mean()) > 0.99
@@ -343,7 +343,7 @@ def test_foreign_levels_become_the_networks_own(tmp_path: Path) -> None:
 def test_a_style_of_a_lower_rate_is_a_style(tmp_path: Path) -> None:
     place = collection(tmp_path)
     manifest = load_manifest(place)
-    low = Picture(bins=32, sample_rate=22050, f_max=11025.0)
+    low = SpectrogramSettings(bins=32, sample_rate=22050, f_max=11025.0)
     dataclasses.replace(manifest, picture=low.to_dict()).save()
     changes = [*overrides("melgan-vc-unet", tmp_path), f"unpaired.prepared={place}"]
     run("melgan-vc-unet", changes, tmp_path / "run")

@@ -10,20 +10,20 @@ import torch
 from torch import Tensor
 
 import vocoder
-from vocoder import GriffinLimInverter, Picture, SourceInverter, VocoderError, mel, stft
+from vocoder import GriffinLimInverter, SourceInverter, SpectrogramSettings, VocoderError, mel, stft
 from vocoder.cqt import ConstantQ
 from vocoder.griffinlim import griffin_lim
 
 RATE = 44100
 SINE_HZ = 441.7
-SMALL = Picture(n_fft=512, hop_length=128, bins=64)
+SMALL = SpectrogramSettings(n_fft=512, hop_length=128, bins=64)
 LENGTHS = (0, 1, 2, 127, 128, 129, 255, 257, 509, 4099)
 PICTURES = {
-    "mel": Picture(),
-    "mel magnitude": Picture(scale="magnitude"),
-    "mel zero": Picture(padding="zero-centre"),
-    "stft": Picture(kind="stft"),
-    "cqt": Picture(
+    "mel": SpectrogramSettings(),
+    "mel magnitude": SpectrogramSettings(scale="magnitude"),
+    "mel zero": SpectrogramSettings(padding="zero-centre"),
+    "stft": SpectrogramSettings(kind="stft"),
+    "cqt": SpectrogramSettings(
         kind="cqt", sample_rate=16000, n_fft=1024, hop_length=128, bins=144, f_min=110.0
     ),
 }
@@ -95,14 +95,16 @@ def test_magnitudes_are_librosas() -> None:
     """Unnormalised: a full-scale sine on a bin reads half the window's sum."""
     hz = 100 * RATE / 2048
     sine = torch.sin(2 * math.pi * hz * torch.arange(RATE) / RATE)
-    middle = Picture(kind="stft", scale="magnitude")(sine)[:, 40]
+    middle = SpectrogramSettings(kind="stft", scale="magnitude")(sine)[:, 40]
     assert middle[100] == pytest.approx(512, rel=1e-3)
 
 
 @pytest.mark.parametrize("bins", [80, 192, 256, 400])
 @pytest.mark.parametrize(("rate", "n_fft"), [(44100, 2048), (44100, 1152), (16000, 512)])
 def test_no_mel_band_is_empty(bins: int, rate: int, n_fft: int) -> None:
-    picture = Picture(sample_rate=rate, n_fft=n_fft, hop_length=128, bins=bins, f_max=rate * 0.45)
+    picture = SpectrogramSettings(
+        sample_rate=rate, n_fft=n_fft, hop_length=128, bins=bins, f_max=rate * 0.45
+    )
     weights = picture.filterbank(torch.device("cpu"))
     assert weights.min() >= 0
     totals = weights.sum(0) * rate / n_fft
@@ -115,7 +117,7 @@ def test_wide_mel_bands_are_slaneys() -> None:
     theirs = torch.from_numpy(
         librosa.filters.mel(sr=RATE, n_fft=2048, n_mels=256, fmin=20, fmax=20000)
     ).T
-    ours = Picture().filterbank(torch.device("cpu"))
+    ours = SpectrogramSettings().filterbank(torch.device("cpu"))
     wide = slice(200, 256)
     assert decibels(ours[:, wide] - theirs[:, wide], theirs[:, wide]) < -30
     assert mel.band_edges(256, 20.0, 20000.0)[1:-1].diff().min() > 0
@@ -156,7 +158,7 @@ def test_gradients_flow(name: str, kind: str) -> None:
 
 
 def test_pictures_made_in_inference_mode_leave_usable_transforms() -> None:
-    picture = Picture(n_fft=768, hop_length=192, bins=50)
+    picture = SpectrogramSettings(n_fft=768, hop_length=192, bins=50)
     with torch.inference_mode():
         picture(torch.zeros(1000))
     audio = torch.randn(1000, requires_grad=True)
@@ -184,16 +186,20 @@ def test_a_stereo_picture_is_that_of_the_mean_power(shape: tuple[int, ...]) -> N
 
 
 def test_equality_and_dictionaries() -> None:
-    assert Picture() == Picture(bins=256) != Picture(bins=128)
-    assert Picture(kind="stft", f_min=50.0) == Picture(kind="stft", bins=1025)
+    assert SpectrogramSettings() == SpectrogramSettings(bins=256) != SpectrogramSettings(bins=128)
+    assert SpectrogramSettings(kind="stft", f_min=50.0) == SpectrogramSettings(
+        kind="stft", bins=1025
+    )
     for picture in PICTURES.values():
-        assert Picture.from_dict(picture.to_dict()) == picture
-        assert hash(Picture.from_dict(picture.to_dict())) == hash(picture)
+        assert SpectrogramSettings.from_dict(picture.to_dict()) == picture
+        assert hash(SpectrogramSettings.from_dict(picture.to_dict())) == hash(picture)
     with pytest.raises(VocoderError, match="did you mean 'hop_length'"):
-        Picture.from_dict({"hop": 512})
-    vocoder.require_equal(Picture(), Picture(), "the network")
+        SpectrogramSettings.from_dict({"hop": 512})
+    vocoder.require_equal(SpectrogramSettings(), SpectrogramSettings(), "the network")
     with pytest.raises(VocoderError, match=r"the network expects .*hop_length 512, not 256"):
-        vocoder.require_equal(Picture(), Picture(hop_length=256), "the network")
+        vocoder.require_equal(
+            SpectrogramSettings(), SpectrogramSettings(hop_length=256), "the network"
+        )
 
 
 @pytest.mark.parametrize(
@@ -226,18 +232,18 @@ def test_equality_and_dictionaries() -> None:
 )
 def test_bad_settings_name_the_way_out(settings: dict, message: str) -> None:
     with pytest.raises(VocoderError, match=message) as caught:
-        Picture(**settings)
+        SpectrogramSettings(**settings)
     assert "\n" not in str(caught.value)
 
 
 def test_nearest_cqt_settings_are_good() -> None:
-    assert Picture(kind="cqt", f_min=20.0, hop_length=256, bins=432).bins == 432
-    assert Picture(kind="cqt", f_min=32.7, hop_length=256, bins=384).bins == 384
+    assert SpectrogramSettings(kind="cqt", f_min=20.0, hop_length=256, bins=432).bins == 432
+    assert SpectrogramSettings(kind="cqt", f_min=32.7, hop_length=256, bins=384).bins == 384
 
 
 def test_mel_back_to_magnitude_keeps_the_bands() -> None:
     """Non-negative, and its own bands are the given ones (within 0.2 dB on average)."""
-    picture = Picture(scale="magnitude")
+    picture = SpectrogramSettings(scale="magnitude")
     bands = picture(music(0.5, channels=1)[0]).T
     device = bands.device
     weights, back = picture.filterbank(device), picture.pseudo_inverse(device)
@@ -249,7 +255,7 @@ def test_mel_back_to_magnitude_keeps_the_bands() -> None:
 
 
 def test_fast_griffin_lim_converges() -> None:
-    picture = Picture(kind="stft", scale="magnitude")
+    picture = SpectrogramSettings(kind="stft", scale="magnitude")
     wanted = picture(music(2.0))
     generator = torch.Generator().manual_seed(3)
     sound = griffin_lim(wanted, 2 * RATE, picture, iterations=32, generator=generator)
@@ -262,7 +268,7 @@ def test_fast_griffin_lim_converges() -> None:
 
 def test_griffin_lim_from_the_true_phase_stays_there() -> None:
     audio = music(0.5)
-    picture = Picture(kind="stft", scale="magnitude")
+    picture = SpectrogramSettings(kind="stft", scale="magnitude")
     sound = griffin_lim(picture(audio), audio.shape[-1], picture, iterations=4, start=audio)
     assert decibels(sound - audio, audio) < -80
 
@@ -354,7 +360,7 @@ def test_the_sources_own_picture_gives_the_source(name: str, iterations: int) ->
 @pytest.mark.parametrize("iterations", [0, 4])
 def test_source_inverter_gain_equivariance(iterations: int) -> None:
     """Exact above the floor, hence a floor that nothing here comes near."""
-    picture = Picture(floor=1e-7)
+    picture = SpectrogramSettings(floor=1e-7)
     audio = music(0.5) + 1e-3 * torch.randn(2, RATE // 2)
     tilt = torch.linspace(-1, 1, picture.bins)[:, None]
     wanted = picture.stereo(audio) + tilt
@@ -370,7 +376,7 @@ def test_source_inverter_gain_equivariance(iterations: int) -> None:
 
 def test_source_inverter_reaches_the_wanted_picture() -> None:
     """Within 1 dB RMS for bands no more than 60 dB below the loudest."""
-    picture = Picture()
+    picture = SpectrogramSettings()
     audio = music(1.0)
     own = picture.stereo(audio)
     tilt = 2 * torch.sin(torch.linspace(0, 6, picture.bins))[:, None]
@@ -395,7 +401,7 @@ def test_every_trip_comes_nearer_to_a_picture_of_something_else(name: str) -> No
 @pytest.mark.parametrize("iterations", [0, 4])
 def test_source_gain_is_bounded(iterations: int) -> None:
     audio = music(0.5)
-    picture = Picture()
+    picture = SpectrogramSettings()
     wanted = picture.stereo(audio) + 10.0
     sound = SourceInverter(picture, iterations, max_gain_db=6.0)(wanted, audio.shape[-1], audio)
     assert decibels(sound - 10 ** (6 / 20) * audio, audio) < -60
@@ -404,7 +410,7 @@ def test_source_gain_is_bounded(iterations: int) -> None:
 @pytest.mark.parametrize("iterations", [0, 4])
 def test_what_lies_below_the_floor_is_raised_by_the_bound_once(iterations: int) -> None:
     """Rounding noise under a picture's floor is not heard, however loud the wanted picture is."""
-    picture = Picture()
+    picture = SpectrogramSettings()
     noise = 1e-10 * torch.randn(2, 30000, generator=torch.Generator().manual_seed(0))
     own = picture.stereo(noise)
     assert float(own.max()) == pytest.approx(math.log(picture.floor))
@@ -413,7 +419,7 @@ def test_what_lies_below_the_floor_is_raised_by_the_bound_once(iterations: int) 
 
 
 def test_rounding_of_the_source_stays_rounding() -> None:
-    picture, audio = Picture(), music(1.0)
+    picture, audio = SpectrogramSettings(), music(1.0)
     audio[:, 9000:20000] = 0
     other = audio + 1e-9 * torch.randn(audio.shape, generator=torch.Generator().manual_seed(0))
     wanted = picture.stereo(music(1.0).flip(-1))

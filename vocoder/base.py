@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from torch import Generator, Tensor
 
 from vocoder.errors import VocoderError
-from vocoder.pictures import Picture
+from vocoder.spectrogram import SpectrogramSettings
 
 GROUP = "audiotransfer.inverters"
 
@@ -18,7 +18,7 @@ GROUP = "audiotransfer.inverters"
 class Inverter(Protocol):
     """Turns pictures back into sound."""
 
-    expects: Picture
+    expects: SpectrogramSettings
     reach: int
     """Samples on each side of a frame's centre that its values change."""
 
@@ -44,7 +44,7 @@ def names() -> list[str]:
     return sorted({entry.name for entry in entry_points(group=GROUP)})
 
 
-def create(name: str, expects: Picture, **options: Any) -> Inverter:
+def create(name: str, expects: SpectrogramSettings, **options: Any) -> Inverter:
     """The inverter of this name for pictures made with `expects`.
 
     Raises VocoderError for a name that nothing is registered under, or a picture the inverter
@@ -62,7 +62,7 @@ def create(name: str, expects: Picture, **options: Any) -> Inverter:
     return inverter
 
 
-def require_equal(expected: Picture, given: Picture, who: str) -> None:
+def require_equal(expected: SpectrogramSettings, given: SpectrogramSettings, who: str) -> None:
     """Raise VocoderError, naming what differs, unless `given` is the picture `who` expects."""
     wanted, got = dataclasses.asdict(expected), dataclasses.asdict(given)
     different = [
@@ -72,7 +72,7 @@ def require_equal(expected: Picture, given: Picture, who: str) -> None:
         raise VocoderError(f"{who} expects pictures with {'; '.join(different)}: make them so")
 
 
-def require_shape(expects: Picture, picture: Tensor, length: int) -> None:
+def require_shape(expects: SpectrogramSettings, picture: Tensor, length: int) -> None:
     """Raise VocoderError unless `picture` [.., F, L] is what `expects` makes of `length`."""
     wanted = (expects.bins, expects.frames(length))
     if picture.ndim < 2 or tuple(picture.shape[-2:]) != wanted:

@@ -15,7 +15,7 @@ from torch import Generator, Tensor
 from vocoder import mel
 from vocoder.base import require_shape
 from vocoder.errors import VocoderError
-from vocoder.pictures import Picture
+from vocoder.spectrogram import SpectrogramSettings
 from vocoder.stft import Weave
 
 
@@ -43,7 +43,7 @@ def imposer(magnitude: Tensor) -> Callable[[Tensor, slice], Tensor]:
 def griffin_lim(
     magnitude: Tensor,
     length: int,
-    picture: Picture,
+    picture: SpectrogramSettings,
     iterations: int = 32,
     momentum: float = 0.99,
     generator: Generator | None = None,
@@ -90,7 +90,9 @@ class GriffinLimInverter:
     not looked at.
     """
 
-    def __init__(self, expects: Picture, iterations: int = 32, momentum: float = 0.99) -> None:
+    def __init__(
+        self, expects: SpectrogramSettings, iterations: int = 32, momentum: float = 0.99
+    ) -> None:
         if iterations < 0:
             raise VocoderError(f"{iterations} Griffin-Lim iterations: use 0 or more")
         if not 0 <= momentum <= 1:

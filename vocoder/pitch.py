@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from vocoder import stft
-from vocoder.pictures import TINY, Picture
+from vocoder.spectrogram import TINY, SpectrogramSettings
 
 LOWEST_HZ = 27.5  # A0, the lowest key of a piano
 BINS_PER_SEMITONE = 3
@@ -27,7 +27,7 @@ class PitchView:
     picture's own knows when they begin.
     """
 
-    picture: Picture = field(default_factory=Picture)
+    picture: SpectrogramSettings = field(default_factory=SpectrogramSettings)
     n_fft: int = 8192
 
     @property

@@ -11,7 +11,7 @@ from torch import Generator, Tensor
 from vocoder.base import require_shape
 from vocoder.errors import VocoderError
 from vocoder.griffinlim import imposer, iterate
-from vocoder.pictures import TINY, Picture, to_bins
+from vocoder.spectrogram import TINY, SpectrogramSettings, to_bins
 from vocoder.stft import Weave
 
 Change = Callable[[Tensor, slice], Tensor]
@@ -35,7 +35,7 @@ class SourceInverter:
 
     def __init__(
         self,
-        expects: Picture,
+        expects: SpectrogramSettings,
         iterations: int = 8,
         max_gain_db: float = 35.0,
         momentum: float = 0.99,

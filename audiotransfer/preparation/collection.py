@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from audiotransfer.corpora.kinds import AUTO, Found, Skipped, Song, create, recognise
-from audiotransfer.corpora.manifest import NAME, Manifest, PreparedSong, load_manifest
-from audiotransfer.corpora.splits import split_songs
+from audiotransfer.data.datasets.base import AUTO, Found, Skipped, Song, create, recognise
+from audiotransfer.data.manifest import NAME, Manifest, PreparedSong, load_manifest
+from audiotransfer.data.splits import split_songs
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.parallel import count_workers, each
 from audiotransfer.pipeline import resolve_device, resolve_separator
-from audiotransfer.preparation.pictures import picture_settings
 from audiotransfer.preparation.song import GIVEN, MIX, Task, already_prepared, prepare_song
+from audiotransfer.preparation.spectrograms import picture_settings
 from separation import fingerprint
 
 Show = Callable[[str, float], None]

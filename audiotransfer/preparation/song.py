@@ -20,20 +20,24 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from audiotransfer import files, sound
-from audiotransfer.corpora.kinds import Skipped, Song
-from audiotransfer.corpora.manifest import Feature, PreparedSong
-from audiotransfer.corpora.melon import read_picture
+from audiotransfer.atomic import temporary_path
+from audiotransfer.audio.channels import to_stereo
+from audiotransfer.audio.reading import read_audio
+from audiotransfer.audio.resampling import STEREO_RATE, resample
+from audiotransfer.audio.writing import AudioWriter
+from audiotransfer.data.datasets.base import Skipped, Song
+from audiotransfer.data.datasets.melon import read_picture
+from audiotransfer.data.manifest import Feature, PreparedSong
 from audiotransfer.errors import AudioTransferError
+from audiotransfer.pipeline.cut import Cut
 from audiotransfer.pipeline.mixing import Mixer
 from audiotransfer.pipeline.options import TransferOptions
 from audiotransfer.pipeline.planning import Plan, prepare
 from audiotransfer.pipeline.progress import Tracker
 from audiotransfer.pipeline.sources import CutSource, FileSource, MemorySource, measure
-from audiotransfer.preparation.pictures import draw, label
-from audiotransfer.preparation.sounding import sounding, stretches
+from audiotransfer.preparation.spectrograms import draw, label, sounding, stretches
 from separation import SeparationError
-from vocoder import Picture
+from vocoder import SpectrogramSettings
 
 GIVEN = "given"
 """Instead of a separator's name: the stems, or the picture, that came with the song."""
@@ -51,7 +55,7 @@ class Unwritable(AudioTransferError):
 class Task:
     """A song, where it is prepared, by which separator and into which picture.
 
-    ``fingerprint`` tells the separator from others of its name (see `separation.fingerprint`).
+    ``fingerprint`` tells the separator from others of its name (see `separation.spectrum`).
     """
 
     song: Song
@@ -125,7 +129,7 @@ def _make_stems(task: Task) -> Runs:
         place.mkdir(parents=True, exist_ok=True)
         for record in place.glob("*.json"):  # pictures of other stems are none of these
             record.unlink()
-    writers: dict[str, files.Writer] = {}
+    writers: dict[str, AudioWriter] = {}
     try:
         for piece in _given(task.song) if task.separator == GIVEN else _separated(task):
             for stem, block in piece.items():
@@ -133,8 +137,8 @@ def _make_stems(task: Task) -> Runs:
                     raise AudioTransferError(f"{stem} of {task.song.sources[0]} came out as NaN")
                 with _writing(place):
                     if stem not in writers:
-                        writers[stem] = files.Writer(
-                            place / f"{stem}.flac", sound.STEREO_RATE, 2, overwrite=True
+                        writers[stem] = AudioWriter(
+                            place / f"{stem}.flac", STEREO_RATE, 2, overwrite=True
                         )
                     writers[stem].write(block)
         with _writing(place):
@@ -161,7 +165,7 @@ def _make_stems(task: Task) -> Runs:
 def _separated(task: Task) -> Iterator[dict[str, Tensor]]:
     song = task.song
     plan = _plan(task.separator, task.device)
-    wanted = files.Cut(song.start, song.start + song.seconds)
+    wanted = Cut(song.start, song.start + song.seconds)
     source = CutSource(FileSource(song.files[MIX][0]), wanted)
     measured = measure(source, Tracker(None))
     if measured.rms == 0.0:
@@ -183,14 +187,14 @@ def _given(song: Song) -> Iterator[dict[str, Tensor]]:
         if stem != MIX:
             stems[stem] = _sum([_stereo(path) for path in parts])
     mix = _sum(list(stems.values()))
-    measured = measure(MemorySource(mix, sound.STEREO_RATE, song.id), Tracker(None))
+    measured = measure(MemorySource(mix, STEREO_RATE, song.id), Tracker(None))
     for stem, audio in stems.items():
         yield {stem: audio * measured.scale}
 
 
 def _stereo(path: str) -> Tensor:
-    audio, rate = files.read(path)
-    return sound.resample(sound.to_stereo(audio), rate, sound.STEREO_RATE)
+    audio, rate = read_audio(path)
+    return resample(to_stereo(audio), rate, STEREO_RATE)
 
 
 def _sum(parts: list[Tensor]) -> Tensor:
@@ -223,11 +227,11 @@ def _origin(task: Task) -> dict[str, Any]:
 
 
 def _make_features(task: Task, runs: Runs) -> Features:
-    picture = Picture.from_dict(dict(task.picture))
+    picture = SpectrogramSettings.from_dict(dict(task.picture))
     features: Features = {}
     for stem, heard in runs.items():
         audio, rate = _read_back(task.place / f"{stem}.flac")
-        drawn = draw(sound.resample(audio, rate, picture.sample_rate), picture)
+        drawn = draw(resample(audio, rate, picture.sample_rate), picture)
         scale = picture.sample_rate / picture.hop_length
         spans = [(round(start * scale), round(stop * scale)) for start, stop in heard]
         features[stem] = _write_picture(task, stem, drawn, spans)
@@ -264,7 +268,7 @@ def _write_picture(
     """Keeps the frames of the spans, one behind the other."""
     path = task.place / f"{stem}.{label(task.picture)}.npy"
     runs = [(start, len(drawn[start:stop])) for start, stop in spans]
-    part = files.temporary(path)
+    part = temporary_path(path)
     with _writing(task.place):
         with part.open("wb") as file:
             np.save(file, np.concatenate([drawn[start:stop] for start, stop in spans]))
@@ -305,7 +309,7 @@ def _record(task: Task, name: str) -> dict[str, Any] | None:
 
 def _write_record(task: Task, name: str, values: dict[str, Any]) -> None:
     path = task.place / f"{name}.json"
-    part = files.temporary(path)
+    part = temporary_path(path)
     with _writing(task.place):
         part.write_text(json.dumps(values))
         os.replace(part, path)
@@ -314,7 +318,7 @@ def _write_record(task: Task, name: str, values: dict[str, Any]) -> None:
 def _read_back(path: Path) -> tuple[Tensor, int]:
     """A stem that was written. A disk that filled up without a word shows here."""
     with _writing(path.parent):
-        return files.read(path)
+        return read_audio(path)
 
 
 @contextmanager

@@ -10,27 +10,25 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from audiotransfer.corpora.folders import UnpairedWindows
-from audiotransfer.corpora.pairs import PairedStems, PairSettings, find_pairs
-from audiotransfer.corpora.takes import folder_takes
+from audiotransfer.data.paired import PairedStems, PairSettings, find_pairs
+from audiotransfer.data.stem_mixes import folder_takes
+from audiotransfer.data.unpaired import UnpairedWindows
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.recipes.audition import Audition, recorded_lines
-from audiotransfer.recipes.exporting import chosen, write_style
-from audiotransfer.recipes.headline import HeadlineSettings
-from audiotransfer.recipes.rendered_trial import rendered_trial
-from audiotransfer.recipes.starting import start_from
-from audiotransfer.recipes.watching import Show, watch
-from audiotransfer.spectral.generator import STEMS, Generator
-from audiotransfer.spectral.melgan_vc import MelGanVcSettings
-from audiotransfer.spectral.paired import PairedObjective
-from audiotransfer.spectral.unpaired import UnpairedObjective
+from audiotransfer.evaluation.checkpoint_metric import CheckpointMetricSettings, rendered_validation
+from audiotransfer.evaluation.validation_samples import ValidationSamples, recorded_samples
+from audiotransfer.recipes.base import Show, start_from, watch
+from audiotransfer.recipes.export import chosen, write_style
+from audiotransfer.spectral.models.unet import STEMS, Generator
+from audiotransfer.spectral.objectives.melgan_vc import MelGanVcSettings
+from audiotransfer.spectral.objectives.paired import PairedObjective
+from audiotransfer.spectral.objectives.unpaired import UnpairedObjective
 from audiotransfer.styles.card import Card
 from audiotransfer.training import Batches, Objective, Trainer, load_networks
-from audiotransfer.training.mixed import Mixed, Share
-from vocoder import Picture
+from audiotransfer.training.objective import Mixed, Share
+from vocoder import SpectrogramSettings
 
 if TYPE_CHECKING:
-    from audiotransfer.recipes.training import Training
+    from audiotransfer.recipes.base import Training
 
 _VALIDATION_BATCHES = 3
 _LINES = 2  # of recordings, heard in the log
@@ -79,7 +77,7 @@ class StyleRecipe:
     learning_rate: float = 4e-4
     critic_learning_rate: float = 2e-4
     validation_songs: int = 24
-    headline: HeadlineSettings = field(default_factory=HeadlineSettings)
+    headline: CheckpointMetricSettings = field(default_factory=CheckpointMetricSettings)
     corpora: list[dict[str, Any]] = field(default_factory=list)
     drawing: PairSettings = field(default_factory=PairSettings)
 
@@ -88,12 +86,12 @@ def train_style(
     recipe: StyleRecipe, config: Training, folder: Path, show: Show | None
 ) -> dict[str, float]:
     Card(recipe.name, recipe.description, {}, {})  # a name that no card takes fails before the work
-    picture = Picture.from_dict(recipe.picture)
+    picture = SpectrogramSettings.from_dict(recipe.picture)
     generator = Generator(picture.bins, recipe.channels)
     if recipe.start is not None:
         start_from(generator, Path(recipe.start), "picture and channels")
     shares: list[Share] = []
-    auditions: list[Audition] = []
+    auditions: list[ValidationSamples] = []
     validation: Callable[[Objective], dict[str, float]] | None = None
     if recipe.pairs is not None:
         share, audition, validation = _paired(recipe, recipe.pairs, folder, generator, picture)
@@ -116,7 +114,7 @@ def train_style(
         replace(config.trainer, ema=(name,) if config.trainer.ema_decay else ()),
         folder,
         validation,
-        config=replace(recipe, description="", corpora=[], headline=HeadlineSettings()),
+        config=replace(recipe, description="", corpora=[], headline=CheckpointMetricSettings()),
         audition=auditions[0],
     )
     started = time.monotonic()
@@ -133,8 +131,12 @@ def train_style(
 
 
 def _paired(
-    recipe: StyleRecipe, place: str, folder: Path, generator: Generator, picture: Picture
-) -> tuple[Share, Audition, Callable[[Objective], dict[str, float]]]:
+    recipe: StyleRecipe,
+    place: str,
+    folder: Path,
+    generator: Generator,
+    picture: SpectrogramSettings,
+) -> tuple[Share, ValidationSamples, Callable[[Objective], dict[str, float]]]:
     pairs = find_pairs(Path(recipe.data) / place)
     kept, trained = pairs[: recipe.validation_songs], pairs[recipe.validation_songs :]
     objective = PairedObjective(
@@ -149,7 +151,7 @@ def _paired(
     batches = [drawn.batch(step) for step in range(_VALIDATION_BATCHES)]
     share = Share("paired", objective, PairedStems(trained, recipe.drawing))
     style = recipe.drawing.style
-    audition, headline = rendered_trial(
+    audition, headline = rendered_validation(
         [pair.folder for pair in kept],
         [pair.folder for pair in trained],
         STEMS,
@@ -167,8 +169,12 @@ def _paired(
 
 
 def _unpaired(
-    recipe: StyleRecipe, part: UnpairedRecipe, folder: Path, generator: Generator, picture: Picture
-) -> tuple[Share, Audition]:
+    recipe: StyleRecipe,
+    part: UnpairedRecipe,
+    folder: Path,
+    generator: Generator,
+    picture: SpectrogramSettings,
+) -> tuple[Share, ValidationSamples]:
     sources, targets = (
         folder_takes(Path(recipe.data) / place, part.stem, folder / "decoded")
         for place in (part.source, part.target)
@@ -181,8 +187,8 @@ def _unpaired(
         seed=part.seed,
     )
     objective = UnpairedObjective(generator, picture, part.stem, part.frames, part.settings)
-    lines = recorded_lines(sources, _LINES)
-    audition = Audition(lines, picture, lambda _: {recipe.name: generator})
+    lines = recorded_samples(sources, _LINES)
+    audition = ValidationSamples(lines, picture, lambda _: {recipe.name: generator})
     return Share("unpaired", objective, windows, part.every), audition
 
 

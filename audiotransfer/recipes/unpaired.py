@@ -9,20 +9,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.recipes.audition import Audition
-from audiotransfer.recipes.exporting import chosen, write_style
-from audiotransfer.recipes.grounds import prepared, recorded
-from audiotransfer.recipes.headline import Headline, HeadlineSettings
-from audiotransfer.recipes.watching import Show, watch
-from audiotransfer.spectral import objectives
-from audiotransfer.spectral.generator import STEMS
-from audiotransfer.spectral.materials import Materials
-from audiotransfer.spectral.repainter import Repainter
+from audiotransfer.evaluation.checkpoint_metric import CheckpointMetric, CheckpointMetricSettings
+from audiotransfer.evaluation.validation_samples import ValidationSamples
+from audiotransfer.recipes.base import Show, watch
+from audiotransfer.recipes.export import chosen, write_style
+from audiotransfer.recipes.unpaired_data import prepared, recorded
+from audiotransfer.spectral.models.base import SpectrogramModel
+from audiotransfer.spectral.models.unet import STEMS
+from audiotransfer.spectral.objectives import registry
+from audiotransfer.spectral.objectives.registry import Materials
 from audiotransfer.styles.card import Card
 from audiotransfer.training import Trainer, load_networks
 
 if TYPE_CHECKING:
-    from audiotransfer.recipes.training import Training
+    from audiotransfer.recipes.base import Training
 
 logger = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ class UnpairedStyleRecipe:
     generator: dict[str, Any] = field(default_factory=dict)
     critics: dict[str, dict[str, Any]] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
-    headline: HeadlineSettings = field(default_factory=HeadlineSettings)
+    headline: CheckpointMetricSettings = field(default_factory=CheckpointMetricSettings)
     corpora: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -80,20 +80,22 @@ def train_unpaired(
         logger.warning("%s will play no songs: %s", recipe.name, ground.lacks)
     bins = int(ground.settings["bins"])
     materials = Materials(bins, recipe.frames, recipe.generator, recipe.critics)
-    objective = objectives.create(recipe.objective, materials, recipe.settings)
-    generator = cast(Repainter, objective.networks["generator"])
+    objective = registry.create(recipe.objective, materials, recipe.settings)
+    generator = cast(SpectrogramModel, objective.networks["generator"])
     audition = headline = None
     if ground.picture is not None:
-        audition = Audition(ground.lines, ground.picture, lambda _: {recipe.target: generator})
+        audition = ValidationSamples(
+            ground.lines, ground.picture, lambda _: {recipe.target: generator}
+        )
         if ground.judge is not None:
-            headline = Headline(audition, {recipe.target: ground.targets}, ground.judge)
+            headline = CheckpointMetric(audition, {recipe.target: ground.targets}, ground.judge)
     trainer = Trainer(
         objective,
         ground.batches,
         replace(config.trainer, ema=("generator",) if config.trainer.ema_decay else ()),
         folder,
         headline,
-        config=replace(recipe, description="", corpora=[], headline=HeadlineSettings()),
+        config=replace(recipe, description="", corpora=[], headline=CheckpointMetricSettings()),
         audition=audition,
     )
     began = time.monotonic()

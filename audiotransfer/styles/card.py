@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from audiotransfer.audio.writing import write_bytes
 from audiotransfer.errors import AudioTransferError
 
 SCHEMA = 1
@@ -211,11 +212,11 @@ def read_card(folder: str | Path) -> Card:
 
 def write_card(folder: str | Path, card: Card) -> Path:
     """Writes ``card.json`` whole or not at all. Raises :class:`AudioTransferError` in one line."""
-    from audiotransfer import files  # heavy, and reading needs none of it
+    # heavy, and reading needs none of it
 
     path = Path(folder) / CARD_NAME
     text = json.dumps(card.to_dict(), indent=1, ensure_ascii=False) + "\n"
-    files.write_bytes(path, text.encode(), overwrite=True)
+    write_bytes(path, text.encode(), overwrite=True)
     return path
 
 

@@ -14,8 +14,8 @@ from itertools import combinations
 import torch
 from torch import Tensor
 
-from audiotransfer.training.progress import Progress
-from audiotransfer.training.turns import Preview
+from audiotransfer.training.objective import Preview
+from audiotransfer.training.state import Progress
 
 CHECKS = 3  # in a row, before a finding that may pass is told
 COPY = 0.02  # change by the output, as a share of how far two sources are apart

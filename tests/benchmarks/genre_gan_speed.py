@@ -25,9 +25,9 @@ import torch
 from torch import Tensor
 
 from audiotransfer.evaluation import plain_table
-from audiotransfer.recipes.scores.cycle_gan import GenreGanRecipe, build
+from audiotransfer.midi.piano_rolls import PHRASE, PITCHES
+from audiotransfer.recipes.genre_gan import GenreGanRecipe, build
 from audiotransfer.symbolic.genre.cycle_gan import GenreGan, GenreGanSettings
-from audiotransfer.symbolic.rolls import PHRASE, PITCHES
 from audiotransfer.training import Trainer, TrainerSettings
 
 PAIR = ("jazz", "classical")

@@ -21,12 +21,15 @@ import torch
 
 from audiotransfer import recipes
 from audiotransfer.evaluation import markdown_table
-from audiotransfer.evaluation.scores.judges import ScoreJudge, shipped_score_judges
-from audiotransfer.evaluation.scores.transfer import pair_figures
+from audiotransfer.evaluation.classifiers.midi_genre import (
+    MidiGenreClassifier,
+    shipped_midi_classifiers,
+)
+from audiotransfer.evaluation.metrics.midi_transfer import pair_figures
 from audiotransfer.recipes import TrainingConfig
-from audiotransfer.recipes.scores.genre_styles import some, transfer_by
-from audiotransfer.symbolic.genre.genres import genre_phrases
-from audiotransfer.symbolic.genre.weights import load_generator
+from audiotransfer.recipes.midi_styles import some, transfer_by
+from audiotransfer.symbolic.genre.data import genre_phrases
+from audiotransfer.symbolic.genre.transfer import load_generator
 from audiotransfer.training.config import load_config
 
 PAIR = ("jazz", "classical")
@@ -100,8 +103,8 @@ class Sweep:
         assert recipe is not None
         parts = genre_phrases(recipe.packs, recipe.data, run / "phrases")
         judges = {
-            name.removeprefix("scores-"): ScoreJudge.load(place)
-            for name, place in shipped_score_judges().items()
+            name.removeprefix("scores-"): MidiGenreClassifier.load(place)
+            for name, place in shipped_midi_classifiers().items()
         }
         made = {genre: load_generator(run / genre / "pitched.safetensors").eval() for genre in PAIR}
         measured = {}

@@ -30,15 +30,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from audiotransfer.corpora.manifest import Feature, Manifest, PreparedSong
-from audiotransfer.corpora.prepared import PreparedWindows
+from audiotransfer.data.manifest import Feature, Manifest, PreparedSong
+from audiotransfer.data.unpaired import PreparedWindows
 from audiotransfer.evaluation import plain_table
-from audiotransfer.spectral.materials import Materials
-from audiotransfer.spectral.melgan_vc import MelGanVc, MelGanVcSettings, SiameseSettings
-from audiotransfer.spectral.networks import to_unit
+from audiotransfer.spectral.objectives.melgan_vc import MelGanVc, MelGanVcSettings, SiameseSettings
+from audiotransfer.spectral.objectives.registry import Materials
 from audiotransfer.training import Batches, Trainer, TrainerSettings, loading
-from audiotransfer.training.launching import launch
-from vocoder import Picture
+from audiotransfer.training.devices import launch
+from vocoder import SpectrogramSettings
+from vocoder.spectrogram import to_unit
 
 BINS, FRAMES, TILES = 192, 72, 3
 SONGS, SONG_FRAMES = 24, 2600  # a genre; 30 s each
@@ -150,7 +150,7 @@ def collection(folder: Path, batch: int) -> Batches:
         np.save(folder / file, random.normal(-4, 2, (SONG_FRAMES, BINS)).astype(np.float16))
         features = {"other": Feature(file, ((0, SONG_FRAMES),))}
         songs.append(PreparedSong(str(number), "train", genre, None, "", 30.0, (), {}, features))
-    picture = Picture(bins=BINS).to_dict()
+    picture = SpectrogramSettings(bins=BINS).to_dict()
     Manifest(folder, "folders", None, picture, tuple(songs)).save()
     return PreparedWindows(folder, ("rock", "jazz"), FRAMES, batch)
 

@@ -12,13 +12,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.parametrizations import spectral_norm
 
-from audiotransfer.spectral.networks.layers import SLOPE, Norm, convolution, normalisation
-from audiotransfer.spectral.networks.painter import Painter
+from audiotransfer.spectral.models.base import SpectrogramNetwork
+from audiotransfer.spectral.networks.generators import SLOPE, Norm, convolution, normalisation
 
 _HALVINGS = 2
 
 
-class WholeFrequencyGenerator(Painter):
+class WholeFrequencyGenerator(SpectrogramNetwork):
     """A U-Net along time, over channels that each stand for a spectrum.
 
     Spectral norm throughout; lengths are padded to a multiple of 4 frames inside.

@@ -14,9 +14,9 @@ from typing import Literal
 import torch
 from torch import Generator, Tensor, nn
 
-from audiotransfer.symbolic.rolls import PHRASE, PITCHES, SOUND
+from audiotransfer.midi.piano_rolls import PHRASE, PITCHES, SOUND
 from audiotransfer.training import Group, Preview, Turn
-from audiotransfer.training.image_pool import ImagePool
+from audiotransfer.training.adversarial import ImagePool
 
 #: Critics of the two genres alone; of their union too; of the union with a third genre.
 Model = Literal["base", "partial", "full"]
