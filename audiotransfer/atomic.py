@@ -1,4 +1,4 @@
-"""Names of unfinished files, which say whose they are, and the removal of those left behind."""
+"""Files that are written to a temporary neighbour and renamed, and the checks before that."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import shutil
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
+
+from audiotransfer.errors import AudioTransferError
 
 _NAME = re.compile(r"\..+\.([0-9a-f]{8})-([0-9]+)\.part", re.DOTALL)
 _LONGEST = 255  # bytes of a file's name, where the system does not say
@@ -84,3 +86,54 @@ def _alive(pid: int) -> bool:
     except PermissionError:
         return True
     return True
+
+
+def check_place(path: str | Path, overwrite: bool = False) -> None:
+    """Refuse, before any work is done, a place where a file of any kind could not be written.
+
+    Raises AudioTransferError for a missing or read-only folder, an existing file without overwrite,
+    and a pipe or a device.
+    """
+    path = Path(path)
+    check_regular(path)
+    # os.path answers where pathlib raises: for names that are too long
+    if os.path.isdir(path):
+        raise AudioTransferError(f"{path} is a folder; name a file to write")
+    if os.path.lexists(path) and not overwrite:  # a link that leads nowhere is somebody's, too
+        raise AudioTransferError(
+            f"{path} exists; choose another name or allow overwriting it (overwrite=True)"
+        )
+    if not os.path.isdir(path.parent):
+        raise AudioTransferError(f"{path.parent} is not a folder; make it, or write elsewhere")
+    part = temporary_path(path)
+    try:
+        part.touch()
+        part.unlink()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise AudioTransferError(
+            f"{path} cannot be written ({reason}); choose another place"
+        ) from None
+
+
+def check_regular(path: str | Path) -> None:
+    """Raises AudioTransferError for a pipe or a device, which a file would take the place of."""
+    if os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path)):
+        raise AudioTransferError(f"{path} is a pipe or a device and no file; name a file to write")
+
+
+def write_bytes(path: str | Path, data: bytes, *, overwrite: bool = False) -> None:
+    """Write a file of any kind, whole or not at all. Raises AudioTransferError as `check_place`."""
+    path = Path(path)
+    check_place(path, overwrite)
+    clear_stale(path.parent)
+    part = temporary_path(path)
+    try:
+        part.write_bytes(data)
+        os.replace(part, path)
+    except OSError as error:
+        raise AudioTransferError(
+            f"{path} cannot be written ({error.strerror or error}); choose another place"
+        ) from None
+    finally:
+        part.unlink(missing_ok=True)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from audiotransfer.audio.writing import write_bytes
+from audiotransfer.atomic import write_bytes
 from audiotransfer.errors import AudioTransferError
 
 if TYPE_CHECKING:

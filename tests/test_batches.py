@@ -155,8 +155,7 @@ def test_a_fault_nobody_foresaw_stays_its_songs(
             raise ZeroDivisionError("in the depth\nof a decoder")
         return opened(path)
 
-    monkeypatch.setattr(files, "probe", fail)
-    assert sources.files.probe is fail
+    monkeypatch.setattr(sources, "probe_audio", fail)
     words = STILL if not verb else ("--separator", "none", "-q")
     code, out, err = run(*verb, "a.wav", "b.wav", "c.wav", *words)
     assert code == 1 and len(out.splitlines()) == 2

@@ -17,11 +17,11 @@ from audiotransfer import recipes
 from audiotransfer.audio.reading import read_audio
 from audiotransfer.audio.writing import write_audio
 from audiotransfer.data.rendering.arranging import ENSEMBLES, Ensemble, ensemble, genre_band
-from audiotransfer.data.rendering.ensembles import Band, Part
+from audiotransfer.data.rendering.ensembles import Band
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.evaluation import GenreClassifier
 from audiotransfer.recipes.genre_classifier import GenreClassifierRecipe, real_clips, rendered_clips
-from audiotransfer.synthesis.synthesizer import default_soundfont
+from audiotransfer.synthesis.synthesizer import Part, default_soundfont
 
 RATE = 22050
 GENRES = ("classical", "electronic", "hiphop", "jazz", "pop_folk", "rock_metal")

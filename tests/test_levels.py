@@ -13,6 +13,7 @@ from torch import Tensor
 
 from audiotransfer.audio.loudness import LoudnessMeter
 from audiotransfer.audio.reading import read_audio
+from audiotransfer.audio.tags.id3 import Frame
 from audiotransfer.audio.tags.reading import read_tags
 from audiotransfer.audio.tags.tags import Tags
 from audiotransfer.audio.true_peak import measure_true_peak
@@ -240,7 +241,7 @@ def test_silence_has_no_dead_channel():
 
 def test_one_notice_names_the_tags_that_are_not_kept(tmp_path):
     source = tmp_path / "song.mp3"
-    tags = Tags({"title": ("T",)}, frames=(files.id3.Frame("POPM", b"a\0\1\0\0\0\0"),))
+    tags = Tags({"title": ("T",)}, frames=(Frame("POPM", b"a\0\1\0\0\0\0"),))
     write_audio(source, a_song(), RATE, tags=tags)
     for suffix, notices in (
         ("flac", ["tags that a.flac does not hold: ratings"]), ("mp3", []),

@@ -250,5 +250,5 @@ def test_a_stage_is_told_to_be_done_once(
                 line._tell()
         line.next()
     told = capfd.readouterr().err
-    assert console.count("a (1 of 2): writing, 100%") == 1
-    assert console.count("b (2 of 2): writing, 100%") == 1
+    assert told.count("a (1 of 2): writing, 100%") == 1
+    assert told.count("b (2 of 2): writing, 100%") == 1

@@ -26,14 +26,7 @@ from audiotransfer.data.rendering.arranging import (
     humanise,
 )
 from audiotransfer.data.rendering.composing import RenderSettings, compose, in_split
-from audiotransfer.data.rendering.ensembles import (
-    TARGETS,
-    Band,
-    Part,
-    read_band,
-    sustains,
-    target_band,
-)
+from audiotransfer.data.rendering.ensembles import TARGETS, Band, read_band, target_band
 from audiotransfer.data.rendering.rendering import (
     FINISHED,
     STEMS,
@@ -42,9 +35,9 @@ from audiotransfer.data.rendering.rendering import (
     render_song,
 )
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.synthesis import synthesizer
+from audiotransfer.synthesis import synthesizer as synthesizer_module
 from audiotransfer.synthesis.additive import AdditiveInstrument
-from audiotransfer.synthesis.synthesizer import Synthesizer, default_soundfont
+from audiotransfer.synthesis.synthesizer import Part, Synthesizer, default_soundfont, sustains
 
 Sound = NDArray[np.float32]
 RATE = 22050  # half of what songs have: quick, and all partials that matter are below its Nyquist
@@ -238,7 +231,7 @@ def test_soundfonts_that_are_none_are_refused(synthesizer: Synthesizer, tmp_path
 
 
 def test_without_a_soundfont_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(synthesizer.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(synthesizer_module.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(AudioTransferError, match="pip install pretty_midi"):
         default_soundfont()
 

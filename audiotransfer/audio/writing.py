@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import soundfile
 
-from audiotransfer.atomic import clear_stale, temporary_path
+from audiotransfer.atomic import check_place, clear_stale, temporary_path
 from audiotransfer.audio.decoding.libsndfile import native_path
 from audiotransfer.audio.tags.tags import Tags, fitting
 from audiotransfer.audio.tags.writing import put_tags, size_in_wav
@@ -76,40 +76,6 @@ def _check_rate(path: Path, suffix: str, sample_rate: int) -> None:
     raise AudioTransferError(
         f"{path}: {suffix[1:]} cannot hold a sample rate of {sample_rate} Hz: {remedy}"
     )
-
-
-def check_place(path: str | Path, overwrite: bool = False) -> None:
-    """Refuse, before any work is done, a place where a file of any kind could not be written.
-
-    Raises AudioTransferError for a missing or read-only folder, an existing file without overwrite,
-    and a pipe or a device.
-    """
-    path = Path(path)
-    check_regular(path)
-    # os.path answers where pathlib raises: for names that are too long
-    if os.path.isdir(path):
-        raise AudioTransferError(f"{path} is a folder; name a file to write")
-    if os.path.lexists(path) and not overwrite:  # a link that leads nowhere is somebody's, too
-        raise AudioTransferError(
-            f"{path} exists; choose another name or allow overwriting it (overwrite=True)"
-        )
-    if not os.path.isdir(path.parent):
-        raise AudioTransferError(f"{path.parent} is not a folder; make it, or write elsewhere")
-    part = temporary_path(path)
-    try:
-        part.touch()
-        part.unlink()
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise AudioTransferError(
-            f"{path} cannot be written ({reason}); choose another place"
-        ) from None
-
-
-def check_regular(path: str | Path) -> None:
-    """Raises AudioTransferError for a pipe or a device, which a file would take the place of."""
-    if os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path)):
-        raise AudioTransferError(f"{path} is a pipe or a device and no file; name a file to write")
 
 
 class AudioWriter:
@@ -275,20 +241,3 @@ def write_audio(
         path, sample_rate, audio.shape[0], encoding=encoding, tags=tags, overwrite=overwrite
     ) as writer:
         writer.write(audio)
-
-
-def write_bytes(path: str | Path, data: bytes, *, overwrite: bool = False) -> None:
-    """Write a file of any kind, whole or not at all. Raises AudioTransferError as `check_place`."""
-    path = Path(path)
-    check_place(path, overwrite)
-    clear_stale(path.parent)
-    part = temporary_path(path)
-    try:
-        part.write_bytes(data)
-        os.replace(part, path)
-    except OSError as error:
-        raise AudioTransferError(
-            f"{path} cannot be written ({error.strerror or error}); choose another place"
-        ) from None
-    finally:
-        part.unlink(missing_ok=True)

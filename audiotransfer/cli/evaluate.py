@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from audiotransfer.audio.writing import write_bytes
+from audiotransfer.atomic import write_bytes
 from audiotransfer.cli.arguments import (
     Arguments,
     Parser,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from audiotransfer.audio.writing import check_place
+from audiotransfer.atomic import check_place
 from audiotransfer.cli.arguments import Arguments
 from audiotransfer.cli.batch import SCORES, WRITTEN, Tally
 from audiotransfer.cli.console import Console

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from audiotransfer.audio.writing import write_bytes
+from audiotransfer.atomic import write_bytes
 from audiotransfer.data.datasets.base import SPLITS, Sampling, Skipped, near
 from audiotransfer.errors import AudioTransferError
 

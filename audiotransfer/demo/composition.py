@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from audiotransfer.data.rendering.ensembles import Band, Part
+from audiotransfer.data.rendering.ensembles import Band
 from audiotransfer.data.rendering.rendering import room
-from audiotransfer.synthesis.synthesizer import Synthesizer, default_soundfont
+from audiotransfer.synthesis.synthesizer import Part, Synthesizer, default_soundfont
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

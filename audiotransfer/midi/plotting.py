@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from audiotransfer.audio.writing import write_bytes
+from audiotransfer.atomic import write_bytes
 from audiotransfer.midi.grid import Grid
 from audiotransfer.midi.percussion import DRUMS, NONE, drums_of
 from audiotransfer.midi.score import note_table

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from audiotransfer import midi
-from audiotransfer.audio.writing import write_bytes
+from audiotransfer.atomic import write_bytes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from audiotransfer import midi
-from audiotransfer.audio.writing import check_place
+from audiotransfer.atomic import check_place
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.midi.score import WRITTEN, score_of, write_score
 from audiotransfer.pipeline.score_output import Beside

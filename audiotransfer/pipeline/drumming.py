@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from audiotransfer import midi
-from audiotransfer.audio.writing import check_place
+from audiotransfer.atomic import check_place
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.midi.grid import Grid
 from audiotransfer.midi.score import (

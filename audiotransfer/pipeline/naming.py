@@ -14,8 +14,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
+from audiotransfer.atomic import check_regular
 from audiotransfer.audio.reading import AUDIO_SUFFIXES, find_audio
-from audiotransfer.audio.writing import FORMATS, check_regular
+from audiotransfer.audio.writing import FORMATS
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.pipeline.own_outputs import is_own
 

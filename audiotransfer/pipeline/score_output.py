@@ -10,11 +10,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from audiotransfer.audio.writing import check_output, check_place, write_audio
-from audiotransfer.data.rendering.ensembles import Band, Part, band_of
+from audiotransfer.atomic import check_place
+from audiotransfer.audio.writing import check_output, write_audio
+from audiotransfer.data.rendering.ensembles import Band, band_of
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.midi.plotting import plot_scores
-from audiotransfer.synthesis.synthesizer import Synthesizer, default_soundfont
+from audiotransfer.synthesis.synthesizer import Part, Synthesizer, default_soundfont
 
 _TAIL_SECONDS = 1.5
 _RAMP_SECONDS = 0.005

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from audiotransfer import midi
-from audiotransfer.audio.writing import check_place
+from audiotransfer.atomic import check_place
 from audiotransfer.errors import AudioTransferError, failure
 from audiotransfer.midi.grid import Grid
 from audiotransfer.midi.score import WRITTEN, edited, note_table, score_of, with_notes, write_midi

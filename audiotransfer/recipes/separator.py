@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from audiotransfer.audio.writing import write_bytes
+from audiotransfer.atomic import write_bytes
 from audiotransfer.data.stem_mixes import (
     MixSettings,
     RandomMixes,

@@ -17,11 +17,11 @@ from audiotransfer.audio.reading import read_audio
 from audiotransfer.audio.resampling import STEREO_RATE
 from audiotransfer.audio.writing import write_audio
 from audiotransfer.data.paired_features import FOLDER
-from audiotransfer.data.rendering.ensembles import sustains
 from audiotransfer.data.stem_mixes import mix
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.spectral.models.note_templates import KEYS
 from audiotransfer.spectral.objectives.templates import PLAYERS
+from audiotransfer.synthesis.synthesizer import sustains
 from separation import Separator, create, fingerprint
 from vocoder import SpectrogramSettings
 

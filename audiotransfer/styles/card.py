@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from audiotransfer.audio.writing import write_bytes
+from audiotransfer.atomic import write_bytes
 from audiotransfer.errors import AudioTransferError
 
 SCHEMA = 1

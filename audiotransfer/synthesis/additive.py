@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from audiotransfer.data.rendering.ensembles import sustains
+from audiotransfer.synthesis.synthesizer import sustains
 
 if TYPE_CHECKING:
     from numpy.random import Generator
     from numpy.typing import NDArray
 
-    from audiotransfer.data.rendering.ensembles import Part
+    from audiotransfer.synthesis.synthesizer import Part
 
     Sound = NDArray[np.float32]
 

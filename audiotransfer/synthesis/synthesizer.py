@@ -1,19 +1,44 @@
-"""Parts of a band to sound, each with its soundfont."""
+"""Renders parts of an ensemble to sound, each with its soundfont."""
 
 from __future__ import annotations
 
 import importlib.util
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from audiotransfer.data.rendering.ensembles import Part
 from audiotransfer.errors import AudioTransferError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one player plays.
+
+    ``notes`` is ``[N, 4]``: start (s), duration (s), MIDI pitch, velocity (1..127).
+    ``program`` is the General MIDI program from 0, or the kit of a drummer. ``levels`` ``[K, 3]``
+    are gains of the left and right channel from a time (s) on, 1 before the first: what volume,
+    expression and pan make of them.
+    """
+
+    stem: str
+    program: int
+    drums: bool
+    notes: NDArray[np.float64]
+    levels: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 3)))
+
+
+def sustains(program: int) -> bool:
+    """Whether a General MIDI program sounds as long as its key is held."""
+    family = program // 8
+    if family == 5:  # strings, but for pizzicato, harp and timpani
+        return program < 45
+    return family in (2, 6, 7, 8, 9, 10, 11) and program != 55
 
 
 def default_soundfont() -> Path:

@@ -23,7 +23,7 @@ from audiotransfer.training.devices import launch
 from audiotransfer.training.diagnosis import Diagnosis
 from audiotransfer.training.log import Log, Window, own_randomness, own_threads, showing
 from audiotransfer.training.objective import Batches, Objective, Preview
-from audiotransfer.training.settings import TrainerSettings
+from audiotransfer.training.settings import TrainerSettings, factor
 from audiotransfer.training.state import Progress
 from audiotransfer.training.stepping import Stepper, impossible, require
 
@@ -175,7 +175,7 @@ class Trainer:
     def _train_step(self, batch: dict[str, Tensor]) -> dict[str, float]:
         """Take the step's turns, and return each group's learning rate in it."""
         settings, progress = self.settings, self.progress
-        scale = settings.factor(
+        scale = factor(
             self.step,
             settings.steps,
             settings.schedule,

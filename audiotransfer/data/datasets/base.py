@@ -11,7 +11,7 @@ from typing import Protocol
 
 from audiotransfer.errors import AudioTransferError
 
-GROUP = "audiotransfer.data"
+GROUP = "audiotransfer.corpora"
 AUTO = "auto"
 SPLITS = ("train", "validation", "test")
 #: Share of a genre's artists that are held out where a collection does not say which.

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from audiotransfer.data.rendering.ensembles import Band, Part
+from audiotransfer.data.rendering.ensembles import Band
 from audiotransfer.errors import AudioTransferError
+from audiotransfer.synthesis.synthesizer import Part
 
 if TYPE_CHECKING:
     from numpy.random import Generator

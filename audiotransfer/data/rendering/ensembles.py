@@ -11,6 +11,7 @@ import numpy as np
 
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.midi.score import parse_score, read_score
+from audiotransfer.synthesis.synthesizer import Part, sustains
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -21,23 +22,6 @@ _UNSAID = {_VOLUME: 100, _PAN: 64, _EXPRESSION: 127}
 _PRESSED = 64  # the least value of a pedal that is down
 #: Roland notes of electronic kits that General MIDI has no sound for.
 _ROLAND_DRUM = {22: 42, 26: 46, 58: 43}
-
-
-@dataclass(frozen=True)
-class Part:
-    """What one player plays.
-
-    ``notes`` is ``[N, 4]``: start (s), duration (s), MIDI pitch, velocity (1..127).
-    ``program`` is the General MIDI program from 0, or the kit of a drummer. ``levels`` ``[K, 3]``
-    are gains of the left and right channel from a time (s) on, 1 before the first: what volume,
-    expression and pan make of them.
-    """
-
-    stem: str
-    program: int
-    drums: bool
-    notes: NDArray[np.float64]
-    levels: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 3)))
 
 
 @dataclass(frozen=True)
@@ -244,11 +228,3 @@ def target_band(style: str) -> TargetBand:
     if style not in TARGETS:
         raise AudioTransferError(f"style {style!r} has no band; there are {', '.join(TARGETS)}")
     return TARGETS[style]
-
-
-def sustains(program: int) -> bool:
-    """Whether a General MIDI program sounds as long as its key is held."""
-    family = program // 8
-    if family == 5:  # strings, but for pizzicato, harp and timpani
-        return program < 45
-    return family in (2, 6, 7, 8, 9, 10, 11) and program != 55

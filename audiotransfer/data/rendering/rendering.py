@@ -18,12 +18,12 @@ from scipy import signal
 from audiotransfer.audio.writing import write_audio
 from audiotransfer.data.rendering.arranging import Choice, dress, ensemble, genre_band
 from audiotransfer.data.rendering.composing import RenderSettings, compose
-from audiotransfer.data.rendering.ensembles import Part, target_band
+from audiotransfer.data.rendering.ensembles import target_band
 from audiotransfer.effects import read_chain
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.midi.archives import archive, in_split
 from audiotransfer.synthesis.additive import AdditiveInstrument
-from audiotransfer.synthesis.synthesizer import Synthesizer
+from audiotransfer.synthesis.synthesizer import Part, Synthesizer
 
 if TYPE_CHECKING:
     from numpy.random import Generator

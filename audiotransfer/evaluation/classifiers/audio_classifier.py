@@ -16,8 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from audiotransfer.atomic import write_bytes
 from audiotransfer.audio.resampling import resample
-from audiotransfer.audio.writing import write_bytes
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.training import Batches, Group, Turn
 from audiotransfer.training.stepping import loss_of

@@ -16,10 +16,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from audiotransfer.atomic import write_bytes
 from audiotransfer.audio.channels import to_stereo
 from audiotransfer.audio.reading import read_audio
 from audiotransfer.audio.resampling import resample
-from audiotransfer.audio.writing import write_bytes
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.evaluation.classifiers.audio_classifier import (
     FLOOR,

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from audiotransfer.evaluation.report.statistics import Row, summary_row
 from audiotransfer.symbolic.accompaniment import voice_leading
-from audiotransfer.symbolic.accompaniment.chorales import Chorale, Voices
+from audiotransfer.symbolic.accompaniment.chorales import Chorale
 from audiotransfer.symbolic.accompaniment.harmonization import Accompanist, Harmony, harmonise
 from audiotransfer.symbolic.accompaniment.masked_voices import phases_from_beat
 

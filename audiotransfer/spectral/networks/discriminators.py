@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.spectral.networks.generators import SLOPE, Norm, convolution, normalisation
+from audiotransfer.spectral.networks.generators import Norm, convolution, normalisation
 
 
 class PatchGan(nn.Module):
