@@ -16,9 +16,9 @@ from audiotransfer.recipes.template_features import key_roll
 from audiotransfer.spectral.models.base import SpectrogramModel
 from audiotransfer.spectral.models.drum_templates import DrumTemplateModel
 from audiotransfer.spectral.models.note_templates import KEYS, NoteTemplateModel
-from audiotransfer.spectral.models.transfer import SpectralTransfer, load_generator, save_generator
 from audiotransfer.spectral.models.unet import INAUDIBLE
 from audiotransfer.spectral.objectives.templates import PLAYERS, TemplateObjective
+from audiotransfer.spectral.transfer import SpectralTransfer, load_generator, save_generator
 from vocoder import SourceInverter, SpectrogramSettings
 from vocoder.pitch import BINS_PER_SEMITONE, PITCH_BINS, PitchView, pitch_hz
 
@@ -68,7 +68,7 @@ def test_pitch_bins_are_thirds_of_semitones_around_the_keys() -> None:
 
 
 @pytest.mark.parametrize("length", [1, 511, 2048, 12345])
-def test_views_of_any_length_have_the_pictures_frames(length: int) -> None:
+def test_views_of_any_length_have_the_spectrograms_frames(length: int) -> None:
     sound = torch.randn(2, length, generator=torch.Generator().manual_seed(0))
     assert PitchView()(sound).shape == (256 + PITCH_BINS, SpectrogramSettings().frames(length))
 
@@ -268,7 +268,7 @@ def test_distances_of_doing_nothing_by_hand() -> None:
     generator = hits()
     batch = batch_of(generator)
     batch["other/target"] = batch["other/source"][:, None].repeat(1, 2, 1, 1) + math.log(2)
-    batch = {name: picture + 9 for name, picture in batch.items()}
+    batch = {name: spectrogram + 9 for name, spectrogram in batch.items()}
     figures = TemplateObjective({"other": generator}, {}, [1.0, 1.0]).distances(batch, STYLES)
     for style in STYLES:  # everything lies above the inaudible, and is 6 dB too low
         assert figures[f"other/{style}/nothing"] == pytest.approx(math.log(2), rel=0.02)
@@ -311,16 +311,16 @@ def test_keys_of_a_score_by_hand() -> None:
 @pytest.mark.parametrize("stem", sorted(PLAYERS))
 def test_a_player_sees_a_value_for_each_frequency(stem: str) -> None:
     """In training, where there is no network yet, as on songs."""
-    picture, player = SpectrogramSettings(), PLAYERS[stem]
+    spectrogram, player = SpectrogramSettings(), PLAYERS[stem]
     sound = tone(440.0, 0.1)
-    seen = player.look(sound, picture)
-    hertz = player.hertz(picture)
+    seen = player.look(sound, spectrogram)
+    hertz = player.hertz(spectrogram)
     assert hertz.shape == seen.shape[:1]
-    torch.testing.assert_close(seen[: picture.bins], picture.stereo(sound))
+    torch.testing.assert_close(seen[: spectrogram.bins], spectrogram.stereo(sound))
     loudest = float(hertz[int(seen[:, seen.shape[1] // 2].argmax())])
     assert abs(math.log2(loudest / 440.0)) < 1 / 12
     network = player(STYLES, 4).begin()
-    assert torch.equal(network.look(sound, picture), seen)
+    assert torch.equal(network.look(sound, spectrogram), seen)
 
 
 # --- crops

@@ -21,7 +21,7 @@ from audiotransfer.data.datasets import base
 from audiotransfer.data.datasets.base import SPLITS, Found, Song
 from audiotransfer.data.datasets.genre_folders import artist_of
 from audiotransfer.data.datasets.gtzan import fault_filtered
-from audiotransfer.data.datasets.melon import read_picture
+from audiotransfer.data.datasets.melon import read_spectrogram
 from audiotransfer.data.manifest import PreparedSong
 from audiotransfer.data.splits import hold_apart, split_songs
 from audiotransfer.errors import AudioTransferError
@@ -73,7 +73,7 @@ def melon(root: Path, packed: bool = True) -> Path:
         for number in range(20)
     ]
     songs[3]["song_gn_gnr_basket"] = ["GN1000", "GN1700"]
-    songs.append({**songs[0], "id": 99_999})  # without a picture
+    songs.append({**songs[0], "id": 99_999})  # without a spectrogram
     (root / "song_meta.json").write_text(json.dumps(songs))
     arrays = {number: np.full((48, 30), number, dtype=np.float32) for number in range(20)}
     if not packed:
@@ -471,13 +471,13 @@ def test_melon_by_code_or_name(packed: bool, tmp_path: Path) -> None:
     assert numbers == set(range(20)) - {3}  # song 3 is of both
     assert {one.why: one.id for one in found.skipped} == {
         "of more than one of these genres": "1 songs",
-        "without a picture": "1 songs",
+        "without a spectrogram": "1 songs",
     }
     assert any("inferred" in note for note in found.notes)
     assert any("cannot be turned back" in note for note in found.notes)
     for song in found.songs:
-        picture = read_picture(song.files["features"][0])
-        assert picture.shape == (30, 48) and picture[0, 0] == int(song.id)
+        spectrogram = read_spectrogram(song.files["features"][0])
+        assert spectrogram.shape == (30, 48) and spectrogram[0, 0] == int(song.id)
 
 
 def test_melon_genres_are_checked(tmp_path: Path) -> None:
@@ -493,10 +493,10 @@ def test_melon_genres_are_checked(tmp_path: Path) -> None:
 def test_damaged_melon_is_refused(tmp_path: Path) -> None:
     np.save(tmp_path / "1.npy", np.zeros((40, 10), dtype=np.float32))
     with pytest.raises(AudioTransferError, match=r"\[40, 10\].*\[48, frames\]"):
-        read_picture(str(tmp_path / "1.npy"))
+        read_spectrogram(str(tmp_path / "1.npy"))
     (tmp_path / "2.npy").write_bytes(b"\x93NUMPY")
     with pytest.raises(AudioTransferError, match="cannot be read"):
-        read_picture(str(tmp_path / "2.npy"))
+        read_spectrogram(str(tmp_path / "2.npy"))
     root = melon(tmp_path / "melon")
     (root / "song_meta.json").write_text("[")
     assert "song_meta.json" in refused("melon", root)

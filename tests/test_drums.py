@@ -430,7 +430,7 @@ def test_a_turn_is_the_bound_and_teaches(index: int) -> None:
     assert losses[-1] < losses[0] - 0.2
     assert all(p.grad is not None for n, p in network.named_parameters() if "style" not in n)
     preview = objective.preview(batch, seeded())
-    assert preview.pictures["source"].shape == preview.pictures["output"].shape == (9, 32)
+    assert preview.spectrograms["source"].shape == preview.spectrograms["output"].shape == (9, 32)
 
 
 # Measures
@@ -779,7 +779,7 @@ def test_the_command_humanises_and_leaves_the_rest(
 
 
 @pytest.mark.parametrize("pitched", [False, True])
-def test_pictures_have_a_row_for_each_drum(
+def test_spectrograms_have_a_row_for_each_drum(
     pitched: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     figures: list[Figure] = []

@@ -318,27 +318,27 @@ def test_random_target_clip_is_a_stretch_of_a_song() -> None:
         audio.random_target_clip([], 10, generator)
 
 
-def test_inverter_round_trip_hands_over_the_picture_and_the_length() -> None:
+def test_inverter_round_trip_hands_over_the_spectrogram_and_the_length() -> None:
     class Doubling:
         def expects(self, audio: Tensor) -> Tensor:
             return 2 * audio
 
         def __call__(
             self,
-            picture: Tensor,
+            spectrogram: Tensor,
             length: int,
             source: Tensor | None = None,
             generator: torch.Generator | None = None,
         ) -> Tensor:
             assert source is None
-            return picture[..., :length] / 2
+            return spectrogram[..., :length] / 2
 
     sound = noise(0.1)
     assert torch.equal(audio.inverter_round_trip(sound, Doubling()), sound)
     assert torch.equal(audio.do_nothing(sound), sound)
 
 
-# --- statistics, tables, pictures
+# --- statistics, tables, spectrograms
 
 
 def test_bootstrap_interval_is_that_of_the_mean() -> None:
@@ -388,7 +388,7 @@ def test_song_figures_of_the_truth_itself() -> None:
     assert nothing["centred chroma"] == pytest.approx(1.0, abs=1e-5)
 
 
-def test_pictures_are_written_and_empty_stretches_refused(tmp_path: Path) -> None:
+def test_spectrograms_are_written_and_empty_stretches_refused(tmp_path: Path) -> None:
     sounds = {"before": melody(2.0), "after": noise(2.0, channels=2)}
     save_comparison(tmp_path / "deep" / "both.png", sounds, RATE, title="two", start=0.5, seconds=1)
     assert (tmp_path / "deep" / "both.png").read_bytes()[:4] == b"\x89PNG"
@@ -397,8 +397,8 @@ def test_pictures_are_written_and_empty_stretches_refused(tmp_path: Path) -> Non
     assert not (tmp_path / "none.png").exists()
 
 
-def test_mel_picture_puts_a_tone_where_it_belongs() -> None:
-    picture = mel_magnitude(mono(tone(1000, 0.5, 1), RATE))
-    band = int(picture[:, 20].argmax())
+def test_mel_spectrogram_puts_a_tone_where_it_belongs() -> None:
+    spectrogram = mel_magnitude(mono(tone(1000, 0.5, 1), RATE))
+    band = int(spectrogram[:, 20].argmax())
     expected = (1000 - 20) / (200 / 3) / (58.57 - 0.3) * 257 - 1
     assert abs(band - expected) <= 1

@@ -320,8 +320,8 @@ def test_nothing_is_left_when_writing_fails(tmp_path):
 
 def test_a_killed_run_leaves_nothing_under_the_name(tmp_path):
     code = (
-        "import sys, time, torch; from audiotransfer import files\n"
-        f"with files.Writer({str(tmp_path / 'a.wav')!r}, 44100, 1) as writer:\n"
+        "import sys, time, torch; from audiotransfer.audio.writing import AudioWriter\n"
+        f"with AudioWriter({str(tmp_path / 'a.wav')!r}, 44100, 1) as writer:\n"
         "    writer.write(torch.zeros(1, 100000)); print('ready', flush=True); time.sleep(60)\n"
     )
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)

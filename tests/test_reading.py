@@ -1095,11 +1095,11 @@ def test_no_decoder_writes_to_the_terminal(tmp_path: Path) -> None:
     program = textwrap.dedent(
         """
         import sys
-        from audiotransfer import files
+        from audiotransfer.audio.reading import probe_audio, read_audio
         from audiotransfer.errors import AudioTransferError
         for path in sys.argv[1:]:
             try:
-                print(files.probe(path).frames, files.read(path)[0].shape[1])
+                print(probe_audio(path).frames, read_audio(path)[0].shape[1])
             except AudioTransferError:
                 print("refused")
         """

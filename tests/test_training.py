@@ -439,7 +439,7 @@ def test_mixed_objectives_show_all_that_each_shows() -> None:
     shares = [Share(name, Shown(lambda w, _: w), Twos()) for name in ("a", "b")]
     mixed = Mixed(shares)
     seen = mixed.preview(mixed.batch(2), Generator())
-    for shown, name in ((seen.pictures, "source"), (seen.embeddings, "points")):
+    for shown, name in ((seen.spectrograms, "source"), (seen.embeddings, "points")):
         assert set(shown) == {f"a/{name}", f"b/{name}"} and float(shown[f"b/{name}"].sum()) == 12
     assert seen.audio["a/song"][1] == 8
 
@@ -577,18 +577,18 @@ def test_the_log_has_every_term_and_forgets_what_is_repeated(tmp_path: Path) -> 
     assert all(math.isfinite(value) for line in lines for value in line.values())
 
 
-def test_pictures_and_sound_reach_tensorboard(tmp_path: Path) -> None:
+def test_spectrograms_and_sound_reach_tensorboard(tmp_path: Path) -> None:
     accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     train(tmp_path, settings=replace(SETTINGS, preview_every=6))
     events = accumulator.EventAccumulator(str(tmp_path))
     events.Reload()
-    assert [e.step for e in events.Images("pictures/made")] == [6, 12]
+    assert [e.step for e in events.Images("spectrograms/made")] == [6, 12]
     assert [e.sample_rate for e in events.Audio("audio/noise")] == [8000, 8000]
     assert [e.step for e in events.Scalars("maker/near")] == [4, 8, 12]
     assert [e.step for e in events.Scalars("learning_rate/judge")] == [4, 8, 12]
 
 
-def test_an_audition_is_heard_beside_the_pictures(tmp_path: Path) -> None:
+def test_an_audition_is_heard_beside_the_spectrograms(tmp_path: Path) -> None:
     accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     states: list[bool] = []
 

@@ -1,4 +1,4 @@
-"""Sound to picture and back: STFT, mel, CQT; Griffin-Lim and source-phase inversion."""
+"""Sound to spectrogram and back: STFT, mel, CQT; Griffin-Lim and source-phase inversion."""
 
 from vocoder.base import Inverter, create, names, require_equal
 from vocoder.errors import VocoderError

@@ -1,4 +1,6 @@
-"""Pictures of sound: the settings that make one, the picture, and its values as magnitudes."""
+"""Spectrograms of sound: the settings that make one, the spectrogram, and its values as
+magnitudes.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,7 @@ def power_mean(spectrum: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class SpectrogramSettings:
-    """Settings of a picture; calling it makes the picture: sound [.., T] -> [.., F, L].
+    """Settings of a spectrogram; calling it makes the spectrogram: sound [.., T] -> [.., F, L].
 
     kind: "mel" (Slaney bands of the magnitude, see `mel`), "stft" (the magnitude itself) or "cqt"
     (see `cqt`).
@@ -46,7 +48,7 @@ class SpectrogramSettings:
     STFT.
     padding: "reflect-centre" mirrors the sound at its ends; "zero-centre" does not and is what
     "cqt" always has.
-    Settings that a kind does not use take their one canonical value, so equal pictures compare
+    Settings that a kind does not use take their one canonical value, so equal spectrograms compare
     equal.
     Raises VocoderError for settings that lose sound between frames.
     """
@@ -68,7 +70,7 @@ class SpectrogramSettings:
             allowed = CHOICES[name]
             if getattr(self, name) not in allowed:
                 raise VocoderError(
-                    f"picture has no {name} {getattr(self, name)!r}: use {', '.join(allowed)}"
+                    f"spectrogram has no {name} {getattr(self, name)!r}: use {', '.join(allowed)}"
                 )
         for name, least in (
             ("sample_rate", 1),
@@ -78,11 +80,11 @@ class SpectrogramSettings:
         ):
             if getattr(self, name) < least:
                 raise VocoderError(
-                    f"picture's {name} is {getattr(self, name)}: use at least {least}"
+                    f"spectrogram's {name} is {getattr(self, name)}: use at least {least}"
                 )
         if not self.floor > 0:
             raise VocoderError(
-                f"picture's floor is {self.floor}: use a positive magnitude such as 3e-5"
+                f"spectrogram's floor is {self.floor}: use a positive magnitude such as 3e-5"
             )
         if self.n_fft % 2 or self.hop_length > self.n_fft // 3:
             raise VocoderError(
@@ -92,11 +94,11 @@ class SpectrogramSettings:
         {"mel": self._settle_mel, "stft": self._settle_stft, "cqt": self._settle_cqt}[self.kind]()
 
     def __call__(self, audio: Tensor) -> Tensor:
-        """Sound [.., T] -> picture [.., F, L]; differentiable, finite on silence, any T."""
+        """Sound [.., T] -> spectrogram [.., F, L]; differentiable, finite on silence, any T."""
         return self.compress(self._magnitude(audio))
 
     def stereo(self, audio: Tensor) -> Tensor:
-        """Sound [.., C, T] -> one picture [.., F, L] of all channels (see `power_mean`)."""
+        """Sound [.., C, T] -> one spectrogram [.., F, L] of all channels (see `power_mean`)."""
         if self.kind == "cqt":
             return self.compress(power_mean(self._constant_q(audio)))
         shown = stft.mean_power(
@@ -109,11 +111,13 @@ class SpectrogramSettings:
         return self.compress(shown.transpose(-1, -2).contiguous())
 
     def spectrum(self, audio: Tensor) -> Tensor:
-        """Sound [.., T] -> the complex STFT [.., n_fft // 2 + 1, L] beneath the picture."""
+        """Sound [.., T] -> the complex STFT [.., n_fft // 2 + 1, L] beneath the spectrogram."""
         return stft.transform(audio, self.n_fft, self.hop_length, self.padding)
 
     def bands(self, magnitude: Tensor) -> Tensor:
-        """STFT magnitude [.., n_fft // 2 + 1, L] -> the "mel" or "stft" picture's [.., F, L]."""
+        """STFT magnitude [.., n_fft // 2 + 1, L] -> the "mel" or "stft" spectrogram's [.., F,
+        L].
+        """
         return self.frame_bands(magnitude.transpose(-1, -2)).transpose(-1, -2).contiguous()
 
     def frame_bands(self, magnitude: Tensor) -> Tensor:
@@ -121,7 +125,7 @@ class SpectrogramSettings:
         return magnitude if self.kind == "stft" else magnitude @ self.filterbank(magnitude.device)
 
     def filterbank(self, device: torch.device) -> Tensor:
-        """Weights [n_fft // 2 + 1, bins] of a "mel" picture, made once per device."""
+        """Weights [n_fft // 2 + 1, bins] of a "mel" spectrogram, made once per device."""
         return mel.filterbank(*self._mel_settings(), device)
 
     def pseudo_inverse(self, device: torch.device) -> Tensor:
@@ -129,7 +133,7 @@ class SpectrogramSettings:
         return mel.pseudo_inverse(*self._mel_settings(), device)
 
     def compress(self, magnitude: Tensor) -> Tensor:
-        """Magnitudes -> the values that the picture holds."""
+        """Magnitudes -> the values that the spectrogram holds."""
         return self.logarithm(magnitude) if self.scale == "log" else magnitude
 
     def logarithm(self, magnitude: Tensor) -> Tensor:
@@ -137,13 +141,13 @@ class SpectrogramSettings:
         return torch.log(magnitude.clamp(min=self.floor))
 
     def log_values(self, values: Tensor) -> Tensor:
-        """A picture's values -> log magnitudes, whichever its scale."""
+        """A spectrogram's values -> log magnitudes, whichever its scale."""
         if self.scale == "magnitude":
             return self.logarithm(values)
         return values.clamp(min=math.log(self.floor))
 
     def magnitude(self, values: Tensor) -> Tensor:
-        """A picture's values -> magnitudes of the same shape; the floor is silence, 0."""
+        """A spectrogram's values -> magnitudes of the same shape; the floor is silence, 0."""
         if self.scale == "magnitude":
             return values.clamp(min=0)
         return (torch.exp(values) - self.floor * (1 + 1e-5)).clamp(min=0)
@@ -169,7 +173,7 @@ class SpectrogramSettings:
         return stft.frame_count(length, self.hop_length)
 
     def samples(self, frames: int) -> int:
-        """The shortest sound whose picture has this many frames."""
+        """The shortest sound whose spectrogram has this many frames."""
         return max(0, frames - 1) * self.hop_length
 
     def to_dict(self) -> dict[str, Any]:
@@ -182,7 +186,7 @@ class SpectrogramSettings:
         for name in settings:
             if name not in known:
                 near = difflib.get_close_matches(name, known, 1, 0.0)[0]
-                raise VocoderError(f"pictures have no setting {name!r}: did you mean {near!r}?")
+                raise VocoderError(f"spectrograms have no setting {name!r}: did you mean {near!r}?")
         return cls(**settings)
 
     def _magnitude(self, audio: Tensor) -> Tensor:
@@ -197,7 +201,7 @@ class SpectrogramSettings:
         return flat.reshape(*audio.shape[:-1], *flat.shape[-2:])
 
     def constant_q(self, device: torch.device) -> cqt.ConstantQ:
-        """The transform under a "cqt" picture, made once per device."""
+        """The transform under a "cqt" spectrogram, made once per device."""
         return cqt.constant_q(*self._cqt_settings(), device)
 
     def _cqt_settings(self) -> tuple[int, int, int, float, int]:
@@ -249,52 +253,52 @@ CHOICES = {
 
 
 @lru_cache(maxsize=16)
-def bin_neighbours(picture: SpectrogramSettings, device: torch.device) -> tuple[Tensor, Tensor]:
-    """For every STFT bin the picture's bin below it [F] and how far it is on the way to the next
-    one [F].
+def bin_neighbours(spectrogram: SpectrogramSettings, device: torch.device) -> tuple[Tensor, Tensor]:
+    """For every STFT bin the spectrogram's bin below it [F] and how far it is on the way to the
+    next one [F].
 
-    Distances are on the picture's own scale (mel, linear, logarithmic); outside the picture its
-    edges hold.
+    Distances are on the spectrogram's own scale (mel, linear, logarithmic); outside the spectrogram
+    its edges hold.
     """
     with torch.inference_mode(False):
-        size = picture.n_fft // 2 + 1
-        hz = torch.arange(size, dtype=torch.float64) * picture.sample_rate / picture.n_fft
-        centres = picture.centres()
-        if picture.kind == "mel":
+        size = spectrogram.n_fft // 2 + 1
+        hz = torch.arange(size, dtype=torch.float64) * spectrogram.sample_rate / spectrogram.n_fft
+        centres = spectrogram.centres()
+        if spectrogram.kind == "mel":
             hz, centres = mel.hz_to_mel(hz), mel.hz_to_mel(centres)
-        elif picture.kind == "cqt":
+        elif spectrogram.kind == "cqt":
             hz, centres = hz.clamp(min=1e-3).log2(), centres.log2()
-        if picture.bins == 1:
+        if spectrogram.bins == 1:
             below = torch.zeros(size, dtype=torch.long)
             return below.to(device), torch.zeros(size, device=device)
-        above = torch.searchsorted(centres, hz, right=True).clamp(1, picture.bins - 1)
+        above = torch.searchsorted(centres, hz, right=True).clamp(1, spectrogram.bins - 1)
         below = above - 1
         way = ((hz - centres[below]) / (centres[above] - centres[below])).clamp(0, 1)
         return below.to(device), way.float().to(device)
 
 
-def to_bins(picture: SpectrogramSettings, values: Tensor) -> Tensor:
-    """Gains per picture bin [.., bins] -> per STFT bin [.., n_fft // 2 + 1].
+def to_bins(spectrogram: SpectrogramSettings, values: Tensor) -> Tensor:
+    """Gains per spectrogram bin [.., bins] -> per STFT bin [.., n_fft // 2 + 1].
 
-    They lie on straight lines between the picture's centres.
+    They lie on straight lines between the spectrogram's centres.
     """
-    if picture.kind == "stft":
+    if spectrogram.kind == "stft":
         return values
-    below, way = bin_neighbours(picture, values.device)
+    below, way = bin_neighbours(spectrogram, values.device)
     low = values.index_select(-1, below)
-    high = values.index_select(-1, (below + 1).clamp(max=picture.bins - 1))
+    high = values.index_select(-1, (below + 1).clamp(max=spectrogram.bins - 1))
     return low.lerp_(high, way)
 
 
 _NATS_PER_DB = math.log(10) / 20
-#: Natural logs of magnitude (full-scale sound, unnormalised pictures): -80 dB and +20 dB.
+#: Natural logs of magnitude (full-scale sound, unnormalised spectrograms): -80 dB and +20 dB.
 BOTTOM, TOP = -80 * _NATS_PER_DB, 20 * _NATS_PER_DB
 _MIDDLE, _HALF = (TOP + BOTTOM) / 2, (TOP - BOTTOM) / 2
 
 
-def to_unit(picture: Tensor) -> Tensor:
+def to_unit(spectrogram: Tensor) -> Tensor:
     """Log levels to -1..1, clipped at both ends."""
-    return ((picture - _MIDDLE) / _HALF).clamp(-1, 1)
+    return ((spectrogram - _MIDDLE) / _HALF).clamp(-1, 1)
 
 
 def from_unit(unit: Tensor) -> Tensor:

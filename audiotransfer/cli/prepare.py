@@ -122,14 +122,14 @@ def _prepare_pairs(args: Arguments, folder: Path, console: Console) -> int:
 
 
 def _prepare_collection(args: Arguments, kind: str, folders: list[Path], console: Console) -> int:
-    from audiotransfer.preparation import Settings, picture_settings, prepare_collection
+    from audiotransfer.preparation import Settings, prepare_collection, spectrogram_settings
 
     drawn = args.picture or args.style_of is not None
     settings = Settings(
         kind=kind,
         genres=args.genres,
         separator=args.separator,
-        picture=picture_settings(args.picture, args.style_of) if drawn else None,
+        spectrogram=spectrogram_settings(args.picture, args.style_of) if drawn else None,
         device=args.device,
         seed=args.seed,
         jobs=args.jobs,

@@ -1,4 +1,6 @@
-"""Pictures that come with a collection instead of sound: trained on as they are, never heard."""
+"""Spectrograms that come with a collection instead of sound: trained on as they are, never
+heard.
+"""
 
 from __future__ import annotations
 
@@ -14,13 +16,13 @@ from audiotransfer.data.unpaired import PreparedWindows
 from audiotransfer.errors import AudioTransferError
 from vocoder.spectrogram import BOTTOM, TOP
 
-_SONGS = 64  # that tell how loud and how soft the pictures get
+_SONGS = 64  # that tell how loud and how soft the spectrograms get
 _ENDS = (0.001, 0.999)
 
 
 @dataclass(frozen=True)
 class Levels:
-    """Between which levels nearly all cells of the pictures lie, in their own unit.
+    """Between which levels nearly all cells of the spectrograms lie, in their own unit.
 
     Networks here are made for 100 dB above a floor: these levels become its ends.
     """
@@ -37,18 +39,20 @@ class Levels:
         lowest, highest = np.quantile(cells.astype(np.float32), _ENDS).tolist()
         if not lowest < highest:
             raise AudioTransferError(
-                f"the pictures in {manifest.folder} have the one level {lowest:g}; prepare the"
+                f"the spectrograms in {manifest.folder} have the one level {lowest:g}; prepare the"
                 " collection again"
             )
         return cls(lowest, highest)
 
-    def known(self, picture: Tensor) -> Tensor:
-        """A picture in its own unit as log levels ``[.., F, L]`` that networks know."""
-        return BOTTOM + (picture - self.lowest) * ((TOP - BOTTOM) / (self.highest - self.lowest))
+    def known(self, spectrogram: Tensor) -> Tensor:
+        """A spectrogram in its own unit as log levels ``[.., F, L]`` that networks know."""
+        return BOTTOM + (spectrogram - self.lowest) * (
+            (TOP - BOTTOM) / (self.highest - self.lowest)
+        )
 
 
 class ImportedWindows:
-    """Batches of such pictures at levels that networks know."""
+    """Batches of such spectrograms at levels that networks know."""
 
     def __init__(self, windows: PreparedWindows, levels: Levels) -> None:
         self.windows, self.levels = windows, levels
@@ -60,9 +64,9 @@ class ImportedWindows:
 
 
 def what_it_lacks(manifest: Manifest) -> str:
-    """What pictures without sound cannot do, for people."""
+    """What spectrograms without sound cannot do, for people."""
     return (
-        f"it paints {manifest.kind}'s pictures of {manifest.picture['bins']} bands, and these"
-        " cannot be turned back into music; playing songs, listening and the headline H need"
+        f"it paints {manifest.kind}'s spectrograms of {manifest.spectrogram['bins']} bands, and"
+        " these cannot be turned back into music; playing songs, listening and the headline H need"
         " recordings"
     )

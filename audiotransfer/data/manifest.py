@@ -11,6 +11,7 @@ from typing import Any
 from audiotransfer.atomic import write_bytes
 from audiotransfer.data.datasets.base import SPLITS, Sampling, Skipped, near
 from audiotransfer.errors import AudioTransferError
+from audiotransfer.renamed import present_keys
 
 NAME = "manifest.json"
 _VERSION = 1
@@ -18,7 +19,7 @@ _VERSION = 1
 
 @dataclass(frozen=True)
 class Feature:
-    """The picture of a stem without its silence: a float16 array ``[L, F]`` on disk.
+    """The spectrogram of a stem without its silence: a float16 array ``[L, F]`` on disk.
 
     ``runs`` are the stretches that sound, one behind the other in the file: (frame of the song,
     frames).
@@ -35,7 +36,7 @@ class Feature:
 
 @dataclass(frozen=True)
 class PreparedSong:
-    """A song with its stems and their pictures; files are relative to the manifest's folder.
+    """A song with its stems and their spectrograms; files are relative to the manifest's folder.
 
     ``files``: stem -> its sound (44.1 kHz stereo, the song at RMS 0.1); none where the collection
     has no sound. ``sources``: what it was made from.
@@ -56,13 +57,13 @@ class PreparedSong:
 class Manifest:
     """A prepared collection, in a folder.
 
-    ``picture`` are the settings of all its pictures; ``seed`` drew the splits.
+    ``spectrogram`` are the settings of all its spectrograms; ``seed`` drew the splits.
     """
 
     folder: Path
     kind: str
     separator: str | None
-    picture: dict[str, Any]
+    spectrogram: dict[str, Any]
     songs: tuple[PreparedSong, ...]
     skipped: tuple[Skipped, ...] = ()
     notes: tuple[str, ...] = ()
@@ -81,8 +82,8 @@ class Manifest:
 
     @property
     def frames_per_second(self) -> float:
-        """Of the pictures."""
-        return float(self.picture["sample_rate"]) / float(self.picture["hop_length"])
+        """Of the spectrograms."""
+        return float(self.spectrogram["sample_rate"]) / float(self.spectrogram["hop_length"])
 
     def of(self, genre: str, split: str) -> list[PreparedSong]:
         """The songs of a genre in a split. Raises AudioTransferError where there are none."""
@@ -99,11 +100,13 @@ class Manifest:
         return found
 
     def require_sound(self, purpose: str) -> None:
-        """Raises AudioTransferError where there are pictures only and ``purpose`` wants sound."""
+        """Raises AudioTransferError where there are spectrograms only and ``purpose`` wants
+        sound.
+        """
         if not any(song.files for song in self.songs):
             raise AudioTransferError(
-                f"{purpose} wants sound, and {self.folder} ({self.kind}) has only pictures of"
-                f" {self.picture['bins']} bands; prepare a collection of recordings"
+                f"{purpose} wants sound, and {self.folder} ({self.kind}) has only spectrograms of"
+                f" {self.spectrogram['bins']} bands; prepare a collection of recordings"
             )
 
     def save(self) -> Path:
@@ -135,7 +138,7 @@ def load_manifest(place: str | Path) -> Manifest:
             skipped=tuple(Skipped(**one) for one in plain.pop("skipped")),
             sampling=Sampling(tuple(crop) if crop else None),
             notes=tuple(plain.pop("notes")),
-            **plain,
+            **present_keys(plain),
         )
     except FileNotFoundError:
         raise AudioTransferError(

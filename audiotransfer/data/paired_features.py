@@ -1,4 +1,6 @@
-"""Pairs as pictures on disk: cut out by memory map, so that a step never waits for a transform."""
+"""Pairs as spectrograms on disk: cut out by memory map, so that a step never waits for a
+transform.
+"""
 
 from __future__ import annotations
 

@@ -94,13 +94,13 @@ class _Run:
 
 
 class PreparedWindows:
-    """Batches of pictures ``source`` and ``target`` ``[B, F, L]`` with ``stem`` and ``style``.
+    """Batches of spectrograms ``source`` and ``target`` ``[B, F, L]`` with ``stem`` and ``style``.
 
     ``genres``: the source, or ``any``, and one or more targets. A row is of one stem on both
     sides, an index ``[B]`` into ``stems``; ``style`` ``[B]`` is the target genre's index into
     ``targets``. Stems, targets and sources are drawn evenly, songs by how long they sound up to a
     minute, and windows from random crops where the collection asks for it. A pure function of
-    seed and step; pictures stay on disk.
+    seed and step; spectrograms stay on disk.
 
     Raises AudioTransferError for a genre that is not there or has no song in ``split``, one genre
     only, a stem that is not there, and windows longer than anything that sounds.
@@ -154,8 +154,8 @@ class PreparedWindows:
             source = sources[int(random.integers(len(sources)))]
             rows["source"].append(self._window(source, self.stems[stem], random))
             rows["target"].append(self._window(self.targets[style], self.stems[stem], random))
-        pictures = {name: torch.from_numpy(np.stack(row)) for name, row in rows.items()}
-        return {**pictures, "stem": torch.from_numpy(stems), "style": torch.from_numpy(styles)}
+        spectrograms = {name: torch.from_numpy(np.stack(row)) for name, row in rows.items()}
+        return {**spectrograms, "stem": torch.from_numpy(stems), "style": torch.from_numpy(styles)}
 
     def _window(self, genre: str, stem: str, random: Generator) -> NDArray[np.float32]:
         runs, odds = self._pools[genre, stem]
@@ -166,8 +166,8 @@ class PreparedWindows:
             length = min(length, wanted)
             start = int(random.integers(run.frames - length + 1))
         start += run.start + int(random.integers(length - self.frames + 1))
-        picture = _open(run.file)[start : start + self.frames]
-        return np.ascontiguousarray(picture.T, dtype=np.float32)
+        spectrogram = _open(run.file)[start : start + self.frames]
+        return np.ascontiguousarray(spectrogram.T, dtype=np.float32)
 
     def _pool(
         self, held: Manifest, genre: str, stem: str, split: str
@@ -202,6 +202,6 @@ class PreparedWindows:
 
 @lru_cache(maxsize=4096)
 def _open(path: Path) -> NDArray[np.float16]:
-    """A picture ``[L, F]`` as it lies on disk, mapped into memory once a process."""
-    picture: NDArray[np.float16] = np.load(path, mmap_mode="r", allow_pickle=False)
-    return picture
+    """A spectrogram ``[L, F]`` as it lies on disk, mapped into memory once a process."""
+    spectrogram: NDArray[np.float16] = np.load(path, mmap_mode="r", allow_pickle=False)
+    return spectrogram

@@ -206,7 +206,7 @@ def rendered_validation(
     stems: Sequence[str],
     generators: Callable[[str], Mapping[str, SpectrogramModel]],
     styles: Sequence[str],
-    picture: SpectrogramSettings,
+    spectrogram: SpectrogramSettings,
     settings: CheckpointMetricSettings,
     folder: Path,
 ) -> tuple[ValidationSamples, CheckpointMetric | None]:
@@ -218,7 +218,7 @@ def rendered_validation(
         found = [rendered_samples(kept, sides, stem, settings.songs or _LINES) for stem in stems]
         return [line for of_stem in found for line in of_stem]
 
-    audition = ValidationSamples(lines("separated", _SOURCE), picture, generators)
+    audition = ValidationSamples(lines("separated", _SOURCE), spectrogram, generators)
     if not settings.songs:
         return audition, None
     sides = {_SOURCE: _SOURCE, **{style: f"target/{style}" for style in styles}}

@@ -16,7 +16,7 @@ from audiotransfer.data.splits import spread
 from audiotransfer.data.stem_mixes import Take
 from audiotransfer.data.unpaired import levelled
 from audiotransfer.spectral.models.base import SpectrogramModel
-from audiotransfer.spectral.models.transfer import played_by
+from audiotransfer.spectral.transfer import played_by
 from audiotransfer.training import Objective
 from vocoder import SpectrogramSettings
 
@@ -43,10 +43,10 @@ class ValidationSamples:
     def __init__(
         self,
         lines: Sequence[ValidationSample],
-        picture: SpectrogramSettings,
+        spectrogram: SpectrogramSettings,
         generators: Callable[[str], Mapping[str, SpectrogramModel]],
     ) -> None:
-        self.lines, self.picture, self.generators = list(lines), picture, generators
+        self.lines, self.spectrogram, self.generators = list(lines), spectrogram, generators
 
     def play(self, lines: Sequence[ValidationSample]) -> dict[str, list[Tensor]]:
         """What each style makes of lines, each ``[2, T]``."""
@@ -56,7 +56,7 @@ class ValidationSamples:
         for line in lines:
             for style, generator in generators[line.stem].items():
                 device = str(next(generator.parameters()).device)
-                play = played_by(generator, self.picture, line.stem, device)
+                play = played_by(generator, self.spectrogram, line.stem, device)
                 played.setdefault(style, []).append(play(line.sound))
         return played
 

@@ -1,7 +1,8 @@
-"""One song made ready: its stems, separated once, and the pictures of what sounds in them.
+"""One song made ready: its stems, separated once, and the spectrograms of what sounds in them.
 
-Below ``songs/ID/SEPARATOR`` lie ``STEM.flac``, ``STEM.PICTURE.npy``, and the records ``stems.json``
-and ``PICTURE.json``, written last. What a record names is whole; without it the work is done again.
+Below ``songs/ID/SEPARATOR`` lie ``STEM.flac``, ``STEM.SPECTROGRAM.npy``, and the records
+``stems.json`` and ``SPECTROGRAM.json``, written last. What a record names is whole; without it the
+work is done again.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from audiotransfer.audio.reading import read_audio
 from audiotransfer.audio.resampling import STEREO_RATE, resample
 from audiotransfer.audio.writing import AudioWriter
 from audiotransfer.data.datasets.base import Skipped, Song
-from audiotransfer.data.datasets.melon import read_picture
+from audiotransfer.data.datasets.melon import read_spectrogram
 from audiotransfer.data.manifest import Feature, PreparedSong
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.pipeline.cut import Cut
@@ -40,7 +41,7 @@ from separation import SeparationError
 from vocoder import SpectrogramSettings
 
 GIVEN = "given"
-"""Instead of a separator's name: the stems, or the picture, that came with the song."""
+"""Instead of a separator's name: the stems, or the spectrogram, that came with the song."""
 MIX = "mix"
 
 Runs = dict[str, list[tuple[float, float]]]
@@ -53,7 +54,7 @@ class Unwritable(AudioTransferError):
 
 @dataclass(frozen=True)
 class Task:
-    """A song, where it is prepared, by which separator and into which picture.
+    """A song, where it is prepared, by which separator and into which spectrogram.
 
     ``fingerprint`` tells the separator from others of its name (see `separation.spectrum`).
     """
@@ -61,7 +62,7 @@ class Task:
     song: Song
     root: str
     separator: str
-    picture: Mapping[str, Any]
+    spectrogram: Mapping[str, Any]
     device: str = "cpu"
     fingerprint: str = ""
 
@@ -78,7 +79,7 @@ def prepare_song(task: Task) -> PreparedSong | Skipped:
     """
     try:
         if "features" in task.song.files:
-            features, seconds = _keep_picture(task)
+            features, seconds = _keep_spectrogram(task)
             return _prepared(task, {}, features, seconds)
         runs = _known_stems(task) or _make_stems(task)
         features = _known_features(task, runs) or _make_features(task, runs)
@@ -92,7 +93,7 @@ def prepare_song(task: Task) -> PreparedSong | Skipped:
 def already_prepared(task: Task) -> PreparedSong | None:
     """The song as an earlier run left it, if that run did all of it."""
     if "features" in task.song.files:
-        known = _record(task, label(task.picture))
+        known = _record(task, label(task.spectrogram))
         if known is None:
             return None
         return _prepared(task, {}, _features(known), float(known["seconds"]))
@@ -127,7 +128,7 @@ def _make_stems(task: Task) -> Runs:
     place = task.place
     with _writing(place):
         place.mkdir(parents=True, exist_ok=True)
-        for record in place.glob("*.json"):  # pictures of other stems are none of these
+        for record in place.glob("*.json"):  # spectrograms of other stems are none of these
             record.unlink()
     writers: dict[str, AudioWriter] = {}
     try:
@@ -223,26 +224,30 @@ def _origin(task: Task) -> dict[str, Any]:
     }
 
 
-# --- pictures
+# --- spectrograms
 
 
 def _make_features(task: Task, runs: Runs) -> Features:
-    picture = SpectrogramSettings.from_dict(dict(task.picture))
+    spectrogram = SpectrogramSettings.from_dict(dict(task.spectrogram))
     features: Features = {}
     for stem, heard in runs.items():
         audio, rate = _read_back(task.place / f"{stem}.flac")
-        drawn = draw(resample(audio, rate, picture.sample_rate), picture)
-        scale = picture.sample_rate / picture.hop_length
+        drawn = draw(resample(audio, rate, spectrogram.sample_rate), spectrogram)
+        scale = spectrogram.sample_rate / spectrogram.hop_length
         spans = [(round(start * scale), round(stop * scale)) for start, stop in heard]
-        features[stem] = _write_picture(task, stem, drawn, spans)
-    _write_record(task, label(task.picture), {"features": _plain(features)})
+        features[stem] = _write_spectrogram(task, stem, drawn, spans)
+    _write_record(task, label(task.spectrogram), {"features": _plain(features)})
     return features
 
 
-def _keep_picture(task: Task) -> tuple[Features, float]:
-    """The picture that came with a song, without the frames in which all bands lie at its floor."""
-    drawn = read_picture(task.song.files["features"][0])
-    seconds = len(drawn) * float(task.picture["hop_length"]) / float(task.picture["sample_rate"])
+def _keep_spectrogram(task: Task) -> tuple[Features, float]:
+    """The spectrogram that came with a song, without the frames in which all bands lie at its
+    floor.
+    """
+    drawn = read_spectrogram(task.song.files["features"][0])
+    seconds = (
+        len(drawn) * float(task.spectrogram["hop_length"]) / float(task.spectrogram["sample_rate"])
+    )
     spans = stretches((drawn > drawn.min()).any(1))
     if not spans:
         raise AudioTransferError(f"{task.song.sources[0]} is silent")
@@ -256,17 +261,17 @@ def _keep_picture(task: Task) -> tuple[Features, float]:
                 f"{task.song.sources[0]} has values up to {drawn.max():.3g}, which are no"
                 " logarithms"
             ) from None
-    features = {MIX: _write_picture(task, MIX, halved, spans)}
+    features = {MIX: _write_spectrogram(task, MIX, halved, spans)}
     known = {"features": _plain(features), "seconds": seconds}
-    _write_record(task, label(task.picture), known)
+    _write_record(task, label(task.spectrogram), known)
     return features, seconds
 
 
-def _write_picture(
+def _write_spectrogram(
     task: Task, stem: str, drawn: NDArray[np.float16], spans: list[tuple[int, int]]
 ) -> Feature:
     """Keeps the frames of the spans, one behind the other."""
-    path = task.place / f"{stem}.{label(task.picture)}.npy"
+    path = task.place / f"{stem}.{label(task.spectrogram)}.npy"
     runs = [(start, len(drawn[start:stop])) for start, stop in spans]
     part = temporary_path(path)
     with _writing(task.place):
@@ -277,7 +282,7 @@ def _write_picture(
 
 
 def _known_features(task: Task, runs: Runs) -> Features | None:
-    known = _record(task, label(task.picture))
+    known = _record(task, label(task.spectrogram))
     if known is None:
         return None
     features = _features(known)

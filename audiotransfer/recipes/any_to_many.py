@@ -19,10 +19,10 @@ from audiotransfer.recipes.any_to_many_data import ManySongs, song_ground
 from audiotransfer.recipes.base import Show, start_from, watch
 from audiotransfer.recipes.export import About, chosen, describe, sizes, validated
 from audiotransfer.spectral.models.base import SpectrogramModel
-from audiotransfer.spectral.models.transfer import TARGET, save_generator
 from audiotransfer.spectral.models.unet import STEMS
-from audiotransfer.spectral.networks import ConditionalCritic, ConditionalUNet
+from audiotransfer.spectral.networks import ConditionalDiscriminator, ConditionalUNet
 from audiotransfer.spectral.objectives.any_to_many import AnyToMany, AnyToManySettings
+from audiotransfer.spectral.transfer import TARGET, save_generator
 from audiotransfer.styles.card import Card, StemEntry
 from audiotransfer.training import Objective, Trainer, load_networks
 from audiotransfer.training.objective import Mixed, Share
@@ -48,8 +48,8 @@ class GeneratorSizes:
 
 
 @dataclass
-class CriticSizes:
-    """See `ConditionalCritic`."""
+class DiscriminatorSizes:
+    """See `ConditionalDiscriminator`."""
 
     width: int = 16
     levels: int = 4
@@ -63,10 +63,10 @@ class AnyToManyRecipe:
     ``styles`` are targets of rendered songs, genres of a prepared collection or both, with what is
     said of them. ``pairs`` is a folder of rendered and prepared songs in ``data``, drawn as
     ``drawing`` says for each stem; ``songs`` are of any genres and need no pairs. Where there are
-    both, the songs are taken at every ``songs.every``-th step. ``generator`` and ``critic`` are
-    the networks' sizes, ``settings`` the objective's. The first ``validation_songs`` rendered songs
-    are not trained on and tell how far it is, by distance; H, where ``headline`` asks for it, then
-    chooses the weights. ``start`` is the checkpoint of a run whose generator is the first one.
+    both, the songs are taken at every ``songs.every``-th step. ``generator`` and ``discriminator``
+    are the networks' sizes, ``settings`` the objective's. The first ``validation_songs`` rendered
+    songs are not trained on and tell how far it is, by distance; H, where ``headline`` asks for it,
+    then chooses the weights. ``start`` is the checkpoint of a run whose generator is the first one.
     """
 
     styles: dict[str, str] = field(default_factory=dict)
@@ -75,7 +75,7 @@ class AnyToManyRecipe:
     pairs: str | None = None
     songs: ManySongs | None = None
     generator: GeneratorSizes = field(default_factory=GeneratorSizes)
-    critic: CriticSizes = field(default_factory=CriticSizes)
+    discriminator: DiscriminatorSizes = field(default_factory=DiscriminatorSizes)
     settings: AnyToManySettings = field(default_factory=AnyToManySettings)
     drawing: FeatureSettings = field(default_factory=FeatureSettings)
     validation_songs: int = 12
@@ -121,17 +121,17 @@ def train_any_to_many(
     _check(recipe)
     styles = tuple(recipe.styles)
     songs = song_ground(recipe.songs, recipe.data, styles, recipe.stems) if recipe.songs else None
-    picture = songs.picture if songs else SpectrogramSettings()
-    if songs and recipe.pairs is not None and picture != SpectrogramSettings():
+    spectrogram = songs.spectrogram if songs else SpectrogramSettings()
+    if songs and recipe.pairs is not None and spectrogram != SpectrogramSettings():
         raise AudioTransferError(
-            f"{songs.manifest.folder} has other pictures than rendered pairs, which are prepared"
-            " with the picture's defaults; prepare it again without --picture"
+            f"{songs.manifest.folder} has other spectrograms than rendered pairs, which are"
+            " prepared with the spectrogram's defaults; prepare it again without --spectrogram"
         )
-    generator = ConditionalUNet(styles, picture.bins, **asdict(recipe.generator))
+    generator = ConditionalUNet(styles, spectrogram.bins, **asdict(recipe.generator))
     if recipe.start is not None:
         start_from(generator, Path(recipe.start), "the generator and styles")
-    critic = ConditionalCritic(len(styles), **asdict(recipe.critic))
-    objective = AnyToMany(generator, critic, styles, recipe.settings)
+    discriminator = ConditionalDiscriminator(len(styles), **asdict(recipe.discriminator))
+    objective = AnyToMany(generator, discriminator, styles, recipe.settings)
 
     def present(_: str) -> dict[str, SpectrogramModel]:
         return {style: generator.only(style) for style in styles}
@@ -166,7 +166,7 @@ def train_any_to_many(
         checkpoint = chosen(folder)
         generator.cpu().load_state_dict(load_networks(checkpoint)[name])
         about = replace(recipe, corpora=recipe.corpora or (songs.corpora if songs else []))
-        export(about, config, checkpoint, generator, picture, trainer.step, hours)
+        export(about, config, checkpoint, generator, spectrogram, trainer.step, hours)
     return last
 
 
@@ -242,7 +242,7 @@ def export(
     config: Training,
     checkpoint: Path,
     generator: ConditionalUNet,
-    picture: SpectrogramSettings,
+    spectrogram: SpectrogramSettings,
     steps: int,
     hours: float,
 ) -> None:
@@ -254,7 +254,9 @@ def export(
         place = checkpoint.parent / style
         place.mkdir(parents=True, exist_ok=True)
         stems = {
-            stem: StemEntry("spectral", f"../{_SHARED}", stem, picture.to_dict(), {TARGET: style})
+            stem: StemEntry(
+                "spectral", f"../{_SHARED}", stem, spectrogram.to_dict(), {TARGET: style}
+            )
             for stem in recipe.stems
         }
         others = set(recipe.styles) - {style}

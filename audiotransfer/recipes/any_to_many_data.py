@@ -76,9 +76,9 @@ class SongGround:
     every: int
 
     @property
-    def picture(self) -> SpectrogramSettings:
-        """The pictures that were prepared."""
-        return SpectrogramSettings.from_dict(dict(self.manifest.picture))
+    def spectrogram(self) -> SpectrogramSettings:
+        """The spectrograms that were prepared."""
+        return SpectrogramSettings.from_dict(dict(self.manifest.spectrogram))
 
     @property
     def corpora(self) -> list[dict[str, Any]]:
@@ -104,7 +104,7 @@ class SongGround:
         count = settings.songs or _LINES
         heard = self._lines("validation", self.manifest.genres, count)
         heard = heard or self._lines("train", self.manifest.genres, count)
-        audition = ValidationSamples(heard, self.picture, generators)
+        audition = ValidationSamples(heard, self.spectrogram, generators)
         kept = {style: self._lines("validation", (style,), count) for style in self.styles}
         if not settings.songs:
             return audition, None
@@ -136,7 +136,7 @@ class SongGround:
                 return {style: generators(stem)[style]}
 
             return CheckpointMetric(
-                ValidationSamples(lines, self.picture, alone), {style: kept[style]}, judge
+                ValidationSamples(lines, self.spectrogram, alone), {style: kept[style]}, judge
             )
 
         headlines = {style: headline(style) for style in self.styles}

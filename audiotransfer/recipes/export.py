@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from torch import Tensor
 
 from audiotransfer.spectral.models.base import SpectrogramModel
-from audiotransfer.spectral.models.transfer import save_generator
 from audiotransfer.spectral.models.unet import STEMS, fold
+from audiotransfer.spectral.transfer import save_generator
 from audiotransfer.styles.card import SILENT, Card, StemEntry, sha256, write_card
 from audiotransfer.training.checkpoints import load_facts
 from audiotransfer.training.settings import resolve_device
@@ -61,7 +61,7 @@ def write_style(
     config: Training,
     checkpoint: Path,
     generator: SpectrogramModel,
-    picture: Mapping[str, Any],
+    spectrogram: Mapping[str, Any],
     taught: Collection[str],
     steps: int,
     hours: float,
@@ -69,8 +69,8 @@ def write_style(
 ) -> Path:
     """Writes the style, its card and its half-precision weights, beside the checkpoint they are of.
 
-    Stems that are not ``taught`` are kept as they are. ``picture`` are the settings of its
-    pictures; where these cannot be turned into sound, the card says what the style ``lacks``.
+    Stems that are not ``taught`` are kept as they are. ``spectrogram`` are the settings of its
+    spectrograms; where these cannot be turned into sound, the card says what the style ``lacks``.
     """
     fold(generator.eval())
     place = checkpoint.parent / about.name
@@ -78,7 +78,7 @@ def write_style(
     weights = f"{about.name}.safetensors"
     save_generator(place / weights, generator)
     options = {SILENT: lacks} if lacks else {}
-    stems = {s: StemEntry("spectral", weights, s, dict(picture), options) for s in taught}
+    stems = {s: StemEntry("spectral", weights, s, dict(spectrogram), options) for s in taught}
     networks = {"generator": sizes(generator)}
     said = validated(checkpoint)
     figures = {"validation": said} if said else {}

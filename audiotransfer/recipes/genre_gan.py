@@ -15,7 +15,7 @@ from audiotransfer.symbolic.genre.conditional_gan import ConditionalGan, Conditi
 from audiotransfer.symbolic.genre.conditional_networks import ConditionalGenerator
 from audiotransfer.symbolic.genre.cycle_gan import GenreGan, GenreGanSettings
 from audiotransfer.symbolic.genre.data import GenreBatches, PairBatches, genre_phrases
-from audiotransfer.symbolic.genre.paper_networks import PaperCritic, PaperGenerator
+from audiotransfer.symbolic.genre.paper_networks import PaperDiscriminator, PaperGenerator
 from audiotransfer.symbolic.genre.transfer import Generator
 from audiotransfer.training import Objective, Trainer, load_networks
 
@@ -24,9 +24,9 @@ from audiotransfer.training import Objective, Trainer, load_networks
 class GenreGanRecipe(GenreRecipe):
     """Between the two genres of ``pair``; the mixed set of "full" is all genres of the packs.
 
-    ``width`` and ``blocks`` are those of the generators, ``critic_width`` that of the critics;
-    generators take ``steps`` sixteenths as one column, and cells pass them with the logit
-    ``passing`` (see `PaperGenerator`).
+    ``width`` and ``blocks`` are those of the generators, ``discriminator_width`` that of the
+    discriminators; generators take ``steps`` sixteenths as one column, and cells pass them with the
+    logit ``passing`` (see `PaperGenerator`).
     """
 
     pair: list[str] = field(default_factory=lambda: ["jazz", "classical"])
@@ -34,7 +34,7 @@ class GenreGanRecipe(GenreRecipe):
     blocks: int = 10
     steps: int = 1
     passing: float = 0.0
-    critic_width: int = 64
+    discriminator_width: int = 64
     settings: GenreGanSettings = field(default_factory=GenreGanSettings)
 
 
@@ -78,9 +78,9 @@ def build(recipe: GenreGanRecipe) -> GenreGan:
     pair = _pair(recipe)
     size = (recipe.width, recipe.blocks, recipe.steps, recipe.passing)
     generators = {genre: PaperGenerator((genre,), *size) for genre in pair}
-    critics = {genre: PaperCritic(recipe.critic_width) for genre in pair}
-    mixed = {genre: PaperCritic(recipe.critic_width) for genre in pair}
-    return GenreGan(generators, critics, mixed, recipe.settings)
+    discriminators = {genre: PaperDiscriminator(recipe.discriminator_width) for genre in pair}
+    mixed = {genre: PaperDiscriminator(recipe.discriminator_width) for genre in pair}
+    return GenreGan(generators, discriminators, mixed, recipe.settings)
 
 
 def _pair(recipe: GenreGanRecipe) -> tuple[str, str]:

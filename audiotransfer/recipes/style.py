@@ -56,12 +56,12 @@ class UnpairedRecipe:
 class StyleRecipe:
     """A style's name, its data, its network and what is asked of it.
 
-    It learns from rendered ``pairs``, from the folders of ``unpaired``, or from both.
-    ``weights`` are those of the paired generator's terms (see ``PairedObjective``). The first
+    It learns from rendered ``pairs``, from the folders of ``unpaired``, or from both. ``weights``
+    are those of the paired generator's terms (see ``PairedObjective``). The first
     ``validation_songs`` rendered songs are not trained on and tell how far it is, by distance and,
-    as ``headline`` says, by H, which chooses the weights: critics cost some of the distance, and
-    without H the last ones are taken. ``start`` is the checkpoint of a run whose generator is the
-    first one. Stems that nothing taught are kept as they are.
+    as ``headline`` says, by H, which chooses the weights: discriminators cost some of the distance,
+    and without H the last ones are taken. ``start`` is the checkpoint of a run whose generator is
+    the first one. Stems that nothing taught are kept as they are.
     """
 
     name: str = "style"
@@ -70,12 +70,12 @@ class StyleRecipe:
     pairs: str | None = None
     unpaired: UnpairedRecipe | None = None
     start: str | None = None
-    picture: dict[str, Any] = field(default_factory=dict)
+    spectrogram: dict[str, Any] = field(default_factory=dict)
     channels: tuple[int, ...] = (16, 40, 80, 112, 144, 160)
     weights: dict[str, float] = field(default_factory=dict)
     adversarial_from: int = 1200
     learning_rate: float = 4e-4
-    critic_learning_rate: float = 2e-4
+    discriminator_learning_rate: float = 2e-4
     validation_songs: int = 24
     headline: CheckpointMetricSettings = field(default_factory=CheckpointMetricSettings)
     corpora: list[dict[str, Any]] = field(default_factory=list)
@@ -86,19 +86,19 @@ def train_style(
     recipe: StyleRecipe, config: Training, folder: Path, show: Show | None
 ) -> dict[str, float]:
     Card(recipe.name, recipe.description, {}, {})  # a name that no card takes fails before the work
-    picture = SpectrogramSettings.from_dict(recipe.picture)
-    generator = Generator(picture.bins, recipe.channels)
+    spectrogram = SpectrogramSettings.from_dict(recipe.spectrogram)
+    generator = Generator(spectrogram.bins, recipe.channels)
     if recipe.start is not None:
-        start_from(generator, Path(recipe.start), "picture and channels")
+        start_from(generator, Path(recipe.start), "spectrogram and channels")
     shares: list[Share] = []
     auditions: list[ValidationSamples] = []
     validation: Callable[[Objective], dict[str, float]] | None = None
     if recipe.pairs is not None:
-        share, audition, validation = _paired(recipe, recipe.pairs, folder, generator, picture)
+        share, audition, validation = _paired(recipe, recipe.pairs, folder, generator, spectrogram)
         shares.append(share)
         auditions.append(audition)
     if recipe.unpaired is not None:
-        share, audition = _unpaired(recipe, recipe.unpaired, folder, generator, picture)
+        share, audition = _unpaired(recipe, recipe.unpaired, folder, generator, spectrogram)
         shares.append(share)
         auditions.append(audition)
     if not shares:
@@ -125,7 +125,7 @@ def train_style(
     checkpoint = chosen(folder)
     generator.load_state_dict(load_networks(checkpoint)[name])
     taught = STEMS if recipe.unpaired is None or recipe.pairs else (recipe.unpaired.stem,)
-    drawn = picture.to_dict()
+    drawn = spectrogram.to_dict()
     write_style(recipe, config, checkpoint, generator, drawn, taught, trainer.step, hours)
     return figures
 
@@ -135,17 +135,17 @@ def _paired(
     place: str,
     folder: Path,
     generator: Generator,
-    picture: SpectrogramSettings,
+    spectrogram: SpectrogramSettings,
 ) -> tuple[Share, ValidationSamples, Callable[[Objective], dict[str, float]]]:
     pairs = find_pairs(Path(recipe.data) / place)
     kept, trained = pairs[: recipe.validation_songs], pairs[recipe.validation_songs :]
     objective = PairedObjective(
         generator,
-        picture,
+        spectrogram,
         recipe.weights,
         recipe.adversarial_from,
         recipe.learning_rate,
-        recipe.critic_learning_rate,
+        recipe.discriminator_learning_rate,
     )
     drawn = PairedStems(kept, replace(recipe.drawing, batch=16, seed=recipe.drawing.seed + 1))
     batches = [drawn.batch(step) for step in range(_VALIDATION_BATCHES)]
@@ -157,7 +157,7 @@ def _paired(
         STEMS,
         lambda _: {style: generator},
         (style,),
-        picture,
+        spectrogram,
         recipe.headline,
         folder,
     )
@@ -173,7 +173,7 @@ def _unpaired(
     part: UnpairedRecipe,
     folder: Path,
     generator: Generator,
-    picture: SpectrogramSettings,
+    spectrogram: SpectrogramSettings,
 ) -> tuple[Share, ValidationSamples]:
     sources, targets = (
         folder_takes(Path(recipe.data) / place, part.stem, folder / "decoded")
@@ -182,13 +182,13 @@ def _unpaired(
     windows = UnpairedWindows(
         sources,
         targets,
-        frames=3 * part.frames * picture.hop_length - 1,
+        frames=3 * part.frames * spectrogram.hop_length - 1,
         batch=part.batch,
         seed=part.seed,
     )
-    objective = UnpairedObjective(generator, picture, part.stem, part.frames, part.settings)
+    objective = UnpairedObjective(generator, spectrogram, part.stem, part.frames, part.settings)
     lines = recorded_samples(sources, _LINES)
-    audition = ValidationSamples(lines, picture, lambda _: {recipe.name: generator})
+    audition = ValidationSamples(lines, spectrogram, lambda _: {recipe.name: generator})
     return Share("unpaired", objective, windows, part.every), audition
 
 

@@ -1,4 +1,4 @@
-"""Rendered songs as the pictures that note generators learn from."""
+"""Rendered songs as the spectrograms that note generators learn from."""
 
 from __future__ import annotations
 
@@ -29,29 +29,29 @@ _LOWEST_KEY = 21
 
 
 def write_features(song: Path) -> None:
-    """Pictures of a rendered song's stems, into ``song/features``, all or none.
+    """Spectrograms of a rendered song's stems, into ``song/features``, all or none.
 
     ``STEM.source.npy`` and ``STEM.separated.npy`` are what the stem's player sees ``[L, V]``,
-    ``STEM.STYLE.npy`` pictures ``[L, F]``, half precision; ``STEM.keys.npy``, for players who are
-    told, says which keys sound and begin in each pair of frames, ``[ceil(L / 2), 4, 88]``.
+    ``STEM.STYLE.npy`` spectrograms ``[L, F]``, half precision; ``STEM.keys.npy``, for players who
+    are told, says which keys sound and begin in each pair of frames, ``[ceil(L / 2), 4, 88]``.
     """
     about = json.loads((song / "song.json").read_text())
-    picture = SpectrogramSettings()
+    spectrogram = SpectrogramSettings()
     part = temporary_path(song / FOLDER)
     part.mkdir(exist_ok=True)
     for stem in about["stems"]:
         player, frames = PLAYERS[stem], 0
         for side in ("source", "separated"):
             if (song / side / f"{stem}.wav").is_file():
-                seen = player.look(_read(song / side / f"{stem}.wav"), picture)
+                seen = player.look(_read(song / side / f"{stem}.wav"), spectrogram)
                 frames = seen.shape[-1]
                 _save(part / f"{stem}.{side}.npy", seen)
         for place in sorted((song / "target").iterdir()):
-            seen = picture.stereo(_read(place / f"{stem}.wav"))
+            seen = spectrogram.stereo(_read(place / f"{stem}.wav"))
             _save(part / f"{stem}.{place.name}.npy", seen)
         if player.told_keys:
             notes = np.load(song / "notes.npz")[stem]
-            rate = picture.sample_rate / (2 * picture.hop_length)
+            rate = spectrogram.sample_rate / (2 * spectrogram.hop_length)
             np.save(part / f"{stem}.keys.npy", key_roll(notes, -(-frames // 2), rate))
     os.replace(part, song / FOLDER)
 
@@ -74,8 +74,8 @@ def _read(path: Path) -> Tensor:
     return read_audio(path)[0]
 
 
-def _save(path: Path, picture: Tensor) -> None:
-    np.save(path, picture.T.half().contiguous().numpy())
+def _save(path: Path, spectrogram: Tensor) -> None:
+    np.save(path, spectrogram.T.half().contiguous().numpy())
 
 
 Show = Callable[[str, float], None]
@@ -90,10 +90,10 @@ def prepare_pairs(
     """Separates the mix of every rendered song in ``folder`` once; returns how many were missing.
 
     Each song gets ``separated/{stem}.wav`` beside its ``source`` and ``target``, at the level that
-    its mix has, and the pictures of all of them in ``features`` (see `write_features`). Songs that
-    this separator took apart already are left alone, so a stopped run goes on; those that another
-    one did, or nobody knows who, are done again.
-    Raises AudioTransferError where the folder holds no rendered songs.
+    its mix has, and the spectrograms of all of them in ``features`` (see `write_features`). Songs
+    that this separator took apart already are left alone, so a stopped run goes on; those that
+    another one did, or nobody knows who, are done again. Raises AudioTransferError where the folder
+    holds no rendered songs.
     """
     songs = sorted(card.parent for card in folder.glob("*/song.json"))
     if not songs:
@@ -129,7 +129,7 @@ def _separate(song: Path, separator: Separator, made_by: str) -> None:
     for stem, sound in stems.items():
         write_audio(part / f"{stem}.wav", sound * (level / _LEVEL), STEREO_RATE, overwrite=True)
     (part / _MAKER).write_text(made_by)
-    for old in (FOLDER, _SIDE):  # pictures first: they show what another separator gave
+    for old in (FOLDER, _SIDE):  # spectrograms first: they show what another separator gave
         if (song / old).is_dir():
             shutil.rmtree(song / old)
     os.replace(part, song / _SIDE)

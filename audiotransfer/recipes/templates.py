@@ -20,8 +20,8 @@ from audiotransfer.evaluation.checkpoint_metric import (
 from audiotransfer.recipes.base import Show, start_from, watch
 from audiotransfer.recipes.export import About, chosen, describe, sizes, validated
 from audiotransfer.spectral.models.templates import TemplateModel
-from audiotransfer.spectral.models.transfer import save_generator
 from audiotransfer.spectral.objectives.templates import PLAYERS, TOGETHER, TemplateObjective
+from audiotransfer.spectral.transfer import save_generator
 from audiotransfer.styles import read_card
 from audiotransfer.styles.card import StemEntry
 from audiotransfer.training import Objective, Trainer, load_networks

@@ -46,7 +46,7 @@ class UnpairedDataSettings(Protocol):
     source: str
     target: str
     stem: str
-    picture: dict[str, Any]
+    spectrogram: dict[str, Any]
     frames: int
     batch: int
     seed: int
@@ -55,18 +55,18 @@ class UnpairedDataSettings(Protocol):
 
 @dataclass(frozen=True)
 class UnpairedData:
-    """Batches of a stem's pictures, and lines to hear.
+    """Batches of a stem's spectrograms, and lines to hear.
 
-    ``settings`` are those of the pictures, as a card has them; ``picture`` is None where they
-    cannot be turned into sound, and ``lacks`` says what cannot be done then. Where there is a
-    ``judge``, lines and ``targets`` are of validation songs. ``corpora`` is what a card says of
-    the songs.
+    ``settings`` are those of the spectrograms, as a card has them; ``spectrogram`` is None where
+    they cannot be turned into sound, and ``lacks`` says what cannot be done then. Where there is a
+    ``judge``, lines and ``targets`` are of validation songs. ``corpora`` is what a card says of the
+    songs.
     """
 
     batches: Batches
     stem: str
     settings: dict[str, Any]
-    picture: SpectrogramSettings | None
+    spectrogram: SpectrogramSettings | None
     corpora: list[dict[str, Any]]
     lines: Sequence[ValidationSample] = ()
     targets: Sequence[ValidationSample] = ()
@@ -74,24 +74,26 @@ class UnpairedData:
     lacks: str = ""
 
 
-class PictureBatches:
-    """Windows of sound as pictures ``[B, F, L]``, made beside the step by whoever loads them."""
+class SpectrogramBatches:
+    """Windows of sound as spectrograms ``[B, F, L]``, made beside the step by whoever loads
+    them.
+    """
 
-    def __init__(self, windows: Batches, picture: SpectrogramSettings) -> None:
-        self.windows, self.picture = windows, picture
+    def __init__(self, windows: Batches, spectrogram: SpectrogramSettings) -> None:
+        self.windows, self.spectrogram = windows, spectrogram
 
     def batch(self, step: int) -> dict[str, Tensor]:
-        """The pictures of a step."""
+        """The spectrograms of a step."""
         sounds = self.windows.batch(step)
-        return {side: self.picture.stereo(sound) for side, sound in sounds.items()}
+        return {side: self.spectrogram.stereo(sound) for side, sound in sounds.items()}
 
 
 def recorded(wish: UnpairedDataSettings, folder: Path) -> UnpairedData:
     """Two folders of recordings of the stem; nothing is kept apart to choose by."""
-    picture = SpectrogramSettings.from_dict(wish.picture)
-    if picture.sample_rate != STEREO_RATE:
+    spectrogram = SpectrogramSettings.from_dict(wish.spectrogram)
+    if spectrogram.sample_rate != STEREO_RATE:
         raise AudioTransferError(
-            f"picture.sample_rate is {picture.sample_rate}, but recordings are read at "
+            f"spectrogram.sample_rate is {spectrogram.sample_rate}, but recordings are read at "
             f"{STEREO_RATE} Hz; leave it out"
         )
     for side in ("source", "target"):
@@ -104,7 +106,7 @@ def recorded(wish: UnpairedDataSettings, folder: Path) -> UnpairedData:
     sounds = UnpairedWindows(
         sources,
         targets,
-        frames=picture.samples(wish.frames),
+        frames=spectrogram.samples(wish.frames),
         batch=wish.batch,
         seed=wish.seed,
     )
@@ -113,10 +115,10 @@ def recorded(wish: UnpairedDataSettings, folder: Path) -> UnpairedData:
         for place, takes in ((wish.source, sources), (wish.target, targets))
     ]
     return UnpairedData(
-        PictureBatches(sounds, picture),
+        SpectrogramBatches(sounds, spectrogram),
         wish.stem,
-        picture.to_dict(),
-        picture,
+        spectrogram.to_dict(),
+        spectrogram,
         corpora,
         recorded_samples(sources, _LINES),
     )
@@ -125,22 +127,22 @@ def recorded(wish: UnpairedDataSettings, folder: Path) -> UnpairedData:
 def prepared(wish: UnpairedDataSettings, place: str, folder: Path) -> UnpairedData:
     """A prepared collection, whose validation songs are heard and judged."""
     manifest = load_manifest(place)
-    foreign = manifest.picture["kind"] not in CHOICES["kind"]
+    foreign = manifest.spectrogram["kind"] not in CHOICES["kind"]
     if not foreign:
-        _same(wish.picture, manifest.picture, place)
+        _same(wish.spectrogram, manifest.spectrogram, place)
     stem = manifest.stems[0] if foreign else wish.stem
     genres = (wish.source, wish.target)
     windows = PreparedWindows(manifest, genres, wish.frames, wish.batch, wish.seed, stems=(stem,))
     corpora = [_card_entry(manifest, genre) for genre in (*_sources(wish, manifest), wish.target)]
     if foreign:
         levels = Levels.of(manifest, stem)
-        settings = {**manifest.picture, "lowest": levels.lowest, "highest": levels.highest}
+        settings = {**manifest.spectrogram, "lowest": levels.lowest, "highest": levels.highest}
         lacks = what_it_lacks(manifest)
         return UnpairedData(
             ImportedWindows(windows, levels), stem, settings, None, corpora, lacks=lacks
         )
-    picture = SpectrogramSettings.from_dict(dict(manifest.picture))
-    ground = UnpairedData(windows, stem, picture.to_dict(), picture, corpora)
+    spectrogram = SpectrogramSettings.from_dict(dict(manifest.spectrogram))
+    ground = UnpairedData(windows, stem, spectrogram.to_dict(), spectrogram, corpora)
     return _heard(ground, wish, manifest, folder)
 
 
@@ -191,11 +193,11 @@ def _heard(
 
 
 def _same(wanted: Mapping[str, Any], there: Mapping[str, Any], place: str) -> None:
-    """Raises AudioTransferError where a collection's pictures are others than are wanted."""
-    wish = " ".join(f"--picture {name}={value}" for name, value in wanted.items())
+    """Raises AudioTransferError where a collection's spectrograms are others than are wanted."""
+    wish = " ".join(f"--spectrogram {name}={value}" for name, value in wanted.items())
     for name, value in wanted.items():
         if there.get(name) != value:
             raise AudioTransferError(
-                f"the pictures in {place} have {name}={there.get(name)}, not {value}; set "
-                f"unpaired.picture.{name}={there.get(name)}, or prepare them again with {wish}"
+                f"the spectrograms in {place} have {name}={there.get(name)}, not {value}; set "
+                f"unpaired.spectrogram.{name}={there.get(name)}, or prepare them again with {wish}"
             )

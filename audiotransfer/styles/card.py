@@ -17,6 +17,7 @@ from typing import Any
 
 from audiotransfer.atomic import write_bytes
 from audiotransfer.errors import AudioTransferError
+from audiotransfer.renamed import present_keys
 
 SCHEMA = 1
 CARD_NAME = "card.json"
@@ -44,8 +45,8 @@ class StemEntry:
     route: str
     weights: str
     stem: str
-    picture: dict[str, Any] = field(default_factory=dict)
-    """Settings of the picture (see ``vocoder.Picture``) that the network was trained on."""
+    spectrogram: dict[str, Any] = field(default_factory=dict)
+    """Settings of the spectrogram (see ``vocoder.Spectrogram``) that the network was trained on."""
     options: dict[str, Any] = field(default_factory=dict)
     """Further settings which only the route understands."""
 
@@ -150,7 +151,8 @@ class Card:
             if entry == KEEP:
                 stems[stem] = None
             elif isinstance(entry, Mapping):
-                filled = {"route": plain.get("route", "spectral"), "stem": stem, **entry}
+                filled = {"route": plain.get("route", "spectral"), "stem": stem}
+                filled |= present_keys(entry)
                 stems[stem] = StemEntry(**_typed(StemEntry, filled, f"{label}, stem {stem}"))
             else:
                 raise AudioTransferError(
@@ -227,7 +229,7 @@ def sha256(path: str | Path) -> str:
 
 
 def check_playable(card: Card) -> None:
-    """Raises :class:`AudioTransferError` for a style of pictures that cannot become sound."""
+    """Raises :class:`AudioTransferError` for a style of spectrograms that cannot become sound."""
     for entry in card.stems.values():
         if entry is not None and (why := entry.options.get(SILENT)):
             raise AudioTransferError(f"style {card.name!r} plays no songs: {why}")

@@ -10,42 +10,42 @@ from torch.nn import functional
 
 
 class ImagePool(nn.Module):
-    """Keeps some made pictures and hands old ones out in place of new ones.
+    """Keeps some made spectrograms and hands old ones out in place of new ones.
 
-    While there is room every picture is kept and handed on. Then each is handed on with
+    While there is room every spectrogram is kept and handed on. Then each is handed on with
     probability ½, or else kept in place of an old one, which is handed out instead. A module
     without parameters, so that what it holds travels in checkpoints like a network's weights.
 
     Source: Shrivastava et al. 2017, as in CycleGAN (Zhu et al. 2017).
 
     Args:
-        size: pictures that it keeps; 0 keeps none and hands every picture on.
-        shape: of a picture, ``[F, L]`` say.
+        size: spectrograms that it keeps; 0 keeps none and hands every spectrogram on.
+        shape: of a spectrogram, ``[F, L]`` say.
     """
 
-    pictures: Tensor
+    spectrograms: Tensor
     held: Tensor
 
     def __init__(self, size: int, *shape: int) -> None:
         super().__init__()
-        self.register_buffer("pictures", torch.zeros(size, *shape))
+        self.register_buffer("spectrograms", torch.zeros(size, *shape))
         self.register_buffer("held", torch.zeros((), dtype=torch.long))
 
     @torch.no_grad()
     def forward(self, made: Tensor, generator: Generator) -> Tensor:
         """``[B, *shape] -> [B, *shape]``; `generator` is on the CPU."""
-        size, held = len(self.pictures), int(self.held)
+        size, held = len(self.spectrograms), int(self.held)
         handed = made.detach().clone()
         if not size:
             return handed
-        for number, picture in enumerate(made.detach()):
+        for number, spectrogram in enumerate(made.detach()):
             if held < size:
-                self.pictures[held] = picture
+                self.spectrograms[held] = spectrogram
                 held += 1
             elif torch.rand((), generator=generator) < 0.5:
                 place = int(torch.randint(size, (), generator=generator))
-                handed[number] = self.pictures[place]
-                self.pictures[place] = picture
+                handed[number] = self.spectrograms[place]
+                self.spectrograms[place] = spectrogram
         self.held.fill_(held)
         return handed
 

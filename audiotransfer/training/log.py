@@ -84,7 +84,7 @@ class Log:
         if self.board is None:
             return
         with self._spared():
-            for name, picture in preview.pictures.items():
+            for name, picture in preview.spectrograms.items():
                 self.board.add_image(f"pictures/{name}", _colours(picture), step, dataformats="HWC")
             for name, (audio, rate) in preview.audio.items():
                 mono = audio.detach().float().mean(0).clamp(-1, 1).cpu()

@@ -34,14 +34,14 @@ class Turn:
 
 @dataclass(frozen=True)
 class Preview:
-    """What one sees and hears of a training: pictures [F, L] and audio ([C, T], rate in Hz).
+    """What one sees and hears of a training: spectrograms [F, L] and audio ([C, T], rate in Hz).
 
-    The diagnosis compares pictures of one size that are named "source" and "output" or "converted"
-    (or "NAME/source" and so on), and watches whether `embeddings`, points [B, D] that a network
-    gives to different examples, stay apart.
+    The diagnosis compares spectrograms of one size that are named "source" and "output" or
+    "converted" (or "NAME/source" and so on), and watches whether `embeddings`, points [B, D] that a
+    network gives to different examples, stay apart.
     """
 
-    pictures: dict[str, Tensor] = field(default_factory=dict)
+    spectrograms: dict[str, Tensor] = field(default_factory=dict)
     audio: dict[str, tuple[Tensor, int]] = field(default_factory=dict)
     embeddings: dict[str, Tensor] = field(default_factory=dict)
 
@@ -74,7 +74,7 @@ class PreviewLike(Protocol):
     """A `Preview`, or what another package has in its place."""
 
     @property
-    def pictures(self) -> dict[str, Tensor]: ...
+    def spectrograms(self) -> dict[str, Tensor]: ...
     @property
     def audio(self) -> dict[str, tuple[Tensor, int]]: ...
     @property
@@ -178,16 +178,16 @@ class Mixed:
 
     def preview(self, batch: dict[str, Tensor], generator: Generator) -> Preview:
         """Everything that they show."""
-        pictures: dict[str, Tensor] = {}
+        spectrograms: dict[str, Tensor] = {}
         audio: dict[str, tuple[Tensor, int]] = {}
         embeddings: dict[str, Tensor] = {}
         for share in self.shares:
             if own := _of(share.name, batch):
                 shown = share.objective.preview(own, generator)
-                pictures |= {f"{share.name}/{k}": v for k, v in shown.pictures.items()}
+                spectrograms |= {f"{share.name}/{k}": v for k, v in shown.spectrograms.items()}
                 audio |= {f"{share.name}/{k}": v for k, v in shown.audio.items()}
                 embeddings |= {f"{share.name}/{k}": v for k, v in shown.embeddings.items()}
-        return Preview(pictures, audio, embeddings)
+        return Preview(spectrograms, audio, embeddings)
 
 
 def _of(name: str, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -54,7 +54,7 @@ class Trainer:
         config: what else makes this run what it is (corpus, objective): a checkpoint of another
             config is refused.
         audition: sounds that the present networks make, [C, T] and rate in Hz, heard in the log
-            beside the objective's pictures; called like the validation.
+            beside the objective's spectrograms; called like the validation.
     """
 
     def __init__(
@@ -244,7 +244,7 @@ class Trainer:
             noise = torch.Generator().manual_seed(self.settings.seed)
             seen = self.objective.preview(batch, noise)
             sounds = self.audition(self.objective) if heard and self.audition else {}
-            return Preview(seen.pictures, seen.audio | sounds, seen.embeddings)
+            return Preview(seen.spectrograms, seen.audio | sounds, seen.embeddings)
 
     def _agreed(self, wish: bool) -> bool:
         """Whether any process wishes it: all must leave after the same step."""

@@ -25,7 +25,7 @@ class Song:
     """A song as a collection holds it, in one split only: ``split`` is empty until it is drawn.
 
     ``files``: ``mix`` -> its file; or stem -> the files that add up to it; or ``features`` -> the
-    picture that comes instead of sound. ``seconds`` of it are used, from ``start`` (seconds).
+    spectrogram that comes instead of sound. ``seconds`` of it are used, from ``start`` (seconds).
     """
 
     id: str
@@ -37,7 +37,7 @@ class Song:
     seconds: float
     start: float = 0.0
     sample_rate: int = 0
-    """Hz of the sound; 0 where there is only a picture."""
+    """Hz of the sound; 0 where there is only a spectrogram."""
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -71,8 +71,8 @@ class Found:
     held_out: Mapping[str, float] = field(default_factory=HELD_OUT.copy)
     """Shares of a genre's artists that are drawn from the songs that say no split."""
     sampling: Sampling = field(default_factory=Sampling)
-    picture: dict[str, float | str] | None = None
-    """Settings of the picture that comes instead of sound."""
+    spectrogram: dict[str, float | str] | None = None
+    """Settings of the spectrogram that comes instead of sound."""
 
 
 class Corpus(Protocol):

@@ -1,6 +1,6 @@
-"""The Melon Playlist Dataset as it is distributed: pictures of 649,091 songs, and no sound.
+"""The Melon Playlist Dataset as it is distributed: spectrograms of 649,091 songs, and no sound.
 
-A. Ferraro et al.: Melon Playlist Dataset, ICASSP 2021. What its pictures were made with is not
+A. Ferraro et al.: Melon Playlist Dataset, ICASSP 2021. What its spectrograms were made with is not
 written beside them: the settings here are inferred from their shape and length.
 """
 
@@ -22,14 +22,14 @@ from audiotransfer.errors import AudioTransferError
 
 BANDS = 48
 SAMPLE_RATE, HOP_LENGTH = 16_000, 256
-PICTURE: dict[str, float | str] = {
+SPECTROGRAM: dict[str, float | str] = {
     "kind": "melon",
     "sample_rate": SAMPLE_RATE,
     "hop_length": HOP_LENGTH,
     "bins": BANDS,
 }
 NOTES = (
-    "Melon has pictures of 48 bands and no sound: they cannot be turned back into music, so "
+    "Melon has spectrograms of 48 bands and no sound: they cannot be turned back into music, so "
     "separation, listening and styles for songs need another collection",
     "inferred, as nothing states it: 16 kHz, hop 256 (1876 frames are 30.0 s), logarithmic mel; "
     "values are kept as they are",
@@ -63,7 +63,7 @@ class Melon:
             )
         codes = {_code(genre, named): genre for genre in genres}
         choose_genres(list(codes), list(codes), folder)
-        where = _pictures(folder)
+        where = _spectrograms(folder)
         songs: list[Song] = []
         several, missing = 0, 0
         for about in _json(folder / _META):
@@ -77,14 +77,19 @@ class Melon:
                 songs.append(_song(about, genre, where[about["id"]]))
         for genre in codes.values():
             if not any(song.genre == genre for song in songs):
-                raise AudioTransferError(f"genre {genre!r} is empty: {folder} has no picture of it")
-        counted = ((several, "of more than one of these genres"), (missing, "without a picture"))
+                raise AudioTransferError(
+                    f"genre {genre!r} is empty: {folder} has no spectrogram of it"
+                )
+        counted = (
+            (several, "of more than one of these genres"),
+            (missing, "without a spectrogram"),
+        )
         skipped = tuple(Skipped(f"{count} songs", why) for count, why in counted if count)
-        return Found(tuple(songs), skipped, NOTES, picture=PICTURE)
+        return Found(tuple(songs), skipped, NOTES, spectrogram=SPECTROGRAM)
 
 
-def read_picture(place: str) -> npt.NDArray[np.float32]:
-    """A picture ``[L, 48]`` out of a file or ``TAR::MEMBER``.
+def read_spectrogram(place: str) -> npt.NDArray[np.float32]:
+    """A spectrogram ``[L, 48]`` out of a file or ``TAR::MEMBER``.
 
     Raises AudioTransferError for what is damaged or has another shape.
     """
@@ -95,17 +100,17 @@ def read_picture(place: str) -> npt.NDArray[np.float32]:
             with open(archive, "rb") as file:
                 file.seek(offset)
                 data = file.read(size)
-            picture = np.load(io.BytesIO(data), allow_pickle=False)
+            spectrogram = np.load(io.BytesIO(data), allow_pickle=False)
         else:
-            picture = np.load(place, allow_pickle=False)
+            spectrogram = np.load(place, allow_pickle=False)
     except (OSError, ValueError, EOFError, KeyError, tarfile.TarError) as error:
         raise AudioTransferError(f"{place} cannot be read ({error}); unpack it again") from None
-    if picture.ndim != 2 or picture.shape[0] != BANDS or not np.isfinite(picture).all():
+    if spectrogram.ndim != 2 or spectrogram.shape[0] != BANDS or not np.isfinite(spectrogram).all():
         raise AudioTransferError(
-            f"{place} has the shape {list(picture.shape)} or values that are no numbers: expected"
-            f" [{BANDS}, frames]"
+            f"{place} has the shape {list(spectrogram.shape)} or values that are no numbers:"
+            f" expected [{BANDS}, frames]"
         )
-    return np.ascontiguousarray(picture.T, dtype=np.float32)
+    return np.ascontiguousarray(spectrogram.T, dtype=np.float32)
 
 
 def _song(about: dict[str, Any], genre: str, place: str) -> Song:
@@ -117,7 +122,7 @@ def _song(about: dict[str, Any], genre: str, place: str) -> Song:
         artist=str(artists[0]) if artists else None,
         licence=_LICENCE,
         files={"features": (place,)},
-        seconds=0.0,  # known when the picture is opened
+        seconds=0.0,  # known when the spectrogram is opened
     )
 
 
@@ -140,8 +145,8 @@ def _json(path: Path) -> Any:
         raise AudioTransferError(f"{path} cannot be read ({error}); unpack it again") from None
 
 
-def _pictures(folder: Path) -> dict[int, str]:
-    """Song number -> where its picture is; unpacked files go before packed ones."""
+def _spectrograms(folder: Path) -> dict[int, str]:
+    """Song number -> where its spectrogram is; unpacked files go before packed ones."""
     found: dict[int, str] = {}
     for archive in sorted(folder.glob(_TARS)):
         for member in _members(str(archive.resolve())):
@@ -149,13 +154,13 @@ def _pictures(folder: Path) -> dict[int, str]:
     root = (folder / _FOLDER).resolve()
     found |= {int(path.stem): str(path) for path in root.glob("*/*.npy") if path.stem.isdigit()}
     if not found:
-        raise AudioTransferError(f"{folder} has no pictures: it needs {_TARS} or {_FOLDER}/")
+        raise AudioTransferError(f"{folder} has no spectrograms: it needs {_TARS} or {_FOLDER}/")
     return found
 
 
 @lru_cache(maxsize=64)
 def _members(archive: str) -> dict[str, tuple[int, int]]:
-    """Where each picture lies in a tar file: offset and size in bytes."""
+    """Where each spectrogram lies in a tar file: offset and size in bytes."""
     try:
         with tarfile.open(archive) as tar:
             return dict(_arrays(tar))

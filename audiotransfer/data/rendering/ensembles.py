@@ -189,7 +189,7 @@ def _louder(db: float) -> dict[str, Any]:
 
 TARGETS: dict[str, TargetBand] = {
     # A piano trio with brushes and a feathered kick, in a club. The pianist takes held notes too:
-    # a chord of low saxophones is mush in a room and in a picture.
+    # a chord of low saxophones is mush in a room and in a spectrogram.
     "jazz": TargetBand(0, 0, 32, 40, (0.35, -18.0), _BRUSHES, 0.75),
     # Piano, strings, contrabass and orchestra percussion in a hall. Percussion as loud as a drum
     # kit is no orchestra's, to players as to a judge.

@@ -35,19 +35,19 @@ _MAX_GAIN_DB = 40.0
 
 
 class RoundTrip(Protocol):
-    """An inverter: its picture, and picture -> sound of exactly ``length`` samples."""
+    """An inverter: its spectrogram, and spectrogram -> sound of exactly ``length`` samples."""
 
     @property
-    def expects(self) -> RoundTripPicture: ...
+    def expects(self) -> RoundTripSpectrogram: ...
 
     def __call__(
-        self, picture: Tensor, length: int, source: Tensor | None = None,
+        self, spectrogram: Tensor, length: int, source: Tensor | None = None,
         generator: torch.Generator | None = None,
     ) -> Tensor: ...  # fmt: skip
 
 
-class RoundTripPicture(Protocol):
-    """A picture: sound [.., T] -> [.., F, L]."""
+class RoundTripSpectrogram(Protocol):
+    """A spectrogram: sound [.., T] -> [.., F, L]."""
 
     def __call__(self, audio: Tensor) -> Tensor: ...
 
@@ -137,7 +137,7 @@ def random_target_clip(clips: Sequence[Tensor], length: int, generator: torch.Ge
 def inverter_round_trip(
     audio: Tensor, inverter: RoundTrip, generator: torch.Generator | None = None
 ) -> Tensor:
-    """The sound [C, T] through an inverter's picture and back, nothing changed in between.
+    """The sound [C, T] through an inverter's spectrogram and back, nothing changed in between.
 
     Given no source, so what comes back is the inverter's own (Griffin-Lim: from a random phase).
     """
@@ -148,10 +148,12 @@ def _mean_log_mel(songs: Iterable[Tensor], name: str) -> np.ndarray:
     means = []
     for song in songs:
         signal = mono(song, SAMPLE_RATE)
-        picture = decibels(mel_magnitude(signal))
+        spectrogram = decibels(mel_magnitude(signal))
         loud = loud_frames(signal)
         if loud.any():
-            means.append(np.maximum(picture, reference_floor_db(picture))[:, loud].mean(axis=1))
+            means.append(
+                np.maximum(spectrogram, reference_floor_db(spectrogram))[:, loud].mean(axis=1)
+            )
     if not means:
         raise AudioTransferError(
             f"no matched EQ: the {name} songs are none or all silent; give at least one that sounds"

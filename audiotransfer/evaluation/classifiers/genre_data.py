@@ -109,7 +109,7 @@ def prepare(
     segments: list[Segment] = []
     done = 0
     for index, genre in enumerate(settings.classes):
-        pictures: list[npt.NDArray[np.float16]] = []
+        spectrograms: list[npt.NDArray[np.float16]] = []
         position = 0
         for clip in (clip for clip in clips if clip.genre == genre):
             generator = torch.Generator().manual_seed(seed + _number(str(clip.path)))
@@ -117,19 +117,19 @@ def prepare(
                 clip, settings, separated, max_seconds, copy_seconds, generator
             ):
                 with torch.no_grad():
-                    picture = front_end(sound[None])[0].T.half().numpy()
+                    spectrogram = front_end(sound[None])[0].T.half().numpy()
                 segments.append(
-                    Segment(str(clip.path), genre, clip.group, name, position, len(picture))
+                    Segment(str(clip.path), genre, clip.group, name, position, len(spectrogram))
                 )
-                pictures.append(picture)
-                position += len(picture)
+                spectrograms.append(spectrogram)
+                position += len(spectrogram)
             done += 1
             if progress is not None:
                 progress(done, len(clips))
-        if not pictures:
+        if not spectrograms:
             raise AudioTransferError(f"genre '{genre}' has no clip longer than half a second")
         array = io.BytesIO()
-        np.save(array, np.concatenate(pictures))
+        np.save(array, np.concatenate(spectrograms))
         write_bytes(folder / f"{index}.npy", array.getvalue(), overwrite=True)
     index_text = json.dumps({"key": key, "segments": [asdict(segment) for segment in segments]})
     write_bytes(folder / _INDEX, index_text.encode(), overwrite=True)

@@ -203,5 +203,5 @@ class InstrumentBatches:
             labels[list(stem.families)] = 1
         signal = heard(torch.from_numpy(mix), SAMPLE_RATE, self.settings)
         with torch.no_grad():
-            picture = self._front_end(signal[None, : self.settings.window])[0].numpy()
-        return coloured(picture, self.settings, random), labels
+            spectrogram = self._front_end(signal[None, : self.settings.window])[0].numpy()
+        return coloured(spectrogram, self.settings, random), labels

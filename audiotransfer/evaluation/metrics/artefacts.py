@@ -127,8 +127,8 @@ def _excess_flux(signal: Signal) -> Signal:
     top = float(power.max())
     if top == 0.0:
         return np.zeros(power.shape[1], dtype=np.float32)
-    picture = librosa.amplitude_to_db(power, ref=top, top_db=_SEAM_RANGE_DB)
-    flux = np.abs(np.diff(picture, axis=1)).mean(axis=0)
+    spectrogram = librosa.amplitude_to_db(power, ref=top, top_db=_SEAM_RANGE_DB)
+    flux = np.abs(np.diff(spectrogram, axis=1)).mean(axis=0)
     usual = np.maximum(median_filter(flux, size=_SEAM_BACKGROUND), 0.05)
     # Without taking the median off, the product of two ordinary frames would drown the seams:
     # one frame in a hundred is a seam, and the figure would stay near 1 for a hard splice.

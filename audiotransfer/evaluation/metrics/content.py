@@ -98,7 +98,7 @@ def _chroma(signal: Signal) -> Signal:
 
 
 def _cosine(one: Signal, other: Signal) -> npt.NDArray[np.float64]:
-    """Cosine per frame of two centred pictures [12, L]; 0 where one of them is flat."""
+    """Cosine per frame of two centred spectrograms [12, L]; 0 where one of them is flat."""
     one = one - one.mean(axis=0, keepdims=True)
     other = other - other.mean(axis=0, keepdims=True)
     norms = np.linalg.norm(one, axis=0) * np.linalg.norm(other, axis=0)

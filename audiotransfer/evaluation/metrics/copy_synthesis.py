@@ -1,4 +1,4 @@
-"""Sound to picture to sound: what an inverter loses and what it costs."""
+"""Sound to spectrogram to sound: what an inverter loses and what it costs."""
 
 from __future__ import annotations
 

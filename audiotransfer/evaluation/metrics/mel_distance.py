@@ -47,13 +47,13 @@ def contrast(audio: Tensor, sample_rate: int) -> float:
     noise and mush 6–9. Compare it with the truth's (``contrast_ratio``).
     """
     signal = mono(audio, sample_rate)
-    picture = decibels(mel_magnitude(signal), CONTRAST_FLOOR)
-    picture = picture[CONTRAST_BANDS[0] : CONTRAST_BANDS[1], loud_frames(signal)]
-    if picture.shape[1] == 0:
+    spectrogram = decibels(mel_magnitude(signal), CONTRAST_FLOOR)
+    spectrogram = spectrogram[CONTRAST_BANDS[0] : CONTRAST_BANDS[1], loud_frames(signal)]
+    if spectrogram.shape[1] == 0:
         return 0.0
     blocks = [
-        _window_range(picture[:, start : start + _FRAMES_AT_ONCE])
-        for start in range(0, picture.shape[1], _FRAMES_AT_ONCE)
+        _window_range(spectrogram[:, start : start + _FRAMES_AT_ONCE])
+        for start in range(0, spectrogram.shape[1], _FRAMES_AT_ONCE)
     ]
     return float(np.concatenate(blocks).mean())
 
@@ -64,9 +64,9 @@ def contrast_ratio(output: Tensor, reference: Tensor, sample_rate: int) -> float
     return contrast(output, sample_rate) / truth if truth > 0 else float("nan")
 
 
-def _window_range(picture: Signal) -> Signal:
+def _window_range(spectrogram: Signal) -> Signal:
     """Percentile range of a frame, averaged over its windows of bands: [F, L] -> [L]."""
-    windows = sliding_window_view(picture, CONTRAST_WINDOW, axis=0)
+    windows = sliding_window_view(spectrogram, CONTRAST_WINDOW, axis=0)
     low, high = np.percentile(windows, (20, 90), axis=-1)
     spread: Signal = (high - low).mean(axis=0)
     return spread

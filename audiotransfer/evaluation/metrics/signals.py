@@ -1,4 +1,6 @@
-"""What every audio measure looks at: one mono signal, one mel picture, one level that counts."""
+"""What every audio measure looks at: one mono signal, one mel spectrogram, one level that
+counts.
+"""
 
 from __future__ import annotations
 
@@ -72,8 +74,8 @@ def mel_filters() -> Signal:
 
 def mel_magnitude(signal: Signal) -> Signal:
     """Mel magnitudes [256, L] of a 44.1 kHz signal [T]."""
-    picture: Signal = mel_filters() @ stft_magnitude(signal)
-    return picture
+    spectrogram: Signal = mel_filters() @ stft_magnitude(signal)
+    return spectrogram
 
 
 def decibels(magnitude: Signal, floor: float = 1e-10) -> Signal:
@@ -81,9 +83,9 @@ def decibels(magnitude: Signal, floor: float = 1e-10) -> Signal:
     return (20.0 * np.log10(np.maximum(magnitude, floor))).astype(np.float32)
 
 
-def reference_floor_db(picture_db: Signal) -> float:
+def reference_floor_db(spectrogram_db: Signal) -> float:
     """50 dB below the 99.9th percentile: deeper is inaudible, and filling it is a cheat."""
-    return float(np.percentile(picture_db, 99.9)) - FLOOR_BELOW_REFERENCE_DB
+    return float(np.percentile(spectrogram_db, 99.9)) - FLOOR_BELOW_REFERENCE_DB
 
 
 def loud_frames(signal: Signal) -> npt.NDArray[np.bool_]:
@@ -95,7 +97,7 @@ def loud_frames(signal: Signal) -> npt.NDArray[np.bool_]:
     return mask
 
 
-def common_frames(*pictures: Signal) -> list[Signal]:
-    """Pictures [.., L] cut to the shortest one's frames."""
-    frames = min(picture.shape[-1] for picture in pictures)
-    return [picture[..., :frames] for picture in pictures]
+def common_frames(*spectrograms: Signal) -> list[Signal]:
+    """Spectrograms [.., L] cut to the shortest one's frames."""
+    frames = min(spectrogram.shape[-1] for spectrogram in spectrograms)
+    return [spectrogram[..., :frames] for spectrogram in spectrograms]

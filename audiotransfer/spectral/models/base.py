@@ -15,7 +15,7 @@ from vocoder.spectrogram import SpectrogramSettings, from_unit, to_unit
 
 
 class SpectrogramModel(nn.Module):
-    """A network that looks at a stem and paints the picture that it should have.
+    """A network that looks at a stem and paints the spectrogram that it should have.
 
     ``kind`` names it in weights files. Songs are painted in tiles of ``core`` frames, 128 or 256,
     that see ``margin`` more on each side and are cross-faded there.
@@ -37,26 +37,26 @@ class SpectrogramModel(nn.Module):
         """The arguments that build the same network again."""
 
     @staticmethod
-    def look(sound: Tensor, picture: SpectrogramSettings) -> Tensor:
-        """What it sees of a sound ``[C, T]``: ``[V, L]``, the picture first.
+    def look(sound: Tensor, spectrogram: SpectrogramSettings) -> Tensor:
+        """What it sees of a sound ``[C, T]``: ``[V, L]``, the spectrogram first.
 
-        By default only the one picture ``[F, L]`` of all channels.
+        By default only the one spectrogram ``[F, L]`` of all channels.
         """
-        return picture.stereo(sound)
+        return spectrogram.stereo(sound)
 
     @staticmethod
-    def sees(picture: SpectrogramSettings) -> int:
+    def sees(spectrogram: SpectrogramSettings) -> int:
         """Samples on each side of a frame's centre that `look` shows in it."""
-        return picture.reach
+        return spectrogram.reach
 
     @staticmethod
-    def hertz(picture: SpectrogramSettings) -> Tensor:
+    def hertz(spectrogram: SpectrogramSettings) -> Tensor:
         """The frequency of each of the values of a frame that it sees, in Hz ``[V]``."""
-        return picture.centres()
+        return spectrogram.centres()
 
     @abstractmethod
     def repaint(self, views: Tensor, stem: Tensor) -> Tensor:
-        """Views ``[B, V, L]`` and indices of stems ``[B]`` to pictures ``[B, F, L]``."""
+        """Views ``[B, V, L]`` and indices of stems ``[B]`` to spectrograms ``[B, F, L]``."""
 
     def repaint_at(self, views: Tensor, stem: Tensor, strength: float) -> Tensor:
         """The same at a strength 0..1: that share of the change of every cell's level.
@@ -85,10 +85,10 @@ def place_of(style: str, styles: Sequence[str]) -> int:
 
 
 class SpectrogramNetwork(SpectrogramModel):
-    """Turns log-level pictures ``[B, F, L]`` into new ones, every cell painted afresh.
+    """Turns log-level spectrograms ``[B, F, L]`` into new ones, every cell painted afresh.
 
-    A subclass says in `paint` what it does to pictures ``[B, 1, F, L]`` in -1..1, before tanh, and
-    gives its settings to `__init__`, so that it can be built again from its `shape`.
+    A subclass says in `paint` what it does to spectrograms ``[B, 1, F, L]`` in -1..1, before tanh,
+    and gives its settings to `__init__`, so that it can be built again from its `shape`.
     """
 
     def __init__(self, bins: int, **settings: Any) -> None:
@@ -96,9 +96,9 @@ class SpectrogramNetwork(SpectrogramModel):
         self.bins = bins
         self._settings = settings
 
-    def forward(self, picture: Tensor) -> Tensor:
+    def forward(self, spectrogram: Tensor) -> Tensor:
         """``[B, F, L] -> [B, F, L]``, any length that the network takes."""
-        painted = torch.tanh(self.paint(to_unit(picture)[:, None]))
+        painted = torch.tanh(self.paint(to_unit(spectrogram)[:, None]))
         return from_unit(painted[:, 0].float())
 
     def paint(self, unit: Tensor) -> Tensor:

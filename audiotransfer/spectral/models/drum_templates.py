@@ -31,10 +31,10 @@ class _Block(nn.Module):
 
 
 class DrumTemplateModel(TemplateModel):
-    """From the picture of a drum kit to that of every style's kit.
+    """From the spectrogram of a drum kit to that of every style's kit.
 
-    Convolutions fold the picture into one vector a frame, layers along time read the strokes in
-    it, and every style plays them with spectra of its own: the picture is the sum of their
+    Convolutions fold the spectrogram into one vector a frame, layers along time read the strokes in
+    it, and every style plays them with spectra of its own: the spectrogram is the sum of their
     powers and of what stays of the source in each of 16 bands.
 
     Args:
@@ -92,12 +92,14 @@ class DrumTemplateModel(TemplateModel):
         return len(self.fold) + sum(self.dilations)
 
     def repaint(self, views: Tensor, stem: Tensor) -> Tensor:
-        """Views ``[B, V, L]`` to pictures ``[B, F, L]`` of the one style that there is."""
+        """Views ``[B, V, L]`` to spectrograms ``[B, F, L]`` of the one style that there is."""
         return self(views)[0].squeeze(1)
 
-    def forward(self, picture: Tensor) -> tuple[Tensor, None]:
-        """Pictures ``[B, F, L]`` to pictures ``[B, S, F, L]`` of all styles; nothing is heard."""
-        x = normalised(picture)[:, None]
+    def forward(self, spectrogram: Tensor) -> tuple[Tensor, None]:
+        """Spectrograms ``[B, F, L]`` to spectrograms ``[B, S, F, L]`` of all styles; nothing is
+        heard.
+        """
+        x = normalised(spectrogram)[:, None]
         for fold in self.fold:
             x = functional.silu(fold(x))
         x = self.frame(x.flatten(1, 2))
@@ -107,7 +109,7 @@ class DrumTemplateModel(TemplateModel):
         with torch.autocast(hands.device.type, enabled=False):
             stays = self.to_bins @ hands[:, :, self.spectra :]
             loud = hands[:, :, : self.spectra]
-            return played(loud, self.log_spectra, picture, stays), None
+            return played(loud, self.log_spectra, spectrogram, stays), None
 
 
 def _hats(bands: int, bins: int) -> Tensor:

@@ -46,11 +46,12 @@ class _Block(nn.Module):
 
 
 class NoteTemplateModel(TemplateModel):
-    """From how a stem sounds to how loudly each key sounds, and from there to a style's picture.
+    """From how a stem sounds to how loudly each key sounds, and from there to a style's
+    spectrogram.
 
     Eyes on the pitch axis see every note the same way, wherever it lies, with its partials
     stacked above it. Hands are, per style, how loudly each of a few learned spectra of each key
-    sounds, and how much of the source stays. The picture is the sum of their powers: partials
+    sounds, and how much of the source stays. The spectrogram is the sum of their powers: partials
     stay sharp where the network is in doubt, they only get quieter.
 
     Args:
@@ -70,14 +71,14 @@ class NoteTemplateModel(TemplateModel):
         channels: int = 48,
         spectra: int = 6,
         dilations: Sequence[int] = (1, 2, 4, 8, 1, 2),
-        picture: SpectrogramSettings | None = None,
+        spectrogram: SpectrogramSettings | None = None,
     ) -> None:
         super().__init__()
         self.styles, self.channels, self.spectra = tuple(styles), channels, spectra
         self.dilations = tuple(dilations)
-        self.picture = picture or SpectrogramSettings()
-        self.bins = self.picture.bins
-        centres = self.picture.centres()
+        self.spectrogram = spectrogram or SpectrogramSettings()
+        self.bins = self.spectrogram.bins
+        centres = self.spectrogram.centres()
         pitches = pitch_hz()
         self.register_buffer("mel_to_pitch", _lines(pitches, centres), persistent=False)
         keys = pitches[1:_GRID:BINS_PER_SEMITONE].contiguous()
@@ -96,7 +97,7 @@ class NoteTemplateModel(TemplateModel):
         quiet = torch.zeros(self.spectra + 1, 2)
         quiet[: self.spectra] = QUIET
         shape = len(self.styles), self.spectra + 1, 2
-        self._begin(_combs(self.picture, self.spectra), quiet, shape)
+        self._begin(_combs(self.spectrogram, self.spectra), quiet, shape)
         return self
 
     def shape(self) -> dict[str, Any]:
@@ -109,14 +110,14 @@ class NoteTemplateModel(TemplateModel):
         }
 
     @staticmethod
-    def look(sound: Tensor, picture: SpectrogramSettings) -> Tensor:
+    def look(sound: Tensor, spectrogram: SpectrogramSettings) -> Tensor:
         """Sound ``[C, T]`` to a `PitchView` ``[V, L]``."""
-        return PitchView(picture)(sound)
+        return PitchView(spectrogram)(sound)
 
     @staticmethod
-    def sees(picture: SpectrogramSettings) -> int:
+    def sees(spectrogram: SpectrogramSettings) -> int:
         """Half of the long window."""
-        return PitchView(picture).n_fft // 2
+        return PitchView(spectrogram).n_fft // 2
 
     @property
     def reach(self) -> int:
@@ -124,26 +125,26 @@ class NoteTemplateModel(TemplateModel):
         return 2 * (3 + sum(self.dilations)) + 1
 
     @staticmethod
-    def hertz(picture: SpectrogramSettings) -> Tensor:
-        """The bands of the picture, then the bins of its finer look at pitch."""
-        return torch.cat([picture.centres(), pitch_hz()])
+    def hertz(spectrogram: SpectrogramSettings) -> Tensor:
+        """The bands of the spectrogram, then the bins of its finer look at pitch."""
+        return torch.cat([spectrogram.centres(), pitch_hz()])
 
     def repaint(self, views: Tensor, stem: Tensor) -> Tensor:
-        """Views ``[B, V, L]`` to pictures ``[B, F, L]`` of the one style that there is.
+        """Views ``[B, V, L]`` to spectrograms ``[B, F, L]`` of the one style that there is.
 
         A network that minimises a distance paints what is likely, and partials stand out less
         than they should: what stands out from its neighbours is raised again.
         """
-        picture = self(views)[0].squeeze(1)
+        spectrogram = self(views)[0].squeeze(1)
         ground = functional.avg_pool2d(
-            functional.pad(picture, (0, 0, *[_NEIGHBOURS] * 2), mode="replicate"),
+            functional.pad(spectrogram, (0, 0, *[_NEIGHBOURS] * 2), mode="replicate"),
             (2 * _NEIGHBOURS + 1, 1),
             stride=1,
         )
-        return torch.lerp(ground, picture, _RELIEF)
+        return torch.lerp(ground, spectrogram, _RELIEF)
 
     def forward(self, view: Tensor) -> tuple[Tensor, Tensor]:
-        """Views ``[B, 580, L]`` (`PitchView`) to pictures ``[B, S, 256, L]`` of all styles.
+        """Views ``[B, 580, L]`` (`PitchView`) to spectrograms ``[B, S, 256, L]`` of all styles.
 
         Also logits of what is heard ``[B, 4, 88, ceil(L / 2)]``: struck and held keys that sound,
         and those that begin.
@@ -175,7 +176,7 @@ class NoteTemplateModel(TemplateModel):
         hands = self.hands(features).float()
         batch, _, keys, half = hands.shape
         hands = hands.view(batch, len(self.styles), self.spectra + 1, 2, keys, half)
-        # Two frames of the picture to one of the network.
+        # Two frames of the spectrogram to one of the network.
         hands = hands.permute(0, 1, 2, 4, 5, 3).reshape(
             batch, len(self.styles), self.spectra + 1, keys, 2 * half
         )
@@ -198,19 +199,19 @@ def _lines(wanted: Tensor, given: Tensor) -> Tensor:
     return weights.float()
 
 
-def _combs(picture: SpectrogramSettings, spectra: int) -> Tensor:
+def _combs(spectrogram: SpectrogramSettings, spectra: int) -> Tensor:
     """Where spectra start: log levels ``[88, spectra, bins]`` of harmonic tones, dull to bright."""
-    length = 2 * picture.n_fft
-    time = torch.arange(length, dtype=torch.float64) / picture.sample_rate
+    length = 2 * spectrogram.n_fft
+    time = torch.arange(length, dtype=torch.float64) / spectrogram.sample_rate
     generator = torch.Generator().manual_seed(0)
-    found = torch.empty(KEYS, spectra, picture.bins)
+    found = torch.empty(KEYS, spectra, spectrogram.bins)
     for key in range(KEYS):
         hertz = float(pitch_hz()[BINS_PER_SEMITONE * key + 1])
-        orders = torch.arange(1, min(60, int(picture.f_max / hertz)) + 1, dtype=torch.float64)
+        orders = torch.arange(1, min(60, int(spectrogram.f_max / hertz)) + 1, dtype=torch.float64)
         phases = torch.rand(len(orders), generator=generator, dtype=torch.float64)
         waves = torch.sin(2 * math.pi * (orders[:, None] * hertz * time + phases[:, None]))
         slopes = torch.linspace(0.3, 3.0, spectra, dtype=torch.float64)
         tones = (orders[None] ** -slopes[:, None]) @ waves
-        shown = picture(tones.float())[..., picture.frames(length) // 2]
+        shown = spectrogram(tones.float())[..., spectrogram.frames(length) // 2]
         found[key] = (shown - shown.amax(-1, keepdim=True)).clamp_min(-9.0)
     return found

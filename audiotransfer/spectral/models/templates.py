@@ -75,7 +75,7 @@ def played(loud: Tensor, log_spectra: Tensor, source: Tensor, stays: Tensor) -> 
     """The sum of what is played and of what stays of the source, as powers.
 
     Log levels ``[B, S, K, L]`` of spectra ``[S, K, F]``, the source ``[B, F, L]`` and how much of
-    it stays ``[B, S, F, L]`` (nats) to pictures ``[B, S, F, L]``.
+    it stays ``[B, S, F, L]`` (nats) to spectrograms ``[B, S, F, L]``.
     """
     power = torch.exp(2 * SWIFT * log_spectra.float()).transpose(1, 2) @ torch.exp(
         2 * loud.clamp(-12.0, 8.0)

@@ -1,4 +1,4 @@
-"""The conditional U-Net that repaints a stem's log-mel picture in the colours of a style."""
+"""The conditional U-Net that repaints a stem's log-mel spectrogram in the colours of a style."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ class _Modulated(nn.Module):
 
 
 class Generator(SpectrogramModel):
-    """U-Net on log-mel pictures; what it adds is a change of level, cell by cell.
+    """U-Net on log-mel spectrograms; what it adds is a change of level, cell by cell.
 
-    The picture itself passes through, so the network only learns what the style changes. The
-    stem (an index into ``STEMS``) steers every layer (FiLM). Pictures of any length: frames are
+    The spectrogram itself passes through, so the network only learns what the style changes. The
+    stem (an index into ``STEMS``) steers every layer (FiLM). Spectrograms of any length: frames are
     padded to a multiple of ``time_factor`` inside.
 
     Raises AudioTransferError for bins that cannot be halved once for each further level.
@@ -86,11 +86,15 @@ class Generator(SpectrogramModel):
         """As `forward`."""
         return self(views, stem)
 
-    def forward(self, picture: Tensor, stem: Tensor) -> Tensor:
-        """Log-mel pictures ``[B, F, L]`` and stem indices ``[B]`` to pictures ``[B, F, L]``."""
-        frames = picture.shape[-1]
+    def forward(self, spectrogram: Tensor, stem: Tensor) -> Tensor:
+        """Log-mel spectrograms ``[B, F, L]`` and stem indices ``[B]`` to spectrograms ``[B, F,
+        L]``.
+        """
+        frames = spectrogram.shape[-1]
         code = self.code(stem)
-        x = functional.pad(normalised(picture), (0, -frames % self.time_factor), mode="replicate")
+        x = functional.pad(
+            normalised(spectrogram), (0, -frames % self.time_factor), mode="replicate"
+        )
         x = x[:, None]
         x = torch.cat([x, self.position.expand(x.shape[0], 1, -1, x.shape[-1])], 1)
         x = self.enter(x, code)
@@ -104,7 +108,7 @@ class Generator(SpectrogramModel):
             x = functional.interpolate(x, scale_factor=2.0, mode="nearest")
             x = up(torch.cat([x, skips.pop()], 1), code)
         change = self.leave(x)[:, 0, :, :frames].float()
-        return picture + SPREAD * change
+        return spectrogram + SPREAD * change
 
 
 def fold(network: nn.Module) -> nn.Module:
@@ -119,10 +123,10 @@ def fold(network: nn.Module) -> nn.Module:
 CENTRE, SPREAD = -5.0, 3.0
 #: Below this level (natural log) nothing of a stem is heard in its mix.
 INAUDIBLE = -6.0
-#: Critics see no deeper than this: what lies below differs by soundfont, not by style.
-CRITIC_FLOOR = -9.0
+#: Discriminators see no deeper than this: what lies below differs by soundfont, not by style.
+DISCRIMINATOR_FLOOR = -9.0
 
 
-def normalised(picture: Tensor) -> Tensor:
+def normalised(spectrogram: Tensor) -> Tensor:
     """Log levels to what networks like: about zero mean and unit variance."""
-    return (picture - CENTRE) / SPREAD
+    return (spectrogram - CENTRE) / SPREAD

@@ -1,21 +1,21 @@
-"""Networks of the unpaired objectives: generators, critics and what measures content."""
+"""Networks of the unpaired objectives: generators, discriminators and what measures content."""
 
-from audiotransfer.spectral.networks.conditional import ConditionalCritic, ConditionalUNet
-from audiotransfer.spectral.networks.discriminators import PatchGan, PictureCritic
+from audiotransfer.spectral.networks.conditional import ConditionalDiscriminator, ConditionalUNet
+from audiotransfer.spectral.networks.discriminators import PatchGan, SpectrogramDiscriminator
 from audiotransfer.spectral.networks.generators import PaddedUNet, ProjectionHeads, ResNetGenerator
 from audiotransfer.spectral.networks.whole_frequency import (
-    WholeFrequencyCritic,
+    WholeFrequencyDiscriminator,
     WholeFrequencyGenerator,
 )
 
 __all__ = [
-    "ConditionalCritic",
+    "ConditionalDiscriminator",
     "ConditionalUNet",
     "PaddedUNet",
     "PatchGan",
-    "PictureCritic",
     "ProjectionHeads",
     "ResNetGenerator",
-    "WholeFrequencyCritic",
+    "SpectrogramDiscriminator",
+    "WholeFrequencyDiscriminator",
     "WholeFrequencyGenerator",
 ]

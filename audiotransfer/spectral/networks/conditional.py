@@ -37,19 +37,19 @@ class _Block(nn.Module):
 
 
 class ConditionalUNet(SpectrogramModel):
-    """Log-mel pictures of a stem in any of several styles, at any strength.
+    """Log-mel spectrograms of a stem in any of several styles, at any strength.
 
     What the network adds is a change of level, cell by cell, and the strength scales it besides
-    steering it: at 0 a picture stays as it is, whatever was learned, and so does every picture in
-    a new network. Cells enter in patches, which the first level's cells stand for, so that most of
-    the work is not done at full resolution. Pictures of any length: frames are padded inside.
-    `only` gives the network of one style, which songs are played with.
+    steering it: at 0 a spectrogram stays as it is, whatever was learned, and so does every
+    spectrogram in a new network. Cells enter in patches, which the first level's cells stand for,
+    so that most of the work is not done at full resolution. Spectrograms of any length: frames are
+    padded inside. `only` gives the network of one style, which songs are played with.
 
     Args:
         styles: their names.
-        bins: F of the pictures.
+        bins: F of the spectrograms.
         channels: of each level, from the top; both axes are halved between them.
-        patch: bins and frames of a picture that one cell of the first level stands for.
+        patch: bins and frames of a spectrogram that one cell of the first level stands for.
         blocks: at the lowest level.
         code: values of what it is asked for (see `Condition`).
 
@@ -121,7 +121,7 @@ class ConditionalUNet(SpectrogramModel):
         return one
 
     def repaint(self, views: Tensor, stem: Tensor) -> Tensor:
-        """Pictures ``[B, F, L]`` in the one style of `only`, the whole of it."""
+        """Spectrograms ``[B, F, L]`` in the one style of `only`, the whole of it."""
         return self.repaint_at(views, stem, 1.0)
 
     def repaint_at(self, views: Tensor, stem: Tensor, strength: float) -> Tensor:
@@ -134,11 +134,15 @@ class ConditionalUNet(SpectrogramModel):
         )
         return painted
 
-    def forward(self, picture: Tensor, stem: Tensor, style: Tensor, strength: Tensor) -> Tensor:
-        """Pictures ``[B, F, L]``, indices of stems and styles and strengths ``[B]`` to pictures."""
-        frames = picture.shape[-1]
+    def forward(self, spectrogram: Tensor, stem: Tensor, style: Tensor, strength: Tensor) -> Tensor:
+        """Spectrograms ``[B, F, L]``, indices of stems and styles and strengths ``[B]`` to
+        spectrograms.
+        """
+        frames = spectrogram.shape[-1]
         code = self.condition(stem, style, strength)
-        x = functional.pad(normalised(picture), (0, -frames % self.time_factor), mode="replicate")
+        x = functional.pad(
+            normalised(spectrogram), (0, -frames % self.time_factor), mode="replicate"
+        )
         x = self._patches(x)
         x = self.enter(torch.cat([x, self.position.expand(len(x), -1, -1, x.shape[-1])], 1))
         skips = []
@@ -151,12 +155,12 @@ class ConditionalUNet(SpectrogramModel):
             x = functional.interpolate(up(x), scale_factor=2.0, mode="nearest")
             x = block(x + skips.pop(), code)
         change = self._cells(self.leave(functional.silu(self.norm(x))).float())[..., :frames]
-        return picture + strength[:, None, None] * SPREAD * change
+        return spectrogram + strength[:, None, None] * SPREAD * change
 
-    def _patches(self, picture: Tensor) -> Tensor:
+    def _patches(self, spectrogram: Tensor) -> Tensor:
         """``[B, F, L]`` to ``[B, cells, F / p, L / q]``."""
         high, long = self.patch
-        split = picture.unflatten(2, (-1, long)).unflatten(1, (-1, high))
+        split = spectrogram.unflatten(2, (-1, long)).unflatten(1, (-1, high))
         return split.permute(0, 2, 4, 1, 3).flatten(1, 2)
 
     def _cells(self, patches: Tensor) -> Tensor:
@@ -198,8 +202,8 @@ class Condition(nn.Module):
         return functional.silu(self.mix(self.stem(stem) + self.style(style) + told))
 
 
-class ConditionalCritic(nn.Module):
-    """Verdicts on the places of a picture, and one guess at its style.
+class ConditionalDiscriminator(nn.Module):
+    """Verdicts on the places of a spectrogram, and one guess at its style.
 
     Layers that halve both axes are not told anything but where a bin lies; the verdict on a place
     is a direction in what they see there, plus one that the stem, style and strength turn to
@@ -231,15 +235,17 @@ class ConditionalCritic(nn.Module):
         self.guess = nn.Linear(sizes[-1], styles)
 
     def forward(
-        self, picture: Tensor, stem: Tensor, style: Tensor, strength: Tensor
+        self, spectrogram: Tensor, stem: Tensor, style: Tensor, strength: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Pictures ``[B, F, L]`` in about -1..1 and what was wished for ``[B]`` each.
+        """Spectrograms ``[B, F, L]`` in about -1..1 and what was wished for ``[B]`` each.
 
         To verdicts ``[B, 1, F', L']``, unbounded, and logits of styles ``[B, S]``.
         """
-        bins = picture.shape[1]
-        place = torch.linspace(-1, 1, bins, device=picture.device)[:, None].expand_as(picture)
-        seen = self.layers(torch.stack([picture, place], 1))
+        bins = spectrogram.shape[1]
+        place = torch.linspace(-1, 1, bins, device=spectrogram.device)[:, None].expand_as(
+            spectrogram
+        )
+        seen = self.layers(torch.stack([spectrogram, place], 1))
         turned = self.turn(self.condition(stem, style, strength))[..., None, None]
         verdict = self.verdict(seen) + (seen * turned).mean(1, keepdim=True)
         return verdict, self.guess(seen.mean((2, 3)))

@@ -1,4 +1,6 @@
-"""CycleGAN's critics: of patches, as published, and of the whole picture, as in TimbreTron."""
+"""CycleGAN's discriminators: of patches, as published, and of the whole spectrogram, as in
+TimbreTron.
+"""
 
 from __future__ import annotations
 
@@ -14,11 +16,11 @@ from audiotransfer.spectral.networks.generators import Norm, convolution, normal
 class PatchGan(nn.Module):
     """A verdict on each patch of 70 x 70 cells: ``[B, 1, F, L] -> [B, 1, F', L']``, unbounded.
 
-    Pictures of at least 32 x 32 cells. Source: Isola et al. 2017, Zhu et al. 2017.
+    Spectrograms of at least 32 x 32 cells. Source: Isola et al. 2017, Zhu et al. 2017.
 
     Args:
         width: channels of the first layer, doubled three times.
-        norm: of the layers in between; "none" for a gradient penalty over single pictures.
+        norm: of the layers in between; "none" for a gradient penalty over single spectrograms.
     """
 
     def __init__(self, width: int = 64, norm: Norm = "instance") -> None:
@@ -31,23 +33,23 @@ class PatchGan(nn.Module):
             convolution(8 * width, 1, 4, padding=1),
         )
 
-    def forward(self, picture: Tensor) -> Tensor:
-        verdict: Tensor = self.layers(picture)
+    def forward(self, spectrogram: Tensor) -> Tensor:
+        verdict: Tensor = self.layers(spectrogram)
         return verdict
 
 
-class PictureCritic(nn.Module):
-    """One verdict on a whole picture: ``[B, 1, F, L] -> [B, 1]``, unbounded.
+class SpectrogramDiscriminator(nn.Module):
+    """One verdict on a whole spectrogram: ``[B, 1, F, L] -> [B, 1]``, unbounded.
 
     Nothing is normalised, as a gradient penalty wants it. Source: TimbreTron (Huang et al. 2019),
-    where a critic of patches missed what belongs together across the spectrum.
+    where a discriminator of patches missed what belongs together across the spectrum.
 
     Args:
-        bins, frames: F and L, which must be what the pictures have.
+        bins, frames: F and L, which must be what the spectrograms have.
         width: channels of the first layer, doubled at each further level up to eight-fold.
         levels: halvings of both axes.
 
-    Raises AudioTransferError for pictures that cannot be halved so often.
+    Raises AudioTransferError for spectrograms that cannot be halved so often.
     """
 
     def __init__(self, bins: int, frames: int, width: int = 64, levels: int = 5) -> None:
@@ -55,7 +57,8 @@ class PictureCritic(nn.Module):
         left = (bins // 2**levels) * (frames // 2**levels)
         if not left:
             raise AudioTransferError(
-                f"a picture of {bins} x {frames} cannot be halved {levels} times; take fewer levels"
+                f"a spectrogram of {bins} x {frames} cannot be halved {levels} times;"
+                " take fewer levels"
             )
         sizes = [1, *(width * min(8, 2**level) for level in range(levels))]
         layers: list[nn.Module] = []
@@ -64,8 +67,8 @@ class PictureCritic(nn.Module):
         verdict = nn.Linear(sizes[-1] * left, 1, bias=False)
         self.layers = nn.Sequential(*layers, nn.Flatten(), verdict)
 
-    def forward(self, picture: Tensor) -> Tensor:
-        verdict: Tensor = self.layers(picture)
+    def forward(self, spectrogram: Tensor) -> Tensor:
+        verdict: Tensor = self.layers(spectrogram)
         return verdict
 
 
@@ -80,19 +83,20 @@ def _layer(inputs: int, outputs: int, stride: int, norm: Norm) -> list[nn.Module
 SLOPE = 0.2
 
 
-class FullFrequencyCritic(nn.Module):
-    """Judges a picture through kernels that span all bins, then along time only.
+class FullFrequencyDiscriminator(nn.Module):
+    """Judges a spectrogram through kernels that span all bins, then along time only.
 
     It knows which bins sound together (an instrument's spectrum) and hears about 23 frames at each
     of its places in time. Any length from 3 frames on; [B, 1, F, L] -> [B, 1, 1, L'], one verdict
     a place, unbounded: a hinge needs a linear head (tanh would saturate at its margins).
 
     Args:
-        bins: F, which must be what the pictures have.
+        bins: F, which must be what the spectrograms have.
         width: channels.
-        inputs: planes of the picture; conditions may follow the picture itself.
+        inputs: planes of the spectrogram; conditions may follow the spectrogram itself.
 
-    Source: the critic of MelGAN-VC (Pasini 2019), with places in time instead of one verdict.
+    Source: the discriminator of MelGAN-VC (Pasini 2019), with places in time instead of one
+    verdict.
     """
 
     def __init__(self, bins: int, width: int = 128, inputs: int = 1) -> None:
@@ -107,12 +111,12 @@ class FullFrequencyCritic(nn.Module):
             _conv(width, 1, 1, 1, 0),
         )
 
-    def forward(self, picture: Tensor) -> Tensor:
-        verdict: Tensor = self.layers(picture)
+    def forward(self, spectrogram: Tensor) -> Tensor:
+        verdict: Tensor = self.layers(spectrogram)
         return verdict
 
 
-class PatchCritic(nn.Module):
+class PatchDiscriminator(nn.Module):
     """Judges the texture of patches of about 22 x 22 cells, wherever they lie.
 
     It keeps attacks and partials sharp. [B, 1, F, L] -> [B, 1, F', L'], F and L from 8 on,
@@ -135,8 +139,8 @@ class PatchCritic(nn.Module):
             _conv(4 * width, 1, 1, 1, 0),
         )
 
-    def forward(self, picture: Tensor) -> Tensor:
-        verdict: Tensor = self.layers(picture)
+    def forward(self, spectrogram: Tensor) -> Tensor:
+        verdict: Tensor = self.layers(spectrogram)
         return verdict
 
 

@@ -21,10 +21,10 @@ from audiotransfer.spectral.models.base import SpectrogramNetwork
 
 
 class ResNetGenerator(SpectrogramNetwork):
-    """Two-fold halvings, residual blocks, and back; pictures are padded to fit inside.
+    """Two-fold halvings, residual blocks, and back; spectrograms are padded to fit inside.
 
     Args:
-        bins: F; kept for `shape`, any picture that mirrors over three cells will do.
+        bins: F; kept for `shape`, any spectrogram that mirrors over three cells will do.
         width: channels of the first layer; each halving doubles them.
         halvings: of both axes.
         blocks: residual blocks at the lowest resolution.
@@ -68,7 +68,7 @@ class ResNetGenerator(SpectrogramNetwork):
         return painted[..., :bins, :frames]
 
     def encode(self, unit: Tensor) -> list[Tensor]:
-        """What CUT compares: the picture, each halving, the first block and the middle one."""
+        """What CUT compares: the spectrogram, each halving, the first block and the middle one."""
         features, x = [unit], self.enter(unit)
         for down in self.down:
             x = down(x)
@@ -113,7 +113,7 @@ class PaddedUNet(SpectrogramNetwork):
         norm: of every layer but the first, the lowest and the last.
         spectral: convolutions of gain at most 1.
 
-    Raises AudioTransferError for a picture that cannot be halved so often.
+    Raises AudioTransferError for a spectrogram that cannot be halved so often.
     """
 
     kind = "padded-unet"
@@ -151,7 +151,7 @@ class PaddedUNet(SpectrogramNetwork):
         return painted
 
     def encode(self, unit: Tensor) -> list[Tensor]:
-        """What each level on the way down makes of ``[B, 1, F, L]``, that picture first."""
+        """What each level on the way down makes of ``[B, 1, F, L]``, that spectrogram first."""
         _require(unit.shape[-1], len(self.down), "frames")
         features = [unit]
         for down in self.down:
@@ -223,7 +223,7 @@ class ProjectionHeads(nn.Module):
     """A two-layer network for each of a generator's layers, onto the unit sphere.
 
     Source: CUT (Park et al. 2020); leaky here, since a unit that never answers to the one channel
-    of a picture would never learn to.
+    of a spectrogram would never learn to.
 
     Args:
         channels: of each layer.

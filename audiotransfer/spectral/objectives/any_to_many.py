@@ -1,6 +1,6 @@
 """One conditional generator for several styles and stems, from pairs, from songs, or from both.
 
-Source: the two-headed critic and the cycle through another style are StarGAN's (Choi et al.,
+Source: the two-headed discriminator and the cycle through another style are StarGAN's (Choi et al.,
 "StarGAN: unified generative adversarial networks for multi-domain image-to-image translation",
 2018); pairs and strengths are ours.
 """
@@ -15,8 +15,8 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional
 
-from audiotransfer.spectral.models.unet import CRITIC_FLOOR, STEMS, normalised
-from audiotransfer.spectral.networks import ConditionalCritic, ConditionalUNet
+from audiotransfer.spectral.models.unet import DISCRIMINATOR_FLOOR, STEMS, normalised
+from audiotransfer.spectral.networks import ConditionalDiscriminator, ConditionalUNet
 from audiotransfer.spectral.objectives.losses import RULES, audible, per_frame, seen
 from audiotransfer.training import Group, Preview, Turn
 
@@ -28,7 +28,7 @@ class AnyToManySettings:
     """The weights of the terms, how strengths are drawn, and how fast each side learns.
 
     Of the examples a share of ``whole`` is asked for the whole style, the others for a strength
-    between 0 and 1. Critics take part from step ``adversarial_from`` on.
+    between 0 and 1. Discriminators take part from step ``adversarial_from`` on.
     """
 
     audible: float = 1.0
@@ -42,9 +42,9 @@ class AnyToManySettings:
     whole: float = 0.5
     adversarial_from: int = 0
     generator_rate: float = 1e-3
-    critic_rate: float = 3e-4
+    discriminator_rate: float = 3e-4
     generator_betas: tuple[float, float] = (0.9, 0.98)
-    critic_betas: tuple[float, float] = (0.0, 0.99)
+    discriminator_betas: tuple[float, float] = (0.0, 0.99)
 
 
 class Wish(NamedTuple):
@@ -56,28 +56,31 @@ class Wish(NamedTuple):
 
 
 class AnyToMany:
-    """A generator that is told stem, style and strength, and a critic that is told them too.
+    """A generator that is told stem, style and strength, and a discriminator that is told them too.
 
     Batches of pairs hold "source" [B, F, L], "target" [B, S, F, L] in all styles and "stem" [B]; a
-    style and a strength are drawn for each example, and the truth is the picture that lies so far
-    on the way from the source to the target, in level. Batches of songs hold "source" and "target"
-    [B, F, L], "stem" [B] and "style" [B], which is the target's.
+    style and a strength are drawn for each example, and the truth is the spectrogram that lies so
+    far on the way from the source to the target, in level. Batches of songs hold "source" and
+    "target" [B, F, L], "stem" [B] and "style" [B], which is the target's.
 
-    The turns are "critic", once it takes part, and "generator". The critic's terms: "critic", a
-    hinge, and "domain", cross-entropy of its guess at a real picture's style. The generator's:
+    The turns are "discriminator", once it takes part, and "generator". The discriminator's terms:
+    "discriminator", a hinge, and "domain", cross-entropy of its guess at a real spectrogram's
+    style. The generator's:
 
     - from pairs "audible", mean absolute difference (nats) above the level at which a mix hides
       everything; "frame", the root of its mean square in each frame; "deep", the same as
       "audible" down to the floor;
     - from songs "cycle", mean absolute difference of a target from what comes back when it was
-      changed to another style, in what critics see; "identity", the same from what its own style
-      makes of it at any strength; "way", of what is made at a strength from that share of the
+      changed to another style, in what discriminators see; "identity", the same from what its own
+      style makes of it at any strength; "way", of what is made at a strength from that share of the
       whole change;
-    - from both "adversarial", what the critic holds against it, and "domain", cross-entropy of the
-      critic's guess with the wish. At a strength below 1 it counts as much less.
+    - from both "adversarial", what the discriminator holds against it, and "domain", cross-entropy
+    of the
+      discriminator's guess with the wish. At a strength below 1 it counts as much less.
 
     Args:
-        generator, critic: (pictures [B, F, L], stem, style, strength [B]) -> pictures [B, F, L];
+        generator, discriminator: (spectrograms [B, F, L], stem, style, strength [B]) ->
+        spectrograms [B, F, L];
             -> verdicts [B, ..] and logits [B, S].
         styles: names of the S styles, two or more.
     """
@@ -85,15 +88,20 @@ class AnyToMany:
     def __init__(
         self,
         generator: ConditionalUNet,
-        critic: ConditionalCritic,
+        discriminator: ConditionalDiscriminator,
         styles: Sequence[str],
         settings: AnyToManySettings,
     ) -> None:
-        self.generator, self.critic = generator, critic
+        self.generator, self.discriminator = generator, discriminator
         self.styles, self.settings = tuple(styles), settings
-        self.networks: dict[str, nn.Module] = {"generator": generator, "critic": critic}
+        self.networks: dict[str, nn.Module] = {
+            "generator": generator,
+            "discriminator": discriminator,
+        }
         self.groups: dict[str, Group] = {
-            "critic": Group(("critic",), settings.critic_rate, settings.critic_betas),
+            "discriminator": Group(
+                ("discriminator",), settings.discriminator_rate, settings.discriminator_betas
+            ),
             "generator": Group(("generator",), settings.generator_rate, settings.generator_betas),
         }
 
@@ -104,7 +112,7 @@ class AnyToMany:
         return {name: getattr(self.settings, name) for name in names}
 
     def turns(self, batch: dict[str, Tensor], step: int, generator: Generator) -> Iterator[Turn]:
-        """Yield the critic's turn, where it takes part, and the generator's."""
+        """Yield the discriminator's turn, where it takes part, and the generator's."""
         if "style" in batch:
             yield from self._songs(batch, step, generator)
         else:
@@ -119,7 +127,7 @@ class AnyToMany:
         made = self.generator(source, *wish)
         judged = step >= self.settings.adversarial_from
         if judged:
-            yield Turn("critic", self.critic_terms(truth, made, wish))
+            yield Turn("discriminator", self.discriminator_terms(truth, made, wish))
         terms = {
             "audible": audible(made, truth).abs().mean(),
             "frame": per_frame(made, truth).mean(),
@@ -135,7 +143,7 @@ class AnyToMany:
         made = self.generator(source, *wish)
         judged = step >= self.settings.adversarial_from
         if judged:
-            yield Turn("critic", self.critic_terms(target, made, wish))
+            yield Turn("discriminator", self.discriminator_terms(target, made, wish))
         partly = wish._replace(strength=self._strengths(stem, generator))
         share = torch.lerp(source, made.detach(), partly.strength[:, None, None])
         away = wish._replace(style=self._others(style, generator))
@@ -149,15 +157,20 @@ class AnyToMany:
             terms |= self.judged_terms(made, wish)
         yield Turn("generator", terms, self.weights)
 
-    def critic_terms(self, real: Tensor, made: Tensor, wish: Wish) -> dict[str, Tensor]:
-        """Return "critic" and "domain" of real and made pictures [B, F, L] that answer a wish."""
-        true, guess = self.critic(_view(real), *wish)
-        false, _ = self.critic(_view(made.detach()), *wish)
-        return {"critic": _HINGE.critic(true, false), "domain": _surprise(guess, wish)}
+    def discriminator_terms(self, real: Tensor, made: Tensor, wish: Wish) -> dict[str, Tensor]:
+        """Return "discriminator" and "domain" of real and made spectrograms [B, F, L] that answer a
+        wish.
+        """
+        true, guess = self.discriminator(_view(real), *wish)
+        false, _ = self.discriminator(_view(made.detach()), *wish)
+        return {
+            "discriminator": _HINGE.discriminator(true, false),
+            "domain": _surprise(guess, wish),
+        }
 
     def judged_terms(self, made: Tensor, wish: Wish) -> dict[str, Tensor]:
-        """Return "adversarial" and "domain" of pictures that were made."""
-        verdict, guess = self.critic(_view(made), *wish)
+        """Return "adversarial" and "domain" of spectrograms that were made."""
+        verdict, guess = self.discriminator(_view(made), *wish)
         return {"adversarial": _HINGE.generator(verdict), "domain": _surprise(guess, wish)}
 
     def preview(self, batch: dict[str, Tensor], generator: Generator) -> Preview:
@@ -165,7 +178,7 @@ class AnyToMany:
 
         Where a batch has the truth it is shown as well.
         """
-        pictures: dict[str, Tensor] = {}
+        spectrograms: dict[str, Tensor] = {}
         codes: dict[str, Tensor] = {}
         for stem, name in enumerate(STEMS):
             where = (batch["stem"] == stem).nonzero()
@@ -176,12 +189,12 @@ class AnyToMany:
             wish = self._whole(batch["stem"][at].expand(len(sources)))
             made = self.generator(sources, *wish)
             for style, said in enumerate(self.styles):
-                pictures[f"{name} to {said}/source"] = sources[style]
-                pictures[f"{name} to {said}/output"] = made[style]
+                spectrograms[f"{name} to {said}/source"] = sources[style]
+                spectrograms[f"{name} to {said}/output"] = made[style]
                 if "style" not in batch:
-                    pictures[f"{name} to {said}/truth"] = batch["target"][at, style]
+                    spectrograms[f"{name} to {said}/truth"] = batch["target"][at, style]
             codes[name] = self.generator.condition(*wish)
-        return Preview(pictures, embeddings=codes)
+        return Preview(spectrograms, embeddings=codes)
 
     def distances(self, batch: dict[str, Tensor]) -> dict[str, float]:
         """Distance to the truth per style as listeners' are taken (nats), and doing nothing's.
@@ -212,9 +225,9 @@ class AnyToMany:
         return (style + steps.to(style.device)) % len(self.styles)
 
 
-def _view(picture: Tensor) -> Tensor:
-    """What critics see."""
-    return normalised(picture.float().clamp_min(CRITIC_FLOOR))
+def _view(spectrogram: Tensor) -> Tensor:
+    """What discriminators see."""
+    return normalised(spectrogram.float().clamp_min(DISCRIMINATOR_FLOOR))
 
 
 def _difference(made: Tensor, true: Tensor) -> Tensor:

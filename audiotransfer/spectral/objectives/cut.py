@@ -37,24 +37,24 @@ class CutSettings:
     nce: float = 0.5
     identity: float = 0.5
     temperature: float = 0.07
-    patches: int = 256  # of each picture and layer
+    patches: int = 256  # of each spectrogram and layer
     size: int = 256  # of the space in which they are compared
     generator_rate: float = 2e-4
-    critic_rate: float = 2e-4
+    discriminator_rate: float = 2e-4
     betas: tuple[float, float] = (0.5, 0.999)
 
 
 class Cut:
-    """A generator with critics, and heads that measure what it kept of each place.
+    """A generator with discriminators, and heads that measure what it kept of each place.
 
-    A batch holds "source" and "target", pictures [B, F, L] of log level. Its turns, at every step,
-    are "critic" and "generator" (with the projection heads).
+    A batch holds "source" and "target", spectrograms [B, F, L] of log level. Its turns, at every
+    step, are "discriminator" and "generator" (with the projection heads).
 
     Args:
         generator: [B, F, L] -> [B, F, L], with `encode` [B, 1, F, L] -> features, and
             `feature_channels`.
-        critics: by name, [B, 1, F, L] -> verdicts [B, ..].
-        view: from log levels to what the critics see.
+        discriminators: by name, [B, 1, F, L] -> verdicts [B, ..].
+        view: from log levels to what the discriminators see.
     """
 
     Settings: ClassVar[type[CutSettings]] = CutSettings
@@ -62,31 +62,34 @@ class Cut:
     def __init__(
         self,
         generator: Encoding,
-        critics: Mapping[str, nn.Module],
+        discriminators: Mapping[str, nn.Module],
         settings: CutSettings,
         view: Callable[[Tensor], Tensor],
     ) -> None:
         if RULES[settings.game].penalised:
             raise AudioTransferError(f"cut knows no game {settings.game!r}; take lsgan or hinge")
         self.generator = generator
-        self.critics = dict(critics)
+        self.discriminators = dict(discriminators)
         self.heads = ProjectionHeads(generator.feature_channels, settings.size)
         self.settings = settings
         self.rules = RULES[settings.game]
         self.view = view
-        judges = {f"critic_{name}": critic for name, critic in self.critics.items()}
+        judges = {
+            f"discriminator_{name}": discriminator
+            for name, discriminator in self.discriminators.items()
+        }
         self.networks: dict[str, nn.Module] = {
             "generator": generator,
             "heads": self.heads,
             **judges,
         }
         self.groups: dict[str, Group] = {
-            "critic": Group(tuple(judges), settings.critic_rate, settings.betas),
+            "discriminator": Group(tuple(judges), settings.discriminator_rate, settings.betas),
             "generator": Group(("generator", "heads"), settings.generator_rate, settings.betas),
         }
 
     @classmethod
-    def on_pictures(cls, materials: Materials, settings: CutSettings) -> Self:
+    def on_spectrograms(cls, materials: Materials, settings: CutSettings) -> Self:
         """Build the networks anew. Raises AudioTransferError for a generator without features."""
         generator = materials.new_generator()
         if not hasattr(generator, "encode"):
@@ -94,44 +97,49 @@ class Cut:
                 f"generator {generator.kind!r} has no features that cut could compare; take "
                 f"{PaddedUNet.kind} or {ResNetGenerator.kind}"
             )
-        return cls(cast(Encoding, generator), materials.new_critics(), settings, materials.view)
+        return cls(
+            cast(Encoding, generator), materials.new_discriminators(), settings, materials.view
+        )
 
     def turns(self, batch: dict[str, Tensor], step: int, generator: Generator) -> Iterator[Turn]:
-        """Yield the critics' turn, then the generator's."""
+        """Yield the discriminators' turn, then the generator's."""
         source, target = batch["source"].float(), batch["target"].float()
         made = taught(self.generator(source), sounding(source))
-        yield Turn("critic", self.critic_terms(target, made))
+        yield Turn("discriminator", self.discriminator_terms(target, made))
         yield Turn("generator", self.generator_terms(source, target, made, generator), self.weights)
 
     @property
     def weights(self) -> dict[str, float]:
-        """The weight of each of the generator's terms; the critics share theirs."""
-        share = self.settings.adversarial / len(self.critics)
-        return {f"adversarial_{name}": share for name in self.critics} | {
+        """The weight of each of the generator's terms; the discriminators share theirs."""
+        share = self.settings.adversarial / len(self.discriminators)
+        return {f"adversarial_{name}": share for name in self.discriminators} | {
             "nce": self.settings.nce,
             "identity_nce": self.settings.identity,
         }
 
-    def critic_terms(self, target: Tensor, made: Tensor) -> dict[str, Tensor]:
-        """Return "critic_NAME" for each."""
+    def discriminator_terms(self, target: Tensor, made: Tensor) -> dict[str, Tensor]:
+        """Return "discriminator_NAME" for each."""
         real, false = self.view(target)[:, None], self.view(made.detach())[:, None]
         return {
-            f"critic_{name}": self.rules.critic(critic(real), critic(false))
-            for name, critic in self.critics.items()
+            f"discriminator_{name}": self.rules.discriminator(
+                discriminator(real), discriminator(false)
+            )
+            for name, discriminator in self.discriminators.items()
         }
 
     def generator_terms(
         self, source: Tensor, target: Tensor, made: Tensor, generator: Generator
     ) -> dict[str, Tensor]:
-        """Return "adversarial_NAME" for each critic, "nce" and, where it counts, "identity_nce".
+        """Return "adversarial_NAME" for each discriminator, "nce" and, where it counts,
+        "identity_nce".
 
         "nce" compares the source with what was made of it, "identity_nce" the target with what the
         generator makes of that.
         """
         seen = self.view(made)[:, None]
         terms = {
-            f"adversarial_{name}": self.rules.generator(critic(seen))
-            for name, critic in self.critics.items()
+            f"adversarial_{name}": self.rules.generator(discriminator(seen))
+            for name, discriminator in self.discriminators.items()
         }
         terms["nce"] = self.content(source, made, generator)
         if self.settings.identity:
@@ -159,11 +167,11 @@ class Cut:
         source = batch["source"][:1].float()
         converted = self.generator(source)
         shown = {"source": source, "converted": converted, "target": batch["target"][:1]}
-        return Preview({name: picture[0] for name, picture in shown.items()})
+        return Preview({name: spectrogram[0] for name, spectrogram in shown.items()})
 
 
 def patch_nce(query: Tensor, key: Tensor, temperature: float = 0.07) -> Tensor:
-    """Return the cross-entropy of finding each query's own key among all keys of its picture.
+    """Return the cross-entropy of finding each query's own key among all keys of its spectrogram.
 
     Points of length 1, [B, P, D] both.
     """

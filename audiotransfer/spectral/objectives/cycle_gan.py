@@ -1,8 +1,9 @@
-"""CycleGAN on pictures of sound: there and back must be what it was.
+"""CycleGAN on spectrograms of sound: there and back must be what it was.
 
 Source: Zhu, Park, Isola and Efros, "Unpaired image-to-image translation using cycle-consistent
-adversarial networks", 2017; on CQT pictures with a gradient penalty, a critic of whole pictures
-and a fading identity term: Huang et al., "TimbreTron", 2019. Pictures of any kind: log-mel or CQT.
+adversarial networks", 2017; on CQT spectrograms with a gradient penalty, a discriminator of whole
+spectrograms and a fading identity term: Huang et al., "TimbreTron", 2019. Spectrograms of any kind:
+log-mel or CQT.
 """
 
 from __future__ import annotations
@@ -31,25 +32,26 @@ class CycleGanSettings:
     identity: float = 5.0
     identity_hold: int = 100_000  # steps at that weight
     identity_fade: int = 100_000  # further steps, along which it falls to 0
-    penalty: float = 10.0  # of the critics' slope, for wgan-gp
-    pool: int = 50  # made pictures that critics are reminded of
+    penalty: float = 10.0  # of the discriminators' slope, for wgan-gp
+    pool: int = 50  # made spectrograms that discriminators are reminded of
     generator_rate: float = 2e-4
-    critic_rate: float = 2e-4
+    discriminator_rate: float = 2e-4
     betas: tuple[float, float] = (0.5, 0.999)
 
 
 class CycleGan:
-    """Two generators, source to target and back, and critics on both sides.
+    """Two generators, source to target and back, and discriminators on both sides.
 
-    A batch holds "source" and "target", pictures [B, F, L] of log level. Its turns, at every step,
-    are "generator" (both) and then "critic" (all), which judges what the generators made in their
-    turn, mixed with older pictures from a pool.
+    A batch holds "source" and "target", spectrograms [B, F, L] of log level. Its turns, at every
+    step, are "generator" (both) and then "discriminator" (all), which judges what the generators
+    made in their turn, mixed with older spectrograms from a pool.
 
     Args:
         forth, back: [B, F, L] -> [B, F, L]; the first is the one that ships.
-        critics: for each of "source" and "target", by name: [B, 1, F, L] -> verdicts [B, ..].
+        discriminators: for each of "source" and "target", by name: [B, 1, F, L] -> verdicts [B,
+        ..].
         pools: for each side.
-        view: from log levels to what the critics see and cycles are measured in.
+        view: from log levels to what the discriminators see and cycles are measured in.
     """
 
     Settings: ClassVar[type[CycleGanSettings]] = CycleGanSettings
@@ -58,18 +60,20 @@ class CycleGan:
         self,
         forth: nn.Module,
         back: nn.Module,
-        critics: Mapping[str, Mapping[str, nn.Module]],
+        discriminators: Mapping[str, Mapping[str, nn.Module]],
         pools: Mapping[str, ImagePool],
         settings: CycleGanSettings,
         view: Callable[[Tensor], Tensor],
     ) -> None:
         self.generators = {"target": forth, "source": back}  # by what they make
-        self.critics = {side: dict(critics[side]) for side in SIDES}
+        self.discriminators = {side: dict(discriminators[side]) for side in SIDES}
         self.pools = dict(pools)
         self.settings = settings
         self.rules = RULES[settings.game]
         self.view = view
-        judges = {f"critic_{s}_{n}": c for s in SIDES for n, c in self.critics[s].items()}
+        judges = {
+            f"discriminator_{s}_{n}": c for s in SIDES for n, c in self.discriminators[s].items()
+        }
         self.networks: dict[str, nn.Module] = {
             "generator": forth,
             "back": back,
@@ -78,35 +82,39 @@ class CycleGan:
         }
         self.groups: dict[str, Group] = {
             "generator": Group(("generator", "back"), settings.generator_rate, settings.betas),
-            "critic": Group(tuple(judges), settings.critic_rate, settings.betas),
+            "discriminator": Group(tuple(judges), settings.discriminator_rate, settings.betas),
         }
 
     @classmethod
-    def on_pictures(cls, materials: Materials, settings: CycleGanSettings) -> Self:
+    def on_spectrograms(cls, materials: Materials, settings: CycleGanSettings) -> Self:
         """Build the networks anew for windows of one size."""
         return cls(
             materials.new_generator(),
             materials.new_generator(),
-            {side: materials.new_critics() for side in SIDES},
+            {side: materials.new_discriminators() for side in SIDES},
             {side: ImagePool(settings.pool, materials.bins, materials.frames) for side in SIDES},
             settings,
             materials.view,
         )
 
     def turns(self, batch: dict[str, Tensor], step: int, generator: Generator) -> Iterator[Turn]:
-        """Yield the generators' turn, then the critics'."""
+        """Yield the generators' turn, then the discriminators'."""
         real = {side: batch[side].float() for side in SIDES}
         made = {"target": self._make("target", real), "source": self._make("source", real)}
         yield Turn("generator", self.generator_terms(real, made, step), self.weights(step))
-        yield Turn("critic", self.critic_terms(real, made, generator), self.weights(step))
+        yield Turn(
+            "discriminator", self.discriminator_terms(real, made, generator), self.weights(step)
+        )
 
     def weights(self, step: int) -> dict[str, float]:
-        """The weight of every term at a step; the critics of a side share theirs."""
+        """The weight of every term at a step; the discriminators of a side share theirs."""
         chosen = self.settings
-        weights = {f"penalty_{s}_{n}": chosen.penalty for s in SIDES for n in self.critics[s]}
+        weights = {
+            f"penalty_{s}_{n}": chosen.penalty for s in SIDES for n in self.discriminators[s]
+        }
         for side in SIDES:
-            share = chosen.adversarial / len(self.critics[side])
-            weights |= {f"adversarial_{side}_{name}": share for name in self.critics[side]}
+            share = chosen.adversarial / len(self.discriminators[side])
+            weights |= {f"adversarial_{side}_{name}": share for name in self.discriminators[side]}
             weights[f"cycle_{side}"] = chosen.cycle
             weights[f"identity_{side}"] = chosen.identity * self.identity_left(step)
         return weights
@@ -127,8 +135,8 @@ class CycleGan:
         terms = {}
         for side, other in zip(SIDES, reversed(SIDES), strict=True):
             seen = self.view(made[side])[:, None]
-            for name, critic in self.critics[side].items():
-                terms[f"adversarial_{side}_{name}"] = self.rules.generator(critic(seen))
+            for name, discriminator in self.discriminators[side].items():
+                terms[f"adversarial_{side}_{name}"] = self.rules.generator(discriminator(seen))
             sounds = sounding(real[side])
             again = taught(self.generators[side](made[other]), sounds)
             terms[f"cycle_{side}"] = self._difference(again, real[side])
@@ -137,31 +145,33 @@ class CycleGan:
                 terms[f"identity_{side}"] = self._difference(kept, real[side])
         return terms
 
-    def critic_terms(
+    def discriminator_terms(
         self, real: Mapping[str, Tensor], made: Mapping[str, Tensor], generator: Generator
     ) -> dict[str, Tensor]:
-        """Return "critic_SIDE_NAME" and, where the game wants it, "penalty_SIDE_NAME"."""
+        """Return "discriminator_SIDE_NAME" and, where the game wants it, "penalty_SIDE_NAME"."""
         terms = {}
         for side in SIDES:
             true = self.view(real[side])[:, None]
             false = self.pools[side](self.view(made[side].detach()), generator)[:, None]
-            for name, critic in self.critics[side].items():
-                terms[f"critic_{side}_{name}"] = self.rules.critic(critic(true), critic(false))
+            for name, discriminator in self.discriminators[side].items():
+                terms[f"discriminator_{side}_{name}"] = self.rules.discriminator(
+                    discriminator(true), discriminator(false)
+                )
                 if self.rules.penalised:
-                    penalty = gradient_penalty(critic, true, false, generator)
+                    penalty = gradient_penalty(discriminator, true, false, generator)
                     terms[f"penalty_{side}_{name}"] = penalty
         return terms
 
     def preview(self, batch: dict[str, Tensor], generator: Generator) -> Preview:
         """Show the first window of each side, what becomes of it, and what comes back."""
         real = {side: batch[side][:1].float() for side in SIDES}
-        pictures = {}
+        spectrograms = {}
         for side, other in zip(SIDES, reversed(SIDES), strict=True):
             made = self._make(other, real)
-            pictures[f"to {other}/source"] = real[side][0]
-            pictures[f"to {other}/converted"] = made[0]
-            pictures[f"to {other}/back"] = self.generators[side](made)[0]
-        return Preview(pictures)
+            spectrograms[f"to {other}/source"] = real[side][0]
+            spectrograms[f"to {other}/converted"] = made[0]
+            spectrograms[f"to {other}/back"] = self.generators[side](made)[0]
+        return Preview(spectrograms)
 
     def _make(self, side: str, real: Mapping[str, Tensor]) -> Tensor:
         (other,) = set(SIDES) - {side}

@@ -1,4 +1,4 @@
-"""How far a picture is from the true one, as it is heard."""
+"""How far a spectrogram is from the true one, as it is heard."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from audiotransfer.spectral.models.unet import CRITIC_FLOOR, INAUDIBLE, SPREAD
-from audiotransfer.spectral.objectives.melgan_vc import critic_hinge
+from audiotransfer.spectral.models.unet import DISCRIMINATOR_FLOOR, INAUDIBLE, SPREAD
+from audiotransfer.spectral.objectives.melgan_vc import discriminator_hinge
 
 
 def audible(made: Tensor, true: Tensor) -> Tensor:
@@ -30,8 +30,10 @@ def per_frame(made: Tensor, true: Tensor) -> Tensor:
 
 
 def seen(made: Tensor, true: Tensor) -> Tensor:
-    """The difference of what critics see (see `features.normalised`), taught as `audible` is."""
-    return _above(made.float(), true.float(), CRITIC_FLOOR) / SPREAD
+    """The difference of what discriminators see (see `features.normalised`), taught as `audible`
+    is.
+    """
+    return _above(made.float(), true.float(), DISCRIMINATOR_FLOOR) / SPREAD
 
 
 def _above(made: Tensor, true: Tensor, floor: float) -> Tensor:
@@ -45,14 +47,14 @@ def _above(made: Tensor, true: Tensor, floor: float) -> Tensor:
     return torch.where(true > floor, taught, above) - true.clamp_min(floor)
 
 
-def sounding(picture: Tensor) -> Tensor:
-    """Say of each picture [B, F, L] of log level whether anything in it is heard: [B]."""
-    return picture.amax((1, 2)) > INAUDIBLE
+def sounding(spectrogram: Tensor) -> Tensor:
+    """Say of each spectrogram [B, F, L] of log level whether anything in it is heard: [B]."""
+    return spectrogram.amax((1, 2)) > INAUDIBLE
 
 
 def taught(made: Tensor, sounds: Tensor) -> Tensor:
-    """Return what was made of pictures [B, ..] as it is; where they do not sound [B], no gradient
-    goes back.
+    """Return what was made of spectrograms [B, ..] as it is; where they do not sound [B], no
+    gradient goes back.
     """
     return torch.where(sounds.view(-1, *[1] * (made.ndim - 1)), made, made.detach())
 
@@ -64,11 +66,11 @@ Game = Literal["lsgan", "hinge", "wgan-gp"]
 class Rules:
     """What each side descends, from verdicts of any shape.
 
-    critic: (on real, on made) -> loss; generator: on made -> loss; penalised: the critic's slope
-    must be held near 1 besides (see `training.slopes`).
+    discriminator: (on real, on made) -> loss; generator: on made -> loss; penalised: the
+    discriminator's slope must be held near 1 besides (see `training.slopes`).
     """
 
-    critic: Callable[[Tensor, Tensor], Tensor]
+    discriminator: Callable[[Tensor, Tensor], Tensor]
     generator: Callable[[Tensor], Tensor]
     penalised: bool = False
 
@@ -92,6 +94,6 @@ def _raise(made: Tensor) -> Tensor:
 #: Mao et al. 2017; Lim and Ye 2017; Gulrajani et al. 2017.
 RULES: dict[Game, Rules] = {
     "lsgan": Rules(_least_squares, _least_squares_generator),
-    "hinge": Rules(critic_hinge, _raise),
+    "hinge": Rules(discriminator_hinge, _raise),
     "wgan-gp": Rules(_distance, _raise, penalised=True),
 }

@@ -1,11 +1,11 @@
-"""The MelGAN-VC objective: unpaired translation of pictures that keeps how tiles differ.
+"""The MelGAN-VC objective: unpaired translation of spectrograms that keeps how tiles differ.
 
 Source: Pasini, "MelGAN-VC: Voice Conversion and Audio Style Transfer on arbitrarily long samples
 using Spectrograms", 2019. Different here, each for a reason: norms are smoothed, since identical
-tiles (silence) give a raw square root no gradient that is a number; silent tiles take no part
-where nothing can be learned from them; nothing is normalised over the batch, unless asked for;
-several critics may judge together; pictures are taken as they come, with the fixed floor of their
-settings, since a floor that follows each file's peak is a clue that a critic reads.
+tiles (silence) give a raw square root no gradient that is a number; silent tiles take no part where
+nothing can be learned from them; nothing is normalised over the batch, unless asked for; several
+discriminators may judge together; spectrograms are taken as they come, with the fixed floor of
+their settings, since a floor that follows each file's peak is a clue that a discriminator reads.
 """
 
 from __future__ import annotations
@@ -44,33 +44,35 @@ class MelGanVcSettings:
     margin: float = 10.0
     identity: float = 0.5
     distance: float = 2.0  # that the margin keeps between the points of two source tiles
-    generator_every: int = 3  # steps; the critics move at each
+    generator_every: int = 3  # steps; the discriminators move at each
     silence: float = -6.0  # natural log of magnitude: a tile with no louder cell is silent
     generator_rate: float = 2e-4
-    critic_rate: float = 2e-4
+    discriminator_rate: float = 2e-4
     siamese: SiameseSettings = field(default_factory=SiameseSettings)
 
 
 class MelGanVc:
     """Teaches a generator to make source tiles sound like the target's, without pairs.
 
-    A batch holds "source" and "target", pictures [B, F, 3 L] of three neighbouring tiles each
-    in the generator's unit. Each tile is converted by itself; the critics judge the three together,
-    which is what discourages seams.
+    A batch holds "source" and "target", spectrograms [B, F, 3 L] of three neighbouring tiles each
+    in the generator's unit. Each tile is converted by itself; the discriminators judge the three
+    together, which is what discourages seams.
 
-    Its turns are "critic" (every step) and "generator" (the generator and the siamese network).
-    Another objective may share the generator: `critic_terms` and `generator_terms` give the terms
-    for turns of its own, `networks` and `groups` merge as dicts.
+    Its turns are "discriminator" (every step) and "generator" (the generator and the siamese
+    network). Another objective may share the generator: `discriminator_terms` and `generator_terms`
+    give the terms for turns of its own, `networks` and `groups` merge as dicts.
 
     Args:
-        generator: [B, F, L] -> [B, F, L], any module that turns pictures into pictures.
-        critics: by name, [B, 1, F, 3 L] -> verdicts of any shape [B, ..], unbounded.
+        generator: [B, F, L] -> [B, F, L], any module that turns spectrograms into spectrograms.
+        discriminators: by name, [B, 1, F, 3 L] -> verdicts of any shape [B, ..], unbounded.
         siamese: [B, 1, F, L] -> [B, D].
         condition: the batch's entry [B] that the generator takes as well (which stem it is, say);
             it then holds for source and target both. Without one their B may differ.
-        view: from the generator's unit to what the critics and the siamese network see (about zero
+        view: from the generator's unit to what the discriminators and the siamese network see
+        (about zero
             mean and unit variance); nothing by default.
-        difference: of pictures [B, F, 3 L] that were made and true ones, for the identity term; by
+        difference: of spectrograms [B, F, 3 L] that were made and true ones, for the identity term;
+        by
             default that of their views.
     """
 
@@ -79,7 +81,7 @@ class MelGanVc:
     def __init__(
         self,
         generator: nn.Module,
-        critics: Mapping[str, nn.Module],
+        discriminators: Mapping[str, nn.Module],
         siamese: nn.Module,
         settings: MelGanVcSettings | None = None,
         *,
@@ -88,13 +90,16 @@ class MelGanVc:
         difference: Callable[[Tensor, Tensor], Tensor] | None = None,
     ) -> None:
         self.generator = generator
-        self.critics = dict(critics)
+        self.discriminators = dict(discriminators)
         self.siamese = siamese
         self.settings = settings or MelGanVcSettings()
         self.condition = condition
         self.view = view or _as_it_is
         self.difference = difference or self._of_views
-        judges = {f"critic_{name}": critic for name, critic in self.critics.items()}
+        judges = {
+            f"discriminator_{name}": discriminator
+            for name, discriminator in self.discriminators.items()
+        }
         self.networks: dict[str, nn.Module] = {
             "generator": generator,
             "siamese": siamese,
@@ -102,12 +107,12 @@ class MelGanVc:
         }
         rates = self.settings
         self.groups: dict[str, Group] = {
-            "critic": Group(tuple(judges), rates.critic_rate, (0.5, 0.99)),
+            "discriminator": Group(tuple(judges), rates.discriminator_rate, (0.5, 0.99)),
             "generator": Group(("generator", "siamese"), rates.generator_rate, (0.5, 0.99)),
         }
 
     @classmethod
-    def on_pictures(cls, materials: Materials, settings: MelGanVcSettings) -> Self:
+    def on_spectrograms(cls, materials: Materials, settings: MelGanVcSettings) -> Self:
         """Build the networks anew for windows of three tiles.
 
         Raises AudioTransferError where their frames are no multiple of 3.
@@ -120,49 +125,55 @@ class MelGanVc:
         tile = materials.frames // TILES
         return cls(
             materials.new_generator(),
-            materials.new_critics(),
+            materials.new_discriminators(),
             Siamese(materials.bins, tile, **asdict(settings.siamese)),
             settings,
             view=materials.view,
         )
 
     def turns(self, batch: dict[str, Tensor], step: int, generator: Generator) -> Iterator[Turn]:
-        """Yield the critics' turn, and at every `generator_every`-th step the generator's."""
-        yield Turn("critic", self.critic_terms(batch))
+        """Yield the discriminators' turn, and at every `generator_every`-th step the
+        generator's.
+        """
+        yield Turn("discriminator", self.discriminator_terms(batch))
         if step % self.settings.generator_every == 0:
             yield Turn("generator", self.generator_terms(batch), self.generator_weights)
 
     @property
     def generator_weights(self) -> dict[str, float]:
-        """The weight of each of `generator_terms`; the critics share theirs."""
+        """The weight of each of `generator_terms`; the discriminators share theirs."""
         chosen = self.settings
-        share = chosen.adversarial / max(1, len(self.critics))
-        return {f"adversarial_{name}": share for name in self.critics} | {
+        share = chosen.adversarial / max(1, len(self.discriminators))
+        return {f"adversarial_{name}": share for name in self.discriminators} | {
             "travel": chosen.travel,
             "margin": chosen.margin,
             "identity": chosen.identity,
         }
 
-    def critic_terms(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Return each critic's hinge, "hinge_NAME"; windows that are all silent take no part."""
+    def discriminator_terms(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Return each discriminator's hinge, "hinge_NAME"; windows that are all silent take no
+        part.
+        """
         source, target = _windows(batch, "source"), _windows(batch, "target")
         with torch.no_grad():
             converted = self._seen(self.convert(source, batch))
         heard, wanted = self._sounding(source).any(1), self._sounding(target).any(1)
         real = self._seen(target)
         return {
-            f"hinge_{name}": critic_hinge(critic(real), critic(converted), wanted, heard)
-            for name, critic in self.critics.items()
+            f"hinge_{name}": discriminator_hinge(
+                discriminator(real), discriminator(converted), wanted, heard
+            )
+            for name, discriminator in self.discriminators.items()
         }
 
     def generator_terms(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Return "adversarial_NAME" for each critic, "travel", "margin" and "identity"."""
+        """Return "adversarial_NAME" for each discriminator, "travel", "margin" and "identity"."""
         source, target = _windows(batch, "source"), _windows(batch, "target")
         converted = self._seen(self.convert(source, batch))
         sounding = self._sounding(source)
         terms = {
-            f"adversarial_{name}": -_mean(critic(converted), sounding.any(1))
-            for name, critic in self.critics.items()
+            f"adversarial_{name}": -_mean(discriminator(converted), sounding.any(1))
+            for name, discriminator in self.discriminators.items()
         }
         travelled = self._travel(self._seen(source)), self._travel(converted)
         comparable = sounding[:, 0] & sounding[:, -1]
@@ -213,7 +224,7 @@ class MelGanVc:
         return loudest > self.settings.silence
 
 
-def critic_hinge(
+def discriminator_hinge(
     real: Tensor, made: Tensor, use_real: Tensor | None = None, use_made: Tensor | None = None
 ) -> Tensor:
     """Return half the sum of both hinges: verdicts above 1 on real, below -1 on made ones.
@@ -253,12 +264,12 @@ def _mean(values: Tensor, use: Tensor | None) -> Tensor:
 
 
 def _windows(batch: dict[str, Tensor], name: str) -> Tensor:
-    pictures = batch[name]
-    if pictures.shape[-1] % TILES:
+    spectrograms = batch[name]
+    if spectrograms.shape[-1] % TILES:
         raise ValueError(
-            f"{name} has {pictures.shape[-1]} frames; three tiles need a multiple of {TILES}"
+            f"{name} has {spectrograms.shape[-1]} frames; three tiles need a multiple of {TILES}"
         )
-    return pictures
+    return spectrograms
 
 
 def _as_it_is(window: Tensor) -> Tensor:

@@ -8,65 +8,71 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from audiotransfer.spectral.models.unet import CRITIC_FLOOR, STEMS, normalised
-from audiotransfer.spectral.networks.discriminators import FullFrequencyCritic, PatchCritic
+from audiotransfer.spectral.models.unet import DISCRIMINATOR_FLOOR, STEMS, normalised
+from audiotransfer.spectral.networks.discriminators import (
+    FullFrequencyDiscriminator,
+    PatchDiscriminator,
+)
 from audiotransfer.spectral.objectives.losses import audible
-from audiotransfer.spectral.objectives.melgan_vc import critic_hinge
+from audiotransfer.spectral.objectives.melgan_vc import discriminator_hinge
 from audiotransfer.training import Group, Preview, Turn
 from vocoder.spectrogram import SpectrogramSettings
 
 
 class PairedObjective:
-    """Distance to the true picture, and critics against blur.
+    """Distance to the true spectrogram, and discriminators against blur.
 
-    Batches hold sound: ``source`` and ``target`` ``[B, 2, T]``, and ``stem`` ``[B]``. Terms of
-    the generator: ``audible``, mean absolute difference in log level (nats) above the level at
-    which a mix hides everything; ``deep``, the same down to the picture's floor; ``together``,
-    where a batch holds whole songs, ``audible`` of the stems' sum to the true mix; ``full`` and
-    ``patch``, what two critics think of the output, from step ``adversarial_from`` on. Critics
-    see the stem's index as planes beside the picture, so that a fine brush stroke is never good
+    Batches hold sound: ``source`` and ``target`` ``[B, 2, T]``, and ``stem`` ``[B]``. Terms of the
+    generator: ``audible``, mean absolute difference in log level (nats) above the level at which a
+    mix hides everything; ``deep``, the same down to the spectrogram's floor; ``together``, where a
+    batch holds whole songs, ``audible`` of the stems' sum to the true mix; ``full`` and ``patch``,
+    what two discriminators think of the output, from step ``adversarial_from`` on. Discriminators
+    see the stem's index as planes beside the spectrogram, so that a fine brush stroke is never good
     enough for a bass.
     """
 
     def __init__(
         self,
         generator: nn.Module,
-        picture: SpectrogramSettings,
+        spectrogram: SpectrogramSettings,
         weights: Mapping[str, float],
         adversarial_from: int = 2000,
         learning_rate: float = 3e-4,
-        critic_learning_rate: float = 3e-4,
+        discriminator_learning_rate: float = 3e-4,
     ) -> None:
-        self.picture = picture
+        self.spectrogram = spectrogram
         self.generator = generator
         self.weights = dict(weights)
         self.adversarial_from = adversarial_from
-        self.critics = nn.ModuleDict(
+        self.discriminators = nn.ModuleDict(
             {
-                "full": FullFrequencyCritic(picture.bins, inputs=1 + len(STEMS)),
-                "patch": PatchCritic(inputs=1 + len(STEMS)),
+                "full": FullFrequencyDiscriminator(spectrogram.bins, inputs=1 + len(STEMS)),
+                "patch": PatchDiscriminator(inputs=1 + len(STEMS)),
             }
         )
-        self.networks: dict[str, nn.Module] = {"generator": generator, "critics": self.critics}
+        self.networks: dict[str, nn.Module] = {
+            "generator": generator,
+            "discriminators": self.discriminators,
+        }
         self.groups = {
-            "critics": Group(("critics",), critic_learning_rate, (0.0, 0.99)),
+            "discriminators": Group(("discriminators",), discriminator_learning_rate, (0.0, 0.99)),
             "generator": Group(("generator",), learning_rate, (0.5, 0.99)),
         }
 
     def turns(
         self, batch: dict[str, Tensor], step: int, generator: torch.Generator
     ) -> Iterator[Turn]:
-        """The critics' turn once they take part, then the generator's."""
-        source, target = self._pictures(batch)
+        """The discriminators' turn once they take part, then the generator's."""
+        source, target = self._spectrograms(batch)
         stem = batch["stem"]
         made = self.generator(source, stem)
         if step >= self.adversarial_from:
             real, fake = self._seen(target, stem), self._seen(made.detach(), stem)
             yield Turn(
-                "critics",
+                "discriminators",
                 {
-                    name: critic_hinge(critic(real), critic(fake))
-                    for name, critic in self.critics.items()
+                    name: discriminator_hinge(discriminator(real), discriminator(fake))
+                    for name, discriminator in self.discriminators.items()
                 },
             )
         terms = {
@@ -77,27 +83,27 @@ class PairedObjective:
             terms["together"] = self._together(made, batch)
         if step >= self.adversarial_from:
             fake = self._seen(made, stem)
-            for name, critic in self.critics.items():
-                terms[name] = -critic(fake).float().mean()
+            for name, discriminator in self.discriminators.items():
+                terms[name] = -discriminator(fake).float().mean()
         yield Turn("generator", terms, self.weights)
 
     def preview(self, batch: dict[str, Tensor], generator: torch.Generator) -> Preview:
         """Source, output and truth of the first pair of each stem in the batch."""
-        source, target = self._pictures(batch)
+        source, target = self._spectrograms(batch)
         made = self.generator(source, batch["stem"])
-        pictures = {}
+        spectrograms = {}
         for index, name in enumerate(STEMS):
             where = (batch["stem"] == index).nonzero()
             if len(where):
                 at = int(where[0])
-                pictures[f"{name}/source"] = source[at]
-                pictures[f"{name}/output"] = made[at]
-                pictures[f"{name}/truth"] = target[at]
-        return Preview(pictures)
+                spectrograms[f"{name}/source"] = source[at]
+                spectrograms[f"{name}/output"] = made[at]
+                spectrograms[f"{name}/truth"] = target[at]
+        return Preview(spectrograms)
 
     def distances(self, batch: dict[str, Tensor]) -> dict[str, float]:
         """Audible distance to the truth, per stem, and what doing nothing gives (nats)."""
-        source, target = self._pictures(batch)
+        source, target = self._spectrograms(batch)
         made = self.generator(source, batch["stem"])
         figures = {}
         for index, name in enumerate(STEMS):
@@ -109,22 +115,28 @@ class PairedObjective:
                 )
         return figures
 
-    def _pictures(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+    def _spectrograms(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         with torch.no_grad(), torch.autocast(batch["source"].device.type, enabled=False):
-            return self.picture.stereo(batch["source"]), self.picture.stereo(batch["target"])
+            return self.spectrogram.stereo(batch["source"]), self.spectrogram.stereo(
+                batch["target"]
+            )
 
     def _together(self, made: Tensor, batch: dict[str, Tensor]) -> Tensor:
         """Audible distance of the stems' sum, with what is kept, to the true mix."""
         with torch.no_grad(), torch.autocast(made.device.type, enabled=False):
-            kept = self.picture.stereo(batch["kept"])
-            mix = self.picture.stereo(batch["mix"])
+            kept = self.spectrogram.stereo(batch["kept"])
+            mix = self.spectrogram.stereo(batch["mix"])
         stems = made.float().unflatten(0, (len(kept), -1))
         # Stems are taken as incoherent: their powers add up.
         total = torch.logsumexp(2 * torch.cat([stems, kept[:, None]], dim=1), dim=1) / 2
         return audible(total, mix).abs().mean()
 
-    def _seen(self, picture: Tensor, stem: Tensor) -> Tensor:
-        """What critics see: the picture and a plane per stem, ``[B, 1 + stems, F, L]``."""
-        planes = functional.one_hot(stem, len(STEMS)).to(picture.dtype)[:, :, None, None]
-        planes = planes.expand(-1, -1, *picture.shape[-2:])
-        return torch.cat([normalised(picture.clamp_min(CRITIC_FLOOR))[:, None], planes], 1)
+    def _seen(self, spectrogram: Tensor, stem: Tensor) -> Tensor:
+        """What discriminators see: the spectrogram and a plane per stem, ``[B, 1 + stems, F,
+        L]``.
+        """
+        planes = functional.one_hot(stem, len(STEMS)).to(spectrogram.dtype)[:, :, None, None]
+        planes = planes.expand(-1, -1, *spectrogram.shape[-2:])
+        return torch.cat(
+            [normalised(spectrogram.clamp_min(DISCRIMINATOR_FLOOR))[:, None], planes], 1
+        )

@@ -1,7 +1,7 @@
-"""Objectives that learn from unpaired pictures, found by name.
+"""Objectives that learn from unpaired spectrograms, found by name.
 
 Whatever the group `audiotransfer.objectives` registers and has `Settings` (a dataclass) and
-`on_pictures(materials, settings)` counts: ours and those of installed plugins.
+`on_spectrograms(materials, settings)` counts: ours and those of installed plugins.
 """
 
 from __future__ import annotations
@@ -19,12 +19,15 @@ from audiotransfer.spectral.models.base import SpectrogramNetwork
 from audiotransfer.spectral.networks import (
     PaddedUNet,
     PatchGan,
-    PictureCritic,
     ResNetGenerator,
-    WholeFrequencyCritic,
+    SpectrogramDiscriminator,
+    WholeFrequencyDiscriminator,
     WholeFrequencyGenerator,
 )
-from audiotransfer.spectral.networks.discriminators import FullFrequencyCritic, PatchCritic
+from audiotransfer.spectral.networks.discriminators import (
+    FullFrequencyDiscriminator,
+    PatchDiscriminator,
+)
 from audiotransfer.training import Objective
 from audiotransfer.training.config import read_settings
 from vocoder.spectrogram import to_unit
@@ -46,16 +49,16 @@ def create(name: str, materials: Materials, settings: Mapping[str, Any]) -> Obje
     if name not in found:
         near = difflib.get_close_matches(name, found, 1)
         hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(sorted(found))}"
-        raise AudioTransferError(f"no objective {name!r} learns from unpaired pictures: {hint}")
+        raise AudioTransferError(f"no objective {name!r} learns from unpaired spectrograms: {hint}")
     kind = found[name]
     chosen = read_settings(settings, kind.Settings, "settings")
-    objective: Objective = kind.on_pictures(materials, chosen)
+    objective: Objective = kind.on_spectrograms(materials, chosen)
     return objective
 
 
 def _registered() -> dict[str, Any]:
     loaded = {entry.name: entry.load() for entry in entry_points(group=GROUP)}
-    return {name: kind for name, kind in loaded.items() if hasattr(kind, "on_pictures")}
+    return {name: kind for name, kind in loaded.items() if hasattr(kind, "on_spectrograms")}
 
 
 Shape = Mapping[str, Any]
@@ -63,12 +66,12 @@ GENERATORS: dict[str, type[SpectrogramNetwork]] = {
     kind.kind: kind for kind in (WholeFrequencyGenerator, PaddedUNet, ResNetGenerator)
 }
 #: By kind, from the bins and frames of what they judge.
-CRITICS: dict[str, Callable[..., nn.Module]] = {
-    "whole-frequency": WholeFrequencyCritic,
-    "places": lambda bins, frames, **shape: FullFrequencyCritic(bins, **shape),
-    "patch": lambda bins, frames, **shape: PatchCritic(**shape),
+DISCRIMINATORS: dict[str, Callable[..., nn.Module]] = {
+    "whole-frequency": WholeFrequencyDiscriminator,
+    "places": lambda bins, frames, **shape: FullFrequencyDiscriminator(bins, **shape),
+    "patch": lambda bins, frames, **shape: PatchDiscriminator(**shape),
     "patch-gan": lambda bins, frames, **shape: PatchGan(**shape),
-    "picture": PictureCritic,
+    "spectrogram": SpectrogramDiscriminator,
 }
 
 
@@ -79,33 +82,35 @@ class Materials:
     Args:
         bins, frames: F and L of a window.
         generator: a kind of `GENERATORS` and its settings, `{"kind": "resnet", "blocks": 6}`.
-        critics: the same of `CRITICS`, by name; they judge together.
+        discriminators: the same of `DISCRIMINATORS`, by name; they judge together.
     """
 
     bins: int
     frames: int
     generator: Shape = field(default_factory=dict)
-    critics: Mapping[str, Shape] = field(default_factory=dict)
+    discriminators: Mapping[str, Shape] = field(default_factory=dict)
 
     def new_generator(self) -> SpectrogramNetwork:
         """Raises AudioTransferError for an unknown kind or setting, or a size that fails."""
         made: SpectrogramNetwork = _build(GENERATORS, self.generator, "generator", bins=self.bins)
         return made
 
-    def new_critics(self) -> dict[str, nn.Module]:
-        """A new critic for each name. Raises as above."""
-        if not self.critics:
-            raise AudioTransferError("nothing judges the pictures; name at least one critic")
+    def new_discriminators(self) -> dict[str, nn.Module]:
+        """A new discriminator for each name. Raises as above."""
+        if not self.discriminators:
+            raise AudioTransferError(
+                "nothing judges the spectrograms; name at least one discriminator"
+            )
         size = {"bins": self.bins, "frames": self.frames}
         return {
-            name: _build(CRITICS, shape, f"critic {name!r}", **size)
-            for name, shape in self.critics.items()
+            name: _build(DISCRIMINATORS, shape, f"discriminator {name!r}", **size)
+            for name, shape in self.discriminators.items()
         }
 
     @staticmethod
-    def view(picture: Tensor) -> Tensor:
-        """What critics see of a picture [B, F, L]: its levels in -1..1, float32."""
-        return to_unit(picture.float())
+    def view(spectrogram: Tensor) -> Tensor:
+        """What discriminators see of a spectrogram [B, F, L]: its levels in -1..1, float32."""
+        return to_unit(spectrogram.float())
 
 
 def _build(known: Mapping[str, Any], shape: Shape, what: str, **size: int) -> Any:

@@ -27,7 +27,7 @@ TOGETHER = "together"
 
 
 class TemplateObjective:
-    """Distance of the played pictures to the true ones, and of the heard keys to the score.
+    """Distance of the played spectrograms to the true ones, and of the heard keys to the score.
 
     ``players`` play a stem each, all in the same styles. Batches hold for each stem
     ``STEM/source`` ``[B, V, L]``, ``STEM/target`` ``[B, S, F, L]`` and, for who is told them,
@@ -87,14 +87,14 @@ class TemplateObjective:
 
     def preview(self, batch: dict[str, Tensor], generator: torch.Generator) -> Preview:
         """Source, output and truth of the first crop, of every stem in every style."""
-        pictures = {}
+        spectrograms = {}
         for stem, player in self.players.items():
             made, _ = player(batch[f"{stem}/source"])
-            pictures[f"{stem}/source"] = batch[f"{stem}/source"][0, : made.shape[2]]
+            spectrograms[f"{stem}/source"] = batch[f"{stem}/source"][0, : made.shape[2]]
             for index in range(made.shape[1]):
-                pictures[f"{stem}/{index}/output"] = made[0, index]
-                pictures[f"{stem}/{index}/truth"] = batch[f"{stem}/target"][0, index]
-        return Preview(pictures)
+                spectrograms[f"{stem}/{index}/output"] = made[0, index]
+                spectrograms[f"{stem}/{index}/truth"] = batch[f"{stem}/target"][0, index]
+        return Preview(spectrograms)
 
     def distances(self, batch: dict[str, Tensor], styles: Sequence[str]) -> dict[str, float]:
         """Distance to the truth as listeners' are taken (nats), and doing nothing's.
@@ -124,6 +124,9 @@ def _frames(made: Tensor, target: Tensor) -> Tensor:
     return per_frame(made, target).mean((0, 2))
 
 
-def _summed(pictures: Sequence[Tensor]) -> Tensor:
-    """The picture of sounds that know nothing of each other: their powers add up."""
-    return torch.logsumexp(2 * torch.stack([picture.float() for picture in pictures]), 0) / 2
+def _summed(spectrograms: Sequence[Tensor]) -> Tensor:
+    """The spectrogram of sounds that know nothing of each other: their powers add up."""
+    return (
+        torch.logsumexp(2 * torch.stack([spectrogram.float() for spectrogram in spectrograms]), 0)
+        / 2
+    )

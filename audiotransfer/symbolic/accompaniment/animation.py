@@ -22,7 +22,7 @@ _HEAD = 14  # pixels above, for the caption
 _MILLISECONDS, _LAST_MILLISECONDS = 250, 3000
 
 
-def picture(voices: Tensor) -> Tensor:
+def spectrogram(voices: Tensor) -> Tensor:
     """Where a note sounds, low ones first: [T, V] -> float [pitches, T] of 0 and 1."""
     pitches = torch.arange(LOWEST, LOWEST + PITCHES, device=voices.device)
     return (voices[:, :, None] == pitches).any(1).T.float()

@@ -14,7 +14,7 @@ from functools import partial
 from torch import Generator, Tensor, nn
 from torch.nn import functional
 
-from audiotransfer.symbolic.accompaniment.animation import picture
+from audiotransfer.symbolic.accompaniment.animation import spectrogram
 from audiotransfer.symbolic.accompaniment.chorales import OUTSIDE
 from audiotransfer.symbolic.accompaniment.masked_voices import (
     VoiceWise,
@@ -78,7 +78,7 @@ class MaskedVoiceObjective:
         voices = batch["voices"][:1]
         settings = GibbsSettings(passes=8)
         made = gibbs(self.network, voices, phases_from_beat(voices), settings, generator)
-        return Preview({"source": picture(voices[0, :, :1]), "output": picture(made[0])})
+        return Preview({"source": spectrogram(voices[0, :, :1]), "output": spectrogram(made[0])})
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,9 @@ class Wasserstein:
         """Show a window's melody, and what stands below it then."""
         voices = batch["voices"][:1]
         made = voices_of(self._make(roll(voices[..., :1]), generator))
-        return Preview({"source": picture(voices[0, :, :1]), "output": picture(made[0, :, 1:])})
+        return Preview(
+            {"source": spectrogram(voices[0, :, :1]), "output": spectrogram(made[0, :, 1:])}
+        )
 
     def _make(self, melody: Tensor, generator: Generator) -> Tensor:
         noise = self.network.noise(len(melody), generator).to(melody.device)

@@ -98,7 +98,7 @@ class DrumObjective:
         yield Turn(_NETWORK, terms, weights)
 
     def preview(self, batch: dict[str, Tensor], generator: Generator) -> Preview:
-        """A beat and its reconstruction as pictures [9, S], and where first bars lie."""
+        """A beat and its reconstruction as spectrograms [9, S], and where first bars lie."""
         network = self.network
         hits = batch["hits"]
         posterior = network.encode(

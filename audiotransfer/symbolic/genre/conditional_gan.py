@@ -1,4 +1,5 @@
-"""One generator for all genres: notes are changed where the target's critics want it, no more.
+"""One generator for all genres: notes are changed where the target's discriminators want it, no
+more.
 
 What it adds to the paper's CycleGAN: notes pass to the output in logit space (as in CycleGMT),
 onsets beside what sounds, a hinge game with spectral norm on bars and on phrases, one network
@@ -18,7 +19,7 @@ from torch.nn import functional
 
 from audiotransfer.symbolic.genre.conditional_networks import (
     ConditionalGenerator,
-    GenreCritic,
+    GenreDiscriminator,
     GenreListener,
 )
 from audiotransfer.training import Group, Preview, Turn
@@ -49,41 +50,44 @@ class ConditionalGanSettings:
     density: float = 2.0
     guidance: float = 0.5  # of a listener that learns the genres beside; 0 has none
     binary_from: int = 150  # step
-    critic_width: int = 32
+    discriminator_width: int = 32
     generator_rate: float = 3e-4
-    critic_rate: float = 4e-4
+    discriminator_rate: float = 4e-4
     betas: tuple[float, float] = (0.5, 0.99)
 
 
 class ConditionalGan:
-    """A generator, its critic and a listener that guides it.
+    """A generator, its discriminator and a listener that guides it.
 
-    A batch: see `GenreBatches`. Turns, at every step: "critic", "listener" (where it guides), then
-    "generator".
+    A batch: see `GenreBatches`. Turns, at every step: "discriminator", "listener" (where it
+    guides), then "generator".
     """
 
     def __init__(self, generator: ConditionalGenerator, settings: ConditionalGanSettings) -> None:
         genres = len(generator.genres)
         self.generator = generator
-        self.critic = GenreCritic(genres, settings.critic_width)
+        self.discriminator = GenreDiscriminator(genres, settings.discriminator_width)
         self.listener = GenreListener(genres) if settings.guidance else None
         self.settings = settings
-        self.networks: dict[str, nn.Module] = {"generator": generator, "critic": self.critic}
+        self.networks: dict[str, nn.Module] = {
+            "generator": generator,
+            "discriminator": self.discriminator,
+        }
         self.groups: dict[str, Group] = {
             "generator": Group(("generator",), settings.generator_rate, settings.betas),
-            "critic": Group(("critic",), settings.critic_rate, settings.betas),
+            "discriminator": Group(("discriminator",), settings.discriminator_rate, settings.betas),
         }
         if self.listener is not None:
             self.networks["listener"] = self.listener
             self.groups["listener"] = Group(("listener",), 1e-3, (0.9, 0.99), 1e-2)
 
     def turns(self, batch: dict[str, Tensor], step: int, generator: Generator) -> Iterator[Turn]:
-        """Yield the critic's turn, the listener's and the generator's."""
+        """Yield the discriminator's turn, the listener's and the generator's."""
         rolls, genres, targets = settled(batch["rolls"]), batch["genres"], batch["targets"]
         logits = self.generator(rolls, targets)
         heard = played(logits, binary=True)
         made = heard if step >= self.settings.binary_from else played(logits, binary=False)
-        yield Turn("critic", self.critic_terms(rolls, made.detach(), genres, targets))
+        yield Turn("discriminator", self.discriminator_terms(rolls, made.detach(), genres, targets))
         if self.listener is not None:
             verdicts = self.listener(rolls).float()
             right = (verdicts.argmax(-1) == genres).float().mean()
@@ -98,11 +102,13 @@ class ConditionalGan:
         chosen = asdict(self.settings)
         return {name: chosen[name] for name in _TERMS}
 
-    def critic_terms(
+    def discriminator_terms(
         self, rolls: Tensor, made: Tensor, genres: Tensor, targets: Tensor
     ) -> dict[str, Tensor]:
         """Return "hinge": real phrases as their own genre against made ones as the target."""
-        return {"hinge": hinge(self.critic(rolls, genres), self.critic(made, targets))}
+        return {
+            "hinge": hinge(self.discriminator(rolls, genres), self.discriminator(made, targets))
+        }
 
     def generator_terms(
         self, rolls: Tensor, made: Tensor, heard: Tensor, genres: Tensor, targets: Tensor
@@ -114,7 +120,7 @@ class ConditionalGan:
         """
         chosen = self.settings
         terms = {
-            "adversarial": raised(self.critic(made, targets)),
+            "adversarial": raised(self.discriminator(made, targets)),
             "harmony": harmony_gap(heard, rolls),
             "density": density_gap(heard, rolls),
         }
@@ -132,16 +138,16 @@ class ConditionalGan:
 
     def preview(self, batch: dict[str, Tensor], generator: Generator) -> Preview:
         """Show the first phrase of each genre and what becomes of it."""
-        pictures = {}
+        spectrograms = {}
         genres = batch["genres"].tolist()
         for number, genre in enumerate(self.generator.genres):
             place = genres.index(number)
             roll, target = (batch[name][place : place + 1] for name in ("rolls", "targets"))
             made = self.generator(roll, target).float().sigmoid()
             name = f"{genre} to {self.generator.genres[int(target)]}"
-            pictures[f"{name}/source"] = roll[0, 1].T
-            pictures[f"{name}/converted"] = made[0, 1].T
-        return Preview(pictures)
+            spectrograms[f"{name}/source"] = roll[0, 1].T
+            spectrograms[f"{name}/converted"] = made[0, 1].T
+        return Preview(spectrograms)
 
 
 def played(logits: Tensor, *, binary: bool) -> Tensor:
@@ -158,8 +164,8 @@ def played(logits: Tensor, *, binary: bool) -> Tensor:
 def settled(rolls: Tensor) -> Tensor:
     """Phrases [B, 2, S, 84] without the last sixteenths of notes that began before them.
 
-    A critic of phrases would take them for chords that one may strike at the start. What goes on
-    for a beat stays.
+    A discriminator of phrases would take them for chords that one may strike at the start. What
+    goes on for a beat stays.
     """
     onsets, sounding = rolls.unbind(1)
     going_on = (sounding * (1 - onsets)).cumprod(1)
@@ -240,7 +246,7 @@ def _harmony(sounding: Tensor) -> Tensor:
 
 
 def hinge(real: tuple[Tensor, ...], made: tuple[Tensor, ...]) -> Tensor:
-    """What a critic descends who gives verdicts at several scales: their mean."""
+    """What a discriminator descends who gives verdicts at several scales: their mean."""
     losses = [
         0.5 * (functional.relu(1 - true.float()).mean() + functional.relu(1 + false.float()).mean())
         for true, false in zip(real, made, strict=True)
@@ -249,5 +255,5 @@ def hinge(real: tuple[Tensor, ...], made: tuple[Tensor, ...]) -> Tensor:
 
 
 def raised(made: tuple[Tensor, ...]) -> Tensor:
-    """What a generator descends against such a critic."""
+    """What a generator descends against such a discriminator."""
     return -torch.stack([verdict.float().mean() for verdict in made]).mean()

@@ -141,7 +141,7 @@ _SLOPE = 0.2
 _LOWEST = (4, 10)  # beats / 4 and pitches / 8 of a phrase of 64 x 84
 
 
-class GenreCritic(nn.Module):
+class GenreDiscriminator(nn.Module):
     """Verdicts on notes [B, 2, 64, 84] as music of the genres [B]: on bars, and on the phrase.
 
     Spectral norm everywhere. One network for all genres, with a head for each.

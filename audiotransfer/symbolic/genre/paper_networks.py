@@ -22,7 +22,7 @@ class PaperGenerator(nn.Module):
         genres: the one that it makes.
         width: channels of the first layer; each halving doubles them.
         blocks: residual blocks.
-        steps: sixteenths that make a column of the picture; published is 1, 4 costs a quarter.
+        steps: sixteenths that make a column of the spectrogram; published is 1, 4 costs a quarter.
         passing: logit with which a cell passes unchanged, to which the layers add what changes, so
             that a new network plays what it is given. Published is 0, the layers alone: those
             begin with silence and take many steps to leave it.
@@ -72,7 +72,7 @@ class PaperGenerator(nn.Module):
         return painted + self.passing * (2 * roll - 1) if self.passing else painted
 
 
-class PaperCritic(nn.Module):
+class PaperDiscriminator(nn.Module):
     """A verdict on each patch of what sounds: [B, 1, S, 84] -> [B, 1, S/4, 21], unbounded.
 
     0.82 M weights of convolutions at the published width.
