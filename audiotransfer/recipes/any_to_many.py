@@ -18,8 +18,7 @@ from audiotransfer.evaluation.checkpoint_metric import CheckpointMetricSettings,
 from audiotransfer.recipes.any_to_many_data import ManySongs, song_ground
 from audiotransfer.recipes.base import Show, start_from, watch
 from audiotransfer.recipes.export import About, chosen, describe, sizes, validated
-from audiotransfer.spectral.models.base import SpectrogramModel
-from audiotransfer.spectral.models.unet import STEMS
+from audiotransfer.spectral.models.base import STEMS, SpectrogramModel
 from audiotransfer.spectral.networks import ConditionalDiscriminator, ConditionalUNet
 from audiotransfer.spectral.objectives.any_to_many import AnyToMany, AnyToManySettings
 from audiotransfer.spectral.transfer import TARGET, save_generator
@@ -157,7 +156,7 @@ def train_any_to_many(
         folder,
         figures,
         config=known,
-        audition=audition,
+        samples=audition,
     )
     started = time.monotonic()
     last = trainer.run(should_stop=watch(trainer, show))

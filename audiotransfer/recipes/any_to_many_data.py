@@ -27,8 +27,7 @@ from audiotransfer.evaluation.validation_samples import (
     ValidationSamples,
     prepared_samples,
 )
-from audiotransfer.spectral.models.base import SpectrogramModel
-from audiotransfer.spectral.models.unet import STEMS
+from audiotransfer.spectral.models.base import STEMS, SpectrogramModel
 from audiotransfer.training import Objective
 from vocoder import SpectrogramSettings
 

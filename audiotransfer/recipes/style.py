@@ -18,7 +18,8 @@ from audiotransfer.evaluation.checkpoint_metric import CheckpointMetricSettings,
 from audiotransfer.evaluation.validation_samples import ValidationSamples, recorded_samples
 from audiotransfer.recipes.base import Show, start_from, watch
 from audiotransfer.recipes.export import chosen, write_style
-from audiotransfer.spectral.models.unet import STEMS, Generator
+from audiotransfer.spectral.models.base import STEMS
+from audiotransfer.spectral.models.unet import UNet
 from audiotransfer.spectral.objectives.melgan_vc import MelGanVcSettings
 from audiotransfer.spectral.objectives.paired import PairedObjective
 from audiotransfer.spectral.objectives.unpaired import UnpairedObjective
@@ -87,7 +88,7 @@ def train_style(
 ) -> dict[str, float]:
     Card(recipe.name, recipe.description, {}, {})  # a name that no card takes fails before the work
     spectrogram = SpectrogramSettings.from_dict(recipe.spectrogram)
-    generator = Generator(spectrogram.bins, recipe.channels)
+    generator = UNet(spectrogram.bins, recipe.channels)
     if recipe.start is not None:
         start_from(generator, Path(recipe.start), "spectrogram and channels")
     shares: list[Share] = []
@@ -115,7 +116,7 @@ def train_style(
         folder,
         validation,
         config=replace(recipe, description="", corpora=[], headline=CheckpointMetricSettings()),
-        audition=auditions[0],
+        samples=auditions[0],
     )
     started = time.monotonic()
     figures = trainer.run(should_stop=watch(trainer, show))
@@ -134,7 +135,7 @@ def _paired(
     recipe: StyleRecipe,
     place: str,
     folder: Path,
-    generator: Generator,
+    generator: UNet,
     spectrogram: SpectrogramSettings,
 ) -> tuple[Share, ValidationSamples, Callable[[Objective], dict[str, float]]]:
     pairs = find_pairs(Path(recipe.data) / place)
@@ -172,7 +173,7 @@ def _unpaired(
     recipe: StyleRecipe,
     part: UnpairedRecipe,
     folder: Path,
-    generator: Generator,
+    generator: UNet,
     spectrogram: SpectrogramSettings,
 ) -> tuple[Share, ValidationSamples]:
     sources, targets = (

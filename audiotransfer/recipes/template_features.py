@@ -20,7 +20,7 @@ from audiotransfer.data.paired_features import FOLDER
 from audiotransfer.data.stem_mixes import mix
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.spectral.models.note_templates import KEYS
-from audiotransfer.spectral.objectives.templates import PLAYERS
+from audiotransfer.spectral.objectives.templates import TEMPLATE_MODELS
 from audiotransfer.synthesis.synthesizer import sustains
 from separation import Separator, create, fingerprint
 from vocoder import SpectrogramSettings
@@ -31,7 +31,7 @@ _LOWEST_KEY = 21
 def write_features(song: Path) -> None:
     """Spectrograms of a rendered song's stems, into ``song/features``, all or none.
 
-    ``STEM.source.npy`` and ``STEM.separated.npy`` are what the stem's player sees ``[L, V]``,
+    ``STEM.source.npy`` and ``STEM.separated.npy`` are what the stem's model sees ``[L, V]``,
     ``STEM.STYLE.npy`` spectrograms ``[L, F]``, half precision; ``STEM.keys.npy``, for players who
     are told, says which keys sound and begin in each pair of frames, ``[ceil(L / 2), 4, 88]``.
     """
@@ -40,16 +40,16 @@ def write_features(song: Path) -> None:
     part = temporary_path(song / FOLDER)
     part.mkdir(exist_ok=True)
     for stem in about["stems"]:
-        player, frames = PLAYERS[stem], 0
+        model, frames = TEMPLATE_MODELS[stem], 0
         for side in ("source", "separated"):
             if (song / side / f"{stem}.wav").is_file():
-                seen = player.look(_read(song / side / f"{stem}.wav"), spectrogram)
+                seen = model.features(_read(song / side / f"{stem}.wav"), spectrogram)
                 frames = seen.shape[-1]
                 _save(part / f"{stem}.{side}.npy", seen)
         for place in sorted((song / "target").iterdir()):
             seen = spectrogram.stereo(_read(place / f"{stem}.wav"))
             _save(part / f"{stem}.{place.name}.npy", seen)
-        if player.told_keys:
+        if model.learns_keys:
             notes = np.load(song / "notes.npz")[stem]
             rate = spectrogram.sample_rate / (2 * spectrogram.hop_length)
             np.save(part / f"{stem}.keys.npy", key_roll(notes, -(-frames // 2), rate))

@@ -20,7 +20,7 @@ from audiotransfer.evaluation.checkpoint_metric import (
 from audiotransfer.recipes.base import Show, start_from, watch
 from audiotransfer.recipes.export import About, chosen, describe, sizes, validated
 from audiotransfer.spectral.models.templates import TemplateModel
-from audiotransfer.spectral.objectives.templates import PLAYERS, TOGETHER, TemplateObjective
+from audiotransfer.spectral.objectives.templates import TEMPLATE_MODELS, TOGETHER, TemplateObjective
 from audiotransfer.spectral.transfer import save_generator
 from audiotransfer.styles import read_card
 from audiotransfer.styles.card import StemEntry
@@ -66,7 +66,9 @@ def train_templates(
 ) -> dict[str, float]:
     """Trains a network for each stem and leaves a style for each band in ``folder/STYLE``."""
     styles = tuple(recipe.styles)
-    players = {stem: _player(stem)(styles, _width(recipe, stem)).begin() for stem in recipe.stems}
+    models = {
+        stem: _model_class(stem)(styles, _width(recipe, stem)).initialise() for stem in recipe.stems
+    }
     songs = feature_songs(Path(recipe.data) / recipe.songs, recipe.stems, styles, "train")
     kept, taught = songs[: recipe.validation_songs], songs[recipe.validation_songs :]
     if not taught:
@@ -75,14 +77,14 @@ def train_templates(
             "validation; render more, or set validation_songs lower"
         )
     for stem, first in recipe.start.items():
-        start_from(players[stem], Path(first), "the sizes and styles", stem)
+        start_from(models[stem], Path(first), "the sizes and styles", stem)
     shares = recipe.shares or [1.0] * len(styles)
-    objective = TemplateObjective(players, recipe.weights, shares, recipe.learning_rate)
+    objective = TemplateObjective(models, recipe.weights, shares, recipe.learning_rate)
     audition, headline = rendered_validation(
         [features.parent for features in kept],
         [features.parent for features in taught],
         recipe.stems,
-        lambda stem: {style: players[stem].only(style).eval() for style in styles},
+        lambda stem: {style: models[stem].only(style).eval() for style in styles},
         styles,
         SpectrogramSettings(),
         recipe.headline,
@@ -94,11 +96,11 @@ def train_templates(
     trainer = Trainer(
         objective,
         _crops(recipe, taught, recipe.drawing),
-        replace(config.trainer, ema=tuple(players) if config.trainer.ema_decay else ()),
+        replace(config.trainer, ema=tuple(models) if config.trainer.ema_decay else ()),
         folder,
         _validation(recipe, objective, kept, headline),
         config=known,
-        audition=audition,
+        samples=audition,
     )
     started = time.monotonic()
     figures = trainer.run(should_stop=watch(trainer, show))
@@ -107,18 +109,18 @@ def train_templates(
         return figures
     checkpoint = chosen(folder)
     weights = load_networks(checkpoint)
-    for stem, player in players.items():
-        player.load_state_dict(weights[stem])
+    for stem, model in models.items():
+        model.load_state_dict(weights[stem])
     for style in styles:
-        singles = {stem: player.only(style).eval() for stem, player in players.items()}
+        singles = {stem: model.only(style).eval() for stem, model in models.items()}
         export_templates(recipe, config, checkpoint, singles, trainer.step, hours)
     return figures
 
 
-def _player(stem: str) -> type[TemplateModel]:
-    if stem not in PLAYERS:
-        raise AudioTransferError(f"no band plays {stem!r}; there are {', '.join(PLAYERS)}")
-    return PLAYERS[stem]
+def _model_class(stem: str) -> type[TemplateModel]:
+    if stem not in TEMPLATE_MODELS:
+        raise AudioTransferError(f"no band plays {stem!r}; there are {', '.join(TEMPLATE_MODELS)}")
+    return TEMPLATE_MODELS[stem]
 
 
 def _width(recipe: TemplateRecipe, stem: str) -> int:
@@ -128,7 +130,9 @@ def _width(recipe: TemplateRecipe, stem: str) -> int:
 
 
 def _crops(recipe: TemplateRecipe, songs: Sequence[Path], drawing: FeatureSettings) -> FeatureCrops:
-    bands_hz = {stem: _player(stem).hertz(SpectrogramSettings()) for stem in recipe.stems}
+    bands_hz = {
+        stem: _model_class(stem).frequencies(SpectrogramSettings()) for stem in recipe.stems
+    }
     return FeatureCrops(songs, tuple(recipe.styles), bands_hz, drawing)
 
 

@@ -14,10 +14,9 @@ from audiotransfer.evaluation.validation_samples import ValidationSamples
 from audiotransfer.recipes.base import Show, watch
 from audiotransfer.recipes.export import chosen, write_style
 from audiotransfer.recipes.unpaired_data import prepared, recorded
-from audiotransfer.spectral.models.base import SpectrogramModel
-from audiotransfer.spectral.models.unet import STEMS
+from audiotransfer.spectral.models.base import STEMS, SpectrogramModel
 from audiotransfer.spectral.objectives import registry
-from audiotransfer.spectral.objectives.registry import Materials
+from audiotransfer.spectral.objectives.registry import NetworkFactory
 from audiotransfer.styles.card import Card
 from audiotransfer.training import Trainer, load_networks
 
@@ -35,7 +34,7 @@ class UnpairedStyleRecipe:
     are genres; without it they are folders of recordings of the ``stem``, relative to ``data``.
     Windows have ``frames`` frames of the ``spectrogram`` (settings of `vocoder.Spectrogram`; a
     prepared collection brings its own). ``generator`` and ``discriminators`` are kinds of networks
-    with their settings (see `spectral.materials`), ``settings`` those of the objective.
+    with their settings (see `spectral.objectives.registry`), ``settings`` those of the objective.
     ``headline`` says how H is found on the validation songs of a prepared collection; the best
     weights by it are taken, without it the last.
     """
@@ -79,8 +78,8 @@ def train_unpaired(
     if ground.lacks:
         logger.warning("%s will play no songs: %s", recipe.name, ground.lacks)
     bins = int(ground.settings["bins"])
-    materials = Materials(bins, recipe.frames, recipe.generator, recipe.discriminators)
-    objective = registry.create(recipe.objective, materials, recipe.settings)
+    factory = NetworkFactory(bins, recipe.frames, recipe.generator, recipe.discriminators)
+    objective = registry.create(recipe.objective, factory, recipe.settings)
     generator = cast(SpectrogramModel, objective.networks["generator"])
     audition = headline = None
     if ground.spectrogram is not None:
@@ -96,7 +95,7 @@ def train_unpaired(
         folder,
         headline,
         config=replace(recipe, description="", corpora=[], headline=CheckpointMetricSettings()),
-        audition=audition,
+        samples=audition,
     )
     began = time.monotonic()
     figures = trainer.run(should_stop=watch(trainer, show))

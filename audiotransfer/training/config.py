@@ -1,4 +1,4 @@
-"""Configs: YAML files with a base and a difference, read into a typed dataclass."""
+"""Configs: YAML files, each based on another or not, read into typed dataclasses."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ SUFFIX = ".yaml"
 
 
 def load_config(name_or_path: str | Path, overrides: Sequence[str], schema: type[Schema]) -> Schema:
-    """Read a config, what it is based on and `key=value` changes into a dataclass.
+    """Reads a config, its base and `key=value` overrides into a dataclass.
 
-    A file may start from another one (`base: NAME`, beside it or among the configs) and then holds
-    only what differs. Later wins: base, file, overrides. Keys of nested dataclasses are written
-    with dots. Fields may be bool, int, float, str, Path, Literal, X | None, tuples, lists and
+    A file may be based on another one (`base: NAME`, beside it or among the configs) and then holds
+    only what differs. Later values win: base, file, overrides. Keys of nested dataclasses are
+    written with dots. Fields may be bool, int, float, str, Path, Literal, X | None, tuples, lists and
     dicts of these, and dataclasses.
 
     Args:
@@ -46,27 +46,27 @@ def load_config(name_or_path: str | Path, overrides: Sequence[str], schema: type
         raise AudioTransferError(f"config {path.name}: {reason}; correct it") from error
     try:
         return cast(Schema, _typed(plain, schema, ""))
-    except _Wrong as error:
+    except _SchemaError as error:
         raise AudioTransferError(f"config {path.name}: {error}") from None
 
 
 def read_settings(values: Mapping[str, Any], schema: type[Schema], where: str) -> Schema:
-    """Read plain values into a dataclass, as `load_config` does with a file's; `where` they stand.
+    """Reads plain values into a dataclass; `where` prefixes keys in messages.
 
     Raises:
         AudioTransferError: an unknown key (the nearest is named), a value of the wrong type.
     """
     try:
         return cast(Schema, _typed(dict(values), schema, where))
-    except _Wrong as error:
+    except _SchemaError as error:
         raise AudioTransferError(str(error)) from None
 
 
 def find_config(name_or_path: str | Path, beside: Path | None = None) -> Path:
-    """Return the file of a config: a path as it stands, else a name (without .yaml).
+    """Returns the file of a config, given its path or its name without .yaml.
 
     Raises:
-        AudioTransferError: there is none; the nearest names are given.
+        AudioTransferError: there is none; the message gives the nearest name.
     """
     asked = Path(name_or_path)
     folders = [*([beside] if beside else []), Path("configs"), *_package_folders()]
@@ -89,8 +89,8 @@ def find_config(name_or_path: str | Path, beside: Path | None = None) -> Path:
     raise AudioTransferError(f"config {str(name_or_path)!r} is not there; {hint}")
 
 
-class _Wrong(Exception):
-    """What is wrong with a value, without the file's name."""
+class _SchemaError(Exception):
+    """A value or key that does not fit the schema; the message lacks the file's name."""
 
 
 def _package_folders() -> list[Path]:
@@ -99,6 +99,7 @@ def _package_folders() -> list[Path]:
 
 
 def _with_base(path: Path, seen: tuple[Path, ...]) -> DictConfig:
+    """A config merged onto its base; `seen` are the files that led to it."""
     path = path.resolve()
     if path in seen:
         chain = " → ".join(p.stem for p in (*seen, path))
@@ -118,6 +119,7 @@ def _with_base(path: Path, seen: tuple[Path, ...]) -> DictConfig:
 
 
 def _dotlist(overrides: Sequence[str]) -> DictConfig:
+    """`key=value` overrides as a config."""
     for override in overrides:
         key, sign, _ = override.partition("=")
         if not sign or not key.strip():
@@ -130,7 +132,7 @@ def _dotlist(overrides: Sequence[str]) -> DictConfig:
 
 
 def _typed(value: Any, kind: Any, where: str) -> Any:
-    """Return `value` as `kind`; a whole number passes as a float, nothing else is converted."""
+    """Returns `value` as `kind`; an int is accepted as a float, nothing else is converted."""
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if kind is Any:
         return value
@@ -140,7 +142,7 @@ def _typed(value: Any, kind: Any, where: str) -> Any:
         return _one_of(value, arguments, where)
     if origin is Literal:
         if value not in arguments:
-            raise _Wrong(f"{where} is {value!r}; {_nearest(str(value), map(str, arguments))}")
+            raise _SchemaError(f"{where} is {value!r}; {_nearest(str(value), map(str, arguments))}")
         return value
     if origin is tuple and isinstance(value, list):
         if arguments[-1] is Ellipsis:
@@ -158,39 +160,41 @@ def _typed(value: Any, kind: Any, where: str) -> Any:
         return float(value)
     if kind in (bool, int, float, str, types.NoneType) and type(value) is kind:
         return value
-    raise _Wrong(f"{where} is {value!r}, but must be {_name(kind)}")
+    raise _SchemaError(f"{where} is {value!r}, but must be {_name(kind)}")
 
 
 def _dataclass(value: Any, kind: type, where: str) -> Any:
+    """Returns a mapping as a dataclass."""
     if not isinstance(value, Mapping):
-        raise _Wrong(f"{where or 'the file'} is {value!r}, but must hold key: value lines")
+        raise _SchemaError(f"{where or 'the file'} is {value!r}, but must hold key: value lines")
     prefix = f"{where}." if where else ""
     hints = typing.get_type_hints(kind)
     fields = {field.name: field for field in dataclasses.fields(kind) if field.init}
     for key in value:
         if key not in fields:
-            raise _Wrong(f"key {prefix}{key} is unknown; {_nearest(str(key), fields, prefix)}")
+            raise _SchemaError(
+                f"key {prefix}{key} is unknown; {_nearest(str(key), fields, prefix)}"
+            )
     for name, field in fields.items():
         empty = dataclasses.MISSING
         if name not in value and field.default is empty and field.default_factory is empty:
-            raise _Wrong(f"key {prefix}{name} is missing; set it to {_name(hints[name])}")
+            raise _SchemaError(f"key {prefix}{name} is missing; set it to {_name(hints[name])}")
     return kind(**{str(k): _typed(v, hints[str(k)], f"{prefix}{k}") for k, v in value.items()})
 
 
 def _one_of(value: Any, kinds: tuple[Any, ...], where: str) -> Any:
-    """Return `value` as the first kind that takes it; a mapping's complaint is the deepest one."""
-    complaints = []
+    """Returns `value` as the first kind that accepts it; of a dataclass the error inside counts."""
     for kind in kinds:
         try:
             return _typed(value, kind, where)
-        except _Wrong as error:
-            complaints.append(error)
+        except _SchemaError:
             if dataclasses.is_dataclass(kind) and isinstance(value, Mapping):
                 raise
-    raise _Wrong(f"{where} is {value!r}, but must be {' or '.join(map(_name, kinds))}")
+    raise _SchemaError(f"{where} is {value!r}, but must be {' or '.join(map(_name, kinds))}")
 
 
 def _nearest(name: str, known: Iterable[str], prefix: str = "") -> str:
+    """A hint at the known name nearest to an unknown one."""
     known = list(known)
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
     if near:
@@ -201,6 +205,7 @@ def _nearest(name: str, known: Iterable[str], prefix: str = "") -> str:
 
 
 def _name(kind: Any) -> str:
+    """A type's name in messages."""
     if kind is types.NoneType:
         return "null"
     if typing.get_origin(kind) is not None or not isinstance(kind, type):

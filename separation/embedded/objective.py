@@ -7,7 +7,7 @@ The loss is its root: the distance of complex spectra, phase included, at the co
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -26,6 +26,7 @@ class OptimiserGroup:
     learning_rate: float
     betas: tuple[float, float]
     weight_decay: float
+    rates: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -39,11 +40,9 @@ class SeparatorTurn:
 
 @dataclass(frozen=True)
 class SeparatorPreview:
-    """What the log shows: spectrograms ``[F, L]``, sounds ``([C, T], rate)`` and points ``[B,
-    D]``.
-    """
+    """For the log: images ``[F, L]``, audio ``([C, T], rate in Hz)`` and embeddings ``[B, D]``."""
 
-    spectrograms: dict[str, Tensor]
+    images: dict[str, Tensor]
     audio: dict[str, tuple[Tensor, int]] = field(default_factory=dict)
     embeddings: dict[str, Tensor] = field(default_factory=dict)
 
@@ -102,9 +101,9 @@ class SeparatorObjective:
         mix, _, true = self._energies(stems)
         levels = (mix[:, 0] / self.bands.widths).clamp_min(1e-12).sqrt()
         masks = self.separator(levels)
-        spectrograms = {"mix": torch.log(levels[0, 0] + 1e-3)}
+        images = {"mix": torch.log(levels[0, 0] + 1e-3)}
         true = (true[0, :, 0] / self.bands.widths).sqrt()
         for i, stem in enumerate(STEMS):
-            spectrograms[f"{stem}/true"] = torch.log(true[i] + 1e-3)
-            spectrograms[f"{stem}/separated"] = torch.log(masks[0, i, 0] * levels[0, 0] + 1e-3)
-        return SeparatorPreview(spectrograms)
+            images[f"{stem}/true"] = torch.log(true[i] + 1e-3)
+            images[f"{stem}/separated"] = torch.log(masks[0, i, 0] * levels[0, 0] + 1e-3)
+        return SeparatorPreview(images)
