@@ -26,8 +26,8 @@ def load_config(name_or_path: str | Path, overrides: Sequence[str], schema: type
 
     A file may be based on another one (`base: NAME`, beside it or among the configs) and then holds
     only what differs. Later values win: base, file, overrides. Keys of nested dataclasses are
-    written with dots. Fields may be bool, int, float, str, Path, Literal, X | None, tuples, lists and
-    dicts of these, and dataclasses.
+    written with dots. Fields may be bool, int, float, str, Path, Literal, X | None, tuples, lists
+    and dicts of these, and dataclasses.
 
     Args:
         name_or_path: a path, or a name that is looked for in ./configs and in the package.

@@ -82,7 +82,7 @@ class DrumTemplateModel(TemplateModel):
         return self(features)[0].squeeze(1)
 
     def forward(self, spectrogram: Tensor) -> tuple[Tensor, None]:
-        """Spectrograms ``[B, F, L]`` to those of all styles ``[B, S, F, L]``, and no note logits."""
+        """Spectrograms ``[B, F, L]`` to those of all styles ``[B, S, F, L]``; no note logits."""
         x = normalised(spectrogram)[:, None]
         for fold in self.fold:
             x = functional.silu(fold(x))

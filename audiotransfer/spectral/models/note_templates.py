@@ -167,9 +167,7 @@ class NoteTemplateModel(TemplateModel):
 
 
 class _Block(nn.Module):
-    """Residual block: a convolution over neighbouring keys and dilated time, then a dense layer over
-    all keys.
-    """
+    """Residual block: a convolution over keys and dilated time, a dense layer over all keys."""
 
     def __init__(self, channels: int, dilation: int) -> None:
         super().__init__()

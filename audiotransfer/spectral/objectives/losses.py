@@ -58,7 +58,7 @@ def is_audible(spectrogram: Tensor) -> Tensor:
 
 
 def detach_silent(made: Tensor, audible: Tensor) -> Tensor:
-    """The values ``[B, ..]``, without gradient for the examples that are not ``audible`` ``[B]``."""
+    """The values ``[B, ..]``, without gradient for examples that are not ``audible`` ``[B]``."""
     return torch.where(audible.view(-1, *[1] * (made.ndim - 1)), made, made.detach())
 
 
