@@ -24,7 +24,7 @@ lock() {
     torch=$(grep '^torch==' constraints.txt)
     echo "$torch" >"$scratch/torch"
     "$uv" pip compile --quiet --no-annotate --no-header --python-version 3.11 \
-        --constraint "$scratch/torch" --extra train --extra test --extra cluster \
+        --constraint "$scratch/torch" --extra train --extra test --extra cluster --extra docs \
         --output-file "$scratch/locked" pyproject.toml || exit 1
     { echo "$header"; grep -vE '^(nvidia|cuda|triton)' "$scratch/locked"; } >constraints.txt
 }
