@@ -17,6 +17,8 @@ from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("audiotransfer", "separation", "vocoder")
+#: Not for import: its interface is the command line.
+PROGRAM = "audiotransfer.cli"
 #: Pages made from files outside docs/; all of them stand on their own, without links to others.
 COPIES = {
     "configs.md": "configs/README.md",
@@ -55,9 +57,9 @@ def public_packages() -> Iterator[tuple[str, list[str]]]:
     """Each package with a non-empty ``__all__``, by name, and what that holds. Imports nothing."""
     for package in PACKAGES:
         for path in sorted((ROOT / package).rglob("__init__.py")):
-            members = exported(path)
-            if members:
-                yield ".".join(path.parent.relative_to(ROOT).parts), members
+            name, members = ".".join(path.parent.relative_to(ROOT).parts), exported(path)
+            if members and name != PROGRAM:
+                yield name, members
 
 
 def exported(path: Path) -> list[str]:
