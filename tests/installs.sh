@@ -4,6 +4,7 @@
 #
 #   bash tests/installs.sh                 the oldest set of the ranges, then the newest
 #   bash tests/installs.sh oldest|newest   one of them; 5 GB on disk where torch comes with CUDA
+#   PYTHON=3.13 bash tests/installs.sh newest   with another Python
 #   bash tests/installs.sh lock            writes constraints.txt anew: the newest set, torch as it is
 set -uo pipefail
 exec </dev/null
@@ -50,7 +51,7 @@ sys.exit(broken > 0)
 try() {
     local name=$1 resolution=$2 place=$scratch/$1
     echo "== $name"
-    "$uv" venv --quiet --python python3.11 "$place" || return 1
+    "$uv" venv --quiet --python "${PYTHON:-3.11}" "$place" || return 1
     # shellcheck source=/dev/null
     . "$place/bin/activate"
     mkdir "$place/work"
