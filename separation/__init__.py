@@ -3,7 +3,7 @@
 from separation.base import GRID, Progress, Separator, create, names
 from separation.demucs import MODELS, available, fetch, install
 from separation.errors import SeparationError
-from separation.fingerprint import fingerprint
+from separation.spectrum import fingerprint
 
 __all__ = [
     "GRID",

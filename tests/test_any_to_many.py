@@ -14,25 +14,26 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from audiotransfer import Song, files, recipes, transfer
-from audiotransfer.corpora.kinds import Sampling
-from audiotransfer.corpora.manifest import Feature, Manifest, PreparedSong
+from audiotransfer import Song, recipes, transfer
+from audiotransfer.audio.writing import write_audio
+from audiotransfer.data.datasets.base import Sampling
+from audiotransfer.data.manifest import Feature, Manifest, PreparedSong
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.recipes import TrainingConfig, headline
-from audiotransfer.spectral.any_to_many import AnyToMany, AnyToManySettings, Wish
-from audiotransfer.spectral.generator import STEMS, Generator
-from audiotransfer.spectral.networks import ConditionalCritic, ConditionalUNet
-from audiotransfer.spectral.transfer import played_by
-from audiotransfer.spectral.weights import load_generator, save_generator
+from audiotransfer.evaluation import checkpoint_metric
+from audiotransfer.recipes import TrainingConfig
+from audiotransfer.spectral.models.unet import STEMS, Generator
+from audiotransfer.spectral.networks import ConditionalDiscriminator, ConditionalUNet
+from audiotransfer.spectral.objectives.any_to_many import AnyToMany, AnyToManySettings, Wish
+from audiotransfer.spectral.transfer import load_generator, played_by, save_generator
 from audiotransfer.styles import Keep, load_style, read_card
 from audiotransfer.training import Trainer, TrainerSettings
 from audiotransfer.training.config import load_config
+from audiotransfer.training.devices import launch
 from audiotransfer.training.diagnosis import CHECKS, Diagnosis
-from audiotransfer.training.launching import launch
-from audiotransfer.training.mixed import Mixed, Share
-from audiotransfer.training.progress import Progress
+from audiotransfer.training.objective import Mixed, Share
+from audiotransfer.training.state import Progress
 from audiotransfer.training.stepping import Stepper
-from vocoder import Picture
+from vocoder import SpectrogramSettings
 
 BINS, FRAMES = 16, 24
 STYLES = ("jazz", "rock", "ska")
@@ -48,7 +49,7 @@ def network(seed: int = 0, **sizes: Any) -> ConditionalUNet:
     return made
 
 
-def pictures(batch: int = 3, frames: int = FRAMES, seed: int = 0) -> Tensor:
+def spectrograms(batch: int = 3, frames: int = FRAMES, seed: int = 0) -> Tensor:
     noise = torch.randn(batch, BINS, frames, generator=torch.Generator().manual_seed(seed))
     return -4 + 1.5 * noise
 
@@ -63,13 +64,13 @@ def wish(stem: int = 0, style: int = 0, strength: float = 1.0, batch: int = 3) -
 
 def test_a_new_network_changes_nothing() -> None:
     fresh = ConditionalUNet(STYLES, BINS, (6, 8))
-    assert torch.equal(fresh(pictures(), *wish()), pictures())
+    assert torch.equal(fresh(spectrograms(), *wish()), spectrograms())
 
 
-def test_strength_0_is_the_picture_whatever_was_learned() -> None:
-    made = network()(pictures(), *wish(strength=0.0))
-    assert torch.equal(made, pictures())
-    assert not torch.equal(network()(pictures(), *wish(strength=0.1)), pictures())
+def test_strength_0_is_the_spectrogram_whatever_was_learned() -> None:
+    made = network()(spectrograms(), *wish(strength=0.0))
+    assert torch.equal(made, spectrograms())
+    assert not torch.equal(network()(spectrograms(), *wish(strength=0.1)), spectrograms())
 
 
 @pytest.mark.parametrize("other", [wish(stem=1), wish(style=1), wish(strength=0.5)])
@@ -77,7 +78,7 @@ def test_each_part_of_a_wish_steers(other: Wish) -> None:
     """The strength beyond scaling what is added."""
     steered = network()
     with torch.no_grad():
-        one, two = (steered(pictures(), *w) - pictures() for w in (wish(), other))
+        one, two = (steered(spectrograms(), *w) - spectrograms() for w in (wish(), other))
     two = two / other.strength[:, None, None]
     assert float((one - two).abs().max()) > 1e-2
 
@@ -85,7 +86,7 @@ def test_each_part_of_a_wish_steers(other: Wish) -> None:
 @pytest.mark.parametrize("frames", [1, 7, 24, 41])
 def test_any_number_of_frames_each_example_by_itself(frames: int) -> None:
     steered = network(patch=(2, 4))
-    seen = pictures(2, frames)
+    seen = spectrograms(2, frames)
     both = Wish(torch.tensor([0, 2]), torch.tensor([1, 0]), torch.tensor([1.0, 0.3]))
     made = steered(seen, *both)
     assert made.shape == seen.shape
@@ -95,16 +96,16 @@ def test_any_number_of_frames_each_example_by_itself(frames: int) -> None:
 
 def test_patches_hold_every_cell_once() -> None:
     steered = network(patch=(2, 4))
-    patches = steered._patches(pictures())
+    patches = steered._patches(spectrograms())
     assert patches.shape == (3, 8, BINS // 2, FRAMES // 4)
-    assert torch.equal(patches[0, :, 3, 2], pictures()[0, 6:8, 8:12].flatten())
-    assert torch.equal(steered._cells(patches), pictures())
+    assert torch.equal(patches[0, :, 3, 2], spectrograms()[0, 6:8, 8:12].flatten())
+    assert torch.equal(steered._cells(patches), spectrograms())
 
 
 def test_one_style_alone_shares_the_weights() -> None:
     steered = network()
     alone = steered.only("ska")
-    seen, stem = pictures(), torch.full((3,), 2)
+    seen, stem = spectrograms(), torch.full((3,), 2)
     assert torch.equal(alone.repaint(seen, stem), steered(seen, *wish(2, 2)))
     assert torch.equal(alone.repaint_at(seen, stem, 0.4), steered(seen, *wish(2, 2, 0.4)))
     with torch.no_grad():
@@ -117,7 +118,7 @@ def test_what_a_network_cannot_do_is_one_line() -> None:
     with pytest.raises(AudioTransferError, match=r"no style 'jaz'.* jazz"):
         network().only("jaz")
     with pytest.raises(AudioTransferError, match="choose one"):
-        network().repaint(pictures(), torch.zeros(3, dtype=torch.long))
+        network().repaint(spectrograms(), torch.zeros(3, dtype=torch.long))
     with pytest.raises(AudioTransferError, match="12 bins are no multiple of 8"):
         ConditionalUNet(STYLES, 12, (4, 4, 4))
     with pytest.raises(AudioTransferError, match="no style 'jazz'"):
@@ -129,7 +130,7 @@ def test_weights_come_back(tmp_path: Path) -> None:
     save_generator(tmp_path / "w.safetensors", steered)
     loaded = load_generator(tmp_path / "w.safetensors")
     assert loaded.shape() == steered.shape()
-    seen, stem = pictures(), torch.zeros(3, dtype=torch.long)
+    seen, stem = spectrograms(), torch.zeros(3, dtype=torch.long)
     gap = loaded.only("rock").repaint(seen, stem) - steered.only("rock").repaint(seen, stem)
     assert float(gap.detach().abs().max()) < 0.02  # half precision
 
@@ -138,28 +139,30 @@ def test_the_strength_of_the_command_is_the_networks() -> None:
     """A network without strengths gets its change scaled; this one is asked."""
     plain = Generator(BINS, (4, 4))
     nn.init.normal_(plain.leave.weight)
-    seen, stem = pictures(), torch.zeros(3, dtype=torch.long)
+    seen, stem = spectrograms(), torch.zeros(3, dtype=torch.long)
     half = plain.repaint_at(seen, stem, 0.25) - seen
     torch.testing.assert_close(half, 0.25 * (plain.repaint(seen, stem) - seen))
-    picture = Picture(bins=BINS)
+    spectrogram = SpectrogramSettings(bins=BINS)
     sound = 0.1 * torch.randn(2, 30000, generator=torch.Generator().manual_seed(0))
     steered = network()
     asked: list[float] = []
     steered.register_forward_hook(lambda m, given, made: asked.append(float(given[3][0])))
-    play = played_by(steered.only("rock"), picture, "bass")
+    play = played_by(steered.only("rock"), spectrogram, "bass")
     for strength in (0.3, 1.0):
         assert play(sound, strength).shape == sound.shape
     assert sorted(set(asked)) == pytest.approx([0.3, 1.0])
     assert torch.equal(play(sound, 0.0), sound)
 
 
-def test_the_critic_is_told_but_guesses_by_itself() -> None:
+def test_the_discriminator_is_told_but_guesses_by_itself() -> None:
     torch.manual_seed(0)
-    critic = ConditionalCritic(3, width=4, levels=2, code=8).eval().requires_grad_(False)
-    verdict, guess = critic(pictures(), *wish())
+    discriminator = (
+        ConditionalDiscriminator(3, width=4, levels=2, code=8).eval().requires_grad_(False)
+    )
+    verdict, guess = discriminator(spectrograms(), *wish())
     assert verdict.shape == (3, 1, BINS // 4, FRAMES // 4) and guess.shape == (3, 3)
     for other in (wish(stem=1), wish(style=1), wish(strength=0.5)):
-        said, guessed = critic(pictures(), *other)
+        said, guessed = discriminator(spectrograms(), *other)
         assert float((said - verdict).abs().max()) > 1e-4
         torch.testing.assert_close(guessed, guess)
 
@@ -174,15 +177,15 @@ class Brighter(nn.Module):
         super().__init__()
         self.by = nn.Parameter(torch.tensor(1.0))
 
-    def forward(self, picture: Tensor, stem: Tensor, style: Tensor, strength: Tensor) -> Tensor:
-        return picture + (self.by * (1 + 9 * stem) * (style + 1) * strength)[:, None, None]
+    def forward(self, spectrogram: Tensor, stem: Tensor, style: Tensor, strength: Tensor) -> Tensor:
+        return spectrogram + (self.by * (1 + 9 * stem) * (style + 1) * strength)[:, None, None]
 
 
 class Mean(nn.Module):
     """Says the mean, and is sure of a style by how much."""
 
-    def forward(self, picture: Tensor, *told: Tensor) -> tuple[Tensor, Tensor]:
-        mean = picture.mean((1, 2))
+    def forward(self, spectrogram: Tensor, *told: Tensor) -> tuple[Tensor, Tensor]:
+        mean = spectrogram.mean((1, 2))
         return mean[:, None] + told[1][:, None], torch.stack([mean, 0 * mean], 1)
 
 
@@ -192,7 +195,7 @@ def toy(**settings: Any) -> AnyToMany:
 
 
 def unit(level: float) -> float:
-    """What critics see of a level (nats)."""
+    """What discriminators see of a level (nats)."""
     return (max(level, -9.0) + 5) / 3
 
 
@@ -213,8 +216,8 @@ def test_every_term_of_pairs_by_hand() -> None:
         strength = 1.0 if whole < 0.5 else drawn
         seen.add((style, strength == 1.0))
         turns = list(toy().turns(batch, 0, torch.Generator().manual_seed(seed)))
-        assert [turn.group for turn in turns] == ["critic", "generator"]
-        critic, made = (numbers(turn.terms) for turn in turns)
+        assert [turn.group for turn in turns] == ["discriminator", "generator"]
+        discriminator, made = (numbers(turn.terms) for turn in turns)
         true = -4 + strength * (1, 3)[style]
         painted = -4 + strength * (style + 1)
         assert made["audible"] == pytest.approx(abs(painted - true), abs=1e-5)
@@ -222,14 +225,14 @@ def test_every_term_of_pairs_by_hand() -> None:
         assert made["deep"] == pytest.approx(abs(painted - true), abs=1e-5)
         verdict = {name: unit(level) + style for name, level in (("t", true), ("p", painted))}
         hinge = 0.5 * (max(0, 1 - verdict["t"]) + max(0, 1 + verdict["p"]))
-        assert critic["critic"] == pytest.approx(hinge, abs=1e-5)
+        assert discriminator["discriminator"] == pytest.approx(hinge, abs=1e-5)
         assert made["adversarial"] == pytest.approx(-verdict["p"], abs=1e-5)
-        for terms, level in ((critic, true), (made, painted)):
+        for terms, level in ((discriminator, true), (made, painted)):
             sure = unit(level) if style == 0 else -unit(level)
             surprise = math.log(1 + math.exp(-sure))
             assert terms["domain"] == pytest.approx(strength * surprise, abs=1e-5)
         assert set(made) == {"audible", "frame", "deep", "adversarial", "domain"}
-        assert set(critic) == {"critic", "domain"}
+        assert set(discriminator) == {"discriminator", "domain"}
     assert len(seen) >= 3  # both styles, whole and partly
 
 
@@ -252,12 +255,12 @@ def test_every_term_of_songs_by_hand() -> None:
     }
     draws = torch.Generator().manual_seed(3)
     strength = float(torch.rand(2, 1, generator=draws)[1])
-    critic, made = toy(whole=0.0).turns(batch, 0, torch.Generator().manual_seed(3))
-    assert (critic.group, made.group) == ("critic", "generator")
+    discriminator, made = toy(whole=0.0).turns(batch, 0, torch.Generator().manual_seed(3))
+    assert (discriminator.group, made.group) == ("discriminator", "generator")
     painted = -6.0 + 20
     surprise = {level: math.log(1 + math.exp(unit(level))) for level in (-4.0, painted)}
-    assert numbers(critic.terms) == {
-        "critic": pytest.approx(0.5 * (0 + 1 + unit(painted) + 1), rel=1e-5),
+    assert numbers(discriminator.terms) == {
+        "discriminator": pytest.approx(0.5 * (0 + 1 + unit(painted) + 1), rel=1e-5),
         "domain": pytest.approx(surprise[-4.0], rel=1e-5),
     }
     assert numbers(made.terms) == {
@@ -273,8 +276,10 @@ def test_the_way_to_a_style_is_straight() -> None:
     """What strength 1/2 makes is held against half of what strength 1 does."""
 
     class Late(Brighter):
-        def forward(self, picture: Tensor, stem: Tensor, style: Tensor, strength: Tensor) -> Tensor:
-            return super().forward(picture, stem, style, strength.square())
+        def forward(
+            self, spectrogram: Tensor, stem: Tensor, style: Tensor, strength: Tensor
+        ) -> Tensor:
+            return super().forward(spectrogram, stem, style, strength.square())
 
     one = toy(whole=0.0)
     one.generator = Late()  # type: ignore[assignment]
@@ -326,16 +331,16 @@ class Batches:
         self.kind = kind
 
     def batch(self, step: int) -> dict[str, Tensor]:
-        source, stem = pictures(seed=step), torch.tensor([0, 1, 2])
+        source, stem = spectrograms(seed=step), torch.tensor([0, 1, 2])
         if self.kind == "songs":
             style = torch.tensor([step % 3, 1, 2])
             return {
                 "source": source,
-                "target": pictures(seed=50 + step),
+                "target": spectrograms(seed=50 + step),
                 "stem": stem,
                 "style": style,
             }
-        target = torch.stack([pictures(seed=100 + step + s) for s in range(3)], 1)
+        target = torch.stack([spectrograms(seed=100 + step + s) for s in range(3)], 1)
         return {"source": source, "target": target, "stem": stem}
 
 
@@ -343,8 +348,8 @@ def objective(seed: int = 0, **settings: Any) -> AnyToMany:
     generator = network(seed)
     with torch.random.fork_rng([]):
         torch.manual_seed(seed)
-        critic = ConditionalCritic(3, width=4, levels=2, code=8)
-    return AnyToMany(generator, critic, STYLES, AnyToManySettings(**settings))
+        discriminator = ConditionalDiscriminator(3, width=4, levels=2, code=8)
+    return AnyToMany(generator, discriminator, STYLES, AnyToManySettings(**settings))
 
 
 @pytest.mark.parametrize("kind", ["pairs", "songs"])
@@ -358,7 +363,7 @@ def test_a_turn_moves_every_parameter_of_its_network_and_no_other(kind: str) -> 
     }
     with torch.no_grad():
         # Beyond one of the hinge's corners: within both it moves neither, by symmetry.
-        one.critic.verdict.bias.fill_(3.0)
+        one.discriminator.verdict.bias.fill_(3.0)
     turns = one.turns(Batches(kind).batch(0), 0, torch.Generator().manual_seed(0))
     groups = []
     while (turn := stepper.next(turns)) is not None:
@@ -368,7 +373,7 @@ def test_a_turn_moves_every_parameter_of_its_network_and_no_other(kind: str) -> 
         for (name, key), parameter in everything.items():
             moved = not torch.equal(parameter, before[name, key])
             assert moved == (name == turn.group), (name, key)
-    assert groups == ["critic", "generator"]
+    assert groups == ["discriminator", "generator"]
 
 
 @pytest.mark.parametrize("kind", ["pairs", "songs"])
@@ -409,14 +414,14 @@ def test_pairs_are_learned_as_the_wish_says(tmp_path: Path) -> None:
 
     class Apart(Batches):
         def batch(self, step: int) -> dict[str, Tensor]:
-            source = pictures(6, seed=step)
+            source = spectrograms(6, seed=step)
             target = torch.stack([source + 1, source - 1, source], 1)
             return {"source": source, "target": target, "stem": torch.arange(6) % 3}
 
     one = objective(generator_rate=1e-2, adversarial_from=1000)
     settings = TrainerSettings(steps=80, workers=0)
     Trainer(one, Apart("pairs"), settings, tmp_path).run()
-    seen = pictures(seed=999)
+    seen = spectrograms(seed=999)
     with torch.no_grad():
         for strength in (0.5, 1.0):
             up, down, still = (
@@ -433,8 +438,8 @@ def test_a_preview_shows_every_stem_in_every_style(kind: str) -> None:
         shown = objective().preview(Batches(kind).batch(0), torch.Generator())
     sides = ("source", "output") + (("truth",) if kind == "pairs" else ())
     wanted = {f"{stem} to {style}/{side}" for stem in STEMS for style in STYLES for side in sides}
-    assert set(shown.pictures) == wanted
-    assert all(p.shape == (BINS, FRAMES) for p in shown.pictures.values())
+    assert set(shown.spectrograms) == wanted
+    assert all(p.shape == (BINS, FRAMES) for p in shown.spectrograms.values())
     assert set(shown.embeddings) == set(STEMS)
 
 
@@ -456,9 +461,9 @@ def test_what_goes_wrong_is_told() -> None:
     nn.init.zeros_(deaf.generator.condition.style.weight)
     assert sum("embeddings collapse (drums)" in line for line in diagnosed(deaf)) == 1
     same = objective()
-    picture = pictures(1)
+    spectrogram = spectrograms(1)
     forward = same.generator.forward
-    same.generator.forward = lambda seen, *told: picture + 0 * forward(seen, *told)  # type: ignore[method-assign]
+    same.generator.forward = lambda seen, *told: spectrogram + 0 * forward(seen, *told)  # type: ignore[method-assign]
     assert sum("one output for all (other to ska)" in line for line in diagnosed(same)) == 1
 
 
@@ -474,7 +479,7 @@ TRAINER = [
 ]
 TOY = [
     "any_to_many.generator={channels: [4, 6], patch: [2, 4], code: 8}",
-    "any_to_many.critic={width: 2, levels: 2, code: 8}",
+    "any_to_many.discriminator={width: 2, levels: 2, code: 8}",
     "any_to_many.settings.adversarial_from=1",
     "any_to_many.validation_songs=1",
     "any_to_many.drawing.batch=2",
@@ -496,11 +501,13 @@ def write_pair(place: Path, seed: int) -> None:
         sound = torch.from_numpy(random.normal(0, 0.1, (2, 4000))).float()
         for side in ("source", *(f"target/{style}" for style in BANDS)):
             (place / side).mkdir(parents=True, exist_ok=True)
-            files.write(place / side / f"{stem}.wav", sound, RATE)
+            write_audio(place / side / f"{stem}.wav", sound, RATE)
     (place / "song.json").write_text(json.dumps({"split": "train", "stems": list(STEMS)}))
 
 
-def write_songs(folder: Path, picture: Picture, stems: tuple[str, ...] = STEMS) -> None:
+def write_songs(
+    folder: Path, spectrogram: SpectrogramSettings, stems: tuple[str, ...] = STEMS
+) -> None:
     """A prepared collection, two songs a genre, of noise."""
     folder.mkdir(parents=True)
     songs = []
@@ -511,13 +518,13 @@ def write_songs(folder: Path, picture: Picture, stems: tuple[str, ...] = STEMS) 
             for stem in stems:
                 random = torch.Generator().manual_seed(number)
                 sound = 0.05 * (1 + number) * torch.randn(2, RATE // 2, generator=random)
-                files.write(folder / f"{name}.{stem}.flac", sound, RATE)
-                shown = picture.stereo(sound).T.half().numpy()
+                write_audio(folder / f"{name}.{stem}.flac", sound, RATE)
+                shown = spectrogram.stereo(sound).T.half().numpy()
                 np.save(folder / f"{name}.{stem}.npy", shown)
                 sounds[stem] = f"{name}.{stem}.flac"
                 features[stem] = Feature(f"{name}.{stem}.npy", ((0, len(shown)),))
             songs.append(PreparedSong(name, split, genre, name, "CC0", 0.5, (), sounds, features))
-    plain = picture.to_dict()
+    plain = spectrogram.to_dict()
     Manifest(folder, "folders", "none", plain, tuple(songs), (), (), Sampling()).save()
 
 
@@ -526,8 +533,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("data")
     for number in range(3):
         write_pair(place / "bands" / f"train-0-{number}", number)
-    write_songs(place / "prepared", Picture())
-    write_songs(place / "low", Picture(bins=32), ("bass", "other"))
+    write_songs(place / "prepared", SpectrogramSettings())
+    write_songs(place / "low", SpectrogramSettings(bins=32), ("bass", "other"))
     return place
 
 
@@ -587,19 +594,19 @@ def test_every_config_can_be_built_as_it_stands(config: str) -> None:
     assert recipe is not None
     with torch.device("meta"), warnings.catch_warnings():  # shapes without weights
         warnings.simplefilter("ignore", UserWarning)
-        critic = ConditionalCritic(len(recipe.styles), **asdict(recipe.critic))
+        discriminator = ConditionalDiscriminator(len(recipe.styles), **asdict(recipe.discriminator))
         frames = recipe.songs.frames if recipe.songs else recipe.drawing.frames
         generator = ConditionalUNet(tuple(recipe.styles), **asdict(recipe.generator))
         told = wish(batch=1)
         seen = torch.empty(1, 256, frames)
         assert generator(seen, *(t.to("meta") for t in told)).shape == seen.shape
-        assert critic(seen, *(t.to("meta") for t in told))[1].shape == (1, 4)
+        assert discriminator(seen, *(t.to("meta") for t in told))[1].shape == (1, 4)
 
 
 def test_h_of_every_style_chooses_where_there_are_songs(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(headline, "_TELLS", -1.0)  # noise is noise, whoever plays it
+    monkeypatch.setattr(checkpoint_metric, "_TELLS", -1.0)  # noise is noise, whoever plays it
     judged = [f"any_to_many.headline.{n}" for n in ("songs=1", "judge_songs=1", "judge_steps=2")]
     changes = [
         SONGS.replace("prepared: prepared", "prepared: low"),
@@ -637,7 +644,7 @@ def test_a_run_starts_from_another(data: Path, tmp_path: Path) -> None:
         ("any_to_many.styles.polka=Oompah", "polka"),
         ("any_to_many.styles.Po lka=Oompah", "Po lka"),
         ("any_to_many.validation_songs=3", "none to train on"),
-        ("any_to_many.songs.prepared=low", "other pictures"),
+        ("any_to_many.songs.prepared=low", "other spectrograms"),
         ("any_to_many.settings.cycel=1", "settings.cycle"),
         ("any_to_many.generator.chanels=[4]", "generator.channels"),
         ("any_to_many.generator.channels=[4,4,4,4,4,4,4,4,4]", "256 bins"),

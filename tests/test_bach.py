@@ -22,9 +22,10 @@ from torch import Tensor, nn
 from audiotransfer import recipes
 from audiotransfer.cli import main
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.evaluation.scores import chorale_measures as measures
-from audiotransfer.evaluation.scores.accompaniment import compare, mean_measures, set_below
-from audiotransfer.files.weights import save_weights
+from audiotransfer.evaluation.metrics import chorales as measures
+from audiotransfer.evaluation.metrics.chorales import compare, mean_measures, set_below
+from audiotransfer.midi.grid import Grid
+from audiotransfer.midi.score import read_score
 from audiotransfer.pipeline.accompaniment import (
     SHIPPED,
     AccompanyOptions,
@@ -33,16 +34,11 @@ from audiotransfer.pipeline.accompaniment import (
     version_paths,
 )
 from audiotransfer.pipeline.score_output import Beside
-from audiotransfer.recipes.running import TrainingConfig
+from audiotransfer.recipes.registry import TrainingConfig
 from audiotransfer.styles.card import read_card
-from audiotransfer.symbolic.bach import twinkle
-from audiotransfer.symbolic.bach.accompanist import (
-    Harmony,
-    harmonise,
-    load_accompanist,
-    save_accompanist,
-)
-from audiotransfer.symbolic.bach.chorales import (
+from audiotransfer.symbolic.accompaniment import melody
+from audiotransfer.symbolic.accompaniment.animation import animate, picture, save_frame
+from audiotransfer.symbolic.accompaniment.chorales import (
     OUTSIDE,
     RANGES,
     REST,
@@ -54,9 +50,28 @@ from audiotransfer.symbolic.bach.chorales import (
     transpositions,
     window,
 )
-from audiotransfer.symbolic.bach.hiding import RUNS, hide, phases_from_beat, runs
-from audiotransfer.symbolic.bach.leading import choices, crossed, parallels
-from audiotransfer.symbolic.bach.melody import (
+from audiotransfer.symbolic.accompaniment.harmonization import (
+    Harmony,
+    back_in_register,
+    harmonise,
+    load_accompanist,
+    save_accompanist,
+    set_score,
+)
+from audiotransfer.symbolic.accompaniment.masked_voices import (
+    CLASSES,
+    FREE,
+    LOWEST,
+    PITCHES,
+    RUNS,
+    VoiceWise,
+    classes_of,
+    mask,
+    phases_from_beat,
+    pitches_of,
+    runs,
+)
+from audiotransfer.symbolic.accompaniment.melody import (
     Tune,
     choose_track,
     notes_in,
@@ -64,35 +79,25 @@ from audiotransfer.symbolic.bach.melody import (
     shift_of,
     skyline,
 )
-from audiotransfer.symbolic.bach.orderless import Orderless, OrderlessSettings
-from audiotransfer.symbolic.bach.pictures import animate, picture, save_frame
-from audiotransfer.symbolic.bach.rolls import (
+from audiotransfer.symbolic.accompaniment.objectives import (
+    MaskedVoiceObjective,
+    MaskedVoiceSettings,
+    Wasserstein,
+    WassersteinSettings,
+    critic_terms,
+)
+from audiotransfer.symbolic.accompaniment.roll_gan import (
     RollCritic,
     RollGenerator,
     over_windows,
     roll,
     voices_of,
 )
-from audiotransfer.symbolic.bach.sampling import GibbsSettings, gibbs, mend
-from audiotransfer.symbolic.bach.setting import back_in_register, set_score
-from audiotransfer.symbolic.bach.voicewise import (
-    CLASSES,
-    FREE,
-    LOWEST,
-    PITCHES,
-    VoiceWise,
-    classes_of,
-    pitches_of,
-)
-from audiotransfer.symbolic.bach.wasserstein import (
-    Wasserstein,
-    WassersteinSettings,
-    critic_terms,
-)
-from audiotransfer.symbolic.grid import Grid
-from audiotransfer.symbolic.score import read_score
+from audiotransfer.symbolic.accompaniment.sampling import GibbsSettings, gibbs, mend
+from audiotransfer.symbolic.accompaniment.voice_leading import choices, crossed, parallels
 from audiotransfer.training import Trainer, TrainerSettings
 from audiotransfer.training.config import load_config
+from audiotransfer.weights import save_weights
 
 CONFIGS = ("bach", "bach-gan", "bach-gan-paper")
 TPQ = 480
@@ -234,12 +239,12 @@ def test_what_is_hidden_is_never_looked_at() -> None:
 
 def test_hiding_spares_the_melody_and_takes_every_share() -> None:
     voices = torch.zeros(400, 64, 4, dtype=torch.int64)
-    hidden = hide(voices, generator())
+    hidden = mask(voices, generator())
     assert not hidden[..., 0].any()
     shares = hidden[..., 1:].float().mean((1, 2))
     assert shares.mean() == pytest.approx(0.5, abs=0.05)
     assert np.quantile(shares, 0.1) < 0.2 and np.quantile(shares, 0.9) > 0.8
-    assert torch.equal(hidden, hide(voices, generator()))
+    assert torch.equal(hidden, mask(voices, generator()))
 
 
 @pytest.mark.parametrize("length", RUNS)
@@ -266,7 +271,7 @@ class Table(nn.Module):
 
 def test_the_loss_by_hand() -> None:
     """Pitch 60 has logit 1: it costs ln(46 + e) - 1, any other ln(46 + e)."""
-    objective = Orderless(toy(), OrderlessSettings())
+    objective = MaskedVoiceObjective(toy(), MaskedVoiceSettings())
     objective.network = Table(60 - LOWEST + 1, 1.0)  # type: ignore[assignment]
     voices = torch.tensor([[[72, 60, 60, 48], [72, 60, 50, 48]], [[72, 55, 50, 40], [OUTSIDE] * 4]])
     hidden = torch.tensor([[[0, 1, 1, 0], [0, 0, 1, 0]], [[0, 0, 0, 1], [0, 1, 1, 1]]]).bool()
@@ -283,7 +288,7 @@ def test_it_learns_a_piece_by_heart_and_sets_its_melody() -> None:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         network = VoiceWise(32, 3)
-    objective = Orderless(network, OrderlessSettings(learning_rate=1e-2))
+    objective = MaskedVoiceObjective(network, MaskedVoiceSettings(learning_rate=1e-2))
     batches = ChoraleBatches(chorales, batch=8, steps=64, seed=0, inside=True)
     batches.keys = [[0]]
     optimiser = torch.optim.Adam(network.parameters(), 1e-2)
@@ -758,7 +763,7 @@ def test_every_config_becomes_an_accompanist(config: str, pieces: Path, tmp_path
     assert (tmp_path / "frames.gif").read_bytes().startswith(b"GIF8")
     target = tmp_path / "out.mid"
     accompany_file("twinkle", target, AccompanyOptions(by=tmp_path / read.name))
-    assert as_notes(read_score(target).tracks[0]) == as_notes(twinkle.score().tracks[0])
+    assert as_notes(read_score(target).tracks[0]) == as_notes(melody.twinkle_score().tracks[0])
 
 
 def test_papers_are_larger() -> None:

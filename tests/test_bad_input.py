@@ -14,15 +14,15 @@ import soundfile
 from audiotransfer.cli import main
 
 RATE = 44100
-PREPARE = ["--separator", "none", "--jobs", "1", "--picture", "bins=32", "-q"]
+PREPARE = ["--separator", "none", "--jobs", "1", "--spectrogram", "bins=32", "-q"]
 TOY = [
     "unpaired.source=rock",
     "unpaired.target=jazz",
-    "unpaired.picture.bins=32",
+    "unpaired.spectrogram.bins=32",
     "unpaired.frames=24",
     "unpaired.batch=2",
     "unpaired.generator.channels=[4,6]",
-    "unpaired.critics.window.width=4",
+    "unpaired.discriminators.window.width=4",
     "unpaired.settings.siamese.width=4",
     "unpaired.headline.songs=0",
     "trainer.steps=2",
@@ -130,7 +130,7 @@ def test_a_corrupt_song_is_left_out_and_named(tmp_path: Path, run: Run) -> None:
         (["unpaired.frames=25"], "multiple of 3"),
         (["unpaired.generator.channels=[4,4,4,4,4,4]"], "32 bins cannot be halved 6 times"),
         (["unpaired.generator.channels=[4,4,4,4]"], "frames cannot be halved 4 times"),
-        (["unpaired.picture.bins=64"], "bins=32, not 64"),
+        (["unpaired.spectrogram.bins=64"], "bins=32, not 64"),
         (["unpaired.batch=0"], "unpaired.batch is 0"),
         (["unpaired.frames=-3"], "unpaired.frames is -3"),
     ],

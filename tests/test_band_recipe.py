@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from audiotransfer import Song, files, recipes, transfer
+from audiotransfer import Song, recipes, transfer
+from audiotransfer.audio.writing import write_audio
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.recipes import headline
-from audiotransfer.recipes.preparation import prepare_pairs
+from audiotransfer.evaluation import checkpoint_metric
+from audiotransfer.recipes.template_features import prepare_pairs
 from audiotransfer.styles import read_card
 from audiotransfer.training.config import load_config
 
@@ -38,7 +39,7 @@ def write_song(place: Path, seed: int) -> None:
             path = place / side / f"{stem}.wav"
             path.parent.mkdir(parents=True, exist_ok=True)
             sound = 0.1 * torch.randn(2, RATE // 2, generator=generator)
-            files.write(path, sound, RATE)
+            write_audio(path, sound, RATE)
     notes = np.array([[0.1, 0.2, 60, 90, 0]], dtype=np.float32)
     np.savez(place / "notes.npz", bass=notes, other=notes)
     about = {"split": "train", "stems": ["bass", "drums", "other"], "id": place.name}
@@ -108,7 +109,7 @@ def test_h_chooses_where_it_is_asked_for(
 ) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    monkeypatch.setattr(headline, "_TELLS", -1.0)  # noise is noise, whoever plays it
+    monkeypatch.setattr(checkpoint_metric, "_TELLS", -1.0)  # noise is noise, whoever plays it
     judged = [f"bands.headline.{name}" for name in ("songs=1", "judge_songs=2", "judge_steps=2")]
     changes = [*TOY, f"bands.data={data}", *judged, "trainer.preview_every=2"]
     figures = recipes.train("band-drums", changes, tmp_path)
@@ -188,8 +189,8 @@ def test_a_start_of_another_shape_is_refused(data: Path, tmp_path: Path) -> None
 
 
 def test_shipped_configs_name_bands_that_are_rendered() -> None:
-    from audiotransfer.recipes.running import TrainingConfig
-    from audiotransfer.symbolic.studio.composing import RenderSettings
+    from audiotransfer.data.rendering.composing import RenderSettings
+    from audiotransfer.recipes.registry import TrainingConfig
 
     rendered = load_config("bands", [], RenderSettings).targets
     for stem in ("drums", "bass", "other"):

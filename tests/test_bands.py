@@ -10,31 +10,30 @@ import pytest
 import torch
 from torch import Tensor
 
-from audiotransfer.corpora.features import FeatureCrops, FeatureSettings, feature_songs
+from audiotransfer.data.paired_features import FeatureCrops, FeatureSettings, feature_songs
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.recipes.features import key_roll
-from audiotransfer.spectral.bands import PLAYERS, BandObjective
-from audiotransfer.spectral.features import INAUDIBLE
-from audiotransfer.spectral.hits import HitGenerator
-from audiotransfer.spectral.notes import KEYS, NoteGenerator
-from audiotransfer.spectral.repainter import Repainter
-from audiotransfer.spectral.transfer import SpectralTransfer
-from audiotransfer.spectral.weights import load_generator, save_generator
-from vocoder import Picture, SourceInverter
+from audiotransfer.recipes.template_features import key_roll
+from audiotransfer.spectral.models.base import SpectrogramModel
+from audiotransfer.spectral.models.drum_templates import DrumTemplateModel
+from audiotransfer.spectral.models.note_templates import KEYS, NoteTemplateModel
+from audiotransfer.spectral.models.unet import INAUDIBLE
+from audiotransfer.spectral.objectives.templates import PLAYERS, TemplateObjective
+from audiotransfer.spectral.transfer import SpectralTransfer, load_generator, save_generator
+from vocoder import SourceInverter, SpectrogramSettings
 from vocoder.pitch import BINS_PER_SEMITONE, PITCH_BINS, PitchView, pitch_hz
 
 STYLES = ("jazz", "rock")
 RATE = 44100
 
 
-def notes(channels: int = 4, styles: tuple[str, ...] = STYLES) -> NoteGenerator:
+def notes(channels: int = 4, styles: tuple[str, ...] = STYLES) -> NoteTemplateModel:
     torch.manual_seed(0)
-    return NoteGenerator(styles, channels, 3, (1, 2)).begin()
+    return NoteTemplateModel(styles, channels, 3, (1, 2)).begin()
 
 
-def hits(styles: tuple[str, ...] = STYLES) -> HitGenerator:
+def hits(styles: tuple[str, ...] = STYLES) -> DrumTemplateModel:
     torch.manual_seed(0)
-    return HitGenerator(styles, 8, 5, (1, 2)).begin()
+    return DrumTemplateModel(styles, 8, 5, (1, 2)).begin()
 
 
 def tone(hertz: float, seconds: float = 0.5) -> Tensor:
@@ -42,8 +41,8 @@ def tone(hertz: float, seconds: float = 0.5) -> Tensor:
     return 0.3 * torch.sin(2 * math.pi * hertz * time).expand(2, -1)
 
 
-def views(generator: Repainter, frames: int = 20, batch: int = 2) -> Tensor:
-    bins = 256 + (PITCH_BINS if isinstance(generator, NoteGenerator) else 0)
+def views(generator: SpectrogramModel, frames: int = 20, batch: int = 2) -> Tensor:
+    bins = 256 + (PITCH_BINS if isinstance(generator, NoteTemplateModel) else 0)
     random = torch.Generator().manual_seed(1)
     return -4 + 2 * torch.randn(batch, bins, frames, generator=random)
 
@@ -56,7 +55,9 @@ def test_a_view_shows_a_tone_at_its_key(midi: int) -> None:
     seen = PitchView()(tone(440 * 2 ** ((midi - 69) / 12)))
     pitches = seen[256:, seen.shape[1] // 2]
     assert int(pitches.argmax()) == pytest.approx(BINS_PER_SEMITONE * (midi - 21) + 1, abs=1)
-    assert torch.equal(seen[:256], Picture().stereo(tone(440 * 2 ** ((midi - 69) / 12))))
+    assert torch.equal(
+        seen[:256], SpectrogramSettings().stereo(tone(440 * 2 ** ((midi - 69) / 12)))
+    )
 
 
 def test_pitch_bins_are_thirds_of_semitones_around_the_keys() -> None:
@@ -67,16 +68,16 @@ def test_pitch_bins_are_thirds_of_semitones_around_the_keys() -> None:
 
 
 @pytest.mark.parametrize("length", [1, 511, 2048, 12345])
-def test_views_of_any_length_have_the_pictures_frames(length: int) -> None:
+def test_views_of_any_length_have_the_spectrograms_frames(length: int) -> None:
     sound = torch.randn(2, length, generator=torch.Generator().manual_seed(0))
-    assert PitchView()(sound).shape == (256 + PITCH_BINS, Picture().frames(length))
+    assert PitchView()(sound).shape == (256 + PITCH_BINS, SpectrogramSettings().frames(length))
 
 
 # --- the networks
 
 
 @pytest.mark.parametrize("make", [notes, hits])
-def test_a_new_network_changes_nothing_that_is_heard(make: type[Repainter]) -> None:
+def test_a_new_network_changes_nothing_that_is_heard(make: type[SpectrogramModel]) -> None:
     generator = make().eval()
     seen = views(generator)
     with torch.no_grad():
@@ -89,13 +90,13 @@ def test_a_new_network_changes_nothing_that_is_heard(make: type[Repainter]) -> N
 
 @pytest.mark.parametrize("make", [notes, hits])
 @pytest.mark.parametrize("frames", [1, 2, 7, 16])
-def test_any_number_of_frames(make: type[Repainter], frames: int) -> None:
+def test_any_number_of_frames(make: type[SpectrogramModel], frames: int) -> None:
     generator = make().only("rock").eval()  # type: ignore[operator]
     made = generator.repaint(views(generator, frames), torch.zeros(2, dtype=torch.long))
     assert made.shape == (2, 256, frames) and bool(made.isfinite().all())
 
 
-def stirred(generator: Repainter) -> Repainter:
+def stirred(generator: SpectrogramModel) -> SpectrogramModel:
     """The same network with weights that do something."""
     random = torch.Generator().manual_seed(5)
     with torch.no_grad():
@@ -105,7 +106,7 @@ def stirred(generator: Repainter) -> Repainter:
 
 
 @pytest.mark.parametrize("make", [notes, hits])
-def test_one_style_alone_paints_what_it_paints_among_others(make: type[Repainter]) -> None:
+def test_one_style_alone_paints_what_it_paints_among_others(make: type[SpectrogramModel]) -> None:
     generator = stirred(make())
     seen = views(generator)
     made, _ = generator(seen)
@@ -121,7 +122,7 @@ def test_one_style_alone_paints_what_it_paints_among_others(make: type[Repainter
 
 
 @pytest.mark.parametrize("make", [notes, hits])
-def test_weights_come_back(make: type[Repainter], tmp_path: Path) -> None:
+def test_weights_come_back(make: type[SpectrogramModel], tmp_path: Path) -> None:
     generator = stirred(make((STYLES[0],)) if make is hits else make(4, (STYLES[0],)))  # type: ignore[arg-type]
     save_generator(tmp_path / "g.safetensors", generator)
     loaded = load_generator(tmp_path / "g.safetensors").eval()
@@ -156,7 +157,7 @@ def test_a_transposed_note_is_heard_transposed() -> None:
 
 def test_spectra_are_combs_of_their_keys() -> None:
     spectra = notes().log_spectra[0]
-    centres = Picture().centres()
+    centres = SpectrogramSettings().centres()
     for key in (24, 48, 60):
         hertz = 27.5 * 2 ** (key / 12)
         peak = float(centres[int(spectra[key, 2].argmax())])
@@ -164,11 +165,13 @@ def test_spectra_are_combs_of_their_keys() -> None:
 
 
 @pytest.mark.parametrize(("make", "stem"), [(notes, "other"), (hits, "drums")])
-def test_a_block_with_context_equals_the_whole(make: type[Repainter], stem: str) -> None:
+def test_a_block_with_context_equals_the_whole(make: type[SpectrogramModel], stem: str) -> None:
     generator = stirred(make((STYLES[0],)) if make is hits else make(4, (STYLES[0],)))  # type: ignore[arg-type]
-    painted = SpectralTransfer(generator, Picture(), SourceInverter(Picture(), 2), stem, "cpu")
+    painted = SpectralTransfer(
+        generator, SpectrogramSettings(), SourceInverter(SpectrogramSettings(), 2), stem, "cpu"
+    )
     grid = painted.grid
-    assert grid == generator.core * Picture().hop_length
+    assert grid == generator.core * SpectrogramSettings().hop_length
     sound = torch.randn(2, 4 * grid + 70321, generator=torch.Generator().manual_seed(3)) * 0.1
     whole = painted(sound)
     for first, last in ((0, 1), (1, 2), (2, 3), (3, 5)):
@@ -181,11 +184,11 @@ def test_a_block_with_context_equals_the_whole(make: type[Repainter], stem: str)
 
 
 @pytest.mark.parametrize("make", [notes, hits])
-def test_the_reach_covers_all_that_a_frame_depends_on(make: type[Repainter]) -> None:
+def test_the_reach_covers_all_that_a_frame_depends_on(make: type[SpectrogramModel]) -> None:
     """By gradients: no frame farther away has any."""
     generator, reach = stirred(make()), 0
     for at in (150, 151):  # notes see two frames as one
-        views = torch.rand(1, len(generator.hertz(Picture())), 300) * 3 - 5
+        views = torch.rand(1, len(generator.hertz(SpectrogramSettings())), 300) * 3 - 5
         views.requires_grad_()
         generator(views)[0][..., at].square().sum().backward()
         assert views.grad is not None
@@ -197,21 +200,21 @@ def test_the_reach_covers_all_that_a_frame_depends_on(make: type[Repainter]) -> 
 # --- what they learn from
 
 
-def batch_of(generator: Repainter, stem: str = "other") -> dict[str, Tensor]:
+def batch_of(generator: SpectrogramModel, stem: str = "other") -> dict[str, Tensor]:
     seen = views(generator, 8)
     random = torch.Generator().manual_seed(len(stem))
     target = -4 + 2 * torch.randn(2, 2, 256, 8, generator=random)
     batch = {f"{stem}/source": seen, f"{stem}/target": target}
-    if isinstance(generator, NoteGenerator):
+    if isinstance(generator, NoteTemplateModel):
         batch[f"{stem}/keys"] = (torch.rand(2, 4, KEYS, 4, generator=random) < 0.1).float()
     return batch
 
 
 @pytest.mark.parametrize("make", [notes, hits])
-def test_terms_by_hand(make: type[Repainter]) -> None:
+def test_terms_by_hand(make: type[SpectrogramModel]) -> None:
     generator = stirred(make())
     batch = batch_of(generator)
-    objective = BandObjective({"other": generator}, {}, [3.0, 1.0])
+    objective = TemplateObjective({"other": generator}, {}, [3.0, 1.0])
     (turn,) = objective.turns(batch, 0, torch.Generator())
     made, heard = generator(batch["other/source"])
     target = batch["other/target"]
@@ -238,9 +241,9 @@ def test_terms_by_hand(make: type[Repainter]) -> None:
 
 
 @pytest.mark.parametrize("make", [notes, hits])
-def test_every_weight_learns(make: type[Repainter]) -> None:
+def test_every_weight_learns(make: type[SpectrogramModel]) -> None:
     generator = stirred(make()).train()
-    objective = BandObjective({"other": generator}, {"keys": 8.0}, [1.0, 1.0])
+    objective = TemplateObjective({"other": generator}, {"keys": 8.0}, [1.0, 1.0])
     (turn,) = objective.turns(batch_of(generator), 0, torch.Generator())
     sum(turn.terms.values()).backward()  # type: ignore[union-attr]
     still = [n for n, p in generator.named_parameters() if p.grad is None or not p.grad.any()]
@@ -248,14 +251,14 @@ def test_every_weight_learns(make: type[Repainter]) -> None:
 
 
 @pytest.mark.parametrize("make", [notes, hits])
-def test_silence_is_finite(make: type[Repainter]) -> None:
+def test_silence_is_finite(make: type[SpectrogramModel]) -> None:
     generator = make()
     batch = batch_of(generator)
     floor = math.log(3e-5)
     batch |= {
         name: torch.full_like(batch[name], floor) for name in ("other/source", "other/target")
     }
-    objective = BandObjective({"other": generator}, {}, [1.0, 1.0])
+    objective = TemplateObjective({"other": generator}, {}, [1.0, 1.0])
     (turn,) = objective.turns(batch, 0, torch.Generator())
     sum(turn.terms.values()).backward()  # type: ignore[union-attr]
     assert all(bool(p.grad.isfinite().all()) for p in generator.parameters() if p.grad is not None)
@@ -265,8 +268,8 @@ def test_distances_of_doing_nothing_by_hand() -> None:
     generator = hits()
     batch = batch_of(generator)
     batch["other/target"] = batch["other/source"][:, None].repeat(1, 2, 1, 1) + math.log(2)
-    batch = {name: picture + 9 for name, picture in batch.items()}
-    figures = BandObjective({"other": generator}, {}, [1.0, 1.0]).distances(batch, STYLES)
+    batch = {name: spectrogram + 9 for name, spectrogram in batch.items()}
+    figures = TemplateObjective({"other": generator}, {}, [1.0, 1.0]).distances(batch, STYLES)
     for style in STYLES:  # everything lies above the inaudible, and is 6 dB too low
         assert figures[f"other/{style}/nothing"] == pytest.approx(math.log(2), rel=0.02)
 
@@ -275,7 +278,7 @@ def test_together_powers_add_up_and_the_louder_stem_hides_the_other() -> None:
     players = {"drums": stirred(hits()), "other": stirred(notes())}
     batch = batch_of(players["drums"], "drums") | batch_of(players["other"])
     batch["other/target"] = batch["other/target"] - 30  # nothing to be heard of it
-    objective = BandObjective(players, {"together": 2.0, "frame": 0.5}, [3.0, 1.0])
+    objective = TemplateObjective(players, {"together": 2.0, "frame": 0.5}, [3.0, 1.0])
     assert objective.weights == {"together": 2.0, "drums/frame": 0.5, "other/frame": 0.5}
     (turn,) = objective.turns(batch, 0, torch.Generator())
     made = sum((2 * p(batch[f"{s}/source"])[0]).exp() for s, p in players.items()).log() / 2  # type: ignore[union-attr]
@@ -308,16 +311,16 @@ def test_keys_of_a_score_by_hand() -> None:
 @pytest.mark.parametrize("stem", sorted(PLAYERS))
 def test_a_player_sees_a_value_for_each_frequency(stem: str) -> None:
     """In training, where there is no network yet, as on songs."""
-    picture, player = Picture(), PLAYERS[stem]
+    spectrogram, player = SpectrogramSettings(), PLAYERS[stem]
     sound = tone(440.0, 0.1)
-    seen = player.look(sound, picture)
-    hertz = player.hertz(picture)
+    seen = player.look(sound, spectrogram)
+    hertz = player.hertz(spectrogram)
     assert hertz.shape == seen.shape[:1]
-    torch.testing.assert_close(seen[: picture.bins], picture.stereo(sound))
+    torch.testing.assert_close(seen[: spectrogram.bins], spectrogram.stereo(sound))
     loudest = float(hertz[int(seen[:, seen.shape[1] // 2].argmax())])
     assert abs(math.log2(loudest / 440.0)) < 1 / 12
     network = player(STYLES, 4).begin()
-    assert torch.equal(network.look(sound, picture), seen)
+    assert torch.equal(network.look(sound, spectrogram), seen)
 
 
 # --- crops
@@ -327,7 +330,7 @@ def write_song(folder: Path, name: str, stem: str = "other", frames: int = 40) -
     place = folder / name / "features"
     place.mkdir(parents=True)
     (folder / name / "song.json").write_text('{"split": "train"}')
-    values = len(PLAYERS[stem].hertz(Picture()))
+    values = len(PLAYERS[stem].hertz(SpectrogramSettings()))
     random = np.random.default_rng(len(name))
     ramp = np.arange(frames)[:, None] / frames
     for side, width in (("source", values), ("separated", values), *((s, 256) for s in STYLES)):
@@ -345,13 +348,15 @@ def test_crops_are_a_function_of_the_step(stem: str, tmp_path: Path) -> None:
         write_song(tmp_path, name, stem)
     songs = feature_songs(tmp_path, [stem], STYLES, "train")
     settings = FeatureSettings(batch=3, frames=12, seed=4)
-    crops = FeatureCrops(songs, STYLES, {stem: PLAYERS[stem].hertz(Picture())}, settings)
+    crops = FeatureCrops(
+        songs, STYLES, {stem: PLAYERS[stem].hertz(SpectrogramSettings())}, settings
+    )
     one, again, two = crops.batch(0), crops.batch(0), crops.batch(1)
     parts = {"source", "target", "keys"} - ({"keys"} if stem == "drums" else set())
     assert set(one) == {f"{stem}/{part}" for part in parts}
     assert all(torch.equal(one[k], again[k]) for k in one)
     assert not torch.equal(one[f"{stem}/source"], two[f"{stem}/source"])
-    assert one[f"{stem}/source"].shape == (3, len(PLAYERS[stem].hertz(Picture())), 12)
+    assert one[f"{stem}/source"].shape == (3, len(PLAYERS[stem].hertz(SpectrogramSettings())), 12)
     assert one[f"{stem}/target"].shape == (3, 2, 256, 12)
 
 
@@ -360,7 +365,7 @@ def test_crops_are_aligned_and_share_their_gain(tmp_path: Path) -> None:
     songs = feature_songs(tmp_path, ["other"], STYLES, "train")
     settings = FeatureSettings(4, 12, 1, tone_share=0.0, gain_db=(-9.0, 6.0))
     plain = FeatureSettings(4, 12, 1, tone_share=0.0, gain_db=(0.0, 0.0))
-    hertz = {"other": PLAYERS["other"].hertz(Picture())}
+    hertz = {"other": PLAYERS["other"].hertz(SpectrogramSettings())}
     moved = FeatureCrops(songs, STYLES, hertz, settings).batch(0)
     still = FeatureCrops(songs, STYLES, hertz, plain).batch(0)
     gains = (moved["other/source"] - still["other/source"]).mean((1, 2))

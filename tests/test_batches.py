@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from audiotransfer import files
+from audiotransfer.audio.reading import probe_audio
 from audiotransfer.cli import main
 
 RATE = 44100
@@ -148,15 +148,14 @@ def test_a_fault_nobody_foresaw_stays_its_songs(
         write_song(here / name)
     from audiotransfer.pipeline import sources
 
-    opened = files.probe
+    opened = probe_audio
 
     def fail(path: str | Path) -> object:
         if Path(path).name == "b.wav":
             raise ZeroDivisionError("in the depth\nof a decoder")
         return opened(path)
 
-    monkeypatch.setattr(files, "probe", fail)
-    assert sources.files.probe is fail
+    monkeypatch.setattr(sources, "probe_audio", fail)
     words = STILL if not verb else ("--separator", "none", "-q")
     code, out, err = run(*verb, "a.wav", "b.wav", "c.wav", *words)
     assert code == 1 and len(out.splitlines()) == 2

@@ -59,7 +59,7 @@ def separators(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Separator]
     """All that are installed; Demucs as a small network with the segments of the published one."""
     from demucs.htdemucs import HTDemucs
 
-    from separation.demucs.saving import save_bag
+    from separation.demucs.checkpoints import save_bag
 
     torch.manual_seed(0)
     network = HTDemucs(

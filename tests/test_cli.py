@@ -362,7 +362,7 @@ def test_doctor_names_everything(run_here) -> None:
 def test_doctor_names_what_training_rendering_and_clusters_lack(
     run_here, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from audiotransfer.cli import checks
+    from audiotransfer.cli import doctor
 
     optional = {
         "lightning_fabric": ("lightning-fabric", "audiotransfer[train]"),
@@ -373,15 +373,15 @@ def test_doctor_names_what_training_rendering_and_clusters_lack(
     }
     found = importlib.util.find_spec
     monkeypatch.setattr(
-        checks.importlib.util, "find_spec", lambda name: None if name in optional else found(name)
+        doctor.importlib.util, "find_spec", lambda name: None if name in optional else found(name)
     )
-    missing = [finding for finding in checks.examine() if finding.state == "missing"]
+    missing = [finding for finding in doctor.examine() if finding.state == "missing"]
     for words, remedy in optional.values():
         assert [one for one in missing if words in one.text and remedy in one.remedy], words
     monkeypatch.setattr(
-        checks.importlib.util, "find_spec", lambda name: found("json" if name in optional else name)
+        doctor.importlib.util, "find_spec", lambda name: found("json" if name in optional else name)
     )
-    topics = {finding.topic: finding.state for finding in checks.examine()}
+    topics = {finding.topic: finding.state for finding in doctor.examine()}
     assert topics["training"] == topics["cluster"] == "ok"
 
 
@@ -459,14 +459,14 @@ def test_the_readmes_use_block_works_as_it_stands(
     run_here, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Pasted into a folder with a song, a score and an album."""
-    from audiotransfer.symbolic.bach import twinkle
+    from audiotransfer.symbolic.accompaniment import melody
 
     folder = tmp_path / "pasted"
     (folder / "album" / "cd1").mkdir(parents=True)
     monkeypatch.chdir(folder)
     for name in ("song.mp3", "album/one.mp3", "album/cd1/two.flac"):
         write_song(folder / name, seconds=1.0)
-    twinkle.score().dump_midi(folder / "song.mid")
+    melody.twinkle_score().dump_midi(folder / "song.mid")
     commands = use_block()
     assert len(commands) > 10
     for command in commands:

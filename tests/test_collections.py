@@ -17,13 +17,13 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audiotransfer.corpora import kinds
-from audiotransfer.corpora.genres import artist_of
-from audiotransfer.corpora.gtzan import fault_filtered
-from audiotransfer.corpora.kinds import SPLITS, Found, Song
-from audiotransfer.corpora.manifest import PreparedSong
-from audiotransfer.corpora.melon import read_picture
-from audiotransfer.corpora.splits import hold_apart, split_songs
+from audiotransfer.data.datasets import base
+from audiotransfer.data.datasets.base import SPLITS, Found, Song
+from audiotransfer.data.datasets.genre_folders import artist_of
+from audiotransfer.data.datasets.gtzan import fault_filtered
+from audiotransfer.data.datasets.melon import read_spectrogram
+from audiotransfer.data.manifest import PreparedSong
+from audiotransfer.data.splits import hold_apart, split_songs
 from audiotransfer.errors import AudioTransferError
 
 DATA = Path(__file__).parent / "data"
@@ -73,7 +73,7 @@ def melon(root: Path, packed: bool = True) -> Path:
         for number in range(20)
     ]
     songs[3]["song_gn_gnr_basket"] = ["GN1000", "GN1700"]
-    songs.append({**songs[0], "id": 99_999})  # without a picture
+    songs.append({**songs[0], "id": 99_999})  # without a spectrogram
     (root / "song_meta.json").write_text(json.dumps(songs))
     arrays = {number: np.full((48, 30), number, dtype=np.float32) for number in range(20)}
     if not packed:
@@ -150,7 +150,7 @@ GENRES = {"melon": ("GN1000", "GN1700")}
 
 def find(kind: str, *folders: Path, genres: tuple[str, ...] = ()) -> Found:
     """What a preparation works on: songs with their splits drawn."""
-    found = kinds.create(kind).find(folders, genres or GENRES.get(kind, ()))
+    found = base.create(kind).find(folders, genres or GENRES.get(kind, ()))
     return replace(found, songs=tuple(split_songs(found.songs, 0, found.held_out)))
 
 
@@ -168,10 +168,10 @@ def splits_of(songs: list[Song] | tuple[Song, ...], genre: str) -> dict[str, int
 # --- every kind
 
 
-@pytest.mark.parametrize("kind", kinds.names())
+@pytest.mark.parametrize("kind", base.names())
 def test_every_kind_keeps_the_contract(kind: str, tmp_path: Path) -> None:
     root = TREES[kind](tmp_path / "root")
-    assert kinds.recognise(root) == kind
+    assert base.recognise(root) == kind
     found = find(kind, root)
     assert found == find(kind, root)  # the same call, the same splits
     ids = [song.id for song in found.songs]
@@ -184,19 +184,19 @@ def test_every_kind_keeps_the_contract(kind: str, tmp_path: Path) -> None:
         assert song.seconds > 0 or "features" in song.files
     empty = tmp_path / "empty"
     empty.mkdir()
-    assert not kinds.create(kind).recognises(empty)
+    assert not base.create(kind).recognises(empty)
     assert str(empty) in refused(kind, empty, genres=GENRES.get(kind, ()))
 
 
 def test_folders_are_asked_last_and_misspelt_kinds_get_a_hint(tmp_path: Path) -> None:
-    assert kinds.names()[-1] == "folders"
+    assert base.names()[-1] == "folders"
     with pytest.raises(AudioTransferError, match="did you mean musdb18"):
-        kinds.create("musdb17")
+        base.create("musdb17")
     (tmp_path / "nothing").mkdir()
     with pytest.raises(AudioTransferError, match="make a folder for each genre"):
-        kinds.recognise(tmp_path)
+        base.recognise(tmp_path)
     with pytest.raises(AudioTransferError, match="is not a folder"):
-        kinds.recognise(tmp_path / "missing")
+        base.recognise(tmp_path / "missing")
 
 
 # --- splits
@@ -364,7 +364,7 @@ def test_one_odd_name_among_clips_is_left_out_and_named(name: str, tmp_path: Pat
     root = gtzan(tmp_path)
     whole = find("gtzan", root)
     odd = sound(root / "genres_original" / "jazz" / name)
-    assert kinds.recognise(root) == "gtzan"
+    assert base.recognise(root) == "gtzan"
     found = find("gtzan", root)
     assert found.songs == whole.songs
     (left_out,) = set(found.skipped) - set(whole.skipped)
@@ -375,7 +375,7 @@ def test_own_songs_of_which_one_is_called_like_a_clip_are_no_gtzan(tmp_path: Pat
     root = own(tmp_path)
     for genre in ("jazz", "rock"):
         sound(root / genre / f"{genre}.00001.wav")
-    assert kinds.recognise(root) == "folders"
+    assert base.recognise(root) == "folders"
 
 
 def test_a_truncated_au_file_is_found_out(tmp_path: Path) -> None:
@@ -471,19 +471,19 @@ def test_melon_by_code_or_name(packed: bool, tmp_path: Path) -> None:
     assert numbers == set(range(20)) - {3}  # song 3 is of both
     assert {one.why: one.id for one in found.skipped} == {
         "of more than one of these genres": "1 songs",
-        "without a picture": "1 songs",
+        "without a spectrogram": "1 songs",
     }
     assert any("inferred" in note for note in found.notes)
     assert any("cannot be turned back" in note for note in found.notes)
     for song in found.songs:
-        picture = read_picture(song.files["features"][0])
-        assert picture.shape == (30, 48) and picture[0, 0] == int(song.id)
+        spectrogram = read_spectrogram(song.files["features"][0])
+        assert spectrogram.shape == (30, 48) and spectrogram[0, 0] == int(song.id)
 
 
 def test_melon_genres_are_checked(tmp_path: Path) -> None:
     root = melon(tmp_path / "melon")
     with pytest.raises(AudioTransferError, match=r"name two or more.*GN1700 재즈"):
-        kinds.create("melon").find([root], ())
+        base.create("melon").find([root], ())
     assert "GN1001, GN1701" in refused("melon", root, genres=("all", "GN1000"))
     assert "no genre 'GN1705'" in refused("melon", root, genres=("GN1705", "GN1000"))
     assert "one genre only" in refused("melon", root, genres=("GN1000", "록"))
@@ -493,10 +493,10 @@ def test_melon_genres_are_checked(tmp_path: Path) -> None:
 def test_damaged_melon_is_refused(tmp_path: Path) -> None:
     np.save(tmp_path / "1.npy", np.zeros((40, 10), dtype=np.float32))
     with pytest.raises(AudioTransferError, match=r"\[40, 10\].*\[48, frames\]"):
-        read_picture(str(tmp_path / "1.npy"))
+        read_spectrogram(str(tmp_path / "1.npy"))
     (tmp_path / "2.npy").write_bytes(b"\x93NUMPY")
     with pytest.raises(AudioTransferError, match="cannot be read"):
-        read_picture(str(tmp_path / "2.npy"))
+        read_spectrogram(str(tmp_path / "2.npy"))
     root = melon(tmp_path / "melon")
     (root / "song_meta.json").write_text("[")
     assert "song_meta.json" in refused("melon", root)

@@ -13,11 +13,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from audiotransfer.corpora import effects
-from audiotransfer.corpora.pairs import STEMS, PairedStems, PairSettings, find_pairs
-from audiotransfer.corpora.stems import STEMS as ALL_STEMS
-from audiotransfer.corpora.stems import MixSettings, RandomMixes, Take
-from audiotransfer.corpora.takes import rendered_takes, solo_takes, song_takes
+from audiotransfer.data.paired import STEMS, PairedStems, PairSettings, find_pairs
+from audiotransfer.data.rendering import rendering
+from audiotransfer.data.stem_mixes import STEMS as ALL_STEMS
+from audiotransfer.data.stem_mixes import (
+    MixSettings,
+    RandomMixes,
+    Take,
+    rendered_takes,
+    solo_takes,
+    song_takes,
+)
 from audiotransfer.errors import AudioTransferError
 
 RATE = 44100
@@ -55,7 +61,7 @@ def take(path: Path, stem: str, song: str = "song", real: bool = False) -> Take:
 def test_tone_bends_the_spectrum_smoothly_within_its_depth() -> None:
     impulse = np.zeros((2, 4096), dtype=np.float32)
     impulse[:, 2048] = 1
-    heard = effects.tone(impulse, RATE, np.random.default_rng(3), depth_db=6.0)
+    heard = rendering.tone(impulse, RATE, np.random.default_rng(3), depth_db=6.0)
     assert heard.shape == impulse.shape and heard.dtype == np.float32
     assert np.abs(heard[0]).argmax() == 2048  # no delay
     gain = 20 * np.log10(np.abs(np.fft.rfft(heard[0])))
@@ -65,17 +71,17 @@ def test_tone_bends_the_spectrum_smoothly_within_its_depth() -> None:
 
 def test_drive_keeps_the_level_and_adds_odd_partials() -> None:
     clean = sine(441.0, 1.0)
-    driven = effects.drive(clean, 1.5)
+    driven = rendering.drive(clean, 1.5)
     assert rms(driven) == pytest.approx(rms(clean), rel=1e-3)
     partials = np.abs(np.fft.rfft(driven[0]))[[441, 882, 1323]]
     assert partials[2] > 0.03 * partials[0] and partials[1] < 1e-3 * partials[0]
-    assert not effects.drive(np.zeros((2, 100), dtype=np.float32), 1.0).any()
+    assert not rendering.drive(np.zeros((2, 100), dtype=np.float32), 1.0).any()
 
 
 def test_a_room_leaves_the_direct_sound_and_decays() -> None:
     click = np.zeros((2, RATE), dtype=np.float32)
     click[:, 100] = 1
-    wet = effects.room(click, RATE, np.random.default_rng(0), decay=0.4, wet_db=-12.0)
+    wet = rendering.room(click, RATE, np.random.default_rng(0), decay=0.4, wet_db=-12.0)
     assert wet.shape == click.shape and wet.dtype == np.float32
     np.testing.assert_allclose(wet[:, :500], click[:, :500], atol=1e-4)  # first reflection 12 ms on
     tail = wet - click

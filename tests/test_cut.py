@@ -16,9 +16,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from audiotransfer import Song, files, pipeline, transfer
+from audiotransfer import Song, pipeline, transfer
+from audiotransfer.audio.reading import read_audio
+from audiotransfer.audio.tags.reading import read_tags
+from audiotransfer.audio.writing import write_audio
 from audiotransfer.cli import main
-from audiotransfer.cli.parts import seconds
+from audiotransfer.cli.arguments import seconds
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.pipeline import Cut, TransferOptions
 from audiotransfer.pipeline.sources import CutSource, FileSource, MemorySource
@@ -42,7 +45,7 @@ def run(tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.M
     """Runs the command in this process, in a folder with song.wav of 60 s: code, stdout, stderr."""
     folder = tmp_path / "here"
     folder.mkdir()
-    files.write(folder / "song.wav", a_song(60.0, 8000, 1), 8000, encoding="float32")
+    write_audio(folder / "song.wav", a_song(60.0, 8000, 1), 8000, encoding="float32")
     monkeypatch.chdir(folder)
     monkeypatch.setattr(signal, "signal", lambda *_: None)
 
@@ -81,8 +84,8 @@ def test_a_cut_is_exact_in_every_kind_of_file(
     tmp_path: Path, suffix: str, start: float | None, end: float | None
 ) -> None:
     path = tmp_path / f"song{suffix}"
-    files.write(path, a_song(2.0), RATE)
-    whole, _ = files.read(path)
+    write_audio(path, a_song(2.0), RATE)
+    whole, _ = read_audio(path)
     first = round((start or 0.0) * RATE)
     expected = whole[:, first : None if end is None else round(end * RATE)]
     found = joined(CutSource(FileSource(path), Cut(start, end)), 30000)
@@ -93,16 +96,16 @@ def test_a_cut_is_exact_in_every_kind_of_file(
 @pytest.mark.parametrize("rate", [8000, 44100, 48000])
 def test_what_is_done_to_a_cut_is_done_to_these_samples(tmp_path: Path, rate: int) -> None:
     audio = a_song(3.0, rate)
-    files.write(tmp_path / "song.wav", audio, rate, encoding="float32")
+    write_audio(tmp_path / "song.wav", audio, rate, encoding="float32")
     part = audio[:, rate : 2 * rate + 7]
-    files.write(tmp_path / "part.wav", part, rate, encoding="float32")
+    write_audio(tmp_path / "part.wav", part, rate, encoding="float32")
     options = TransferOptions(
         gains_db={"drums": -6.0}, separator="hpss", encoding="float32", overwrite=True
     )
     report = pipeline.transfer_file(tmp_path / "part.wav", tmp_path / "a.wav", options)
     cut = TransferOptions(**{**vars(options), "cut": Cut(1.0, 2.0 + 7 / rate)})
     again = pipeline.transfer_file(tmp_path / "song.wav", tmp_path / "b.wav", cut)
-    assert torch.equal(files.read(tmp_path / "a.wav")[0], files.read(tmp_path / "b.wav")[0])
+    assert torch.equal(read_audio(tmp_path / "a.wav")[0], read_audio(tmp_path / "b.wav")[0])
     assert (again.frames, again.seconds) == (part.shape[1], part.shape[1] / rate)
     assert again.loudness_in == report.loudness_in
     for name, options_ in (("part", options), ("song", cut)):
@@ -112,10 +115,10 @@ def test_what_is_done_to_a_cut_is_done_to_these_samples(tmp_path: Path, rate: in
 
 
 def test_tags_are_those_of_the_song(tmp_path: Path) -> None:
-    files.write(tmp_path / "song.wav", a_song(1.0), RATE, tags={"title": "A song"})
+    write_audio(tmp_path / "song.wav", a_song(1.0), RATE, tags={"title": "A song"})
     options = TransferOptions(**KEEP | {"gains_db": {"other": -1}}, cut=Cut(end=0.5))
     pipeline.transfer_file(tmp_path / "song.wav", tmp_path / "out.wav", options)
-    assert files.read_tags(tmp_path / "out.wav").get("title") == "A song"
+    assert read_tags(tmp_path / "out.wav").get("title") == "A song"
 
 
 def test_songs_in_memory_can_be_cut() -> None:
@@ -131,7 +134,7 @@ def test_damage_beyond_the_cut_does_not_matter(tmp_path: Path) -> None:
     options = TransferOptions(separator="none", cut=Cut(1.0, 2.0))
     pipeline.separate_file(tmp_path / "song.wav", tmp_path / "stems", options)
     expected = audio[:, RATE : 2 * RATE]
-    torch.testing.assert_close(files.read(tmp_path / "stems" / "other.wav")[0], expected)
+    torch.testing.assert_close(read_audio(tmp_path / "stems" / "other.wav")[0], expected)
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,7 @@ import pytest
 import soundfile
 
 from audiotransfer.demo import song_path
-from audiotransfer.demo.composition import TAIL_SECONDS, band
-from audiotransfer.demo.rendering import SAMPLE_RATE, render_song
+from audiotransfer.demo.composition import SAMPLE_RATE, TAIL_SECONDS, band, render_song
 from audiotransfer.demo.run import run_demo
 from audiotransfer.errors import AudioTransferError
 

@@ -31,11 +31,9 @@ from torch import Tensor
 import separation.demucs.separator as separator_module
 from separation import GRID, SeparationError, available, create, fetch
 from separation.demucs import MODELS
+from separation.demucs.checkpoints import load_bag, save_bag
 from separation.demucs.hub import REPOSITORIES, resolve
-from separation.demucs.loading import load_bag
-from separation.demucs.saving import save_bag
-from separation.demucs.separator import DemucsSeparator, load
-from separation.demucs.tiles import tiles
+from separation.demucs.separator import DemucsSeparator, load, tiles
 
 FOUR = ["drums", "bass", "other", "vocals"]
 RATE = 44100

@@ -21,7 +21,7 @@ import separation
 from audiotransfer.cli import main
 from separation import SeparationError, available, create, install
 from separation.demucs import installing
-from separation.demucs.saving import save_bag
+from separation.demucs.checkpoints import save_bag
 
 FOUR = ["drums", "bass", "other", "vocals"]
 MODEL = "htdemucs"

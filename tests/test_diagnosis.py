@@ -16,7 +16,7 @@ from torch import Generator, Tensor, nn
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.training import Group, Preview, Trainer, TrainerSettings, Turn, curves
 from audiotransfer.training.diagnosis import Diagnosis
-from audiotransfer.training.progress import Progress
+from audiotransfer.training.state import Progress
 
 SHAPE = (4, 6, 8)  # pictures [B, F, L], natural log of magnitude above -10
 
@@ -136,7 +136,7 @@ def test_what_passes_by_itself_is_not_told(tmp_path: Path) -> None:
 
 
 def test_the_line_of_progress_says_what_is_wrong(tmp_path: Path) -> None:
-    from audiotransfer.recipes.watching import watch
+    from audiotransfer.recipes.base import watch
 
     trainer = Trainer(Patient(), Pictures(), TrainerSettings(10, workers=0), tmp_path)
     trainer.progress.step = 5

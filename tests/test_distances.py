@@ -1,4 +1,6 @@
-"""Distances of pictures: their values, and gradients that say louder where a note is missing."""
+"""Distances of spectrograms: their values, and gradients that say louder where a note is
+missing.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +11,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from audiotransfer.spectral.any_to_many import AnyToMany, AnyToManySettings
-from audiotransfer.spectral.bands import BandObjective
-from audiotransfer.spectral.distances import audible, per_frame, seen
-from audiotransfer.spectral.melgan_vc import MelGanVc
-from audiotransfer.spectral.paired import PairedObjective
-from vocoder import Picture
+from audiotransfer.spectral.objectives.any_to_many import AnyToMany, AnyToManySettings
+from audiotransfer.spectral.objectives.losses import audible, per_frame, seen
+from audiotransfer.spectral.objectives.melgan_vc import MelGanVc
+from audiotransfer.spectral.objectives.paired import PairedObjective
+from audiotransfer.spectral.objectives.templates import TemplateObjective
+from vocoder import SpectrogramSettings
 
 #: made, true (nats), the loss and its gradient; nothing is heard below -6.
 BY_HAND = [
@@ -43,7 +45,7 @@ def test_the_audible_difference_by_hand(
 
 
 @pytest.mark.parametrize(("made", "true", "loss", "slope"), BY_HAND)
-def test_the_difference_that_critics_see_by_hand(
+def test_the_difference_that_discriminators_see_by_hand(
     made: float, true: float, loss: float, slope: float
 ) -> None:
     """The same three nats lower, in units of three nats."""
@@ -79,8 +81,8 @@ class Plays(nn.Module):
         self.level = nn.Parameter(torch.tensor(level))
         self.styles = styles
 
-    def forward(self, picture: Tensor, *told: Tensor) -> Any:
-        flat = torch.zeros_like(picture) + self.level
+    def forward(self, spectrogram: Tensor, *told: Tensor) -> Any:
+        flat = torch.zeros_like(spectrogram) + self.level
         if self.styles is None:
             return flat
         return flat[:, None].repeat(1, self.styles, 1, 1), None
@@ -98,7 +100,7 @@ def slopes(turn: Any, player: Plays) -> dict[str, float]:
 
 def test_a_missed_note_teaches_every_term_of_bands() -> None:
     players = {stem: Plays(styles=2) for stem in ("bass", "drums")}
-    objective = BandObjective(players, {}, [1.0, 1.0])
+    objective = TemplateObjective(players, {}, [1.0, 1.0])
     batch = {f"{stem}/source": torch.full((1, 4, 8), -3.0) for stem in players}
     batch |= {f"{stem}/target": torch.full((1, 2, 4, 8), TRUE) for stem in players}
     (turn,) = objective.turns(batch, 0, torch.Generator())
@@ -109,18 +111,18 @@ def test_a_missed_note_teaches_every_term_of_bands() -> None:
 
 
 def test_a_missed_note_teaches_every_term_of_pairs() -> None:
-    picture = Picture(bins=16, n_fft=512, hop_length=128)
+    spectrogram = SpectrogramSettings(bins=16, n_fft=512, hop_length=128)
     player = Plays()
-    objective = PairedObjective(player, picture, {}, adversarial_from=10)
+    objective = PairedObjective(player, spectrogram, {}, adversarial_from=10)
     random = torch.Generator().manual_seed(0)
-    loud = 3 * torch.randn(3, 2, picture.samples(8), generator=random)
+    loud = 3 * torch.randn(3, 2, spectrogram.samples(8), generator=random)
     batch = {"source": loud, "target": loud, "stem": torch.arange(3)}
     batch |= {"mix": loud.sum(0)[None], "kept": 1e-9 * loud[:1]}
-    assert float(picture.stereo(loud).min()) > -6
+    assert float(spectrogram.stereo(loud).min()) > -6
     (turn,) = objective.turns(batch, 0, torch.Generator())
     found = slopes(turn, player)
     assert found["audible"] == found["deep"] == pytest.approx(-1)
-    # The stems are three of four powers; what is kept lies at the picture's floor.
+    # The stems are three of four powers; what is kept lies at the spectrogram's floor.
     assert -1 <= found["together"] < -0.75
 
 
@@ -135,7 +137,7 @@ def test_a_missed_note_teaches_every_term_of_many_styles() -> None:
     assert found["audible"] == found["deep"] == pytest.approx(-1)
     assert found["frame"] == pytest.approx(-1, abs=1e-4)
     with torch.no_grad():
-        player.level.fill_(-12.0)  # below what critics see, in which cycles are measured
+        player.level.fill_(-12.0)  # below what discriminators see, in which cycles are measured
     songs = {
         "source": source,
         "target": source,

@@ -22,19 +22,22 @@ from torch import Tensor
 from audiotransfer import recipes
 from audiotransfer.cli import main
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.evaluation.scores.drum_measures import (
+from audiotransfer.evaluation.metrics.drums import (
+    DrumStyleClassifier,
     exact,
     expression,
     hit_scores,
     nearest_of,
     novelty,
     reconstruction,
+    style_figures,
     touch_errors,
 )
-from audiotransfer.evaluation.scores.drum_styles import StyleEar, style_figures
-from audiotransfer.files.weights import save_weights
+from audiotransfer.midi.grid import Grid
+from audiotransfer.midi.percussion import DRUMS, KEYS, NONE, drums_of
+from audiotransfer.midi.plotting import plot_scores
+from audiotransfer.midi.score import note_table, parse_score, read_score, write_score
 from audiotransfer.pipeline.drumming import load_drummer
-from audiotransfer.symbolic.drums.batches import GrooveBatches
 from audiotransfer.symbolic.drums.beats import (
     BAR,
     Beat,
@@ -43,30 +46,28 @@ from audiotransfer.symbolic.drums.beats import (
     joined,
     score_of,
 )
-from audiotransfer.symbolic.drums.drummer import Drummer, slerp
-from audiotransfer.symbolic.drums.grooves import (
+from audiotransfer.symbolic.drums.data import (
+    GrooveBatches,
     Windows,
     common_styles,
     read_grooves,
     windows_of,
 )
-from audiotransfer.symbolic.drums.humanising import humanised
-from audiotransfer.symbolic.drums.kit import DRUMS, KEYS, NONE, drums_of
+from audiotransfer.symbolic.drums.drummer import Drummer, slerp
 from audiotransfer.symbolic.drums.music_vae import MusicVae
 from audiotransfer.symbolic.drums.network import DrumVae, Spread, Touch
 from audiotransfer.symbolic.drums.objective import (
+    SHIPPED,
     DrumObjective,
     DrumSettings,
+    load_drums,
     paid,
+    save_drums,
     unlikely,
 )
 from audiotransfer.symbolic.drums.steps import STEPS
-from audiotransfer.symbolic.drums.tables import bar_places
-from audiotransfer.symbolic.drums.transfer import DrumTransfer, load_part
-from audiotransfer.symbolic.drums.weights import SHIPPED, load_drums, save_drums
-from audiotransfer.symbolic.grid import Grid
-from audiotransfer.symbolic.plotting import plot_scores
-from audiotransfer.symbolic.score import note_table, parse_score, read_score, write_score
+from audiotransfer.symbolic.drums.transfer import DrumTransfer, bar_places, humanised, load_part
+from audiotransfer.weights import save_weights
 
 KICK, SNARE, CLOSED = 0, 1, 2
 TOY = {
@@ -429,7 +430,7 @@ def test_a_turn_is_the_bound_and_teaches(index: int) -> None:
     assert losses[-1] < losses[0] - 0.2
     assert all(p.grad is not None for n, p in network.named_parameters() if "style" not in n)
     preview = objective.preview(batch, seeded())
-    assert preview.pictures["source"].shape == preview.pictures["output"].shape == (9, 32)
+    assert preview.spectrograms["source"].shape == preview.spectrograms["output"].shape == (9, 32)
 
 
 # Measures
@@ -488,7 +489,7 @@ def test_an_ear_for_styles_hears_what_is_moved() -> None:
     hits[:, :, 8] = (styles == 0)[:, None]
     full = hits.astype("f4")
     windows = Windows(hits, full, 0 * full, styles, np.full(60, 120, "f4"))
-    ear = StyleEar(windows, ("jazz", "rock"))
+    ear = DrumStyleClassifier(windows, ("jazz", "rock"))
     assert ear.accuracy(windows) == 1.0
     drummer = Drummer(toy())
 
@@ -778,7 +779,7 @@ def test_the_command_humanises_and_leaves_the_rest(
 
 
 @pytest.mark.parametrize("pitched", [False, True])
-def test_pictures_have_a_row_for_each_drum(
+def test_spectrograms_have_a_row_for_each_drum(
     pitched: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     figures: list[Figure] = []

@@ -313,7 +313,7 @@ def test_a_few_steps_teach_it_something() -> None:
 
 def test_the_preview_shows_every_stem() -> None:
     objective, batch = SeparatorObjective("tcn"), stems_batch(2)
-    shown = objective.preview(batch, None).pictures
+    shown = objective.preview(batch, None).spectrograms
     wanted = {"mix", *(f"{s}/{v}" for s in STEMS for v in ("true", "separated"))}
     assert set(shown) == wanted
     assert {tuple(p.shape) for p in shown.values()} == {(BANDS, 1 + 22050 // HOP_LENGTH)}

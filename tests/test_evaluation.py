@@ -11,19 +11,31 @@ import torch
 from torch import Tensor
 
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.evaluation import artefacts, baselines, copy_synthesis, separation
-from audiotransfer.evaluation.content import (
+from audiotransfer.evaluation.baselines import audio
+from audiotransfer.evaluation.metrics import artefacts, copy_synthesis, separation
+from audiotransfer.evaluation.metrics.content import (
     centred_chroma,
     onset_correlation,
     onset_f1,
     rescaled_content,
 )
-from audiotransfer.evaluation.measures import song_figures
-from audiotransfer.evaluation.mel_distance import contrast, contrast_ratio, distance
-from audiotransfer.evaluation.pictures import save_comparison
-from audiotransfer.evaluation.signals import mel_magnitude, mono
-from audiotransfer.evaluation.statistics import bootstrap, harmonic, rescaled, share
-from audiotransfer.evaluation.table import markdown_table, plain_table, summary_row
+from audiotransfer.evaluation.metrics.mel_distance import (
+    contrast,
+    contrast_ratio,
+    distance,
+    song_figures,
+)
+from audiotransfer.evaluation.metrics.signals import mel_magnitude, mono
+from audiotransfer.evaluation.report.plots import save_comparison
+from audiotransfer.evaluation.report.statistics import (
+    bootstrap,
+    harmonic,
+    markdown_table,
+    plain_table,
+    rescaled,
+    share,
+    summary_row,
+)
 
 RATE = 44100
 
@@ -266,19 +278,19 @@ def shaped(sound: Tensor, decibel: float, above: float) -> Tensor:
 def test_matched_eq_learns_the_difference_of_two_sets(tmp_path: Path) -> None:
     sources = [noise(2.0, seed) for seed in range(3)]
     targets = [shaped(noise(2.0, seed + 10), -12, 3000) for seed in range(2)]
-    eq = baselines.MatchedEQ.fit(sources, targets)
+    eq = audio.MatchedEQ.fit(sources, targets)
     test, truth = noise(2.0, 20, channels=2), shaped(noise(2.0, 20, channels=2), -12, 3000)
     output = eq(test)
     assert output.shape == test.shape
     assert distance(output, truth, RATE) < 0.2 * distance(test, truth, RATE)
     eq.save(tmp_path / "eq.json")
     assert (tmp_path / "eq.json").stat().st_size < 4000
-    loaded = baselines.MatchedEQ.load(tmp_path / "eq.json")
+    loaded = audio.MatchedEQ.load(tmp_path / "eq.json")
     assert torch.allclose(loaded(test), output, atol=1e-4)
 
 
 def test_a_flat_equaliser_changes_nothing_and_keeps_time() -> None:
-    flat = baselines.MatchedEQ((0.0,) * 256)
+    flat = audio.MatchedEQ((0.0,) * 256)
     for length in (1, 700, 5003):
         sound = noise(1.0, channels=2)[:, :length]
         assert torch.allclose(flat(sound), sound, atol=1e-5)
@@ -288,45 +300,45 @@ def test_a_flat_equaliser_changes_nothing_and_keeps_time() -> None:
 def test_foreign_equalisers_are_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "eq.json").write_text(text)
     with pytest.raises(AudioTransferError, match="no matched EQ"):
-        baselines.MatchedEQ.load(tmp_path / "eq.json")
+        audio.MatchedEQ.load(tmp_path / "eq.json")
 
 
 def test_fitting_silence_is_refused() -> None:
     with pytest.raises(AudioTransferError, match="silent"):
-        baselines.MatchedEQ.fit([torch.zeros(1, RATE)], [noise(1.0)])
+        audio.MatchedEQ.fit([torch.zeros(1, RATE)], [noise(1.0)])
 
 
 def test_random_target_clip_is_a_stretch_of_a_song() -> None:
     ramp = torch.arange(1000.0)[None]
     generator = torch.Generator().manual_seed(0)
-    clip = baselines.random_target_clip([ramp], 100, generator)
+    clip = audio.random_target_clip([ramp], 100, generator)
     assert torch.equal(clip[0].diff(), torch.ones(99))
-    assert baselines.random_target_clip([ramp], 2500, generator).shape == (1, 2500)
+    assert audio.random_target_clip([ramp], 2500, generator).shape == (1, 2500)
     with pytest.raises(AudioTransferError):
-        baselines.random_target_clip([], 10, generator)
+        audio.random_target_clip([], 10, generator)
 
 
-def test_inverter_round_trip_hands_over_the_picture_and_the_length() -> None:
+def test_inverter_round_trip_hands_over_the_spectrogram_and_the_length() -> None:
     class Doubling:
         def expects(self, audio: Tensor) -> Tensor:
             return 2 * audio
 
         def __call__(
             self,
-            picture: Tensor,
+            spectrogram: Tensor,
             length: int,
             source: Tensor | None = None,
             generator: torch.Generator | None = None,
         ) -> Tensor:
             assert source is None
-            return picture[..., :length] / 2
+            return spectrogram[..., :length] / 2
 
     sound = noise(0.1)
-    assert torch.equal(baselines.inverter_round_trip(sound, Doubling()), sound)
-    assert torch.equal(baselines.do_nothing(sound), sound)
+    assert torch.equal(audio.inverter_round_trip(sound, Doubling()), sound)
+    assert torch.equal(audio.do_nothing(sound), sound)
 
 
-# --- statistics, tables, pictures
+# --- statistics, tables, spectrograms
 
 
 def test_bootstrap_interval_is_that_of_the_mean() -> None:
@@ -376,7 +388,7 @@ def test_song_figures_of_the_truth_itself() -> None:
     assert nothing["centred chroma"] == pytest.approx(1.0, abs=1e-5)
 
 
-def test_pictures_are_written_and_empty_stretches_refused(tmp_path: Path) -> None:
+def test_spectrograms_are_written_and_empty_stretches_refused(tmp_path: Path) -> None:
     sounds = {"before": melody(2.0), "after": noise(2.0, channels=2)}
     save_comparison(tmp_path / "deep" / "both.png", sounds, RATE, title="two", start=0.5, seconds=1)
     assert (tmp_path / "deep" / "both.png").read_bytes()[:4] == b"\x89PNG"
@@ -385,8 +397,8 @@ def test_pictures_are_written_and_empty_stretches_refused(tmp_path: Path) -> Non
     assert not (tmp_path / "none.png").exists()
 
 
-def test_mel_picture_puts_a_tone_where_it_belongs() -> None:
-    picture = mel_magnitude(mono(tone(1000, 0.5, 1), RATE))
-    band = int(picture[:, 20].argmax())
+def test_mel_spectrogram_puts_a_tone_where_it_belongs() -> None:
+    spectrogram = mel_magnitude(mono(tone(1000, 0.5, 1), RATE))
+    band = int(spectrogram[:, 20].argmax())
     expected = (1000 - 20) / (200 / 3) / (58.57 - 0.3) * 257 - 1
     assert abs(band - expected) <= 1

@@ -17,7 +17,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from audiotransfer import files
+from audiotransfer.atomic import clear_own, clear_stale, temporary_path
+from audiotransfer.audio.reading import find_audio, open_audio, probe_audio, read_audio
+from audiotransfer.audio.tags.reading import read_tags
+from audiotransfer.audio.writing import AudioWriter, check_output, write_audio
 from audiotransfer.errors import AudioTransferError
 
 DATA = Path(__file__).parent / "data"
@@ -40,7 +43,7 @@ def tone(channels: int, frames: int, rate: int = 44100) -> torch.Tensor:
 
 def refused(path: Path, *words: str) -> str:
     """Reading fails with one line that names the file and holds the words."""
-    with pytest.raises(AudioTransferError) as caught, files.open_audio(path) as reader:
+    with pytest.raises(AudioTransferError) as caught, open_audio(path) as reader:
         for _ in reader.blocks(4096):
             pass
     message = str(caught.value)
@@ -77,12 +80,12 @@ def test_lossless_formats_give_their_samples(tmp_path, suffix, container, subtyp
     path = tmp_path / f"a.{suffix}"
     audio = tone(channels, 4099)
     soundfile.write(path, audio.T.numpy(), 44100, subtype, format=container)
-    read, rate = files.read(path)
+    read, rate = read_audio(path)
     step = {"PCM_U8": 2.0**-7, "PCM_16": 2.0**-15}.get(subtype, 2.0**-22)
     assert rate == 44100 and read.dtype == torch.float32
     assert read.shape == audio.shape
     assert (read - audio).abs().max() <= step
-    info = files.probe(path)
+    info = probe_audio(path)
     assert (info.channels, info.frames, info.suffix) == (channels, 4099, f".{suffix}")
 
 
@@ -100,7 +103,7 @@ def test_lossy_formats_give_the_sound(tmp_path, suffix, container, subtype, rate
         path = tmp_path / f"{rate}.{suffix}"
         audio = tone(channels, rate, rate)
         soundfile.write(path, audio.T.numpy(), rate, subtype, format=container)
-        read, found = files.read(path)
+        read, found = read_audio(path)
         assert found == rate and read.shape == audio.shape
         assert (read - audio).pow(2).mean() < 0.01 * audio.pow(2).mean()
 
@@ -109,40 +112,40 @@ def test_lossy_formats_give_the_sound(tmp_path, suffix, container, subtype, rate
 def test_blocks_and_parts_are_the_whole(tmp_path, suffix):
     path = tmp_path / f"a.{suffix}"
     torch.manual_seed(0)
-    files.write(path, 0.1 * torch.randn(2, 60007), 44100)
-    whole, _ = files.read(path)
-    with files.open_audio(path) as reader:
+    write_audio(path, 0.1 * torch.randn(2, 60007), 44100)
+    whole, _ = read_audio(path)
+    with open_audio(path) as reader:
         blocks = list(reader.blocks(1013))
     assert all(block.shape[1] == 1013 for block in blocks[:-1])
     assert torch.equal(torch.cat(blocks, 1), whole)
     for start in (1, 20000, 45678):
-        part, _ = files.read(path, start=start, frames=3001)
+        part, _ = read_audio(path, start=start, frames=3001)
         assert torch.equal(part, whole[:, start : start + 3001])
-    rest, _ = files.read(path, start=60000)
+    rest, _ = read_audio(path, start=60000)
     assert rest.shape[1] == 7
 
 
 def test_reading_past_the_end_is_refused(tmp_path):
-    files.write(tmp_path / "a.wav", tone(1, 100), 44100)
+    write_audio(tmp_path / "a.wav", tone(1, 100), 44100)
     with pytest.raises(AudioTransferError, match="no samples"):
-        files.read(tmp_path / "a.wav", start=100)
+        read_audio(tmp_path / "a.wav", start=100)
 
 
 @pytest.mark.parametrize("name", ["song.mp3", "song.flac", "song"])
 def test_the_content_decides_not_the_name(tmp_path, name):
     soundfile.write(tmp_path / name, tone(1, 5000).T.numpy(), 22050, "PCM_16", format="WAV")
-    audio, rate = files.read(tmp_path / name)
+    audio, rate = read_audio(tmp_path / name)
     assert rate == 22050 and audio.shape == (1, 5000)
 
 
 def test_mp3_behind_a_large_id3_tag(tmp_path):
-    files.write(tmp_path / "a.mp3", tone(1, 44100), 44100)
+    write_audio(tmp_path / "a.mp3", tone(1, 44100), 44100)
     cover = 300_000
     size = bytes(cover >> shift & 0x7F for shift in (21, 14, 7, 0))
     tagged = tmp_path / "b.mp3"
     head = b"ID3\x04\0\0" + size + bytes(cover)
     tagged.write_bytes(head + (tmp_path / "a.mp3").read_bytes())
-    assert torch.equal(files.read(tagged)[0], files.read(tmp_path / "a.mp3")[0])
+    assert torch.equal(read_audio(tagged)[0], read_audio(tmp_path / "a.mp3")[0])
 
 
 # --- what cannot be read ---------------------------------------------------------------------
@@ -174,7 +177,7 @@ def test_what_is_no_audio(tmp_path, capfd, suffix, data):
 
 
 def test_a_wav_header_alone_is_refused(tmp_path):
-    files.write(tmp_path / "a.wav", tone(1, 1000), 8000)
+    write_audio(tmp_path / "a.wav", tone(1, 1000), 8000)
     (tmp_path / "b.wav").write_bytes((tmp_path / "a.wav").read_bytes()[:44])
     refused(tmp_path / "b.wav")
 
@@ -183,16 +186,16 @@ def test_a_wav_of_no_samples_is_refused(tmp_path):
     soundfile.write(tmp_path / "a.wav", np.zeros((0, 2)), 44100)
     assert "no samples" in refused(tmp_path / "a.wav")
     with pytest.raises(AudioTransferError, match="no samples"):
-        files.probe(tmp_path / "a.wav")
+        probe_audio(tmp_path / "a.wav")
 
 
 def test_a_wav_written_to_a_pipe_is_read(tmp_path):
-    files.write(tmp_path / "a.wav", tone(2, 1000), 8000)
+    write_audio(tmp_path / "a.wav", tone(2, 1000), 8000)
     data = bytearray((tmp_path / "a.wav").read_bytes())
     place = data.index(b"data") + 4
     data[place : place + 4] = data[4:8] = b"\xff" * 4
     (tmp_path / "a.wav").write_bytes(data)
-    assert files.read(tmp_path / "a.wav")[0].shape == (2, 1000)
+    assert read_audio(tmp_path / "a.wav")[0].shape == (2, 1000)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
@@ -222,7 +225,7 @@ def test_damaged_bytes_give_sound_or_one_line(tmp_path_factory, seed, kind):
         if kind in ("m4a", "aac"):
             whole.write_bytes((DATA / f"tone.{kind}").read_bytes())
         else:
-            files.write(whole, tone(2, 9001), 44100)
+            write_audio(whole, tone(2, 9001), 44100)
     rng = np.random.default_rng(seed)
     data = bytearray(whole.read_bytes())
     span = len(data) if seed % 2 else min(len(data), 300)  # anywhere, or in the header
@@ -230,7 +233,7 @@ def test_damaged_bytes_give_sound_or_one_line(tmp_path_factory, seed, kind):
         data[place] = int(rng.integers(256))
     path.write_bytes(data)
     try:
-        audio, _ = files.read(path)
+        audio, _ = read_audio(path)
     except AudioTransferError as error:
         assert "\n" not in str(error)
     else:
@@ -253,13 +256,13 @@ def test_lossless_round_trip(tmp_path_factory, frames, channels, rate, suffix, e
         encoding = "int24"
     path = tmp_path_factory.getbasetemp() / f"round.{suffix}"
     audio = tone(channels, frames, rate)
-    files.write(path, audio, rate, encoding=encoding, overwrite=True)
-    read, found = files.read(path)
+    write_audio(path, audio, rate, encoding=encoding, overwrite=True)
+    read, found = read_audio(path)
     assert found == rate and read.shape == audio.shape
     half_step = {"int16": 2.0**-16, "int24": 2.0**-23}.get(encoding, 0.0)
     assert (read - audio).abs().max() <= half_step * 1.01
-    files.write(path, read, rate, encoding=encoding, overwrite=True)
-    assert torch.equal(files.read(path)[0], read)  # a second trip changes nothing
+    write_audio(path, read, rate, encoding=encoding, overwrite=True)
+    assert torch.equal(read_audio(path)[0], read)  # a second trip changes nothing
 
 
 @pytest.mark.parametrize("suffix", ["ogg", "mp3"])
@@ -267,8 +270,8 @@ def test_lossless_round_trip(tmp_path_factory, frames, channels, rate, suffix, e
 def test_lossy_round_trip_keeps_the_length(tmp_path, suffix, frames):
     path = tmp_path / f"a.{suffix}"
     audio = tone(2, frames)
-    files.write(path, audio, 44100)
-    read, _ = files.read(path)
+    write_audio(path, audio, 44100)
+    read, _ = read_audio(path)
     assert read.shape == audio.shape
     if frames > 40_000:
         assert (read - audio).pow(2).mean() < 1e-3 * audio.pow(2).mean()
@@ -278,8 +281,8 @@ def test_integers_are_clipped_and_floats_are_not(tmp_path):
     audio = torch.tensor([[1.5, -1.5, 0.5, 1e-9, -1e-9]])
     for encoding, top in (("int16", 1 - 2.0**-15), ("int24", 1 - 2.0**-23), ("float32", 1.5)):
         path = tmp_path / f"{encoding}.wav"
-        files.write(path, audio, 44100, encoding=encoding)
-        read, _ = files.read(path)
+        write_audio(path, audio, 44100, encoding=encoding)
+        read, _ = read_audio(path)
         lowest = -1.5 if encoding == "float32" else -1.0
         assert read[0, :3].tolist() == [top, lowest, 0.5]
         if encoding != "float32":
@@ -295,7 +298,7 @@ def test_same_samples_same_bytes(tmp_path, monkeypatch, suffix, encoding):
             import time
 
             time.sleep(1.1)
-        files.write(tmp_path / f"{n}.{suffix}", tone(2, 5000), 44100, encoding=encoding, tags=TAGS)
+        write_audio(tmp_path / f"{n}.{suffix}", tone(2, 5000), 44100, encoding=encoding, tags=TAGS)
     assert (tmp_path / f"0.{suffix}").read_bytes() == (tmp_path / f"1.{suffix}").read_bytes()
 
 
@@ -305,20 +308,20 @@ def names(folder: Path) -> list[str]:
 
 def test_nothing_is_left_when_writing_fails(tmp_path):
     path = tmp_path / "a.wav"
-    with pytest.raises(KeyboardInterrupt), files.Writer(path, 44100, 1) as writer:
+    with pytest.raises(KeyboardInterrupt), AudioWriter(path, 44100, 1) as writer:
         writer.write(tone(1, 1000))
         assert not path.exists()
         raise KeyboardInterrupt
     assert names(tmp_path) == []
-    with pytest.raises(AudioTransferError, match="NaN"), files.Writer(path, 44100, 1) as writer:
+    with pytest.raises(AudioTransferError, match="NaN"), AudioWriter(path, 44100, 1) as writer:
         writer.write(torch.full((1, 10), float("nan")))
     assert names(tmp_path) == []
 
 
 def test_a_killed_run_leaves_nothing_under_the_name(tmp_path):
     code = (
-        "import sys, time, torch; from audiotransfer import files\n"
-        f"with files.Writer({str(tmp_path / 'a.wav')!r}, 44100, 1) as writer:\n"
+        "import sys, time, torch; from audiotransfer.audio.writing import AudioWriter\n"
+        f"with AudioWriter({str(tmp_path / 'a.wav')!r}, 44100, 1) as writer:\n"
         "    writer.write(torch.zeros(1, 100000)); print('ready', flush=True); time.sleep(60)\n"
     )
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
@@ -326,7 +329,7 @@ def test_a_killed_run_leaves_nothing_under_the_name(tmp_path):
     process.send_signal(signal.SIGKILL)
     process.wait()
     process.stdout.close()
-    left = files.temporary(tmp_path / "a.wav").name.replace(str(os.getpid()), str(process.pid))
+    left = temporary_path(tmp_path / "a.wav").name.replace(str(os.getpid()), str(process.pid))
     assert names(tmp_path) == [left]
     # What a live process writes is left alone, and what other computers do, alive or not.
     alive = left.replace(str(process.pid), str(os.getppid()))
@@ -336,8 +339,8 @@ def test_a_killed_run_leaves_nothing_under_the_name(tmp_path):
     for name in others:
         (tmp_path / name).touch()
     (tmp_path / left.replace("a.wav", "folder") / "inner").mkdir(parents=True)
-    assert files.find_audio(tmp_path) == []
-    files.write(tmp_path / "b.wav", tone(1, 10), 44100)
+    assert find_audio(tmp_path) == []
+    write_audio(tmp_path / "b.wav", tone(1, 10), 44100)
     assert names(tmp_path) == sorted([*others, "b.wav"])
 
 
@@ -346,17 +349,17 @@ def test_a_temporary_name_is_as_short_as_the_longest_that_is_allowed(tmp_path, l
     longest = os.pathconf(tmp_path, "PC_NAME_MAX")
     wide = len(os.fsencode(letter))
     path = tmp_path / f"{letter * ((longest - 4) // wide)}.wav"
-    part = files.temporary(path)
+    part = temporary_path(path)
     assert part.parent == path.parent and part.name != path.name
     assert len(os.fsencode(part.name)) <= longest
     part.touch()
-    files.clear_stale(tmp_path)
+    clear_stale(tmp_path)
     assert names(tmp_path) == [part.name]
-    files.clear_own(tmp_path)
+    clear_own(tmp_path)
     assert names(tmp_path) == []
-    assert files.temporary(path.with_suffix(".ogg")) != part
+    assert temporary_path(path.with_suffix(".ogg")) != part
     for suffix in (".wav", ".mp3"):
-        files.write(path.with_suffix(suffix), tone(1, 10), 44100, tags={"title": "x"})
+        write_audio(path.with_suffix(suffix), tone(1, 10), 44100, tags={"title": "x"})
     assert names(tmp_path) == sorted([path.name, path.with_suffix(".mp3").name])
 
 
@@ -369,7 +372,7 @@ def test_a_full_disk_is_one_line(tmp_path, suffix):
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
     try:
         with pytest.raises(AudioTransferError, match=r"cannot be written") as caught:
-            files.write(path, torch.randn(2, 400_000), 44100)
+            write_audio(path, torch.randn(2, 400_000), 44100)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert "\n" not in str(caught.value)
@@ -379,23 +382,23 @@ def test_a_full_disk_is_one_line(tmp_path, suffix):
 
 def test_overwriting_is_asked_for(tmp_path):
     path = tmp_path / "a.wav"
-    files.write(path, tone(1, 10), 44100)
+    write_audio(path, tone(1, 10), 44100)
     kept = path.read_bytes()
     with pytest.raises(AudioTransferError, match="exists"):
-        files.write(path, tone(1, 20), 44100)
+        write_audio(path, tone(1, 20), 44100)
     assert path.read_bytes() == kept
-    files.write(path, tone(1, 20), 44100, overwrite=True)
-    assert files.probe(path).frames == 20
+    write_audio(path, tone(1, 20), 44100, overwrite=True)
+    assert probe_audio(path).frames == 20
 
 
 def test_a_file_can_be_written_over_its_own_source(tmp_path):
     path = tmp_path / "a.wav"
-    files.write(path, tone(1, 100_000), 44100)
-    whole, _ = files.read(path)
-    with files.open_audio(path) as reader, files.Writer(path, 44100, 1, overwrite=True) as writer:
+    write_audio(path, tone(1, 100_000), 44100)
+    whole, _ = read_audio(path)
+    with open_audio(path) as reader, AudioWriter(path, 44100, 1, overwrite=True) as writer:
         for block in reader.blocks(10_000):
             writer.write(-block)
-    assert torch.equal(files.read(path)[0], -whole)
+    assert torch.equal(read_audio(path)[0], -whole)
 
 
 @pytest.mark.parametrize(
@@ -428,7 +431,7 @@ def test_outputs_that_cannot_be_written_are_refused_first(tmp_path, name, wanted
     (tmp_path / "folder.wav").mkdir()
     before = names(tmp_path)
     with pytest.raises(AudioTransferError, match=words) as caught:
-        files.check_output(tmp_path / name, **wanted)
+        check_output(tmp_path / name, **wanted)
     assert "\n" not in str(caught.value)
     assert names(tmp_path) == before
 
@@ -438,20 +441,20 @@ def test_outputs_that_cannot_be_written_are_refused_first(tmp_path, name, wanted
 def test_a_rate_that_is_not_refused_can_be_written(tmp_path, suffix, rate):
     path = tmp_path / f"a.{suffix}"
     try:
-        files.check_output(path, sample_rate=rate)
+        check_output(path, sample_rate=rate)
     except AudioTransferError:
         with pytest.raises(AudioTransferError, match="sample rate"):
-            files.write(path, tone(1, 3000), rate)
+            write_audio(path, tone(1, 3000), rate)
         return
-    files.write(path, tone(1, 3000), rate)
-    assert files.probe(path).sample_rate == rate and files.probe(path).frames == 3000
+    write_audio(path, tone(1, 3000), rate)
+    assert probe_audio(path).sample_rate == rate and probe_audio(path).frames == 3000
 
 
 def test_tags_fit_beside_the_longest_name(tmp_path):
     longest = max(n for n in range(200, 256) if len(f".{'x' * n}.mp3.{os.getpid()}.part") <= 255)
     path = tmp_path / f"{'x' * longest}.mp3"
-    files.write(path, tone(1, 3000), 44100, tags=TAGS)
-    assert files.read_tags(path).get("title") == TAGS["title"]
+    write_audio(path, tone(1, 3000), 44100, tags=TAGS)
+    assert read_tags(path).get("title") == TAGS["title"]
     assert names(tmp_path) == [path.name]
 
 
@@ -461,22 +464,22 @@ def test_a_folder_that_refuses_is_one_line(tmp_path, monkeypatch):
 
     monkeypatch.setattr(Path, "touch", deny)  # root may write everywhere, so the system is played
     with pytest.raises(AudioTransferError, match="Permission denied"):
-        files.check_output(tmp_path / "a.wav")
+        check_output(tmp_path / "a.wav")
 
 
 def test_wrong_channel_count_is_refused(tmp_path):
     with (
         pytest.raises(AudioTransferError, match=r"\[2, t\]"),
-        files.Writer(tmp_path / "a.wav", 44100, 2) as writer,
+        AudioWriter(tmp_path / "a.wav", 44100, 2) as writer,
     ):
         writer.write(tone(1, 10))
     assert names(tmp_path) == []
 
 
 def test_a_wav_longer_than_its_header_can_say_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("audiotransfer.files.writing._WAV_LIMIT", 1000)
+    monkeypatch.setattr("audiotransfer.audio.writing._WAV_LIMIT", 1000)
     with pytest.raises(AudioTransferError, match="4 GB"):
-        files.write(tmp_path / "a.wav", tone(1, 501), 44100)
+        write_audio(tmp_path / "a.wav", tone(1, 501), 44100)
     assert names(tmp_path) == []
 
 
@@ -485,28 +488,28 @@ def test_finding_audio(tmp_path):
     (tmp_path / ".hidden").mkdir()
     for name in ("z.WAV", "b/a.mp3", "notes.txt", ".hidden/x.wav", ".y.wav.12.part", "c.opus"):
         (tmp_path / name).touch()
-    found = [str(path.relative_to(tmp_path)) for path in files.find_audio(tmp_path)]
+    found = [str(path.relative_to(tmp_path)) for path in find_audio(tmp_path)]
     assert found == ["b/a.mp3", "c.opus", "z.WAV"]
     with pytest.raises(AudioTransferError, match="not a folder"):
-        files.find_audio(tmp_path / "z.WAV")
+        find_audio(tmp_path / "z.WAV")
 
 
 def test_chunks_of_odd_length_before_the_sound(tmp_path):
-    files.write(tmp_path / "a.wav", tone(1, 100), 8000)
+    write_audio(tmp_path / "a.wav", tone(1, 100), 8000)
     data = (tmp_path / "a.wav").read_bytes()
     odd = data[:12] + b"junk" + struct.pack("<I", 3) + b"abc\0" + data[12:]
     (tmp_path / "a.wav").write_bytes(odd[:4] + struct.pack("<I", len(odd) - 8) + odd[8:])
-    assert files.read(tmp_path / "a.wav")[0].shape == (1, 100)
+    assert read_audio(tmp_path / "a.wav")[0].shape == (1, 100)
 
 
 def test_reading_is_bounded_in_memory(tmp_path):
     """A block of a long file costs a block, not the file."""
     path = tmp_path / "long.wav"
-    with files.Writer(path, 44100, 2) as writer:
+    with AudioWriter(path, 44100, 2) as writer:
         for _ in range(60):
             writer.write(torch.zeros(2, 44100 * 10))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    with files.open_audio(path) as reader:
+    with open_audio(path) as reader:
         assert sum(block.shape[1] for block in reader.blocks(44100)) == 44100 * 600
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     assert grown < 50_000  # KB; the samples of the file are 200 MB

@@ -18,30 +18,32 @@ from torch.nn import functional
 
 from audiotransfer import recipes
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.evaluation.scores.judges import ScoreJudge
-from audiotransfer.recipes import TrainingConfig
-from audiotransfer.recipes.scores import cycle_gan as genre_gan
-from audiotransfer.recipes.scores.genre_styles import played, transfer_by
+from audiotransfer.evaluation.classifiers.midi_genre import MidiGenreClassifier
+from audiotransfer.midi.grid import Grid
+from audiotransfer.recipes import TrainingConfig, genre_gan
+from audiotransfer.recipes.midi_styles import played, transfer_by
 from audiotransfer.styles import check_weights, find_style, load_style
 from audiotransfer.styles.find import SHIPPED
 from audiotransfer.symbolic.genre import conditional_gan
-from audiotransfer.symbolic.genre import losses as score_losses
-from audiotransfer.symbolic.genre.batches import KEYS, GenreBatches, PairBatches, transposed
+from audiotransfer.symbolic.genre import conditional_gan as score_losses
 from audiotransfer.symbolic.genre.conditional_gan import ConditionalGan, ConditionalGanSettings
-from audiotransfer.symbolic.genre.cycle_gan import MIXED, GenreGan, GenreGanSettings
-from audiotransfer.symbolic.genre.networks import (
+from audiotransfer.symbolic.genre.conditional_networks import (
     BeatListener,
     ConditionalGenerator,
-    GenreCritic,
+    GenreDiscriminator,
     GenreListener,
-    PaperCritic,
-    PaperGenerator,
+    seen,
 )
-from audiotransfer.symbolic.genre.networks.beats import fold, unfold
-from audiotransfer.symbolic.genre.networks.conditional import seen
+from audiotransfer.symbolic.genre.cycle_gan import MIXED, GenreGan, GenreGanSettings
+from audiotransfer.symbolic.genre.data import KEYS, GenreBatches, PairBatches, transposed
+from audiotransfer.symbolic.genre.paper_networks import (
+    PaperDiscriminator,
+    PaperGenerator,
+    fold,
+    unfold,
+)
 from audiotransfer.symbolic.genre.phrases import PhraseSet
-from audiotransfer.symbolic.genre.weights import load_generator, save_generator
-from audiotransfer.symbolic.grid import Grid
+from audiotransfer.symbolic.genre.transfer import load_generator, save_generator
 from audiotransfer.training import Objective, load_networks
 from audiotransfer.training.config import load_config
 
@@ -72,11 +74,11 @@ def weights_of(network: nn.Module) -> int:
 
 def test_the_paper_has_its_layers() -> None:
     """Output shapes and weights of each convolution as in the published code's tables."""
-    generator, critic = PaperGenerator(("jazz",)), PaperCritic()
-    assert (weights_of(generator), weights_of(critic)) == (12_540_032, 818_496)
+    generator, discriminator = PaperGenerator(("jazz",)), PaperDiscriminator()
+    assert (weights_of(generator), weights_of(discriminator)) == (12_540_032, 818_496)
     assert all(
         layer.bias is None
-        for net in (generator, critic)
+        for net in (generator, discriminator)
         for layer in net.modules()
         if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d)
     )
@@ -85,14 +87,14 @@ def test_the_paper_has_its_layers() -> None:
     def note(layer: nn.Module, _: Any, found: Tensor) -> None:
         sizes.append(tuple(found.shape[1:]))
 
-    for net in (generator, critic):
+    for net in (generator, discriminator):
         for layer in net.layers:
             if not isinstance(
                 layer, nn.ReflectionPad2d | nn.InstanceNorm2d | nn.ReLU | nn.LeakyReLU
             ):
                 layer.register_forward_hook(note)
     with torch.no_grad():
-        critic(generator(torch.zeros(1, 1, 64, 84)))
+        discriminator(generator(torch.zeros(1, 1, 64, 84)))
     deep = [(256, 16, 21)] * 11
     assert sizes == [
         *((64, 64, 84), (128, 32, 42), *deep, (128, 32, 42), (64, 64, 84), (1, 64, 84)),
@@ -175,13 +177,13 @@ def test_what_a_network_hears() -> None:
     assert heard[0, 20, 0, [0, -1]].tolist() == [-1, 1]
 
 
-def test_critics_judge_by_genre_and_listeners_name_it() -> None:
+def test_discriminators_judge_by_genre_and_listeners_name_it() -> None:
     torch.manual_seed(0)
-    critic = GenreCritic(3, 4).eval()
+    discriminator = GenreDiscriminator(3, 4).eval()
     roll = rolls(3)
-    bars, whole = critic(roll, torch.tensor([0, 1, 2]))
+    bars, whole = discriminator(roll, torch.tensor([0, 1, 2]))
     assert bars.shape == (3, 4, 10) and whole.shape == (3, 1, 1)
-    others, _ = critic(roll, torch.tensor([0, 2, 2]))
+    others, _ = discriminator(roll, torch.tensor([0, 2, 2]))
     assert torch.equal(bars[[0, 2]], others[[0, 2]]) and not torch.allclose(bars[1], others[1])
     for listener in (GenreListener(3, 4), BeatListener(3, 8)):
         assert listener(roll).shape == (3, 3)
@@ -305,7 +307,7 @@ class Add(nn.Module):
 
 
 class Scale(Add):
-    """A critic: so many times what it sees."""
+    """A discriminator: so many times what it sees."""
 
     def forward(self, roll: Tensor, *_: Tensor) -> Tensor:
         self.given.append(roll.detach())
@@ -352,12 +354,12 @@ def test_every_term_of_the_paper_by_hand() -> None:
         return 0.5 * (mean((one - 1) ** 2) + mean(other**2))
 
     wanted = {
-        "critic_a": apart(0.3, a, to_a),
-        "critic_b": apart(0.4, b, to_b),
+        "discriminator_a": apart(0.3, a, to_a),
+        "discriminator_b": apart(0.4, b, to_b),
         "mixed_a": apart(0.5, m, to_a),
         "mixed_b": apart(0.6, m, to_b),
     }
-    assert second.group == "critic" and set(second.terms) == set(wanted)
+    assert second.group == "discriminator" and set(second.terms) == set(wanted)
     for name, value in wanted.items():
         assert float(second.terms[name].detach()) == pytest.approx(
             float(value.detach()), rel=1e-5
@@ -369,9 +371,9 @@ def test_noise_is_half_normal_and_the_same_for_all() -> None:
     objective, given = small(model="partial", teach=True, noise=3.0), batch()
     given = {name: torch.zeros_like(roll) for name, roll in given.items()}
     list(objective.turns(given, 0, torch.Generator().manual_seed(0)))
-    critic = objective.critics["a"]
-    assert isinstance(critic, Scale)
-    made, true, again = critic.given
+    discriminator = objective.discriminators["a"]
+    assert isinstance(discriminator, Scale)
+    made, true, again = discriminator.given
     assert torch.equal(made, again) and torch.allclose(
         made - true, torch.full(made.shape, 0.5250), atol=1e-3
     )
@@ -381,15 +383,17 @@ def test_noise_is_half_normal_and_the_same_for_all() -> None:
 
 
 @pytest.mark.parametrize(
-    ("model", "teach", "terms", "critics"),
+    ("model", "teach", "terms", "discriminators"),
     [("base", True, 4, 2), ("partial", False, 4, 4), ("partial", True, 6, 4), ("full", True, 6, 4)],
 )
-def test_who_learns_and_who_teaches(model: str, teach: bool, terms: int, critics: int) -> None:
+def test_who_learns_and_who_teaches(
+    model: str, teach: bool, terms: int, discriminators: int
+) -> None:
     """Every parameter has a gradient in its own turn, and none of another group's moves."""
     objective = small(model=model, teach=teach)
-    assert len(objective.groups["critic"].networks) == critics
+    assert len(objective.groups["discriminator"].networks) == discriminators
     for turn in objective.turns(batch(), 0, torch.Generator()):
-        assert len(turn.terms) == (terms if turn.group == "generator" else critics)
+        assert len(turn.terms) == (terms if turn.group == "generator" else discriminators)
         mine = objective.groups[turn.group].networks
         parameters = [p for name in mine for p in objective.networks[name].parameters()]
         loss = torch.stack(list(turn.terms.values())).sum()
@@ -397,7 +401,7 @@ def test_who_learns_and_who_teaches(model: str, teach: bool, terms: int, critics
             assert float(gradient.abs()) > 0
 
 
-def test_mixed_critics_that_do_not_teach_leave_generators_alone() -> None:
+def test_mixed_discriminators_that_do_not_teach_leave_generators_alone() -> None:
     """The public code's form: the generators' loss is that of the base model."""
     base, partial = small(model="base"), small(model="partial", teach=False)
     one, other = (
@@ -408,19 +412,19 @@ def test_mixed_critics_that_do_not_teach_leave_generators_alone() -> None:
     }
 
 
-def test_critics_are_reminded_of_older_phrases() -> None:
+def test_discriminators_are_reminded_of_older_phrases() -> None:
     objective = small()
-    assert [len(p.pictures) for p in objective.pools.values()] == [0, 0]
+    assert [len(p.spectrograms) for p in objective.pools.values()] == [0, 0]
     pooled = GenreGan(
-        objective.generators, objective.critics, {}, GenreGanSettings(pool=2, noise=0.0)
+        objective.generators, objective.discriminators, {}, GenreGanSettings(pool=2, noise=0.0)
     )
     random = torch.Generator().manual_seed(0)
     for step in range(2):
         list(pooled.turns({"a": rolls(2, step), "b": rolls(2, step + 7)}, step, random))
-    critic = pooled.critics["a"]
-    assert isinstance(critic, Scale)
-    new, seen_then = critic.given[3], critic.given[5]
-    old = critic.given[0]
+    discriminator = pooled.discriminators["a"]
+    assert isinstance(discriminator, Scale)
+    new, seen_then = discriminator.given[3], discriminator.given[5]
+    old = discriminator.given[0]
     known = [any(torch.equal(x, y) for y in (*new, *old)) for x in seen_then]
     assert all(known) and int(pooled.networks["pool_a"].held) == 2
 
@@ -432,7 +436,7 @@ def conditional(**settings: Any) -> ConditionalGan:
     torch.manual_seed(0)
     generator = ConditionalGenerator(GENRES, (4, 6), 1)
     nn.init.normal_(generator.leave.weight, 0.0, 0.3)
-    return ConditionalGan(generator, ConditionalGanSettings(critic_width=4, **settings))
+    return ConditionalGan(generator, ConditionalGanSettings(discriminator_width=4, **settings))
 
 
 def genre_batch() -> dict[str, Tensor]:
@@ -474,12 +478,12 @@ def test_every_term_of_the_conditional_model(binary_from: int) -> None:
         logits = objective.generator(source, targets)
         heard = conditional_gan.played(logits, binary=True)
         made = heard if binary_from == 0 else conditional_gan.played(logits, binary=False)
-        critic, listener = objective.critic.eval(), objective.listener
+        discriminator, listener = objective.discriminator.eval(), objective.listener
         assert listener is not None
-        real, false = critic(source, genres), critic(made, targets)
+        real, false = discriminator(source, genres), discriminator(made, targets)
         distance, generator = score_losses.note_distance, objective.generator
         wanted = {
-            "critic": {"hinge": score_losses.hinge(real, false)},
+            "discriminator": {"hinge": score_losses.hinge(real, false)},
             "listener": {
                 "cross_entropy": functional.cross_entropy(
                     listener(source), genres, label_smoothing=0.1
@@ -519,7 +523,7 @@ def test_every_parameter_learns_in_its_turn() -> None:
 def test_what_has_no_weight_costs_nothing() -> None:
     objective = conditional(guidance=0.0, cycle=0.0, identity=0.0)
     turns = list(objective.turns(genre_batch(), 0, torch.Generator()))
-    assert [turn.group for turn in turns] == ["critic", "generator"]
+    assert [turn.group for turn in turns] == ["discriminator", "generator"]
     assert set(turns[1].terms) == {"adversarial", "harmony", "density"}
     assert "listener" not in objective.networks
 
@@ -531,12 +535,12 @@ def test_previews_show_what_becomes_of_phrases(form: str) -> None:
     if form == "paper":
         objective = small()
         given = batch()
-    pictures = objective.preview(given, torch.Generator()).pictures
-    assert len(pictures) == 6
-    assert all(picture.shape == (84, 64) for picture in pictures.values())
-    changed = {name.partition("/")[0] for name in pictures}
+    spectrograms = objective.preview(given, torch.Generator()).spectrograms
+    assert len(spectrograms) == 6
+    assert all(spectrogram.shape == (84, 64) for spectrogram in spectrograms.values())
+    changed = {name.partition("/")[0] for name in spectrograms}
     for name in changed:
-        assert not torch.equal(pictures[f"{name}/source"], pictures[f"{name}/converted"])
+        assert not torch.equal(spectrograms[f"{name}/source"], spectrograms[f"{name}/converted"])
 
 
 # Batches
@@ -713,7 +717,7 @@ def changes(section: str, data: Path, *more: str) -> list[str]:
 def test_every_config_of_the_paper_becomes_two_styles(
     config: str, data: Path, tmp_path: Path
 ) -> None:
-    toy = ("width=2", "blocks=1", "critic_width=2", "batch=2", "settings.pool=3")
+    toy = ("width=2", "blocks=1", "discriminator_width=2", "batch=2", "settings.pool=3")
     more = [f"genre_gan.{change}" for change in toy]
     figures = recipes.train(config, changes("genre_gan", data, *more), tmp_path / "run")
     assert figures["failed_steps"] == 0 and all(map(math.isfinite, figures.values()))
@@ -728,11 +732,11 @@ def test_every_config_of_the_paper_becomes_two_styles(
 @pytest.mark.usefixtures("every_branch")
 def test_the_conditional_config_becomes_three_styles(data: Path, tmp_path: Path) -> None:
     """A judge chooses the checkpoint, the moving average is what is written."""
-    ScoreJudge("beats", GENRES, 4).save(tmp_path / "judge")
+    MidiGenreClassifier("beats", GENRES, 4).save(tmp_path / "judge")
     toy = (
         "widths=[4,6]",
         "blocks=1",
-        "settings.critic_width=2",
+        "settings.discriminator_width=2",
         "batch=6",
         "phrases=3",
         f"judge={tmp_path / 'judge'}",
@@ -764,7 +768,7 @@ def test_the_listener_that_chooses_is_trained(data: Path, tmp_path: Path) -> Non
     """It hears otherwise than both judges that report."""
     toy = ("score_judge.width=4", "score_judge.batch=6", "trainer.validate_every=1")
     recipes.train("genre-listener", changes("score_judge", data, *toy), tmp_path)
-    judge = ScoreJudge.load(tmp_path)
+    judge = MidiGenreClassifier.load(tmp_path)
     assert judge.hearing == "beats" and isinstance(judge.network, BeatListener)
     chosen = load_config("genre-gan-conditional", [], TrainingConfig).conditional_gan
     assert chosen is not None and chosen.judge == "runs/genre-listener"

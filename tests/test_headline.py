@@ -12,20 +12,26 @@ import pytest
 import torch
 from torch import Tensor
 
-from audiotransfer import files
+from audiotransfer.audio.reading import read_audio
+from audiotransfer.audio.writing import write_audio
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.evaluation import Judge, content_score
-from audiotransfer.evaluation.judge_clips import Clip
-from audiotransfer.recipes.audition import Audition, Line, recorded_lines, rendered_lines
-from audiotransfer.recipes.headline import (
-    Headline,
-    HeadlineSettings,
+from audiotransfer.evaluation import GenreClassifier, content_score
+from audiotransfer.evaluation.checkpoint_metric import (
+    CheckpointMetric,
+    CheckpointMetricSettings,
     some_of_each,
-    validation_judge,
+    validation_classifier,
 )
-from audiotransfer.spectral.repainter import Repainter
+from audiotransfer.evaluation.classifiers.genre_data import Clip
+from audiotransfer.evaluation.validation_samples import (
+    ValidationSample,
+    ValidationSamples,
+    recorded_samples,
+    rendered_samples,
+)
+from audiotransfer.spectral.models.base import SpectrogramModel
 from audiotransfer.training import Objective
-from vocoder import Picture
+from vocoder import SpectrogramSettings
 
 RATE = 44100
 NOBODY: Objective = None  # type: ignore[assignment]  # a headline asks the audition alone
@@ -51,22 +57,25 @@ class Loudness:
 class Played:
     """An audition whose outputs are given."""
 
-    def __init__(self, lines: Sequence[Line], outputs: dict[str, list[Tensor]]) -> None:
+    def __init__(self, lines: Sequence[ValidationSample], outputs: dict[str, list[Tensor]]) -> None:
         self.lines, self.outputs = list(lines), outputs
 
-    def play(self, lines: Sequence[Line]) -> dict[str, list[Tensor]]:
+    def play(self, lines: Sequence[ValidationSample]) -> dict[str, list[Tensor]]:
         assert list(lines) == self.lines
         return self.outputs
 
 
-SOURCES = [Line("a", "other", sound(0.2, 220)), Line("b", "other", sound(0.2, 330))]
-TARGETS = [Line("c", "other", sound(0.8, 277))]
+SOURCES = [
+    ValidationSample("a", "other", sound(0.2, 220)),
+    ValidationSample("b", "other", sound(0.2, 330)),
+]
+TARGETS = [ValidationSample("c", "other", sound(0.8, 277))]
 
 
 def headline(outputs: list[Tensor], **more: Any) -> dict[str, float]:
     played: Any = Played(SOURCES, {"jazz": outputs})
     judge: Any = Loudness()
-    return Headline(played, {"jazz": TARGETS}, lambda: judge, **more)(NOBODY)
+    return CheckpointMetric(played, {"jazz": TARGETS}, lambda: judge, **more)(NOBODY)
 
 
 def test_doing_nothing_and_a_clip_of_the_target_have_no_h() -> None:
@@ -98,8 +107,8 @@ def test_of_several_styles_the_mean_counts() -> None:
     still = [line.sound for line in SOURCES]
     judge: Any = Loudness()
     played: Any = Played(SOURCES, {"jazz": half, "rock": still})
-    quiet = [Line("d", "other", sound(0.01, 277))]
-    found = Headline(played, {"jazz": TARGETS, "rock": quiet}, lambda: judge)(NOBODY)
+    quiet = [ValidationSample("d", "other", sound(0.01, 277))]
+    found = CheckpointMetric(played, {"jazz": TARGETS, "rock": quiet}, lambda: judge)(NOBODY)
     assert found["H/jazz"] == pytest.approx(2 / 3, abs=1e-3) and found["H/rock"] == 0.0
     assert found["H"] == pytest.approx(found["H/jazz"] / 2)
 
@@ -107,17 +116,17 @@ def test_of_several_styles_the_mean_counts() -> None:
 def test_a_judge_that_tells_nothing_gives_no_h(caplog: pytest.LogCaptureFixture) -> None:
     judge: Any = Loudness()
     played: Any = Played(SOURCES, {"jazz": [line.sound for line in SOURCES]})
-    alike = [Line("d", "other", sound(0.23, 277))]
+    alike = [ValidationSample("d", "other", sound(0.23, 277))]
     with caplog.at_level(logging.WARNING):
         for _ in range(2):
-            measured = Headline(played, {"jazz": alike}, lambda: judge)
+            measured = CheckpointMetric(played, {"jazz": alike}, lambda: judge)
             assert measured(NOBODY) == measured(NOBODY) == {}
     assert len(caplog.messages) == 2 and "no H for jazz" in caplog.messages[0]
 
-    def fails() -> Judge:
+    def fails() -> GenreClassifier:
         raise AudioTransferError("no clip is longer than half a second")
 
-    assert Headline(played, {"jazz": TARGETS}, fails)(NOBODY) == {}
+    assert CheckpointMetric(played, {"jazz": TARGETS}, fails)(NOBODY) == {}
     assert "half a second" in caplog.messages[-1]
 
 
@@ -134,7 +143,7 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> list[Clip]:
             noise = 0.1 * torch.randn(2, 6 * RATE // 10, generator=random)
             heard = noise if genre == "hiss" else sound(0.3, 200 + 50 * number, 0.6)
             path = place / f"{genre}{number}.wav"
-            files.write(path, heard, RATE)
+            write_audio(path, heard, RATE)
             found.append(Clip(path, genre, f"{genre}{number}"))
     return found
 
@@ -145,26 +154,26 @@ def test_some_of_each_genre(clips: list[Clip]) -> None:
 
 
 def test_a_validation_judge_is_taught_once(clips: list[Clip], tmp_path: Path) -> None:
-    settings = HeadlineSettings(judge_steps=10)
-    judge = validation_judge(clips[1:], tmp_path, settings)
-    hiss = files.read(clips[0].path)[0]
+    settings = CheckpointMetricSettings(judge_steps=10)
+    judge = validation_classifier(clips[1:], tmp_path, settings)
+    hiss = read_audio(clips[0].path)[0]
     said = judge.probabilities(hiss, RATE)
     assert said["hiss"] > judge.probabilities(sound(0.3, 260), RATE)["hiss"] + 0.2
     weights = tmp_path / "validation-judge" / "judge.safetensors"
     written = weights.stat().st_mtime_ns
-    assert validation_judge(clips[1:], tmp_path, settings).probabilities(hiss, RATE) == said
+    assert validation_classifier(clips[1:], tmp_path, settings).probabilities(hiss, RATE) == said
     assert weights.stat().st_mtime_ns == written
     with torch.no_grad():  # as a trainer asks
-        validation_judge(clips, tmp_path, settings)
+        validation_classifier(clips, tmp_path, settings)
     assert weights.stat().st_mtime_ns != written  # another collection, another judge
     weights.write_bytes(b"torn")
-    assert validation_judge(clips[1:], tmp_path, settings).probabilities(hiss, RATE) == said
+    assert validation_classifier(clips[1:], tmp_path, settings).probabilities(hiss, RATE) == said
 
 
 # --- what is played
 
 
-class Louder(Repainter):
+class Louder(SpectrogramModel):
     kind = "louder"
 
     def __init__(self) -> None:
@@ -179,9 +188,9 @@ class Louder(Repainter):
 
 
 def test_an_audition_plays_the_present_generators() -> None:
-    lines = [Line(str(n), "other", sound(0.1, 220 + n, 0.3)) for n in range(3)]
+    lines = [ValidationSample(str(n), "other", sound(0.1, 220 + n, 0.3)) for n in range(3)]
     network = Louder()
-    audition = Audition(lines, Picture(bins=32), lambda _: {"jazz": network})
+    audition = ValidationSamples(lines, SpectrogramSettings(bins=32), lambda _: {"jazz": network})
     (played,) = audition.play(lines).values()
     assert [made.shape for made in played] == [line.sound.shape for line in lines]
     inner = slice(3000, -3000)
@@ -202,19 +211,19 @@ def test_lines_of_rendered_songs_come_from_the_first_side_that_has_them(tmp_path
         for side in sides:
             path = tmp_path / name / side / "bass.wav"
             path.parent.mkdir(parents=True)
-            files.write(path, sound(0.1 if side == "source" else 0.4, 220, 0.5), RATE)
+            write_audio(path, sound(0.1 if side == "source" else 0.4, 220, 0.5), RATE)
     songs = [tmp_path / name for name in "abc"]
-    one, two = rendered_lines(songs, ("separated", "source"), "bass", 5, 0.2)
+    one, two = rendered_samples(songs, ("separated", "source"), "bass", 5, 0.2)
     assert [one.name, two.name] == ["a/bass", "b/bass"]
     assert one.sound.shape == (2, 8820)
     assert float(one.sound.abs().max()) > 2 * float(two.sound.abs().max())
-    assert len(rendered_lines(songs, ("source",), "bass", 1)) == 1
+    assert len(rendered_samples(songs, ("source",), "bass", 1)) == 1
 
 
 def test_lines_of_recordings_are_at_the_level_of_windows(tmp_path: Path) -> None:
-    from audiotransfer.corpora.takes import folder_takes
+    from audiotransfer.data.stem_mixes import folder_takes
 
-    files.write(tmp_path / "one.wav", sound(0.9, 220, 0.5), RATE)
-    (line,) = recorded_lines(folder_takes(tmp_path, "other", tmp_path / "cache"), 4, 0.2)
+    write_audio(tmp_path / "one.wav", sound(0.9, 220, 0.5), RATE)
+    (line,) = recorded_samples(folder_takes(tmp_path, "other", tmp_path / "cache"), 4, 0.2)
     assert line.stem == "other" and line.sound.shape == (2, 8820)
     assert float(line.sound.square().mean().sqrt()) == pytest.approx(0.06, rel=1e-3)

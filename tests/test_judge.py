@@ -11,34 +11,37 @@ import pytest
 import torch
 from torch import Tensor
 
-from audiotransfer import files
+from audiotransfer.audio.writing import write_audio
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.evaluation.judge import Judge, style_score
-from audiotransfer.evaluation.judge_clips import (
+from audiotransfer.evaluation.classifiers.audio_classifier import (
+    AudioClassifierNetwork,
+    AudioClassifierSettings,
+    levelled,
+)
+from audiotransfer.evaluation.classifiers.genre import (
+    Confusion,
+    GenreClassifier,
+    GenreObjective,
+    confusion,
+    masked,
+    style_score,
+    window_validation,
+)
+from audiotransfer.evaluation.classifiers.genre_data import (
     Clip,
+    GenreFeatures,
+    GenreWindowBatches,
+    coloured,
     griffin_lim_mel_copy,
+    held_out_windows,
+    prepare,
     remix_copy,
     split_groups,
 )
-from audiotransfer.evaluation.judge_data import (
-    JudgeBatches,
-    JudgeFeatures,
-    coloured,
-    held_out_windows,
-    prepare,
-)
-from audiotransfer.evaluation.judge_objective import (
-    Confusion,
-    JudgeObjective,
-    confusion,
-    masked,
-    window_validation,
-)
-from audiotransfer.evaluation.listener import ListenerNetwork, ListenerSettings, levelled
 from audiotransfer.training import Trainer, TrainerSettings
 
 RATE = 22050
-SETTINGS = ListenerSettings(classes=("hiss", "tones"), seconds=1.0, width=4)
+SETTINGS = AudioClassifierSettings(classes=("hiss", "tones"), seconds=1.0, width=4)
 
 
 def sound(genre: str, seed: int, seconds: float = 2.5) -> Tensor:
@@ -70,13 +73,13 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> list[Clip]:
     for genre in SETTINGS.classes:
         for index in range(4):
             path = folder / f"{genre}{index}.wav"
-            files.write(path, sound(genre, index), RATE)
+            write_audio(path, sound(genre, index), RATE)
             found.append(Clip(path, genre, f"{genre} artist {index}"))
     return found
 
 
 @pytest.fixture(scope="module")
-def features(clips: list[Clip], tmp_path_factory: pytest.TempPathFactory) -> JudgeFeatures:
+def features(clips: list[Clip], tmp_path_factory: pytest.TempPathFactory) -> GenreFeatures:
     return prepare(
         clips, tmp_path_factory.mktemp("features"), SETTINGS,
         separator=HalfAndHalf(), copy_seconds=1.2,
@@ -98,7 +101,7 @@ def test_no_group_is_on_both_sides_and_every_genre_is_on_each() -> None:
         split_groups([Clip(Path("x"), "jazz", "a"), Clip(Path("y"), "rock", "b")])
 
 
-def test_every_class_has_every_kind_of_copy(features: JudgeFeatures) -> None:
+def test_every_class_has_every_kind_of_copy(features: GenreFeatures) -> None:
     for genre in SETTINGS.classes:
         kinds = [segment.copy for segment in features.segments if segment.genre == genre]
         assert sorted(set(kinds)) == ["griffin-lim", "plain", "separated"]
@@ -129,10 +132,10 @@ def test_another_separator_is_heard_anew(clips: list[Clip], tmp_path: Path) -> N
     assert calls == list(range(1, len(clips) + 1)) * 2
 
 
-def test_a_batch_depends_on_seed_and_step_alone(features: JudgeFeatures) -> None:
+def test_a_batch_depends_on_seed_and_step_alone(features: GenreFeatures) -> None:
     groups = {segment.group for segment in features.segments}
-    one = JudgeBatches(features, groups, batch_size=4, seed=3)
-    two = JudgeBatches(features, groups, batch_size=4, seed=3)
+    one = GenreWindowBatches(features, groups, batch_size=4, seed=3)
+    two = GenreWindowBatches(features, groups, batch_size=4, seed=3)
     two.batch(0)
     assert torch.equal(one.batch(7)["features"], two.batch(7)["features"])
     assert not torch.equal(one.batch(7)["features"], one.batch(8)["features"])
@@ -140,7 +143,7 @@ def test_a_batch_depends_on_seed_and_step_alone(features: JudgeFeatures) -> None
     assert batch["features"].shape == (4, SETTINGS.bands, SETTINGS.frames)
     assert batch["features"].dtype == torch.float32
     with pytest.raises(AudioTransferError, match="no clip"):
-        JudgeBatches(features, {"nobody"})
+        GenreWindowBatches(features, {"nobody"})
 
 
 def test_colour_is_a_filter_and_leaves_the_floor() -> None:
@@ -156,7 +159,7 @@ def test_colour_is_a_filter_and_leaves_the_floor() -> None:
 def test_gain_is_no_cue() -> None:
     window = torch.randn(2, SETTINGS.bands, SETTINGS.frames)
     assert torch.allclose(levelled(window), levelled(window + 1.7), atol=1e-5)
-    judge = Judge(ListenerNetwork(SETTINGS))
+    judge = GenreClassifier(AudioClassifierNetwork(SETTINGS))
     loud = judge.probabilities(sound("tones", 1), RATE)
     quiet = judge.probabilities(0.01 * sound("tones", 1), RATE)
     assert loud == pytest.approx(quiet, abs=1e-3)
@@ -183,13 +186,13 @@ def test_copies_keep_the_length_and_the_music() -> None:
 
 
 def test_the_judge_learns_and_says_how_well(
-    features: JudgeFeatures, clips: list[Clip], tmp_path: Path
+    features: GenreFeatures, clips: list[Clip], tmp_path: Path
 ) -> None:
     train, out = split_groups(clips)
-    objective = JudgeObjective(SETTINGS, learning_rate=3e-3)
+    objective = GenreObjective(SETTINGS, learning_rate=3e-3)
     validation = window_validation(held_out_windows(features, out))
     settings = TrainerSettings(steps=25, workers=0, log_every=25, checkpoint_every=1000)
-    batches = JudgeBatches(features, train, batch_size=8)
+    batches = GenreWindowBatches(features, train, batch_size=8)
     Trainer(objective, batches, settings, tmp_path / "run", validation).run()
     found = validation(objective)
     assert found["score"] == 1.0
@@ -205,41 +208,41 @@ def test_the_judge_learns_and_says_how_well(
         style_score(judge, sound("hiss", 50), RATE, "polka")
 
     judge.save(tmp_path / "judge")
-    loaded = Judge.load(tmp_path / "judge")
+    loaded = GenreClassifier.load(tmp_path / "judge")
     assert loaded.report == {"steps": 25}
     assert loaded.settings == SETTINGS
     heard = sound("tones", 51)
     assert loaded.probabilities(heard, RATE) == judge.probabilities(heard, RATE)
 
 
-def test_a_listener_learns_on_the_spot(features: JudgeFeatures, clips: list[Clip]) -> None:
+def test_a_listener_learns_on_the_spot(features: GenreFeatures, clips: list[Clip]) -> None:
     groups = {clip.group for clip in clips}
     taught = []
     for number in range(2):
         torch.manual_seed(number)
         before = torch.get_rng_state()
-        objective = JudgeObjective(SETTINGS, learning_rate=3e-3)
+        objective = GenreObjective(SETTINGS, learning_rate=3e-3)
         with torch.no_grad():  # as during a trainer's validation
-            objective.learn(JudgeBatches(features, groups, batch_size=8), 3)
+            objective.learn(GenreWindowBatches(features, groups, batch_size=8), 3)
         assert torch.equal(torch.get_rng_state(), before)
         taught.append(objective.network.out.weight.detach().clone())
     assert torch.equal(*taught)
-    assert not torch.equal(taught[0], JudgeObjective(SETTINGS).network.out.weight)
+    assert not torch.equal(taught[0], GenreObjective(SETTINGS).network.out.weight)
     assert not objective.network.training
 
 
 def test_preview_shows_a_window() -> None:
-    objective = JudgeObjective(SETTINGS)
+    objective = GenreObjective(SETTINGS)
     batch = {
         "features": torch.randn(2, SETTINGS.bands, SETTINGS.frames),
         "labels": torch.tensor([0, 1]),
     }
     preview = objective.preview(batch, torch.Generator().manual_seed(0))
-    assert preview.pictures["masked"].shape == (SETTINGS.bands, SETTINGS.frames)
+    assert preview.spectrograms["masked"].shape == (SETTINGS.bands, SETTINGS.frames)
 
 
 def test_silence_and_snippets_are_judged() -> None:
-    judge = Judge(ListenerNetwork(SETTINGS))
+    judge = GenreClassifier(AudioClassifierNetwork(SETTINGS))
     assert judge.probabilities(torch.zeros(2, RATE), RATE) == {"hiss": 0.5, "tones": 0.5}
     for length in (1, 100, RATE - 1, 3 * RATE):
         shares = judge.probabilities(sound("hiss", 3, 4.0)[:, :length], RATE)
@@ -250,7 +253,7 @@ def test_silence_and_snippets_are_judged() -> None:
 
 @pytest.mark.parametrize("damage", ["cut", "settings", "missing", "text"])
 def test_damaged_judges_are_refused(tmp_path: Path, damage: str) -> None:
-    Judge(ListenerNetwork(SETTINGS)).save(tmp_path)
+    GenreClassifier(AudioClassifierNetwork(SETTINGS)).save(tmp_path)
     weights, card = tmp_path / "judge.safetensors", tmp_path / "judge.json"
     if damage == "cut":
         weights.write_bytes(weights.read_bytes()[:-10])
@@ -263,7 +266,7 @@ def test_damaged_judges_are_refused(tmp_path: Path, damage: str) -> None:
     else:
         card.write_text("hello")
     with pytest.raises(AudioTransferError, match="no judge can be read"):
-        Judge.load(tmp_path)
+        GenreClassifier.load(tmp_path)
 
 
 def test_confusion_table_counts_rows_as_truth() -> None:
@@ -275,5 +278,5 @@ def test_confusion_table_counts_rows_as_truth() -> None:
 
 
 def test_the_full_network_is_small() -> None:
-    network = ListenerNetwork(ListenerSettings(classes=("jazz", "rock", "pop")))
+    network = AudioClassifierNetwork(AudioClassifierSettings(classes=("jazz", "rock", "pop")))
     assert 100_000 < sum(p.numel() for p in network.parameters()) < 300_000

@@ -13,13 +13,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from audiotransfer import files, recipes
+from audiotransfer import recipes
+from audiotransfer.audio.reading import read_audio
+from audiotransfer.audio.writing import write_audio
+from audiotransfer.data.rendering.arranging import ENSEMBLES, Ensemble, ensemble, genre_band
+from audiotransfer.data.rendering.ensembles import Band
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.evaluation import Judge
-from audiotransfer.recipes.judge import JudgeRecipe, real_clips, rendered_clips
-from audiotransfer.symbolic.studio.arrange import ENSEMBLES, Ensemble, ensemble, genre_band
-from audiotransfer.symbolic.studio.band import Band, Part
-from audiotransfer.symbolic.studio.synth import default_soundfont
+from audiotransfer.evaluation import GenreClassifier
+from audiotransfer.recipes.genre_classifier import GenreClassifierRecipe, real_clips, rendered_clips
+from audiotransfer.synthesis.synthesizer import Part, default_soundfont
 
 RATE = 22050
 GENRES = ("classical", "electronic", "hiphop", "jazz", "pop_folk", "rock_metal")
@@ -40,13 +42,13 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for artist in ("ann", "bob"):
             path = folder / "clips" / genre / f"{artist}_song.wav"
             path.parent.mkdir(parents=True, exist_ok=True)
-            files.write(path, sound(number + 10 * (artist == "bob")), RATE)
+            write_audio(path, sound(number + 10 * (artist == "bob")), RATE)
         for song in ("one", "two"):
             place = folder / "judge-songs" / genre / song
             for side, stem in (("source", "bass"), ("source", "other"), ("target", "other")):
                 path = place / side / f"{stem}.wav"
                 path.parent.mkdir(parents=True, exist_ok=True)
-                files.write(path, sound(number + len(stem)), RATE)
+                write_audio(path, sound(number + len(stem)), RATE)
             (place / "song.json").write_text(json.dumps({"score": f"{genre}/{song}"}))
     return folder
 
@@ -64,7 +66,7 @@ def test_the_config_becomes_a_judge_that_says_how_good_it_is(data: Path, tmp_pat
         "trainer.validate_every=2",
     ]
     figures = recipes.train("judge", overrides, run)
-    judge = Judge.load(run)
+    judge = GenreClassifier.load(run)
     assert judge.classes == GENRES
     assert set(judge.probabilities(sound(1), RATE)) == set(GENRES)
     report = judge.report
@@ -90,16 +92,16 @@ def test_artists_are_first_words(data: Path) -> None:
 
 
 def test_rendered_songs_are_the_mix_of_one_side(data: Path, tmp_path: Path) -> None:
-    recipe = JudgeRecipe(str(data), rendered={"jazz": "judge-songs/jazz"})
+    recipe = GenreClassifierRecipe(str(data), rendered={"jazz": "judge-songs/jazz"})
     clips = rendered_clips(recipe, tmp_path)
     assert [clip.group for clip in clips] == ["jazz/one", "jazz/two"]
-    stems = [files.read(path)[0] for path in (data / "judge-songs/jazz/one/source").glob("*.wav")]
-    heard, rate = files.read(clips[0].path)
+    stems = [read_audio(path)[0] for path in (data / "judge-songs/jazz/one/source").glob("*.wav")]
+    heard, rate = read_audio(clips[0].path)
     assert rate == RATE
     assert torch.allclose(heard, sum(stems), atol=1e-4)
     shutil.rmtree(tmp_path / "jazz")
     with pytest.raises(AudioTransferError, match="render"):
-        rendered_clips(JudgeRecipe(str(data), rendered={"jazz": "clips"}), tmp_path)
+        rendered_clips(GenreClassifierRecipe(str(data), rendered={"jazz": "clips"}), tmp_path)
 
 
 def part(notes: list[tuple[float, float, float, float]], program: int, stem: str = "other") -> Part:
@@ -170,7 +172,7 @@ def test_songs_of_several_genres_lie_in_a_folder_each(tmp_path: Path) -> None:
     for genre in ("classical", "jazz"):
         (song,) = out.glob(f"{genre}/*/song.json")
         assert sorted(p.name for p in song.parent.iterdir()) == ["notes.npz", "song.json", "source"]
-        audio, rate = files.read(song.parent / "source" / "other.wav")
+        audio, rate = read_audio(song.parent / "source" / "other.wav")
         assert audio.shape == (2, round(1.5 * rate))
         assert float(audio.abs().max()) > 0.01
     # A pianist plays alone; a jazz trio gets its bass.

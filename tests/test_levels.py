@@ -11,7 +11,13 @@ import soundfile
 import torch
 from torch import Tensor
 
-from audiotransfer import files, sound
+from audiotransfer.audio.loudness import LoudnessMeter
+from audiotransfer.audio.reading import read_audio
+from audiotransfer.audio.tags.id3 import Frame
+from audiotransfer.audio.tags.reading import read_tags
+from audiotransfer.audio.tags.tags import Tags
+from audiotransfer.audio.true_peak import measure_true_peak
+from audiotransfer.audio.writing import write_audio
 from audiotransfer.pipeline import Song, TransferOptions, remix, transfer, transfer_file
 from audiotransfer.pipeline.finishing import level_for
 from audiotransfer.pipeline.progress import Tracker
@@ -53,7 +59,7 @@ def a_song(seconds: float = 2.0, peak_db: float = -6.0, channels: int = 2) -> Te
 
 
 def loudness(audio: Tensor) -> float:
-    meter = sound.LoudnessMeter(RATE, audio.shape[0])
+    meter = LoudnessMeter(RATE, audio.shape[0])
     meter.push(audio)
     return meter.integrated()
 
@@ -66,9 +72,9 @@ def null_db(one: Tensor, other: Tensor) -> float:
 def written(tmp_path: Path, song: Tensor, name: str, **changes: Any) -> tuple[Tensor, list[str]]:
     """What a float file of the song becomes, and the notices."""
     source = tmp_path / "song.wav"
-    files.write(source, song, RATE, encoding="float32", overwrite=True)
+    write_audio(source, song, RATE, encoding="float32", overwrite=True)
     report = transfer_file(source, tmp_path / name, options(overwrite=True, **changes))
-    return files.read(tmp_path / name)[0], report.notices
+    return read_audio(tmp_path / name)[0], report.notices
 
 
 # --- above full scale ------------------------------------------------------------------------
@@ -81,7 +87,7 @@ def test_a_song_far_above_full_scale_is_turned_down(tmp_path, name, encoding, ov
     out, notices = written(tmp_path, song, name, strength=0.0, encoding=encoding)
     gain = float((out * song).sum() / song.square().sum())
     assert null_db(out, gain * song) < -70
-    assert sound.true_peak(out) == pytest.approx(1.0, abs=1e-3)
+    assert measure_true_peak(out) == pytest.approx(1.0, abs=1e-3)
     (notice,) = notices
     assert f"{over:.1f} dB above full scale" in notice and "--float32" in notice
     assert f"turned down by {-20 * math.log10(gain):.1f} dB" in notice
@@ -94,7 +100,7 @@ def test_a_song_just_above_full_scale_is_limited(tmp_path, name, encoding, over)
     struck = slice(RATE, RATE + 500)
     song[:, struck] *= 10 ** (over / 20) / song[:, struck].abs().max()
     out, notices = written(tmp_path, song, name, strength=0.0, encoding=encoding)
-    assert sound.true_peak(out) <= 1.0 + 1e-4
+    assert measure_true_peak(out) <= 1.0 + 1e-4
     assert int((out.abs() > 0.9999).sum()) < 3  # nothing is clipped
     step = 2.0**-15
     for same in (slice(0, RATE - 300), slice(2 * RATE, None)):  # the rest is let alone
@@ -116,12 +122,12 @@ def test_a_song_in_memory_is_written_below_full_scale(tmp_path, caplog, over):
     song = Song(a_song(peak_db=over), RATE)
     song.write(tmp_path / "a.flac")
     assert "--float32" in caplog.text and f"{over:.1f} dB" in caplog.text
-    out = files.read(tmp_path / "a.flac")[0]
-    assert sound.true_peak(out) <= 1.0 + 1e-4
-    turned = song.audio / (sound.true_peak(song.audio) if over > 6 else 1.0)
+    out = read_audio(tmp_path / "a.flac")[0]
+    assert measure_true_peak(out) <= 1.0 + 1e-4
+    turned = song.audio / (measure_true_peak(song.audio) if over > 6 else 1.0)
     assert loudness(out) == pytest.approx(loudness(turned), abs=3.0 if over == 5.0 else 0.2)
     song.write(tmp_path / "a.wav", encoding="float32")
-    assert torch.equal(files.read(tmp_path / "a.wav")[0], song.audio)
+    assert torch.equal(read_audio(tmp_path / "a.wav")[0], song.audio)
 
 
 @pytest.mark.parametrize("suffix", ["wav", "flac", "ogg", "mp3"])
@@ -133,7 +139,7 @@ def test_writing_says_nothing(tmp_path, capfd, suffix):
 @pytest.mark.parametrize("suffix", ["ogg", "mp3"])
 def test_codecs_get_no_more_than_full_scale(tmp_path, suffix):
     out, notices = written(tmp_path, a_song(peak_db=9.0), f"a.{suffix}", strength=0.0)
-    assert sound.true_peak(out) < 1.0
+    assert measure_true_peak(out) < 1.0
     assert f"which {suffix} cannot hold" in notices[0] and "--float32" in notices[0]
 
 
@@ -141,7 +147,7 @@ def test_peaks_between_samples_are_no_reason_to_touch_a_song(tmp_path):
     time = torch.arange(RATE) / RATE
     song = torch.sin(2 * math.pi * RATE / 4 * time + math.pi / 4)[None] * 1.41
     song = (song * 32767 / 32768 / song.abs().max() * 32768).round() / 32768
-    assert sound.true_peak(song) > 1.3
+    assert measure_true_peak(song) > 1.3
     out, notices = written(tmp_path, song, "a.wav", strength=0.0)
     assert torch.equal(out, song) and notices == []
 
@@ -150,8 +156,8 @@ def test_peaks_between_samples_are_no_reason_to_touch_a_song(tmp_path):
 def test_a_transferred_song_above_full_scale_is_as_loud_as_the_song_turned_down(tmp_path, over):
     song = a_song(peak_db=over)
     out, notices = written(tmp_path, song, "a.wav")
-    assert sound.true_peak(out) <= 1.0 + 1e-4
-    turned = song / sound.true_peak(song) if over > 6 else song
+    assert measure_true_peak(out) <= 1.0 + 1e-4
+    turned = song / measure_true_peak(song) if over > 6 else song
     assert loudness(out) == pytest.approx(loudness(turned), abs=1.0)
     assert len(notices) == (over > 1)  # decoders of mp3 give that much
 
@@ -170,10 +176,10 @@ def test_remixed_stems_above_full_scale_are_turned_down(tmp_path):
     stems.mkdir()
     song = a_song(peak_db=9.0)
     for name, share in (("drums", 0.25), ("vocals", 0.75)):
-        files.write(stems / f"{name}.wav", share * song, RATE, encoding="float32")
+        write_audio(stems / f"{name}.wav", share * song, RATE, encoding="float32")
     report = remix(stems, tmp_path / "a.wav")
-    out = files.read(tmp_path / "a.wav")[0]
-    assert null_db(out, song / sound.true_peak(song)) < -60
+    out = read_audio(tmp_path / "a.wav")[0]
+    assert null_db(out, song / measure_true_peak(song)) < -60
     assert "9.0 dB above full scale" in report.notices[0]
 
 
@@ -206,13 +212,13 @@ def test_the_stems_of_a_dead_channel_are_dead_too(tmp_path):
     song = a_song()
     song[1] = 0.0
     source = tmp_path / "song.wav"
-    files.write(source, song, RATE, encoding="float32")
+    write_audio(source, song, RATE, encoding="float32")
     folder = tmp_path / "stems"
     transfer_file(source, tmp_path / "a.wav", options(stems_out=folder))
     for path in folder.iterdir():
-        stem = files.read(path)[0]
+        stem = read_audio(path)[0]
         assert stem[0].any() and not stem[1].any()
-    assert not files.read(tmp_path / "a.wav")[0][1].any()
+    assert not read_audio(tmp_path / "a.wav")[0][1].any()
 
 
 def test_sides_that_sound_one_after_the_other_are_both_alive():
@@ -235,14 +241,14 @@ def test_silence_has_no_dead_channel():
 
 def test_one_notice_names_the_tags_that_are_not_kept(tmp_path):
     source = tmp_path / "song.mp3"
-    tags = files.Tags({"title": ("T",)}, frames=(files.id3.Frame("POPM", b"a\0\1\0\0\0\0"),))
-    files.write(source, a_song(), RATE, tags=tags)
+    tags = Tags({"title": ("T",)}, frames=(Frame("POPM", b"a\0\1\0\0\0\0"),))
+    write_audio(source, a_song(), RATE, tags=tags)
     for suffix, notices in (
         ("flac", ["tags that a.flac does not hold: ratings"]), ("mp3", []),
     ):  # fmt: skip
         report = transfer_file(source, tmp_path / f"a.{suffix}", options(strength=0.0))
         assert report.notices == notices
-        assert files.read_tags(tmp_path / f"a.{suffix}").get("title") == "T"
+        assert read_tags(tmp_path / f"a.{suffix}").get("title") == "T"
 
 
 @pytest.mark.parametrize("level", [1e-40, 1e-30, 1e-12])
@@ -251,7 +257,7 @@ def test_a_song_at_the_level_of_denormals_counts_as_silent(tmp_path, level):
     asked = TransferOptions(style="jazz", separator="embedded", device="cpu", encoding="float32")
     report = transfer_file(tmp_path / "a.wav", tmp_path / "b.wav", asked)
     assert "the song is silent: so is the result" in report.notices
-    audio, _ = files.read(tmp_path / "b.wav")
+    audio, _ = read_audio(tmp_path / "b.wav")
     assert audio.shape == a_song().shape and audio.abs().max() <= level
 
 
@@ -262,6 +268,6 @@ def test_a_song_that_rounds_to_silence_gets_a_notice(tmp_path, encoding, peak_db
     report = transfer_file(tmp_path / "a.wav", tmp_path / "b.wav", asked)
     (notice,) = report.notices
     assert f"{-peak_db:.0f} dB below full scale" in notice and "--float32" in notice
-    assert not files.read(tmp_path / "b.wav")[0].any()
+    assert not read_audio(tmp_path / "b.wav")[0].any()
     report = transfer_file(tmp_path / "a.wav", tmp_path / "c.wav", options(encoding="float32"))
-    assert report.notices == [] and files.read(tmp_path / "c.wav")[0].any()
+    assert report.notices == [] and read_audio(tmp_path / "c.wav")[0].any()

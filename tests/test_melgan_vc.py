@@ -9,25 +9,28 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from audiotransfer.spectral.critics import FullFrequencyCritic, PatchCritic
-from audiotransfer.spectral.melgan_vc import (
+from audiotransfer.spectral.networks.discriminators import (
+    FullFrequencyDiscriminator,
+    PatchDiscriminator,
+)
+from audiotransfer.spectral.objectives.melgan_vc import (
     MelGanVc,
     MelGanVcSettings,
-    critic_hinge,
+    Siamese,
+    discriminator_hinge,
     margin,
     tile_frames,
     travel,
 )
-from audiotransfer.spectral.siamese import Siamese
 from audiotransfer.training import Trainer, TrainerSettings
-from audiotransfer.training.slopes import smooth_norm
+from audiotransfer.training.adversarial import smooth_norm
 
 BINS, FRAMES = 16, 8
 FLOOR = math.log(3e-5)
 
 
 class TinyGenerator(nn.Module):
-    """A change of level on top of the picture, normalised picture by picture."""
+    """A change of level on top of the spectrogram, normalised spectrogram by spectrogram."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -35,8 +38,8 @@ class TinyGenerator(nn.Module):
             nn.Conv2d(1, 4, 3, padding=1), nn.InstanceNorm2d(4), nn.ReLU(), nn.Conv2d(4, 1, 1)
         )
 
-    def forward(self, picture: Tensor) -> Tensor:
-        return picture + self.layers(picture[:, None])[:, 0]
+    def forward(self, spectrogram: Tensor) -> Tensor:
+        return spectrogram + self.layers(spectrogram[:, None])[:, 0]
 
 
 class StemGenerator(nn.Module):
@@ -44,8 +47,8 @@ class StemGenerator(nn.Module):
         super().__init__()
         self.level = nn.Parameter(torch.tensor([1.0, 10.0, 100.0]))
 
-    def forward(self, picture: Tensor, stem: Tensor) -> Tensor:
-        return picture + self.level[stem][:, None, None]
+    def forward(self, spectrogram: Tensor, stem: Tensor) -> Tensor:
+        return spectrogram + self.level[stem][:, None, None]
 
 
 class Shift(nn.Module):
@@ -55,26 +58,28 @@ class Shift(nn.Module):
         super().__init__()
         self.by = nn.Parameter(torch.tensor(by))
 
-    def forward(self, picture: Tensor) -> Tensor:
-        return picture + self.by
+    def forward(self, spectrogram: Tensor) -> Tensor:
+        return spectrogram + self.by
 
 
 class Mean(nn.Module):
-    """The mean of a picture: as a critic [B, 1], as a siamese network a point on a line."""
+    """The mean of a spectrogram: as a discriminator [B, 1], as a siamese network a point on a
+    line.
+    """
 
     def __init__(self, gain: float = 1.0) -> None:
         super().__init__()
         self.gain = nn.Parameter(torch.tensor(gain))
 
-    def forward(self, picture: Tensor) -> Tensor:
-        return self.gain * picture.mean((2, 3))
+    def forward(self, spectrogram: Tensor) -> Tensor:
+        return self.gain * spectrogram.mean((2, 3))
 
 
 def objective(seed: int = 0, **settings: float) -> MelGanVc:
     torch.manual_seed(seed)
     return MelGanVc(
         TinyGenerator(),
-        {"full": FullFrequencyCritic(BINS, 8), "patch": PatchCritic(4)},
+        {"full": FullFrequencyDiscriminator(BINS, 8), "patch": PatchDiscriminator(4)},
         Siamese(BINS, FRAMES, 8, 6),
         MelGanVcSettings(**settings),  # type: ignore[arg-type]
     )
@@ -102,9 +107,9 @@ def by_hand(shift: float = 0.5, **settings: float) -> MelGanVc:
 def test_hinge_by_hand() -> None:
     real, made = torch.tensor([[0.25, 2.0], [1.0, -1.0]]), torch.tensor([[-2.0, 0.5]])
     # relu(1 - real) = .75, 0, 0, 2; relu(1 + made) = 0, 1.5
-    assert critic_hinge(real, made).item() == pytest.approx(0.5 * (2.75 / 4 + 1.5 / 2))
+    assert discriminator_hinge(real, made).item() == pytest.approx(0.5 * (2.75 / 4 + 1.5 / 2))
     only_first = torch.tensor([True, False])
-    assert critic_hinge(real, made, only_first).item() == pytest.approx(0.5 * (0.375 + 0.75))
+    assert discriminator_hinge(real, made, only_first).item() == pytest.approx(0.5 * (0.375 + 0.75))
 
 
 def test_travel_by_hand() -> None:
@@ -130,12 +135,14 @@ def test_smooth_norm_is_a_norm_up_to_its_epsilon() -> None:
 
 
 def test_every_term_of_the_objective_by_hand() -> None:
-    """Tiles at 1, 0, -2 are lifted by 0.5; the critic sees means, the siamese twice the means."""
+    """Tiles at 1, 0, -2 are lifted by 0.5; the discriminator sees means, the siamese twice the
+    means.
+    """
     toy = by_hand()
     batch = {"source": flat(1.0, 0.0, -2.0), "target": flat(0.25, 0.25, 0.25)}
     converted_mean = -1 / 3 + 0.5
-    critic = toy.critic_terms(batch)
-    assert critic["hinge_mean"].item() == pytest.approx(0.5 * (0.75 + 1 + converted_mean))
+    discriminator = toy.discriminator_terms(batch)
+    assert discriminator["hinge_mean"].item() == pytest.approx(0.5 * (0.75 + 1 + converted_mean))
     terms = toy.generator_terms(batch)
     assert terms["adversarial_mean"].item() == pytest.approx(-converted_mean)
     # A constant cancels in the difference 2 * (1 - -2) = 6: same vector, cosine 1.
@@ -171,15 +178,20 @@ def test_the_generator_moves_every_third_step_with_the_siamese_network() -> None
     toy = objective()
     batch, random = batch_of(windows(2)), torch.Generator()
     groups = [[turn.group for turn in toy.turns(batch, step, random)] for step in range(4)]
-    assert groups == [["critic", "generator"], ["critic"], ["critic"], ["critic", "generator"]]
+    assert groups == [
+        ["discriminator", "generator"],
+        ["discriminator"],
+        ["discriminator"],
+        ["discriminator", "generator"],
+    ]
     assert toy.groups["generator"].networks == ("generator", "siamese")
 
 
 def test_every_parameter_has_a_gradient_in_its_turn_and_only_there() -> None:
     toy = objective()
-    for critic in toy.critics.values():  # verdicts beyond the hinge's corners as well
+    for discriminator in toy.discriminators.values():  # verdicts beyond the hinge's corners as well
         with torch.no_grad():
-            dict(critic.named_parameters())["layers.6.bias"].fill_(1.0)
+            dict(discriminator.named_parameters())["layers.6.bias"].fill_(1.0)
     owners = {
         group: [p for name in made.networks for p in toy.networks[name].parameters()]
         for group, made in toy.groups.items()
@@ -205,7 +217,7 @@ def _named(toy: MelGanVc, network: str) -> list[tuple[str, nn.Parameter]]:
 @pytest.mark.parametrize(
     "kind", ["silence", "identical tiles", "one silent tile", "constant", "clicks"]
 )
-def test_terms_and_gradients_are_finite_on_hard_pictures(kind: str, seed: int) -> None:
+def test_terms_and_gradients_are_finite_on_hard_spectrograms(kind: str, seed: int) -> None:
     tile = windows(2, seed)[..., :FRAMES]
     silence = torch.full_like(tile, FLOOR)
     click = silence.clone()
@@ -243,14 +255,14 @@ def test_silent_tiles_take_no_part_in_travel_and_margin() -> None:
         assert none[name].item() == 0
 
 
-def test_silent_windows_teach_the_critics_nothing() -> None:
+def test_silent_windows_teach_the_discriminators_nothing() -> None:
     silence = torch.full((1, BINS, 3 * FRAMES), FLOOR)
     found = []
     for extra in ([], [silence]):
         toy = objective()  # anew: spectral norm turns its vectors a little at every call
         source, target = torch.cat([windows(2), *extra]), torch.cat([windows(3, 1), *extra])
         with torch.no_grad():
-            found.append(toy.critic_terms(batch_of(source, target)))
+            found.append(toy.discriminator_terms(batch_of(source, target)))
     torch.testing.assert_close(found[0], found[1])
 
 
@@ -258,7 +270,7 @@ def test_source_and_target_of_unequal_number_are_used_to_the_last() -> None:
     toy = by_hand()
     source = torch.cat([flat(0.0, 0.0, 0.0), flat(3.0, 3.0, 3.0)])
     target = torch.cat([flat(0.0, 0.0, 0.0)] * 2 + [flat(-3.0, -3.0, -3.0)])
-    hinge = toy.critic_terms({"source": source, "target": target})["hinge_mean"].item()
+    hinge = toy.discriminator_terms({"source": source, "target": target})["hinge_mean"].item()
     assert hinge == pytest.approx(0.5 * ((1 + 1 + 4) / 3 + (1.5 + 4.5) / 2))
 
 
@@ -270,52 +282,54 @@ def test_nothing_is_normalised_over_the_batch() -> None:
     pair, view = windows(2), windows(2)[:, None]
     with torch.no_grad():
         torch.testing.assert_close(toy.convert(pair, {})[:1], toy.convert(pair[:1], {}))
-        for critic in toy.critics.values():
-            torch.testing.assert_close(critic(view)[:1], critic(view[:1]))
+        for discriminator in toy.discriminators.values():
+            torch.testing.assert_close(discriminator(view)[:1], discriminator(view[:1]))
         tile = view[..., :FRAMES]
         torch.testing.assert_close(toy.siamese(tile)[:1], toy.siamese(tile[:1]))
 
 
 def test_the_floor_is_fixed_a_peak_elsewhere_changes_no_other_tile() -> None:
-    """A floor that follows the peak would lift what a critic sees beside a loud bang."""
+    """A floor that follows the peak would lift what a discriminator sees beside a loud bang."""
     seen: list[Tensor] = []
 
     class Watching(Mean):
-        def forward(self, picture: Tensor) -> Tensor:
-            seen.append(picture.detach())
-            return super().forward(picture)
+        def forward(self, spectrogram: Tensor) -> Tensor:
+            seen.append(spectrogram.detach())
+            return super().forward(spectrogram)
 
     toy = MelGanVc(Shift(0.0), {"mean": Watching()}, Mean())
     quiet, loud = windows(1).clamp(min=FLOOR), windows(1).clamp(min=FLOOR)
     loud[..., -1] += 8
     for target in (quiet, loud):
-        toy.critic_terms(batch_of(windows(1), target))
+        toy.discriminator_terms(batch_of(windows(1), target))
     real = seen[::2]
     torch.testing.assert_close(real[0][..., :-1], real[1][..., :-1], rtol=0, atol=0)
     assert real[0].shape == (1, 1, BINS, 3 * FRAMES)
 
 
-def test_critics_are_linear_at_the_end_and_bounded_in_gain() -> None:
-    for critic in (FullFrequencyCritic(BINS, 8), PatchCritic(4)):
-        assert not any(isinstance(m, nn.Tanh | nn.Sigmoid | nn.Softsign) for m in critic.modules())
+def test_discriminators_are_linear_at_the_end_and_bounded_in_gain() -> None:
+    for discriminator in (FullFrequencyDiscriminator(BINS, 8), PatchDiscriminator(4)):
+        assert not any(
+            isinstance(m, nn.Tanh | nn.Sigmoid | nn.Softsign) for m in discriminator.modules()
+        )
         with torch.no_grad():
-            verdict = critic(1000 * windows(2)[:, None])
+            verdict = discriminator(1000 * windows(2)[:, None])
             assert verdict.abs().max() > 1
         for _ in range(50):
-            critic(windows(2)[:, None])  # the power iteration settles
-        for layer in critic.modules():
+            discriminator(windows(2)[:, None])  # the power iteration settles
+        for layer in discriminator.modules():
             if isinstance(layer, nn.Conv2d):
                 largest = torch.linalg.matrix_norm(layer.weight.flatten(1), 2).item()
                 assert largest == pytest.approx(1, abs=0.02)
 
 
-def test_the_full_frequency_critic_sees_all_bins_at_once() -> None:
-    critic = FullFrequencyCritic(BINS, 8).eval()
-    picture = windows(1)[:, None].requires_grad_()
-    (gradient,) = torch.autograd.grad(critic(picture)[0, 0, 0, 2], picture)
+def test_the_full_frequency_discriminator_sees_all_bins_at_once() -> None:
+    discriminator = FullFrequencyDiscriminator(BINS, 8).eval()
+    spectrogram = windows(1)[:, None].requires_grad_()
+    (gradient,) = torch.autograd.grad(discriminator(spectrogram)[0, 0, 0, 2], spectrogram)
     assert (gradient.abs().sum((0, 1, 3)) > 0).all()
-    assert critic(picture).shape == (1, 1, 1, 6)
-    shapes = [tuple(m.kernel_size) for m in critic.modules() if isinstance(m, nn.Conv2d)]
+    assert discriminator(spectrogram).shape == (1, 1, 1, 6)
+    shapes = [tuple(m.kernel_size) for m in discriminator.modules() if isinstance(m, nn.Conv2d)]
     assert shapes == [(BINS, 3), (1, 9), (1, 7), (1, 1)]
 
 
@@ -330,7 +344,7 @@ def test_a_tile_is_measured_in_seconds() -> None:
 
 def test_frames_that_do_not_make_three_tiles_are_refused() -> None:
     with pytest.raises(ValueError, match="multiple of 3"):
-        objective().critic_terms(batch_of(windows(1)[..., :-1]))
+        objective().discriminator_terms(batch_of(windows(1)[..., :-1]))
 
 
 def test_a_conditional_generator_gets_the_condition_of_each_tile() -> None:
@@ -352,11 +366,11 @@ def test_the_view_is_what_judging_networks_see() -> None:
 
 def test_the_preview_shows_one_of_each() -> None:
     preview = objective().preview(batch_of(windows(2)), torch.Generator())
-    assert set(preview.pictures) == {"source", "converted", "target"}
-    assert all(p.shape == (BINS, 3 * FRAMES) for p in preview.pictures.values())
+    assert set(preview.spectrograms) == {"source", "converted", "target"}
+    assert all(p.shape == (BINS, 3 * FRAMES) for p in preview.spectrograms.values())
 
 
-class Pictures:
+class Spectrograms:
     """Source: noise; target: the same kind of noise, 1.5 louder."""
 
     def batch(self, step: int) -> dict[str, Tensor]:
@@ -368,11 +382,13 @@ def test_training_moves_the_source_toward_the_target(tmp_path: Path, precision: 
     torch.manual_seed(0)
     toy = MelGanVc(
         Shift(0.0),
-        {"full": FullFrequencyCritic(BINS, 8)},
+        {"full": FullFrequencyDiscriminator(BINS, 8)},
         Siamese(BINS, FRAMES, 8, 6),
-        MelGanVcSettings(identity=0.0, generator_every=1, generator_rate=0.05, critic_rate=0.02),
+        MelGanVcSettings(
+            identity=0.0, generator_every=1, generator_rate=0.05, discriminator_rate=0.02
+        ),
     )
     settings = TrainerSettings(steps=40, workers=0, precision=precision)  # type: ignore[arg-type]
-    figures = Trainer(toy, Pictures(), settings, tmp_path).run()
+    figures = Trainer(toy, Spectrograms(), settings, tmp_path).run()
     assert 0.4 < toy.generator.by.item() < 2.6
-    assert {"critic/hinge_full", "generator/travel", "generator/margin"} <= set(figures)
+    assert {"discriminator/hinge_full", "generator/travel", "generator/margin"} <= set(figures)

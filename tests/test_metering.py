@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import signal
 
-from audiotransfer import sound
-from audiotransfer.sound.loudness import k_weighting
+from audiotransfer.audio.loudness import LoudnessMeter, k_weighting
+from audiotransfer.audio.true_peak import measure_true_peak
 
 RATES = (8000, 11025, 22050, 32000, 44100, 48000, 88200, 96000, 192000)
 #: ITU-R BS.1770-5, tables 1 and 2: at 48 kHz.
@@ -27,7 +27,7 @@ def tone(dbfs: float, seconds: float, rate: int) -> np.ndarray:
 
 
 def loudness(audio: np.ndarray, rate: int) -> float:
-    meter = sound.LoudnessMeter(rate, len(audio))
+    meter = LoudnessMeter(rate, len(audio))
     for block in np.array_split(audio, 7, axis=1):
         meter.push(torch.from_numpy(block))
     return meter.integrated()
@@ -141,7 +141,7 @@ def test_loudness_is_the_standards_in_any_blocks(rate, channels, seconds, seed):
 
 
 def true_peak_db(audio: np.ndarray) -> float:
-    return 20 * math.log10(sound.true_peak(torch.from_numpy(audio).float().expand(2, -1)))
+    return 20 * math.log10(measure_true_peak(torch.from_numpy(audio).float().expand(2, -1)))
 
 
 def tapered(audio: np.ndarray, rate: int) -> np.ndarray:

@@ -17,16 +17,16 @@ from numpy.typing import NDArray
 
 from audiotransfer import midi
 from audiotransfer.cli import batch as cli_batch
+from audiotransfer.data.rendering.ensembles import band_of
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.midi import messages
+from audiotransfer.midi import score as scores
+from audiotransfer.midi.score import edited, note_table, parse_score, score_of, with_notes
 from audiotransfer.pipeline.drumming import DrumOptions, humanise_file
 from audiotransfer.pipeline.options import StemChoice
 from audiotransfer.pipeline.score_output import render_score
 from audiotransfer.pipeline.scores import ScoreOptions, ScoreReport, transfer_score
 from audiotransfer.styles import Card, Style
-from audiotransfer.symbolic import score as scores
-from audiotransfer.symbolic.score import edited, note_table, parse_score, score_of, with_notes
-from audiotransfer.symbolic.studio.band import band_of
 
 Track = list[tuple[int, bytes]]
 END = b"\xff\x2f"

@@ -9,9 +9,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from audiotransfer import files
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.files import SongFile, naming, own
+from audiotransfer.pipeline import naming, own_outputs
+from audiotransfer.pipeline.naming import (
+    SongFile,
+    ensure_folder,
+    find_songs,
+    name_clashes,
+    names_folder,
+    output_paths,
+)
 
 JAZZ = ".jazz.wav"
 
@@ -23,11 +30,11 @@ def touch(root: Path, *names: str) -> None:
 
 
 def found(*places: Path, styles: tuple[str, ...] = ("jazz", "rock")) -> list[SongFile]:
-    return files.find_songs(places, styles).songs
+    return find_songs(places, styles).songs
 
 
 def named(songs: list[SongFile], folder: str | Path | None = "out") -> list[str]:
-    return [str(path) for path in files.name_outputs(songs, lambda _: JAZZ, folder)]
+    return [str(path) for path in output_paths(songs, lambda _: JAZZ, folder)]
 
 
 @pytest.fixture(autouse=True)
@@ -112,7 +119,7 @@ def test_where_case_does_not_count(here: Path, monkeypatch: pytest.MonkeyPatch) 
     assert named(songs) == ["out/Intro.jazz.wav", "out/intro.jazz.wav"]
     monkeypatch.setattr(naming, "ignores_case", lambda _: True)
     assert named(songs) == ["out/a/Intro.jazz.wav", "out/b/intro.jazz.wav"]
-    assert files.clashes(["a", "b"], ["o/X.wav", "o/x.wav"])[1] is not None
+    assert name_clashes(["a", "b"], ["o/X.wav", "o/x.wav"])[1] is not None
 
 
 def test_whether_case_counts_is_asked_of_the_folder(here: Path) -> None:
@@ -124,7 +131,7 @@ def test_whether_case_counts_is_asked_of_the_folder(here: Path) -> None:
 def test_no_song_is_written_over(here: Path) -> None:
     touch(here, "a.wav", "b.wav")
     (here / "link.wav").symlink_to("b.wav")
-    errors = files.clashes(
+    errors = name_clashes(
         ["a.wav", "b.wav", "c.wav", "d.wav", "e.wav"],
         ["a.wav", "out/x.wav", "out/../out/x.wav", "link.wav", "out/y.wav"],
     )
@@ -143,7 +150,7 @@ def test_songs_are_found_once_in_the_order_of_the_request(here: Path) -> None:
 
 
 def test_what_the_program_wrote_is_left_out_of_folders(here: Path) -> None:
-    stems = [f"{stem}.wav" for stem in own.STEMS]
+    stems = [f"{stem}.wav" for stem in own_outputs.STEMS]
     ours = [
         "song.jazz.wav",
         "cd/song.rock.mp3",
@@ -163,11 +170,11 @@ def test_what_the_program_wrote_is_left_out_of_folders(here: Path) -> None:
         "kept/whole.wav",
     ]
     touch(here, *(f"in/{name}" for name in (*ours, *theirs)))
-    result = files.find_songs([Path("in")], ("jazz", "rock"))
+    result = find_songs([Path("in")], ("jazz", "rock"))
     assert sorted(str(path.relative_to("in")) for path in result.own) == sorted(ours)
     assert sorted(str(song.below) for song in result.songs) == sorted(theirs)
     # Whoever names one means it.
-    result = files.find_songs([Path("in/song.jazz.wav"), Path("in")], ("jazz", "rock"))
+    result = find_songs([Path("in/song.jazz.wav"), Path("in")], ("jazz", "rock"))
     assert result.songs[0].path == Path("in/song.jazz.wav")
     assert Path("in/song.jazz.wav") not in result.own
     touch(here, "mine/a.jazz.wav")
@@ -191,28 +198,28 @@ def test_what_the_program_wrote_is_left_out_of_folders(here: Path) -> None:
 )
 def test_which_names_are_folders(here: Path, out: str, folder: bool) -> None:
     (here / "there").mkdir()
-    assert files.names_folder(out) == folder
+    assert names_folder(out) == folder
     if not folder:
         with pytest.raises(AudioTransferError, match="is no folder, and 2 songs need one"):
-            files.names_folder(out, songs=2)
+            names_folder(out, songs=2)
 
 
 def test_folders_are_made_and_empty_ones_taken_away(here: Path) -> None:
-    with files.making(here / "a" / "b"):
+    with ensure_folder(here / "a" / "b"):
         assert (here / "a" / "b").is_dir()
     assert not (here / "a").exists()
-    with pytest.raises(KeyboardInterrupt), files.making(here / "a" / "b"):
+    with pytest.raises(KeyboardInterrupt), ensure_folder(here / "a" / "b"):
         touch(here, "a/kept")
         raise KeyboardInterrupt
     assert [path.name for path in (here / "a").iterdir()] == ["kept"]
     (here / "c").mkdir()
-    with files.making(here / "c"):
+    with ensure_folder(here / "c"):
         pass
     assert (here / "c").is_dir()
     for name in ("a/kept", "a/kept/d", "x" * 300, "nul\0"):
         with (
             pytest.raises(AudioTransferError, match="cannot be made"),
-            files.making(here / "new" / ".." / name),
+            ensure_folder(here / "new" / ".." / name),
         ):
             pass
     assert sorted(path.name for path in here.iterdir()) == ["a", "c"]

@@ -10,12 +10,12 @@ import pytest
 import torch
 from torch.nn import functional
 
-from audiotransfer.training.narrow import NarrowInFloat32
+from audiotransfer.training.devices import NarrowInFloat32
 
 _STEP = """
 import torch
 from separation.embedded.objective import SeparatorObjective
-from audiotransfer.training.narrow import NarrowInFloat32
+from audiotransfer.training.devices import NarrowInFloat32
 
 torch.manual_seed(0)
 for network in ("unet", "dense"):

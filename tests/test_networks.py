@@ -1,4 +1,4 @@
-"""Networks of the unpaired objectives: sizes as published, any picture, and back from disk."""
+"""Networks of the unpaired objectives: sizes as published, any spectrogram, and back from disk."""
 
 from __future__ import annotations
 
@@ -10,26 +10,25 @@ import torch
 from torch import Tensor, nn
 
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.spectral.generator import fold
+from audiotransfer.spectral.models.base import SpectrogramNetwork
+from audiotransfer.spectral.models.unet import fold
 from audiotransfer.spectral.networks import (
     PaddedUNet,
-    Painter,
     PatchGan,
-    PictureCritic,
     ProjectionHeads,
     ResNetGenerator,
-    WholeFrequencyCritic,
+    SpectrogramDiscriminator,
+    WholeFrequencyDiscriminator,
     WholeFrequencyGenerator,
-    from_unit,
-    to_unit,
 )
-from audiotransfer.spectral.siamese import Siamese
-from audiotransfer.spectral.weights import load_generator, save_generator
+from audiotransfer.spectral.objectives.melgan_vc import Siamese
+from audiotransfer.spectral.transfer import load_generator, save_generator
+from vocoder.spectrogram import from_unit, to_unit
 
 BINS = 24
 
 
-def pictures(bins: int, frames: int, batch: int = 2) -> Tensor:
+def spectrograms(bins: int, frames: int, batch: int = 2) -> Tensor:
     random = torch.Generator().manual_seed(0)
     return -4 + 1.5 * torch.randn(batch, bins, frames, generator=random)
 
@@ -41,7 +40,7 @@ def convolved(network: nn.Module) -> int:
 
 with torch.random.fork_rng():
     torch.manual_seed(0)
-    GENERATORS: list[Painter] = [
+    GENERATORS: list[SpectrogramNetwork] = [
         WholeFrequencyGenerator(BINS, 8, "group"),
         PaddedUNet(BINS, (4, 6, 8)),
         ResNetGenerator(BINS, 4, blocks=2),
@@ -59,23 +58,23 @@ def test_melgan_vcs_networks_have_the_published_sizes() -> None:
     first = 192 * 3 * 256
     generator = first + 256 * 256 * (9 + 7 + 7) + 512 * 256 * 9 + 512 * 192
     assert convolved(WholeFrequencyGenerator(192)) == generator == 2_932_736
-    critic = 192 * 3 * 512 + 512 * 512 * (9 + 7) + 512 * 18
-    assert convolved(WholeFrequencyCritic(192, 72)) == critic == 4_498_432
+    discriminator = 192 * 3 * 512 + 512 * 512 * (9 + 7) + 512 * 18
+    assert convolved(WholeFrequencyDiscriminator(192, 72)) == discriminator == 4_498_432
     siamese = first + 256 * 256 * (9 + 7) + 256 * 6 * 128
     assert convolved(Siamese(192, 24, 256, 128, "batch")) == siamese == 1_392_640
 
 
 def test_the_u_net_goes_down_84_x_938_as_the_recipe_says() -> None:
     network = PaddedUNet(84, (2,) * 6)
-    picture = pictures(84, 938, 1)
-    sizes = [tuple(feature.shape[-2:]) for feature in network.encode(picture[:, None])]
+    spectrogram = spectrograms(84, 938, 1)
+    sizes = [tuple(feature.shape[-2:]) for feature in network.encode(spectrogram[:, None])]
     assert sizes[1:] == [(42, 469), (21, 234), (10, 117), (5, 58), (2, 29), (1, 14)]
-    assert network(picture).shape == picture.shape
+    assert network(spectrogram).shape == spectrogram.shape
 
 
 def test_a_mirrored_cell_lies_at_alternating_sides() -> None:
     """A network that only doubles: what is missing is mirrored, so means hardly move."""
-    from audiotransfer.spectral.networks.padded_unet import _double
+    from audiotransfer.spectral.networks.generators import _double
 
     x = torch.tensor([[[[1.0, 2.0], [3.0, 4.0]]]])
     low, high = _double(x, (5, 5), low=True), _double(x, (5, 5), low=False)
@@ -88,83 +87,91 @@ def test_a_mirrored_cell_lies_at_alternating_sides() -> None:
 
 @pytest.mark.parametrize("generator", GENERATORS, ids=lambda g: g.kind)
 @pytest.mark.parametrize("frames", [16, 21, 37])
-def test_any_length_comes_back_within_100_db(generator: Painter, frames: int) -> None:
-    picture = pictures(BINS, frames)
-    made = generator(picture)
-    assert made.shape == picture.shape and made.dtype == torch.float32
+def test_any_length_comes_back_within_100_db(generator: SpectrogramNetwork, frames: int) -> None:
+    spectrogram = spectrograms(BINS, frames)
+    made = generator(spectrogram)
+    assert made.shape == spectrogram.shape and made.dtype == torch.float32
     quietest, loudest = from_unit(torch.tensor([-1.0, 1.0])).tolist()
     assert quietest <= float(made.min()) < float(made.max()) <= loudest
 
 
 @pytest.mark.parametrize("generator", GENERATORS, ids=lambda g: g.kind)
-def test_a_batch_is_its_single_pictures(generator: Painter) -> None:
-    picture = pictures(BINS, 24)
+def test_a_batch_is_its_single_spectrograms(generator: SpectrogramNetwork) -> None:
+    spectrogram = spectrograms(BINS, 24)
     generator.eval()
     with torch.no_grad():
         torch.testing.assert_close(
-            generator(picture)[:1], generator(picture[:1]), atol=1e-4, rtol=1e-4
+            generator(spectrogram)[:1], generator(spectrogram[:1]), atol=1e-4, rtol=1e-4
         )
 
 
 @pytest.mark.parametrize("generator", GENERATORS, ids=lambda g: g.kind)
-def test_a_generator_comes_back_from_its_weights(generator: Painter, tmp_path: Path) -> None:
+def test_a_generator_comes_back_from_its_weights(
+    generator: SpectrogramNetwork, tmp_path: Path
+) -> None:
     made = type(generator)(**generator.shape())
     assert made.shape() == generator.shape() and made.shape()["bins"] == BINS
-    picture = pictures(BINS, 24)
+    spectrogram = spectrograms(BINS, 24)
     for _ in range(3):
-        made(picture)
+        made(spectrogram)
     fold(made.eval())
     save_generator(tmp_path / "g.safetensors", made)
     loaded = load_generator(tmp_path / "g.safetensors").eval()
     assert type(loaded) is type(made)
     with torch.no_grad():
-        difference = (loaded.repaint(picture, torch.tensor([2, 2])) - made(picture)).abs().max()
+        difference = (
+            (loaded.repaint(spectrogram, torch.tensor([2, 2])) - made(spectrogram)).abs().max()
+        )
     assert float(difference) < 0.05  # half precision, over 11.5 nats
 
 
 def test_batch_statistics_come_back_too(tmp_path: Path) -> None:
     made = WholeFrequencyGenerator(BINS, 8, "batch")
     for _ in range(30):
-        made(pictures(BINS, 24))
+        made(spectrograms(BINS, 24))
     fold(made.eval())
     save_generator(tmp_path / "g.safetensors", made)
     loaded = load_generator(tmp_path / "g.safetensors").eval()
     with torch.no_grad():
-        one, two = (g.repaint(pictures(BINS, 24), torch.tensor([0, 0])) for g in (made, loaded))
+        one, two = (g.repaint(spectrograms(BINS, 24), torch.tensor([0, 0])) for g in (made, loaded))
     assert float((one - two).abs().max()) < 0.05
 
 
 def test_whole_frequency_networks_see_all_bins_at_once() -> None:
-    picture = pictures(BINS, 24, 1)[:, None].requires_grad_()
-    critic = WholeFrequencyCritic(BINS, 24, 8).eval()
-    (gradient,) = torch.autograd.grad(critic(picture).sum(), picture)
+    spectrogram = spectrograms(BINS, 24, 1)[:, None].requires_grad_()
+    discriminator = WholeFrequencyDiscriminator(BINS, 24, 8).eval()
+    (gradient,) = torch.autograd.grad(discriminator(spectrogram).sum(), spectrogram)
     assert bool((gradient.abs().sum((0, 1, 3)) > 0).all())
-    assert critic(picture).shape == (1, 1)
-    assert all(m.bias is None for m in critic.modules() if isinstance(m, nn.Conv2d | nn.Linear))
+    assert discriminator(spectrogram).shape == (1, 1)
+    assert all(
+        m.bias is None for m in discriminator.modules() if isinstance(m, nn.Conv2d | nn.Linear)
+    )
 
 
 def test_a_patch_is_70_cells_wide() -> None:
-    critic = PatchGan(2, "none").eval()
-    picture = pictures(128, 128, 1)[:, None].requires_grad_()
-    verdicts = critic(picture)
-    (gradient,) = torch.autograd.grad(verdicts[0, 0, 7, 7], picture)
+    discriminator = PatchGan(2, "none").eval()
+    spectrogram = spectrograms(128, 128, 1)[:, None].requires_grad_()
+    verdicts = discriminator(spectrogram)
+    (gradient,) = torch.autograd.grad(verdicts[0, 0, 7, 7], spectrogram)
     seen = gradient[0, 0].abs().sum(0) > 0
     where = seen.nonzero().flatten()
     assert int(where[-1] - where[0]) + 1 == 70
 
 
-def test_a_critic_of_the_whole_picture_gives_one_verdict() -> None:
-    critic = PictureCritic(20, 30, 2, levels=3)
-    picture = pictures(20, 30)[:, None].requires_grad_()
-    assert critic(picture).shape == (2, 1)
-    (gradient,) = torch.autograd.grad(critic(picture)[0, 0], picture)
+def test_a_discriminator_of_the_whole_spectrogram_gives_one_verdict() -> None:
+    discriminator = SpectrogramDiscriminator(20, 30, 2, levels=3)
+    spectrogram = spectrograms(20, 30)[:, None].requires_grad_()
+    assert discriminator(spectrogram).shape == (2, 1)
+    (gradient,) = torch.autograd.grad(discriminator(spectrogram)[0, 0], spectrogram)
     assert bool(gradient[0].any()) and not bool(gradient[1].any())
-    assert not any(isinstance(m, nn.InstanceNorm2d | nn.BatchNorm2d) for m in critic.modules())
+    assert not any(
+        isinstance(m, nn.InstanceNorm2d | nn.BatchNorm2d) for m in discriminator.modules()
+    )
 
 
 @pytest.mark.parametrize("generator", GENERATORS[1:], ids=lambda g: g.kind)
 def test_features_and_heads_fit(generator: PaddedUNet | ResNetGenerator) -> None:
-    features = generator.encode(to_unit(pictures(BINS, 24))[:, None])
+    features = generator.encode(to_unit(spectrograms(BINS, 24))[:, None])
     assert tuple(f.shape[1] for f in features) == generator.feature_channels
     patches = [feature.flatten(2)[..., :5].transpose(1, 2) for feature in features]
     for points in ProjectionHeads(generator.feature_channels, 6)(patches):
@@ -172,8 +179,8 @@ def test_features_and_heads_fit(generator: PaddedUNet | ResNetGenerator) -> None
         torch.testing.assert_close(points.norm(dim=-1), torch.ones(2, 5))
 
 
-def test_pictures_that_are_too_small_are_refused() -> None:
+def test_spectrograms_that_are_too_small_are_refused() -> None:
     with pytest.raises(AudioTransferError, match="4 bins cannot be halved 3 times"):
         PaddedUNet(4, (2, 2, 2))
     with pytest.raises(AudioTransferError, match="7 frames cannot be halved 3 times"):
-        PaddedUNet(8, (2, 2, 2))(pictures(8, 7))
+        PaddedUNet(8, (2, 2, 2))(spectrograms(8, 7))

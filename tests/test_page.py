@@ -13,9 +13,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from audiotransfer import files
+from audiotransfer.audio.reading import read_audio
+from audiotransfer.benchmark.listening_page import Pair, write_page
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.evaluation import Pair, write_page
 
 RATE = 44100
 VOID = {"meta", "input", "br", "link", "img"}
@@ -102,7 +102,7 @@ def test_a_and_b_are_what_the_key_says_at_one_level(tmp_path: Path) -> None:
             assert head == "data:audio/mpeg;base64"
             path = tmp_path / "sound.mp3"
             path.write_bytes(base64.b64decode(coded))
-            sound, rate = files.read(path)
+            sound, rate = read_audio(path)
             assert rate == RATE
             # The format pads both ends alike.
             assert RATE <= sound.shape[1] < 1.1 * RATE

@@ -25,7 +25,12 @@ from torch import Tensor
 from torch.nn import functional
 
 import audiotransfer
-from audiotransfer import files, pipeline, sound
+from audiotransfer import pipeline
+from audiotransfer.audio.loudness import LoudnessMeter
+from audiotransfer.audio.reading import read_audio
+from audiotransfer.audio.tags.reading import read_tags
+from audiotransfer.audio.true_peak import measure_true_peak
+from audiotransfer.audio.writing import AudioWriter, write_audio
 from audiotransfer.effects import Chain, read_chain
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.pipeline import Progress, Song, StemChoice, TransferOptions, transfer
@@ -153,7 +158,7 @@ def refusal(call: Callable[..., Any], *args: Any, **changes: Any) -> str:
 @pytest.fixture
 def wav(tmp_path: Path) -> Path:
     path = tmp_path / "song.wav"
-    files.write(path, a_song(0.5), RATE, encoding="float32", tags={"title": "A song"})
+    write_audio(path, a_song(0.5), RATE, encoding="float32", tags={"title": "A song"})
     return path
 
 
@@ -495,13 +500,13 @@ def test_more_channels_come_out_stereo_with_a_notice(channels: int, tmp_path: Pa
 def test_loudness_and_true_peak_hold(level: float, tmp_path: Path) -> None:
     song = a_song(1.5, level=level)
     path = tmp_path / "song.wav"
-    files.write(path, song, RATE, encoding="float32")
+    write_audio(path, song, RATE, encoding="float32")
     loud = Style("loud", {"drums": Echo(3), "bass": Echo(2000), "other": Echo(5)})
     report = pipeline.transfer_file(path, tmp_path / "out.wav", options(style=loud))
-    result, _ = files.read(tmp_path / "out.wav")
+    result, _ = read_audio(tmp_path / "out.wav")
     assert report.loudness_in is not None
     assert abs(_loudness(result) - report.loudness_in) < 1
-    assert sound.true_peak(result) <= max(1.0, sound.true_peak(song))
+    assert measure_true_peak(result) <= max(1.0, measure_true_peak(song))
     assert report.loudness_out == pytest.approx(_loudness(result), abs=0.1)
 
 
@@ -523,18 +528,18 @@ def test_a_short_loud_hit_keeps_its_loudness(decay: float) -> None:
     result = torch.cat(given, -1)
     assert result.shape == sound_.shape
     assert _loudness(result) == pytest.approx(-7.0, abs=0.7)
-    assert sound.true_peak(result) <= 1.0
+    assert measure_true_peak(result) <= 1.0
 
 
 def test_a_song_above_full_scale_stays_as_it_is_without_a_change(tmp_path: Path) -> None:
     song = a_song(0.5, level=1.2)
     assert null_db(apply(song, strength=0.0), song) < -100
     changed = apply(song)
-    assert sound.true_peak(changed) <= sound.true_peak(song)
+    assert measure_true_peak(changed) <= measure_true_peak(song)
 
 
 def _loudness(audio: Tensor) -> float:
-    meter = sound.LoudnessMeter(RATE, audio.shape[0])
+    meter = LoudnessMeter(RATE, audio.shape[0])
     meter.push(audio)
     return meter.integrated()
 
@@ -565,7 +570,7 @@ def test_a_stems_numbers_do_not_depend_on_the_other_stems() -> None:
 
 
 def test_stems_out_holds_dry_and_wet_stems(wav: Path, tmp_path: Path) -> None:
-    song, _ = files.read(wav)
+    song, _ = read_audio(wav)
     choices = {"bass": StemChoice("keep"), "other": StemChoice.parse("mute")}
     wanted = options(stems=choices, stems_out=tmp_path / "stems", gains_db={"drums": -3})
     report = pipeline.transfer_file(wav, tmp_path / "out.wav", wanted)
@@ -573,7 +578,7 @@ def test_stems_out_holds_dry_and_wet_stems(wav: Path, tmp_path: Path) -> None:
     assert there == ["bass.wav", "drums.stub.wav", "drums.wav", "other.wav", "vocals.wav"]
     info = soundfile.info(tmp_path / "stems" / "drums.wav")
     assert (info.subtype, info.samplerate, info.channels) == ("FLOAT", RATE, 2)
-    dry = sum(files.read(tmp_path / "stems" / f"{stem}.wav")[0] for stem in STEMS)
+    dry = sum(read_audio(tmp_path / "stems" / f"{stem}.wav")[0] for stem in STEMS)
     assert null_db(dry, song) < -60
     assert [report.stems[stem].action for stem in STEMS] == ["style", "keep", "mute", "keep"]
     assert report.stems["drums"].gain_db == -3
@@ -586,14 +591,14 @@ def test_stems_out_holds_dry_and_wet_stems(wav: Path, tmp_path: Path) -> None:
 def test_a_stop_while_stems_are_begun_leaves_nothing(
     wav: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    enter = files.Writer.__enter__
+    enter = AudioWriter.__enter__
 
-    def stopped(writer: files.Writer) -> files.Writer:
+    def stopped(writer: AudioWriter) -> AudioWriter:
         if writer.path.name == "other.wav":
             raise KeyboardInterrupt
         return enter(writer)
 
-    monkeypatch.setattr(files.Writer, "__enter__", stopped)
+    monkeypatch.setattr(AudioWriter, "__enter__", stopped)
     before = set(tmp_path.iterdir())
     with pytest.raises(KeyboardInterrupt):
         pipeline.transfer_file(wav, tmp_path / "o.wav", options(stems_out=tmp_path / "stems"))
@@ -638,10 +643,10 @@ def test_each_stem_may_have_its_own_style_and_strength(tmp_path: Path, wav: Path
 
 
 def test_silence_gives_silence_with_a_notice(tmp_path: Path) -> None:
-    files.write(tmp_path / "silence.wav", torch.zeros(2, 9000), RATE)
+    write_audio(tmp_path / "silence.wav", torch.zeros(2, 9000), RATE)
     wanted = options(stems_out=tmp_path / "stems")
     report = pipeline.transfer_file(tmp_path / "silence.wav", tmp_path / "out.wav", wanted)
-    assert not files.read(tmp_path / "out.wav")[0].any()
+    assert not read_audio(tmp_path / "out.wav")[0].any()
     assert any("silent" in notice for notice in report.notices)
     assert report.loudness_out is None
     json.dumps(report.to_dict(), allow_nan=False)
@@ -669,7 +674,7 @@ def test_the_report_says_what_was_done(wav: Path, tmp_path: Path) -> None:
     assert values["frames"] == round(values["seconds"] * RATE)
     assert values["separator"] == "Bands"
     assert values["wall_seconds"] > 0
-    assert files.read_tags(tmp_path / "out.wav")["title"] == "A song"
+    assert read_tags(tmp_path / "out.wav")["title"] == "A song"
 
 
 @pytest.mark.parametrize("suffix", [".wav", ".flac", ".mp3", ".ogg"])
@@ -677,9 +682,9 @@ def test_the_report_says_what_was_done(wav: Path, tmp_path: Path) -> None:
 def test_formats(wav: Path, tmp_path: Path, suffix: str, encoding: Any) -> None:
     out = tmp_path / f"out{suffix}"
     pipeline.transfer_file(wav, out, options(encoding=encoding))
-    audio, rate = files.read(out)
+    audio, rate = read_audio(out)
     assert rate == RATE
-    assert suffix == ".mp3" or audio.shape == files.read(wav)[0].shape
+    assert suffix == ".mp3" or audio.shape == read_audio(wav)[0].shape
 
 
 def _everything(folder: Path) -> set[str]:
@@ -832,7 +837,7 @@ def test_one_bad_song_does_not_stop_the_rest(wav: Path, tmp_path: Path) -> None:
     bad = tmp_path / "bad.wav"
     bad.write_text("no sound")
     second = tmp_path / "second.wav"
-    files.write(second, a_song(0.2, channels=1), RATE)
+    write_audio(second, a_song(0.2, channels=1), RATE)
     songs = [bad, wav, second, wav]
     outputs = [tmp_path / f"{song.stem}.stub.wav" for song in songs]
     seen: list[pipeline.Outcome] = []
@@ -921,29 +926,29 @@ def stems(wav: Path, tmp_path: Path) -> Iterator[Path]:
 def _remixed(folder: Path, **changes: Any) -> Tensor:
     out = folder.parent / "remix.wav"
     pipeline.remix(folder, out, encoding="float32", overwrite=True, **changes)
-    return files.read(out)[0]
+    return read_audio(out)[0]
 
 
 def test_a_remix_of_everything_is_the_transfer(stems: Path, tmp_path: Path) -> None:
-    assert null_db(_remixed(stems), files.read(tmp_path / "out.wav")[0]) < -60
+    assert null_db(_remixed(stems), read_audio(tmp_path / "out.wav")[0]) < -60
 
 
 def test_dry_stems_sum_to_the_song(stems: Path, wav: Path) -> None:
     dry = dict.fromkeys(("drums", "bass", "other"), "dry")
-    assert null_db(_remixed(stems, versions=dry), files.read(wav)[0]) < -60
+    assert null_db(_remixed(stems, versions=dry), read_audio(wav)[0]) < -60
 
 
 def test_remix_gains_and_mutes_are_exact(stems: Path) -> None:
     dry = dict.fromkeys(("drums", "bass", "other"), "dry")
-    one = {stem: files.read(stems / f"{stem}.wav")[0] for stem in STEMS}
+    one = {stem: read_audio(stems / f"{stem}.wav")[0] for stem in STEMS}
     result = _remixed(stems, versions=dry, gains_db={"bass": -6}, mutes=["vocals"])
     assert null_db(result, one["drums"] + one["other"] + 10**-0.3 * one["bass"]) < -100
 
 
 def test_remix_pads_shorter_stems(stems: Path, wav: Path) -> None:
-    vocals = files.read(stems / "vocals.wav")[0][:, :1000]
-    files.write(stems / "vocals.wav", vocals, RATE, encoding="float32", overwrite=True)
-    assert _remixed(stems).shape == files.read(wav)[0].shape
+    vocals = read_audio(stems / "vocals.wav")[0][:, :1000]
+    write_audio(stems / "vocals.wav", vocals, RATE, encoding="float32", overwrite=True)
+    assert _remixed(stems).shape == read_audio(wav)[0].shape
 
 
 def test_what_cannot_be_remixed_is_refused(stems: Path, tmp_path: Path) -> None:
@@ -960,7 +965,7 @@ def test_what_cannot_be_remixed_is_refused(stems: Path, tmp_path: Path) -> None:
     (stems / "drums.rock.wav").write_bytes((stems / "drums.stub.wav").read_bytes())
     assert "drums=dry" in refusal(pipeline.remix, stems, out)
     (stems / "drums.rock.wav").unlink()
-    files.write(stems / "voice.wav", a_song(0.1), 48000)
+    write_audio(stems / "voice.wav", a_song(0.1), 48000)
     assert "48000 Hz" in refusal(pipeline.remix, stems, out)
     assert not out.exists()
 

@@ -1,4 +1,6 @@
-"""Preparing collections: stems once, pictures of what sounds, nothing lost, windows to train on."""
+"""Preparing collections: stems once, spectrograms of what sounds, nothing lost, windows to train
+on.
+"""
 
 from __future__ import annotations
 
@@ -20,19 +22,18 @@ import torch
 from audiotransfer import parallel
 from audiotransfer.cli import main
 from audiotransfer.cli.prepare import _length
-from audiotransfer.corpora import genres
-from audiotransfer.corpora.kinds import Sampling
-from audiotransfer.corpora.manifest import Feature, Manifest, PreparedSong, load_manifest
-from audiotransfer.corpora.prepared import PreparedWindows
+from audiotransfer.data.datasets import genre_folders
+from audiotransfer.data.datasets.base import Sampling
+from audiotransfer.data.manifest import Feature, Manifest, PreparedSong, load_manifest
+from audiotransfer.data.unpaired import PreparedWindows
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.pipeline import TransferOptions, transfer_many
-from audiotransfer.preparation import Settings, picture_settings, prepare_collection
+from audiotransfer.preparation import Settings, prepare_collection, spectrogram_settings
 from audiotransfer.preparation import collection as collection_room
-from audiotransfer.preparation.pictures import draw
 from audiotransfer.preparation.song import prepare_song
-from audiotransfer.preparation.sounding import SILENT, sounding, stretches
+from audiotransfer.preparation.spectrograms import SILENT, draw, sounding, stretches
 from separation.hpss import HpssSeparator
-from vocoder import Picture
+from vocoder import SpectrogramSettings
 
 RATE = 44100
 SMALL = (("bins", "16"), ("n_fft", "512"), ("hop_length", "128"))
@@ -56,7 +57,7 @@ def own(root: Path, songs: int = 1) -> Path:
 
 
 def settings(**changes: Any) -> Settings:
-    return Settings(**{"picture": picture_settings(SMALL), **HERE, **changes})
+    return Settings(**{"spectrogram": spectrogram_settings(SMALL), **HERE, **changes})
 
 
 def refused(*args: Any) -> str:
@@ -85,35 +86,37 @@ def test_silence_is_dropped_and_pauses_are_kept() -> None:
     assert sounding(torch.full((2, 300), 0.1), rate) == [(0.0, 0.3)]  # shorter than any window
 
 
-def test_pictures_drawn_in_pieces_equal_the_whole() -> None:
-    picture = Picture(sample_rate=1000, n_fft=128, hop_length=40, bins=8, f_max=500.0)
+def test_spectrograms_drawn_in_pieces_equal_the_whole() -> None:
+    spectrogram = SpectrogramSettings(
+        sample_rate=1000, n_fft=128, hop_length=40, bins=8, f_max=500.0
+    )
     sound = 0.1 * torch.randn(2, 133_333, generator=torch.Generator().manual_seed(0))
-    whole = picture.stereo(sound).T.numpy()
-    drawn = draw(sound, picture)
+    whole = spectrogram.stereo(sound).T.numpy()
+    drawn = draw(sound, spectrogram)
     assert drawn.dtype == np.float16 and drawn.shape == whole.shape
     np.testing.assert_allclose(drawn, whole, atol=2**-8)  # half a step of float16 below 8
 
 
-def test_picture_settings() -> None:
-    assert picture_settings() == Picture().to_dict()
-    low = picture_settings((("sample_rate", "16000"),))
+def test_spectrogram_settings() -> None:
+    assert spectrogram_settings() == SpectrogramSettings().to_dict()
+    low = spectrogram_settings((("sample_rate", "16000"),))
     assert low["f_max"] == 8000.0 and low["sample_rate"] == 16000
     with pytest.raises(Exception, match="did you mean 'bins'"):
-        picture_settings((("bin", "3"),))
+        spectrogram_settings((("bin", "3"),))
     for name, value, kind in (
         ("bins", "[1, 2]", "a whole number"),
         ("f_min", "low", "a number"),
         ("kind", "3", "a word"),
     ):
         with pytest.raises(AudioTransferError, match=f"is not {kind}"):
-            picture_settings(((name, value),))
-    assert picture_settings((("f_min", "30"),))["f_min"] == 30.0
+            spectrogram_settings(((name, value),))
+    assert spectrogram_settings((("f_min", "30"),))["f_min"] == 30.0
 
 
 # --- a collection
 
 
-def test_songs_become_stems_pictures_and_a_manifest(tmp_path: Path) -> None:
+def test_songs_become_stems_spectrograms_and_a_manifest(tmp_path: Path) -> None:
     root = own(tmp_path / "my")
     quiet = write(root / "rock" / "rest.wav", seconds=4.0)
     wave, _ = soundfile.read(quiet)
@@ -129,10 +132,12 @@ def test_songs_become_stems_pictures_and_a_manifest(tmp_path: Path) -> None:
     stem, rate = soundfile.read(manifest.folder / song.files["other"])
     assert rate == RATE and stem.shape == (RATE, 2)
     assert math.isclose(np.sqrt((stem**2).mean()), 0.1, rel_tol=0.01)
-    picture = np.load(manifest.folder / song.features["other"].file, mmap_mode="r")
-    expected = Picture.from_dict(manifest.picture).stereo(torch.from_numpy(stem.T).float())
-    assert picture.dtype == np.float16
-    np.testing.assert_allclose(picture, expected.T.numpy()[: len(picture)], atol=2**-8)
+    spectrogram = np.load(manifest.folder / song.features["other"].file, mmap_mode="r")
+    expected = SpectrogramSettings.from_dict(manifest.spectrogram).stereo(
+        torch.from_numpy(stem.T).float()
+    )
+    assert spectrogram.dtype == np.float16
+    np.testing.assert_allclose(spectrogram, expected.T.numpy()[: len(spectrogram)], atol=2**-8)
     rest = manifest.songs[1].features["other"]
     second = RATE / 128
     assert [start / second for start, _ in rest.runs] == pytest.approx([0, 3], abs=0.01)
@@ -175,7 +180,7 @@ def test_a_second_run_does_only_what_is_missing(
     song = first.songs[0]
     stem = out / song.files["other"]
     made = stem.stat().st_mtime_ns
-    (out / song.features["other"].file).unlink()  # a picture: its stem stays
+    (out / song.features["other"].file).unlink()  # a spectrogram: its stem stays
     assert prepare_collection([root], out, settings()) == first and worked == [song.id]
     assert stem.stat().st_mtime_ns == made
     worked.clear()
@@ -184,9 +189,9 @@ def test_a_second_run_does_only_what_is_missing(
     prepare_collection([root], out, settings())
     assert sorted(worked) == ["jazz/song 1", "rock/new"]
     worked.clear()
-    other = picture_settings((*SMALL, ("bins", "8")))
-    assert prepare_collection([root], out, settings(picture=other)).picture["bins"] == 8
-    assert len(worked) == 5 and stem.stat().st_mtime_ns == made  # pictures only
+    other = spectrogram_settings((*SMALL, ("bins", "8")))
+    assert prepare_collection([root], out, settings(spectrogram=other)).spectrogram["bins"] == 8
+    assert len(worked) == 5 and stem.stat().st_mtime_ns == made  # spectrograms only
     worked.clear()
     prepare_collection([root], out, settings())  # the first ones are still there
     assert not worked
@@ -208,7 +213,7 @@ def test_stems_of_another_separator_are_not_taken(
     prepare_collection([root], out, settings(separator="hpss"))
     again = stem.stat().st_mtime_ns
     assert again > made
-    monkeypatch.setattr(genres, "CLIP_SECONDS", 0.5)
+    monkeypatch.setattr(genre_folders, "CLIP_SECONDS", 0.5)
     cut = prepare_collection([root], out, settings(separator="hpss"))
     assert cut.songs[0].seconds == 0.5 and soundfile.info(stem).duration == 0.5
 
@@ -263,9 +268,9 @@ def test_mixed_rates_are_refused_unless_all_come_down(tmp_path: Path) -> None:
     low = write(root / "jazz" / "low.wav", rate=22050)
     message = refused([root], tmp_path / "out", settings())
     assert "1 at 22050 Hz, 2 at 44100 Hz" in message and str(low) in message
-    assert "--picture sample_rate=22050" in message
-    lowered = picture_settings((*SMALL, ("sample_rate", "22050")))
-    manifest = prepare_collection([root], tmp_path / "out", settings(picture=lowered))
+    assert "--spectrogram sample_rate=22050" in message
+    lowered = spectrogram_settings((*SMALL, ("sample_rate", "22050")))
+    manifest = prepare_collection([root], tmp_path / "out", settings(spectrogram=lowered))
     assert len(manifest.songs) == 3 and manifest.frames_per_second == 22050 / 128
 
 
@@ -307,7 +312,7 @@ def test_rendered_songs_without_mixes_cannot_be_separated(tmp_path: Path) -> Non
     assert manifest.genres == ["jazz", "source"] and manifest.stems == ["bass"]
 
 
-def test_melon_trains_on_its_own_pictures(tmp_path: Path) -> None:
+def test_melon_trains_on_its_own_spectrograms(tmp_path: Path) -> None:
     root = tmp_path / "melon"
     (root / "arena_mel" / "0").mkdir(parents=True)
     (root / "genre_gn_all.json").write_text(json.dumps({"GN1000": "rock", "GN1700": "jazz"}))
@@ -315,9 +320,9 @@ def test_melon_trains_on_its_own_pictures(tmp_path: Path) -> None:
     for number in range(2):
         genre = ("GN1000", "GN1700")[number]
         songs.append({"id": number, "song_gn_gnr_basket": [genre], "song_gn_dtl_gnr_basket": []})
-        picture = np.random.default_rng(number).uniform(-90, 0, (48, 40)).astype(np.float32)
-        picture[:, 10:20] = -100.0
-        np.save(root / "arena_mel" / "0" / f"{number}.npy", picture)
+        spectrogram = np.random.default_rng(number).uniform(-90, 0, (48, 40)).astype(np.float32)
+        spectrogram[:, 10:20] = -100.0
+        np.save(root / "arena_mel" / "0" / f"{number}.npy", spectrogram)
     (root / "song_meta.json").write_text(json.dumps(songs))
     wanted = Settings(genres=("rock", "GN1700"), jobs=1)
     manifest = prepare_collection([root], tmp_path / "out", wanted)
@@ -332,7 +337,7 @@ def test_melon_trains_on_its_own_pictures(tmp_path: Path) -> None:
         manifest.require_sound("listening")
     for changes, word in (
         ({"separator": "hpss"}, "leave out --separator hpss"),
-        ({"picture": picture_settings()}, "leave out --picture"),
+        ({"spectrogram": spectrogram_settings()}, "leave out --spectrogram"),
     ):
         asked = Settings(genres=("rock", "jazz"), jobs=1, **changes)
         assert word in refused([root], tmp_path / "out", asked)
@@ -346,7 +351,7 @@ def made(
 ) -> Manifest:
     """Songs of one stem, by (genre, lengths of runs); a frame says which run it is of, and where.
 
-    Picture values: [run's number, frame of the run].
+    Spectrogram values: [run's number, frame of the run].
     """
     folder.mkdir(exist_ok=True)
     listed, number = [], 0
@@ -360,8 +365,10 @@ def made(
         listed.append(
             PreparedSong(name, "train", genre, None, "free", 1.0, (), {}, {"bass": feature})
         )
-    picture = {"sample_rate": 100, "hop_length": 10, "bins": 2}
-    return Manifest(folder, "folders", None, picture, tuple(listed), (), (), sampling or Sampling())
+    spectrogram = {"sample_rate": 100, "hop_length": 10, "bins": 2}
+    return Manifest(
+        folder, "folders", None, spectrogram, tuple(listed), (), (), sampling or Sampling()
+    )
 
 
 def test_songs_and_artists_are_in_one_split(tmp_path: Path) -> None:
@@ -455,7 +462,7 @@ def test_stems_are_named_by_their_index(tmp_path: Path) -> None:
         np.save(path, np.full((20, 2), 7, dtype=np.float16))
         drums = {"drums": Feature(path.name, ((0, 20),))}
         songs.append(PreparedSong(**{**song.__dict__, "features": {**song.features, **drums}}))
-    both = Manifest(tmp_path, "folders", None, manifest.picture, tuple(songs))
+    both = Manifest(tmp_path, "folders", None, manifest.spectrogram, tuple(songs))
     batch = PreparedWindows(both, ("rock", "jazz"), 8, 50, stems=("drums", "bass")).batch(0)
     for side in ("source", "target"):
         assert torch.equal(batch[side][:, 0, 0] == 7, batch["stem"] == 0)
@@ -478,7 +485,7 @@ def test_windows_that_cannot_be_drawn(
 ) -> None:
     manifest = made(tmp_path, {"a": ("rock", [20]), "b": ("jazz", [20])})
     with pytest.raises(AudioTransferError, match=words) as caught:
-        PreparedWindows(manifest, genres, **{"frames": 8, **options})
+        PreparedWindows(manifest, genre_folders, **{"frames": 8, **options})
     assert "\n" not in str(caught.value)
 
 
@@ -585,7 +592,7 @@ def test_the_command_prepares_and_says_what_it_left_out(
 ) -> None:
     root, out = own(tmp_path / "my"), str(tmp_path / "out")
     (root / "rock" / "bad.wav").write_bytes(b"RIFF")
-    small = [word for name, value in SMALL for word in ("--picture", f"{name}={value}")]
+    small = [word for name, value in SMALL for word in ("--spectrogram", f"{name}={value}")]
     folders = [str(root / "rock"), str(root / "jazz")]
     common = ["-o", out, "--separator", "none", "--jobs", "1", *small]
     assert main(["prepare", *folders, *common]) == 0

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from audiotransfer.cli import told
+from audiotransfer.cli import console
 from audiotransfer.cli.console import Console
 from audiotransfer.cli.progress import ProgressLine
 from audiotransfer.timing import TimeLeft
@@ -232,9 +232,9 @@ def test_what_a_user_knows_is_said_once(song: Path, monkeypatch: pytest.MonkeyPa
         subprocess.run(words, capture_output=True, text=True, timeout=120).stderr for _ in range(2)
     ]
     assert [text.count("fetch htdemucs") for text in said] == [1, 0]
-    assert told.is_new("another thing") and not told.is_new("another thing")
+    assert console.is_new("another thing") and not console.is_new("another thing")
     monkeypatch.setenv("XDG_STATE_HOME", "/dev/null/nowhere")
-    assert told.is_new("another thing") and told.is_new("another thing")
+    assert console.is_new("another thing") and console.is_new("another thing")
 
 
 def test_a_stage_is_told_to_be_done_once(

@@ -18,9 +18,14 @@ import pytest
 import soundfile
 import torch
 
-from audiotransfer import files, sound
+from audiotransfer.audio.channels import default_layout, layout_name, to_stereo
+from audiotransfer.audio.decoding import ffmpeg_decoders
+from audiotransfer.audio.decoding.ladder import find_ffmpeg
+from audiotransfer.audio.formats import flac, mpeg
+from audiotransfer.audio.reading import open_audio, probe_audio, read_audio
+from audiotransfer.audio.tags import blocks
+from audiotransfer.audio.tags.reading import read_tags
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.files import ffmpeg_decoders, flac, flac_repair, mpeg, tag_blocks
 from audiotransfer.pipeline.sources import FileSource, folding
 
 DATA = Path(__file__).parent / "data"
@@ -80,7 +85,7 @@ def encode(
 def frames_of(path: Path) -> bytes:
     """An mp3's frames without tags and index."""
     data = path.read_bytes()
-    (run,) = mpeg.scan(data, tag_blocks.skip(data)).runs
+    (run,) = mpeg.scan(data, blocks.skip(data)).runs
     return b"".join(data[begin:end] for begin, end in run.ranges)[run.sound - run.start :]
 
 
@@ -117,7 +122,7 @@ def ogg_sum(page: bytes) -> int:
 
 def played(path: Path) -> tuple[torch.Tensor, tuple[str, ...]]:
     """All of a file, and what is said of it; the header's promise must agree."""
-    with files.open_audio(path) as reader:
+    with open_audio(path) as reader:
         audio = torch.cat(list(reader.blocks(5000)), 1)
         return audio, reader.notices
 
@@ -153,12 +158,12 @@ def program(tmp_path: Path, plain: None) -> None:
 
 
 def test_what_is_there_beyond_libsndfile(tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    found = files.find_ffmpeg()
+    found = find_ffmpeg()
     assert found is not None and found.startswith("PyAV")
     request.getfixturevalue("plain")
-    assert files.find_ffmpeg() is None
+    assert find_ffmpeg() is None
     request.getfixturevalue("program")
-    assert files.find_ffmpeg() == str(tmp_path / "bin" / "ffmpeg")
+    assert find_ffmpeg() == str(tmp_path / "bin" / "ffmpeg")
 
 
 STAND_IN = textwrap.dedent(
@@ -237,12 +242,12 @@ def test_what_ffmpeg_reads_is_played(
     rate = 48000 if codec == "libopus" else 44100
     path = encode(tmp_path / f"a.{suffix}", codec, sines(2, rate, rate), rate, container=container)
     audio, notices = played(path)
-    info = files.probe(path)
+    info = probe_audio(path)
     assert (info.sample_rate, info.channels, info.frames) == (rate, 2, audio.shape[1])
     assert rate - (1500 if codec == "wmav2" else 0) <= audio.shape[1] <= rate + more
     assert pitches(audio.numpy(), rate) == [0, 1]
     assert notices == info.notices == ()
-    part, _ = files.read(path, start=20_011, frames=3000)
+    part, _ = read_audio(path, start=20_011, frames=3000)
     assert torch.equal(part, audio[:, 20_011:23_011])
 
 
@@ -255,8 +260,8 @@ def test_what_libsndfile_reads_is_played(
     audio, notices = played(path)
     more = 2100 if subtype == "IMA_ADPCM" else 0  # its last block is whole
     assert rate <= audio.shape[1] <= rate + more and pitches(audio.numpy(), rate) == [0]
-    assert notices == files.probe(path).notices == ()
-    part, _ = files.read(path, start=20_011, frames=3000)
+    assert notices == probe_audio(path).notices == ()
+    part, _ = read_audio(path, start=20_011, frames=3000)
     assert torch.equal(part, audio[:, 20_011:23_011])
 
 
@@ -328,10 +333,10 @@ def test_joined_mp3s(tmp_path: Path) -> None:
     path.write_bytes(one.read_bytes() + two.read_bytes())
     audio, notices = played(path)
     assert 3.0 <= audio.shape[1] / 44100 <= 3.1 and audio.shape[0] == 2
-    assert files.probe(path).frames == audio.shape[1]
+    assert probe_audio(path).frames == audio.shape[1]
     assert "2 recordings" in notices[0]
     assert pitches(audio[:, 70_000:].numpy()) == [0, 0]
-    part, _ = files.read(path, start=80_000, frames=3000)
+    part, _ = read_audio(path, start=80_000, frames=3000)
     assert torch.equal(part, audio[:, 80_000:83_000])
 
 
@@ -347,12 +352,12 @@ def test_an_ogg_chain(tmp_path: Path, subtype: str) -> None:
     soundfile.write(two, sines(1, 24000, 24000), 24000, subtype, format="OGG")
     path.write_bytes(one.read_bytes() + two.read_bytes() + one.read_bytes())
     audio, notices = played(path)
-    assert audio.shape == (2, 3 * 48000) and files.probe(path).frames == 3 * 48000
+    assert audio.shape == (2, 3 * 48000) and probe_audio(path).frames == 3 * 48000
     assert "3 recordings" in notices[0]
     assert torch.equal(audio[:, :48000], played(one)[0])
     assert pitches(audio[:, 50_000:].numpy(), 48000) == [0, 0]
     for start in (20_011, 60_000, 100_000):
-        part, _ = files.read(path, start=start, frames=3000)
+        part, _ = read_audio(path, start=start, frames=3000)
         assert torch.allclose(part, audio[:, start : start + 3000], atol=1e-6)
 
 
@@ -380,7 +385,7 @@ def test_an_mp3_without_an_index(
     soundfile.write(whole, noise + 1e-5, rate, format="MP3", bitrate_mode="VARIABLE")
     bare.write_bytes(frames_of(whole))
     audio, notices = played(bare)
-    assert audio.shape[1] == by_ffmpeg(bare) == files.probe(bare).frames and notices == ()
+    assert audio.shape[1] == by_ffmpeg(bare) == probe_audio(bare).frames and notices == ()
     indexed, _ = played(whole)  # what the index's encoder delay takes off stands in front
     lag = 529 + 576
     middle = slice(20_000, 120_000)
@@ -411,7 +416,7 @@ def test_an_unfinished_recording(tmp_path: Path, suffix: str, length: int) -> No
         data[4:8] = length.to_bytes(4, order)  # type: ignore[arg-type]
     path.write_bytes(data)
     audio, notices = played(path)
-    assert audio.shape == (2, 30_000) and files.probe(path).frames == 30_000
+    assert audio.shape == (2, 30_000) and probe_audio(path).frames == 30_000
     assert "does not say how long" in notices[0]
 
 
@@ -444,9 +449,9 @@ def test_aac_that_changes_its_rate_and_channels(tmp_path: Path) -> None:
     assert audio.shape[0] == 2 and 3.0 <= audio.shape[1] / 44100 < 3.3
     assert len(notices) == 1 and "change" in notices[0]
     assert pitches(audio[:, 55_000:].numpy()) == [0, 0]
-    part, _ = files.read(path, start=60_000, frames=3000)
+    part, _ = read_audio(path, start=60_000, frames=3000)
     assert torch.equal(part, audio[:, 60_000:63_000])
-    with files.open_audio(path) as reader:  # and back again
+    with open_audio(path) as reader:  # and back again
         reader.skip(100_000)
         next(reader.blocks(1000))
         reader.skip(1000)
@@ -506,7 +511,7 @@ def test_what_itunes_notes_of_delay_and_padding(tmp_path: Path) -> None:
     freed = itunes(path.read_bytes(), note)
     path.write_bytes(freed)
     audio, notices = played(path)
-    assert audio.shape[1] == files.probe(path).frames == 44100 and notices == ()
+    assert audio.shape[1] == probe_audio(path).frames == 44100 and notices == ()
     assert np.abs(audio[0, 2000:42_000].numpy() - sines(1, 44100)[2000:42_000, 0]).max() < 0.05
 
 
@@ -547,10 +552,10 @@ def test_aac_gives_the_sound(
 ) -> None:
     if decoder != "library":
         request.getfixturevalue(decoder)
-    audio, found = files.read(DATA / name)
+    audio, found = read_audio(DATA / name)
     assert (found, audio.shape[0]) == (rate, channels)
     if frames is not None:  # the edit list takes the encoder's run-in and padding away
-        assert audio.shape[1] == frames == files.probe(DATA / name).frames
+        assert audio.shape[1] == frames == probe_audio(DATA / name).frames
     else:
         assert rate <= audio.shape[1] <= rate + 3 * 1024
     count = rate // 2
@@ -567,12 +572,12 @@ def test_aac_gives_the_sound(
 @pytest.mark.usefixtures("plain")
 @pytest.mark.parametrize("name", ["tone.m4a", "tone_stereo.m4a", "tone_fragmented.m4a", "tone.aac"])
 def test_aac_in_blocks_is_the_whole(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole, _ = files.read(DATA / name)
-    monkeypatch.setattr("audiotransfer.files.fallback.aac._STRETCH", 7)
-    with files.open_audio(DATA / name) as reader:
+    whole, _ = read_audio(DATA / name)
+    monkeypatch.setattr("audiotransfer.audio.decoding.aac._STRETCH", 7)
+    with open_audio(DATA / name) as reader:
         blocks = list(reader.blocks(999))
     assert torch.equal(torch.cat(blocks, 1), whole)
-    part, _ = files.read(DATA / name, start=20011, frames=5000)
+    part, _ = read_audio(DATA / name, start=20011, frames=5000)
     assert torch.equal(part, whole[:, 20011:25011])
 
 
@@ -588,7 +593,7 @@ def test_the_program_reads_what_the_library_does(tmp_path: Path) -> None:
     audio, notices = played(path)
     assert audio.shape == (2, 60_000) and notices == ()
     assert np.abs(audio.numpy().T - sines(2, 60_000)).max() < 2**-14
-    part, _ = files.read(path, start=20_011, frames=3000)
+    part, _ = read_audio(path, start=20_011, frames=3000)
     assert torch.equal(part, audio[:, 20_011:23_011])
     soundfile.write(tmp_path / "6.caf", sines(6, 40_000), 44100, "ALAC_16")
     assert played(tmp_path / "6.caf")[0].shape == (6, 40_000)
@@ -650,7 +655,7 @@ def test_a_truncated_file_is_played_as_far_as_it_goes(
     assert max(1, least) < audio.shape[1] <= share * 3 * 48000 + 5000
     assert len(notices) == 1
     assert "truncated" in notices[0] or "without an end mark" in notices[0]
-    assert abs(files.probe(path).frames - audio.shape[1]) <= 1152 and files.probe(path).notices
+    assert abs(probe_audio(path).frames - audio.shape[1]) <= 1152 and probe_audio(path).notices
     assert capfd.readouterr() == ("", "")
 
 
@@ -724,7 +729,7 @@ def test_silence_stands_for_lost_frames_of_a_flac(
     assert f"{int(silent.sum()) / 44100:.2f} s of silence" in notices[0]
     assert f"from {begin / 44100:.2f} s" in notices[0]
     for start in (begin - 100, begin, begin + 100, begin + lost * 4096 + 100):
-        part, _ = files.read(path, start=max(0, start), frames=3000)
+        part, _ = read_audio(path, start=max(0, start), frames=3000)
         assert torch.equal(part, audio[:, max(0, start) :][:, :3000])
 
 
@@ -734,7 +739,7 @@ def test_frame_numbers_of_a_repaired_flac(block: bytes) -> None:
     stream = flac.Stream(0, 0, 0, 16, 0, 0, None)
     for at in (0, 4096 * 127, 4096 * 2048, 4096 * 70_000, 4096 * 5_000_000):
         fixed = 4096 if block == b"\xf8" else 0
-        frames = list(flac_repair.silence(at, at + 5000, block[0], fixed, 2, stream))
+        frames = list(flac.silence(at, at + 5000, block[0], fixed, 2, stream))
         assert [flac.frame_header(frame[:17], 4096) for frame in frames] == [
             (at, 4096),
             (at + 4096, 904),
@@ -765,7 +770,7 @@ def test_a_burst_that_damage_makes_of_a_lossy_codec_is_limited(tmp_path: Path) -
     assert len(notices) == 1 and notices[0].startswith("damaged (at 1.5 s")
     changed = ((audio - whole).abs() > 0.01).any(0).nonzero()
     assert 0 < len(changed) < 3000
-    in_blocks = files.read(path, start=int(changed[0]) + 100, frames=1000)[0]
+    in_blocks = read_audio(path, start=int(changed[0]) + 100, frames=1000)[0]
     assert torch.allclose(in_blocks, audio[:, int(changed[0]) + 100 :][:, :1000], atol=1e-6)
 
 
@@ -796,7 +801,7 @@ def test_an_ogg_whose_last_page_ends_too_early(
     page_of_opus = 1.0 if subtype == "OPUS" else 0.1  # of which FFmpeg plays a part
     assert audio.shape[1] > (seconds - page_of_opus) * 48000
     assert len(notices) == 1 and "more samples than its last page says" in notices[0]
-    assert files.probe(path).frames == audio.shape[1]
+    assert probe_audio(path).frames == audio.shape[1]
 
 
 def test_bytes_behind_a_wav_that_it_does_not_announce(tmp_path: Path) -> None:
@@ -854,10 +859,10 @@ def test_every_speaker_goes_to_its_side(tmp_path: Path, suffix: str, layout: str
     names = _SPEAKERS[layout].split()
     path = tmp_path / f"a.{suffix}"
     encode(path, _CODECS[suffix], sines(len(names), 48000, 48000), 48000, layout)
-    with files.open_audio(path) as reader:
+    with open_audio(path) as reader:
         info, audio = reader.info, torch.cat(list(reader.blocks(48000)), 1)
-    stereo = sound.to_stereo(audio, info.layout)
-    assert sound.layout_name(info.layout or sound.default_layout(len(names))) == layout
+    stereo = to_stereo(audio, info.layout)
+    assert layout_name(info.layout or default_layout(len(names))) == layout
     half = 0.5**0.5
     left = {"FL": 1, "FC": half, "BL": half, "SL": half, "BC": 0.5}
     right = {"FR": 1, "FC": half, "BR": half, "SR": half, "BC": 0.5}
@@ -908,7 +913,7 @@ def test_many_channels_without_a_layout_go_left_and_right_by_turns(
     said = folding(source)
     assert f"{channels} channels without a layout" in said and "BS.775" not in said
     audio = played(path)[0]
-    stereo = sound.to_stereo(audio, source.layout)
+    stereo = to_stereo(audio, source.layout)
     assert torch.allclose(stereo[0], audio[::2].mean(0), atol=1e-5)
     assert torch.allclose(stereo[1], audio[1::2].mean(0), atol=1e-5)
 
@@ -1064,7 +1069,7 @@ def test_texts_of_a_wav_in_an_older_coding(tmp_path: Path, coding: str) -> None:
     data = bytearray(path.read_bytes()) + b"LIST" + len(info).to_bytes(4, "little") + info
     data[4:8] = (len(data) - 8).to_bytes(4, "little")
     path.write_bytes(data)
-    tags = files.read_tags(path)
+    tags = read_tags(path)
     assert tags.fields["title"] == ("Ti\xe9tle \u201cx\u201d",)
     assert tags.fields["artist"] == ("Bj\xf6rk",) and tags.fields["comment"] == ("plain",)
 
@@ -1090,11 +1095,11 @@ def test_no_decoder_writes_to_the_terminal(tmp_path: Path) -> None:
     program = textwrap.dedent(
         """
         import sys
-        from audiotransfer import files
+        from audiotransfer.audio.reading import probe_audio, read_audio
         from audiotransfer.errors import AudioTransferError
         for path in sys.argv[1:]:
             try:
-                print(files.probe(path).frames, files.read(path)[0].shape[1])
+                print(probe_audio(path).frames, read_audio(path)[0].shape[1])
             except AudioTransferError:
                 print("refused")
         """
@@ -1110,6 +1115,6 @@ def test_no_decoder_writes_to_the_terminal(tmp_path: Path) -> None:
 
 def test_standard_error_is_there_again(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     soundfile.write(tmp_path / "a.mp3", sines(1, 10_000), 44100)
-    files.read(tmp_path / "a.mp3")
+    read_audio(tmp_path / "a.mp3")
     os.write(2, b"still here")
     assert capfd.readouterr().err == "still here"

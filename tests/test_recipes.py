@@ -17,12 +17,13 @@ import soundfile
 import torch
 
 from audiotransfer import recipes
+from audiotransfer.data.rendering.rendering import RenderSettings, render_corpus
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.recipes import SeparatorRecipe, TrainingConfig, headline, separator_takes
-from audiotransfer.recipes.preparation import prepare_pairs
+from audiotransfer.evaluation import checkpoint_metric
+from audiotransfer.recipes import SeparatorRecipe, TrainingConfig, separator_takes
+from audiotransfer.recipes.template_features import prepare_pairs
 from audiotransfer.styles import Keep, load_style, read_card
-from audiotransfer.symbolic.studio.rendering import RenderSettings, render_corpus
-from audiotransfer.symbolic.studio.synth import default_soundfont
+from audiotransfer.synthesis.synthesizer import default_soundfont
 from audiotransfer.training.config import load_config
 from separation.embedded.separator import load as load_separator
 from vocoder import VocoderError
@@ -31,7 +32,7 @@ CONFIGS = Path(__file__).parent.parent / "configs"
 RATE = 44100
 
 RENDERINGS = ["bands", "bands-test", "judge-songs"]
-STYLES = ["paired", "paired-critics", "paired-unpaired", "melgan-vc"]
+STYLES = ["paired", "paired-discriminators", "paired-unpaired", "melgan-vc"]
 SEPARATORS = ["separator", "separator-dense", "separator-tcn"]
 UNPAIRED_FORMS = (
     "melgan-vc-original",
@@ -85,7 +86,7 @@ PAIRED = [
 ]
 TOY = {
     "paired": PAIRED,
-    "paired-critics": PAIRED,
+    "paired-discriminators": PAIRED,
     "paired-unpaired": [*PAIRED, "style.unpaired.every=1"],
     "melgan-vc": [],
 }
@@ -155,7 +156,7 @@ def toy_render(settings: RenderSettings, place: Path, songs: int = 3) -> RenderS
 
 def style_overrides(config: str, data: Path) -> list[str]:
     unpaired = UNPAIRED if config in ("paired-unpaired", "melgan-vc") else []
-    sizes = ["style.picture.bins=32", "style.channels=[4,6,8]", f"style.data={data}"]
+    sizes = ["style.spectrogram.bins=32", "style.channels=[4,6,8]", f"style.data={data}"]
     return [*TRAINER, *TOY[config], *unpaired, *sizes]
 
 
@@ -249,16 +250,18 @@ def test_styles(config: str, data: Path, trained: Path, tmp_path: Path) -> None:
 
 
 def test_a_style_learns_what_its_pairs_say(data: Path, trained: Path, tmp_path: Path) -> None:
-    """The paired terms are logged, the score compares with doing nothing, critics came in."""
+    """The paired terms are logged, the score compares with doing nothing, discriminators came
+    in.
+    """
     lines = [
         json.loads(line) for line in (trained / "paired" / "log.jsonl").read_text().splitlines()
     ]
     seen = {key.split("/")[-1] for line in lines for key in line}
     assert {"audible", "deep", "full", "patch", "score"} <= seen
     run(
-        "paired-critics",
+        "paired-discriminators",
         [
-            *style_overrides("paired-critics", data),
+            *style_overrides("paired-discriminators", data),
             f"style.start={trained / 'paired' / 'checkpoint'}",
             "style.drawing.songs_every=1",
         ],
@@ -278,7 +281,7 @@ def test_pairs_are_heard_and_judged(
 ) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    monkeypatch.setattr(headline, "_TELLS", -1.0)  # two steps teach no judge anything
+    monkeypatch.setattr(checkpoint_metric, "_TELLS", -1.0)  # two steps teach no judge anything
     judged = [f"style.headline.{name}" for name in ("songs=1", "judge_songs=2", "judge_steps=2")]
     changes = [*style_overrides("paired", data), *judged, "trainer.preview_every=2"]
     figures = run("paired", changes, tmp_path)
@@ -339,7 +342,7 @@ def refused(config: str, overrides: list[str], folder: Path, words: str) -> None
         ("style.chanels=[4]", "channels"),
         ("style.name=No Name!", "No Name!"),
         ("style.name=keep", "keep"),
-        ("style.picture.hop=3", "hop_length"),
+        ("style.spectrogram.hop=3", "hop_length"),
         ("style.channels=[4,6,8,8,8,8,8]", "32 bins"),
         ("style.pairs=nowhere", "nowhere"),
         ("style.drawing.frames=400", "fewer frames"),
@@ -369,10 +372,15 @@ def test_nothing_to_learn_from(data: Path, tmp_path: Path) -> None:
 
 def test_a_start_that_does_not_fit(data: Path, trained: Path, tmp_path: Path) -> None:
     clean, separator = (trained / n / "checkpoint" for n in ("paired", "separator"))
-    style = style_overrides("paired-critics", data)
-    refused("paired-critics", [*style, f"style.start={separator}"], tmp_path / "a", "no generator")
+    style = style_overrides("paired-discriminators", data)
+    refused(
+        "paired-discriminators",
+        [*style, f"style.start={separator}"],
+        tmp_path / "a",
+        "no generator",
+    )
     other = [*style, f"style.start={clean}", "style.channels=[4,6]"]
-    refused("paired-critics", other, tmp_path / "b", "another shape")
+    refused("paired-discriminators", other, tmp_path / "b", "another shape")
     dense = separator_overrides(data)
     words = "nothing that dense"
     refused("separator-dense", [*dense, f"separator.start={clean}"], tmp_path / "c", words)

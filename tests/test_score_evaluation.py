@@ -11,8 +11,7 @@ import torch
 from torch import Tensor
 
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.evaluation.scores import measures
-from audiotransfer.evaluation.scores.baselines import (
+from audiotransfer.evaluation.baselines.midi import (
     RandomPhrases,
     Retrieval,
     Scattered,
@@ -20,8 +19,9 @@ from audiotransfer.evaluation.scores.baselines import (
     do_nothing,
     transpose,
 )
-from audiotransfer.evaluation.scores.judges import Verdict
-from audiotransfer.evaluation.scores.transfer import (
+from audiotransfer.evaluation.classifiers.midi_genre import Verdict
+from audiotransfer.evaluation.metrics import midi
+from audiotransfer.evaluation.metrics.midi_transfer import (
     Ground,
     Passage,
     figures,
@@ -29,8 +29,8 @@ from audiotransfer.evaluation.scores.transfer import (
     passage,
     strengths,
 )
-from audiotransfer.evaluation.statistics import Interval, bootstrap, resampled_means
-from audiotransfer.symbolic.rolls import draw, notes_of
+from audiotransfer.evaluation.report.statistics import Interval, bootstrap, resampled_means
+from audiotransfer.midi.piano_rolls import draw, notes_of
 
 C, E, F_SHARP, G = 60, 64, 66, 67
 
@@ -61,7 +61,7 @@ def random_phrases(count: int, seed: int, density: float = 0.02, low: int = 48) 
 
 
 def test_chroma_counts_what_sounds_over_two_beats_every_beat() -> None:
-    found = measures.chroma(roll((0, 4, C), (0, 8, C + 12), (12, 4, G), steps=16))
+    found = midi.chroma(roll((0, 4, C), (0, 8, C + 12), (12, 4, G), steps=16))
     assert found.shape == (3, 12)
     assert found[0].tolist() == [12 / 8, *[0] * 11]
     assert found[1].tolist() == [4 / 8, *[0] * 11]  # the upper C sounds for four steps of it
@@ -69,7 +69,7 @@ def test_chroma_counts_what_sounds_over_two_beats_every_beat() -> None:
 
 
 def test_a_scrap_of_a_roll_has_one_window() -> None:
-    found = measures.chroma(roll((0, 2, C), steps=2))
+    found = midi.chroma(roll((0, 2, C), steps=2))
     assert found.shape == (1, 12)
     assert found[0, 0] == 2 / 8
 
@@ -78,41 +78,41 @@ def test_content_is_the_mean_cosine_where_anything_sounds() -> None:
     # Two windows, bars of two beats: C against C, and C against C with E.
     source = roll((0, 8, C), steps=8)
     both = roll((0, 8, C), (0, 8, E), steps=8)
-    assert measures.content(source, source) == pytest.approx(1)
-    assert measures.content(source, both) == pytest.approx(1 / math.sqrt(2))
-    assert measures.content(source, roll((0, 8, G), steps=8)) == 0
+    assert midi.content(source, source) == pytest.approx(1)
+    assert midi.content(source, both) == pytest.approx(1 / math.sqrt(2))
+    assert midi.content(source, roll((0, 8, G), steps=8)) == 0
     # A window that is silent on one side counts as unlike, on both sides not at all.
     half = roll((0, 4, C), steps=16)
-    assert measures.content(half, half) == pytest.approx(1)
-    assert measures.content(half, roll(steps=16)) == 0
-    assert measures.content(roll(steps=16), roll(steps=16)).isnan()
+    assert midi.content(half, half) == pytest.approx(1)
+    assert midi.content(half, roll(steps=16)) == 0
+    assert midi.content(roll(steps=16), roll(steps=16)).isnan()
     # Windows at beats 0, 1 and 2: C|C+G, then C|C+G halves of it, then silence|G.
     other = roll((0, 8, C), (8, 8, G), steps=16)
     first = roll((0, 8, C), steps=16)
     windows = [1.0, 4 / math.hypot(4, 4), 0.0]
-    assert measures.content(first, other) == pytest.approx(np.mean(windows))
+    assert midi.content(first, other) == pytest.approx(np.mean(windows))
 
 
 def test_centred_content_of_one_class_against_another() -> None:
     # A unit vector less its mean: squared length 1 - 1/12, product of two of them -1/12.
     source, other = roll((0, 8, C), steps=8), roll((0, 8, G), steps=8)
-    assert measures.centred_content(source, source) == pytest.approx(1)
-    assert measures.centred_content(source, other) == pytest.approx(-1 / 11)
+    assert midi.centred_content(source, source) == pytest.approx(1)
+    assert midi.centred_content(source, other) == pytest.approx(-1 / 11)
     cluster = roll(*((0, 8, C + n) for n in range(12)), steps=8)
-    assert measures.centred_content(source, cluster) == pytest.approx(0, abs=1e-6)
-    assert measures.content(source, cluster) == pytest.approx(1 / math.sqrt(12))
+    assert midi.centred_content(source, cluster) == pytest.approx(0, abs=1e-6)
+    assert midi.content(source, cluster) == pytest.approx(1 / math.sqrt(12))
 
 
 def test_content_forgets_the_octave_and_not_the_key() -> None:
     given = random_phrases(3, 0)
     octave, tritone = (transpose(given, torch.full((3,), n)) for n in (12, 6))
-    assert measures.content(given, octave).tolist() == pytest.approx([1] * 3)
-    assert (measures.centred_content(given, tritone) < 0.5).all()
+    assert midi.content(given, octave).tolist() == pytest.approx([1] * 3)
+    assert (midi.centred_content(given, tritone) < 0.5).all()
 
 
 def test_measures_take_batches_and_whole_songs_alike() -> None:
     one, two = random_phrases(2, 1), random_phrases(2, 2)
-    for measure in (measures.content, measures.centred_content, measures.note_f1):
+    for measure in (midi.content, midi.centred_content, midi.note_f1):
         singles = [measure(a, b).item() for a, b in zip(one, two, strict=True)]
         assert measure(one, two).tolist() == pytest.approx(singles)
 
@@ -124,27 +124,27 @@ def test_note_f1_by_hand() -> None:
     source = roll((0, 4, C), (4, 4, E), (8, 4, G))
     # The same C (another length), E late by a step, no G.
     output = roll((0, 2, C), (5, 4, E))
-    assert measures.note_f1(source, output) == pytest.approx(2 / 5)
-    assert measures.note_f1(source, source) == 1
-    assert measures.note_f1(source, SILENCE) == 0
-    assert measures.note_f1(SILENCE, SILENCE).isnan()
+    assert midi.note_f1(source, output) == pytest.approx(2 / 5)
+    assert midi.note_f1(source, source) == 1
+    assert midi.note_f1(source, SILENCE) == 0
+    assert midi.note_f1(SILENCE, SILENCE).isnan()
 
 
 def test_density_ratio_by_hand() -> None:
     source = roll((0, 4, C), (4, 4, C))
-    assert measures.density_ratio(source, roll((0, 4, C), (4, 4, C), (8, 4, C))) == 1.5
-    assert measures.density_ratio(source, SILENCE) == 0
-    assert measures.density_ratio(SILENCE, source).isnan()
+    assert midi.density_ratio(source, roll((0, 4, C), (4, 4, C), (8, 4, C))) == 1.5
+    assert midi.density_ratio(source, SILENCE) == 0
+    assert midi.density_ratio(SILENCE, source).isnan()
 
 
 def test_empty_bars_by_hand() -> None:
-    assert measures.empty_bar_rate(SILENCE) == 1
-    assert measures.empty_bar_rate(roll((0, 16, C), (33, 1, C))) == 0.5
+    assert midi.empty_bar_rate(SILENCE) == 1
+    assert midi.empty_bar_rate(roll((0, 16, C), (33, 1, C))) == 0.5
     held = roll((0, 64, C))  # one note, no bar is empty
-    assert measures.empty_bar_rate(held) == 0
-    assert measures.empty_bar_rate(roll((0, 1, C), steps=40)) == 0.5
+    assert midi.empty_bar_rate(held) == 0
+    assert midi.empty_bar_rate(roll((0, 1, C), steps=40)) == 0.5
     with pytest.raises(AudioTransferError, match="no bar"):
-        measures.empty_bar_rate(roll(steps=15))
+        midi.empty_bar_rate(roll(steps=15))
 
 
 def test_spread_is_the_mean_distance_of_all_pairs() -> None:
@@ -153,22 +153,22 @@ def test_spread_is_the_mean_distance_of_all_pairs() -> None:
     pairs = [
         (cells[i] != cells[j]).float().mean().item() for i in range(5) for j in range(i + 1, 5)
     ]
-    assert measures.spread(given) == pytest.approx(np.mean(pairs))
-    assert measures.spread(given[:1].expand(4, -1, -1, -1)) == 0
+    assert midi.spread(given) == pytest.approx(np.mean(pairs))
+    assert midi.spread(given[:1].expand(4, -1, -1, -1)) == 0
     with pytest.raises(AudioTransferError, match="two or more"):
-        measures.spread(given[:1])
+        midi.spread(given[:1])
 
 
 def test_copies_are_found_in_any_key_and_note_by_note() -> None:
     known = random_phrases(3, 4)
     moved = transpose(known, torch.tensor([5, -3, 0]))
-    assert measures.copies(moved, known).tolist() == [True] * 3
+    assert midi.copies(moved, known).tolist() == [True] * 3
     changed = moved.clone()
     changed[0, 0] = 0  # the same sounds, begun elsewhere
     changed[1] = roll((0, 4, C))
     changed[2] = 0
-    assert measures.copies(changed, known).tolist() == [False] * 3
-    assert not measures.copies(SILENCE[None], SILENCE[None]).any()
+    assert midi.copies(changed, known).tolist() == [False] * 3
+    assert not midi.copies(SILENCE[None], SILENCE[None]).any()
 
 
 # -- statistics
@@ -192,7 +192,7 @@ def test_doing_nothing_and_transposing() -> None:
     given = random_phrases(40, 5)
     assert torch.equal(do_nothing(given, "pop"), given)
     moved = Transposed(seed=1)(given, "pop")
-    assert torch.equal(measures.note_counts(moved), measures.note_counts(given))
+    assert torch.equal(midi.note_counts(moved), midi.note_counts(given))
     shifts = {
         int(notes_of(after.numpy())[:, 2].min() - notes_of(before.numpy())[:, 2].min())
         for before, after in zip(given, moved, strict=True)
@@ -227,8 +227,8 @@ def test_scattered_notes_are_as_many_and_stay_in_range() -> None:
     given = torch.cat([random_phrases(6, 9), SILENCE[None]])
     out = Scattered(seed=3)(given, "pop")
     # Notes may run into each other on one pitch, but each begins for itself.
-    assert torch.equal(measures.note_counts(out), measures.note_counts(given))
-    assert measures.note_f1(given[:6], out[:6]).max() < 0.5
+    assert torch.equal(midi.note_counts(out), midi.note_counts(given))
+    assert midi.note_f1(given[:6], out[:6]).max() < 0.5
     for before, after in zip(given[:6], out[:6], strict=True):
         pitches = notes_of(before.numpy())[:, 2]
         found = notes_of(after.numpy())[:, 2]

@@ -14,23 +14,27 @@ from torch import Tensor
 
 from audiotransfer import recipes
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.evaluation.scores import hearing
-from audiotransfer.evaluation.scores.baselines import transpose
-from audiotransfer.evaluation.scores.counts import COUNTS, counts, intervals, rhythm
-from audiotransfer.evaluation.scores.judge_objective import (
-    ScoreJudgeObjective,
+from audiotransfer.evaluation.baselines.midi import transpose
+from audiotransfer.evaluation.classifiers import midi_diagnostics
+from audiotransfer.evaluation.classifiers.midi_genre import (
+    MidiGenreClassifier,
+    MidiGenreObjective,
+    Verdict,
     fitting_temperature,
     phrase_validation,
+    shipped_midi_classifiers,
 )
-from audiotransfer.evaluation.scores.judges import (
-    ScoreJudge,
-    Verdict,
-    shipped_score_judges,
+from audiotransfer.evaluation.classifiers.midi_networks import (
+    COUNTS,
+    NETWORKS,
+    OctaveClassifier,
+    counts,
+    intervals,
+    rhythm,
 )
-from audiotransfer.evaluation.scores.networks import NETWORKS, OctaveClassifier
-from audiotransfer.symbolic.genre.genres import genre_phrases, joined
+from audiotransfer.midi.piano_rolls import draw, notes_of
+from audiotransfer.symbolic.genre.data import genre_phrases, joined
 from audiotransfer.symbolic.genre.phrases import PhraseSettings, phrases_of
-from audiotransfer.symbolic.rolls import draw, notes_of
 from audiotransfer.training.config import load_config
 
 C = 60
@@ -107,10 +111,10 @@ def test_the_classifier_has_the_published_size() -> None:
 @pytest.mark.parametrize("kind", NETWORKS)
 def test_a_judge_comes_back_as_it_was_saved(kind: str, tmp_path: Path) -> None:
     torch.manual_seed(0)
-    judge = ScoreJudge(kind, GENRES, 8, 1.5, {"steps": 3})
+    judge = MidiGenreClassifier(kind, GENRES, 8, 1.5, {"steps": 3})
     given = random_phrases(5, 2)
     judge.save(tmp_path)
-    again = ScoreJudge.load(tmp_path)
+    again = MidiGenreClassifier.load(tmp_path)
     assert torch.equal(again.listen(given).shares, judge.listen(given).shares)
     assert (again.genres, again.temperature, again.report) == (GENRES, 1.5, {"steps": 3})
     # A batch is judged as its phrases are one by one, and silence is nothing.
@@ -121,16 +125,16 @@ def test_a_judge_comes_back_as_it_was_saved(kind: str, tmp_path: Path) -> None:
 
 
 def test_a_damaged_judge_is_refused_in_a_line(tmp_path: Path) -> None:
-    ScoreJudge("counts", GENRES, 4).save(tmp_path)
+    MidiGenreClassifier("counts", GENRES, 4).save(tmp_path)
     weights = tmp_path / "judge.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1] + b"?")
     with pytest.raises(AudioTransferError, match="is not what") as caught:
-        ScoreJudge.load(tmp_path)
+        MidiGenreClassifier.load(tmp_path)
     assert "\n" not in str(caught.value)
     with pytest.raises(AudioTransferError, match="no judge of scores"):
-        ScoreJudge.load(tmp_path / "nowhere")
+        MidiGenreClassifier.load(tmp_path / "nowhere")
     with pytest.raises(AudioTransferError, match="octaves, counts"):
-        ScoreJudge("colours", GENRES)
+        MidiGenreClassifier("colours", GENRES)
 
 
 def test_verdicts_among_all_and_among_two() -> None:
@@ -144,8 +148,8 @@ def test_verdicts_among_all_and_among_two() -> None:
 
 
 def test_shipped_judges_know_the_genres_and_say_how_good_they_are() -> None:
-    for folder in shipped_score_judges().values():
-        judge = ScoreJudge.load(folder)
+    for folder in shipped_midi_classifiers().values():
+        judge = MidiGenreClassifier.load(folder)
         assert set(judge.genres) == set(GENRES)
         assert judge.report["test"]["balanced_accuracy"] > 0.8
         assert judge.report["held out"]
@@ -175,21 +179,21 @@ LOW, HIGH = random_phrases(4, 3, 40, 60), random_phrases(4, 4, 60, 80)
 
 def test_confusion_and_pairs_by_hand() -> None:
     given = {"jazz": torch.cat([LOW[:3], HIGH[:1]]), "pop": HIGH}
-    found = hearing.confusion(Ear(), given)  # type: ignore[arg-type]
+    found = midi_diagnostics.confusion(Ear(), given)  # type: ignore[arg-type]
     assert found.counts.tolist() == [[3, 1], [0, 4]]
-    pairs = hearing.pair_accuracies(Ear(), given)  # type: ignore[arg-type]
+    pairs = midi_diagnostics.pair_accuracies(Ear(), given)  # type: ignore[arg-type]
     assert pairs == {"jazz-pop": (3 / 4 + 1) / 2}
     # Noise of a standard deviation of 0.5 on -1 and +1 lifts few cells over the middle, of 5.0
     # nearly half of them: then all is low.
-    noisy = hearing.pair_accuracies(Ear(), given, noise=5.0)  # type: ignore[arg-type]
+    noisy = midi_diagnostics.pair_accuracies(Ear(), given, noise=5.0)  # type: ignore[arg-type]
     assert noisy == {"jazz-pop": 0.5}
 
 
 def test_calibration_error_by_hand() -> None:
     given = {"jazz": torch.cat([LOW[:3], HIGH[:1]]), "pop": HIGH}
     # Sure to 0.9; right in (3/4 + 1)/2 of the cases.
-    assert hearing.calibration_error(Ear(), given) == pytest.approx(0.9 - 7 / 8)  # type: ignore[arg-type]
-    assert hearing.calibration_error(Ear(0.6), given) == pytest.approx(7 / 8 - 0.6)  # type: ignore[arg-type]
+    assert midi_diagnostics.calibration_error(Ear(), given) == pytest.approx(0.9 - 7 / 8)  # type: ignore[arg-type]
+    assert midi_diagnostics.calibration_error(Ear(0.6), given) == pytest.approx(7 / 8 - 0.6)  # type: ignore[arg-type]
 
 
 def test_probes_take_away_what_they_say() -> None:
@@ -197,7 +201,7 @@ def test_probes_take_away_what_they_say() -> None:
     given = roll((0, 8, C), (2, 2, C + 7), (16, 4, 40), (35, 1, C))[None]
     heard = {
         name: [tuple(note) for note in notes_of(probe(given.clone(), generator)[0].numpy())]
-        for name, probe in hearing.PROBES.items()
+        for name, probe in midi_diagnostics.PROBES.items()
     }
     assert heard["an octave up"] == [(0, 8, 72), (2, 2, 79), (16, 4, 52), (35, 1, 72)]
     assert heard["an octave down"] == [(0, 8, 48), (2, 2, 55), (16, 4, 28), (35, 1, 48)]
@@ -212,7 +216,9 @@ def test_probes_take_away_what_they_say() -> None:
     assert sorted(steps) == [(0, 8), (2, 2), (16, 4), (35, 1)]
     bars = {begin // 16 for begin, _, _ in heard["bars shuffled"]}
     assert len(bars) == 3
-    assert set(hearing.probes(Ear(), {"jazz": LOW, "pop": HIGH})) == set(hearing.PROBES)  # type: ignore[arg-type]
+    assert set(midi_diagnostics.probes(Ear(), {"jazz": LOW, "pop": HIGH})) == set(
+        midi_diagnostics.PROBES
+    )  # type: ignore[arg-type]
 
 
 # -- learning
@@ -220,8 +226,8 @@ def test_probes_take_away_what_they_say() -> None:
 
 def test_the_objective_learns_and_says_how_well() -> None:
     torch.manual_seed(0)
-    judge = ScoreJudge("octaves", ("jazz", "pop"), 4)
-    objective = ScoreJudgeObjective(judge, learning_rate=0.01)
+    judge = MidiGenreClassifier("octaves", ("jazz", "pop"), 4)
+    objective = MidiGenreObjective(judge, learning_rate=0.01)
     batch = {"rolls": torch.cat([LOW, HIGH]).float(), "genres": torch.tensor([0] * 4 + [1] * 4)}
     optimiser = torch.optim.Adam(judge.network.parameters(), 0.02)
     losses: list[Tensor] = []
@@ -326,7 +332,7 @@ def test_the_configs_become_judges(
         "trainer.validate_every=1",
     ]
     figures = recipes.train(config, overrides, run)
-    judge = ScoreJudge.load(run)
+    judge = MidiGenreClassifier.load(run)
     assert judge.genres == genres
     assert 0.2 <= judge.temperature <= 5
     report = judge.report

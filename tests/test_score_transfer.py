@@ -18,6 +18,9 @@ from torch import nn
 
 from audiotransfer.cli import main
 from audiotransfer.errors import AudioTransferError
+from audiotransfer.midi import plotting
+from audiotransfer.midi.grid import Grid
+from audiotransfer.midi.score import note_table, read_score
 from audiotransfer.pipeline.options import StemChoice
 from audiotransfer.pipeline.score_output import Beside
 from audiotransfer.pipeline.scores import (
@@ -28,11 +31,9 @@ from audiotransfer.pipeline.scores import (
     transfer_scores,
 )
 from audiotransfer.styles import Card, StemEntry, Style, load_style, sha256, write_card
-from audiotransfer.symbolic import plotting, transfer
-from audiotransfer.symbolic.genre.networks import ConditionalGenerator
-from audiotransfer.symbolic.genre.weights import save_generator
-from audiotransfer.symbolic.grid import Grid
-from audiotransfer.symbolic.score import note_table, read_score
+from audiotransfer.symbolic import transfer
+from audiotransfer.symbolic.genre.conditional_networks import ConditionalGenerator
+from audiotransfer.symbolic.genre.transfer import save_generator
 
 STEP = 120
 CHORD = (0, 4, 7)

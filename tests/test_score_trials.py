@@ -14,19 +14,19 @@ import symusic
 import torch
 from torch import Tensor
 
-from audiotransfer import trials
+from audiotransfer import benchmark
+from audiotransfer.benchmark import midi as score_trials
 from audiotransfer.cli import main
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.evaluation.scores.judges import Verdict, shipped_score_judges
-from audiotransfer.evaluation.scores.transfer import Ground
-from audiotransfer.evaluation.statistics import Interval
-from audiotransfer.recipes.scores.genre_styles import GenreRecipe, write_score_style
-from audiotransfer.recipes.training import Training
-from audiotransfer.symbolic.genre.networks import ConditionalGenerator
-from audiotransfer.symbolic.rolls import notes_of
-from audiotransfer.symbolic.score import read_score
+from audiotransfer.evaluation.classifiers.midi_genre import Verdict, shipped_midi_classifiers
+from audiotransfer.evaluation.metrics.midi_transfer import Ground
+from audiotransfer.evaluation.report.statistics import Interval
+from audiotransfer.midi.piano_rolls import notes_of
+from audiotransfer.midi.score import read_score
+from audiotransfer.recipes.base import Training
+from audiotransfer.recipes.midi_styles import GenreRecipe, write_score_style
+from audiotransfer.symbolic.genre.conditional_networks import ConditionalGenerator
 from audiotransfer.training import TrainerSettings
-from audiotransfer.trials.scores import trial as score_trials
 
 GENRES = ("jazz", "classical", "pop")
 TPQ = 480
@@ -64,14 +64,14 @@ def place(tmp_path: Path) -> Path:
 
 def test_the_genre_is_said_by_folder_or_zip() -> None:
     for path in ("a/jazz/tune.mid", "jazz/b/c/tune.mid", "pop/jazz/tune.mid", "jazz_wjd.zip/x.mid"):
-        assert trials.genre_of(PurePosixPath(path), GENRES) == "jazz"
+        assert benchmark.genre_of(PurePosixPath(path), GENRES) == "jazz"
     for path in ("jazz.mid", "jazzy/tune.mid", "jazz-pop/tune.mid"):
         with pytest.raises(AudioTransferError, match="put it into a folder called jazz or"):
-            trials.genre_of(PurePosixPath(path), GENRES)
+            benchmark.genre_of(PurePosixPath(path), GENRES)
 
 
 def test_pieces_are_found_with_their_phrases(place: Path, tmp_path: Path) -> None:
-    found = trials.gather_pieces([place], GENRES, tmp_path / "work")
+    found = benchmark.gather_pieces([place], GENRES, tmp_path / "work")
     assert {genre: [p.name for p in some] for genre, some in found.on_trial.items()} == {
         "jazz": ["jazz/low0", "jazz/low1"],
         "pop": ["pop/high0", "pop/high1"],
@@ -93,7 +93,7 @@ def test_what_a_zip_holds_is_unpacked_and_what_was_trained_on_told_apart(
     with zipfile.ZipFile(archive, "w") as pack:
         for path in sorted((place / "pop").iterdir()):
             pack.write(path, f"pop_songs/{path.name}")
-    found = trials.gather_pieces([archive], GENRES, tmp_path / "work", held_out={"high1"})
+    found = benchmark.gather_pieces([archive], GENRES, tmp_path / "work", held_out={"high1"})
     (piece,) = found.on_trial["pop"]
     assert piece.path == tmp_path / "work" / "pop" / "high1.mid"
     assert torch.equal(piece.cut(read_score(piece.path)), piece.phrases)
@@ -102,19 +102,19 @@ def test_what_a_zip_holds_is_unpacked_and_what_was_trained_on_told_apart(
 
 
 def test_only_so_many_pieces_and_none_at_all(place: Path, tmp_path: Path) -> None:
-    found = trials.gather_pieces([place], GENRES, tmp_path, count=1)
+    found = benchmark.gather_pieces([place], GENRES, tmp_path, count=1)
     assert [len(some) for some in found.on_trial.values()] == [1, 1]
     with pytest.raises(AudioTransferError, match="no phrase of four bars"):
         write_midi(tmp_path / "jazz" / "scrap.mid", 60, bars=3)
-        trials.gather_pieces([tmp_path / "jazz"], GENRES, tmp_path)
+        benchmark.gather_pieces([tmp_path / "jazz"], GENRES, tmp_path)
 
 
 def test_a_trial_of_scores_is_known_by_its_places(place: Path, tmp_path: Path) -> None:
-    assert trials.of_scores([place])
+    assert benchmark.of_scores([place])
     (tmp_path / "songs").mkdir()
-    assert not trials.of_scores([tmp_path / "songs"])
+    assert not benchmark.of_scores([tmp_path / "songs"])
     with pytest.raises(AudioTransferError, match="one MIDI file"):
-        trials.of_scores([place / "jazz" / "low0.mid"])
+        benchmark.of_scores([place / "jazz" / "low0.mid"])
 
 
 # -- trials
@@ -147,7 +147,7 @@ def moved(semitones: int | None) -> Callable[[Path, Path], None]:
     return play
 
 
-def ground(found: trials.Pieces) -> Ground:
+def ground(found: benchmark.Pieces) -> Ground:
     real = {genre: score_trials.phrases_of_pieces(some) for genre, some in found.on_trial.items()}
     judges: Any = {"ear": Ear()}
     return Ground(judges, real, {"pop": real["pop"], "jazz": real["jazz"]})
@@ -158,10 +158,10 @@ def value(found: Any) -> float:
 
 
 def test_a_style_there_and_back(place: Path, tmp_path: Path) -> None:
-    found = trials.gather_pieces([place], GENRES, tmp_path)
+    found = benchmark.gather_pieces([place], GENRES, tmp_path)
     heard: list[tuple[str, str]] = []
     shares: list[float] = []
-    trial = trials.try_style(
+    trial = benchmark.run_midi_benchmark(
         found.on_trial,
         "pop",
         {"pop": moved(24), "jazz": moved(-24)},
@@ -190,10 +190,10 @@ def test_a_style_there_and_back(place: Path, tmp_path: Path) -> None:
 
 def test_the_wrong_style_is_that_of_a_third_genre(place: Path, tmp_path: Path) -> None:
     """Judged as if it were the right one; it is no way of its own."""
-    found = trials.gather_pieces([place], GENRES, tmp_path)
+    found = benchmark.gather_pieces([place], GENRES, tmp_path)
     heard: list[str] = []
     shares: list[float] = []
-    trial = trials.try_style(
+    trial = benchmark.run_midi_benchmark(
         found.on_trial,
         "pop",
         {"pop": moved(24), "jazz": moved(-24), "classical": moved(2)},
@@ -216,7 +216,7 @@ def test_the_wrong_style_is_that_of_a_third_genre(place: Path, tmp_path: Path) -
 def test_a_way_that_is_tried_is_another_ways_wrong_style(place: Path, tmp_path: Path) -> None:
     """With pieces of all three genres nothing is transferred twice."""
     write_midi(place / "classical" / "middle.mid", 62)
-    found = trials.gather_pieces([place], GENRES, tmp_path)
+    found = benchmark.gather_pieces([place], GENRES, tmp_path)
     plays: dict[str, Any] = {"pop": moved(24), "jazz": moved(-24), "classical": moved(2)}
     played: list[tuple[str, str]] = []
 
@@ -227,7 +227,7 @@ def test_a_way_that_is_tried_is_another_ways_wrong_style(place: Path, tmp_path: 
 
         return play
 
-    trial = trials.try_style(
+    trial = benchmark.run_midi_benchmark(
         found.on_trial, "pop", {genre: counted(genre) for genre in plays}, ground(found),
         tmp_path / "out",
     )  # fmt: skip
@@ -239,8 +239,8 @@ def test_a_way_that_is_tried_is_another_ways_wrong_style(place: Path, tmp_path: 
 
 
 def test_without_a_way_back_there_is_one_way(place: Path, tmp_path: Path) -> None:
-    found = trials.gather_pieces([place], GENRES, tmp_path)
-    trial = trials.try_style(
+    found = benchmark.gather_pieces([place], GENRES, tmp_path)
+    trial = benchmark.run_midi_benchmark(
         found.on_trial, "pop", {"pop": moved(24)}, ground(found), tmp_path / "out"
     )
     assert list(trial.ways) == ["jazz > pop"]
@@ -249,8 +249,8 @@ def test_without_a_way_back_there_is_one_way(place: Path, tmp_path: Path) -> Non
 
 
 def test_a_style_that_takes_all_notes_away_wins_nothing(place: Path, tmp_path: Path) -> None:
-    found = trials.gather_pieces([place], GENRES, tmp_path)
-    trial = trials.try_style(
+    found = benchmark.gather_pieces([place], GENRES, tmp_path)
+    trial = benchmark.run_midi_benchmark(
         found.on_trial, "pop", {"pop": moved(None)}, ground(found), tmp_path / "out"
     )
     empty = trial.ways["jazz > pop"]["style"]
@@ -285,7 +285,7 @@ def test_the_command_tries_a_style_on_midi(
     for text in ("S_tot", "pop > jazz", "jazz > pop", "wrong style", "copies", "right"):
         assert text in said, text
     values = json.loads(out.read_text())
-    assert set(values["judges"]) == set(shipped_score_judges())
+    assert set(values["judges"]) == set(shipped_midi_classifiers())
     for way in ("pop > jazz", "jazz > pop"):
         style, nothing = (values["ways"][way][name] for name in ("style", "doing nothing"))
         assert style["centred content"]["mean"] == pytest.approx(1)

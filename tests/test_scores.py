@@ -16,21 +16,20 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from audiotransfer.errors import AudioTransferError
+from audiotransfer.midi import grid as grids
 from audiotransfer.midi import reading
-from audiotransfer.symbolic import grid as grids
+from audiotransfer.midi.archives import contents, in_split
+from audiotransfer.midi.grid import Grid
+from audiotransfer.midi.piano_rolls import beginnings, cells_of, draw, notes_of, roll_of
+from audiotransfer.midi.score import note_table, parse_score, read_score, with_notes, write_score
 from audiotransfer.symbolic.genre.edits import change_notes
 from audiotransfer.symbolic.genre.phrases import PhraseSettings, phrases_of, split_pieces
-from audiotransfer.symbolic.genre.pitched import GenreTransfer
-from audiotransfer.symbolic.genre.windows import SILENCE, beats_late, logits_over, window_starts
-from audiotransfer.symbolic.grid import Grid
-from audiotransfer.symbolic.packs import contents, in_split, pack
-from audiotransfer.symbolic.rolls import beginnings, cells_of, draw, notes_of, roll_of
-from audiotransfer.symbolic.score import (
-    note_table,
-    parse_score,
-    read_score,
-    with_notes,
-    write_score,
+from audiotransfer.symbolic.genre.transfer import (
+    SILENCE,
+    GenreTransfer,
+    beats_late,
+    logits_over,
+    window_starts,
 )
 
 TPQ = 480
@@ -334,20 +333,20 @@ def test_packs_are_folders_or_zips(tmp_path: Path) -> None:
     pieces = {"b/two.mid": make_score([scale(1)]), "one.MIDI": make_score([scale(2)])}
     folder = write_pack(tmp_path / "scores", pieces)
     archive = write_pack(tmp_path / "packed", pieces, zipped=True)
-    assert pack(folder) == ("b/two.mid", "one.MIDI")
-    assert pack(archive) == ("packed/b/two.mid", "packed/one.MIDI")
+    assert archive(folder) == ("b/two.mid", "one.MIDI")
+    assert archive(archive) == ("packed/b/two.mid", "packed/one.MIDI")
     assert dict(contents(folder, ["one.MIDI"])) == {"one.MIDI": midi_bytes(pieces["one.MIDI"])}
-    assert [d for _, d in contents(archive, pack(archive))] == [
-        d for _, d in contents(folder, pack(folder))
+    assert [d for _, d in contents(archive, archive(archive))] == [
+        d for _, d in contents(folder, archive(folder))
     ]
     for place, name in ((folder, "gone.mid"), (archive, "gone.mid")):
         with pytest.raises(AudioTransferError, match="cannot be read"):
             list(contents(place, [name]))
     with pytest.raises(AudioTransferError, match="do not exist"):
-        pack(str(tmp_path / "nowhere"))
+        archive(str(tmp_path / "nowhere"))
     (tmp_path / "empty").mkdir()
     with pytest.raises(AudioTransferError, match="no MIDI"):
-        pack(str(tmp_path / "empty"))
+        archive(str(tmp_path / "empty"))
 
 
 def test_a_split_of_a_pack_holds_each_score_once() -> None:

@@ -21,11 +21,13 @@ import torch
 from demucs.htdemucs import HTDemucs
 from torch import Tensor
 
-from audiotransfer import files, pipeline
+from audiotransfer import pipeline
+from audiotransfer.audio.reading import read_audio
+from audiotransfer.audio.writing import AudioWriter, write_audio
 from audiotransfer.cli import main
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.pipeline import StemFormat, TransferOptions
-from separation.demucs.saving import save_bag
+from separation.demucs.checkpoints import save_bag
 
 RATE = 44100
 FOUR = ("drums", "bass", "other", "vocals")
@@ -47,7 +49,7 @@ def a_song(seconds: float = 1.0, rate: int = RATE, channels: int = 2, level: flo
 
 
 def write(path: Path, audio: Tensor, rate: int = RATE) -> Path:
-    files.write(path, audio, rate, encoding="float32")
+    write_audio(path, audio, rate, encoding="float32")
     return path
 
 
@@ -57,7 +59,7 @@ def null_db(one: Tensor, other: Tensor) -> float:
 
 
 def read_all(folder: Path) -> dict[str, Tensor]:
-    return {path.name: files.read(path)[0] for path in sorted(folder.iterdir())}
+    return {path.name: read_audio(path)[0] for path in sorted(folder.iterdir())}
 
 
 def separate(song: Path, folder: Path, separator: Any = "hpss", **form: Any) -> pipeline.Report:
@@ -126,7 +128,7 @@ def test_two_stems_sum_to_the_song_with_every_separator(
     report = separate(song, tmp_path / "two", separator, two_stems=one)
     found = read_all(tmp_path / "two")
     assert set(found) == {f"{one}.wav", f"no_{one}.wav"}
-    assert null_db(sum(found.values()), files.read(song)[0]) <= -60
+    assert null_db(sum(found.values()), read_audio(song)[0]) <= -60
     separate(song, tmp_path / "all", separator)
     everything = read_all(tmp_path / "all")
     assert torch.equal(found[f"{one}.wav"], everything[f"{one}.wav"])
@@ -238,7 +240,7 @@ def test_kinds_of_files(
     assert (info.subtype, info.samplerate) == (subtype, 48000 if rate == "song" else RATE)
     assert report.notices == []
     if rate == "song":
-        found = [files.read(path)[0][:, : audio.shape[1]] for path in paths]
+        found = [read_audio(path)[0][:, : audio.shape[1]] for path in paths]
         assert null_db(sum(found), audio) <= floor
 
 
@@ -280,7 +282,7 @@ def test_float_stems_keep_their_level_above_full_scale(tmp_path: Path) -> None:
     song = write(tmp_path / "song.wav", a_song(level=2.0))
     report = separate(song, tmp_path / "stems")
     assert report.notices == []
-    assert null_db(sum(read_all(tmp_path / "stems").values()), files.read(song)[0]) <= -60
+    assert null_db(sum(read_all(tmp_path / "stems").values()), read_audio(song)[0]) <= -60
 
 
 def test_silence_has_silent_stems(tmp_path: Path) -> None:
@@ -340,10 +342,10 @@ def test_played_stems_at_the_songs_own_rate_remix_to_the_transfer(
     pipeline.transfer_file(song, tmp_path / "out.wav", options)
     assert {"drums.wav", "drums.soft.wav", "other.wav"} <= set(read_all(tmp_path / "stems"))
     report = pipeline.remix(tmp_path / "stems", tmp_path / "again.wav", encoding="float32")
-    again, found = files.read(tmp_path / "again.wav")
+    again, found = read_audio(tmp_path / "again.wav")
     if rate == "song":
         assert (found, report.channels) == (48000, channels)
-        assert null_db(again, files.read(tmp_path / "out.wav")[0]) <= -60
+        assert null_db(again, read_audio(tmp_path / "out.wav")[0]) <= -60
 
 
 # Back to a song
@@ -359,7 +361,7 @@ def test_remix_reads_back_what_was_separated(
     song = write(tmp_path / "song.wav", audio, 48000)
     separate(song, tmp_path / "stems", format=form, rate="song", **which)
     report = pipeline.remix(tmp_path / "stems", tmp_path / "again.wav", encoding="float32")
-    again, rate = files.read(tmp_path / "again.wav")
+    again, rate = read_audio(tmp_path / "again.wav")
     assert (rate, report.channels, again.shape[0]) == (48000, channels, channels)
     lossy = form in ("ogg", "mp3")
     assert null_db(again[:, : audio.shape[1]], audio) <= (-15 if lossy else -60)
@@ -370,7 +372,7 @@ def test_a_subset_is_mixed_as_it_is(song: Path, tmp_path: Path) -> None:
     separate(song, tmp_path / "stems", "embedded", stems=("drums", "vocals"))
     pipeline.remix(tmp_path / "stems", tmp_path / "again.wav", encoding="float32")
     expected = sum(read_all(tmp_path / "stems").values())
-    assert null_db(files.read(tmp_path / "again.wav")[0], expected) < -100
+    assert null_db(read_audio(tmp_path / "again.wav")[0], expected) < -100
 
 
 def test_what_would_be_heard_twice_is_refused(song: Path, tmp_path: Path) -> None:
@@ -383,7 +385,7 @@ def test_what_would_be_heard_twice_is_refused(song: Path, tmp_path: Path) -> Non
     message = refusal(pipeline.remix, stems, out)
     assert "no_vocals holds bass, drums, other already" in message and "--mute" in message
     pipeline.remix(stems, out, mutes=["no_vocals"], encoding="float32")
-    assert null_db(files.read(out)[0], files.read(song)[0]) <= -60
+    assert null_db(read_audio(out)[0], read_audio(song)[0]) <= -60
 
 
 def test_stems_of_two_kinds_are_told_apart(song: Path, tmp_path: Path) -> None:
@@ -422,8 +424,8 @@ def test_remix_knows_stems_by_any_name(tmp_path: Path, name: str) -> None:
         assert [path.name for path in (tmp_path / "stems" / "soft").iterdir()] == ["drums.wav"]
     else:
         pipeline.remix(folder, tmp_path / "again.wav", encoding="float32")
-        out = files.read(tmp_path / "out.wav")[0]
-        assert null_db(files.read(tmp_path / "again.wav")[0], out) <= -60
+        out = read_audio(tmp_path / "out.wav")[0]
+        assert null_db(read_audio(tmp_path / "again.wav")[0], out) <= -60
 
 
 def test_a_renamed_or_replaced_stem_goes_by_its_name(song: Path, tmp_path: Path) -> None:
@@ -538,7 +540,7 @@ def test_separate_options_on_the_command_line(run: Run) -> None:
     assert (info.samplerate, info.channels, info.subtype) == (22050, 1, "PCM_16")
     code, out, _ = run("remix", "mono.stems", "-o", "again.wav", "--float32")
     assert (code, out) == (0, "again.wav\n")
-    assert null_db(files.read("again.wav")[0], files.read("mono.wav")[0]) <= -60
+    assert null_db(read_audio("again.wav")[0], read_audio("mono.wav")[0]) <= -60
     assert run("separate", "song.wav", "--stems", "other, drums", *light)[0] == 0
     assert {path.name for path in Path("song.stems").iterdir()} == {"drums.wav", "other.wav"}
 
@@ -568,11 +570,11 @@ def test_remix_mutes(run: Run) -> None:
     assert run("separate", "song.wav", "--separator", "embedded")[0] == 0
     code, _, err = run("remix", "song.stems", "--mute", "vocals,bass", "-o", "a.wav", "--float32")
     assert code == 0, err
-    parts = [files.read(f"song.stems/{stem}.wav")[0] for stem in ("drums", "other")]
-    assert null_db(files.read("a.wav")[0], sum(parts)) < -100
+    parts = [read_audio(f"song.stems/{stem}.wav")[0] for stem in ("drums", "other")]
+    assert null_db(read_audio("a.wav")[0], sum(parts)) < -100
     both = ("--mute", "vocals", "--mute", "bass", "--stem", "other=mute")
     assert run("remix", "song.stems", *both, "-o", "b.wav", "--float32")[0] == 0
-    assert null_db(files.read("b.wav")[0], parts[0]) < -100
+    assert null_db(read_audio("b.wav")[0], parts[0]) < -100
     code, _, err = run("remix", "song.stems", "--mute", "vocal", "-o", "c.wav")
     assert code == 2 and "did you mean vocals?" in err
     code, _, err = run("remix", "song.stems", "--mute", ",".join(FOUR), "-o", "c.wav")
@@ -605,7 +607,7 @@ def test_a_stop_leaves_nothing_of_made_folders(
     def stopped(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(files.Writer, "write", stopped)
+    monkeypatch.setattr(AudioWriter, "write", stopped)
     for form in ({"format": "flac"}, {}):
         with pytest.raises(KeyboardInterrupt):
             separate(song, tmp_path / "deep" / "er", name="{song}/{stem}", **form)

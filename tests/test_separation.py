@@ -44,7 +44,7 @@ def decibels(error: Tensor, reference: Tensor) -> float:
 def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
     from demucs.htdemucs import HTDemucs
 
-    from separation.demucs.saving import save_bag
+    from separation.demucs.checkpoints import save_bag
 
     torch.manual_seed(0)
     network = HTDemucs(

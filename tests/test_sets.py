@@ -7,7 +7,12 @@ import pytest
 from scipy.linalg import sqrtm
 
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.evaluation.sets import Embeddings, frechet_distance, gain, kernel_distance
+from audiotransfer.evaluation.metrics.set_distances import (
+    Embeddings,
+    frechet_distance,
+    gain,
+    kernel_distance,
+)
 
 
 def cloud(count: int, size: int, seed: int, shift: float = 0.0, spread: float = 1.0) -> Embeddings:

@@ -14,23 +14,35 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.spectral.features import CENTRE, CRITIC_FLOOR, INAUDIBLE, SPREAD, normalised
-from audiotransfer.spectral.generator import STEMS, Generator, fold
-from audiotransfer.spectral.paired import PairedObjective
-from audiotransfer.spectral.repainter import Repainter
-from audiotransfer.spectral.transfer import SpectralTransfer, load
-from audiotransfer.spectral.weights import load_generator, save_generator
+from audiotransfer.spectral.models.base import SpectrogramModel
+from audiotransfer.spectral.models.unet import (
+    CENTRE,
+    DISCRIMINATOR_FLOOR,
+    INAUDIBLE,
+    SPREAD,
+    STEMS,
+    Generator,
+    fold,
+    normalised,
+)
+from audiotransfer.spectral.objectives.paired import PairedObjective
+from audiotransfer.spectral.transfer import (
+    SpectralTransfer,
+    load,
+    load_generator,
+    save_generator,
+)
 from separation import GRID
-from vocoder import GriffinLimInverter, Picture, SourceInverter, VocoderError
+from vocoder import GriffinLimInverter, SourceInverter, SpectrogramSettings, VocoderError
 
-CORE, MARGIN = Repainter.core, Repainter.margin
+CORE, MARGIN = SpectrogramModel.core, SpectrogramModel.margin
 BINS = 32
-PICTURE = Picture(bins=BINS)
-SMALL = Picture(bins=16, n_fft=256, hop_length=64)
+SPECTROGRAM = SpectrogramSettings(bins=BINS)
+SMALL = SpectrogramSettings(bins=16, n_fft=256, hop_length=64)
 
 
 def small_generator(seed: int = 0, change: float = 0.3, bins: int = BINS) -> Generator:
-    """Three levels, instance norms, and something that it does to every picture."""
+    """Three levels, instance norms, and something that it does to every spectrogram."""
     torch.manual_seed(seed)
     generator = Generator(bins, (4, 6, 8))
     with torch.no_grad():
@@ -53,9 +65,14 @@ def song(seconds: float, seed: int = 0, noise: float = 0.01) -> Tensor:
 
 
 def transfer(
-    generator: nn.Module, picture: Picture = PICTURE, stem: str = "other", iterations: int = 4
+    generator: nn.Module,
+    spectrogram: SpectrogramSettings = SPECTROGRAM,
+    stem: str = "other",
+    iterations: int = 4,
 ) -> SpectralTransfer:
-    return SpectralTransfer(generator, picture, SourceInverter(picture, iterations), stem, "cpu")
+    return SpectralTransfer(
+        generator, spectrogram, SourceInverter(spectrogram, iterations), stem, "cpu"
+    )
 
 
 def db(error: Tensor, reference: Tensor) -> float:
@@ -63,7 +80,7 @@ def db(error: Tensor, reference: Tensor) -> float:
     return 10 * math.log10(power + 1e-30)
 
 
-class Louder(Repainter):
+class Louder(SpectrogramModel):
     """Turns every cell up: what it does to sound is known exactly."""
 
     kind = "louder"
@@ -81,15 +98,15 @@ class Louder(Repainter):
     forward = repaint
 
 
-# --- pictures
+# --- spectrograms
 
 
 def test_levels_of_songs_suit_the_networks() -> None:
     """Stems at RMS 0.1 come out near zero mean and unit variance; floors lie in their order."""
     stem = song(3.0, noise=5e-4)
-    seen = normalised(Picture().stereo(0.1 * stem / stem.square().mean().sqrt()))
+    seen = normalised(SpectrogramSettings().stereo(0.1 * stem / stem.square().mean().sqrt()))
     assert abs(float(seen.mean())) < 1.0 and 0.3 < float(seen.std()) < 1.7
-    assert math.log(PICTURE.floor) < CRITIC_FLOOR < INAUDIBLE < 0
+    assert math.log(SPECTROGRAM.floor) < DISCRIMINATOR_FLOOR < INAUDIBLE < 0
     assert float(normalised(torch.tensor(CENTRE + SPREAD))) == 1.0
 
 
@@ -98,27 +115,29 @@ def test_levels_of_songs_suit_the_networks() -> None:
 
 @pytest.mark.parametrize("frames", [4, 5, 7, 8, 33])
 def test_a_new_generator_changes_nothing(frames: int) -> None:
-    picture = torch.randn(2, BINS, frames) * SPREAD + CENTRE
-    made = Generator(BINS, (4, 6, 8))(picture, torch.tensor([0, 2]))
-    assert torch.equal(made, picture)
-    changed = small_generator()(picture, torch.tensor([0, 2]))
-    assert changed.shape == picture.shape and not torch.allclose(changed, picture, atol=0.01)
+    spectrogram = torch.randn(2, BINS, frames) * SPREAD + CENTRE
+    made = Generator(BINS, (4, 6, 8))(spectrogram, torch.tensor([0, 2]))
+    assert torch.equal(made, spectrogram)
+    changed = small_generator()(spectrogram, torch.tensor([0, 2]))
+    assert changed.shape == spectrogram.shape and not torch.allclose(
+        changed, spectrogram, atol=0.01
+    )
 
 
 def test_the_stem_steers() -> None:
     generator = small_generator().eval()
-    picture = (torch.randn(1, BINS, 16) * SPREAD + CENTRE).expand(3, -1, -1)
-    made = generator(picture, torch.arange(3))
+    spectrogram = (torch.randn(1, BINS, 16) * SPREAD + CENTRE).expand(3, -1, -1)
+    made = generator(spectrogram, torch.arange(3))
     for one, two in ((0, 1), (0, 2), (1, 2)):
         assert float((made[one] - made[two]).detach().abs().mean()) > 0.01
 
 
-def test_a_batch_is_its_single_pictures() -> None:
+def test_a_batch_is_its_single_spectrograms() -> None:
     generator = small_generator().eval()
-    pictures, stems = torch.randn(3, BINS, 16) * SPREAD + CENTRE, torch.tensor([2, 0, 1])
-    together = generator(pictures, stems)
+    spectrograms, stems = torch.randn(3, BINS, 16) * SPREAD + CENTRE, torch.tensor([2, 0, 1])
+    together = generator(spectrograms, stems)
     for index in range(3):
-        alone = generator(pictures[index : index + 1], stems[index : index + 1])[0]
+        alone = generator(spectrograms[index : index + 1], stems[index : index + 1])[0]
         torch.testing.assert_close(together[index], alone, atol=1e-5, rtol=1e-5)
 
 
@@ -142,13 +161,13 @@ def test_every_convolution_is_held_by_its_spectral_norm() -> None:
 
 def test_folding_keeps_the_output() -> None:
     generator = small_generator()
-    picture, stem = torch.randn(2, BINS, 16) * SPREAD + CENTRE, torch.tensor([0, 1])
+    spectrogram, stem = torch.randn(2, BINS, 16) * SPREAD + CENTRE, torch.tensor([0, 1])
     for _ in range(5):
-        generator(picture, stem)
-    before = generator.eval()(picture, stem)
+        generator(spectrogram, stem)
+    before = generator.eval()(spectrogram, stem)
     fold(generator)
     assert not any(parametrize.is_parametrized(m) for m in generator.modules())
-    torch.testing.assert_close(generator(picture, stem), before, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(generator(spectrogram, stem), before, atol=1e-5, rtol=1e-5)
 
 
 def test_bins_that_cannot_be_halved_are_refused() -> None:
@@ -196,7 +215,7 @@ def test_paired_terms_by_hand() -> None:
     assert turn.weights["audible"] == 2.0 and turn.weights["deep"] == 0.4
 
 
-def test_paired_critics_by_hand() -> None:
+def test_paired_discriminators_by_hand() -> None:
     class Verdict(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -209,41 +228,41 @@ def test_paired_critics_by_hand() -> None:
             return seen[:, :1].mean((2, 3)) + self.bias
 
     objective = paired(0, Louder(0.5))
-    objective.critics["full"] = Verdict()
-    del objective.critics["patch"]
+    objective.discriminators["full"] = Verdict()
+    del objective.discriminators["patch"]
     batch = pair_batch()
     source, target = SMALL.stereo(batch["source"]), SMALL.stereo(batch["target"])
-    real = normalised(target.clamp_min(CRITIC_FLOOR)).mean((1, 2))
-    fake = normalised((source + 0.5).clamp_min(CRITIC_FLOOR)).mean((1, 2))
-    critics, made = objective.turns(batch, 0, torch.Generator())
+    real = normalised(target.clamp_min(DISCRIMINATOR_FLOOR)).mean((1, 2))
+    fake = normalised((source + 0.5).clamp_min(DISCRIMINATOR_FLOOR)).mean((1, 2))
+    discriminators, made = objective.turns(batch, 0, torch.Generator())
     hinge = ((1 - real).clamp_min(0).mean() + (1 + fake).clamp_min(0).mean()) / 2
-    assert critics.terms["full"].item() == pytest.approx(float(hinge), abs=1e-4)
+    assert discriminators.terms["full"].item() == pytest.approx(float(hinge), abs=1e-4)
     assert made.terms["full"].item() == pytest.approx(-float(fake.mean()), abs=1e-4)
 
 
-def test_what_lies_below_their_floor_is_the_same_to_critics() -> None:
+def test_what_lies_below_their_floor_is_the_same_to_discriminators() -> None:
     objective = paired()
-    deep = torch.full((1, SMALL.bins, 8), CRITIC_FLOOR - 1.0)
+    deep = torch.full((1, SMALL.bins, 8), DISCRIMINATOR_FLOOR - 1.0)
     seen = objective._seen(deep, torch.tensor([1]))
     assert torch.equal(seen, objective._seen(deep - 0.4, torch.tensor([1])))
     assert not torch.equal(seen, objective._seen(deep + 2.0, torch.tensor([1])))
 
 
-def test_critics_wait_for_their_step() -> None:
+def test_discriminators_wait_for_their_step() -> None:
     objective = paired(5)
     early = list(objective.turns(pair_batch(), 4, torch.Generator()))
     late = list(objective.turns(pair_batch(), 5, torch.Generator()))
     assert [t.group for t in early] == ["generator"]
-    assert [t.group for t in late] == ["critics", "generator"]
+    assert [t.group for t in late] == ["discriminators", "generator"]
     assert set(late[1].terms) == {"audible", "deep", "full", "patch"}
 
 
 def test_every_parameter_learns_in_its_turn_and_only_there() -> None:
     objective = paired()
     with torch.no_grad():
-        for critic in objective.critics.values():
+        for discriminator in objective.discriminators.values():
             # Beyond one margin: within both, the last bias moves neither, by symmetry.
-            critic.layers[-1].bias.fill_(3.0)  # type: ignore[union-attr, operator, index]
+            discriminator.layers[-1].bias.fill_(3.0)  # type: ignore[union-attr, operator, index]
     owned = {
         group: [p for name in settings.networks for p in objective.networks[name].parameters()]
         for group, settings in objective.groups.items()
@@ -254,7 +273,9 @@ def test_every_parameter_learns_in_its_turn_and_only_there() -> None:
         loss = sum(turn.weights.get(n, 1.0) * term for n, term in turn.terms.items())
         gradients = torch.autograd.grad(loss, owned[turn.group], retain_graph=True)  # type: ignore[arg-type]
         assert all(bool(g.isfinite().all()) and bool(g.any()) for g in gradients)
-        if turn.group == "critics":  # critics must not teach the generator to please them
+        if (
+            turn.group == "discriminators"
+        ):  # discriminators must not teach the generator to please them
             assert torch.autograd.grad(loss, owned["generator"], allow_unused=True) == (  # type: ignore[arg-type]
                 None,
             ) * len(owned["generator"])
@@ -300,7 +321,7 @@ def test_distances_and_preview_know_their_stems() -> None:
     assert figures["bass"] == pytest.approx(0.5, abs=1e-3) and figures["bass/nothing"] == 0
     only = {k: v[:1] for k, v in batch.items()}
     assert set(objective.distances(only)) == {"drums", "drums/nothing"}
-    shown = objective.preview(batch, torch.Generator()).pictures
+    shown = objective.preview(batch, torch.Generator()).spectrograms
     assert set(shown) == {f"{s}/{v}" for s in STEMS for v in ("source", "output", "truth")}
     torch.testing.assert_close(shown["bass/output"], shown["bass/source"] + 0.5)
 
@@ -359,11 +380,11 @@ def test_what_is_left_stays_left() -> None:
 
 
 @pytest.mark.parametrize("rate", [22050, 16000])
-def test_what_a_picture_of_a_lower_rate_does_not_show_stays(rate: int) -> None:
+def test_what_a_spectrogram_of_a_lower_rate_does_not_show_stays(rate: int) -> None:
     time = torch.arange(30001) / 44100
     low, high = (0.1 * torch.sin(2 * math.pi * f * time).expand(2, -1) for f in (440.0, 14000.0))
-    picture = Picture(sample_rate=rate, bins=BINS, f_max=rate / 2)
-    painted = transfer(Louder(math.log(2)), picture)
+    spectrogram = SpectrogramSettings(sample_rate=rate, bins=BINS, f_max=rate / 2)
+    painted = transfer(Louder(math.log(2)), spectrogram)
     made, inner = painted(low + high), slice(4000, -4000)
     assert made.shape == low.shape
     assert db((made - 2 * low - high)[:, inner], low) < -30
@@ -380,7 +401,7 @@ def test_the_same_call_gives_the_same_samples() -> None:
 def test_a_block_with_context_equals_the_whole() -> None:
     """Blocks on the grid see the tiles of the whole song, instance norms included."""
     stem = song(12.0)[:, : 7 * GRID + 12345]
-    painted = transfer(small_generator(), PICTURE, "drums")
+    painted = transfer(small_generator(), SPECTROGRAM, "drums")
     before = -(-painted.context // painted.grid) * painted.grid
     whole = painted(stem)
     assert db(whole - stem, stem) > -20
@@ -393,10 +414,10 @@ def test_a_block_with_context_equals_the_whole() -> None:
 
 @pytest.mark.parametrize("rate", [22050, 11025])
 def test_a_block_equals_the_whole_at_a_lower_rate(rate: int) -> None:
-    picture = Picture(sample_rate=rate, bins=BINS, f_max=rate / 2)
-    painted = transfer(small_generator(), picture)
+    spectrogram = SpectrogramSettings(sample_rate=rate, bins=BINS, f_max=rate / 2)
+    painted = transfer(small_generator(), spectrogram)
     grid = painted.grid
-    assert grid == 128 * picture.hop_length * 44100 // rate
+    assert grid == 128 * spectrogram.hop_length * 44100 // rate
     stem = torch.cat([song(6.0)] * 8, dim=1)[:, : 3 * grid + 70001]
     whole, stop = painted(stem), 2 * grid
     before = -(-painted.context // grid) * grid
@@ -407,8 +428,8 @@ def test_a_block_equals_the_whole_at_a_lower_rate(rate: int) -> None:
 
 
 def test_tiles_of_other_rates_have_no_grid_of_whole_samples() -> None:
-    picture = Picture(sample_rate=16000, bins=BINS, f_max=8000.0)
-    assert transfer(small_generator(), picture).grid == 1
+    spectrogram = SpectrogramSettings(sample_rate=16000, bins=BINS, f_max=8000.0)
+    assert transfer(small_generator(), spectrogram).grid == 1
 
 
 def test_tiles_overlap_without_a_seam() -> None:
@@ -442,11 +463,15 @@ def test_progress_reaches_the_end() -> None:
 
 @pytest.mark.parametrize("channels", [1, 2])
 def test_inverters_without_a_source_keep_the_channels(channels: int) -> None:
-    """Griffin-Lim gets each channel's picture: what is left stays left, loud stays loud."""
+    """Griffin-Lim gets each channel's spectrogram: what is left stays left, loud stays loud."""
     stem = song(1.0)[:channels].clone()
     stem[-1] *= 0.1
     by_ear = SpectralTransfer(
-        Louder(math.log(2.0)), PICTURE, GriffinLimInverter(PICTURE, iterations=8), "other", "cpu"
+        Louder(math.log(2.0)),
+        SPECTROGRAM,
+        GriffinLimInverter(SPECTROGRAM, iterations=8),
+        "other",
+        "cpu",
     )
     made = by_ear(stem, generator=torch.Generator().manual_seed(0))
     assert made.shape == stem.shape
@@ -466,15 +491,15 @@ def test_unknown_stems_are_refused() -> None:
 
 def test_a_saved_generator_comes_back(tmp_path: Path) -> None:
     generator = small_generator()
-    picture, stem = torch.randn(1, BINS, 8) * SPREAD + CENTRE, torch.tensor([1])
+    spectrogram, stem = torch.randn(1, BINS, 8) * SPREAD + CENTRE, torch.tensor([1])
     for _ in range(5):
-        generator(picture, stem)
+        generator(spectrogram, stem)
     fold(generator.eval())
     save_generator(tmp_path / "g.safetensors", generator)
     loaded = load_generator(tmp_path / "g.safetensors")
     assert (loaded.bins, loaded.channels) == (BINS, (4, 6, 8))
     # Half precision: three decimal digits of every weight.
-    difference = float((loaded(picture, stem) - generator(picture, stem)).abs().max())
+    difference = float((loaded(spectrogram, stem) - generator(spectrogram, stem)).abs().max())
     assert 0 < difference < 0.02 * SPREAD
     count = sum(p.numel() for p in generator.parameters())
     assert (tmp_path / "g.safetensors").stat().st_size < 2 * count + 8000
@@ -483,7 +508,7 @@ def test_a_saved_generator_comes_back(tmp_path: Path) -> None:
 @pytest.mark.parametrize("vocoder", ["auto", "source", "griffinlim"])
 def test_a_card_entry_becomes_a_transfer(tmp_path: Path, vocoder: str) -> None:
     save_generator(tmp_path / "g.safetensors", fold(small_generator().eval()))  # type: ignore[arg-type]
-    entry = {"weights": "g.safetensors", "picture": PICTURE.to_dict(), "stem": "bass"}
+    entry = {"weights": "g.safetensors", "spectrogram": SPECTROGRAM.to_dict(), "stem": "bass"}
     loaded = load(tmp_path, entry, "bass", "cpu", vocoder)
     stem = song(0.3)
     made = loaded(stem, generator=torch.Generator().manual_seed(0))
@@ -532,6 +557,6 @@ def test_damaged_weights_are_refused_in_one_line(tmp_path: Path, content: bytes 
 
 def test_an_unknown_vocoder_is_refused(tmp_path: Path) -> None:
     save_generator(tmp_path / "g.safetensors", fold(small_generator().eval()))  # type: ignore[arg-type]
-    entry = {"weights": "g.safetensors", "picture": PICTURE.to_dict()}
+    entry = {"weights": "g.safetensors", "spectrogram": SPECTROGRAM.to_dict()}
     with pytest.raises(VocoderError, match="kazoo"):
         load(tmp_path, entry, "bass", "cpu", "kazoo")

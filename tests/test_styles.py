@@ -63,7 +63,7 @@ def test_a_card_comes_back_as_it_was_written(root: Path) -> None:
     card = styles.read_card(folder)
     values = json.loads((folder / "card.json").read_text())
     assert values["stems"]["vocals"] == "keep"
-    assert values["stems"]["drums"]["picture"] == {"bins": 256}
+    assert values["stems"]["drums"]["spectrogram"] == {"bins": 256}
     assert Card.from_dict(values) == card
     assert styles.read_card(styles.write_card(folder, card).parent) == card
     assert [path.name for path in folder.glob(".*")] == []
@@ -224,10 +224,13 @@ def test_loading_builds_each_stem_by_its_route(root: Path, monkeypatch: pytest.M
         "route": "spectral",
         "weights": "nets.safetensors",
         "stem": "drums",
-        "picture": {"bins": 256},
+        "spectrogram": {"bins": 256},
         "options": {},
     }
-    assert asked == ["audiotransfer.spectral.transfer", (folder, entry, "drums", "cpu", "source")]
+    assert asked == [
+        "audiotransfer.spectral.transfer",
+        (folder, entry, "drums", "cpu", "source"),
+    ]
     assert set(style.stems) == {"drums", "vocals"}
     assert style.name == "jazz"
 

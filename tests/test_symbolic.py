@@ -15,9 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from audiotransfer.errors import AudioTransferError
-from audiotransfer.symbolic.studio import composing, rendering, synth
-from audiotransfer.symbolic.studio.arrange import (
+from audiotransfer.data.rendering import composing, rendering
+from audiotransfer.data.rendering.arranging import (
     UNSEEN_KIT,
     UNSEEN_PROGRAMS,
     Choice,
@@ -26,18 +25,19 @@ from audiotransfer.symbolic.studio.arrange import (
     drummer,
     humanise,
 )
-from audiotransfer.symbolic.studio.band import Band, Part, read_band
-from audiotransfer.symbolic.studio.composing import RenderSettings, compose, in_split
-from audiotransfer.symbolic.studio.invented import InventedInstrument
-from audiotransfer.symbolic.studio.rendering import (
+from audiotransfer.data.rendering.composing import RenderSettings, compose, in_split
+from audiotransfer.data.rendering.ensembles import TARGETS, Band, read_band, target_band
+from audiotransfer.data.rendering.rendering import (
     FINISHED,
     STEMS,
     finished,
     render_corpus,
     render_song,
 )
-from audiotransfer.symbolic.studio.synth import Synthesizer, default_soundfont
-from audiotransfer.symbolic.studio.targets import TARGETS, sustains, target_band
+from audiotransfer.errors import AudioTransferError
+from audiotransfer.synthesis import synthesizer as synthesizer_module
+from audiotransfer.synthesis.additive import AdditiveInstrument
+from audiotransfer.synthesis.synthesizer import Part, Synthesizer, default_soundfont, sustains
 
 Sound = NDArray[np.float32]
 RATE = 22050  # half of what songs have: quick, and all partials that matter are below its Nyquist
@@ -231,7 +231,7 @@ def test_soundfonts_that_are_none_are_refused(synthesizer: Synthesizer, tmp_path
 
 
 def test_without_a_soundfont_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(synth.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(synthesizer_module.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(AudioTransferError, match="pip install pretty_midi"):
         default_soundfont()
 
@@ -486,7 +486,7 @@ def test_a_finished_mix_went_through_the_bands_effects() -> None:
 def test_invented_instruments_are_in_tune_and_sustain_or_not(program: int) -> None:
     for seed in range(6):
         random = np.random.default_rng(seed)
-        instrument = InventedInstrument(program, RATE, random)
+        instrument = AdditiveInstrument(program, RATE, random)
         sound = instrument.render(part([(0.1, 1.2, 69, 100)], program), 1.5)
         assert sound.shape == (2, round(1.5 * RATE)) and not sound[:, : RATE // 10].any()
         spectrum = np.abs(np.fft.rfft(sound.sum(0) * np.hanning(sound.shape[1])))

@@ -9,21 +9,26 @@ import numpy as np
 import pytest
 import torch
 
-from audiotransfer import files, recipes
+from audiotransfer import recipes
+from audiotransfer.audio.writing import write_audio
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.evaluation.listener import ListenerNetwork, ListenerSettings
-from audiotransfer.evaluation.tagger import (
+from audiotransfer.evaluation.classifiers.audio_classifier import (
+    AudioClassifierNetwork,
+    AudioClassifierSettings,
+)
+from audiotransfer.evaluation.classifiers.instruments import (
     FAMILIES,
-    Tagger,
-    TaggerObjective,
+    InstrumentBatches,
+    InstrumentClassifier,
+    InstrumentObjective,
     areas_under_curve,
     family,
+    labelled_stems,
 )
-from audiotransfer.evaluation.tagger_data import TaggerBatches, labelled_stems
-from audiotransfer.recipes.tagger import split_scores
+from audiotransfer.recipes.instrument_classifier import split_scores
 
 RATE = 44100
-SETTINGS = ListenerSettings(FAMILIES, seconds=1.0, width=2)
+SETTINGS = AudioClassifierSettings(FAMILIES, seconds=1.0, width=2)
 PROGRAMS = {"other0": 0, "other1": 48, "bass2": 33, "drums3": 40}
 
 
@@ -38,7 +43,7 @@ def songs(tmp_path_factory: pytest.TempPathFactory) -> Path:
             path = place / "source" / f"{stem}.wav"
             path.parent.mkdir(parents=True, exist_ok=True)
             level = 0.0 if (number, stem) == (0, "bass") else 0.1
-            files.write(path, level * torch.randn(2, 2 * RATE, generator=generator), RATE)
+            write_audio(path, level * torch.randn(2, 2 * RATE, generator=generator), RATE)
         about = {"programs": PROGRAMS, "score": f"score {number}", "split": "train"}
         (place / "song.json").write_text(json.dumps(about))
     return folder
@@ -63,24 +68,24 @@ def test_cards_say_who_plays_in_a_stem(songs: Path) -> None:
 
 def test_batches_are_drawn_by_seed_and_step_and_silence_does_not_play(songs: Path) -> None:
     stems = labelled_stems([songs])
-    batches = TaggerBatches(stems, SETTINGS, batch_size=24, seed=3)
+    batches = InstrumentBatches(stems, SETTINGS, batch_size=24, seed=3)
     batch = batches.batch(5)
     assert batch["features"].shape == (24, SETTINGS.bands, SETTINGS.frames)
-    again = TaggerBatches(stems, SETTINGS, batch_size=24, seed=3).batch(5)
+    again = InstrumentBatches(stems, SETTINGS, batch_size=24, seed=3).batch(5)
     assert all(torch.equal(batch[name], again[name]) for name in batch)
     assert not torch.equal(batch["labels"], batches.batch(6)["labels"])
     piano, strings = (batch["labels"][:, FAMILIES.index(n)] for n in ("piano", "ensemble"))
     assert torch.equal(piano, strings)
     for name in ("piano", "bass", "drums"):
         assert 0 < batch["labels"][:, FAMILIES.index(name)].mean() < 1
-    silent = TaggerBatches([one for one in stems if one.families == (4,)][:1], SETTINGS)
+    silent = InstrumentBatches([one for one in stems if one.families == (4,)][:1], SETTINGS)
     assert silent.batch(0)["labels"].sum() == 0
     with pytest.raises(AudioTransferError, match="zero stems"):
-        TaggerBatches([], SETTINGS)
+        InstrumentBatches([], SETTINGS)
 
 
 def test_the_loss_is_binary_cross_entropy() -> None:
-    objective = TaggerObjective(SETTINGS)
+    objective = InstrumentObjective(SETTINGS)
     torch.nn.init.zeros_(objective.network.out.weight)
     torch.nn.init.zeros_(objective.network.out.bias)
     labels = torch.zeros(2, len(FAMILIES))
@@ -91,7 +96,7 @@ def test_the_loss_is_binary_cross_entropy() -> None:
     assert float(turn.terms["cross_entropy"]) == pytest.approx(np.log(2), abs=1e-6)
     turn.terms["cross_entropy"].backward()
     assert objective.network.out.weight.grad is not None
-    assert set(objective.preview(batch, torch.Generator()).pictures) == {"window"}
+    assert set(objective.preview(batch, torch.Generator()).spectrograms) == {"window"}
 
 
 def test_area_under_the_curve_by_hand() -> None:
@@ -104,7 +109,7 @@ def test_area_under_the_curve_by_hand() -> None:
 
 def test_a_tagger_says_what_plays_and_comes_back_from_disk(tmp_path: Path) -> None:
     torch.manual_seed(0)
-    tagger = Tagger(ListenerNetwork(SETTINGS), {"steps": 1})
+    tagger = InstrumentClassifier(AudioClassifierNetwork(SETTINGS), {"steps": 1})
     sound = 0.1 * torch.randn(2, 2 * RATE)
     found = tagger.probabilities(sound, RATE)
     assert list(found) == list(FAMILIES)
@@ -114,9 +119,9 @@ def test_a_tagger_says_what_plays_and_comes_back_from_disk(tmp_path: Path) -> No
     assert tagger.embeddings(torch.zeros(2, RATE), RATE).shape == (0, 64)
     tagger.save(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["tagger.json", "tagger.safetensors"]
-    assert Tagger.load(tmp_path).probabilities(sound, RATE) == found
+    assert InstrumentClassifier.load(tmp_path).probabilities(sound, RATE) == found
     with pytest.raises(AudioTransferError, match="no tagger can be read"):
-        Tagger.load(tmp_path / "nowhere")
+        InstrumentClassifier.load(tmp_path / "nowhere")
 
 
 def test_no_score_is_on_both_sides(songs: Path) -> None:
@@ -137,7 +142,7 @@ def test_the_config_becomes_a_tagger(songs: Path, tmp_path: Path) -> None:
         "tagger.test_batches=4", "trainer.steps=2", "trainer.validate_every=2",
     ]  # fmt: skip
     figures = recipes.train("tagger", overrides, run)
-    tagger = Tagger.load(run)
+    tagger = InstrumentClassifier.load(run)
     assert tagger.report["steps"] == 2
     assert tagger.report["windows held out"] == 12
     assert figures["area_under_curve"] == pytest.approx(

@@ -16,9 +16,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tinytag import TinyTag
 
-from audiotransfer import files
-from audiotransfer.files import Picture, Tags, id3
-from audiotransfer.files.tags import FRAMES, fitting, frames_of
+from audiotransfer.audio.reading import read_audio
+from audiotransfer.audio.tags import id3
+from audiotransfer.audio.tags.id3 import CoverPicture
+from audiotransfer.audio.tags.reading import read_tags
+from audiotransfer.audio.tags.tags import FRAMES, Tags, fitting, frames_of
+from audiotransfer.audio.writing import AudioWriter, write_audio
 
 WRITTEN = ("wav", "flac", "ogg", "mp3")
 JPEG = b"\xff\xd8\xff\xe0" + bytes(range(256)) * 20 + b"\xff\x00\xff\xd9"
@@ -33,13 +36,13 @@ FIELDS = {
 }  # fmt: skip
 TAGS = Tags(
     {name: (value,) if isinstance(value, str) else value for name, value in FIELDS.items()},
-    (Picture(JPEG, "image/jpeg", 3, "cöver"), Picture(PNG, "image/png", 4, "")),
+    (CoverPicture(JPEG, "image/jpeg", 3, "cöver"), CoverPicture(PNG, "image/png", 4, "")),
 )
 
 
 def sound(path: Path, tags: object = None, frames: int = 30_000) -> Path:
     noise = 0.1 * torch.randn(2, frames, generator=torch.Generator().manual_seed(0))
-    files.write(path, noise, 44100, tags=tags, overwrite=True)
+    write_audio(path, noise, 44100, tags=tags, overwrite=True)
     return path
 
 
@@ -83,7 +86,7 @@ def unsynchronised(data: bytes) -> bytes:
 @pytest.mark.parametrize("suffix", WRITTEN)
 def test_all_tags_come_back(tmp_path, suffix):
     path = sound(tmp_path / f"a.{suffix}", TAGS)
-    back = files.read_tags(path)
+    back = read_tags(path)
     own = "my own field" if suffix in ("flac", "ogg") else "MY OWN FIELD"
     assert back.fields == {
         own if name not in FRAMES else name: values for name, values in TAGS.fields.items()
@@ -91,8 +94,8 @@ def test_all_tags_come_back(tmp_path, suffix):
     assert back.pictures == TAGS.pictures
     assert back.unread == ()
     plain = sound(tmp_path / f"plain.{suffix}")
-    assert torch.equal(files.read(path)[0], files.read(plain)[0])  # the sound is the same
-    assert files.read_tags(plain) == Tags()
+    assert torch.equal(read_audio(path)[0], read_audio(plain)[0])  # the sound is the same
+    assert read_tags(plain) == Tags()
 
 
 @pytest.mark.parametrize("suffix", WRITTEN)
@@ -143,11 +146,11 @@ def test_same_tags_same_bytes(tmp_path, suffix):
 def test_short_and_odd_sounds_take_tags(tmp_path, suffix, frames):
     path = tmp_path / f"a.{suffix}"
     for encoding in ("int16", "int24"):
-        files.write(
+        write_audio(
             path, torch.zeros(1, frames), 44100, encoding=encoding, tags=TAGS, overwrite=True
         )
-        assert files.read(path)[0].shape == (1, frames)
-        assert files.read_tags(path).pictures == TAGS.pictures
+        assert read_audio(path)[0].shape == (1, frames)
+        assert read_tags(path).pictures == TAGS.pictures
 
 
 def test_a_tagged_wav_is_a_sound_riff_file(tmp_path):
@@ -240,12 +243,12 @@ KINDS["2.4 with the plain sizes of old iTunes"] = tag(
 def test_id3_of_every_kind_is_read(tmp_path, kind):
     path = tmp_path / "a.mp3"
     path.write_bytes(KINDS[kind] + sound(tmp_path / "plain.mp3").read_bytes())
-    read = files.read_tags(path)
+    read = read_tags(path)
     assert read.fields == {
         "title": ("Größe",), "artist": ("Art",), "date": ("1999",), "genre": ("Jazz",),
         "albumartist": ("VA",), "lyrics": ("words",),
     }  # fmt: skip
-    assert read.pictures == (Picture(JPEG, "image/jpeg", 3, ""),)
+    assert read.pictures == (CoverPicture(JPEG, "image/jpeg", 3, ""),)
 
 
 @pytest.mark.parametrize("gap", [0, 1, 5000])
@@ -258,7 +261,7 @@ def test_several_id3_tags_are_one(tmp_path, gap):
     path.write_bytes(
         (bytes(gap)).join((first, second, third)) + sound(tmp_path / "plain.mp3").read_bytes()
     )
-    read = files.read_tags(path)
+    read = read_tags(path)
     assert read.fields == {"title": ("one",), "album": ("Album",)}
     assert [len(shown.data) for shown in read.pictures] == [len(JPEG) * 40]
 
@@ -273,9 +276,9 @@ def test_id3v1_fills_what_is_missing(tmp_path):
         "title": ("Title",), "artist": ("Artist",), "album": ("Album",), "date": ("1999",),
         "comment": ("com",), "tracknumber": ("7",), "genre": ("Jazz",),
     }  # fmt: skip
-    assert files.read_tags(path).fields == expected
+    assert read_tags(path).fields == expected
     path.write_bytes(tag(3, frame_2_3("TIT2", b"\0A longer title")) + plain + end)
-    assert files.read_tags(path).fields == {**expected, "title": ("A longer title",)}
+    assert read_tags(path).fields == {**expected, "title": ("A longer title",)}
 
 
 def test_dates_of_id3v2_3_are_put_together(tmp_path):
@@ -283,7 +286,7 @@ def test_dates_of_id3v2_3_are_put_together(tmp_path):
     body += frame_2_3("TORY", b"\x001970")
     path = tmp_path / "a.mp3"
     path.write_bytes(tag(3, body) + sound(tmp_path / "plain.mp3").read_bytes())
-    assert files.read_tags(path).fields == {"date": ("1999-05-01",), "originaldate": ("1970",)}
+    assert read_tags(path).fields == {"date": ("1999-05-01",), "originaldate": ("1970",)}
 
 
 @pytest.mark.parametrize("container", ["wav", "aiff"])
@@ -296,9 +299,9 @@ def test_the_id3_chunk_of_wav_and_aiff(tmp_path, container):
     chunk = name + struct.pack(f"{order}I", len(content)) + content + bytes(len(content) % 2)
     data = path.read_bytes() + chunk
     path.write_bytes(data[:4] + struct.pack(f"{order}I", len(data) - 8) + data[8:])
-    read = files.read_tags(path)
+    read = read_tags(path)
     assert read.get("title") == "Größe" and read.get("lyrics") == "words"
-    assert read.pictures == (Picture(JPEG, "image/jpeg", 3, ""),)
+    assert read.pictures == (CoverPicture(JPEG, "image/jpeg", 3, ""),)
 
 
 def test_frames_that_are_no_text_stay_in_id3_and_are_named_elsewhere(tmp_path):
@@ -307,15 +310,15 @@ def test_frames_that_are_no_text_stay_in_id3_and_are_named_elsewhere(tmp_path):
     body += frame_2_3("TIT2", b"\0T") + frame_2_3("RVAD", bytes(12))
     path = tmp_path / "a.mp3"
     path.write_bytes(tag(3, body) + sound(tmp_path / "plain.mp3").read_bytes())
-    read = files.read_tags(path)
+    read = read_tags(path)
     assert read.frames == (popularimeter,) and read.unread == ("chapters",)
     for suffix in WRITTEN:
-        writer = files.Writer(tmp_path / f"b.{suffix}", 44100, 1, tags=read)
+        writer = AudioWriter(tmp_path / f"b.{suffix}", 44100, 1, tags=read)
         with writer:
             writer.write(torch.zeros(1, 100))
         there = suffix in ("wav", "mp3")
         assert writer.unkept == (("chapters",) if there else ("chapters", "ratings"))
-        assert files.read_tags(writer.path).frames == (read.frames if there else ())
+        assert read_tags(writer.path).frames == (read.frames if there else ())
 
 
 @settings(max_examples=150, deadline=None)
@@ -327,10 +330,10 @@ def test_damaged_tags_are_no_error(tmp_path_factory, seed, kind):
         data[place] = int(rng.integers(256))
     path = tmp_path_factory.getbasetemp() / "damaged.mp3"
     path.write_bytes(data[: int(rng.integers(1, len(data)))] if seed % 3 else data)
-    read = files.read_tags(path)
+    read = read_tags(path)
     id3.frames(id3.tag([id3.text_frame(FRAMES["title"], [read.get("title")])]))
     assert all(isinstance(value, str) for values in read.fields.values() for value in values)
-    files.write(path.with_name("b.mp3"), torch.zeros(1, 50), 44100, tags=read, overwrite=True)
+    write_audio(path.with_name("b.mp3"), torch.zeros(1, 50), 44100, tags=read, overwrite=True)
 
 
 # --- other kinds -----------------------------------------------------------------------------
@@ -367,13 +370,13 @@ def test_the_tags_of_mp4(tmp_path):
     moov = atom(b"moov", atom(b"udta", atom(b"meta", bytes(4), atom(b"ilst", *items))))
     path = tmp_path / "a.m4a"
     path.write_bytes(atom(b"ftyp", b"M4A \0\0\0\0") + moov)
-    read = files.read_tags(path)
+    read = read_tags(path)
     assert read.fields == {
         "title": ("Größe",), "albumartist": ("VA",), "composer": ("Bach",), "tracknumber": ("4/9",),
         "bpm": ("120",), "discnumber": ("2/3",), "compilation": ("1",), "lyrics": ("la\nla",),
         "artistsort": ("Sort",), "isrc": ("USABC",), "label": ("Lbl",),
     }  # fmt: skip
-    assert read.pictures == (Picture(JPEG, "image/jpeg", 3, ""),)
+    assert read.pictures == (CoverPicture(JPEG, "image/jpeg", 3, ""),)
 
 
 def test_vorbis_comments_by_their_many_names(tmp_path):
@@ -386,7 +389,7 @@ def test_vorbis_comments_by_their_many_names(tmp_path):
         }),
     )  # fmt: skip
     assert b"REPLAYGAIN" in path.read_bytes()  # so that it is the reader who leaves it out
-    assert files.read_tags(path).fields == {
+    assert read_tags(path).fields == {
         "albumartist": ("VA",), "tracknumber": ("A1",), "date": ("1999",), "initialkey": ("Am",),
         "lyrics": ("la",), "discnumber": ("2/3",),
     }  # fmt: skip
@@ -395,7 +398,7 @@ def test_vorbis_comments_by_their_many_names(tmp_path):
 def test_covers_of_old_ogg_files(tmp_path):
     old = {"coverart": base64.b64encode(JPEG).decode(), "coverartmime": "image/jpeg"}
     path = sound(tmp_path / "a.ogg", Tags({name: (value,) for name, value in old.items()}))
-    assert files.read_tags(path) == Tags(pictures=(Picture(JPEG, "image/jpeg", 3, ""),))
+    assert read_tags(path) == Tags(pictures=(CoverPicture(JPEG, "image/jpeg", 3, ""),))
 
 
 def test_kinds_that_only_ffmpeg_reads(tmp_path):
@@ -410,7 +413,7 @@ def test_kinds_that_only_ffmpeg_reads(tmp_path):
         frame.sample_rate = 44100
         for packet in [*stream.encode(frame), *stream.encode(None)]:
             container.mux(packet)
-    read = files.read_tags(path)
+    read = read_tags(path)
     assert (read.get("title"), read.get("albumartist"), read.get("isrc")) == (
         "Größe",
         "VA",
@@ -422,12 +425,12 @@ def test_kinds_that_only_ffmpeg_reads(tmp_path):
 def test_no_tags(tmp_path):
     for suffix in WRITTEN:
         path = sound(tmp_path / f"a.{suffix}", {"title": " \0"})
-        assert files.read_tags(path) == Tags()
+        assert read_tags(path) == Tags()
     (tmp_path / "text.mp3").write_text("no tags here")
     (tmp_path / "empty.mp3").touch()
     for name in ("text.mp3", "empty.mp3", "missing.mp3"):
-        assert not files.read_tags(tmp_path / name)
-    assert not files.read_tags(tmp_path)
+        assert not read_tags(tmp_path / name)
+    assert not read_tags(tmp_path)
 
 
 # --- what is handed over ---------------------------------------------------------------------
@@ -445,19 +448,19 @@ def test_tags_from_a_mapping():
 @pytest.mark.parametrize("suffix", WRITTEN)
 def test_long_tags_do_not_stop_a_song(tmp_path, suffix):
     path = sound(tmp_path / f"a.{suffix}", {"comment": "la " * 100_000, "title": "ß"})
-    read = files.read_tags(path)
+    read = read_tags(path)
     assert read.get("title") == "ß" and read.get("comment") == ("la " * 100_000).strip()
     assert Tags.of({"comment": "l" * (1 << 21)}).unread == ("comment of 2097152 characters",)
 
 
 def test_a_cover_too_large_for_flac_is_named(tmp_path):
-    large = Tags({"title": ("T",)}, (Picture(JPEG[:4] + bytes(17 << 20), "image/jpeg"),))
+    large = Tags({"title": ("T",)}, (CoverPicture(JPEG[:4] + bytes(17 << 20), "image/jpeg"),))
     assert fitting(large, ".flac") == (Tags({"title": ("T",)}), ("a picture of 17 MB",))
     for suffix in (".mp3", ".wav", ".ogg"):
         assert fitting(large, suffix) == (large, ())
-    with files.Writer(tmp_path / "a.flac", 44100, 1, tags=large) as writer:
+    with AudioWriter(tmp_path / "a.flac", 44100, 1, tags=large) as writer:
         writer.write(torch.zeros(1, 10))
-    assert files.read_tags(tmp_path / "a.flac") == Tags({"title": ("T",)})
+    assert read_tags(tmp_path / "a.flac") == Tags({"title": ("T",)})
 
 
 def test_names_that_vorbis_comments_cannot_hold():
@@ -469,7 +472,7 @@ def test_names_that_vorbis_comments_cannot_hold():
 
 def test_pictures_and_comments_with_one_description_stay_apart():
     """ID3 tells frames apart by their descriptions."""
-    both = (Picture(JPEG, "image/jpeg", 3, ""), Picture(PNG, "image/png", 3, ""))
+    both = (CoverPicture(JPEG, "image/jpeg", 3, ""), CoverPicture(PNG, "image/png", 3, ""))
     frames = frames_of(Tags({"comment": ("one", "two")}, both))
     shown = [id3.picture(frame.body) for frame in frames if frame.name == "APIC"]
     assert [(one.data, one.description) for one in shown if one] == [(JPEG, ""), (PNG, "2")]

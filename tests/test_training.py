@@ -23,7 +23,7 @@ import pytest
 import torch
 from torch import Generator, Tensor, nn
 
-from audiotransfer import files
+from audiotransfer.atomic import temporary_path
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.training import (
     Group,
@@ -36,10 +36,10 @@ from audiotransfer.training import (
 from audiotransfer.training.averages import MovingAverage
 from audiotransfer.training.checkpoints import load, save
 from audiotransfer.training.config import load_config
-from audiotransfer.training.launching import launch
+from audiotransfer.training.devices import launch
 from audiotransfer.training.loading import fetch, share
-from audiotransfer.training.mixed import Mixed, Share
-from audiotransfer.training.schedules import factor
+from audiotransfer.training.objective import Mixed, Share
+from audiotransfer.training.settings import factor
 
 STEPS = 12
 
@@ -225,7 +225,7 @@ def test_the_old_checkpoint_survives_a_kill_between_the_renames(tmp_path: Path) 
     folder = tmp_path / "checkpoint"
     save(folder, {"a": torch.ones(2)}, {"step": 1})
     folder.rename(tmp_path / ".checkpoint.old")
-    part = files.temporary(folder)
+    part = temporary_path(folder)
     part.with_name(part.name.replace(f"-{os.getpid()}.", "-999999999.")).mkdir()  # nobody's
     found = load(folder)
     assert found is not None and found[1] == {"step": 1}
@@ -439,7 +439,7 @@ def test_mixed_objectives_show_all_that_each_shows() -> None:
     shares = [Share(name, Shown(lambda w, _: w), Twos()) for name in ("a", "b")]
     mixed = Mixed(shares)
     seen = mixed.preview(mixed.batch(2), Generator())
-    for shown, name in ((seen.pictures, "source"), (seen.embeddings, "points")):
+    for shown, name in ((seen.spectrograms, "source"), (seen.embeddings, "points")):
         assert set(shown) == {f"a/{name}", f"b/{name}"} and float(shown[f"b/{name}"].sum()) == 12
     assert seen.audio["a/song"][1] == 8
 
@@ -577,18 +577,18 @@ def test_the_log_has_every_term_and_forgets_what_is_repeated(tmp_path: Path) -> 
     assert all(math.isfinite(value) for line in lines for value in line.values())
 
 
-def test_pictures_and_sound_reach_tensorboard(tmp_path: Path) -> None:
+def test_spectrograms_and_sound_reach_tensorboard(tmp_path: Path) -> None:
     accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     train(tmp_path, settings=replace(SETTINGS, preview_every=6))
     events = accumulator.EventAccumulator(str(tmp_path))
     events.Reload()
-    assert [e.step for e in events.Images("pictures/made")] == [6, 12]
+    assert [e.step for e in events.Images("spectrograms/made")] == [6, 12]
     assert [e.sample_rate for e in events.Audio("audio/noise")] == [8000, 8000]
     assert [e.step for e in events.Scalars("maker/near")] == [4, 8, 12]
     assert [e.step for e in events.Scalars("learning_rate/judge")] == [4, 8, 12]
 
 
-def test_an_audition_is_heard_beside_the_pictures(tmp_path: Path) -> None:
+def test_an_audition_is_heard_beside_the_spectrograms(tmp_path: Path) -> None:
     accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     states: list[bool] = []
 

@@ -13,14 +13,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from audiotransfer import files, trials
-from audiotransfer.cli import main
-from audiotransfer.corpora.manifest import Manifest, PreparedSong
-from audiotransfer.errors import AudioTransferError
-from audiotransfer.evaluation import Judge, MatchedEQ, Tagger, distance, shipped_judge
-from audiotransfer.evaluation.listener import ListenerNetwork, ListenerSettings
-from audiotransfer.evaluation.tagger import FAMILIES
-from audiotransfer.trials import (
+from audiotransfer import benchmark
+from audiotransfer.audio.writing import write_audio
+from audiotransfer.benchmark import (
     EQUALISER,
     NOTHING,
     RANDOM,
@@ -29,11 +24,26 @@ from audiotransfer.trials import (
     TARGETS,
     TRUTH,
     WRONG,
-    Jury,
-    Trial,
+    Benchmark,
+    Classifiers,
     measuring,
     said,
 )
+from audiotransfer.cli import main
+from audiotransfer.data.manifest import Manifest, PreparedSong
+from audiotransfer.errors import AudioTransferError
+from audiotransfer.evaluation import (
+    GenreClassifier,
+    InstrumentClassifier,
+    MatchedEQ,
+    distance,
+    shipped_genre_classifier,
+)
+from audiotransfer.evaluation.classifiers.audio_classifier import (
+    AudioClassifierNetwork,
+    AudioClassifierSettings,
+)
+from audiotransfer.evaluation.classifiers.instruments import FAMILIES
 
 RATE = 44100
 SECONDS = 1.5
@@ -60,7 +70,7 @@ def write_songs(folder: Path, split: str, count: int) -> None:
             for stem in ("bass", "other"):
                 path = place / side / f"{stem}.wav"
                 path.parent.mkdir(parents=True, exist_ok=True)
-                files.write(path, 0.5 * sound(number + len(stem), bright), RATE)
+                write_audio(path, 0.5 * sound(number + len(stem), bright), RATE)
         about = {"id": place.name, "split": split, "stems": ["bass", "other"]}
         (place / "song.json").write_text(json.dumps(about))
 
@@ -76,12 +86,12 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for number in range(2):
             path = folder / "clips" / genre / f"{genre}{number}.wav"
             path.parent.mkdir(parents=True, exist_ok=True)
-            files.write(path, sound(number, bright), RATE)
+            write_audio(path, sound(number, bright), RATE)
     torch.manual_seed(0)
-    settings = ListenerSettings(classes=("jazz", "rock"), seconds=1.0, width=2)
-    Judge(ListenerNetwork(settings), REPORT).save(folder / "judge")
-    families = ListenerSettings(FAMILIES, seconds=1.0, width=2)
-    Tagger(ListenerNetwork(families)).save(folder / "tagger")
+    settings = AudioClassifierSettings(classes=("jazz", "rock"), seconds=1.0, width=2)
+    GenreClassifier(AudioClassifierNetwork(settings), REPORT).save(folder / "judge")
+    families = AudioClassifierSettings(FAMILIES, seconds=1.0, width=2)
+    InstrumentClassifier(AudioClassifierNetwork(families)).save(folder / "tagger")
     style = folder / "jazz"
     style.mkdir()
     stems = {stem: "keep" for stem in ("drums", "bass", "other", "vocals")}
@@ -98,7 +108,7 @@ SYSTEMS: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 def test_rendered_songs_of_a_split(place: Path) -> None:
-    (one, two) = trials.rendered_songs(place / "songs", "jazz")
+    (one, two) = benchmark.rendered_songs(place / "songs", "jazz")
     assert [one.name, two.name] == ["test-0", "test-1"]
     truth = one.true_rendering()
     assert truth is not None
@@ -106,17 +116,17 @@ def test_rendered_songs_of_a_split(place: Path) -> None:
     assert torch.equal(one.source(0.5), one.source()[:, 22050:44100])
     assert torch.equal(one.source(9.0), one.source())
     with pytest.raises(AudioTransferError, match="'valid'"):
-        trials.rendered_songs(place / "songs", "jazz", "valid")
+        benchmark.rendered_songs(place / "songs", "jazz", "valid")
 
 
 def test_each_target_has_its_own_rendering(place: Path, tmp_path: Path) -> None:
     song = tmp_path / "song"
     shutil.copytree(place / "songs" / "test-0", song)
     shutil.copytree(song / "target" / "jazz", song / "target" / "swing")
-    (found,) = trials.rendered_songs(tmp_path, "jazz")
+    (found,) = benchmark.rendered_songs(tmp_path, "jazz")
     assert {path.parent for path in found.truth} == {song / "target" / "jazz"}
     with pytest.raises(AudioTransferError, match="no rendering in 'rock'"):
-        trials.rendered_songs(tmp_path, "rock")
+        benchmark.rendered_songs(tmp_path, "rock")
 
 
 def test_the_truth_is_what_the_engineer_left(place: Path, tmp_path: Path) -> None:
@@ -125,19 +135,21 @@ def test_the_truth_is_what_the_engineer_left(place: Path, tmp_path: Path) -> Non
     mix = song / "finished" / "jazz.wav"
     mix.parent.mkdir()
     shutil.copyfile(song / "target" / "jazz" / "other.wav", mix)
-    (found,) = trials.rendered_songs(tmp_path, "jazz")
+    (found,) = benchmark.rendered_songs(tmp_path, "jazz")
     assert found.truth == (mix,)
 
 
-def jury(place: Path) -> Jury:
-    return Jury(Judge.load(place / "judge"), "jazz", Tagger.load(place / "tagger"))
+def jury(place: Path) -> Classifiers:
+    return Classifiers(
+        GenreClassifier.load(place / "judge"), "jazz", InstrumentClassifier.load(place / "tagger")
+    )
 
 
 def test_rendered_songs_are_measured_against_their_truth(place: Path) -> None:
     seen: dict[str, list[str]] = {}
     shares: list[float] = []
-    songs = trials.rendered_songs(place / "songs", "jazz")
-    trial = trials.measure(
+    songs = benchmark.rendered_songs(place / "songs", "jazz")
+    trial = benchmark.measure(
         songs,
         SYSTEMS,
         jury(place),
@@ -192,7 +204,7 @@ def test_shares_count_songs_and_their_direction() -> None:
         "rock/c": {"x": {"f": 2.0}, "y": {"f": 2.0}},
         "rock/d": {"x": {"f": 0.0}, "y": {"f": 2.0}},
     }
-    trial = Trial(songs)
+    trial = Benchmark(songs)
     assert trial.better("x", "y", "f") == 0.5
     assert trial.better("x", "y", "f", more=True) == 0.25
     assert list(trial.only(lambda name: "rock" in name).songs) == ["rock/b", "rock/c", "rock/d"]
@@ -222,11 +234,11 @@ def test_style_and_content_are_rescaled_by_hand() -> None:
 
 
 def test_the_songs_of_the_genre_are_aimed_at(place: Path) -> None:
-    field = trials.gather(place / "jazz", [place / "clips"], judge=place / "judge")
+    field = benchmark.gather(place / "jazz", [place / "clips"], judge=place / "judge")
     assert [song.name for song in field.songs] == ["rock/rock0", "rock/rock1"]
     assert [song.name for song in field.targets] == ["jazz/jazz0", "jazz/jazz1"]
     assert field.seconds == 30.0
-    rendered = trials.gather(
+    rendered = benchmark.gather(
         place / "jazz", [place / "songs"], judge=place / "judge", baseline=place / "songs", count=1
     )
     assert [song.name for song in rendered.songs] == ["test-0"]
@@ -244,7 +256,7 @@ def prepared(folder: Path, genres: tuple[str, ...]) -> Manifest:
             for stem in ("bass", "other"):
                 path = folder / genre / f"{number}-{stem}.wav"
                 path.parent.mkdir(parents=True, exist_ok=True)
-                files.write(path, 0.5 * sound(number, 0.3 if genre == genres[0] else 1.0), RATE)
+                write_audio(path, 0.5 * sound(number, 0.3 if genre == genres[0] else 1.0), RATE)
                 files_of[stem] = str(path.relative_to(folder))
             artist = f"{genre} {number}"
             songs.append(
@@ -269,12 +281,12 @@ def test_prepared_songs_are_held_out_and_the_rest_teaches(
 
     def train(name: str, overrides: list[str], folder: Path, show: object) -> None:
         asked.append((name, overrides))
-        settings = ListenerSettings(("polka", "rock"), seconds=1.0, width=2)
-        Judge(ListenerNetwork(settings)).save(folder)
+        settings = AudioClassifierSettings(("polka", "rock"), seconds=1.0, width=2)
+        GenreClassifier(AudioClassifierNetwork(settings)).save(folder)
 
     monkeypatch.setattr("audiotransfer.recipes.train", train)
     for _ in range(2):
-        field = trials.gather(style, [tmp_path])
+        field = benchmark.gather(style, [tmp_path])
     # Trained once, then found.
     assert asked == [("judge", [f"judge.prepared={tmp_path}"])]
     assert field.jury.genre == "polka"
@@ -282,7 +294,7 @@ def test_prepared_songs_are_held_out_and_the_rest_teaches(
     assert [song.name for song in field.targets] == ["polka/polka-2"]
     assert field.equaliser is not None
     with pytest.raises(AudioTransferError, match="audiotransfer train judge"):
-        trials.judge_for("waltz", prepared=manifest)
+        benchmark.judge_for("waltz", prepared=manifest)
 
 
 def test_a_style_of_ones_own_aims_at_what_it_was_trained_toward(
@@ -293,37 +305,37 @@ def test_a_style_of_ones_own_aims_at_what_it_was_trained_toward(
     card = json.loads((style / "card.json").read_text())
     recipe = {"unpaired": {"target": "my/jazz"}}
     (style / "card.json").write_text(json.dumps(card | {"name": "mine", "config": recipe}))
-    field = trials.gather(style, [place / "clips"], judge=place / "judge")
+    field = benchmark.gather(style, [place / "clips"], judge=place / "judge")
     assert field.jury.genre == "jazz"
     assert {song.name for song in field.targets} == {"jazz/jazz0", "jazz/jazz1"}
-    rock = trials.gather(style, [place / "clips"], judge=place / "judge", genre="rock")
+    rock = benchmark.gather(style, [place / "clips"], judge=place / "judge", genre="rock")
     assert rock.jury.genre == "rock"
 
 
 def test_a_genre_may_be_part_of_a_class() -> None:
     classes = ("jazz", "pop_folk", "rock_metal")
-    assert trials.known_as("jazz", classes) == "jazz"
-    assert trials.known_as("rock", classes) == "rock_metal"
-    assert trials.known_as("polka", classes) is None
-    assert trials.known_as("rock", ("rock_metal", "soft_rock")) is None
+    assert benchmark.known_as("jazz", classes) == "jazz"
+    assert benchmark.known_as("rock", classes) == "rock_metal"
+    assert benchmark.known_as("polka", classes) is None
+    assert benchmark.known_as("rock", ("rock_metal", "soft_rock")) is None
 
 
 def test_the_equaliser_comes_from_songs_a_file_or_the_style(place: Path, tmp_path: Path) -> None:
-    assert trials.equaliser_for(place / "jazz", "jazz") is None
-    fitted = trials.equaliser_for(place / "jazz", "jazz", place / "songs")
+    assert benchmark.equaliser_for(place / "jazz", "jazz") is None
+    fitted = benchmark.equaliser_for(place / "jazz", "jazz", place / "songs")
     assert fitted is not None
-    for song in trials.rendered_songs(place / "songs", "jazz"):
+    for song in benchmark.rendered_songs(place / "songs", "jazz"):
         source, truth = song.source(), song.true_rendering()
         assert truth is not None
         assert distance(fitted(source), truth, RATE) < distance(source, truth, RATE)
     fitted.save(tmp_path / "eq.json")
-    read = trials.equaliser_for(place / "jazz", "jazz", tmp_path / "eq.json")
+    read = benchmark.equaliser_for(place / "jazz", "jazz", tmp_path / "eq.json")
     assert read == MatchedEQ.load(tmp_path / "eq.json")
     style = tmp_path / "jazz"
     style.mkdir()
     (style / "card.json").write_text((place / "jazz" / "card.json").read_text())
-    fitted.save(style / trials.EQUALISER_FILE)
-    assert trials.equaliser_for(style, "jazz") == read
+    fitted.save(style / benchmark.EQUALISER_FILE)
+    assert benchmark.equaliser_for(style, "jazz") == read
 
 
 def test_the_wrong_style_is_another_one(
@@ -335,9 +347,9 @@ def test_the_wrong_style_is_another_one(
         card = json.loads((place / "jazz" / "card.json").read_text()) | {"name": name}
         (folder / "card.json").write_text(json.dumps(card))
     monkeypatch.setattr("audiotransfer.styles.find.search_path", lambda: [tmp_path])
-    assert trials.another_style(place / "jazz") == "waltz"
+    assert benchmark.another_style(place / "jazz") == "waltz"
     shutil.rmtree(tmp_path / "waltz")
-    assert trials.another_style(place / "jazz") is None
+    assert benchmark.another_style(place / "jazz") is None
 
 
 def evaluate(place: Path, *words: str) -> int:
@@ -421,8 +433,8 @@ def test_what_cannot_be_is_said_in_one_line(
 
 
 def test_a_judge_ships_and_says_what_it_is_worth() -> None:
-    folder = shipped_judge()
-    judge = Judge.load(folder)
+    folder = shipped_genre_classifier()
+    judge = GenreClassifier.load(folder)
     assert "jazz" in judge.classes
     assert sum(file.stat().st_size for file in folder.iterdir()) < 1_000_000
     found = judge.report["held-out real clips"]

@@ -12,18 +12,18 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.spectral import objectives
-from audiotransfer.spectral.adversarial import RULES
-from audiotransfer.spectral.cut import Cut, CutSettings, patch_nce
-from audiotransfer.spectral.cycle_gan import SIDES, CycleGan, CycleGanSettings
-from audiotransfer.spectral.materials import Materials
-from audiotransfer.spectral.networks import ResNetGenerator, to_unit
+from audiotransfer.spectral.networks import ResNetGenerator
+from audiotransfer.spectral.objectives import registry
+from audiotransfer.spectral.objectives.cut import Cut, CutSettings, patch_nce
+from audiotransfer.spectral.objectives.cycle_gan import SIDES, CycleGan, CycleGanSettings
+from audiotransfer.spectral.objectives.losses import RULES
+from audiotransfer.spectral.objectives.registry import Materials
 from audiotransfer.training import Objective, Trainer, TrainerSettings
-from audiotransfer.training.image_pool import ImagePool
-from audiotransfer.training.launching import launch
-from audiotransfer.training.schedules import factor
-from audiotransfer.training.slopes import gradient_penalty
+from audiotransfer.training.adversarial import ImagePool, gradient_penalty
+from audiotransfer.training.devices import launch
+from audiotransfer.training.settings import factor
 from audiotransfer.training.stepping import Stepper
+from vocoder.spectrogram import to_unit
 
 BINS, FRAMES = 32, 36
 FLOOR = math.log(3e-5)
@@ -33,7 +33,7 @@ _PATCH = {"patch": {"kind": "patch", "width": 4}}
 _WINDOW = {"window": {"kind": "whole-frequency", "width": 6}}
 _SIAMESE = {"width": 8, "size": 6}
 
-#: Objective, generator, critics, settings.
+#: Objective, generator, discriminators, settings.
 FORMS: dict[str, tuple[str, dict[str, Any], dict[str, Any], dict[str, Any]]] = {
     "melgan-vc as published": (
         "melgan-vc",
@@ -62,7 +62,7 @@ FORMS: dict[str, tuple[str, dict[str, Any], dict[str, Any], dict[str, Any]]] = {
     "cycle-gan, wgan-gp": (
         "cycle-gan",
         _RESNET,
-        {"whole": {"kind": "picture", "width": 4, "levels": 2}},
+        {"whole": {"kind": "spectrogram", "width": 4, "levels": 2}},
         {"game": "wgan-gp", "pool": 2},
     ),
     "cut": ("cut", _RESNET, _PATCH, {"patches": 12, "size": 8}),
@@ -71,10 +71,10 @@ FORMS: dict[str, tuple[str, dict[str, Any], dict[str, Any], dict[str, Any]]] = {
 
 
 def make(form: str, seed: int = 0) -> Objective:
-    name, generator, critics, settings = FORMS[form]
+    name, generator, discriminators, settings = FORMS[form]
     with torch.random.fork_rng([]):
         torch.manual_seed(seed)
-        return objectives.create(name, Materials(BINS, FRAMES, generator, critics), settings)
+        return registry.create(name, Materials(BINS, FRAMES, generator, discriminators), settings)
 
 
 def windows(batch: int = 2, seed: int = 0) -> Tensor:
@@ -93,8 +93,8 @@ class Shift(nn.Module):
         super().__init__()
         self.by = nn.Parameter(torch.tensor(by))
 
-    def forward(self, picture: Tensor) -> Tensor:
-        return picture + self.by
+    def forward(self, spectrogram: Tensor) -> Tensor:
+        return spectrogram + self.by
 
 
 class Mean(nn.Module):
@@ -102,8 +102,8 @@ class Mean(nn.Module):
         super().__init__()
         self.gain = nn.Parameter(torch.tensor(gain))
 
-    def forward(self, picture: Tensor) -> Tensor:
-        return self.gain * picture.mean((2, 3))
+    def forward(self, spectrogram: Tensor) -> Tensor:
+        return self.gain * spectrogram.mean((2, 3))
 
 
 # --- games
@@ -111,14 +111,14 @@ class Mean(nn.Module):
 
 def test_games_by_hand() -> None:
     real, made = torch.tensor([[0.5], [2.0]]), torch.tensor([[-1.0], [0.25], [0.75]])
-    assert RULES["lsgan"].critic(real, made).item() == pytest.approx(
+    assert RULES["lsgan"].discriminator(real, made).item() == pytest.approx(
         0.5 * ((0.25 + 1) / 2 + (1 + 0.0625 + 0.5625) / 3)
     )
     assert RULES["lsgan"].generator(made).item() == pytest.approx((4 + 0.5625 + 0.0625) / 3)
-    assert RULES["hinge"].critic(real, made).item() == pytest.approx(
+    assert RULES["hinge"].discriminator(real, made).item() == pytest.approx(
         0.5 * (0.5 / 2 + (0 + 1.25 + 1.75) / 3)
     )
-    assert RULES["wgan-gp"].critic(real, made).item() == pytest.approx(0 - 1.25)
+    assert RULES["wgan-gp"].discriminator(real, made).item() == pytest.approx(0 - 1.25)
     for game in ("hinge", "wgan-gp"):
         assert RULES[game].generator(made).item() == pytest.approx(0.0)
     assert [RULES[g].penalised for g in RULES] == [False, False, True]
@@ -164,7 +164,7 @@ def test_the_pool_by_an_independent_loop() -> None:
             else:
                 expected.append(value)
         assert pool(made, draws).flatten().tolist() == expected
-    assert pool.pictures.flatten().tolist() == mine and int(pool.held) == 3
+    assert pool.spectrograms.flatten().tolist() == mine and int(pool.held) == 3
 
 
 def test_an_empty_pool_hands_everything_on() -> None:
@@ -178,17 +178,19 @@ def test_an_empty_pool_hands_everything_on() -> None:
 
 
 def by_hand(game: str = "lsgan", **settings: Any) -> CycleGan:
-    critics = {"target": {"mean": Mean(1.0)}, "source": {"mean": Mean(2.0)}}
+    discriminators = {"target": {"mean": Mean(1.0)}, "source": {"mean": Mean(2.0)}}
     pools = {side: ImagePool(0, 2, 2) for side in SIDES}
     chosen = CycleGanSettings(game=game, **settings)  # type: ignore[arg-type]
-    return CycleGan(Shift(0.5), Shift(-0.2), critics, pools, chosen, lambda x: x)
+    return CycleGan(Shift(0.5), Shift(-0.2), discriminators, pools, chosen, lambda x: x)
 
 
 def test_every_term_of_cycle_gan_by_hand() -> None:
-    """Source at 1, target at 3; forth adds 0.5, back takes 0.2; critics see one and two means."""
+    """Source at 1, target at 3; forth adds 0.5, back takes 0.2; discriminators see one and two
+    means.
+    """
     batch = {"source": torch.full((2, 2, 2), 1.0), "target": torch.full((2, 2, 2), 3.0)}
     made, judged = by_hand().turns(batch, 0, torch.Generator())
-    assert (made.group, judged.group) == ("generator", "critic")
+    assert (made.group, judged.group) == ("generator", "discriminator")
     terms = {name: pytest.approx(value, abs=1e-5) for name, value in {
         "adversarial_target_mean": (1.5 - 1) ** 2,
         "adversarial_source_mean": (2 * 2.8 - 1) ** 2,
@@ -198,13 +200,13 @@ def test_every_term_of_cycle_gan_by_hand() -> None:
         "identity_source": 0.2,
     }.items()}  # fmt: skip
     assert {name: float(term.detach()) for name, term in made.terms.items()} == terms
-    assert float(judged.terms["critic_target_mean"].detach()) == pytest.approx(
+    assert float(judged.terms["discriminator_target_mean"].detach()) == pytest.approx(
         0.5 * ((3 - 1) ** 2 + 1.5**2)
     )
-    assert float(judged.terms["critic_source_mean"].detach()) == pytest.approx(
+    assert float(judged.terms["discriminator_source_mean"].detach()) == pytest.approx(
         0.5 * ((2 - 1) ** 2 + 5.6**2)
     )
-    assert set(judged.terms) == {"critic_target_mean", "critic_source_mean"}
+    assert set(judged.terms) == {"discriminator_target_mean", "discriminator_source_mean"}
     assert made.weights == {
         **dict.fromkeys(("adversarial_target_mean", "adversarial_source_mean"), 1.0),
         **dict.fromkeys(("cycle_target", "cycle_source"), 10.0),
@@ -219,7 +221,7 @@ def test_the_penalty_is_a_term_of_its_own() -> None:
     # A mean over four cells has the slope 1/4 in each: length 1/2, and 1 for twice the mean.
     assert float(judged.terms["penalty_target_mean"].detach()) == pytest.approx(0.25, abs=1e-4)
     assert float(judged.terms["penalty_source_mean"].detach()) == pytest.approx(0, abs=1e-4)
-    assert float(judged.terms["critic_target_mean"].detach()) == pytest.approx(1.5 - 3)
+    assert float(judged.terms["discriminator_target_mean"].detach()) == pytest.approx(1.5 - 3)
 
 
 def test_the_identity_fades_and_is_then_not_computed() -> None:
@@ -231,19 +233,19 @@ def test_the_identity_fades_and_is_then_not_computed() -> None:
     assert not any(name.startswith("identity") for name in late.terms)
 
 
-def test_critics_share_the_adversarial_weight() -> None:
+def test_discriminators_share_the_adversarial_weight() -> None:
     objective = make("cycle-gan, hinge")
     assert isinstance(objective, CycleGan)
     assert objective.weights(0)["adversarial_target_patch"] == 0.5
 
 
-def test_critics_meet_what_was_made_before() -> None:
+def test_discriminators_meet_what_was_made_before() -> None:
     objective = make("cycle-gan, lsgan")
     assert isinstance(objective, CycleGan)
     for step in range(3):
         list(objective.turns(batch_of(step), step, torch.Generator().manual_seed(step)))
     pool = objective.pools["target"]
-    assert int(pool.held) == 2 and bool(pool.pictures.any())
+    assert int(pool.held) == 2 and bool(pool.spectrograms.any())
 
 
 # --- CUT
@@ -265,15 +267,15 @@ def test_patch_nce_by_an_independent_loop() -> None:
 
 
 class Direct(ResNetGenerator):
-    """Compares the cells of the picture with each other, as they are."""
+    """Compares the cells of the spectrogram with each other, as they are."""
 
     def __init__(self) -> None:
         super().__init__(2, width=2, blocks=1)
         self.by = nn.Parameter(torch.tensor(0.5))
         self.feature_channels = (1,)
 
-    def forward(self, picture: Tensor) -> Tensor:
-        return picture + self.by
+    def forward(self, spectrogram: Tensor) -> Tensor:
+        return spectrogram + self.by
 
     def encode(self, unit: Tensor) -> list[Tensor]:
         return [unit]
@@ -291,9 +293,9 @@ def test_every_term_of_cut_by_hand() -> None:
     toy = Cut(Direct(), {"mean": Mean(2.0)}, settings, lambda x: x)
     toy.heads = Circle()  # type: ignore[assignment]
     source, target = torch.tensor([[[-3.0, -6.0]]]), torch.tensor([[[-1.0, -2.0]]])
-    critic, made = toy.turns({"source": source, "target": target}, 0, torch.Generator())
-    # Means: target -1.5, output -4; the critic sees twice as much.
-    assert float(critic.terms["critic_mean"].detach()) == pytest.approx(0.5 * (1 + 3))
+    discriminator, made = toy.turns({"source": source, "target": target}, 0, torch.Generator())
+    # Means: target -1.5, output -4; the discriminator sees twice as much.
+    assert float(discriminator.terms["discriminator_mean"].detach()) == pytest.approx(0.5 * (1 + 3))
     assert float(made.terms["adversarial_mean"].detach()) == pytest.approx(8.0)
 
     def nce(before: Tensor) -> float:
@@ -310,13 +312,13 @@ def test_every_term_of_cut_by_hand() -> None:
 
 
 def test_patches_are_compared_at_one_place() -> None:
-    """The same picture again is nearer than the picture with its frames reversed."""
+    """The same spectrogram again is nearer than the spectrogram with its frames reversed."""
     objective = make("cut")
     assert isinstance(objective, Cut)
-    picture = windows()
+    spectrogram = windows()
     same, reversed_ = (
-        float(objective.content(picture, other, torch.Generator().manual_seed(0)).detach())
-        for other in (picture, picture.flip(-1))
+        float(objective.content(spectrogram, other, torch.Generator().manual_seed(0)).detach())
+        for other in (spectrogram, spectrogram.flip(-1))
     )
     assert same < reversed_
 
@@ -330,19 +332,21 @@ def test_without_identity_the_target_is_not_converted() -> None:
 
 
 def test_cut_refuses_what_it_cannot_use() -> None:
-    critics = {"p": {"kind": "patch", "width": 4}}
-    whole = Materials(BINS, FRAMES, {"kind": "whole-frequency", "width": 4}, critics)
+    discriminators = {"p": {"kind": "patch", "width": 4}}
+    whole = Materials(BINS, FRAMES, {"kind": "whole-frequency", "width": 4}, discriminators)
     with pytest.raises(AudioTransferError, match="no features"):
-        objectives.create("cut", whole, {})
+        registry.create("cut", whole, {})
     with pytest.raises(AudioTransferError, match="wgan-gp"):
-        objectives.create("cut", Materials(BINS, FRAMES, _RESNET, critics), {"game": "wgan-gp"})
+        registry.create(
+            "cut", Materials(BINS, FRAMES, _RESNET, discriminators), {"game": "wgan-gp"}
+        )
 
 
 # --- what all of them promise
 
 
 def test_all_that_are_registered_are_tried() -> None:
-    assert {form[0] for form in FORMS.values()} == set(objectives.names())
+    assert {form[0] for form in FORMS.values()} == set(registry.names())
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -363,7 +367,7 @@ def test_a_turn_moves_every_parameter_of_its_networks_and_no_other(form: str) ->
     assert owned == set(everything)
     with torch.no_grad():
         for (network, name), parameter in everything.items():
-            if network.startswith("critic") and name == "layers.6.bias":
+            if network.startswith("discriminator") and name == "layers.6.bias":
                 # Beyond one of the hinge's corners: within both it moves neither, by symmetry.
                 parameter.fill_(3.0)
     turns = objective.turns(batch_of(), 0, torch.Generator().manual_seed(0))
@@ -406,7 +410,7 @@ def test_a_deep_generator_learns_nothing_from_silence(form: str) -> None:
         assert gradient is None or not bool(gradient.any())
 
 
-class Pictures:
+class Spectrograms:
     def batch(self, step: int) -> dict[str, Tensor]:
         return batch_of(step)
 
@@ -414,7 +418,7 @@ class Pictures:
 def trained(form: str, folder: Path, stop: int | None = None) -> dict[str, Tensor]:
     objective = make(form)
     settings = TrainerSettings(steps=4, workers=0, checkpoint_every=2, log_every=1)
-    trainer = Trainer(objective, Pictures(), settings, folder)
+    trainer = Trainer(objective, Spectrograms(), settings, folder)
     trainer.run(should_stop=lambda: trainer.step == stop)
     return {
         f"{network}.{name}": value.clone()
@@ -425,7 +429,7 @@ def trained(form: str, folder: Path, stop: int | None = None) -> dict[str, Tenso
 
 @pytest.mark.parametrize("form", FORMS)
 def test_a_stopped_training_goes_on_to_the_same_bits(form: str, tmp_path: Path) -> None:
-    """Pools of made pictures included; and two trainings alike are alike."""
+    """Pools of made spectrograms included; and two trainings alike are alike."""
     whole = trained(form, tmp_path / "whole")
     trained(form, tmp_path / "parts", stop=3)
     parts = trained(form, tmp_path / "parts")
@@ -440,7 +444,7 @@ def test_a_preview_shows_source_and_output(form: str) -> None:
     for network in objective.networks.values():
         network.eval()
     with torch.no_grad():
-        shown = objective.preview(batch_of(), torch.Generator()).pictures
+        shown = objective.preview(batch_of(), torch.Generator()).spectrograms
     for wanted in ("source", "converted"):
         assert any(name.split("/")[-1] == wanted for name in shown)
     assert all(p.shape == (BINS, FRAMES) and bool(p.isfinite().all()) for p in shown.values())
@@ -469,7 +473,7 @@ def test_unknown_names_and_settings_are_refused(
     name: str, change: dict[str, int], words: str
 ) -> None:
     with pytest.raises(AudioTransferError, match=words):
-        objectives.create(name, Materials(BINS, FRAMES, _RESNET, _PATCH), change)
+        registry.create(name, Materials(BINS, FRAMES, _RESNET, _PATCH), change)
 
 
 @pytest.mark.parametrize(
@@ -478,15 +482,15 @@ def test_unknown_names_and_settings_are_refused(
         (Materials(BINS, FRAMES, {"kind": "resnt"}, _PATCH), "did you mean 'resnet'"),
         (Materials(BINS, FRAMES, {}, _PATCH), "there are whole-frequency"),
         (Materials(BINS, FRAMES, _RESNET | {"depth": 3}, _PATCH), "depth"),
-        (Materials(BINS, FRAMES, _RESNET, {}), "at least one critic"),
+        (Materials(BINS, FRAMES, _RESNET, {}), "at least one discriminator"),
         (Materials(4, FRAMES, _UNET, _PATCH), "4 bins cannot be halved 3 times"),
         (
-            Materials(BINS, 8, _RESNET, {"w": {"kind": "picture", "levels": 4}}),
+            Materials(BINS, 8, _RESNET, {"w": {"kind": "spectrogram", "levels": 4}}),
             "32 x 8 cannot be halved 4 times",
         ),
     ],
 )
 def test_networks_that_cannot_be_are_refused_in_one_line(materials: Materials, words: str) -> None:
     with pytest.raises(AudioTransferError, match=words) as caught:
-        objectives.create("cycle-gan", materials, {})
+        registry.create("cycle-gan", materials, {})
     assert "\n" not in str(caught.value)

@@ -18,30 +18,32 @@ import numpy as np
 import pytest
 import torch
 
-from audiotransfer import files, recipes
+from audiotransfer import recipes
+from audiotransfer.audio.writing import write_audio
 from audiotransfer.cli import main
-from audiotransfer.corpora.kinds import Sampling
-from audiotransfer.corpora.manifest import Feature, Manifest, PreparedSong, load_manifest
-from audiotransfer.corpora.prepared import PreparedWindows
+from audiotransfer.data.datasets.base import Sampling
+from audiotransfer.data.imported_spectrograms import ImportedWindows, Levels
+from audiotransfer.data.manifest import Feature, Manifest, PreparedSong, load_manifest
+from audiotransfer.data.unpaired import PreparedWindows
 from audiotransfer.errors import AudioTransferError
+from audiotransfer.evaluation.checkpoint_metric import CheckpointMetric
 from audiotransfer.preparation import Settings, prepare_collection
 from audiotransfer.recipes import TrainingConfig
-from audiotransfer.recipes.foreign import ForeignWindows, Levels
-from audiotransfer.recipes.headline import Headline
 from audiotransfer.recipes.unpaired import UnpairedStyleRecipe
-from audiotransfer.spectral.materials import Materials
-from audiotransfer.spectral.networks.levels import BOTTOM, to_unit
-from audiotransfer.spectral.objectives import create
-from audiotransfer.spectral.weights import load_generator
+from audiotransfer.spectral.objectives.registry import Materials, create
+from audiotransfer.spectral.transfer import load_generator
 from audiotransfer.styles import Keep, load_style
 from audiotransfer.training import load_networks
 from audiotransfer.training.config import load_config
-from vocoder import Picture, VocoderError
+from vocoder import SpectrogramSettings, VocoderError
+from vocoder.spectrogram import BOTTOM, to_unit
 
 RATE = 44100
 CONFIGS = Path(__file__).parent.parent / "configs"
-CQT = "unpaired.picture={kind: cqt, hop_length: 128, f_min: 130.0, bins: 24, bins_per_octave: 12}"
-MEL = "unpaired.picture={bins: 32}"
+CQT = (
+    "unpaired.spectrogram={kind: cqt, hop_length: 128, f_min: 130.0, bins: 24, bins_per_octave: 12}"
+)
+MEL = "unpaired.spectrogram={bins: 32}"
 SHORT = ["trainer.steps=1", "trainer.workers=0"]
 TRAINER = [
     "trainer.steps=2",
@@ -50,30 +52,30 @@ TRAINER = [
     "trainer.log_every=1",
     "trainer.checkpoint_every=1",
 ]
-_WHOLE = ["unpaired.critics.window.width=6", "unpaired.settings.siamese.width=8"]
+_WHOLE = ["unpaired.discriminators.window.width=6", "unpaired.settings.siamese.width=8"]
 _RESNET = ["unpaired.frames=32", "unpaired.generator.width=4", "unpaired.generator.blocks=2"]
 _UNET = "unpaired.generator.channels=[4,6,6]"
 FORMS = {
     "melgan-vc-original": [MEL, "unpaired.frames=24", "unpaired.generator.width=8", *_WHOLE],
     "melgan-vc-unet": [MEL, "unpaired.frames=48", _UNET, *_WHOLE],
-    "cycle-gan-mel": [MEL, *_RESNET, "unpaired.critics.patch.width=2"],
+    "cycle-gan-mel": [MEL, *_RESNET, "unpaired.discriminators.patch.width=2"],
     "cycle-gan-cqt": [
         CQT,
         "unpaired.frames=35",
         _UNET,
-        "unpaired.critics.patch.width=4",
-        "unpaired.critics.spectrum.width=4",
+        "unpaired.discriminators.patch.width=4",
+        "unpaired.discriminators.spectrum.width=4",
     ],
     "timbretron": [
         CQT,
         *_RESNET,
-        "unpaired.critics.whole.width=4",
-        "unpaired.critics.whole.levels=2",
+        "unpaired.discriminators.whole.width=4",
+        "unpaired.discriminators.whole.levels=2",
     ],
     "cut": [
         MEL,
         *_RESNET,
-        "unpaired.critics.patch.width=2",
+        "unpaired.discriminators.patch.width=2",
         "unpaired.settings.size=8",
         "unpaired.settings.patches=16",
     ],
@@ -88,7 +90,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for number, side in enumerate(("rock", "jazz")):
         random = torch.Generator().manual_seed(number)
         (place / side).mkdir()
-        files.write(place / side / "song.wav", 0.1 * torch.randn(2, RATE, generator=random), RATE)
+        write_audio(place / side / "song.wav", 0.1 * torch.randn(2, RATE, generator=random), RATE)
     return place
 
 
@@ -126,12 +128,14 @@ def test_every_config_becomes_a_style(config: str, data: Path, tmp_path: Path) -
 
 @pytest.mark.parametrize("config", ALL)
 def test_every_config_starts_on_what_is_prepared_for_it(config: str, tmp_path: Path) -> None:
-    """With nothing set but data and width; small ones on pictures as `prepare` makes them."""
+    """With nothing set but data and width; small ones on spectrograms as `prepare` makes them."""
     read = load_config(config, [], TrainingConfig).unpaired
     assert read is not None
-    usual = "kind" not in read.picture and not config.endswith("-paper")
-    picture = Picture() if usual else Picture.from_dict(read.picture)
-    place = collection(tmp_path, picture=picture, frames=1000)
+    usual = "kind" not in read.spectrogram and not config.endswith("-paper")
+    spectrogram = (
+        SpectrogramSettings() if usual else SpectrogramSettings.from_dict(read.spectrogram)
+    )
+    place = collection(tmp_path, spectrogram=spectrogram, frames=1000)
     where = [f"unpaired.prepared={place}", "unpaired.source=rock", "unpaired.target=jazz"]
     narrow = [change for change in FORMS[config.removesuffix("-paper")] if change not in (MEL, CQT)]
     narrow = [change for change in narrow if "frames" not in change]
@@ -141,11 +145,13 @@ def test_every_config_starts_on_what_is_prepared_for_it(config: str, tmp_path: P
 
 @pytest.mark.parametrize("config", ALL)
 def test_every_config_can_be_built_as_it_stands(config: str) -> None:
-    """Pictures that can be inverted, networks that fit them, settings that the objective knows."""
+    """Spectrograms that can be inverted, networks that fit them, settings that the objective
+    knows.
+    """
     recipe = load_config(config, [], TrainingConfig).unpaired
     assert recipe is not None
-    picture = Picture.from_dict(recipe.picture)
-    materials = Materials(picture.bins, recipe.frames, recipe.generator, recipe.critics)
+    spectrogram = SpectrogramSettings.from_dict(recipe.spectrogram)
+    materials = Materials(spectrogram.bins, recipe.frames, recipe.generator, recipe.discriminators)
     with torch.device("meta"), warnings.catch_warnings():  # shapes without weights
         warnings.simplefilter("ignore", UserWarning)
         objective = create(recipe.objective, materials, recipe.settings)
@@ -164,19 +170,23 @@ def test_every_unpaired_config_is_tried() -> None:
     assert held == set(ALL)
 
 
-def collection(folder: Path, picture: Picture | None = None, frames: int = 90) -> Path:
-    """What a preparation leaves: a song a genre, its picture [L, F] in half precision."""
-    picture = picture or Picture(bins=32)
+def collection(
+    folder: Path, spectrogram: SpectrogramSettings | None = None, frames: int = 90
+) -> Path:
+    """What a preparation leaves: a song a genre, its spectrogram [L, F] in half precision."""
+    spectrogram = spectrogram or SpectrogramSettings(bins=32)
     songs = []
     for number, genre in enumerate(("rock", "jazz")):
         random = np.random.default_rng(number)
-        shown = random.normal(-5, 2, (frames, picture.bins)).astype(np.float16)
+        shown = random.normal(-5, 2, (frames, spectrogram.bins)).astype(np.float16)
         np.save(folder / f"{genre}.npy", shown)
         feature = Feature(f"{genre}.npy", ((0, frames),))
         songs.append(
             PreparedSong(genre, "train", genre, genre, "CC0", 1.0, (), {}, {"other": feature})
         )
-    Manifest(folder, "folders", "none", picture.to_dict(), tuple(songs), (), (), Sampling()).save()
+    Manifest(
+        folder, "folders", "none", spectrogram.to_dict(), tuple(songs), (), (), Sampling()
+    ).save()
     return folder
 
 
@@ -186,12 +196,14 @@ def test_a_prepared_collection_becomes_a_style(tmp_path: Path) -> None:
     figures = run("melgan-vc-unet", changes, tmp_path / "run")
     assert figures["failed_steps"] == 0
     card = json.loads((tmp_path / "run" / "melgan-vc-unet" / "card.json").read_text())
-    assert card["stems"]["other"]["picture"]["bins"] == 32 and card["steps"] == 2
+    assert card["stems"]["other"]["spectrogram"]["bins"] == 32 and card["steps"] == 2
 
 
 def heard_collection(folder: Path, validated: bool = True) -> Path:
-    """The same with sound, a second song a genre to validate with, and pictures of what sounds."""
-    picture = Picture(bins=32)
+    """The same with sound, a second song a genre to validate with, and spectrograms of what
+    sounds.
+    """
+    spectrogram = SpectrogramSettings(bins=32)
     songs = []
     for number, genre in enumerate(("rock", "jazz")):
         for split in ("train", "validation") if validated else ("train",):
@@ -200,13 +212,13 @@ def heard_collection(folder: Path, validated: bool = True) -> Path:
             if genre == "jazz":
                 sound = sound.cumsum(1) * 0.01
             name = f"{genre}-{split}"
-            files.write(folder / f"{name}.flac", sound, RATE)
-            shown = picture.stereo(sound).T.half().numpy()
+            write_audio(folder / f"{name}.flac", sound, RATE)
+            shown = spectrogram.stereo(sound).T.half().numpy()
             np.save(folder / f"{name}.npy", shown)
             feature = {"other": Feature(f"{name}.npy", ((0, len(shown)),))}
             sounds = {"other": f"{name}.flac"}
             songs.append(PreparedSong(name, split, genre, name, "CC0", 1.0, (), sounds, feature))
-    Manifest(folder, "folders", "none", picture.to_dict(), tuple(songs)).save()
+    Manifest(folder, "folders", "none", spectrogram.to_dict(), tuple(songs)).save()
     return folder
 
 
@@ -226,14 +238,14 @@ def test_h_on_validation_songs_chooses_the_weights(
     place = heard_collection(tmp_path)
     changes = [*overrides("melgan-vc-unet", tmp_path), f"unpaired.prepared={place}", *HEARD]
     measured = iter([0.5, 0.25])
-    inner = Headline.__call__
+    inner = CheckpointMetric.__call__
 
-    def first_is_best(self: Headline, objective: Any) -> dict[str, float]:
+    def first_is_best(self: CheckpointMetric, objective: Any) -> dict[str, float]:
         found = inner(self, objective)
         assert {"H", "style", "content"} == set(found)
         return {**found, "H": next(measured)}
 
-    monkeypatch.setattr(Headline, "__call__", first_is_best)
+    monkeypatch.setattr(CheckpointMetric, "__call__", first_is_best)
     figures = run("melgan-vc-unet", changes, tmp_path / "run")
     assert figures["validation/H"] == 0.25
     style = tmp_path / "run" / "melgan-vc-unet"
@@ -282,8 +294,10 @@ def melon(root: Path) -> Path:
         code = ("GN1000", "GN1700")[number % 2]
         about = {"song_gn_gnr_basket": [code], "song_gn_dtl_gnr_basket": []}
         songs.append({"id": number, "artist_id_basket": [number], **about})
-        picture = np.random.default_rng(number).normal(-40 + number, 15, (48, 60))
-        np.save(root / "arena_mel" / "0" / f"{number}.npy", picture.clip(-100).astype(np.float32))
+        spectrogram = np.random.default_rng(number).normal(-40 + number, 15, (48, 60))
+        np.save(
+            root / "arena_mel" / "0" / f"{number}.npy", spectrogram.clip(-100).astype(np.float32)
+        )
     (root / "song_meta.json").write_text(json.dumps(songs))
     return root
 
@@ -299,7 +313,7 @@ def test_melon_is_trained_on_as_it_is_and_says_what_it_cannot_do(
     ready = prepare_collection([melon(tmp_path / "melon")], tmp_path / "ready", wanted)
     data = [f"unpaired.prepared={ready.folder}", "unpaired.source=rock", "unpaired.target=GN1700"]
     toy = [change for change in FORMS[config] if change != MEL]
-    # As one types it: the config's own picture settings do not matter.
+    # As one types it: the config's own spectrogram settings do not matter.
     figures = run(config, [*TRAINER, "unpaired.batch=2", *toy, *data], tmp_path / "run")
     assert figures["failed_steps"] == 0
     assert any("will play no songs" in line and "48 bands" in line for line in caplog.messages)
@@ -307,10 +321,10 @@ def test_melon_is_trained_on_as_it_is_and_says_what_it_cannot_do(
     card = json.loads((place / "card.json").read_text())
     assert card["networks"]["generator"]["bins"] == 48
     entry = card["stems"]["mix"]
-    assert entry["picture"]["kind"] == "melon" and "48 bands" in entry["options"]["silent"]
-    assert entry["picture"]["lowest"] < -60 and entry["picture"]["highest"] > -20
+    assert entry["spectrogram"]["kind"] == "melon" and "48 bands" in entry["options"]["silent"]
+    assert entry["spectrogram"]["lowest"] < -60 and entry["spectrogram"]["highest"] > -20
     song = tmp_path / "song.wav"
-    files.write(song, torch.zeros(2, 1000), RATE)
+    write_audio(song, torch.zeros(2, 1000), RATE)
     for words in ([str(song), "--style", str(place)], ["evaluate", str(place), "--on", str(song)]):
         assert main(words) == 2
         error = capsys.readouterr().err
@@ -327,7 +341,7 @@ def test_foreign_levels_become_the_networks_own(tmp_path: Path) -> None:
     ends = levels.known(torch.tensor([levels.lowest, levels.highest]))
     torch.testing.assert_close(to_unit(ends), torch.tensor([-1.0, 1.0]))
     windows = PreparedWindows(ready, ("rock", "GN1700"), 16, 8)
-    plain, known = windows.batch(0), ForeignWindows(windows, levels).batch(0)
+    plain, known = windows.batch(0), ImportedWindows(windows, levels).batch(0)
     assert torch.equal(known["source"], levels.known(plain["source"]))
     inside = to_unit(known["source"]).abs() < 1
     assert float(inside.float().mean()) > 0.99
@@ -343,8 +357,8 @@ def test_foreign_levels_become_the_networks_own(tmp_path: Path) -> None:
 def test_a_style_of_a_lower_rate_is_a_style(tmp_path: Path) -> None:
     place = collection(tmp_path)
     manifest = load_manifest(place)
-    low = Picture(bins=32, sample_rate=22050, f_max=11025.0)
-    dataclasses.replace(manifest, picture=low.to_dict()).save()
+    low = SpectrogramSettings(bins=32, sample_rate=22050, f_max=11025.0)
+    dataclasses.replace(manifest, spectrogram=low.to_dict()).save()
     changes = [*overrides("melgan-vc-unet", tmp_path), f"unpaired.prepared={place}"]
     run("melgan-vc-unet", changes, tmp_path / "run")
     style = load_style(tmp_path / "run" / "melgan-vc-unet")
@@ -374,7 +388,7 @@ def test_two_processes_train_and_one_speaks(tmp_path: Path) -> None:
     assert load_style(style).card is not None
     log = (tmp_path / "two" / "log.jsonl").read_text()
     logged = [json.loads(line) for line in log.splitlines()]
-    assert len([line for line in logged if "critic/loss" in line]) == 2  # one of them writes
+    assert len([line for line in logged if "discriminator/loss" in line]) == 2  # one of them writes
     state = load_networks(tmp_path / "two" / "checkpoint")["generator"]
     expected = load_networks(tmp_path / "one" / "checkpoint")["generator"]
     for key, value in expected.items():
@@ -400,12 +414,12 @@ def test_a_stopped_run_goes_on_to_the_same_bytes(data: Path, tmp_path: Path) -> 
         ("unpaired.settings.game=chess", "game"),
         ("unpaired.generator.kind=resnets", "resnet"),
         ("unpaired.generator.widht=3", "widht"),
-        ("unpaired.critics.patch.kind=ptch", "did you mean 'patch'"),
+        ("unpaired.discriminators.patch.kind=ptch", "did you mean 'patch'"),
         ("unpaired.name=No Name!", "No Name!"),
         ("unpaired.stem=kazoo", "kazoo"),
         ("unpaired.source=nowhere", "nowhere"),
         ("unpaired.target=", "unpaired.target"),
-        ("unpaired.picture.sample_rate=22050", "22050"),
+        ("unpaired.spectrogram.sample_rate=22050", "22050"),
         ("unpaired.prepared=nowhere", "nowhere"),
         ("style.name=x", "exactly one"),
     ],
@@ -419,11 +433,11 @@ def test_what_cannot_be_is_refused_before_the_work(
     assert not (tmp_path / "r" / "checkpoint").exists()
 
 
-def test_other_pictures_than_prepared_are_refused(tmp_path: Path) -> None:
+def test_other_spectrograms_than_prepared_are_refused(tmp_path: Path) -> None:
     changes = [*overrides("melgan-vc-unet", tmp_path), f"unpaired.prepared={collection(tmp_path)}"]
-    wanted = "bins=32, not 64; set unpaired.picture.bins=32, or .* --picture bins=64$"
+    wanted = "bins=32, not 64; set unpaired.spectrogram.bins=32, or .* --spectrogram bins=64$"
     with pytest.raises(AudioTransferError, match=wanted):
-        recipes.train("melgan-vc-unet", [*changes, "unpaired.picture.bins=64"], tmp_path / "r")
+        recipes.train("melgan-vc-unet", [*changes, "unpaired.spectrogram.bins=64"], tmp_path / "r")
 
 
 def test_windows_without_three_tiles_are_refused(data: Path, tmp_path: Path) -> None:

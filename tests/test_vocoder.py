@@ -1,4 +1,4 @@
-"""Laws of pictures and inverters, on signals made here."""
+"""Laws of spectrograms and inverters, on signals made here."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ import torch
 from torch import Tensor
 
 import vocoder
-from vocoder import GriffinLimInverter, Picture, SourceInverter, VocoderError, mel, stft
+from vocoder import GriffinLimInverter, SourceInverter, SpectrogramSettings, VocoderError, mel, stft
 from vocoder.cqt import ConstantQ
 from vocoder.griffinlim import griffin_lim
 
 RATE = 44100
 SINE_HZ = 441.7
-SMALL = Picture(n_fft=512, hop_length=128, bins=64)
+SMALL = SpectrogramSettings(n_fft=512, hop_length=128, bins=64)
 LENGTHS = (0, 1, 2, 127, 128, 129, 255, 257, 509, 4099)
-PICTURES = {
-    "mel": Picture(),
-    "mel magnitude": Picture(scale="magnitude"),
-    "mel zero": Picture(padding="zero-centre"),
-    "stft": Picture(kind="stft"),
-    "cqt": Picture(
+SPECTROGRAMS = {
+    "mel": SpectrogramSettings(),
+    "mel magnitude": SpectrogramSettings(scale="magnitude"),
+    "mel zero": SpectrogramSettings(padding="zero-centre"),
+    "stft": SpectrogramSettings(kind="stft"),
+    "cqt": SpectrogramSettings(
         kind="cqt", sample_rate=16000, n_fft=1024, hop_length=128, bins=144, f_min=110.0
     ),
 }
@@ -95,15 +95,17 @@ def test_magnitudes_are_librosas() -> None:
     """Unnormalised: a full-scale sine on a bin reads half the window's sum."""
     hz = 100 * RATE / 2048
     sine = torch.sin(2 * math.pi * hz * torch.arange(RATE) / RATE)
-    middle = Picture(kind="stft", scale="magnitude")(sine)[:, 40]
+    middle = SpectrogramSettings(kind="stft", scale="magnitude")(sine)[:, 40]
     assert middle[100] == pytest.approx(512, rel=1e-3)
 
 
 @pytest.mark.parametrize("bins", [80, 192, 256, 400])
 @pytest.mark.parametrize(("rate", "n_fft"), [(44100, 2048), (44100, 1152), (16000, 512)])
 def test_no_mel_band_is_empty(bins: int, rate: int, n_fft: int) -> None:
-    picture = Picture(sample_rate=rate, n_fft=n_fft, hop_length=128, bins=bins, f_max=rate * 0.45)
-    weights = picture.filterbank(torch.device("cpu"))
+    spectrogram = SpectrogramSettings(
+        sample_rate=rate, n_fft=n_fft, hop_length=128, bins=bins, f_max=rate * 0.45
+    )
+    weights = spectrogram.filterbank(torch.device("cpu"))
     assert weights.min() >= 0
     totals = weights.sum(0) * rate / n_fft
     assert torch.allclose(totals, torch.ones(bins), atol=1e-4)
@@ -115,85 +117,93 @@ def test_wide_mel_bands_are_slaneys() -> None:
     theirs = torch.from_numpy(
         librosa.filters.mel(sr=RATE, n_fft=2048, n_mels=256, fmin=20, fmax=20000)
     ).T
-    ours = Picture().filterbank(torch.device("cpu"))
+    ours = SpectrogramSettings().filterbank(torch.device("cpu"))
     wide = slice(200, 256)
     assert decibels(ours[:, wide] - theirs[:, wide], theirs[:, wide]) < -30
     assert mel.band_edges(256, 20.0, 20000.0)[1:-1].diff().min() > 0
 
 
-@pytest.mark.parametrize("name", PICTURES)
-def test_pictures_of_any_length(name: str) -> None:
-    picture = PICTURES[name]
-    for length in (0, 1, picture.hop_length - 1, picture.hop_length, 1021, 9973):
-        made = picture(torch.zeros(2, length))
-        assert made.shape == (2, picture.bins, picture.frames(length))
+@pytest.mark.parametrize("name", SPECTROGRAMS)
+def test_spectrograms_of_any_length(name: str) -> None:
+    spectrogram = SPECTROGRAMS[name]
+    for length in (0, 1, spectrogram.hop_length - 1, spectrogram.hop_length, 1021, 9973):
+        made = spectrogram(torch.zeros(2, length))
+        assert made.shape == (2, spectrogram.bins, spectrogram.frames(length))
         assert torch.isfinite(made).all()
-        assert picture.stereo(torch.zeros(2, length)).shape == made.shape[1:]
+        assert spectrogram.stereo(torch.zeros(2, length)).shape == made.shape[1:]
     for frames in (1, 2, 17):
-        assert picture.frames(picture.samples(frames)) == frames
+        assert spectrogram.frames(spectrogram.samples(frames)) == frames
 
 
-@pytest.mark.parametrize("name", PICTURES)
-def test_pictures_batch_equals_singles(name: str) -> None:
-    picture = PICTURES[name]
-    audio = music(0.5, picture.sample_rate)
-    together = picture.magnitude(picture(torch.stack([audio, audio.flip(0)])))
+@pytest.mark.parametrize("name", SPECTROGRAMS)
+def test_spectrograms_batch_equals_singles(name: str) -> None:
+    spectrogram = SPECTROGRAMS[name]
+    audio = music(0.5, spectrogram.sample_rate)
+    together = spectrogram.magnitude(spectrogram(torch.stack([audio, audio.flip(0)])))
     for part, alone in ((together[1, 0], audio[1]), (together[0], audio)):
-        reference = picture.magnitude(picture(alone))
+        reference = spectrogram.magnitude(spectrogram(alone))
         assert decibels(part - reference, reference) < -100
 
 
-@pytest.mark.parametrize("name", PICTURES)
+@pytest.mark.parametrize("name", SPECTROGRAMS)
 @pytest.mark.parametrize("kind", ["music", "silence"])
 def test_gradients_flow(name: str, kind: str) -> None:
-    picture = PICTURES[name]
-    audio = music(0.3, picture.sample_rate)
+    spectrogram = SPECTROGRAMS[name]
+    audio = music(0.3, spectrogram.sample_rate)
     audio = (audio if kind == "music" else torch.zeros_like(audio)).requires_grad_()
-    for made in (picture(audio), picture.stereo(audio)):
+    for made in (spectrogram(audio), spectrogram.stereo(audio)):
         (gradient,) = torch.autograd.grad(made.sum(), audio)
         assert torch.isfinite(gradient).all()
         assert kind == "silence" or gradient.abs().max() > 0
 
 
-def test_pictures_made_in_inference_mode_leave_usable_transforms() -> None:
-    picture = Picture(n_fft=768, hop_length=192, bins=50)
+def test_spectrograms_made_in_inference_mode_leave_usable_transforms() -> None:
+    spectrogram = SpectrogramSettings(n_fft=768, hop_length=192, bins=50)
     with torch.inference_mode():
-        picture(torch.zeros(1000))
+        spectrogram(torch.zeros(1000))
     audio = torch.randn(1000, requires_grad=True)
-    picture(audio).sum().backward()
+    spectrogram(audio).sum().backward()
     assert audio.grad is not None
 
 
-def test_stereo_picture_ignores_swaps_and_polarity() -> None:
+def test_stereo_spectrogram_ignores_swaps_and_polarity() -> None:
     audio = music(0.5)
-    picture = PICTURES["mel"]
-    plain = picture.stereo(audio)
-    assert torch.allclose(plain, picture.stereo(audio.flip(0)), atol=1e-4)
-    assert torch.allclose(plain, picture.stereo(audio * torch.tensor([[1.0], [-1.0]])), atol=1e-4)
+    spectrogram = SPECTROGRAMS["mel"]
+    plain = spectrogram.stereo(audio)
+    assert torch.allclose(plain, spectrogram.stereo(audio.flip(0)), atol=1e-4)
+    assert torch.allclose(
+        plain, spectrogram.stereo(audio * torch.tensor([[1.0], [-1.0]])), atol=1e-4
+    )
     mono = audio[:1]
-    assert torch.allclose(picture.stereo(mono.expand(2, -1)), picture(mono[0]), atol=1e-4)
+    assert torch.allclose(spectrogram.stereo(mono.expand(2, -1)), spectrogram(mono[0]), atol=1e-4)
 
 
 @pytest.mark.parametrize("shape", [(2, 0), (2, 1), (2, 30011), (3, 2, 5000)])
-def test_a_stereo_picture_is_that_of_the_mean_power(shape: tuple[int, ...]) -> None:
+def test_a_stereo_spectrogram_is_that_of_the_mean_power(shape: tuple[int, ...]) -> None:
     """What is worked out a few frames at a time is what whole spectra give."""
     audio = 0.1 * torch.randn(shape, generator=torch.Generator().manual_seed(1))
-    for picture in (PICTURES["mel"], PICTURES["stft"]):
-        whole = picture.compress(picture.bands(vocoder.power_mean(picture.spectrum(audio))))
-        assert torch.allclose(picture.stereo(audio), whole, atol=1e-4)
+    for spectrogram in (SPECTROGRAMS["mel"], SPECTROGRAMS["stft"]):
+        whole = spectrogram.compress(
+            spectrogram.bands(vocoder.power_mean(spectrogram.spectrum(audio)))
+        )
+        assert torch.allclose(spectrogram.stereo(audio), whole, atol=1e-4)
 
 
 def test_equality_and_dictionaries() -> None:
-    assert Picture() == Picture(bins=256) != Picture(bins=128)
-    assert Picture(kind="stft", f_min=50.0) == Picture(kind="stft", bins=1025)
-    for picture in PICTURES.values():
-        assert Picture.from_dict(picture.to_dict()) == picture
-        assert hash(Picture.from_dict(picture.to_dict())) == hash(picture)
+    assert SpectrogramSettings() == SpectrogramSettings(bins=256) != SpectrogramSettings(bins=128)
+    assert SpectrogramSettings(kind="stft", f_min=50.0) == SpectrogramSettings(
+        kind="stft", bins=1025
+    )
+    for spectrogram in SPECTROGRAMS.values():
+        assert SpectrogramSettings.from_dict(spectrogram.to_dict()) == spectrogram
+        assert hash(SpectrogramSettings.from_dict(spectrogram.to_dict())) == hash(spectrogram)
     with pytest.raises(VocoderError, match="did you mean 'hop_length'"):
-        Picture.from_dict({"hop": 512})
-    vocoder.require_equal(Picture(), Picture(), "the network")
+        SpectrogramSettings.from_dict({"hop": 512})
+    vocoder.require_equal(SpectrogramSettings(), SpectrogramSettings(), "the network")
     with pytest.raises(VocoderError, match=r"the network expects .*hop_length 512, not 256"):
-        vocoder.require_equal(Picture(), Picture(hop_length=256), "the network")
+        vocoder.require_equal(
+            SpectrogramSettings(), SpectrogramSettings(hop_length=256), "the network"
+        )
 
 
 @pytest.mark.parametrize(
@@ -226,21 +236,21 @@ def test_equality_and_dictionaries() -> None:
 )
 def test_bad_settings_name_the_way_out(settings: dict, message: str) -> None:
     with pytest.raises(VocoderError, match=message) as caught:
-        Picture(**settings)
+        SpectrogramSettings(**settings)
     assert "\n" not in str(caught.value)
 
 
 def test_nearest_cqt_settings_are_good() -> None:
-    assert Picture(kind="cqt", f_min=20.0, hop_length=256, bins=432).bins == 432
-    assert Picture(kind="cqt", f_min=32.7, hop_length=256, bins=384).bins == 384
+    assert SpectrogramSettings(kind="cqt", f_min=20.0, hop_length=256, bins=432).bins == 432
+    assert SpectrogramSettings(kind="cqt", f_min=32.7, hop_length=256, bins=384).bins == 384
 
 
 def test_mel_back_to_magnitude_keeps_the_bands() -> None:
     """Non-negative, and its own bands are the given ones (within 0.2 dB on average)."""
-    picture = Picture(scale="magnitude")
-    bands = picture(music(0.5, channels=1)[0]).T
+    spectrogram = SpectrogramSettings(scale="magnitude")
+    bands = spectrogram(music(0.5, channels=1)[0]).T
     device = bands.device
-    weights, back = picture.filterbank(device), picture.pseudo_inverse(device)
+    weights, back = spectrogram.filterbank(device), spectrogram.pseudo_inverse(device)
     magnitude = mel.to_magnitude(bands, weights, back)
     assert magnitude.min() >= 0
     floor = bands.max() * 1e-3
@@ -249,57 +259,59 @@ def test_mel_back_to_magnitude_keeps_the_bands() -> None:
 
 
 def test_fast_griffin_lim_converges() -> None:
-    picture = Picture(kind="stft", scale="magnitude")
-    wanted = picture(music(2.0))
+    spectrogram = SpectrogramSettings(kind="stft", scale="magnitude")
+    wanted = spectrogram(music(2.0))
     generator = torch.Generator().manual_seed(3)
-    sound = griffin_lim(wanted, 2 * RATE, picture, iterations=32, generator=generator)
-    fast = decibels(picture(sound) - wanted, wanted)
+    sound = griffin_lim(wanted, 2 * RATE, spectrogram, iterations=32, generator=generator)
+    fast = decibels(spectrogram(sound) - wanted, wanted)
     assert fast < -20
     generator.manual_seed(3)
-    plain = griffin_lim(wanted, 2 * RATE, picture, 32, momentum=0.0, generator=generator)
-    assert fast < decibels(picture(plain) - wanted, wanted) - 2
+    plain = griffin_lim(wanted, 2 * RATE, spectrogram, 32, momentum=0.0, generator=generator)
+    assert fast < decibels(spectrogram(plain) - wanted, wanted) - 2
 
 
 def test_griffin_lim_from_the_true_phase_stays_there() -> None:
     audio = music(0.5)
-    picture = Picture(kind="stft", scale="magnitude")
-    sound = griffin_lim(picture(audio), audio.shape[-1], picture, iterations=4, start=audio)
+    spectrogram = SpectrogramSettings(kind="stft", scale="magnitude")
+    sound = griffin_lim(spectrogram(audio), audio.shape[-1], spectrogram, iterations=4, start=audio)
     assert decibels(sound - audio, audio) < -80
 
 
-@pytest.mark.parametrize("name", PICTURES)
+@pytest.mark.parametrize("name", SPECTROGRAMS)
 @pytest.mark.parametrize("length", [0, 1, 127, 128, 2053])
 def test_inverters_give_the_exact_length(name: str, length: int) -> None:
-    picture = PICTURES[name]
+    spectrogram = SPECTROGRAMS[name]
     audio = 0.1 * torch.randn(2, length, generator=torch.Generator().manual_seed(2))
     generator = torch.Generator().manual_seed(2)
-    alone = GriffinLimInverter(picture, iterations=2)(picture(audio), length, None, generator)
-    shaped = SourceInverter(picture, iterations=2)(picture.stereo(audio), length, audio)
+    alone = GriffinLimInverter(spectrogram, iterations=2)(
+        spectrogram(audio), length, None, generator
+    )
+    shaped = SourceInverter(spectrogram, iterations=2)(spectrogram.stereo(audio), length, audio)
     for sound in (alone, shaped):
         assert sound.shape == (2, length)
         assert sound.dtype == torch.float32
         assert torch.isfinite(sound).all()
 
 
-@pytest.mark.parametrize("name", PICTURES)
+@pytest.mark.parametrize("name", SPECTROGRAMS)
 def test_silence_stays_silent(name: str) -> None:
-    picture = PICTURES[name]
+    spectrogram = SPECTROGRAMS[name]
     silence = torch.zeros(2, 5000)
     generator = torch.Generator().manual_seed(0)
-    assert not GriffinLimInverter(picture, 3)(picture(silence), 5000, None, generator).any()
-    loud = picture.stereo(silence + 1)
-    assert not SourceInverter(picture, 3)(loud, 5000, silence).any()
+    assert not GriffinLimInverter(spectrogram, 3)(spectrogram(silence), 5000, None, generator).any()
+    loud = spectrogram.stereo(silence + 1)
+    assert not SourceInverter(spectrogram, 3)(loud, 5000, silence).any()
 
 
 def sine_and_back(name: str, inverter: type) -> tuple[Tensor, int]:
-    """A second and a half of SINE_HZ through a picture, the ends cut off."""
-    picture = PICTURES[name]
-    time = torch.arange(picture.sample_rate * 3 // 2) / picture.sample_rate
+    """A second and a half of SINE_HZ through a spectrogram, the ends cut off."""
+    spectrogram = SPECTROGRAMS[name]
+    time = torch.arange(spectrogram.sample_rate * 3 // 2) / spectrogram.sample_rate
     sine = 0.3 * torch.sin(2 * math.pi * SINE_HZ * time)[None]
     generator = torch.Generator().manual_seed(0)
-    sound = inverter(picture)(picture.stereo(sine), sine.shape[1], sine, generator)
-    edge = picture.sample_rate // 8
-    return sound.reshape(-1)[edge:-edge], picture.sample_rate
+    sound = inverter(spectrogram)(spectrogram.stereo(sine), sine.shape[1], sine, generator)
+    edge = spectrogram.sample_rate // 8
+    return sound.reshape(-1)[edge:-edge], spectrogram.sample_rate
 
 
 @pytest.mark.parametrize("name", ["mel", "stft", "cqt"])
@@ -320,45 +332,47 @@ def test_a_sine_keeps_its_frequency_through_griffin_lim(name: str) -> None:
 def test_inverters_batch_equals_singles() -> None:
     audio = torch.stack([music(0.4), music(0.4).flip(0) * 0.3])
     length = audio.shape[-1]
-    pictures = SMALL.stereo(audio)
-    shaped = SourceInverter(SMALL)(pictures - 0.5, length, audio)
-    alone = SourceInverter(SMALL)(pictures[1] - 0.5, length, audio[1])
+    spectrograms = SMALL.stereo(audio)
+    shaped = SourceInverter(SMALL)(spectrograms - 0.5, length, audio)
+    alone = SourceInverter(SMALL)(spectrograms[1] - 0.5, length, audio[1])
     assert decibels(shaped[1] - alone, alone) < -80
     lim = GriffinLimInverter(SMALL, iterations=4)
     seeds = [torch.Generator().manual_seed(5) for _ in range(2)]
-    together = lim(pictures, length, None, seeds[0])
-    single = lim(pictures[1], length, None, seeds[1])
+    together = lim(spectrograms, length, None, seeds[0])
+    single = lim(spectrograms[1], length, None, seeds[1])
     assert decibels(together[1] - single, single) < -60
 
 
 def test_same_seed_same_samples() -> None:
-    picture = SMALL(music(0.3)[0])
+    spectrogram = SMALL(music(0.3)[0])
     length = int(0.3 * RATE)
     lim = GriffinLimInverter(SMALL, iterations=3)
     first, again, other = (
-        lim(picture, length, None, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2)
+        lim(spectrogram, length, None, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2)
     )
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
 
 
-@pytest.mark.parametrize("name", PICTURES)
+@pytest.mark.parametrize("name", SPECTROGRAMS)
 @pytest.mark.parametrize("iterations", [0, 8])
-def test_the_sources_own_picture_gives_the_source(name: str, iterations: int) -> None:
-    picture = PICTURES[name]
-    audio = music(0.5, picture.sample_rate)
-    sound = SourceInverter(picture, iterations)(picture.stereo(audio), audio.shape[-1], audio)
+def test_the_sources_own_spectrogram_gives_the_source(name: str, iterations: int) -> None:
+    spectrogram = SPECTROGRAMS[name]
+    audio = music(0.5, spectrogram.sample_rate)
+    sound = SourceInverter(spectrogram, iterations)(
+        spectrogram.stereo(audio), audio.shape[-1], audio
+    )
     assert decibels(sound - audio, audio) < -80
 
 
 @pytest.mark.parametrize("iterations", [0, 4])
 def test_source_inverter_gain_equivariance(iterations: int) -> None:
     """Exact above the floor, hence a floor that nothing here comes near."""
-    picture = Picture(floor=1e-7)
+    spectrogram = SpectrogramSettings(floor=1e-7)
     audio = music(0.5) + 1e-3 * torch.randn(2, RATE // 2)
-    tilt = torch.linspace(-1, 1, picture.bins)[:, None]
-    wanted = picture.stereo(audio) + tilt
-    inverter = SourceInverter(picture, iterations)
+    tilt = torch.linspace(-1, 1, spectrogram.bins)[:, None]
+    wanted = spectrogram.stereo(audio) + tilt
+    inverter = SourceInverter(spectrogram, iterations)
     plain = inverter(wanted, audio.shape[-1], audio)
     louder = inverter(wanted + math.log(4), audio.shape[-1], 4 * audio)
     assert decibels(louder - 4 * plain, 4 * plain) < -80
@@ -368,72 +382,74 @@ def test_source_inverter_gain_equivariance(iterations: int) -> None:
     assert decibels(flipped + plain, plain) < -80
 
 
-def test_source_inverter_reaches_the_wanted_picture() -> None:
+def test_source_inverter_reaches_the_wanted_spectrogram() -> None:
     """Within 1 dB RMS for bands no more than 60 dB below the loudest."""
-    picture = Picture()
+    spectrogram = SpectrogramSettings()
     audio = music(1.0)
-    own = picture.stereo(audio)
-    tilt = 2 * torch.sin(torch.linspace(0, 6, picture.bins))[:, None]
-    sound = SourceInverter(picture)(own + tilt, audio.shape[-1], audio)
-    error = (picture.stereo(sound) - own - tilt)[own > own.max() - math.log(1000)]
+    own = spectrogram.stereo(audio)
+    tilt = 2 * torch.sin(torch.linspace(0, 6, spectrogram.bins))[:, None]
+    sound = SourceInverter(spectrogram)(own + tilt, audio.shape[-1], audio)
+    error = (spectrogram.stereo(sound) - own - tilt)[own > own.max() - math.log(1000)]
     assert error.square().mean().sqrt() < math.log(10) / 20
 
 
 @pytest.mark.parametrize("name", ["mel", "stft"])
-def test_every_trip_comes_nearer_to_a_picture_of_something_else(name: str) -> None:
-    picture = PICTURES[name]
-    audio = music(0.5, picture.sample_rate)
-    wanted = picture.stereo(audio.flip(-1))  # all that begins ends, and the other way round
+def test_every_trip_comes_nearer_to_a_spectrogram_of_something_else(name: str) -> None:
+    spectrogram = SPECTROGRAMS[name]
+    audio = music(0.5, spectrogram.sample_rate)
+    wanted = spectrogram.stereo(audio.flip(-1))  # all that begins ends, and the other way round
     gaps = []
     for iterations in (0, 1, 3):
-        sound = SourceInverter(picture, iterations)(wanted, audio.shape[-1], audio)
+        sound = SourceInverter(spectrogram, iterations)(wanted, audio.shape[-1], audio)
         heard = wanted > wanted.max() - math.log(100)
-        gaps.append(float((picture.stereo(sound) - wanted)[heard].abs().mean()))
+        gaps.append(float((spectrogram.stereo(sound) - wanted)[heard].abs().mean()))
     assert gaps[2] < 0.95 * gaps[1] < 0.95 * gaps[0]
 
 
 @pytest.mark.parametrize("iterations", [0, 4])
 def test_source_gain_is_bounded(iterations: int) -> None:
     audio = music(0.5)
-    picture = Picture()
-    wanted = picture.stereo(audio) + 10.0
-    sound = SourceInverter(picture, iterations, max_gain_db=6.0)(wanted, audio.shape[-1], audio)
+    spectrogram = SpectrogramSettings()
+    wanted = spectrogram.stereo(audio) + 10.0
+    sound = SourceInverter(spectrogram, iterations, max_gain_db=6.0)(wanted, audio.shape[-1], audio)
     assert decibels(sound - 10 ** (6 / 20) * audio, audio) < -60
 
 
 @pytest.mark.parametrize("iterations", [0, 4])
 def test_what_lies_below_the_floor_is_raised_by_the_bound_once(iterations: int) -> None:
-    """Rounding noise under a picture's floor is not heard, however loud the wanted picture is."""
-    picture = Picture()
+    """Rounding noise under a spectrogram's floor is not heard, however loud the wanted spectrogram
+    is.
+    """
+    spectrogram = SpectrogramSettings()
     noise = 1e-10 * torch.randn(2, 30000, generator=torch.Generator().manual_seed(0))
-    own = picture.stereo(noise)
-    assert float(own.max()) == pytest.approx(math.log(picture.floor))
-    sound = SourceInverter(picture, iterations)(own + 10.0, noise.shape[-1], noise)
+    own = spectrogram.stereo(noise)
+    assert float(own.max()) == pytest.approx(math.log(spectrogram.floor))
+    sound = SourceInverter(spectrogram, iterations)(own + 10.0, noise.shape[-1], noise)
     assert decibels(sound, noise) < 35.1
 
 
 def test_rounding_of_the_source_stays_rounding() -> None:
-    picture, audio = Picture(), music(1.0)
+    spectrogram, audio = SpectrogramSettings(), music(1.0)
     audio[:, 9000:20000] = 0
     other = audio + 1e-9 * torch.randn(audio.shape, generator=torch.Generator().manual_seed(0))
-    wanted = picture.stereo(music(1.0).flip(-1))
-    inverter = SourceInverter(picture, iterations=3)
+    wanted = spectrogram.stereo(music(1.0).flip(-1))
+    inverter = SourceInverter(spectrogram, iterations=3)
     sound = inverter(wanted, audio.shape[-1], audio)
     assert decibels(inverter(wanted, audio.shape[-1], other) - sound, sound) < -90
 
 
 def test_wrong_shapes_are_refused() -> None:
     audio = torch.zeros(2, 1000)
-    picture = SMALL.stereo(audio)
+    spectrogram = SMALL.stereo(audio)
     inverter = SourceInverter(SMALL)
     with pytest.raises(VocoderError, match="no source"):
-        inverter(picture, 1000)
+        inverter(spectrogram, 1000)
     with pytest.raises(VocoderError, match="64 bins x 8 frames"):
-        inverter(picture[:, :-1], 1000, audio)
+        inverter(spectrogram[:, :-1], 1000, audio)
     with pytest.raises(VocoderError, match="source of shape"):
-        inverter(picture, 1000, audio[:, :-1])
+        inverter(spectrogram, 1000, audio[:, :-1])
     with pytest.raises(VocoderError, match="64 bins x 8 frames"):
-        GriffinLimInverter(SMALL)(picture[:-1], 1000)
+        GriffinLimInverter(SMALL)(spectrogram[:-1], 1000)
     for options in ({"iterations": -1}, {"max_gain_db": -1.0}):
         with pytest.raises(VocoderError, match="use 0 or more"):
             SourceInverter(SMALL, **options)
@@ -457,12 +473,12 @@ def test_cqt_inverse() -> None:
 
 
 def test_griffin_lim_on_the_cqt_converges() -> None:
-    picture = PICTURES["cqt"]
-    audio = music(1.0, picture.sample_rate, channels=1)[0]
+    spectrogram = SPECTROGRAMS["cqt"]
+    audio = music(1.0, spectrogram.sample_rate, channels=1)[0]
     generator = torch.Generator().manual_seed(0)
-    sound = GriffinLimInverter(picture, 16)(picture(audio), len(audio), None, generator)
-    wanted = picture.magnitude(picture(audio))
-    assert decibels(picture.magnitude(picture(sound)) - wanted, wanted) < -10
+    sound = GriffinLimInverter(spectrogram, 16)(spectrogram(audio), len(audio), None, generator)
+    wanted = spectrogram.magnitude(spectrogram(audio))
+    assert decibels(spectrogram.magnitude(spectrogram(sound)) - wanted, wanted) < -10
 
 
 def test_registry() -> None:

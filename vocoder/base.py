@@ -10,30 +10,30 @@ from typing import Any, Protocol
 from torch import Generator, Tensor
 
 from vocoder.errors import VocoderError
-from vocoder.pictures import Picture
+from vocoder.spectrogram import SpectrogramSettings
 
 GROUP = "audiotransfer.inverters"
 
 
 class Inverter(Protocol):
-    """Turns pictures back into sound."""
+    """Turns spectrograms back into sound."""
 
-    expects: Picture
+    expects: SpectrogramSettings
     reach: int
     """Samples on each side of a frame's centre that its values change."""
 
     def __call__(
         self,
-        picture: Tensor,
+        spectrogram: Tensor,
         length: int,
         source: Tensor | None = None,
         generator: Generator | None = None,
     ) -> Tensor:
-        """Picture [.., F, L] -> sound of exactly `length` samples.
+        """Spectrogram [.., F, L] -> sound of exactly `length` samples.
 
         Inverters that need a source take it as [.., C, T] and give [.., C, T]; the others give [..,
         T].
-        Raises VocoderError when the picture's shape is not what `expects` makes of `length`
+        Raises VocoderError when the spectrogram's shape is not what `expects` makes of `length`
         samples.
         """
         ...
@@ -44,10 +44,10 @@ def names() -> list[str]:
     return sorted({entry.name for entry in entry_points(group=GROUP)})
 
 
-def create(name: str, expects: Picture, **options: Any) -> Inverter:
-    """The inverter of this name for pictures made with `expects`.
+def create(name: str, expects: SpectrogramSettings, **options: Any) -> Inverter:
+    """The inverter of this name for spectrograms made with `expects`.
 
-    Raises VocoderError for a name that nothing is registered under, or a picture the inverter
+    Raises VocoderError for a name that nothing is registered under, or a spectrogram the inverter
     cannot take.
     """
     found = {entry.name: entry for entry in entry_points(group=GROUP)}
@@ -62,21 +62,21 @@ def create(name: str, expects: Picture, **options: Any) -> Inverter:
     return inverter
 
 
-def require_equal(expected: Picture, given: Picture, who: str) -> None:
-    """Raise VocoderError, naming what differs, unless `given` is the picture `who` expects."""
+def require_equal(expected: SpectrogramSettings, given: SpectrogramSettings, who: str) -> None:
+    """Raise VocoderError, naming what differs, unless `given` is the spectrogram `who` expects."""
     wanted, got = dataclasses.asdict(expected), dataclasses.asdict(given)
     different = [
         f"{key} {wanted[key]}, not {got[key]}" for key in wanted if wanted[key] != got[key]
     ]
     if different:
-        raise VocoderError(f"{who} expects pictures with {'; '.join(different)}: make them so")
+        raise VocoderError(f"{who} expects spectrograms with {'; '.join(different)}: make them so")
 
 
-def require_shape(expects: Picture, picture: Tensor, length: int) -> None:
-    """Raise VocoderError unless `picture` [.., F, L] is what `expects` makes of `length`."""
+def require_shape(expects: SpectrogramSettings, spectrogram: Tensor, length: int) -> None:
+    """Raise VocoderError unless `spectrogram` [.., F, L] is what `expects` makes of `length`."""
     wanted = (expects.bins, expects.frames(length))
-    if picture.ndim < 2 or tuple(picture.shape[-2:]) != wanted:
+    if spectrogram.ndim < 2 or tuple(spectrogram.shape[-2:]) != wanted:
         raise VocoderError(
-            f"picture of shape {list(picture.shape)} for {length} samples: "
+            f"spectrogram of shape {list(spectrogram.shape)} for {length} samples: "
             f"the settings make {wanted[0]} bins x {wanted[1]} frames of them"
         )

@@ -15,7 +15,7 @@ from torch import Generator, Tensor
 from vocoder import mel
 from vocoder.base import require_shape
 from vocoder.errors import VocoderError
-from vocoder.pictures import Picture
+from vocoder.spectrogram import SpectrogramSettings
 from vocoder.stft import Weave
 
 
@@ -43,7 +43,7 @@ def imposer(magnitude: Tensor) -> Callable[[Tensor, slice], Tensor]:
 def griffin_lim(
     magnitude: Tensor,
     length: int,
-    picture: Picture,
+    spectrogram: SpectrogramSettings,
     iterations: int = 32,
     momentum: float = 0.99,
     generator: Generator | None = None,
@@ -59,7 +59,7 @@ def griffin_lim(
     if length == 0 or magnitude.numel() == 0:
         return torch.zeros(*batch, length, device=device)
     wanted = magnitude.reshape(-1, *magnitude.shape[-2:]).transpose(-1, -2).contiguous()
-    weave = Weave(length, picture.n_fft, picture.hop_length, picture.padding, device)
+    weave = Weave(length, spectrogram.n_fft, spectrogram.hop_length, spectrogram.padding, device)
     change = imposer(wanted)
     if start is None:
         turns = random_turns(wanted.shape[1:], generator, device)
@@ -83,14 +83,16 @@ def random_turns(
 
 
 class GriffinLimInverter:
-    """Sound from a picture alone: [.., F, L] -> [.., length].
+    """Sound from a spectrogram alone: [.., F, L] -> [.., length].
 
-    Mel pictures go through their non-negative pseudo-inverse to a magnitude first. CQT pictures
-    iterate on the CQT itself and give what lies between their lowest and highest bin. `source` is
-    not looked at.
+    Mel spectrograms go through their non-negative pseudo-inverse to a magnitude first. CQT
+    spectrograms iterate on the CQT itself and give what lies between their lowest and highest bin.
+    `source` is not looked at.
     """
 
-    def __init__(self, expects: Picture, iterations: int = 32, momentum: float = 0.99) -> None:
+    def __init__(
+        self, expects: SpectrogramSettings, iterations: int = 32, momentum: float = 0.99
+    ) -> None:
         if iterations < 0:
             raise VocoderError(f"{iterations} Griffin-Lim iterations: use 0 or more")
         if not 0 <= momentum <= 1:
@@ -101,13 +103,13 @@ class GriffinLimInverter:
     @torch.no_grad()
     def __call__(
         self,
-        picture: Tensor,
+        spectrogram: Tensor,
         length: int,
         source: Tensor | None = None,
         generator: Generator | None = None,
     ) -> Tensor:
-        require_shape(self.expects, picture, length)
-        values = self.expects.magnitude(picture)
+        require_shape(self.expects, spectrogram, length)
+        values = self.expects.magnitude(spectrogram)
         if self.expects.kind == "cqt":
             return self._on_constant_q(values, length, generator)
         if self.expects.kind == "mel":

@@ -1,4 +1,4 @@
-"""A picture with a finer look at pitch below it: what tells notes apart."""
+"""A spectrogram with a finer look at pitch below it: what tells notes apart."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from vocoder import stft
-from vocoder.pictures import TINY, Picture
+from vocoder.spectrogram import TINY, SpectrogramSettings
 
 LOWEST_HZ = 27.5  # A0, the lowest key of a piano
 BINS_PER_SEMITONE = 3
@@ -19,34 +19,34 @@ PITCH_BINS = BINS_PER_SEMITONE * SEMITONES
 
 @dataclass(frozen=True)
 class PitchView:
-    """A mel picture, and the same sound through a window four times as long on a pitch axis.
+    """A mel spectrogram, and the same sound through a window four times as long on a pitch axis.
 
-    Sound ``[.., C, T]`` to ``[.., picture.bins + 324, L]``: first the picture of all channels,
-    then natural-log magnitudes in thirds of a semitone from 27.5 Hz on. The long window (8192
-    samples, every second frame, held for two) parts neighbouring notes down to about C3; the
-    picture's own knows when they begin.
+    Sound ``[.., C, T]`` to ``[.., spectrogram.bins + 324, L]``: first the spectrogram of all
+    channels, then natural-log magnitudes in thirds of a semitone from 27.5 Hz on. The long window
+    (8192 samples, every second frame, held for two) parts neighbouring notes down to about C3; the
+    spectrogram's own knows when they begin.
     """
 
-    picture: Picture = field(default_factory=Picture)
+    spectrogram: SpectrogramSettings = field(default_factory=SpectrogramSettings)
     n_fft: int = 8192
 
     @property
     def bins(self) -> int:
         """Values a frame."""
-        return self.picture.bins + PITCH_BINS
+        return self.spectrogram.bins + PITCH_BINS
 
     def __call__(self, audio: Tensor) -> Tensor:
-        """The picture and the pitches of a sound."""
-        shown = self.picture.stereo(audio)
-        bands = pitch_bands(self.picture.sample_rate, self.n_fft, audio.device)
+        """The spectrogram and the pitches of a sound."""
+        shown = self.spectrogram.stereo(audio)
+        bands = pitch_bands(self.spectrogram.sample_rate, self.n_fft, audio.device)
         power = stft.mean_power(
             audio,
             self.n_fft,
-            2 * self.picture.hop_length,
+            2 * self.spectrogram.hop_length,
             "reflect-centre",
             lambda power: (power + TINY) @ bands,
         )
-        pitches = self.picture.logarithm(power.sqrt()).transpose(-1, -2)
+        pitches = self.spectrogram.logarithm(power.sqrt()).transpose(-1, -2)
         pitches = pitches.repeat_interleave(2, dim=-1)[..., : shown.shape[-1]]
         return torch.cat([shown, pitches], dim=-2)
 

@@ -1,4 +1,4 @@
-"""Sound from a picture and its source: the source's own phase and stereo, a bounded gain."""
+"""Sound from a spectrogram and its source: the source's own phase and stereo, a bounded gain."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ from torch import Generator, Tensor
 from vocoder.base import require_shape
 from vocoder.errors import VocoderError
 from vocoder.griffinlim import imposer, iterate
-from vocoder.pictures import TINY, Picture, to_bins
+from vocoder.spectrogram import TINY, SpectrogramSettings, to_bins
 from vocoder.stft import Weave
 
 Change = Callable[[Tensor, slice], Tensor]
 
 
 class SourceInverter:
-    """Reshapes the source until its picture is the wanted one.
+    """Reshapes the source until its spectrogram is the wanted one.
 
-    Picture [.., F, L] and source [.., C, T] -> sound [.., C, T]. The gain is the wanted picture
-    minus the source's own (both logarithmic, one picture for all channels together), clamped to
-    +-max_gain_db, carried from the picture's bins to the STFT's and multiplied onto every channel's
-    complex STFT: panning and phase survive. What comes back from frames that overlap is no longer
-    what was wanted, so that this is done `iterations` more times, with the momentum of fast
-    Griffin-Lim. A "cqt" picture, which no STFT shows, gives its gain once; each channel then keeps
-    the magnitudes that it has by that.
+    Spectrogram [.., F, L] and source [.., C, T] -> sound [.., C, T]. The gain is the wanted
+    spectrogram minus the source's own (both logarithmic, one spectrogram for all channels
+    together), clamped to +-max_gain_db, carried from the spectrogram's bins to the STFT's and
+    multiplied onto every channel's complex STFT: panning and phase survive. What comes back from
+    frames that overlap is no longer what was wanted, so that this is done `iterations` more times,
+    with the momentum of fast Griffin-Lim. A "cqt" spectrogram, which no STFT shows, gives its gain
+    once; each channel then keeps the magnitudes that it has by that.
 
-    The picture of the source itself gives the source back; silence stays silent; a source g times
-    as loud with a picture log(g) higher gives g times the output wherever both stay above the
-    picture's floor.
+    The spectrogram of the source itself gives the source back; silence stays silent; a source g
+    times as loud with a spectrogram log(g) higher gives g times the output wherever both stay above
+    the spectrogram's floor.
     """
 
     def __init__(
         self,
-        expects: Picture,
+        expects: SpectrogramSettings,
         iterations: int = 8,
         max_gain_db: float = 35.0,
         momentum: float = 0.99,
@@ -52,7 +52,7 @@ class SourceInverter:
     @torch.no_grad()
     def __call__(
         self,
-        picture: Tensor,
+        spectrogram: Tensor,
         length: int,
         source: Tensor | None = None,
         generator: Generator | None = None,
@@ -62,24 +62,29 @@ class SourceInverter:
             raise VocoderError(
                 "the source inverter was given no source: pass it, or use griffinlim"
             )
-        require_shape(self.expects, picture, length)
-        if source.shape[-1] != length or source.shape[:-2] != picture.shape[:-2] or source.ndim < 2:
+        require_shape(self.expects, spectrogram, length)
+        if (
+            source.shape[-1] != length
+            or source.shape[:-2] != spectrogram.shape[:-2]
+            or source.ndim < 2
+        ):
             raise VocoderError(
-                f"source of shape {list(source.shape)} for a picture of {list(picture.shape)}: "
-                f"it must be {[*picture.shape[:-2], 'channels', length]}"
+                f"source of shape {list(source.shape)} for a spectrogram of"
+                f" {list(spectrogram.shape)}: it must be"
+                f" {[*spectrogram.shape[:-2], 'channels', length]}"
             )
         if source.numel() == 0:
             return source.clone()
         settings = self.expects
         weave = Weave(length, settings.n_fft, settings.hop_length, settings.padding, source.device)
-        pictures = picture.reshape(-1, *picture.shape[-2:])
+        spectrograms = spectrogram.reshape(-1, *spectrogram.shape[-2:])
         sources = source.float().reshape(-1, *source.shape[-2:])
-        sounds = [self._reshape(*pair, weave) for pair in zip(pictures, sources, strict=True)]
+        sounds = [self._reshape(*pair, weave) for pair in zip(spectrograms, sources, strict=True)]
         return torch.stack(sounds).reshape(source.shape)
 
-    def _reshape(self, picture: Tensor, source: Tensor, weave: Weave) -> Tensor:
-        """Picture [F, L] and source [C, T] -> [C, T]."""
-        wanted = self.expects.log_values(picture).T
+    def _reshape(self, spectrogram: Tensor, source: Tensor, weave: Weave) -> Tensor:
+        """Spectrogram [F, L] and source [C, T] -> [C, T]."""
+        wanted = self.expects.log_values(spectrogram).T
         first, again = (
             self._once(wanted, source, weave)
             if self.expects.kind == "cqt"
@@ -89,7 +94,8 @@ class SourceInverter:
         return iterate(lambda ahead: weave(ahead, again), sound, self.iterations, self.momentum)
 
     def _towards(self, wanted: Tensor) -> tuple[Change, Change]:
-        """Reshape frames to the wanted picture [L, F], and what is within reach of the first ones.
+        """Reshape frames to the wanted spectrogram [L, F], and what is within reach of the first
+        ones.
 
         Later trips go to what these can become.
         """
@@ -105,7 +111,7 @@ class SourceInverter:
 
         def first(spectrum: Tensor, frames: slice) -> Tensor:
             own = there(spectrum)
-            # Below the picture's floor the source keeps its own level, so that what is no more
+            # Below the spectrogram's floor the source keeps its own level, so that what is no more
             # than rounding is not raised by the bound again on every trip.
             change = wanted[frames] - own.clamp_min(math.log(settings.floor))
             wanted[frames] = own + change.clamp_(-bound, bound)
@@ -114,8 +120,8 @@ class SourceInverter:
         return first, again
 
     def _once(self, wanted: Tensor, source: Tensor, weave: Weave) -> tuple[Change, Change]:
-        """Multiply by the gain that the source's own picture leaves to the wanted one [L, F], then
-        keep the magnitudes that come of it.
+        """Multiply by the gain that the source's own spectrogram leaves to the wanted one [L, F],
+        then keep the magnitudes that come of it.
         """
         settings = self.expects
         own = settings.log_values(settings.stereo(source)).T

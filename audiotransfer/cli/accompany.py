@@ -16,7 +16,8 @@ from audiotransfer.cli.arguments import (
 )
 from audiotransfer.cli.batch import check_song
 from audiotransfer.cli.console import Console
-from audiotransfer.cli.scores import beside
+from audiotransfer.cli.midi import beside
+from audiotransfer.pipeline.naming import ensure_folder
 
 _TWINKLE = "twinkle"
 
@@ -84,12 +85,11 @@ examples:
 
 def run(args: Arguments, console: Console) -> int:
     """Sets one melody, once or several times."""
-    from audiotransfer import files
 
     if args.melody != _TWINKLE:
         check_song(Path(args.melody), scores=True)
     target = args.out or Path(f"{Path(args.melody).stem}.bach.mid")
-    with console.progress(Path(args.melody).name) as line, files.making(Path(target).parent):
+    with console.progress(Path(args.melody).name) as line, ensure_folder(Path(target).parent):
         from audiotransfer.pipeline.accompaniment import AccompanyOptions, accompany_file
 
         options = AccompanyOptions(

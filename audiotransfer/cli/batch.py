@@ -9,13 +9,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from audiotransfer.audio.reading import AUDIO_SUFFIXES
 from audiotransfer.cli.arguments import Arguments
-from audiotransfer.cli.console import Console
-from audiotransfer.cli.told import is_new
+from audiotransfer.cli.console import Console, is_new
 from audiotransfer.errors import AudioTransferError, failure, refusal
+from audiotransfer.pipeline.naming import find_songs, is_folder
 
 if TYPE_CHECKING:
-    from audiotransfer.files import SongFile
+    from audiotransfer.pipeline.naming import SongFile
     from audiotransfer.pipeline.options import Report
     from audiotransfer.pipeline.scores import ScoreReport
 
@@ -85,16 +86,15 @@ def find(args: Arguments, console: Console, *, scores: bool = False) -> list[Son
     """The songs that were named, and those in folders that were; a notice counts what is left out
     there because the program wrote it itself.
     """
-    from audiotransfer import files
     from audiotransfer.styles import available, style_label
 
     styles: set[str] = set()
-    if any(files.is_dir(place) for place in args.songs):
+    if any(is_folder(place) for place in args.songs):
         styles = {card.name for card in available()}
         if hasattr(args, "style"):
             styles.add(style_label(args.style))
-    suffixes = (*files.SUFFIXES, *SCORES) if scores else files.SUFFIXES
-    found = files.find_songs(args.songs, styles, suffixes)
+    suffixes = (*AUDIO_SUFFIXES, *SCORES) if scores else AUDIO_SUFFIXES
+    found = find_songs(args.songs, styles, suffixes)
     if found.own:
         first, *more = found.own
         console.notice(

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import codecs
+import hashlib
 import json
 import logging
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
 from typing import Any
 
 from audiotransfer.cli.progress import ProgressLine
-from audiotransfer.cli.shown import shown
 from audiotransfer.errors import AudioTransferError
 
 _PATIENCE_SECONDS = 0.5
@@ -122,3 +124,37 @@ def to_json(values: Any, encoding: str | None = "utf-8") -> str:
     except UnicodeEncodeError:
         return json.dumps(values, indent=1, default=str)
     return text
+
+
+_NAME = 255  # letters; no file system takes longer names
+_BEGINNING, _END = 200, 20
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_LONG = re.compile(rf"[^\s/]{{{_NAME + 1},}}")
+
+
+def shown(text: str) -> str:
+    """A message with its control characters escaped, as ``\\n``, and names that are longer than
+    any file's cut.
+    """
+    text = _CONTROL.sub(lambda letter: repr(letter[0])[1:-1], text.strip())
+    return _LONG.sub(lambda name: f"{name[0][:_BEGINNING]}...{name[0][-_END:]}", text)
+
+
+def is_new(notice: str) -> bool:
+    """Whether a notice was not told before; it counts as told from now on.
+
+    What was told stands in the user's folder for the program's state; where nothing can be written
+    there every notice is new.
+    """
+    import platformdirs
+
+    name = hashlib.sha256(notice.encode(errors="replace")).hexdigest()[:16]
+    path = Path(platformdirs.user_state_dir("audiotransfer")) / "told" / name
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch(exist_ok=False)
+    except FileExistsError:
+        return False
+    except OSError:
+        return True
+    return True

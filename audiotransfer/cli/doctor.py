@@ -2,8 +2,23 @@
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
+import platform
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import audiotransfer
+from audiotransfer.audio.decoding.ladder import find_ffmpeg
 from audiotransfer.cli.arguments import Arguments, Parser, add_talk
 from audiotransfer.cli.console import Console
+from audiotransfer.errors import AudioTransferError
+
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
 
 
 def configure(parser: Parser) -> None:
@@ -22,8 +37,6 @@ def run(args: Arguments, console: Console) -> int:
     import shutil
     import sys
     import textwrap
-
-    from audiotransfer.cli.checks import examine
 
     findings = list(examine())
     width = max(len(finding.topic) for finding in findings)
@@ -44,3 +57,284 @@ def run(args: Arguments, console: Console) -> int:
         lines = [screen.fill(line) for line in lines]
     console.result("\n".join(lines), [dataclasses.asdict(finding) for finding in findings])
     return 1 if any(finding.state == "broken" for finding in findings) else 0
+
+
+_SOURCE = "in the folder of audiotransfer's source: "
+_INSTALL = f"{_SOURCE}pip install -c constraints.txt ."
+_REINSTALL = f"{_SOURCE}pip install --force-reinstall --no-deps ."
+_MODEL = "htdemucs"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at. ``broken`` stops the main job, ``missing`` does not."""
+
+    topic: str
+    state: Literal["ok", "missing", "broken"]
+    text: str
+    remedy: str = ""
+
+
+def examine() -> Iterator[Finding]:
+    """Everything, in the order in which it is needed."""
+    yield Finding(
+        "audiotransfer",
+        "ok",
+        f"{audiotransfer.__version__} in {Path(audiotransfer.__file__).parent}, "
+        f"Python {platform.python_version()}, {platform.system()} {platform.machine()}",
+    )
+    torch = _torch()
+    yield torch
+    yield _libraries()
+    yield from _size()
+    shadows = [_package(name) for name in ("separation", "vocoder")]
+    yield from shadows
+    usable = all(finding.state == "ok" for finding in (torch, *shadows))
+    if usable:
+        yield _device()
+        yield from _separators()
+        yield from _styles()
+    yield _audio_files()
+    yield _soundfont()
+    yield from _training()
+    yield _clusters()
+
+
+def _version(distribution: str) -> str | None:
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _torch() -> Finding:
+    """Whether PyTorch loads, and which build it is."""
+    version = _version("torch")
+    if version is None:
+        return Finding("torch", "broken", "it is not installed", _INSTALL)
+    try:
+        torch = importlib.import_module("torch")
+        kind = f"CUDA {torch.version.cuda}" if torch.version.cuda else "no CUDA"
+    except Exception as error:
+        # A compiled part that does not fit fails in many ways.
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
+        return Finding(
+            "torch",
+            "broken",
+            f"{version} does not load: {reason}",
+            f"pip uninstall torch; {_INSTALL}",
+        )
+    return Finding("torch", "ok", f"{version} ({kind})")
+
+
+def _libraries() -> Finding:
+    """Whether everything that is always needed is there, in a version that was tried."""
+    needed = [one for one in requirements("audiotransfer") if one.name != "torch"]
+    lacking = [one for one in needed if _version(one.name) is None]
+    if lacking:
+        names = ", ".join(sorted(one.name for one in lacking))
+        return Finding("libraries", "broken", f"not installed: {names}", _INSTALL)
+    odd = [
+        f"{one.name} {_version(one.name)} ({one.specifier} was tried)"
+        for one in needed
+        if not one.specifier.contains(str(_version(one.name)), prereleases=True)
+    ]
+    if odd:
+        return Finding("libraries", "broken", ", ".join(sorted(odd)), _INSTALL)
+    versions = sorted(f"{one.name} {_version(one.name)}" for one in needed)
+    return Finding("libraries", "ok", ", ".join(versions))
+
+
+def _size() -> Iterator[Finding]:
+    """How much of the disk audiotransfer takes, with all that it needs."""
+    sizes = installed_sizes("audiotransfer")
+    if not sizes:
+        return
+    largest = sorted(sizes, key=lambda name: sizes[name], reverse=True)[:3]
+    parts = ", ".join(f"{name} {_gigabytes(sizes[name])}" for name in largest)
+    text = f"{_gigabytes(sum(sizes.values()))} on disk in {len(sizes)} packages: {parts}, …"
+    cuda = sum(size for name, size in sizes.items() if name.startswith(("nvidia-", "cuda-")))
+    remedy = ""
+    if cuda:
+        text += f" ({_gigabytes(cuda)} of it CUDA's libraries)"
+        remedy = "no graphics card? The README's Set-up says how to do without them"
+    yield Finding("size", "ok", text, remedy)
+
+
+def _gigabytes(size: int) -> str:
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"
+
+
+def _package(name: str) -> Finding:
+    """Whether our package of a common name is the one that loads."""
+    spec = importlib.util.find_spec(name)
+    ours = Path(audiotransfer.__file__).parent.parent / name
+    if spec is None or spec.origin is None:
+        return Finding(name, "broken", "our package of this name is not installed", _REINSTALL)
+    found = Path(spec.origin).parent
+    if found.resolve() == ours.resolve():
+        return Finding(name, "ok", str(found))
+    owners = set(metadata.packages_distributions().get(name, [])) - {"audiotransfer"}
+    remedy = f"pip uninstall {' '.join(sorted(owners))}" if owners else f"move {found} away"
+    return Finding(
+        name, "broken", f"another package of this name loads instead of ours: {found}", remedy
+    )
+
+
+def _device() -> Finding:
+    import torch
+
+    from audiotransfer.pipeline import resolve_device
+
+    device = resolve_device("auto")
+    if device.startswith("cuda"):
+        return Finding("device", "ok", f"auto takes {device}: {torch.cuda.get_device_name(0)}")
+    threads = torch.get_num_threads()
+    also = ", --device mps is there too" if torch.backends.mps.is_available() else ""
+    return Finding(
+        "device", "ok", f"auto takes {device}, {threads} threads: no CUDA graphics card{also}"
+    )
+
+
+def _separators() -> Iterator[Finding]:
+    """Which separator `auto` takes, and why."""
+    import separation
+
+    names = separation.names()
+    if "embedded" not in names:
+        yield Finding(
+            "separator", "broken", "none is registered: the package is not installed", _REINSTALL
+        )
+        return
+    try:
+        separation.create("embedded")
+        embedded = ""
+    except separation.SeparationError as error:
+        embedded = str(error)
+    fetched = [model for model in separation.MODELS if separation.available(model)]
+    if _MODEL in fetched:
+        yield Finding("separator", "ok", f"auto takes demucs: {_MODEL} is on this computer")
+    elif embedded:
+        yield Finding("separator", "broken", embedded, _REINSTALL)
+        return
+    else:
+        yield Finding(
+            "separator",
+            "ok",
+            f"auto takes embedded, which came with the package; the cleaner {_MODEL} can be "
+            "downloaded",
+            f"audiotransfer fetch {_MODEL}",
+        )
+    others = [name for name in names if name not in ("demucs", "embedded")]
+    models = f"; demucs models on disk: {', '.join(fetched)}" if fetched else ""
+    yield Finding("", "ok", f"also there: {', '.join(others)}{models}")
+
+
+def _styles() -> Iterator[Finding]:
+    from audiotransfer.styles import check_weights, installed
+    from audiotransfer.styles.find import VARIABLE
+
+    found = installed()
+    if not found:
+        yield Finding(
+            "style", "broken", "none is installed", f"{_REINSTALL}, or put one into ${VARIABLE}"
+        )
+    for style in found:
+        try:
+            check_weights(style.folder, style.card)
+        except AudioTransferError as error:
+            yield Finding("style", "broken", str(error), _REINSTALL)
+        else:
+            yield Finding("style", "ok", f"{style.card.name} ({style.card.route}) {style.folder}")
+
+
+def _audio_files() -> Finding:
+    """What reads and writes sound files."""
+    import soundfile
+
+    text = f"libsndfile {soundfile.__libsndfile_version__}"
+    ffmpeg = find_ffmpeg()
+    if ffmpeg is None:
+        text += "; without FFmpeg, ALAC, WMA, Matroska and damaged files are not read"
+        return Finding("audio files", "missing", text, "pip install 'audiotransfer[ffmpeg]'")
+    return Finding("audio files", "ok", f"{text}, FFmpeg by {ffmpeg}")
+
+
+def _soundfont() -> Finding:
+    """What MIDI is rendered with where no soundfont is named."""
+    from audiotransfer.synthesis.synthesizer import default_soundfont
+
+    try:
+        return Finding("soundfont", "ok", str(default_soundfont()))
+    except AudioTransferError as error:
+        return Finding("soundfont", "missing", str(error), "pip install pretty_midi")
+
+
+def _training() -> Iterator[Finding]:
+    """What `train` needs, and what it logs to; songs need neither."""
+    for module, name, without in (
+        ("lightning_fabric", "lightning-fabric", "`audiotransfer train` does not work"),
+        ("tensorboard", "tensorboard", "`audiotransfer train` logs to a file only"),
+    ):
+        if importlib.util.find_spec(module) is None:
+            text = f"{name} is not installed: {without}"
+            yield Finding("training", "missing", text, 'pip install "audiotransfer[train]"')
+        else:
+            yield Finding("training", "ok", f"{name} {_version(name)}")
+
+
+def _clusters() -> Finding:
+    """Where `--backend` could send songs; one computer needs none of it."""
+    from audiotransfer.parallel import BACKENDS
+
+    found = {name: importlib.util.find_spec(package) for name, package in BACKENDS.items()}
+    there = [f"{name} {_version(BACKENDS[name])}" for name, spec in found.items() if spec]
+    lacking = [name for name, spec in found.items() if spec is None]
+    text = ", ".join([*there, *(f"{name} is not installed" for name in lacking)])
+    if not lacking:
+        return Finding("cluster", "ok", f"--backend {text}")
+    return Finding(
+        "cluster",
+        "missing",
+        f"--backend {text}; only clusters need it",
+        'pip install "audiotransfer[cluster]"',
+    )
+
+
+def requirements(distribution: str, extras: frozenset[str] = frozenset()) -> list[Requirement]:
+    """What an installed distribution requires on this computer; nothing where it is not there."""
+    from packaging.requirements import Requirement
+
+    try:
+        listed = metadata.requires(distribution) or []
+    except metadata.PackageNotFoundError:
+        return []
+    wanted = [Requirement(text) for text in listed]
+    return [
+        one
+        for one in wanted
+        if one.marker is None
+        or any(one.marker.evaluate({"extra": extra}) for extra in {"", *extras})
+    ]
+
+
+def installed_sizes(distribution: str) -> dict[str, int]:
+    """Bytes on disk of a distribution and of all that it requires, by its own lists of files."""
+    found: dict[str, int] = {}
+    waiting = [(distribution, frozenset[str]())]
+    seen = set()
+    while waiting:
+        name, extras = waiting.pop()
+        key = (name.lower().replace("_", "-"), extras)
+        if key in seen:
+            continue
+        seen.add(key)
+        waiting += [(one.name, frozenset(one.extras)) for one in requirements(name, extras)]
+        try:
+            record = metadata.distribution(name).read_text("RECORD")
+        except metadata.PackageNotFoundError:
+            continue
+        lines = (record or "").splitlines()
+        ends = (line.rpartition(",")[2] for line in lines)
+        found[key[0]] = sum(int(end) for end in ends if end.isdigit())
+    return found

@@ -17,8 +17,9 @@ from audiotransfer.cli.arguments import (
 )
 from audiotransfer.cli.batch import check_song
 from audiotransfer.cli.console import Console
-from audiotransfer.cli.scores import beside
+from audiotransfer.cli.midi import beside
 from audiotransfer.errors import AudioTransferError
+from audiotransfer.pipeline.naming import ensure_folder
 
 _SCORES = {"sample": 0, "interpolate": 2, "humanise": 1}
 _ONLY = {"bars": ("sample", "interpolate"), "style": ("sample",), "steps": ("interpolate",)}
@@ -106,7 +107,6 @@ def _styles() -> str:
 def run(args: Arguments, console: Console) -> int:
     """Writes one MIDI file."""
     _check(args)
-    from audiotransfer import files
     from audiotransfer.pipeline import drumming
 
     options = drumming.DrumOptions(
@@ -120,7 +120,7 @@ def run(args: Arguments, console: Console) -> int:
     names = [Path(score).stem for score in args.scores]
     default = {"sample": "drums", "humanise": f"{names[0]}.human" if names else ""}
     target = Path(args.out or f"{default.get(args.what, '.'.join(names))}.mid")
-    with files.making(target.parent):
+    with ensure_folder(target.parent):
         if args.what == "sample":
             bars = 4 if args.bars is None else args.bars
             report = drumming.sample_file(target, bars, args.style, options)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from audiotransfer.atomic import write_bytes
 from audiotransfer.cli.arguments import (
     Arguments,
     Parser,
@@ -23,8 +24,8 @@ from audiotransfer.errors import AudioTransferError
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from audiotransfer.evaluation import Pair
-    from audiotransfer.trials import Field, Heard, Jury, Trial
+    from audiotransfer.benchmark import Benchmark, Classifiers, Entries, Heard
+    from audiotransfer.benchmark.listening_page import Pair
 
 _PAGE_SECONDS = 12.0
 #: The table in parts that a terminal is wide enough for.
@@ -113,22 +114,22 @@ def run(args: Arguments, console: Console) -> int:
     """Prints the tables; writes the figures where that was asked for."""
     _check(args)
     with console.progress(args.style):
-        from audiotransfer import trials
-        from audiotransfer.evaluation import write_page
+        from audiotransfer import benchmark
+        from audiotransfer.audio.resampling import STEREO_RATE
+        from audiotransfer.benchmark.listening_page import write_page
         from audiotransfer.pipeline import load_style
         from audiotransfer.pipeline.accompaniment import is_accompanist
-        from audiotransfer.sound import STEREO_RATE
 
     if is_accompanist(args.style):
-        from audiotransfer.cli import evaluate_accompanists
+        from audiotransfer.cli import evaluate_midi
 
-        return evaluate_accompanists.run(args, console, _write)
-    if trials.of_scores(args.on):
-        from audiotransfer.cli import evaluate_scores
+        return evaluate_midi.run_accompanist(args, console, _write)
+    if benchmark.of_scores(args.on):
+        from audiotransfer.cli import evaluate_midi
 
-        return evaluate_scores.run(args, console, _write)
+        return evaluate_midi.run(args, console, _write)
     with console.progress(args.style) as line:
-        field = trials.gather(
+        field = benchmark.gather(
             args.style,
             args.on,
             split=args.split,
@@ -143,7 +144,7 @@ def run(args: Arguments, console: Console) -> int:
         )
         line.show("reading songs of the target", 0.0)
         targets = [song.source(field.seconds) for song in field.targets]
-        competing = trials.systems(
+        competing = benchmark.systems(
             load_style(args.style, device=args.device),
             field.equaliser,
             wrong=load_style(field.wrong, device=args.device) if field.wrong else None,
@@ -153,7 +154,7 @@ def run(args: Arguments, console: Console) -> int:
             seed=args.seed,
         )
         pairs: list[Pair] = []
-        trial = trials.measure(
+        trial = benchmark.measure(
             field.songs,
             competing,
             field.jury,
@@ -208,19 +209,19 @@ def _check(args: Arguments) -> None:
             raise AudioTransferError(f"folder {path.parent} of {path.name} does not exist")
 
 
-def _shares(trial: Trial, jury: Jury) -> list[dict[str, Any]]:
+def _shares(trial: Benchmark, jury: Classifiers) -> list[dict[str, Any]]:
     """How many of the songs the style does better on than what it has to beat."""
-    from audiotransfer import trials
+    from audiotransfer import benchmark
 
     heard_before = jury.judge.report.get("held out", ())
     unheard = trial.only(heard_before.__contains__)
     kinds = [(trial, "")]
     if 0 < len(unheard.songs) < len(trial.songs):
         kinds.append((unheard, " (those that the judge learned from left out)"))
-    judged = trials.said(jury.genre)
+    judged = benchmark.said(jury.genre)
     shares = []
     for found, kind in kinds:
-        for other in (trials.NOTHING, trials.EQUALISER):
+        for other in (benchmark.NOTHING, benchmark.EQUALISER):
             if other not in found.systems():
                 continue
             figures = [(judged, True, f"moved further toward {jury.genre} than by")]
@@ -229,7 +230,7 @@ def _shares(trial: Trial, jury: Jury) -> list[dict[str, Any]]:
             shares += [
                 {
                     "what": f"{text} {other}{kind}",
-                    "share": found.better(trials.STYLE, other, figure, more=more),
+                    "share": found.better(benchmark.STYLE, other, figure, more=more),
                     "songs": len(found.songs),
                 }
                 for figure, more, text in figures
@@ -239,9 +240,10 @@ def _shares(trial: Trial, jury: Jury) -> list[dict[str, Any]]:
 
 def _listener(args: Arguments, pairs: list[Pair]) -> Heard:
     """Paints what went in, what came out and, where there is one, the truth; keeps pairs."""
-    from audiotransfer.evaluation import Pair, save_comparison
-    from audiotransfer.sound import STEREO_RATE
-    from audiotransfer.trials import STYLE
+    from audiotransfer.audio.resampling import STEREO_RATE
+    from audiotransfer.benchmark import STYLE
+    from audiotransfer.benchmark.listening_page import Pair
+    from audiotransfer.evaluation import save_comparison
 
     length = round(_PAGE_SECONDS * STEREO_RATE)
 
@@ -261,13 +263,12 @@ def _listener(args: Arguments, pairs: list[Pair]) -> Heard:
 
 
 def _write(path: Path, values: dict[str, Any]) -> None:
-    from audiotransfer import files
 
     text = to_json(values) + "\n"
-    files.write_bytes(path, text.encode(), overwrite=True)
+    write_bytes(path, text.encode(), overwrite=True)
 
 
-def _text(trial: Trial, shares: list[dict[str, Any]], field: Field) -> str:
+def _text(trial: Benchmark, shares: list[dict[str, Any]], field: Entries) -> str:
     from audiotransfer.evaluation import plain_table
 
     rows = trial.rows()

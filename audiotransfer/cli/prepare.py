@@ -21,7 +21,7 @@ from audiotransfer.cli.console import Console
 from audiotransfer.errors import AudioTransferError
 
 if TYPE_CHECKING:
-    from audiotransfer.corpora.manifest import Manifest
+    from audiotransfer.data.manifest import Manifest
 
 _SHOWN = 3  # names of songs that were left out for one reason
 
@@ -98,7 +98,7 @@ examples:
 
 def run(args: Arguments, console: Console) -> int:
     """Prepares what is missing."""
-    from audiotransfer.corpora.kinds import AUTO, names, only, recognise
+    from audiotransfer.data.datasets.base import AUTO, names, only, recognise
 
     kinds = (AUTO, *names())
     kind = args.places.pop(0) if args.places[0] in kinds and len(args.places) > 1 else AUTO
@@ -113,7 +113,7 @@ def run(args: Arguments, console: Console) -> int:
 
 
 def _prepare_pairs(args: Arguments, folder: Path, console: Console) -> int:
-    from audiotransfer.recipes.preparation import prepare_pairs
+    from audiotransfer.recipes.template_features import prepare_pairs
 
     with console.progress(folder.name) as line:
         count = prepare_pairs(folder, args.separator or "embedded", args.device, line.show)
@@ -122,14 +122,14 @@ def _prepare_pairs(args: Arguments, folder: Path, console: Console) -> int:
 
 
 def _prepare_collection(args: Arguments, kind: str, folders: list[Path], console: Console) -> int:
-    from audiotransfer.preparation import Settings, picture_settings, prepare_collection
+    from audiotransfer.preparation import Settings, prepare_collection, spectrogram_settings
 
     drawn = args.picture or args.style_of is not None
     settings = Settings(
         kind=kind,
         genres=args.genres,
         separator=args.separator,
-        picture=picture_settings(args.picture, args.style_of) if drawn else None,
+        spectrogram=spectrogram_settings(args.picture, args.style_of) if drawn else None,
         device=args.device,
         seed=args.seed,
         jobs=args.jobs,

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from audiotransfer.cli.arguments import Arguments, Parser, add_format, add_talk, named, place, text
+from audiotransfer.cli.arguments import (
+    Arguments,
+    Parser,
+    add_format,
+    add_talk,
+    named,
+    names,
+    place,
+    text,
+)
 from audiotransfer.cli.console import Console
-from audiotransfer.cli.parts import names
 from audiotransfer.cli.transfer import stage
 from audiotransfer.errors import AudioTransferError
+from audiotransfer.pipeline.naming import ensure_folder, is_folder, names_folder
 
 _DRY = ("dry", "keep")
 _MUTE = "mute"
@@ -67,9 +76,8 @@ examples:
 
 def run(args: Arguments, console: Console) -> int:
     """Mixes one folder."""
-    from audiotransfer import files
 
-    if not files.is_dir(args.folder):
+    if not is_folder(args.folder):
         raise AudioTransferError(
             f"{args.folder} is no folder; name one that `audiotransfer separate` wrote"
         )
@@ -78,13 +86,13 @@ def run(args: Arguments, console: Console) -> int:
 
     kind = f".{args.format or 'wav'}"
     target = Path(f"{args.folder.resolve().name}.mix{kind}")
-    if args.out and files.names_folder(args.out):
+    if args.out and names_folder(args.out):
         target = Path(args.out) / target
     elif args.out:
         target = Path(args.out)
     if args.format and target.suffix.lower() != kind:
         raise AudioTransferError(f"-o {args.out} and --format {args.format} contradict each other")
-    with console.progress(args.folder.name) as line, files.making(target.parent):
+    with console.progress(args.folder.name) as line, ensure_folder(target.parent):
         report = remix(
             args.folder,
             target,

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from audiotransfer.audio.writing import check_output
 from audiotransfer.cli.arguments import Arguments, Parser, add_force, add_talk, place, text
 from audiotransfer.cli.batch import SCORES, check_song
 from audiotransfer.cli.console import Console
 from audiotransfer.errors import AudioTransferError
+from audiotransfer.pipeline.naming import ensure_folder
 
 
 def configure(parser: Parser) -> None:
@@ -59,12 +61,12 @@ def _render_score(args: Arguments, console: Console) -> int:
     check_song(score, scores=True)
     if args.overrides:
         raise AudioTransferError(f"{args.overrides[0]!r}: a score has no settings, a config has")
-    from audiotransfer import files, midi
-    from audiotransfer.symbolic.score import score_of
+    from audiotransfer import midi
+    from audiotransfer.midi.score import score_of
 
     target = args.out or Path(f"{score.stem}.wav")
-    with files.making(target.parent):
-        files.check_output(target, args.force)
+    with ensure_folder(target.parent):
+        check_output(target, args.force)
         file = midi.read(score)
         for notice in file.notices:
             console.notice(notice)

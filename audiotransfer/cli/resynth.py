@@ -5,6 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from audiotransfer.audio.channels import to_stereo
+from audiotransfer.audio.reading import probe_audio, read_audio
+from audiotransfer.audio.resampling import STEREO_RATE, resample
+from audiotransfer.audio.writing import write_audio
 from audiotransfer.cli.arguments import (
     Arguments,
     Parser,
@@ -20,7 +24,7 @@ from audiotransfer.errors import AudioTransferError
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from vocoder import Picture
+    from vocoder import SpectrogramSettings
 
 #: Kind of picture -> usual step (samples), bins (0: as many as the window gives) and lowest Hz.
 _USUAL = {"mel": (512, 256, 20.0), "stft": (512, 0, 0.0), "cqt": (256, 409, 32.7)}
@@ -112,14 +116,13 @@ def run(args: Arguments, console: Console) -> int:
     return 0
 
 
-def _picture(args: Arguments, kind: str) -> Picture:
-    from audiotransfer import sound
-    from vocoder import Picture
+def _picture(args: Arguments, kind: str) -> SpectrogramSettings:
+    from vocoder import SpectrogramSettings
 
     hop_length, bins, f_min = _USUAL[kind]
-    return Picture(
+    return SpectrogramSettings(
         kind=kind,  # type: ignore[arg-type]
-        sample_rate=sound.STEREO_RATE,
+        sample_rate=STEREO_RATE,
         n_fft=args.n_fft,
         hop_length=args.hop_length or hop_length,
         bins=bins if kind == "stft" else args.bins or bins,
@@ -129,20 +132,18 @@ def _picture(args: Arguments, kind: str) -> Picture:
 
 def _excerpt(song: Path, seconds: float) -> Tensor:
     """The beginning of the song, ``[C, T]`` at 44.1 kHz, one or two channels."""
-    from audiotransfer import files, sound
 
-    audio, rate = files.read(song, frames=max(1, round(seconds * files.probe(song).sample_rate)))
-    audio = audio if audio.shape[0] == 1 else sound.to_stereo(audio)
-    return sound.resample(audio, rate, sound.STEREO_RATE)
+    audio, rate = read_audio(song, frames=max(1, round(seconds * probe_audio(song).sample_rate)))
+    audio = audio if audio.shape[0] == 1 else to_stereo(audio)
+    return resample(audio, rate, STEREO_RATE)
 
 
 def _copy(
-    audio: Tensor, picture: Picture, name: str, args: Arguments, target: Path | None
+    audio: Tensor, picture: SpectrogramSettings, name: str, args: Arguments, target: Path | None
 ) -> dict[str, float]:
     import torch
 
     import vocoder
-    from audiotransfer import files
     from audiotransfer.evaluation import copy_synthesis_figures
     from audiotransfer.pipeline import resolve_device
 
@@ -161,7 +162,7 @@ def _copy(
     figures = copy_synthesis_figures(audio, picture.sample_rate, round_trip)
     if target is not None:
         target.parent.mkdir(parents=True, exist_ok=True)
-        files.write(
+        write_audio(
             target, copies[-1], picture.sample_rate, encoding="float32", overwrite=args.force
         )
     return figures

@@ -10,19 +10,23 @@ from typing import TYPE_CHECKING
 from audiotransfer.cli.arguments import (
     Arguments,
     Parser,
+    add_cut,
     add_force,
     add_machine,
+    add_name,
     add_separator,
     add_skip,
     add_songs,
     add_talk,
+    cut,
+    names,
     text,
 )
 from audiotransfer.cli.batch import Tally, check_only, find
 from audiotransfer.cli.console import Console
-from audiotransfer.cli.parts import add_cut, add_name, cut, names
 from audiotransfer.cli.transfer import stage
 from audiotransfer.errors import AudioTransferError
+from audiotransfer.pipeline.naming import fill_pattern, has_field, name_clashes, output_paths
 
 if TYPE_CHECKING:
     from audiotransfer.pipeline import StemFormat
@@ -97,7 +101,6 @@ examples:
 def run(args: Arguments, console: Console) -> int:
     """Separates every song that was named."""
     check_only(args.songs)
-    from audiotransfer import files
 
     songs = find(args, console)
     with console.progress(*(song.path.name for song in songs)):
@@ -113,12 +116,12 @@ def run(args: Arguments, console: Console) -> int:
     )
     part = cut(args)
     named = len(songs) == 1 and songs[0].folder is None  # -o is then the folder of its stems
-    together = files.has_field(wanted.name, "song")
+    together = has_field(wanted.name, "song")
     ending = part.label if args.out or together else f"{part.label}{_FOLDER}"
     places = (
         [Path(args.out)]
         if args.out and named and not together
-        else files.name_outputs(songs, lambda _: ending, args.out)
+        else output_paths(songs, lambda _: ending, args.out)
     )
     tally = Tally(console, len(songs))
     if together and args.skip_existing:
@@ -131,7 +134,7 @@ def run(args: Arguments, console: Console) -> int:
         cut=part,
         overwrite=args.force,
     )
-    errors = files.clashes(*zip(*pairs, strict=True)) if pairs else []
+    errors = name_clashes(*zip(*pairs, strict=True)) if pairs else []
     with console.progress(*(song.name for song, _ in pairs)) as line:
         for (song, place), error in zip(pairs, errors, strict=True):
             folder = place.parent if together else place
@@ -157,7 +160,6 @@ def run(args: Arguments, console: Console) -> int:
 
 def _found(place: Path, wanted: StemFormat) -> Path:
     """Where stems stand beside those of other songs: a file of this song that is there already."""
-    from audiotransfer import files
 
-    name = files.fill_pattern(wanted.name, song=glob.escape(place.name), stem="*")
+    name = fill_pattern(wanted.name, song=glob.escape(place.name), stem="*")
     return next(place.parent.glob(f"{name}.{wanted.format}"), place)

@@ -48,7 +48,7 @@ def run(args: Arguments, console: Console) -> int:
 
             raise AudioTransferError(f"setting {override!r} is not key=value")
     from audiotransfer import recipes
-    from audiotransfer.training.launching import is_first
+    from audiotransfer.training.devices import is_first
 
     folder = args.out or Path("runs") / Path(args.config).stem
     if not is_first():

@@ -5,32 +5,46 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from audiotransfer.audio.reading import probe_audio
+from audiotransfer.audio.writing import check_output
 from audiotransfer.cli.arguments import (
     Arguments,
     Parser,
+    add_cut,
     add_format,
     add_jobs,
     add_machine,
+    add_name,
     add_score_output,
     add_separator,
     add_skip,
     add_songs,
+    add_stem_format,
     add_talk,
+    cut,
     named,
     place,
+    stem_format,
     style_names,
     text,
 )
 from audiotransfer.cli.batch import SCORES, Tally, check_only, find
 from audiotransfer.cli.console import Console
-from audiotransfer.cli.parts import add_cut, add_name, add_stem_format, cut, stem_format
+from audiotransfer.cli.midi import check_score, is_score, say_what_means_nothing, transfer_scores
 from audiotransfer.cli.progress import LISTENING, PLAYING, WRITING
-from audiotransfer.cli.scores import check_score, is_score, say_what_means_nothing, transfer_scores
 from audiotransfer.errors import AudioTransferError
+from audiotransfer.pipeline.naming import (
+    SongFile,
+    ensure_folder,
+    fill_pattern,
+    is_folder,
+    names_folder,
+    output_paths,
+)
 
 if TYPE_CHECKING:
-    from audiotransfer.files import SongFile
     from audiotransfer.pipeline.batch import Outcome
+    from audiotransfer.pipeline.naming import SongFile
     from audiotransfer.pipeline.options import TransferOptions
     from audiotransfer.pipeline.progress import Progress
 
@@ -125,9 +139,8 @@ def run(args: Arguments, console: Console) -> int:
     check_only(args.songs, scores=True)
     if args.style is None and not args.stem and not args.gain:
         raise AudioTransferError("no style given: name one (`audiotransfer styles` lists them)")
-    from audiotransfer import files
 
-    folders = [song for song in args.songs if files.is_dir(song)]
+    folders = [song for song in args.songs if is_folder(song)]
     kinds = {is_score(song) for song in args.songs}
     if args.style is not None and len(kinds) == 1 and not folders:
         check_style(args.style, route="symbolic" if kinds == {True} else "spectral")
@@ -226,7 +239,6 @@ def name_outputs(songs: list[SongFile], args: Arguments, label: str) -> list[Pat
 
     Raises AudioTransferError where -o is one file for several songs, or not of this kind.
     """
-    from audiotransfer import files
 
     out, kind = args.out, args.format
     suffix = f".{kind or 'wav'}"
@@ -235,14 +247,13 @@ def name_outputs(songs: list[SongFile], args: Arguments, label: str) -> list[Pat
     def ending(song: Path, label: str = "") -> str:
         return f"{label}{SCORES[0]}" if is_score(song) else f"{part}{label}{suffix}"
 
-    if out is None or files.names_folder(out, len(songs)):
+    if out is None or names_folder(out, len(songs)):
         if args.name is None:
-            return files.name_outputs(songs, lambda song: ending(song, f".{label}"), out)
+            return output_paths(songs, lambda song: ending(song, f".{label}"), out)
         # Songs of one name are told apart before the pattern is filled with it.
-        places = files.name_outputs(songs, ending, out)
+        places = output_paths(songs, ending, out)
         names = [
-            files.fill_pattern(args.name, song=place.stem, style=label, stem="mix")
-            for place in places
+            fill_pattern(args.name, song=place.stem, style=label, stem="mix") for place in places
         ]
         return [
             place.parent / (name + place.suffix) for place, name in zip(places, names, strict=True)
@@ -289,20 +300,19 @@ def _options(args: Arguments, alone: bool) -> TransferOptions:
 
 def check_places(args: Arguments, label: str) -> None:
     """What is wrong with an only song's file, or with its output, is found as early."""
-    from audiotransfer import files
 
     (song, *more) = args.songs
-    if more or files.is_dir(song):
+    if more or is_folder(song):
         return
-    (output,) = name_outputs([files.SongFile(song)], args, label)
+    (output,) = name_outputs([SongFile(song)], args, label)
     if args.skip_existing and output.exists():
         return
-    with files.making(output.parent):
+    with ensure_folder(output.parent):
         if is_score(song):
             check_score(song, output, args)
             return
-        info = files.probe(song)
-        files.check_output(
+        info = probe_audio(song)
+        check_output(
             output,
             args.force,
             sample_rate=info.sample_rate,

@@ -7,10 +7,11 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from audiotransfer import files
+from audiotransfer.atomic import temporary_path
+from audiotransfer.audio.reading import read_audio
 from audiotransfer.demo.song import song_path
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.evaluation.pictures import save_comparison
+from audiotransfer.evaluation.report.plots import save_comparison
 from audiotransfer.pipeline import ProgressCallback, Report, TransferOptions, transfer_file
 
 
@@ -61,9 +62,9 @@ def run_demo(
 
 def _draw(songs: dict[str, Path], picture: Path) -> None:
     """Spectrograms of the songs above each other, as a PNG that appears when it is whole."""
-    read = {title: files.read(song) for title, song in songs.items()}
+    read = {title: read_audio(song) for title, song in songs.items()}
     sample_rate = next(iter(read.values()))[1]
-    part = files.temporary(picture)
+    part = temporary_path(picture)
     try:
         save_comparison(part, {title: audio for title, (audio, _) in read.items()}, sample_rate)
         os.replace(part, picture)

@@ -1,39 +1,59 @@
 """Measures, baselines, judges and tables: what tells a style from an equaliser."""
 
-from audiotransfer.evaluation.artefacts import artefact_check, artefact_ratio, seam_energy
-from audiotransfer.evaluation.baselines import (
+from audiotransfer.evaluation.baselines.audio import (
     MatchedEQ,
     do_nothing,
     inverter_round_trip,
     random_target_clip,
 )
-from audiotransfer.evaluation.content import (
+from audiotransfer.evaluation.classifiers.audio_classifier import (
+    AudioClassifier,
+    AudioClassifierSettings,
+)
+from audiotransfer.evaluation.classifiers.genre import (
+    GenreClassifier,
+    shipped_genre_classifier,
+    style_score,
+)
+from audiotransfer.evaluation.classifiers.instruments import (
+    InstrumentClassifier,
+    shipped_instrument_classifier,
+)
+from audiotransfer.evaluation.metrics.artefacts import artefact_check, artefact_ratio, seam_energy
+from audiotransfer.evaluation.metrics.content import (
     centred_chroma,
     content_score,
     onset_correlation,
     onset_f1,
     rescaled_content,
 )
-from audiotransfer.evaluation.copy_synthesis import copy_figures, copy_synthesis_figures
-from audiotransfer.evaluation.judge import Judge, shipped_judge, style_score
-from audiotransfer.evaluation.listener import Listener, ListenerSettings
-from audiotransfer.evaluation.measures import song_figures
-from audiotransfer.evaluation.mel_distance import contrast, contrast_ratio, distance
-from audiotransfer.evaluation.page import Pair, write_page
-from audiotransfer.evaluation.pictures import save_comparison
-from audiotransfer.evaluation.separation import global_sdr, museval_sdr, sdr_gain
-from audiotransfer.evaluation.statistics import Interval, bootstrap, harmonic, rescaled, share
-from audiotransfer.evaluation.table import markdown_table, plain_table, summary_row
-from audiotransfer.evaluation.tagger import Tagger, shipped_tagger
+from audiotransfer.evaluation.metrics.copy_synthesis import copy_figures, copy_synthesis_figures
+from audiotransfer.evaluation.metrics.mel_distance import (
+    contrast,
+    contrast_ratio,
+    distance,
+    song_figures,
+)
+from audiotransfer.evaluation.metrics.separation import global_sdr, museval_sdr, sdr_gain
+from audiotransfer.evaluation.report.plots import save_comparison
+from audiotransfer.evaluation.report.statistics import (
+    Interval,
+    bootstrap,
+    harmonic,
+    markdown_table,
+    plain_table,
+    rescaled,
+    share,
+    summary_row,
+)
 
 __all__ = [
+    "AudioClassifier",
+    "AudioClassifierSettings",
+    "GenreClassifier",
+    "InstrumentClassifier",
     "Interval",
-    "Judge",
-    "Listener",
-    "ListenerSettings",
     "MatchedEQ",
-    "Pair",
-    "Tagger",
     "artefact_check",
     "artefact_ratio",
     "bootstrap",
@@ -60,10 +80,9 @@ __all__ = [
     "sdr_gain",
     "seam_energy",
     "share",
-    "shipped_judge",
-    "shipped_tagger",
+    "shipped_genre_classifier",
+    "shipped_instrument_classifier",
     "song_figures",
     "style_score",
     "summary_row",
-    "write_page",
 ]

@@ -1,7 +1,7 @@
 """The main job: a song to stems, stems to their styles, and back to a song; and MIDI files."""
 
-from audiotransfer.files import Cut
 from audiotransfer.pipeline.batch import Outcome, transfer_many
+from audiotransfer.pipeline.cut import Cut
 from audiotransfer.pipeline.job import separate_file, transfer_file
 from audiotransfer.pipeline.options import (
     Report,

@@ -10,20 +10,22 @@ from typing import Any
 
 import torch
 
-from audiotransfer import files, midi
+from audiotransfer import midi
+from audiotransfer.atomic import check_place
 from audiotransfer.errors import AudioTransferError
+from audiotransfer.midi.score import WRITTEN, score_of, write_score
 from audiotransfer.pipeline.score_output import Beside
 from audiotransfer.styles.card import CARD_NAME, check_weights, read_card
-from audiotransfer.symbolic.bach import twinkle
-from audiotransfer.symbolic.bach.accompanist import (
+from audiotransfer.symbolic.accompaniment import melody
+from audiotransfer.symbolic.accompaniment.harmonization import (
     Accompanist,
     Harmony,
+    back_in_register,
     harmonise,
     load_accompanist,
+    set_score,
 )
-from audiotransfer.symbolic.bach.melody import Tune
-from audiotransfer.symbolic.bach.setting import back_in_register, set_score
-from audiotransfer.symbolic.score import WRITTEN, score_of, write_score
+from audiotransfer.symbolic.accompaniment.melody import Tune
 
 SHIPPED = Path(__file__).parent.parent / "symbolic" / "shipped" / "bach"
 _HOTTEST = 4.0
@@ -91,10 +93,10 @@ def accompany_file(
         raise AudioTransferError(f"{options.versions} versions are none: ask for one or more")
     outputs = version_paths(Path(target), options.versions)
     for path in outputs:
-        files.check_place(path, options.overwrite)
+        check_place(path, options.overwrite)
         options.beside.check(path, options.overwrite)
-    file = None if str(source) == twinkle.NAME else midi.read(source)
-    score = twinkle.score() if file is None else score_of(file)
+    file = None if str(source) == melody.NAME else midi.read(source)
+    score = melody.twinkle_score() if file is None else score_of(file)
     tune = Tune.of(score, options.track)
     network = load_bach(options.by or SHIPPED)
     seeds = [options.seed + number for number in range(options.versions)]

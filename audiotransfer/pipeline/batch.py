@@ -10,10 +10,11 @@ from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
 
-from audiotransfer import files
+from audiotransfer.atomic import clear_stale
 from audiotransfer.errors import AudioTransferError, failure
 from audiotransfer.parallel import count_workers, each
 from audiotransfer.pipeline.job import transfer_file
+from audiotransfer.pipeline.naming import ensure_folder, name_clashes
 from audiotransfer.pipeline.options import Report, TransferOptions
 from audiotransfer.pipeline.planning import Plan, prepare, resolve_device
 from audiotransfer.pipeline.progress import Progress
@@ -70,7 +71,7 @@ def transfer_many(
             for request in requests:
                 for folder in (request.output.parent, request.options.stems_out):
                     if folder is not None:
-                        files.clear_stale(folder)
+                        clear_stale(folder)
     return outcomes
 
 
@@ -93,13 +94,13 @@ def _requests(
     requests = []
     with ExitStack() as stack:
         for song, output, own, error in zip(
-            songs, outputs, stems, files.clashes(songs, outputs), strict=True
+            songs, outputs, stems, name_clashes(songs, outputs), strict=True
         ):
             if error is None:
                 try:
-                    stack.enter_context(files.making(Path(output).parent))
+                    stack.enter_context(ensure_folder(Path(output).parent))
                     if own is not None:
-                        stack.enter_context(files.making(own.parent))
+                        stack.enter_context(ensure_folder(own.parent))
                 except AudioTransferError as failed:
                     error = str(failed)
             requests.append(

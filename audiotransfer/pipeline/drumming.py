@@ -11,18 +11,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from audiotransfer import files, midi
+from audiotransfer import midi
+from audiotransfer.atomic import check_place
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.pipeline.score_output import Beside
-from audiotransfer.styles.card import check_weights, read_card
-from audiotransfer.symbolic.drums.beats import BAR, Beat, Cells, beat_of
-from audiotransfer.symbolic.drums.beats import score_of as beats_score
-from audiotransfer.symbolic.drums.drummer import Drummer
-from audiotransfer.symbolic.drums.humanising import humanised
-from audiotransfer.symbolic.drums.network import DrumVae
-from audiotransfer.symbolic.drums.weights import SHIPPED, load_drums
-from audiotransfer.symbolic.grid import Grid
-from audiotransfer.symbolic.score import (
+from audiotransfer.midi.grid import Grid
+from audiotransfer.midi.score import (
     WRITTEN,
     edited,
     note_table,
@@ -31,6 +24,14 @@ from audiotransfer.symbolic.score import (
     write_midi,
     write_score,
 )
+from audiotransfer.pipeline.score_output import Beside
+from audiotransfer.styles.card import check_weights, read_card
+from audiotransfer.symbolic.drums.beats import BAR, Beat, Cells, beat_of
+from audiotransfer.symbolic.drums.beats import score_of as beats_score
+from audiotransfer.symbolic.drums.drummer import Drummer
+from audiotransfer.symbolic.drums.network import DrumVae
+from audiotransfer.symbolic.drums.objective import SHIPPED, load_drums
+from audiotransfer.symbolic.drums.transfer import humanised
 
 _HOTTEST = 4.0
 _MOST_BARS = 1024
@@ -166,7 +167,7 @@ def _begin(target: str | Path, options: DrumOptions) -> tuple[Path, Drummer, tor
     path = Path(target)
     if path.suffix.lower() not in WRITTEN:
         raise AudioTransferError(f"-o {path} is no MIDI file by its name; end it in .mid")
-    files.check_place(path, options.overwrite)
+    check_place(path, options.overwrite)
     options.beside.check(path, options.overwrite)
     if not 0.0 <= options.temperature <= _HOTTEST:
         raise AudioTransferError(

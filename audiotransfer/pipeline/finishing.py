@@ -10,7 +10,9 @@ from typing import Protocol
 
 from torch import Tensor
 
-from audiotransfer import sound
+from audiotransfer.audio.limiter import Limiter
+from audiotransfer.audio.loudness import LoudnessMeter
+from audiotransfer.audio.true_peak import TruePeakMeter
 from audiotransfer.pipeline.progress import Tracker
 from audiotransfer.pipeline.spool import Spool
 
@@ -48,8 +50,8 @@ class MixFile(Spool):
         self.sample_rate = sample_rate
         self.level = level
         """At which loudness is measured: the meter's absolute gate must not cut quiet songs."""
-        self._loudness = sound.LoudnessMeter(sample_rate, channels)
-        self._peak = sound.TruePeakMeter(channels)
+        self._loudness = LoudnessMeter(sample_rate, channels)
+        self._peak = TruePeakMeter(channels)
 
     def __enter__(self) -> MixFile:
         return self
@@ -162,7 +164,7 @@ def _settled(
     for release in _RELEASES:
         gain, step, lacking = first, 0.0, math.inf
         for _ in range(_ROUNDS):
-            meter = sound.LoudnessMeter(mix.sample_rate, mix.channels)
+            meter = LoudnessMeter(mix.sample_rate, mix.channels)
             for piece in _limited(mix, gain, ceiling, release):
                 meter.push(piece * mix.level)
                 tracker.part(0.0)
@@ -179,7 +181,7 @@ def _settled(
 
 
 def _limited(mix: MixFile, gain: float, ceiling: float, release: float) -> Iterator[Tensor]:
-    limiter = sound.Limiter(mix.sample_rate, ceiling * (1.0 - _MARGIN), release)
+    limiter = Limiter(mix.sample_rate, ceiling * (1.0 - _MARGIN), release)
     remaining = mix.frames
     for piece in mix.blocks():
         remaining -= piece.shape[-1]
@@ -191,8 +193,8 @@ class Listener:
 
     def __init__(self, sink: Sink, sample_rate: int, channels: int) -> None:
         self._sink = sink
-        self._loudness = sound.LoudnessMeter(sample_rate, channels)
-        self._peak = sound.TruePeakMeter(channels)
+        self._loudness = LoudnessMeter(sample_rate, channels)
+        self._peak = TruePeakMeter(channels)
 
     def write(self, audio: Tensor) -> None:
         self._loudness.push(audio)

@@ -13,7 +13,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from audiotransfer import files
+from audiotransfer.audio.tags.reading import read_tags
+from audiotransfer.audio.writing import AudioWriter, check_output
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.pipeline.finishing import (
     Listener,
@@ -24,7 +25,9 @@ from audiotransfer.pipeline.finishing import (
     matching_gain,
 )
 from audiotransfer.pipeline.mixing import Mixer
+from audiotransfer.pipeline.naming import ensure_folder, is_folder, is_same_file
 from audiotransfer.pipeline.options import Report, StemReport, TransferOptions, decibels, finite
+from audiotransfer.pipeline.own_outputs import mark_tags
 from audiotransfer.pipeline.planning import Plan, StemPlan, prepare
 from audiotransfer.pipeline.progress import ProgressCallback, Tracker
 from audiotransfer.pipeline.sources import FileSource, Measured, Source, folding, measure, part_of
@@ -59,14 +62,14 @@ def transfer_file(
     started = time.monotonic()
     song = part_of(FileSource(source), options.cut)
     path = Path(output)
-    files.check_output(
+    check_output(
         path,
         options.overwrite,
         sample_rate=song.sample_rate,
         channels=min(2, song.channels),
         encoding=options.encoding,
     )
-    if files.is_same(path, source):
+    if is_same_file(path, source):
         raise AudioTransferError(f"{path} is the song itself: give another output")
     if options.stem_format.two_stems:
         raise AudioTransferError(
@@ -77,12 +80,12 @@ def transfer_file(
     check_stem_files(plan, song, Path(source), path)
     tracker = Tracker(progress)
     measured = measure(song, tracker)
-    with files.Writer(
+    with AudioWriter(
         path,
         song.sample_rate,
         measured.channels,
         encoding=options.encoding,
-        tags=files.marked(files.read_tags(source), style_label(options.style)),
+        tags=mark_tags(read_tags(source), style_label(options.style)),
         overwrite=options.overwrite,
     ) as writer:
         report = run(song, measured, plan, writer, tracker, output=path)
@@ -218,9 +221,9 @@ def check_stems_folder(folder: Path | None) -> None:
     """Raises :class:`AudioTransferError` unless stems can be written there."""
     if folder is None:
         return
-    if os.path.lexists(folder) and not files.is_dir(folder):
+    if os.path.lexists(folder) and not is_folder(folder):
         raise AudioTransferError(f"stems folder {folder} is a file: give a folder")
-    with files.making(folder):
+    with ensure_folder(folder):
         if not os.access(folder, os.W_OK | os.X_OK):
             raise AudioTransferError(f"folder {folder} is not writable: give another stems folder")
 

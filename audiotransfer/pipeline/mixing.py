@@ -16,7 +16,9 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from audiotransfer import sound
+from audiotransfer.audio.channels import to_channels, to_stereo
+from audiotransfer.audio.loudness import LoudnessMeter
+from audiotransfer.audio.resampling import STEREO_RATE, StreamResampler
 from audiotransfer.pipeline.planning import Plan, StemPlan
 from audiotransfer.pipeline.progress import Tracker
 from audiotransfer.pipeline.sources import PIECE, Measured, Source, folded
@@ -49,9 +51,9 @@ class Mixer:
 
     def __post_init__(self) -> None:
         self.styled = {name: stem for name, stem in self.plan.stems.items() if stem.changes}
-        self.loudness = sound.LoudnessMeter(self.source.sample_rate, self.measured.channels)
+        self.loudness = LoudnessMeter(self.source.sample_rate, self.measured.channels)
         """Of the song as it was, at the working level."""
-        self.length = -(-self.measured.frames * sound.STEREO_RATE // self.source.sample_rate)
+        self.length = -(-self.measured.frames * STEREO_RATE // self.source.sample_rate)
         self.tracker.begin("transfer", self.length * (1 + len(self.styled)))
 
     def mixed(self, stems: Iterator[tuple[Tensor, Tensor]]) -> Iterator[Tensor]:
@@ -60,7 +62,7 @@ class Mixer:
         """
         native = self._native = TimeQueue()
         channels, rate = self.measured.channels, self.source.sample_rate
-        back = sound.StreamResampler(sound.STEREO_RATE, rate, channels)
+        back = StreamResampler(STEREO_RATE, rate, channels)
         differences = TimeQueue()
         remaining = self.measured.frames
         done = 0
@@ -69,9 +71,7 @@ class Mixer:
             audible = difference.abs().amax() > _ROUNDING * self.measured.true_peak
             self.changed = self.changed or bool(audible)
             done += difference.shape[-1]
-            differences.push(
-                back.push(sound.to_channels(difference, channels), last=done == self.length)
-            )
+            differences.push(back.push(to_channels(difference, channels), last=done == self.length))
             ready = min(differences.length, native.length, remaining)
             if ready:
                 remaining -= ready
@@ -181,7 +181,7 @@ class Mixer:
         original waits.
         """
         rate = self.source.sample_rate
-        forth = sound.StreamResampler(rate, sound.STEREO_RATE, 2)
+        forth = StreamResampler(rate, STEREO_RATE, 2)
         frames = 0
         for piece in self.source.blocks(PIECE):
             audio = folded(piece, self.source.layout)
@@ -192,7 +192,7 @@ class Mixer:
             self.loudness.push(scaled)
             # Separators and styles, which know the sides of songs, get one-sided ones in mono.
             heard = scaled[self.measured.sounding] if self._one_sided else scaled
-            yield forth.push(sound.to_stereo(heard), last=frames == self.measured.frames)
+            yield forth.push(to_stereo(heard), last=frames == self.measured.frames)
 
     @property
     def _one_sided(self) -> bool:

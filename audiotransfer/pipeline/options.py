@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from audiotransfer import files
 from audiotransfer.errors import AudioTransferError
+from audiotransfer.pipeline.cut import Cut
+from audiotransfer.pipeline.naming import check_pattern
 
 if TYPE_CHECKING:
     from audiotransfer.styles import Style
@@ -74,7 +75,7 @@ class StemFormat:
             value = getattr(self, name)
             if value not in known:
                 raise AudioTransferError(f"stems' {name} {value!r}: there are {', '.join(known)}")
-        files.check_pattern(self.name, ("song", "stem", "style"), needed=["stem"])
+        check_pattern(self.name, ("song", "stem", "style"), needed=["stem"])
         if self.stems and self.two_stems:
             raise AudioTransferError(
                 f"stems {', '.join(self.stems)} and two stems ({self.two_stems}) contradict each"
@@ -126,7 +127,7 @@ class TransferOptions:
     it, ``drums.jazz.wav``.
     """
     stem_format: StemFormat = field(default_factory=StemFormat)
-    cut: files.Cut = field(default_factory=files.Cut)
+    cut: Cut = field(default_factory=Cut)
     encoding: Literal["int16", "int24", "float32"] = "int16"
     overwrite: bool = False
     block: int | None = None

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 import separation
-from audiotransfer import sound
+from audiotransfer.audio.resampling import STEREO_RATE
 from audiotransfer.effects import NO_EFFECTS, Chain
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.pipeline.options import (
@@ -161,10 +161,10 @@ def resolve_separator(
             if label == "embedded":
                 notices.append(SMALL_SEPARATOR)
         separator = separation.create(label, device=device)
-    if separator.sample_rate != sound.STEREO_RATE:
+    if separator.sample_rate != STEREO_RATE:
         raise AudioTransferError(
             f"separator {label!r} works at {separator.sample_rate} Hz, songs at"
-            f" {sound.STEREO_RATE}:"
+            f" {STEREO_RATE}:"
             " use another one"
         )
     return separator, label, notices
@@ -217,7 +217,7 @@ def check_stems(named: Iterable[str], stems: Collection[str], label: str) -> Non
 class _Silence:
     """Takes silence apart."""
 
-    sample_rate = sound.STEREO_RATE
+    sample_rate = STEREO_RATE
     context = 0
     grid = 1
 

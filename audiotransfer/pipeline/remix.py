@@ -22,10 +22,17 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from audiotransfer import files, sound
+from audiotransfer.audio.channels import to_stereo
+from audiotransfer.audio.loudness import LoudnessMeter
+from audiotransfer.audio.reading import find_audio, open_audio, probe_audio
+from audiotransfer.audio.tags.tags import Tags
+from audiotransfer.audio.true_peak import TruePeakMeter
+from audiotransfer.audio.writing import AudioWriter, check_output
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.pipeline.finishing import Listener, MixFile, finish, level_for, matching_gain
+from audiotransfer.pipeline.naming import is_same_file
 from audiotransfer.pipeline.options import Report, StemReport, check_gain, decibels, finite
+from audiotransfer.pipeline.own_outputs import DRY_STYLE, mark_tags, read_stem_comment
 from audiotransfer.pipeline.progress import ProgressCallback, Tracker
 from audiotransfer.pipeline.sources import PIECE
 from audiotransfer.pipeline.stem_files import REST
@@ -59,7 +66,7 @@ def stem_versions(folder: str | Path) -> dict[str, dict[str, Path]]:
             f"{path} is no folder: give the folder that --stems-out or `separate` wrote"
         )
     versions: dict[str, dict[str, Path]] = {}
-    found = files.find_audio(path)
+    found = find_audio(path)
     for file in found:
         if file.parent != path:
             continue
@@ -101,25 +108,25 @@ def remix(
     path = Path(output)
     chosen = _choose(stem_versions(folder), gains_db or {}, mutes, versions or {})
     stems = (file for stem in chosen.values() for file in (stem.path, stem.dry) if file)
-    if any(files.is_same(path, stem) for stem in stems):
+    if any(is_same_file(path, stem) for stem in stems):
         raise AudioTransferError(f"{path} is one of the stems: give another output")
     rate, channels, frames = _common(chosen)
-    files.check_output(path, overwrite, sample_rate=rate, channels=channels, encoding=encoding)
+    check_output(path, overwrite, sample_rate=rate, channels=channels, encoding=encoding)
     tracker = Tracker(progress)
     tracker.begin("transfer", frames)
-    plain = all(stem.version == files.DRY for stem in chosen.values())
+    plain = all(stem.version == DRY_STYLE for stem in chosen.values())
     untouched = plain and all(stem.gain == 1.0 for stem in chosen.values())
-    before = sound.LoudnessMeter(rate, channels)
-    peak = sound.TruePeakMeter(channels)
-    after = sound.LoudnessMeter(rate, channels)
+    before = LoudnessMeter(rate, channels)
+    peak = TruePeakMeter(channels)
+    after = LoudnessMeter(rate, channels)
     with ExitStack() as stack:
         sink = stack.enter_context(
-            files.Writer(
+            AudioWriter(
                 path,
                 rate,
                 channels,
                 encoding=encoding,
-                tags=files.marked(files.Tags(), _LABEL),
+                tags=mark_tags(Tags(), _LABEL),
                 overwrite=overwrite,
             )
         )
@@ -176,7 +183,7 @@ def _choose(
         raise AudioTransferError(f"every stem is muted ({', '.join(there)}): leave one of them in")
     chosen = {}
     for stem, known in there.items():
-        styled = [version for version in known if version != files.DRY]
+        styled = [version for version in known if version != DRY_STYLE]
         if stem in versions:
             version = versions[stem]
             if version not in known:
@@ -186,12 +193,12 @@ def _choose(
         elif len(styled) > 1:
             raise AudioTransferError(
                 f"stem {stem} is there as {', '.join(styled)}: say which, as"
-                f" {stem}={styled[0]} or {stem}={files.DRY}"
+                f" {stem}={styled[0]} or {stem}={DRY_STYLE}"
             )
         else:
-            version = styled[0] if styled else files.DRY
+            version = styled[0] if styled else DRY_STYLE
         gain = check_gain(stem, gains_db.get(stem, 0.0))
-        chosen[stem] = _Chosen(version, known[version], known.get(files.DRY), gain, stem in mutes)
+        chosen[stem] = _Chosen(version, known[version], known.get(DRY_STYLE), gain, stem in mutes)
     return chosen
 
 
@@ -200,10 +207,10 @@ def _named(file: Path) -> tuple[str, str]:
     file was written with, as long as the name still holds the stem's.
     """
     stem, _, style = file.stem.partition(".")
-    told = files.read_stem_comment(file)
+    told = read_stem_comment(file)
     if told is not None and told[0] != stem and told[0] in file.stem:
         return told
-    return stem, style or files.DRY
+    return stem, style or DRY_STYLE
 
 
 def _check_sum(there: Collection[str], mutes: Collection[str]) -> None:
@@ -226,7 +233,7 @@ def _hint(name: str, known: Collection[str]) -> str:
 
 def _common(chosen: Mapping[str, _Chosen]) -> tuple[int, int, int]:
     """Rate, greatest channel count (at most 2) and greatest length of all files."""
-    infos = {path: files.probe(path) for path in _paths(chosen)}
+    infos = {path: probe_audio(path) for path in _paths(chosen)}
     first = next(iter(infos))
     for path, info in infos.items():
         if info.sample_rate != infos[first].sample_rate:
@@ -251,14 +258,13 @@ def _aligned(chosen: Mapping[str, _Chosen], channels: int) -> Iterator[dict[Path
     """All files side by side, ``[C, t]`` each; the shorter ones end in silence."""
     with ExitStack() as stack:
         readers = {
-            path: stack.enter_context(files.open_audio(path)).blocks(PIECE)
-            for path in _paths(chosen)
+            path: stack.enter_context(open_audio(path)).blocks(PIECE) for path in _paths(chosen)
         }
         queues = {path: TimeQueue() for path in readers}
         while True:
             for path, queue in queues.items():
                 while queue.length < PIECE and (piece := next(readers[path], None)) is not None:
-                    queue.push(piece if piece.shape[0] == channels else sound.to_stereo(piece))
+                    queue.push(piece if piece.shape[0] == channels else to_stereo(piece))
             length = min(PIECE, max(queue.length for queue in queues.values()))
             if not length:
                 return
@@ -280,6 +286,6 @@ def _report(stem: _Chosen) -> StemReport:
     files_ = (os.fspath(stem.path),)
     if stem.muted:
         return StemReport("mute", files=files_)
-    if stem.version == files.DRY:
+    if stem.version == DRY_STYLE:
         return StemReport("keep", gain_db=stem.gain_db, files=files_)
     return StemReport("style", stem.version, gain_db=stem.gain_db, files=files_)

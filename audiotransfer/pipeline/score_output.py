@@ -10,11 +10,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from audiotransfer import files
+from audiotransfer.atomic import check_place
+from audiotransfer.audio.writing import check_output, write_audio
+from audiotransfer.data.rendering.ensembles import Band, band_of
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.symbolic.plotting import plot_scores
-from audiotransfer.symbolic.studio.band import Band, Part, band_of
-from audiotransfer.symbolic.studio.synth import Synthesizer, default_soundfont
+from audiotransfer.midi.plotting import plot_scores
+from audiotransfer.synthesis.synthesizer import Part, Synthesizer, default_soundfont
 
 _TAIL_SECONDS = 1.5
 _RAMP_SECONDS = 0.005
@@ -52,9 +53,9 @@ class Beside:
         """
         for kind, path in self.paths(output).items():
             if kind == "audio":
-                files.check_output(path, overwrite, encoding=self.encoding)
+                check_output(path, overwrite, encoding=self.encoding)
             else:
-                files.check_place(path, overwrite)
+                check_place(path, overwrite)
         if self.render:
             _synthesizer(self.soundfont)
             if score is not None:
@@ -101,7 +102,7 @@ def render_score(
     audio = _played(band, synthesizer, font)
     # General MIDI mixes may pass full scale.
     audio /= max(float(np.abs(audio).max(initial=0.0)) / _PEAK, 1.0)
-    files.write(
+    write_audio(
         path,
         torch.from_numpy(audio),
         synthesizer.sample_rate,

@@ -13,21 +13,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from audiotransfer import files, midi
+from audiotransfer import midi
+from audiotransfer.atomic import check_place
 from audiotransfer.errors import AudioTransferError, failure
+from audiotransfer.midi.grid import Grid
+from audiotransfer.midi.score import WRITTEN, edited, note_table, score_of, with_notes, write_midi
+from audiotransfer.pipeline.naming import ensure_folder, name_clashes
 from audiotransfer.pipeline.options import StemChoice, check_strength
 from audiotransfer.pipeline.planning import resolve_device
 from audiotransfer.pipeline.score_output import Beside
 from audiotransfer.styles import Keep, Style, load_style
-from audiotransfer.symbolic.grid import Grid
-from audiotransfer.symbolic.score import (
-    WRITTEN,
-    edited,
-    note_table,
-    score_of,
-    with_notes,
-    write_midi,
-)
 from audiotransfer.symbolic.transfer import DRUMS, PITCHED, PartTransfer
 
 STEMS = (PITCHED, DRUMS)
@@ -161,7 +156,7 @@ def check_score_output(output: Path, overwrite: bool = False) -> None:
         raise AudioTransferError(
             f"{output} is no MIDI file by its name; end it in .mid (--render adds sound)"
         )
-    files.check_place(output, overwrite)
+    check_place(output, overwrite)
 
 
 def transfer_score(
@@ -260,12 +255,12 @@ def transfer_scores(
     """
     plan = prepare_scores(options)
     outcomes = []
-    errors = files.clashes(scores, outputs)
+    errors = name_clashes(scores, outputs)
     for source, output, error in zip(scores, outputs, errors, strict=True):
         try:
             if error is not None:
                 raise AudioTransferError(error)
-            with files.making(Path(output).parent):
+            with ensure_folder(Path(output).parent):
                 report = transfer_score(source, output, options, progress, plan=plan)
             outcomes.append(ScoreOutcome(source, report))
         except AudioTransferError as failed:

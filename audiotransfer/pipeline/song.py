@@ -12,7 +12,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from audiotransfer import files, sound, styles
+from audiotransfer import styles
+from audiotransfer.audio.limiter import Limiter
+from audiotransfer.audio.reading import read_audio
+from audiotransfer.audio.tags.reading import read_tags
+from audiotransfer.audio.tags.tags import Tags
+from audiotransfer.audio.true_peak import TruePeakMeter
+from audiotransfer.audio.writing import write_audio
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.pipeline.finishing import level_for
 from audiotransfer.pipeline.job import check_stems_folder, run
@@ -39,7 +45,7 @@ class Song:
     audio: Tensor
     sample_rate: int
     name: str = "song"
-    tags: files.Tags | Mapping[str, str | Sequence[str]] = field(default_factory=files.Tags)
+    tags: Tags | Mapping[str, str | Sequence[str]] = field(default_factory=Tags)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "audio", check_samples(self.audio, self.name))
@@ -48,8 +54,8 @@ class Song:
     @classmethod
     def read(cls, path: str | Path) -> Song:
         """Reads a whole file."""
-        audio, sample_rate = files.read(path)
-        return cls(audio, sample_rate, str(path), files.read_tags(path))
+        audio, sample_rate = read_audio(path)
+        return cls(audio, sample_rate, str(path), read_tags(path))
 
     def write(self, path: str | Path, *, encoding: str = "int16", overwrite: bool = False) -> None:
         """Writes wav, flac, ogg or mp3 by suffix, whole or not at all.
@@ -57,7 +63,7 @@ class Song:
         Where the file cannot hold what is above full scale, that is limited or turned down, and
         logged as a warning.
         """
-        peaks = sound.TruePeakMeter(self.audio.shape[0])
+        peaks = TruePeakMeter(self.audio.shape[0])
         peaks.push(self.audio)
         suffix = Path(path).suffix.lower()
         level = level_for(
@@ -66,8 +72,8 @@ class Song:
         audio = self.audio * level.gain
         if level.notice:
             _log.warning("%s: %s", path, level.notice)
-            audio = sound.Limiter(self.sample_rate, level.ceiling).push(audio, last=True)
-        files.write(
+            audio = Limiter(self.sample_rate, level.ceiling).push(audio, last=True)
+        write_audio(
             path,
             audio,
             self.sample_rate,
@@ -142,7 +148,7 @@ def transfer(
     measured = measure(song, tracker)
     collected = _Collected()
     run(song, measured, plan, collected, tracker)
-    tags = source.tags if isinstance(source, Song) else files.read_tags(source)
+    tags = source.tags if isinstance(source, Song) else read_tags(source)
     return Song(torch.cat(collected.pieces, -1), song.sample_rate, song.name, tags)
 
 

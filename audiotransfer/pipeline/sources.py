@@ -13,8 +13,12 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from audiotransfer import files, sound
+from audiotransfer.audio.channels import default_layout, layout_name, to_stereo
+from audiotransfer.audio.loudness import LoudnessMeter
+from audiotransfer.audio.reading import open_audio, probe_audio
+from audiotransfer.audio.true_peak import TruePeakMeter
 from audiotransfer.errors import AudioTransferError
+from audiotransfer.pipeline.cut import Cut
 from audiotransfer.pipeline.progress import Tracker
 from audiotransfer.pipeline.samples import check_rate, check_samples
 
@@ -57,13 +61,13 @@ class FileSource:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self.name = str(path)
-        info = files.probe(self.path)
+        info = probe_audio(self.path)
         self.sample_rate, self.channels, self.frames = info.sample_rate, info.channels, info.frames
         self.layout: Sequence[str] | None = info.layout
         self.notices: Sequence[str] = self._named(info.notices)
 
     def blocks(self, frames: int, start: int = 0) -> Iterator[Tensor]:
-        with files.open_audio(self.path) as reader:
+        with open_audio(self.path) as reader:
             if start:
                 reader.skip(start)
             yield from reader.blocks(frames)
@@ -90,7 +94,7 @@ class MemorySource:
 class CutSource:
     """A part of a song, to the sample: what lies around it is not heard."""
 
-    def __init__(self, song: Source, cut: files.Cut) -> None:
+    def __init__(self, song: Source, cut: Cut) -> None:
         self._song = song
         self.name, self.sample_rate, self.channels = song.name, song.sample_rate, song.channels
         self.layout = song.layout
@@ -118,7 +122,7 @@ class CutSource:
                 return
 
 
-def part_of(song: Source, cut: files.Cut) -> Source:
+def part_of(song: Source, cut: Cut) -> Source:
     """The song, or the part of it that is wanted."""
     return CutSource(song, cut) if cut.label else song
 
@@ -151,20 +155,20 @@ class Measured:
 
 def folded(audio: Tensor, layout: Sequence[str] | None) -> Tensor:
     """Mono and stereo as they are, more channels as stereo."""
-    return audio if audio.shape[0] <= 2 else sound.to_stereo(audio, layout)
+    return audio if audio.shape[0] <= 2 else to_stereo(audio, layout)
 
 
 def folding(source: Source) -> str:
     """What `folded` does to a song, for people; "" for mono and stereo."""
     if source.channels <= 2:
         return ""
-    if source.layout is None and source.channels > len(sound.default_layout(8)):
+    if source.layout is None and source.channels > len(default_layout(8)):
         return (
             f"{source.name}: {source.channels} channels without a layout were folded to stereo by"
             " turns: the mean of the 1st, 3rd … on the left, of the 2nd, 4th … on the right"
         )
-    speakers = source.layout or sound.default_layout(source.channels)
-    name = sound.layout_name(speakers)
+    speakers = source.layout or default_layout(source.channels)
+    name = layout_name(speakers)
     said = f"{source.channels} channels ({name})" if name else f"{source.channels} channels"
     low = ", without the low-frequency one" if "LFE" in speakers else ""
     return f"{source.name}: {said} were folded to stereo (ITU-R BS.775){low}"
@@ -174,8 +178,8 @@ def measure(source: Source, tracker: Tracker) -> Measured:
     """Reads the song once. Raises :class:`AudioTransferError` on NaN, damage, or no samples."""
     tracker.begin("measure", max(1, source.frames))
     channels = min(2, source.channels)
-    loudness = sound.LoudnessMeter(source.sample_rate, channels)
-    peak = sound.TruePeakMeter(channels)
+    loudness = LoudnessMeter(source.sample_rate, channels)
+    peak = TruePeakMeter(channels)
     power = _GatedPower(round(_GATE_SECONDS * source.sample_rate))
     frames = 0
     for piece in source.blocks(PIECE):

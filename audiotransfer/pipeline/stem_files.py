@@ -16,9 +16,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from audiotransfer import files, sound
+from audiotransfer.atomic import clear_own
+from audiotransfer.audio.resampling import STEREO_RATE, StreamResampler
+from audiotransfer.audio.writing import AudioWriter, check_output
 from audiotransfer.errors import AudioTransferError
+from audiotransfer.pipeline.naming import ensure_folder, fill_pattern, has_field, is_same_file
 from audiotransfer.pipeline.options import StemFormat
+from audiotransfer.pipeline.own_outputs import DRY_STYLE, stem_comment
 from audiotransfer.pipeline.planning import Plan, check_stems
 from audiotransfer.pipeline.progress import Tracker
 from audiotransfer.pipeline.sources import PIECE, Measured, Source, folded
@@ -55,8 +59,8 @@ def stem_files(plan: Plan, source: Source) -> list[StemFile]:
     song = wanted.song or f"{Path(source.name).stem}{plan.options.cut.label}"
 
     def file(name: str, style: str | None, parts: tuple[str, ...]) -> StemFile:
-        called = files.fill_pattern(wanted.name, song=song, stem=name, style=style or files.DRY)
-        if style and not files.has_field(wanted.name, "style"):
+        called = fill_pattern(wanted.name, song=song, stem=name, style=style or DRY_STYLE)
+        if style and not has_field(wanted.name, "style"):
             called += f".{style}"
         return StemFile(name, style, parts, folder / f"{called}.{wanted.format}")
 
@@ -81,12 +85,12 @@ def check_stem_files(plan: Plan, source: Source, *taken: Path) -> None:
     """
     wanted = plan.options.stem_format
     for file in stem_files(plan, source):
-        if any(files.is_same(file.path, other) for other in taken):
+        if any(is_same_file(file.path, other) for other in taken):
             raise AudioTransferError(
                 f"stem {file.path} would stand over the song: give another stems folder"
             )
-        with files.making(file.path.parent):
-            files.check_output(
+        with ensure_folder(file.path.parent):
+            check_output(
                 file.path,
                 plan.options.overwrite,
                 sample_rate=_rate(wanted, source),
@@ -115,19 +119,19 @@ class StemWriters:
         self._channels = _channels(wanted, source)
         self._writers = [
             stack.enter_context(
-                files.Writer(
+                AudioWriter(
                     file.path,
                     _rate(wanted, source),
                     self._channels,
                     encoding=wanted.samples,
-                    tags={"comment": files.stem_comment(file.name, file.style)},
+                    tags={"comment": stem_comment(file.name, file.style)},
                     overwrite=plan.options.overwrite,
                 )
             )
             for file in self._files
         ]
         self._native: _NativeStems | None = None
-        if (_rate(wanted, source), self._channels) != (sound.STEREO_RATE, 2):
+        if (_rate(wanted, source), self._channels) != (STEREO_RATE, 2):
             gets = [OTHER in file.parts for file in self._files]
             self._native = _NativeStems(source, measured, self._channels, gets)
         self._waiting: Spool | None = None
@@ -188,10 +192,8 @@ class _NativeStems:
         rate = source.sample_rate
         self._channels = channels
         self._gets_rest = torch.tensor(gets_rest).float()[:, None, None]
-        self._resampler = sound.StreamResampler(
-            sound.STEREO_RATE, rate, (len(gets_rest) + 1) * channels
-        )
-        self._missing = -(-measured.frames * sound.STEREO_RATE // rate)
+        self._resampler = StreamResampler(STEREO_RATE, rate, (len(gets_rest) + 1) * channels)
+        self._missing = -(-measured.frames * STEREO_RATE // rate)
         self._left = measured.frames
         self._pieces = source.blocks(PIECE)
         self._layout = source.layout
@@ -217,12 +219,12 @@ class _NativeStems:
 def _make_folders(wanted: list[StemFile], stack: ExitStack) -> None:
     """Makes the files' folders; a job that fails takes empty ones away again."""
     for folder in dict.fromkeys(file.path.parent for file in wanted):
-        stack.enter_context(files.making(folder))
+        stack.enter_context(ensure_folder(folder))
 
         def clear(kind: type[BaseException] | None, *_: object, folder: Path = folder) -> None:
             # A signal may come after a file was begun and before its writer would clear it away.
             if kind is not None:
-                files.clear_own(folder)
+                clear_own(folder)
 
         stack.push(clear)
 
@@ -234,7 +236,7 @@ def _sum(parts: list[Tensor], like: Tensor) -> Tensor:
 
 
 def _rate(wanted: StemFormat, source: Source) -> int:
-    return source.sample_rate if wanted.rate == "song" else sound.STEREO_RATE
+    return source.sample_rate if wanted.rate == "song" else STEREO_RATE
 
 
 def _channels(wanted: StemFormat, source: Source) -> int:

@@ -17,9 +17,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from audiotransfer.audio.channels import crossfade
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.pipeline.workers import Workers
-from audiotransfer.sound import crossfade
 from separation import GRID
 
 BLOCK = 12 * GRID

@@ -1,6 +1,6 @@
-"""Collections of songs made ready for training: stems and pictures, worked out once."""
+"""Collections of songs made ready for training: stems and spectrograms, worked out once."""
 
 from audiotransfer.preparation.collection import Settings, prepare_collection
-from audiotransfer.preparation.pictures import picture_settings
+from audiotransfer.preparation.spectrograms import spectrogram_settings
 
-__all__ = ["Settings", "picture_settings", "prepare_collection"]
+__all__ = ["Settings", "prepare_collection", "spectrogram_settings"]

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from audiotransfer.corpora.kinds import AUTO, Found, Skipped, Song, create, recognise
-from audiotransfer.corpora.manifest import NAME, Manifest, PreparedSong, load_manifest
-from audiotransfer.corpora.splits import split_songs
+from audiotransfer.data.datasets.base import AUTO, Found, Skipped, Song, create, recognise
+from audiotransfer.data.manifest import NAME, Manifest, PreparedSong, load_manifest
+from audiotransfer.data.splits import split_songs
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.parallel import count_workers, each
 from audiotransfer.pipeline import resolve_device, resolve_separator
-from audiotransfer.preparation.pictures import picture_settings
 from audiotransfer.preparation.song import GIVEN, MIX, Task, already_prepared, prepare_song
+from audiotransfer.preparation.spectrograms import spectrogram_settings
 from separation import fingerprint
 
 Show = Callable[[str, float], None]
@@ -27,7 +27,7 @@ class Settings:
     """What is prepared and how.
 
     ``kind``: how the folder is laid out, or ``auto``. ``genres``: these only. ``separator``: who
-    takes songs apart; ``None`` takes the stems that come with them, else ``auto``. ``picture``:
+    takes songs apart; ``None`` takes the stems that come with them, else ``auto``. ``spectrogram``:
     its settings, the usual ones where ``None``. ``jobs`` songs at a time (``None``: as many as
     cores) here, or on a ``backend`` (``dask``, ``ray``). ``seed`` draws splits; another one draws
     them all anew.
@@ -36,7 +36,7 @@ class Settings:
     kind: str = AUTO
     genres: tuple[str, ...] = ()
     separator: str | None = None
-    picture: Mapping[str, Any] | None = None
+    spectrogram: Mapping[str, Any] | None = None
     device: str = "cpu"
     seed: int = 0
     jobs: int | None = None
@@ -46,7 +46,7 @@ class Settings:
 def prepare_collection(
     folders: Sequence[Path], out: Path, settings: Settings, show: Show | None = None
 ) -> Manifest:
-    """Stems, pictures and ``manifest.json`` of a collection, in ``out``; only what is missing.
+    """Stems, spectrograms and ``manifest.json`` of a collection, in ``out``; only what is missing.
 
     Songs that cannot be used are in the manifest, with the reason. What a run that was stopped, or
     found the disk full, had done is not done again, and songs stay in the splits that they were in.
@@ -61,14 +61,14 @@ def prepare_collection(
     if show is not None:
         show("listing", 0.0)
     found = create(kind).find(folders, settings.genres)
-    picture = _picture(found, kind, settings)
+    spectrogram = _spectrogram(found, kind, settings)
     before, redrawn = _before(out, settings.seed)
     songs = split_songs(found.songs, settings.seed, found.held_out, before)
-    if found.picture is None:
-        _check_rates(songs, float(picture["sample_rate"]))
+    if found.spectrogram is None:
+        _check_rates(songs, float(spectrogram["sample_rate"]))
     separator, made_by, notices = _separator(songs, kind, settings.separator, device)
     root = os.path.realpath(out)
-    tasks = [Task(song, root, separator, picture, device, made_by) for song in songs]
+    tasks = [Task(song, root, separator, spectrogram, device, made_by) for song in songs]
     ready, missing = _sort_out(tasks)
     skipped = list(found.skipped)
     weights = {task.song.id: task.song.seconds or 1.0 for task in missing}
@@ -88,14 +88,14 @@ def prepare_collection(
         folder=out,
         kind=kind,
         separator=None if separator == GIVEN else separator,
-        picture=dict(picture),
+        spectrogram=dict(spectrogram),
         songs=tuple(sorted(ready, key=lambda song: song.id)),
         skipped=tuple(skipped),
         notes=(
             *found.notes,
             *notices,
             *redrawn,
-            *_bandwidth(songs, float(picture["sample_rate"])),
+            *_bandwidth(songs, float(spectrogram["sample_rate"])),
         ),
         sampling=found.sampling,
         seed=settings.seed,
@@ -142,20 +142,20 @@ def _before(out: Path, seed: int) -> tuple[tuple[PreparedSong, ...], list[str]]:
     return there.songs, []
 
 
-def _picture(found: Found, kind: str, settings: Settings) -> Mapping[str, Any]:
-    if found.picture is None:
-        return settings.picture or picture_settings()
+def _spectrogram(found: Found, kind: str, settings: Settings) -> Mapping[str, Any]:
+    if found.spectrogram is None:
+        return settings.spectrogram or spectrogram_settings()
     if settings.separator is not None:
         raise AudioTransferError(
-            f"{kind} has pictures of {found.picture['bins']} bands and no sound: there is nothing"
-            f" to separate, so leave out --separator {settings.separator}"
+            f"{kind} has spectrograms of {found.spectrogram['bins']} bands and no sound: there is"
+            f" nothing to separate, so leave out --separator {settings.separator}"
         )
-    if settings.picture is not None:
+    if settings.spectrogram is not None:
         raise AudioTransferError(
-            f"{kind} comes as pictures of {found.picture['bins']} bands and has no sound to make"
-            " others from; leave out --picture and --style-of"
+            f"{kind} comes as spectrograms of {found.spectrogram['bins']} bands and has no sound to"
+            " make others from; leave out --spectrogram and --style-of"
         )
-    return found.picture
+    return found.spectrogram
 
 
 def _separator(
@@ -189,7 +189,7 @@ def _sort_out(tasks: Sequence[Task]) -> tuple[list[PreparedSong], list[Task]]:
 
 
 def _check_rates(songs: Sequence[Song], wanted: float) -> None:
-    """A critic hears where a recording's bandwidth ends sooner than which genre it is."""
+    """A discriminator hears where a recording's bandwidth ends sooner than which genre it is."""
     rates = Counter(song.sample_rate for song in songs)
     lowest = min(rates)
     if len(rates) > 1 and lowest < wanted:
@@ -197,7 +197,7 @@ def _check_rates(songs: Sequence[Song], wanted: float) -> None:
         first = next(song.sources[0] for song in songs if song.sample_rate == lowest)
         raise AudioTransferError(
             f"mixed sample rates ({listed}) give a genre away by its bandwidth: add"
-            f" --picture sample_rate={lowest}, or take out songs such as {first}"
+            f" --spectrogram sample_rate={lowest}, or take out songs such as {first}"
         )
 
 
@@ -206,8 +206,8 @@ def _bandwidth(songs: Sequence[Song], wanted: float) -> list[str]:
     if not 0 < rate < wanted:
         return []
     return [
-        f"songs have {rate} Hz: the pictures are empty above {rate // 2} Hz unless they are made"
-        f" with --picture sample_rate={rate}"
+        f"songs have {rate} Hz: the spectrograms are empty above {rate // 2} Hz unless they are"
+        f" made with --spectrogram sample_rate={rate}"
     ]
 
 

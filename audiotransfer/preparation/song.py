@@ -1,7 +1,8 @@
-"""One song made ready: its stems, separated once, and the pictures of what sounds in them.
+"""One song made ready: its stems, separated once, and the spectrograms of what sounds in them.
 
-Below ``songs/ID/SEPARATOR`` lie ``STEM.flac``, ``STEM.PICTURE.npy``, and the records ``stems.json``
-and ``PICTURE.json``, written last. What a record names is whole; without it the work is done again.
+Below ``songs/ID/SEPARATOR`` lie ``STEM.flac``, ``STEM.SPECTROGRAM.npy``, and the records
+``stems.json`` and ``SPECTROGRAM.json``, written last. What a record names is whole; without it the
+work is done again.
 """
 
 from __future__ import annotations
@@ -20,23 +21,27 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from audiotransfer import files, sound
-from audiotransfer.corpora.kinds import Skipped, Song
-from audiotransfer.corpora.manifest import Feature, PreparedSong
-from audiotransfer.corpora.melon import read_picture
+from audiotransfer.atomic import temporary_path
+from audiotransfer.audio.channels import to_stereo
+from audiotransfer.audio.reading import read_audio
+from audiotransfer.audio.resampling import STEREO_RATE, resample
+from audiotransfer.audio.writing import AudioWriter
+from audiotransfer.data.datasets.base import Skipped, Song
+from audiotransfer.data.datasets.melon import read_spectrogram
+from audiotransfer.data.manifest import Feature, PreparedSong
 from audiotransfer.errors import AudioTransferError
+from audiotransfer.pipeline.cut import Cut
 from audiotransfer.pipeline.mixing import Mixer
 from audiotransfer.pipeline.options import TransferOptions
 from audiotransfer.pipeline.planning import Plan, prepare
 from audiotransfer.pipeline.progress import Tracker
 from audiotransfer.pipeline.sources import CutSource, FileSource, MemorySource, measure
-from audiotransfer.preparation.pictures import draw, label
-from audiotransfer.preparation.sounding import sounding, stretches
+from audiotransfer.preparation.spectrograms import draw, label, sounding, stretches
 from separation import SeparationError
-from vocoder import Picture
+from vocoder import SpectrogramSettings
 
 GIVEN = "given"
-"""Instead of a separator's name: the stems, or the picture, that came with the song."""
+"""Instead of a separator's name: the stems, or the spectrogram, that came with the song."""
 MIX = "mix"
 
 Runs = dict[str, list[tuple[float, float]]]
@@ -49,15 +54,15 @@ class Unwritable(AudioTransferError):
 
 @dataclass(frozen=True)
 class Task:
-    """A song, where it is prepared, by which separator and into which picture.
+    """A song, where it is prepared, by which separator and into which spectrogram.
 
-    ``fingerprint`` tells the separator from others of its name (see `separation.fingerprint`).
+    ``fingerprint`` tells the separator from others of its name (see `separation.spectrum`).
     """
 
     song: Song
     root: str
     separator: str
-    picture: Mapping[str, Any]
+    spectrogram: Mapping[str, Any]
     device: str = "cpu"
     fingerprint: str = ""
 
@@ -74,7 +79,7 @@ def prepare_song(task: Task) -> PreparedSong | Skipped:
     """
     try:
         if "features" in task.song.files:
-            features, seconds = _keep_picture(task)
+            features, seconds = _keep_spectrogram(task)
             return _prepared(task, {}, features, seconds)
         runs = _known_stems(task) or _make_stems(task)
         features = _known_features(task, runs) or _make_features(task, runs)
@@ -88,7 +93,7 @@ def prepare_song(task: Task) -> PreparedSong | Skipped:
 def already_prepared(task: Task) -> PreparedSong | None:
     """The song as an earlier run left it, if that run did all of it."""
     if "features" in task.song.files:
-        known = _record(task, label(task.picture))
+        known = _record(task, label(task.spectrogram))
         if known is None:
             return None
         return _prepared(task, {}, _features(known), float(known["seconds"]))
@@ -123,9 +128,9 @@ def _make_stems(task: Task) -> Runs:
     place = task.place
     with _writing(place):
         place.mkdir(parents=True, exist_ok=True)
-        for record in place.glob("*.json"):  # pictures of other stems are none of these
+        for record in place.glob("*.json"):  # spectrograms of other stems are none of these
             record.unlink()
-    writers: dict[str, files.Writer] = {}
+    writers: dict[str, AudioWriter] = {}
     try:
         for piece in _given(task.song) if task.separator == GIVEN else _separated(task):
             for stem, block in piece.items():
@@ -133,8 +138,8 @@ def _make_stems(task: Task) -> Runs:
                     raise AudioTransferError(f"{stem} of {task.song.sources[0]} came out as NaN")
                 with _writing(place):
                     if stem not in writers:
-                        writers[stem] = files.Writer(
-                            place / f"{stem}.flac", sound.STEREO_RATE, 2, overwrite=True
+                        writers[stem] = AudioWriter(
+                            place / f"{stem}.flac", STEREO_RATE, 2, overwrite=True
                         )
                     writers[stem].write(block)
         with _writing(place):
@@ -161,7 +166,7 @@ def _make_stems(task: Task) -> Runs:
 def _separated(task: Task) -> Iterator[dict[str, Tensor]]:
     song = task.song
     plan = _plan(task.separator, task.device)
-    wanted = files.Cut(song.start, song.start + song.seconds)
+    wanted = Cut(song.start, song.start + song.seconds)
     source = CutSource(FileSource(song.files[MIX][0]), wanted)
     measured = measure(source, Tracker(None))
     if measured.rms == 0.0:
@@ -183,14 +188,14 @@ def _given(song: Song) -> Iterator[dict[str, Tensor]]:
         if stem != MIX:
             stems[stem] = _sum([_stereo(path) for path in parts])
     mix = _sum(list(stems.values()))
-    measured = measure(MemorySource(mix, sound.STEREO_RATE, song.id), Tracker(None))
+    measured = measure(MemorySource(mix, STEREO_RATE, song.id), Tracker(None))
     for stem, audio in stems.items():
         yield {stem: audio * measured.scale}
 
 
 def _stereo(path: str) -> Tensor:
-    audio, rate = files.read(path)
-    return sound.resample(sound.to_stereo(audio), rate, sound.STEREO_RATE)
+    audio, rate = read_audio(path)
+    return resample(to_stereo(audio), rate, STEREO_RATE)
 
 
 def _sum(parts: list[Tensor]) -> Tensor:
@@ -219,26 +224,30 @@ def _origin(task: Task) -> dict[str, Any]:
     }
 
 
-# --- pictures
+# --- spectrograms
 
 
 def _make_features(task: Task, runs: Runs) -> Features:
-    picture = Picture.from_dict(dict(task.picture))
+    spectrogram = SpectrogramSettings.from_dict(dict(task.spectrogram))
     features: Features = {}
     for stem, heard in runs.items():
         audio, rate = _read_back(task.place / f"{stem}.flac")
-        drawn = draw(sound.resample(audio, rate, picture.sample_rate), picture)
-        scale = picture.sample_rate / picture.hop_length
+        drawn = draw(resample(audio, rate, spectrogram.sample_rate), spectrogram)
+        scale = spectrogram.sample_rate / spectrogram.hop_length
         spans = [(round(start * scale), round(stop * scale)) for start, stop in heard]
-        features[stem] = _write_picture(task, stem, drawn, spans)
-    _write_record(task, label(task.picture), {"features": _plain(features)})
+        features[stem] = _write_spectrogram(task, stem, drawn, spans)
+    _write_record(task, label(task.spectrogram), {"features": _plain(features)})
     return features
 
 
-def _keep_picture(task: Task) -> tuple[Features, float]:
-    """The picture that came with a song, without the frames in which all bands lie at its floor."""
-    drawn = read_picture(task.song.files["features"][0])
-    seconds = len(drawn) * float(task.picture["hop_length"]) / float(task.picture["sample_rate"])
+def _keep_spectrogram(task: Task) -> tuple[Features, float]:
+    """The spectrogram that came with a song, without the frames in which all bands lie at its
+    floor.
+    """
+    drawn = read_spectrogram(task.song.files["features"][0])
+    seconds = (
+        len(drawn) * float(task.spectrogram["hop_length"]) / float(task.spectrogram["sample_rate"])
+    )
     spans = stretches((drawn > drawn.min()).any(1))
     if not spans:
         raise AudioTransferError(f"{task.song.sources[0]} is silent")
@@ -252,19 +261,19 @@ def _keep_picture(task: Task) -> tuple[Features, float]:
                 f"{task.song.sources[0]} has values up to {drawn.max():.3g}, which are no"
                 " logarithms"
             ) from None
-    features = {MIX: _write_picture(task, MIX, halved, spans)}
+    features = {MIX: _write_spectrogram(task, MIX, halved, spans)}
     known = {"features": _plain(features), "seconds": seconds}
-    _write_record(task, label(task.picture), known)
+    _write_record(task, label(task.spectrogram), known)
     return features, seconds
 
 
-def _write_picture(
+def _write_spectrogram(
     task: Task, stem: str, drawn: NDArray[np.float16], spans: list[tuple[int, int]]
 ) -> Feature:
     """Keeps the frames of the spans, one behind the other."""
-    path = task.place / f"{stem}.{label(task.picture)}.npy"
+    path = task.place / f"{stem}.{label(task.spectrogram)}.npy"
     runs = [(start, len(drawn[start:stop])) for start, stop in spans]
-    part = files.temporary(path)
+    part = temporary_path(path)
     with _writing(task.place):
         with part.open("wb") as file:
             np.save(file, np.concatenate([drawn[start:stop] for start, stop in spans]))
@@ -273,7 +282,7 @@ def _write_picture(
 
 
 def _known_features(task: Task, runs: Runs) -> Features | None:
-    known = _record(task, label(task.picture))
+    known = _record(task, label(task.spectrogram))
     if known is None:
         return None
     features = _features(known)
@@ -305,7 +314,7 @@ def _record(task: Task, name: str) -> dict[str, Any] | None:
 
 def _write_record(task: Task, name: str, values: dict[str, Any]) -> None:
     path = task.place / f"{name}.json"
-    part = files.temporary(path)
+    part = temporary_path(path)
     with _writing(task.place):
         part.write_text(json.dumps(values))
         os.replace(part, path)
@@ -314,7 +323,7 @@ def _write_record(task: Task, name: str, values: dict[str, Any]) -> None:
 def _read_back(path: Path) -> tuple[Tensor, int]:
     """A stem that was written. A disk that filled up without a word shows here."""
     with _writing(path.parent):
-        return files.read(path)
+        return read_audio(path)
 
 
 @contextmanager

@@ -11,29 +11,26 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from audiotransfer.corpora.features import FeatureCrops, FeatureSettings, feature_songs
+from audiotransfer.data.paired_features import FeatureCrops, FeatureSettings, feature_songs
+from audiotransfer.data.rendering.ensembles import target_band
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.recipes.exporting import About, chosen, describe, sizes, validated
-from audiotransfer.recipes.headline import HeadlineSettings
-from audiotransfer.recipes.many_songs import ManySongs, song_ground
-from audiotransfer.recipes.rendered_trial import rendered_trial
-from audiotransfer.recipes.starting import start_from
-from audiotransfer.recipes.watching import Show, watch
-from audiotransfer.spectral.any_to_many import AnyToMany, AnyToManySettings
-from audiotransfer.spectral.generator import STEMS
-from audiotransfer.spectral.networks import ConditionalCritic, ConditionalUNet
-from audiotransfer.spectral.repainter import Repainter
-from audiotransfer.spectral.transfer import TARGET
-from audiotransfer.spectral.weights import save_generator
+from audiotransfer.evaluation.checkpoint_metric import CheckpointMetricSettings, rendered_validation
+from audiotransfer.recipes.any_to_many_data import ManySongs, song_ground
+from audiotransfer.recipes.base import Show, start_from, watch
+from audiotransfer.recipes.export import About, chosen, describe, sizes, validated
+from audiotransfer.spectral.models.base import SpectrogramModel
+from audiotransfer.spectral.models.unet import STEMS
+from audiotransfer.spectral.networks import ConditionalDiscriminator, ConditionalUNet
+from audiotransfer.spectral.objectives.any_to_many import AnyToMany, AnyToManySettings
+from audiotransfer.spectral.transfer import TARGET, save_generator
 from audiotransfer.styles.card import Card, StemEntry
-from audiotransfer.symbolic.studio.targets import target_band
 from audiotransfer.training import Objective, Trainer, load_networks
-from audiotransfer.training.mixed import Mixed, Share
-from vocoder import Picture
+from audiotransfer.training.objective import Mixed, Share
+from vocoder import SpectrogramSettings
 
 if TYPE_CHECKING:
-    from audiotransfer.recipes.audition import Audition
-    from audiotransfer.recipes.training import Training
+    from audiotransfer.evaluation.validation_samples import ValidationSamples
+    from audiotransfer.recipes.base import Training
 
 _BATCHES = 3  # of validation
 _SHARED = "any-to-many/generator.safetensors"
@@ -51,8 +48,8 @@ class GeneratorSizes:
 
 
 @dataclass
-class CriticSizes:
-    """See `ConditionalCritic`."""
+class DiscriminatorSizes:
+    """See `ConditionalDiscriminator`."""
 
     width: int = 16
     levels: int = 4
@@ -66,10 +63,10 @@ class AnyToManyRecipe:
     ``styles`` are targets of rendered songs, genres of a prepared collection or both, with what is
     said of them. ``pairs`` is a folder of rendered and prepared songs in ``data``, drawn as
     ``drawing`` says for each stem; ``songs`` are of any genres and need no pairs. Where there are
-    both, the songs are taken at every ``songs.every``-th step. ``generator`` and ``critic`` are
-    the networks' sizes, ``settings`` the objective's. The first ``validation_songs`` rendered songs
-    are not trained on and tell how far it is, by distance; H, where ``headline`` asks for it, then
-    chooses the weights. ``start`` is the checkpoint of a run whose generator is the first one.
+    both, the songs are taken at every ``songs.every``-th step. ``generator`` and ``discriminator``
+    are the networks' sizes, ``settings`` the objective's. The first ``validation_songs`` rendered
+    songs are not trained on and tell how far it is, by distance; H, where ``headline`` asks for it,
+    then chooses the weights. ``start`` is the checkpoint of a run whose generator is the first one.
     """
 
     styles: dict[str, str] = field(default_factory=dict)
@@ -78,11 +75,11 @@ class AnyToManyRecipe:
     pairs: str | None = None
     songs: ManySongs | None = None
     generator: GeneratorSizes = field(default_factory=GeneratorSizes)
-    critic: CriticSizes = field(default_factory=CriticSizes)
+    discriminator: DiscriminatorSizes = field(default_factory=DiscriminatorSizes)
     settings: AnyToManySettings = field(default_factory=AnyToManySettings)
     drawing: FeatureSettings = field(default_factory=FeatureSettings)
     validation_songs: int = 12
-    headline: HeadlineSettings = field(default_factory=HeadlineSettings)
+    headline: CheckpointMetricSettings = field(default_factory=CheckpointMetricSettings)
     start: str | None = None
     corpora: list[dict[str, Any]] = field(default_factory=list)
 
@@ -97,7 +94,7 @@ class StemCrops:
         styles: Sequence[str],
         settings: FeatureSettings,
     ) -> None:
-        hertz = Picture().centres()
+        hertz = SpectrogramSettings().centres()
         self.crops = {
             stem: FeatureCrops(songs, styles, {stem: hertz}, replace(settings, seed=seed))
             for seed, stem in enumerate(stems, start=settings.seed)
@@ -124,19 +121,19 @@ def train_any_to_many(
     _check(recipe)
     styles = tuple(recipe.styles)
     songs = song_ground(recipe.songs, recipe.data, styles, recipe.stems) if recipe.songs else None
-    picture = songs.picture if songs else Picture()
-    if songs and recipe.pairs is not None and picture != Picture():
+    spectrogram = songs.spectrogram if songs else SpectrogramSettings()
+    if songs and recipe.pairs is not None and spectrogram != SpectrogramSettings():
         raise AudioTransferError(
-            f"{songs.manifest.folder} has other pictures than rendered pairs, which are prepared"
-            " with the picture's defaults; prepare it again without --picture"
+            f"{songs.manifest.folder} has other spectrograms than rendered pairs, which are"
+            " prepared with the spectrogram's defaults; prepare it again without --spectrogram"
         )
-    generator = ConditionalUNet(styles, picture.bins, **asdict(recipe.generator))
+    generator = ConditionalUNet(styles, spectrogram.bins, **asdict(recipe.generator))
     if recipe.start is not None:
         start_from(generator, Path(recipe.start), "the generator and styles")
-    critic = ConditionalCritic(len(styles), **asdict(recipe.critic))
-    objective = AnyToMany(generator, critic, styles, recipe.settings)
+    discriminator = ConditionalDiscriminator(len(styles), **asdict(recipe.discriminator))
+    objective = AnyToMany(generator, discriminator, styles, recipe.settings)
 
-    def present(_: str) -> dict[str, Repainter]:
+    def present(_: str) -> dict[str, SpectrogramModel]:
         return {style: generator.only(style) for style in styles}
 
     shares: list[Share] = []
@@ -150,7 +147,7 @@ def train_any_to_many(
             audition, figures = songs.trial(present, recipe.headline, folder)
     mixed = Mixed(shares) if len(shares) > 1 else None
     known = replace(
-        recipe, styles=dict.fromkeys(styles, ""), corpora=[], headline=HeadlineSettings()
+        recipe, styles=dict.fromkeys(styles, ""), corpora=[], headline=CheckpointMetricSettings()
     )
     name = mixed.network(shares[0].name, "generator") if mixed else "generator"
     trainer = Trainer(
@@ -169,7 +166,7 @@ def train_any_to_many(
         checkpoint = chosen(folder)
         generator.cpu().load_state_dict(load_networks(checkpoint)[name])
         about = replace(recipe, corpora=recipe.corpora or (songs.corpora if songs else []))
-        export(about, config, checkpoint, generator, picture, trainer.step, hours)
+        export(about, config, checkpoint, generator, spectrogram, trainer.step, hours)
     return last
 
 
@@ -191,9 +188,9 @@ def _check(recipe: AnyToManyRecipe) -> None:
 def _pairs(
     recipe: AnyToManyRecipe,
     objective: AnyToMany,
-    present: Callable[[str], dict[str, Repainter]],
+    present: Callable[[str], dict[str, SpectrogramModel]],
     folder: Path,
-) -> tuple[Share, Audition, Figures]:
+) -> tuple[Share, ValidationSamples, Figures]:
     """What is learned from rendered songs, and figures of those that are kept from it."""
     assert recipe.pairs is not None
     styles, place = tuple(recipe.styles), Path(recipe.data) / recipe.pairs
@@ -211,13 +208,13 @@ def _pairs(
         stem: [StemCrops(kept, (stem,), styles, settings).batch(step) for step in range(_BATCHES)]
         for stem in recipe.stems
     }
-    audition, headline = rendered_trial(
+    audition, headline = rendered_validation(
         [features.parent for features in kept],
         [features.parent for features in taught],
         recipe.stems,
         present,
         styles,
-        Picture(),
+        SpectrogramSettings(),
         recipe.headline,
         folder,
     )
@@ -245,7 +242,7 @@ def export(
     config: Training,
     checkpoint: Path,
     generator: ConditionalUNet,
-    picture: Picture,
+    spectrogram: SpectrogramSettings,
     steps: int,
     hours: float,
 ) -> None:
@@ -257,7 +254,9 @@ def export(
         place = checkpoint.parent / style
         place.mkdir(parents=True, exist_ok=True)
         stems = {
-            stem: StemEntry("spectral", f"../{_SHARED}", stem, picture.to_dict(), {TARGET: style})
+            stem: StemEntry(
+                "spectral", f"../{_SHARED}", stem, spectrogram.to_dict(), {TARGET: style}
+            )
             for stem in recipe.stems
         }
         others = set(recipe.styles) - {style}

@@ -7,17 +7,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from audiotransfer import files
-from audiotransfer.corpora.stems import MixSettings, RandomMixes, Take
-from audiotransfer.corpora.takes import rendered_takes, solo_takes, song_takes
+from audiotransfer.atomic import write_bytes
+from audiotransfer.data.stem_mixes import (
+    MixSettings,
+    RandomMixes,
+    Take,
+    rendered_takes,
+    solo_takes,
+    song_takes,
+)
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.recipes.watching import Show, watch
+from audiotransfer.recipes.base import Show, watch
 from audiotransfer.training import Trainer, load_networks
 from separation.embedded.network import build as build_separator
 from separation.embedded.objective import SeparatorObjective
 
 if TYPE_CHECKING:
-    from audiotransfer.recipes.training import Training
+    from audiotransfer.recipes.base import Training
 
 
 @dataclass
@@ -87,5 +93,5 @@ def export_separator(network: str, folder: Path) -> Path:
     path = folder / "separator.safetensors"
     halves = {k: v.half() if v.is_floating_point() else v for k, v in state.items()}
     data = save(halves, {"separator": json.dumps({"network": network})})
-    files.write_bytes(path, data, overwrite=True)
+    write_bytes(path, data, overwrite=True)
     return path

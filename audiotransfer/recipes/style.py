@@ -10,27 +10,25 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from audiotransfer.corpora.folders import UnpairedWindows
-from audiotransfer.corpora.pairs import PairedStems, PairSettings, find_pairs
-from audiotransfer.corpora.takes import folder_takes
+from audiotransfer.data.paired import PairedStems, PairSettings, find_pairs
+from audiotransfer.data.stem_mixes import folder_takes
+from audiotransfer.data.unpaired import UnpairedWindows
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.recipes.audition import Audition, recorded_lines
-from audiotransfer.recipes.exporting import chosen, write_style
-from audiotransfer.recipes.headline import HeadlineSettings
-from audiotransfer.recipes.rendered_trial import rendered_trial
-from audiotransfer.recipes.starting import start_from
-from audiotransfer.recipes.watching import Show, watch
-from audiotransfer.spectral.generator import STEMS, Generator
-from audiotransfer.spectral.melgan_vc import MelGanVcSettings
-from audiotransfer.spectral.paired import PairedObjective
-from audiotransfer.spectral.unpaired import UnpairedObjective
+from audiotransfer.evaluation.checkpoint_metric import CheckpointMetricSettings, rendered_validation
+from audiotransfer.evaluation.validation_samples import ValidationSamples, recorded_samples
+from audiotransfer.recipes.base import Show, start_from, watch
+from audiotransfer.recipes.export import chosen, write_style
+from audiotransfer.spectral.models.unet import STEMS, Generator
+from audiotransfer.spectral.objectives.melgan_vc import MelGanVcSettings
+from audiotransfer.spectral.objectives.paired import PairedObjective
+from audiotransfer.spectral.objectives.unpaired import UnpairedObjective
 from audiotransfer.styles.card import Card
 from audiotransfer.training import Batches, Objective, Trainer, load_networks
-from audiotransfer.training.mixed import Mixed, Share
-from vocoder import Picture
+from audiotransfer.training.objective import Mixed, Share
+from vocoder import SpectrogramSettings
 
 if TYPE_CHECKING:
-    from audiotransfer.recipes.training import Training
+    from audiotransfer.recipes.base import Training
 
 _VALIDATION_BATCHES = 3
 _LINES = 2  # of recordings, heard in the log
@@ -58,12 +56,12 @@ class UnpairedRecipe:
 class StyleRecipe:
     """A style's name, its data, its network and what is asked of it.
 
-    It learns from rendered ``pairs``, from the folders of ``unpaired``, or from both.
-    ``weights`` are those of the paired generator's terms (see ``PairedObjective``). The first
+    It learns from rendered ``pairs``, from the folders of ``unpaired``, or from both. ``weights``
+    are those of the paired generator's terms (see ``PairedObjective``). The first
     ``validation_songs`` rendered songs are not trained on and tell how far it is, by distance and,
-    as ``headline`` says, by H, which chooses the weights: critics cost some of the distance, and
-    without H the last ones are taken. ``start`` is the checkpoint of a run whose generator is the
-    first one. Stems that nothing taught are kept as they are.
+    as ``headline`` says, by H, which chooses the weights: discriminators cost some of the distance,
+    and without H the last ones are taken. ``start`` is the checkpoint of a run whose generator is
+    the first one. Stems that nothing taught are kept as they are.
     """
 
     name: str = "style"
@@ -72,14 +70,14 @@ class StyleRecipe:
     pairs: str | None = None
     unpaired: UnpairedRecipe | None = None
     start: str | None = None
-    picture: dict[str, Any] = field(default_factory=dict)
+    spectrogram: dict[str, Any] = field(default_factory=dict)
     channels: tuple[int, ...] = (16, 40, 80, 112, 144, 160)
     weights: dict[str, float] = field(default_factory=dict)
     adversarial_from: int = 1200
     learning_rate: float = 4e-4
-    critic_learning_rate: float = 2e-4
+    discriminator_learning_rate: float = 2e-4
     validation_songs: int = 24
-    headline: HeadlineSettings = field(default_factory=HeadlineSettings)
+    headline: CheckpointMetricSettings = field(default_factory=CheckpointMetricSettings)
     corpora: list[dict[str, Any]] = field(default_factory=list)
     drawing: PairSettings = field(default_factory=PairSettings)
 
@@ -88,19 +86,19 @@ def train_style(
     recipe: StyleRecipe, config: Training, folder: Path, show: Show | None
 ) -> dict[str, float]:
     Card(recipe.name, recipe.description, {}, {})  # a name that no card takes fails before the work
-    picture = Picture.from_dict(recipe.picture)
-    generator = Generator(picture.bins, recipe.channels)
+    spectrogram = SpectrogramSettings.from_dict(recipe.spectrogram)
+    generator = Generator(spectrogram.bins, recipe.channels)
     if recipe.start is not None:
-        start_from(generator, Path(recipe.start), "picture and channels")
+        start_from(generator, Path(recipe.start), "spectrogram and channels")
     shares: list[Share] = []
-    auditions: list[Audition] = []
+    auditions: list[ValidationSamples] = []
     validation: Callable[[Objective], dict[str, float]] | None = None
     if recipe.pairs is not None:
-        share, audition, validation = _paired(recipe, recipe.pairs, folder, generator, picture)
+        share, audition, validation = _paired(recipe, recipe.pairs, folder, generator, spectrogram)
         shares.append(share)
         auditions.append(audition)
     if recipe.unpaired is not None:
-        share, audition = _unpaired(recipe, recipe.unpaired, folder, generator, picture)
+        share, audition = _unpaired(recipe, recipe.unpaired, folder, generator, spectrogram)
         shares.append(share)
         auditions.append(audition)
     if not shares:
@@ -116,7 +114,7 @@ def train_style(
         replace(config.trainer, ema=(name,) if config.trainer.ema_decay else ()),
         folder,
         validation,
-        config=replace(recipe, description="", corpora=[], headline=HeadlineSettings()),
+        config=replace(recipe, description="", corpora=[], headline=CheckpointMetricSettings()),
         audition=auditions[0],
     )
     started = time.monotonic()
@@ -127,35 +125,39 @@ def train_style(
     checkpoint = chosen(folder)
     generator.load_state_dict(load_networks(checkpoint)[name])
     taught = STEMS if recipe.unpaired is None or recipe.pairs else (recipe.unpaired.stem,)
-    drawn = picture.to_dict()
+    drawn = spectrogram.to_dict()
     write_style(recipe, config, checkpoint, generator, drawn, taught, trainer.step, hours)
     return figures
 
 
 def _paired(
-    recipe: StyleRecipe, place: str, folder: Path, generator: Generator, picture: Picture
-) -> tuple[Share, Audition, Callable[[Objective], dict[str, float]]]:
+    recipe: StyleRecipe,
+    place: str,
+    folder: Path,
+    generator: Generator,
+    spectrogram: SpectrogramSettings,
+) -> tuple[Share, ValidationSamples, Callable[[Objective], dict[str, float]]]:
     pairs = find_pairs(Path(recipe.data) / place)
     kept, trained = pairs[: recipe.validation_songs], pairs[recipe.validation_songs :]
     objective = PairedObjective(
         generator,
-        picture,
+        spectrogram,
         recipe.weights,
         recipe.adversarial_from,
         recipe.learning_rate,
-        recipe.critic_learning_rate,
+        recipe.discriminator_learning_rate,
     )
     drawn = PairedStems(kept, replace(recipe.drawing, batch=16, seed=recipe.drawing.seed + 1))
     batches = [drawn.batch(step) for step in range(_VALIDATION_BATCHES)]
     share = Share("paired", objective, PairedStems(trained, recipe.drawing))
     style = recipe.drawing.style
-    audition, headline = rendered_trial(
+    audition, headline = rendered_validation(
         [pair.folder for pair in kept],
         [pair.folder for pair in trained],
         STEMS,
         lambda _: {style: generator},
         (style,),
-        picture,
+        spectrogram,
         recipe.headline,
         folder,
     )
@@ -167,8 +169,12 @@ def _paired(
 
 
 def _unpaired(
-    recipe: StyleRecipe, part: UnpairedRecipe, folder: Path, generator: Generator, picture: Picture
-) -> tuple[Share, Audition]:
+    recipe: StyleRecipe,
+    part: UnpairedRecipe,
+    folder: Path,
+    generator: Generator,
+    spectrogram: SpectrogramSettings,
+) -> tuple[Share, ValidationSamples]:
     sources, targets = (
         folder_takes(Path(recipe.data) / place, part.stem, folder / "decoded")
         for place in (part.source, part.target)
@@ -176,13 +182,13 @@ def _unpaired(
     windows = UnpairedWindows(
         sources,
         targets,
-        frames=3 * part.frames * picture.hop_length - 1,
+        frames=3 * part.frames * spectrogram.hop_length - 1,
         batch=part.batch,
         seed=part.seed,
     )
-    objective = UnpairedObjective(generator, picture, part.stem, part.frames, part.settings)
-    lines = recorded_lines(sources, _LINES)
-    audition = Audition(lines, picture, lambda _: {recipe.name: generator})
+    objective = UnpairedObjective(generator, spectrogram, part.stem, part.frames, part.settings)
+    lines = recorded_samples(sources, _LINES)
+    audition = ValidationSamples(lines, spectrogram, lambda _: {recipe.name: generator})
     return Share("unpaired", objective, windows, part.every), audition
 
 

@@ -1,4 +1,4 @@
-"""A style without pairs: any of the objectives that learn from two sets of pictures."""
+"""A style without pairs: any of the objectives that learn from two sets of spectrograms."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.recipes.audition import Audition
-from audiotransfer.recipes.exporting import chosen, write_style
-from audiotransfer.recipes.grounds import prepared, recorded
-from audiotransfer.recipes.headline import Headline, HeadlineSettings
-from audiotransfer.recipes.watching import Show, watch
-from audiotransfer.spectral import objectives
-from audiotransfer.spectral.generator import STEMS
-from audiotransfer.spectral.materials import Materials
-from audiotransfer.spectral.repainter import Repainter
+from audiotransfer.evaluation.checkpoint_metric import CheckpointMetric, CheckpointMetricSettings
+from audiotransfer.evaluation.validation_samples import ValidationSamples
+from audiotransfer.recipes.base import Show, watch
+from audiotransfer.recipes.export import chosen, write_style
+from audiotransfer.recipes.unpaired_data import prepared, recorded
+from audiotransfer.spectral.models.base import SpectrogramModel
+from audiotransfer.spectral.models.unet import STEMS
+from audiotransfer.spectral.objectives import registry
+from audiotransfer.spectral.objectives.registry import Materials
 from audiotransfer.styles.card import Card
 from audiotransfer.training import Trainer, load_networks
 
 if TYPE_CHECKING:
-    from audiotransfer.recipes.training import Training
+    from audiotransfer.recipes.base import Training
 
 logger = logging.getLogger(__name__)
 
@@ -33,11 +33,11 @@ class UnpairedStyleRecipe:
 
     ``prepared`` is what `audiotransfer prepare` made, of which ``source`` (or any) and ``target``
     are genres; without it they are folders of recordings of the ``stem``, relative to ``data``.
-    Windows have ``frames`` frames of the ``picture`` (settings of `vocoder.Picture`; a prepared
-    collection brings its own). ``generator`` and ``critics`` are kinds of networks with their
-    settings (see `spectral.materials`), ``settings`` those of the objective. ``headline`` says how
-    H is found on the validation songs of a prepared collection; the best weights by it are taken,
-    without it the last.
+    Windows have ``frames`` frames of the ``spectrogram`` (settings of `vocoder.Spectrogram`; a
+    prepared collection brings its own). ``generator`` and ``discriminators`` are kinds of networks
+    with their settings (see `spectral.materials`), ``settings`` those of the objective.
+    ``headline`` says how H is found on the validation songs of a prepared collection; the best
+    weights by it are taken, without it the last.
     """
 
     name: str = "style"
@@ -47,15 +47,15 @@ class UnpairedStyleRecipe:
     source: str = ""
     target: str = ""
     stem: str = "other"
-    picture: dict[str, Any] = field(default_factory=dict)
+    spectrogram: dict[str, Any] = field(default_factory=dict)
     frames: int = 288
     batch: int = 16
     seed: int = 0
     objective: str = "melgan-vc"
     generator: dict[str, Any] = field(default_factory=dict)
-    critics: dict[str, dict[str, Any]] = field(default_factory=dict)
+    discriminators: dict[str, dict[str, Any]] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
-    headline: HeadlineSettings = field(default_factory=HeadlineSettings)
+    headline: CheckpointMetricSettings = field(default_factory=CheckpointMetricSettings)
     corpora: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -64,7 +64,7 @@ def train_unpaired(
 ) -> dict[str, float]:
     """Trains, and leaves a style in ``folder/NAME``.
 
-    Where its pictures cannot become sound again, the card says so.
+    Where its spectrograms cannot become sound again, the card says so.
     """
     Card(recipe.name, recipe.description, {}, {})  # a name that no card takes fails before the work
     if recipe.stem not in STEMS:
@@ -79,21 +79,23 @@ def train_unpaired(
     if ground.lacks:
         logger.warning("%s will play no songs: %s", recipe.name, ground.lacks)
     bins = int(ground.settings["bins"])
-    materials = Materials(bins, recipe.frames, recipe.generator, recipe.critics)
-    objective = objectives.create(recipe.objective, materials, recipe.settings)
-    generator = cast(Repainter, objective.networks["generator"])
+    materials = Materials(bins, recipe.frames, recipe.generator, recipe.discriminators)
+    objective = registry.create(recipe.objective, materials, recipe.settings)
+    generator = cast(SpectrogramModel, objective.networks["generator"])
     audition = headline = None
-    if ground.picture is not None:
-        audition = Audition(ground.lines, ground.picture, lambda _: {recipe.target: generator})
+    if ground.spectrogram is not None:
+        audition = ValidationSamples(
+            ground.lines, ground.spectrogram, lambda _: {recipe.target: generator}
+        )
         if ground.judge is not None:
-            headline = Headline(audition, {recipe.target: ground.targets}, ground.judge)
+            headline = CheckpointMetric(audition, {recipe.target: ground.targets}, ground.judge)
     trainer = Trainer(
         objective,
         ground.batches,
         replace(config.trainer, ema=("generator",) if config.trainer.ema_decay else ()),
         folder,
         headline,
-        config=replace(recipe, description="", corpora=[], headline=HeadlineSettings()),
+        config=replace(recipe, description="", corpora=[], headline=CheckpointMetricSettings()),
         audition=audition,
     )
     began = time.monotonic()

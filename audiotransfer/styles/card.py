@@ -15,7 +15,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from audiotransfer.atomic import write_bytes
 from audiotransfer.errors import AudioTransferError
+from audiotransfer.renamed import present_keys
 
 SCHEMA = 1
 CARD_NAME = "card.json"
@@ -43,8 +45,8 @@ class StemEntry:
     route: str
     weights: str
     stem: str
-    picture: dict[str, Any] = field(default_factory=dict)
-    """Settings of the picture (see ``vocoder.Picture``) that the network was trained on."""
+    spectrogram: dict[str, Any] = field(default_factory=dict)
+    """Settings of the spectrogram (see ``vocoder.Spectrogram``) that the network was trained on."""
     options: dict[str, Any] = field(default_factory=dict)
     """Further settings which only the route understands."""
 
@@ -149,7 +151,8 @@ class Card:
             if entry == KEEP:
                 stems[stem] = None
             elif isinstance(entry, Mapping):
-                filled = {"route": plain.get("route", "spectral"), "stem": stem, **entry}
+                filled = {"route": plain.get("route", "spectral"), "stem": stem}
+                filled |= present_keys(entry)
                 stems[stem] = StemEntry(**_typed(StemEntry, filled, f"{label}, stem {stem}"))
             else:
                 raise AudioTransferError(
@@ -211,11 +214,11 @@ def read_card(folder: str | Path) -> Card:
 
 def write_card(folder: str | Path, card: Card) -> Path:
     """Writes ``card.json`` whole or not at all. Raises :class:`AudioTransferError` in one line."""
-    from audiotransfer import files  # heavy, and reading needs none of it
+    # heavy, and reading needs none of it
 
     path = Path(folder) / CARD_NAME
     text = json.dumps(card.to_dict(), indent=1, ensure_ascii=False) + "\n"
-    files.write_bytes(path, text.encode(), overwrite=True)
+    write_bytes(path, text.encode(), overwrite=True)
     return path
 
 
@@ -226,7 +229,7 @@ def sha256(path: str | Path) -> str:
 
 
 def check_playable(card: Card) -> None:
-    """Raises :class:`AudioTransferError` for a style of pictures that cannot become sound."""
+    """Raises :class:`AudioTransferError` for a style of spectrograms that cannot become sound."""
     for entry in card.stems.values():
         if entry is not None and (why := entry.options.get(SILENT)):
             raise AudioTransferError(f"style {card.name!r} plays no songs: {why}")

@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
-    from audiotransfer.symbolic.grid import Grid
+    from audiotransfer.midi.grid import Grid
 
 #: Stems of a symbolic style.
 PITCHED, DRUMS = "pitched", "drums"
 #: Who plays each of them: a module with ``load_part(path, options, device) -> PartTransfer``.
 _PLAYERS = {
-    PITCHED: "audiotransfer.symbolic.genre.pitched",
+    PITCHED: "audiotransfer.symbolic.genre.transfer",
     DRUMS: "audiotransfer.symbolic.drums.transfer",
 }
 

@@ -16,14 +16,15 @@ import numpy as np
 
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.synthesis.generators import (
+    DEFAULT_MODULATORS,
     DEFAULTS,
     INSTRUMENT,
     KEY_RANGE,
     NOT_IN_PRESETS,
     SAMPLE,
     VELOCITY_RANGE,
+    Modulator,
 )
-from audiotransfer.synthesis.modulators import DEFAULT_MODULATORS, Modulator
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -15,7 +15,7 @@ import numpy as np
 from audiotransfer.synthesis import generators as gen
 from audiotransfer.synthesis import kernel
 from audiotransfer.synthesis.envelope import Envelope, seconds, triangle
-from audiotransfer.synthesis.modulators import modulation
+from audiotransfer.synthesis.generators import modulation
 from audiotransfer.synthesis.soundfont import SoundFont, Zone
 
 if TYPE_CHECKING:

@@ -1,9 +1,9 @@
 """Training of any objective: turns, the trainer, checkpoints, schedules, log, configs."""
 
 from audiotransfer.training.checkpoints import load_networks
+from audiotransfer.training.objective import Batches, Group, Objective, Preview, Turn
 from audiotransfer.training.settings import TrainerSettings
 from audiotransfer.training.trainer import Trainer
-from audiotransfer.training.turns import Batches, Group, Objective, Preview, Turn
 
 __all__ = [
     "Batches",

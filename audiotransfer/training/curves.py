@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from audiotransfer import files
+from audiotransfer.atomic import temporary_path
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.training.log import NAME
 
@@ -51,7 +51,7 @@ def draw(folder: Path) -> Path | None:
     for axis in axes[len(panels) :]:
         axis.set_axis_off()
     path = folder / PICTURE
-    part = files.temporary(path)
+    part = temporary_path(path)
     try:
         figure.savefig(part, format="png")
         os.replace(part, path)

@@ -1,8 +1,8 @@
 """Self-diagnosis: the ways in which a training of this kind goes wrong, and what helps.
 
 Nothing here knows an objective. It looks at logged figures and at previews of a few fixed batches,
-in which pictures "source" and "output" belong together (see `Preview`), and takes groups whose name
-has "critic" or "discriminator" in it for critics.
+in which spectrograms "source" and "output" belong together (see `Preview`), and takes groups whose
+name has "critic" or "discriminator" in it for critics.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from itertools import combinations
 import torch
 from torch import Tensor
 
-from audiotransfer.training.progress import Progress
-from audiotransfer.training.turns import Preview
+from audiotransfer.training.objective import Preview
+from audiotransfer.training.state import Progress
 
 CHECKS = 3  # in a row, before a finding that may pass is told
 COPY = 0.02  # change by the output, as a share of how far two sources are apart
@@ -93,9 +93,9 @@ class Diagnosis:
 def _broken(steps: int, failed: int, previews: Sequence[Preview]) -> Iterator[_Sign]:
     if failed > max(1.0, FAILED * steps):
         yield _Sign("not finite", "", f"{failed} of the last {steps} steps were skipped")
-    for name in dict.fromkeys(name for preview in previews for name in preview.pictures):
-        shown = [preview.pictures[name] for preview in previews if name in preview.pictures]
-        if not all(bool(torch.isfinite(picture).all()) for picture in shown):
+    for name in dict.fromkeys(name for preview in previews for name in preview.spectrograms):
+        shown = [preview.spectrograms[name] for preview in previews if name in preview.spectrograms]
+        if not all(bool(torch.isfinite(spectrogram).all()) for spectrogram in shown):
             yield _Sign("not finite", name, "the networks put out what is no number")
 
 
@@ -145,22 +145,22 @@ def _pairs(previews: Sequence[Preview]) -> dict[str, tuple[Tensor, Tensor]]:
     """By name, sources and outputs [N, F, L] of all previews, cut to the shortest; two or more."""
     found: dict[str, list[tuple[Tensor, Tensor]]] = {}
     for preview in previews:
-        for name, source in preview.pictures.items():
+        for name, source in preview.spectrograms.items():
             where, slash, last = name.rpartition("/")
             for word in _OUTPUTS if last == "source" else ():
-                output = preview.pictures.get(f"{where}{slash}{word}")
+                output = preview.spectrograms.get(f"{where}{slash}{word}")
                 if output is not None and output.shape == source.shape:
                     found.setdefault(where, []).append((source.float(), output.float()))
     cut: dict[str, tuple[Tensor, Tensor]] = {}
     for where, pairs in found.items():
         frames = min(source.shape[-1] for source, _ in pairs)
         sources, outputs = ([pair[i][..., :frames] for pair in pairs] for i in (0, 1))
-        if len(pairs) > 1 and len({picture.shape for picture in sources}) == 1:
+        if len(pairs) > 1 and len({spectrogram.shape for spectrogram in sources}) == 1:
             cut[where] = torch.stack(sources), torch.stack(outputs)
     return cut
 
 
-def _spread(pictures: Tensor) -> float:
-    """Mean absolute difference over all pairs of pictures [N, F, L]."""
-    differences = [(a - b).abs().mean() for a, b in combinations(pictures, 2)]
+def _spread(spectrograms: Tensor) -> float:
+    """Mean absolute difference over all pairs of spectrograms [N, F, L]."""
+    differences = [(a - b).abs().mean() for a, b in combinations(spectrograms, 2)]
     return float(torch.stack(differences).mean())

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.training.turns import Batches
+from audiotransfer.training.objective import Batches
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric

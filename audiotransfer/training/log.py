@@ -6,14 +6,16 @@ import json
 import logging
 import math
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
-from audiotransfer.training.turns import Preview
+from audiotransfer.training.averages import MovingAverage
+from audiotransfer.training.objective import Preview
 
 NAME = "log.jsonl"
 logger = logging.getLogger(__name__)
@@ -82,7 +84,7 @@ class Log:
         if self.board is None:
             return
         with self._spared():
-            for name, picture in preview.pictures.items():
+            for name, picture in preview.spectrograms.items():
                 self.board.add_image(f"pictures/{name}", _colours(picture), step, dataformats="HWC")
             for name, (audio, rate) in preview.audio.items():
                 mono = audio.detach().float().mean(0).clamp(-1, 1).cpu()
@@ -122,3 +124,38 @@ def _colours(picture: Tensor) -> np.ndarray:
     values = picture.detach().float().cpu().numpy()[::-1]
     span = float(values.max() - values.min()) or 1.0
     return np.asarray(colormaps["magma"]((values - values.min()) / span))[..., :3]
+
+
+@contextmanager
+def showing(
+    networks: Mapping[str, nn.Module], average: MovingAverage | None, device: torch.device
+) -> Iterator[None]:
+    """Evaluation mode, averaged weights, no gradients, and no trace in the random numbers."""
+    averaged = average.in_place() if average is not None else nullcontext()
+    with torch.no_grad(), own_randomness(device), averaged:
+        for network in networks.values():
+            network.eval()
+        try:
+            yield
+        finally:
+            for network in networks.values():
+                network.train()
+
+
+@contextmanager
+def own_randomness(device: torch.device) -> Iterator[None]:
+    """Leave the caller's global random numbers as they were."""
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        yield
+
+
+@contextmanager
+def own_threads(count: int | None) -> Iterator[None]:
+    """Compute with so many threads, then as the caller did; None: as the caller does."""
+    before = torch.get_num_threads()
+    if count is not None:
+        torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

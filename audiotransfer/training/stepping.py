@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.optim import Adam, AdamW, Optimizer
 
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.training.narrow import NarrowInFloat32
-from audiotransfer.training.turns import GroupLike, TurnLike
+from audiotransfer.training.devices import NarrowInFloat32
+from audiotransfer.training.objective import GroupLike, TurnLike
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric

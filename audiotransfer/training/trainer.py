@@ -4,27 +4,28 @@ from __future__ import annotations
 
 import logging
 import math
+import signal
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import FrameType, TracebackType
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.training import checkpoints, loading, schedules, state
+from audiotransfer.training import checkpoints, loading, state
 from audiotransfer.training.averages import MovingAverage
+from audiotransfer.training.checkpoints import identity, refuse_another
+from audiotransfer.training.devices import launch
 from audiotransfer.training.diagnosis import Diagnosis
-from audiotransfer.training.identity import identity, refuse_another
-from audiotransfer.training.launching import launch
-from audiotransfer.training.log import Log, Window
-from audiotransfer.training.progress import Progress
-from audiotransfer.training.settings import TrainerSettings
-from audiotransfer.training.showing import own_randomness, own_threads, showing
+from audiotransfer.training.log import Log, Window, own_randomness, own_threads, showing
+from audiotransfer.training.objective import Batches, Objective, Preview
+from audiotransfer.training.settings import TrainerSettings, factor
+from audiotransfer.training.state import Progress
 from audiotransfer.training.stepping import Stepper, impossible, require
-from audiotransfer.training.stopping import StopRequest
-from audiotransfer.training.turns import Batches, Objective, Preview
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -53,7 +54,7 @@ class Trainer:
         config: what else makes this run what it is (corpus, objective): a checkpoint of another
             config is refused.
         audition: sounds that the present networks make, [C, T] and rate in Hz, heard in the log
-            beside the objective's pictures; called like the validation.
+            beside the objective's spectrograms; called like the validation.
     """
 
     def __init__(
@@ -174,7 +175,7 @@ class Trainer:
     def _train_step(self, batch: dict[str, Tensor]) -> dict[str, float]:
         """Take the step's turns, and return each group's learning rate in it."""
         settings, progress = self.settings, self.progress
-        scale = schedules.factor(
+        scale = factor(
             self.step,
             settings.steps,
             settings.schedule,
@@ -243,7 +244,7 @@ class Trainer:
             noise = torch.Generator().manual_seed(self.settings.seed)
             seen = self.objective.preview(batch, noise)
             sounds = self.audition(self.objective) if heard and self.audition else {}
-            return Preview(seen.pictures, seen.audio | sounds, seen.embeddings)
+            return Preview(seen.spectrograms, seen.audio | sounds, seen.embeddings)
 
     def _agreed(self, wish: bool) -> bool:
         """Whether any process wishes it: all must leave after the same step."""
@@ -289,3 +290,46 @@ class Trainer:
 
 def _due(step: int, every: int | None) -> bool:
     return every is not None and step % every == 0
+
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class StopRequest:
+    """Holds the first stop signal back inside its `with` block; a second one acts at once.
+
+    Outside the main thread, where Python takes no signals, it never sees one.
+    """
+
+    def __init__(self) -> None:
+        self.signal: int | None = None
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> StopRequest:
+        if threading.current_thread() is threading.main_thread():
+            for number in SIGNALS:
+                self._before[number] = signal.signal(number, self._note)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._give_back()
+
+    def act(self) -> None:
+        """Let the held-back signal do what it would have done."""
+        self._give_back()
+        if self.signal is not None:
+            signal.raise_signal(self.signal)
+
+    def _note(self, number: int, _: FrameType | None) -> None:
+        self.signal = number
+        self._give_back()
+
+    def _give_back(self) -> None:
+        for number, before in self._before.items():
+            signal.signal(number, before)
+        self._before = {}

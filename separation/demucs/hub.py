@@ -9,6 +9,7 @@ back to pickled weights. Nothing here loads torch.
 from __future__ import annotations
 
 import difflib
+import io
 import os
 import re
 from dataclasses import dataclass
@@ -17,9 +18,9 @@ from threading import Thread
 from typing import Any
 
 import yaml
+from tqdm.std import tqdm
 
 from separation.base import Progress
-from separation.demucs.bar import progress_bar
 from separation.errors import SeparationError
 
 REPOSITORIES = {
@@ -236,3 +237,17 @@ def _way_out(name: str) -> str:
 def one_line(error: Exception) -> str:
     text = " ".join(str(error).split())
     return (text[:160] or type(error).__name__).rstrip(".:")
+
+
+def progress_bar(report: Progress) -> type[tqdm]:
+    """A progress bar class that draws nothing and calls `report` with the share of bytes."""
+
+    class Bar(tqdm):
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **{**kwargs, "file": io.StringIO(), "disable": False})
+
+        def display(self, *args: Any, **kwargs: Any) -> None:
+            if self.total:
+                report(min(1.0, self.n / self.total))
+
+    return Bar

@@ -223,8 +223,7 @@ def _converted(path: Path) -> bytes:
     """A checkpoint as a safetensors file. Unpickles nothing but what a network is made of."""
     import torch
 
-    from separation.demucs.loading import CLASSES
-    from separation.demucs.saving import serialise
+    from separation.demucs.checkpoints import CLASSES, serialise
 
     kinds = [
         getattr(import_module(module), name)
@@ -248,7 +247,7 @@ def _converted(path: Path) -> bytes:
 
 def _check(name: str, staged: Path, networks: dict[str, Path]) -> None:
     """Loads what was staged, once."""
-    from separation.demucs.loading import load_bag
+    from separation.demucs.checkpoints import load_bag
 
     try:
         load_bag(resolve(name, staged))

@@ -39,9 +39,11 @@ class SeparatorTurn:
 
 @dataclass(frozen=True)
 class SeparatorPreview:
-    """What the log shows: pictures ``[F, L]``, sounds ``([C, T], rate)`` and points ``[B, D]``."""
+    """What the log shows: spectrograms ``[F, L]``, sounds ``([C, T], rate)`` and points ``[B,
+    D]``.
+    """
 
-    pictures: dict[str, Tensor]
+    spectrograms: dict[str, Tensor]
     audio: dict[str, tuple[Tensor, int]] = field(default_factory=dict)
     embeddings: dict[str, Tensor] = field(default_factory=dict)
 
@@ -100,9 +102,9 @@ class SeparatorObjective:
         mix, _, true = self._energies(stems)
         levels = (mix[:, 0] / self.bands.widths).clamp_min(1e-12).sqrt()
         masks = self.separator(levels)
-        pictures = {"mix": torch.log(levels[0, 0] + 1e-3)}
+        spectrograms = {"mix": torch.log(levels[0, 0] + 1e-3)}
         true = (true[0, :, 0] / self.bands.widths).sqrt()
         for i, stem in enumerate(STEMS):
-            pictures[f"{stem}/true"] = torch.log(true[i] + 1e-3)
-            pictures[f"{stem}/separated"] = torch.log(masks[0, i, 0] * levels[0, 0] + 1e-3)
-        return SeparatorPreview(pictures)
+            spectrograms[f"{stem}/true"] = torch.log(true[i] + 1e-3)
+            spectrograms[f"{stem}/separated"] = torch.log(masks[0, i, 0] * levels[0, 0] + 1e-3)
+        return SeparatorPreview(spectrograms)

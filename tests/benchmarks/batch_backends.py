@@ -24,10 +24,11 @@ from pathlib import Path
 
 import torch
 
-from audiotransfer import files
+from audiotransfer.audio.reading import read_audio
+from audiotransfer.audio.writing import write_audio
 from audiotransfer.demo import song_path
 from audiotransfer.evaluation import plain_table
-from audiotransfer.evaluation.table import Row
+from audiotransfer.evaluation.report.statistics import Row
 from audiotransfer.parallel import BACKENDS, count_workers
 
 
@@ -86,7 +87,7 @@ def row(name: str, wall: float, processor: float, before: list[Row], songs: int)
 
 def write_songs(place: Path, count: int, seconds: float) -> list[Path]:
     """Stretches of the demo's song, each from elsewhere in it."""
-    audio, rate = files.read(song_path())
+    audio, rate = read_audio(song_path())
     length = round(seconds * rate)
     audio = audio.repeat(1, -(-(length + audio.shape[1]) // audio.shape[1]))
     songs = []
@@ -94,7 +95,7 @@ def write_songs(place: Path, count: int, seconds: float) -> list[Path]:
         first = torch.Generator().manual_seed(number)
         start = int(torch.randint(audio.shape[1] - length, (1,), generator=first))
         songs.append(place / f"{number}.wav")
-        files.write(songs[-1], audio[:, start : start + length], rate)
+        write_audio(songs[-1], audio[:, start : start + length], rate)
     return songs
 
 

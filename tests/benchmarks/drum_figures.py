@@ -18,20 +18,21 @@ import numpy as np
 import torch
 
 from audiotransfer.evaluation import plain_table
-from audiotransfer.evaluation.scores.drum_measures import (
+from audiotransfer.evaluation.metrics.drums import (
+    DrumStyleClassifier,
     exact,
     expression,
     nearest_of,
     novelty,
     reconstruction,
+    style_figures,
 )
-from audiotransfer.evaluation.scores.drum_styles import StyleEar, style_figures
 from audiotransfer.styles.card import read_card
 from audiotransfer.symbolic.drums.beats import BAR
+from audiotransfer.symbolic.drums.data import Windows, read_grooves, windows_of
 from audiotransfer.symbolic.drums.drummer import Drummer
-from audiotransfer.symbolic.drums.grooves import Windows, read_grooves, windows_of
 from audiotransfer.symbolic.drums.network import DrumVae
-from audiotransfer.symbolic.drums.weights import SHIPPED, Network, load_drums
+from audiotransfer.symbolic.drums.objective import SHIPPED, Network, load_drums
 
 _STYLES = ("jazz", "rock", "latin", "funk")
 _PUBLISHED = (
@@ -71,7 +72,7 @@ def styles_heard(
     network: DrumVae, name: str, train: Windows, test: Windows, count: int
 ) -> list[dict[str, object]]:
     """For each of `_STYLES` what an ear hears of played beats, of samples and of moved beats."""
-    ear = StyleEar(train, network.styles)
+    ear = DrumStyleClassifier(train, network.styles)
     drummer = Drummer(network)
     bars = test.hits.shape[1] // BAR
     accuracy = ear.accuracy(test)

@@ -14,11 +14,11 @@ import sys
 import tempfile
 from pathlib import Path
 
-from audiotransfer import files
+from audiotransfer.audio.reading import find_audio, read_audio
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.evaluation import plain_table, seam_energy
 from audiotransfer.pipeline import TransferOptions, prepare, transfer_file
-from audiotransfer.spectral.notes import NoteGenerator
+from audiotransfer.spectral.models.note_templates import NoteTemplateModel
 from separation import SeparationError
 from vocoder import VocoderError
 
@@ -30,14 +30,14 @@ _SEAM = 1.5
 def check(song: Path, output: Path, options: TransferOptions, plan: object) -> dict[str, object]:
     """One row: what was measured, and whether everything holds."""
     report = transfer_file(song, output, options, plan=plan)  # type: ignore[arg-type]
-    audio, rate = files.read(output)
-    source, _ = files.read(song)
+    audio, rate = read_audio(output)
+    source, _ = read_audio(song)
     drift = (
         abs(report.loudness_out - report.loudness_in)
         if report.loudness_in is not None and report.loudness_out is not None
         else 0.0
     )
-    period = round(NoteGenerator.core * _HOP * rate / 44100)
+    period = round(NoteTemplateModel.core * _HOP * rate / 44100)
     long_enough = audio.shape[-1] > 8 * period
     seam = seam_energy(audio, rate, period) if long_enough else 1.0
     before = seam_energy(source, rate, period) if long_enough else 1.0
@@ -75,7 +75,7 @@ def main() -> int:
     plan = prepare(options)
     rows = []
     with tempfile.TemporaryDirectory() as folder:
-        for song in files.find_audio(args.folder)[:: args.every]:
+        for song in find_audio(args.folder)[:: args.every]:
             try:
                 rows.append(check(song, Path(folder) / "out.wav", options, plan))
             except (AudioTransferError, SeparationError, VocoderError) as error:

@@ -31,6 +31,8 @@ import av
 import numpy as np
 import soundfile
 
+from audiotransfer.audio.reading import open_audio
+
 RATE = 44100
 SLACK = 0.06  # s: encoders' delay and padding, which FFmpeg leaves in the end of MP4 and Opus
 SECONDS = 1.2
@@ -212,7 +214,6 @@ def work(orders: Connection, folder: str, transfer: bool) -> None:
     """A process of its own: takes paths, gives results."""
     import torch
 
-    from audiotransfer import files
     from audiotransfer.errors import AudioTransferError
     from audiotransfer.pipeline import TransferOptions, prepare, transfer_file
 
@@ -230,7 +231,7 @@ def work(orders: Connection, folder: str, transfer: bool) -> None:
                     assert out.frames == report.frames, "written and reported differ"
                 ours, line = report.seconds, "; ".join(report.notices)
             else:
-                with files.open_audio(path) as reader:
+                with open_audio(path) as reader:
                     count = sum(block.shape[1] for block in reader.blocks(1 << 16))
                     ours, line = count / reader.sample_rate, "; ".join(reader.notices)
             result = Result(ours, line, 0.0)

@@ -25,9 +25,9 @@ import torch
 from torch import Tensor
 
 from audiotransfer.evaluation import plain_table
-from audiotransfer.recipes.scores.cycle_gan import GenreGanRecipe, build
+from audiotransfer.midi.piano_rolls import PHRASE, PITCHES
+from audiotransfer.recipes.genre_gan import GenreGanRecipe, build
 from audiotransfer.symbolic.genre.cycle_gan import GenreGan, GenreGanSettings
-from audiotransfer.symbolic.rolls import PHRASE, PITCHES
 from audiotransfer.training import Trainer, TrainerSettings
 
 PAIR = ("jazz", "classical")
@@ -117,7 +117,7 @@ def objective(args: argparse.Namespace) -> GenreGan:
         pair=list(PAIR),
         width=args.width,
         blocks=args.blocks,
-        critic_width=args.width,
+        discriminator_width=args.width,
         settings=GenreGanSettings(pool=0),
     )
     return build(recipe)
@@ -149,34 +149,39 @@ def by_hand(args: argparse.Namespace, folder: Path) -> Clock:
     networks = {
         name: network.to(args.device)
         for name, network in objective(args).networks.items()
-        if not name.startswith(("pool", "critic_mixed"))
+        if not name.startswith(("pool", "discriminator_mixed"))
     }
-    to_a, to_b, critic_a, critic_b = networks.values()
+    to_a, to_b, discriminator_a, discriminator_b = networks.values()
     makers = torch.optim.Adam([*to_a.parameters(), *to_b.parameters()], 2e-4, (0.5, 0.999))
-    judges = torch.optim.Adam([*critic_a.parameters(), *critic_b.parameters()], 2e-4, (0.5, 0.999))
+    judges = torch.optim.Adam(
+        [*discriminator_a.parameters(), *discriminator_b.parameters()], 2e-4, (0.5, 0.999)
+    )
     clock, phrases = Clock(), Phrases(args.batch)
     for step in range(args.steps + 1):
         a, b = (rolls[:, 1:].to(args.device) for rolls in phrases.batch(step).values())
         noise = torch.randn(a.shape).abs().to(args.device)
-        critics = [*critic_a.parameters(), *critic_b.parameters()]
-        for parameter in critics:
+        discriminators = [*discriminator_a.parameters(), *discriminator_b.parameters()]
+        for parameter in discriminators:
             parameter.requires_grad_(False)
         with torch.autocast(args.device, torch.bfloat16, enabled=args.precision != "32-true"):
             fake_a, fake_b = to_a(b).float().sigmoid(), to_b(a).float().sigmoid()
             again_a, again_b = to_a(fake_b).float().sigmoid(), to_b(fake_a).float().sigmoid()
             loss = 10 * ((again_a - a).abs().mean() + (again_b - b).abs().mean())
-            for critic, fake in ((critic_a, fake_a), (critic_b, fake_b)):
-                loss = loss + (critic(fake + noise).float() - 1).square().mean()
+            for discriminator, fake in ((discriminator_a, fake_a), (discriminator_b, fake_b)):
+                loss = loss + (discriminator(fake + noise).float() - 1).square().mean()
         makers.zero_grad()
         loss.backward()
         makers.step()
-        for parameter in critics:
+        for parameter in discriminators:
             parameter.requires_grad_(True)
         with torch.autocast(args.device, torch.bfloat16, enabled=args.precision != "32-true"):
             loss = torch.zeros((), device=args.device)
-            for critic, real, fake in ((critic_a, a, fake_a), (critic_b, b, fake_b)):
-                loss = loss + 0.5 * (critic(real + noise).float() - 1).square().mean()
-                loss = loss + 0.5 * critic(fake.detach() + noise).float().square().mean()
+            for discriminator, real, fake in (
+                (discriminator_a, a, fake_a),
+                (discriminator_b, b, fake_b),
+            ):
+                loss = loss + 0.5 * (discriminator(real + noise).float() - 1).square().mean()
+                loss = loss + 0.5 * discriminator(fake.detach() + noise).float().square().mean()
         judges.zero_grad()
         loss.backward()
         judges.step()

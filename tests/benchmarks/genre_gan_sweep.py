@@ -1,13 +1,14 @@
-"""What noise and critics of the mixed set do for the CycleGAN of genres, beside what was published.
+"""What noise and discriminators of the mixed set do for the CycleGAN of genres, beside what was
+published.
 
     python tests/benchmarks/genre_gan_sweep.py DATA -o runs/genre-gan-sweep genre_gan.…=value …
 
 Every point is `audiotransfer train genre-gan` (`-partial`, `-full`) with its own σ_D or
 `genre_gan.settings.teach`, the same seed and whatever else is given; figures of test pieces that no
 training saw, by the judges that come with the package. First σ_D over {0, .01, .1, 1, 3, 5} for the
-base model; then, at the σ_D with the highest S on validation pieces, the mixed critics learning
-only, and teaching the generators as well. What is finished is kept in FOLDER/figures.json and not
-run again.
+base model; then, at the σ_D with the highest S on validation pieces, the mixed discriminators
+learning only, and teaching the generators as well. What is finished is kept in FOLDER/figures.json
+and not run again.
 """
 
 from __future__ import annotations
@@ -21,12 +22,15 @@ import torch
 
 from audiotransfer import recipes
 from audiotransfer.evaluation import markdown_table
-from audiotransfer.evaluation.scores.judges import ScoreJudge, shipped_score_judges
-from audiotransfer.evaluation.scores.transfer import pair_figures
+from audiotransfer.evaluation.classifiers.midi_genre import (
+    MidiGenreClassifier,
+    shipped_midi_classifiers,
+)
+from audiotransfer.evaluation.metrics.midi_transfer import pair_figures
 from audiotransfer.recipes import TrainingConfig
-from audiotransfer.recipes.scores.genre_styles import some, transfer_by
-from audiotransfer.symbolic.genre.genres import genre_phrases
-from audiotransfer.symbolic.genre.weights import load_generator
+from audiotransfer.recipes.midi_styles import some, transfer_by
+from audiotransfer.symbolic.genre.data import genre_phrases
+from audiotransfer.symbolic.genre.transfer import load_generator
 from audiotransfer.training.config import load_config
 
 PAIR = ("jazz", "classical")
@@ -100,8 +104,8 @@ class Sweep:
         assert recipe is not None
         parts = genre_phrases(recipe.packs, recipe.data, run / "phrases")
         judges = {
-            name.removeprefix("scores-"): ScoreJudge.load(place)
-            for name, place in shipped_score_judges().items()
+            name.removeprefix("scores-"): MidiGenreClassifier.load(place)
+            for name, place in shipped_midi_classifiers().items()
         }
         made = {genre: load_generator(run / genre / "pitched.safetensors").eval() for genre in PAIR}
         measured = {}
@@ -131,16 +135,16 @@ def noise_table(noises: Mapping[str, Figures]) -> str:
 
 
 def variant_table(variants: Mapping[tuple[str, str], Figures]) -> str:
-    """A row for each set of critics."""
+    """A row for each set of discriminators."""
     rows: list[dict[str, object]] = []
     for model, heard in PUBLISHED_BEST.items():
         *_, total = strengths(heard)
         name = f"{model}, published at σ_D {PUBLISHED_AT[model]}"
-        rows.append({"critics": name, "teach": "no", "S_tot, paper's": f"{total:.1f}"})
+        rows.append({"discriminators": name, "teach": "no", "S_tot, paper's": f"{total:.1f}"})
     for (model, teach), found in variants.items():
         measured = {words: show(found) for words, show in COLUMNS.items()}
-        rows.append({"critics": model, "teach": teach, **measured})
-    return markdown_table(rows, ["critics", "teach", *COLUMNS])
+        rows.append({"discriminators": model, "teach": teach, **measured})
+    return markdown_table(rows, ["discriminators", "teach", *COLUMNS])
 
 
 def _percent(name: str, found: Figures) -> str:

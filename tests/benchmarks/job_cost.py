@@ -27,10 +27,11 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from audiotransfer import files
+from audiotransfer.audio.reading import read_audio
+from audiotransfer.audio.writing import AudioWriter
 from audiotransfer.demo import song_path
 from audiotransfer.evaluation import plain_table
-from audiotransfer.evaluation.table import Row
+from audiotransfer.evaluation.report.statistics import Row
 
 #: Name in the table -> the most that it may be, by minutes of the song (on two cores).
 BARS = {
@@ -161,9 +162,9 @@ def median(costs: list[Cost]) -> Cost:
 
 def write_song(path: Path, seconds: float) -> None:
     """The demo song over and over, 16-bit stereo at 44.1 kHz; never whole in memory."""
-    audio, rate = files.read(song_path())
+    audio, rate = read_audio(song_path())
     left = round(seconds * rate)
-    with files.Writer(path, rate, audio.shape[0], overwrite=True) as writer:
+    with AudioWriter(path, rate, audio.shape[0], overwrite=True) as writer:
         while left > 0:
             writer.write(audio[:, :left])
             left -= min(left, audio.shape[1])
@@ -174,7 +175,7 @@ def random_htdemucs(folder: Path) -> Path:
     import torch
     from demucs.htdemucs import HTDemucs
 
-    from separation.demucs.saving import save_bag
+    from separation.demucs.checkpoints import save_bag
 
     torch.manual_seed(0)
     network = HTDemucs(STEMS, bottom_channels=512, segment=Fraction(39, 5))
@@ -186,11 +187,11 @@ def separate(model: str, song: str) -> None:
     import torch
     from demucs.apply import apply_model
 
+    from separation.demucs.checkpoints import load_bag
     from separation.demucs.hub import resolve
-    from separation.demucs.loading import load_bag
 
     bag = load_bag(resolve(model))
-    audio, _ = files.read(song)
+    audio, _ = read_audio(song)
     with torch.no_grad():
         apply_model(bag, audio[None], shifts=0, split=True, overlap=0.25)
 

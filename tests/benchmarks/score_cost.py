@@ -86,8 +86,8 @@ def style_or_random(name: str, folder: Path) -> str:
         print(f"no style {name!r} for MIDI files: random weights", file=sys.stderr)
     import torch
 
-    from audiotransfer.symbolic.genre.networks import ConditionalGenerator
-    from audiotransfer.symbolic.genre.weights import save_generator
+    from audiotransfer.symbolic.genre.conditional_networks import ConditionalGenerator
+    from audiotransfer.symbolic.genre.transfer import save_generator
 
     torch.manual_seed(0)
     weights = folder / "pitched.safetensors"

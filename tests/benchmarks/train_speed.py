@@ -4,9 +4,10 @@
     python tests/benchmarks/train_speed.py --steps 9 --rounds 1 --width 64        a quick look
     python tests/benchmarks/train_speed.py --device cuda --steps 300
 
-Both learn from the same prepared pictures (192 bins, windows of 72 frames, batch 16), read by one
-worker process from a collection that is written first. The plain loop is what one would write by
-hand: two Adams, the critic at every step, generator and siamese network at every third, each
+Both learn from the same prepared spectrograms (192 bins, windows of 72 frames, batch 16), read by
+one worker process from a collection that is written first. The plain loop is what one would write
+by
+hand: two Adams, the discriminator at every step, generator and siamese network at every third, each
 network's gradients switched off where they are not wanted, no log, no checks, no checkpoints. Of
 every round the first steps are not counted. Where other work disturbs the clock, go by processor
 seconds (of the process that steps). Bars: no slower than the plain loop; the step waits for the
@@ -30,15 +31,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from audiotransfer.corpora.manifest import Feature, Manifest, PreparedSong
-from audiotransfer.corpora.prepared import PreparedWindows
+from audiotransfer.data.manifest import Feature, Manifest, PreparedSong
+from audiotransfer.data.unpaired import PreparedWindows
 from audiotransfer.evaluation import plain_table
-from audiotransfer.spectral.materials import Materials
-from audiotransfer.spectral.melgan_vc import MelGanVc, MelGanVcSettings, SiameseSettings
-from audiotransfer.spectral.networks import to_unit
+from audiotransfer.spectral.objectives.melgan_vc import MelGanVc, MelGanVcSettings, SiameseSettings
+from audiotransfer.spectral.objectives.registry import Materials
 from audiotransfer.training import Batches, Trainer, TrainerSettings, loading
-from audiotransfer.training.launching import launch
-from vocoder import Picture
+from audiotransfer.training.devices import launch
+from vocoder import SpectrogramSettings
+from vocoder.spectrogram import to_unit
 
 BINS, FRAMES, TILES = 192, 72, 3
 SONGS, SONG_FRAMES = 24, 2600  # a genre; 30 s each
@@ -96,7 +97,9 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=27, help="of each round that count")
     parser.add_argument("--rounds", type=int, default=3, help="medians are shown")
     parser.add_argument("--batch", type=int, default=16)
-    parser.add_argument("--width", type=int, default=256, help="channels; the critic has twice")
+    parser.add_argument(
+        "--width", type=int, default=256, help="channels; the discriminator has twice"
+    )
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
     parser.add_argument("--threads", type=int, help="of the training process")
     args = parser.parse_args()
@@ -150,8 +153,8 @@ def collection(folder: Path, batch: int) -> Batches:
         np.save(folder / file, random.normal(-4, 2, (SONG_FRAMES, BINS)).astype(np.float16))
         features = {"other": Feature(file, ((0, SONG_FRAMES),))}
         songs.append(PreparedSong(str(number), "train", genre, None, "", 30.0, (), {}, features))
-    picture = Picture(bins=BINS).to_dict()
-    Manifest(folder, "folders", None, picture, tuple(songs)).save()
+    spectrogram = SpectrogramSettings(bins=BINS).to_dict()
+    Manifest(folder, "folders", None, spectrogram, tuple(songs)).save()
     return PreparedWindows(folder, ("rock", "jazz"), FRAMES, batch)
 
 
@@ -165,7 +168,7 @@ def build(args: argparse.Namespace) -> MelGanVc:
         {"window": {"kind": "whole-frequency", "width": 2 * args.width}},
     )
     siamese = SiameseSettings(args.width, 128, "batch")
-    return MelGanVc.on_pictures(materials, MelGanVcSettings(siamese=siamese))
+    return MelGanVc.on_spectrograms(materials, MelGanVcSettings(siamese=siamese))
 
 
 def settings(args: argparse.Namespace) -> TrainerSettings:
@@ -195,10 +198,10 @@ def by_hand(args: argparse.Namespace, batches: Batches, folder: Path) -> Speed:
     objective, watch, chosen = build(args), Watch(), settings(args)
     networks = {name: net.to(args.device).train() for name, net in objective.networks.items()}
     generator, siamese = networks["generator"], networks["siamese"]
-    critic = networks["critic_window"]
+    discriminator = networks["discriminator_window"]
     makers = [*generator.parameters(), *siamese.parameters()]
     slow = torch.optim.Adam(makers, 2e-4, (0.5, 0.99))
-    fast = torch.optim.Adam(critic.parameters(), 2e-4, (0.5, 0.99))
+    fast = torch.optim.Adam(discriminator.parameters(), 2e-4, (0.5, 0.99))
 
     def convert(window: Tensor) -> Tensor:
         return torch.cat(generator(torch.cat(window.chunk(TILES, -1))).chunk(TILES), -1)
@@ -220,23 +223,24 @@ def by_hand(args: argparse.Namespace, batches: Batches, folder: Path) -> Speed:
         with torch.no_grad():
             made = convert(source)
         loss = 0.5 * (
-            torch.relu(1 - critic(seen(target))).mean() + torch.relu(1 + critic(seen(made))).mean()
+            torch.relu(1 - discriminator(seen(target))).mean()
+            + torch.relu(1 + discriminator(seen(made))).mean()
         )
         loss.backward()
         fast.step()
         if step % 3 == 0:
             slow.zero_grad()
-            critic.requires_grad_(False)
+            discriminator.requires_grad_(False)
             made = convert(source)
             before, after = journey(source), journey(made)
             travel = functional.mse_loss(before, after)
             travel = travel - functional.cosine_similarity(before, after).mean()
             margin = torch.relu(2 - (before.square().sum(-1) + 1e-4).sqrt()).square().mean()
             identity = functional.l1_loss(seen(convert(target)), seen(target))
-            loss = -critic(seen(made)).mean() + 10 * (travel + margin) + 0.5 * identity
+            loss = -discriminator(seen(made)).mean() + 10 * (travel + margin) + 0.5 * identity
             loss.backward()
             slow.step()
-            critic.requires_grad_(True)
+            discriminator.requires_grad_(True)
         watch.step(args.device)
     return watch.speed()
 

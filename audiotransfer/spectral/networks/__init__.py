@@ -1,29 +1,21 @@
-"""Networks of the unpaired objectives: generators, critics and what measures content."""
+"""Networks of the unpaired objectives: generators, discriminators and what measures content."""
 
-from audiotransfer.spectral.networks.conditional_critic import ConditionalCritic
-from audiotransfer.spectral.networks.conditional_unet import ConditionalUNet
-from audiotransfer.spectral.networks.cycle_critics import PatchGan, PictureCritic
-from audiotransfer.spectral.networks.heads import ProjectionHeads
-from audiotransfer.spectral.networks.levels import from_unit, to_unit
-from audiotransfer.spectral.networks.padded_unet import PaddedUNet
-from audiotransfer.spectral.networks.painter import Painter
-from audiotransfer.spectral.networks.resnet import ResNetGenerator
+from audiotransfer.spectral.networks.conditional import ConditionalDiscriminator, ConditionalUNet
+from audiotransfer.spectral.networks.discriminators import PatchGan, SpectrogramDiscriminator
+from audiotransfer.spectral.networks.generators import PaddedUNet, ProjectionHeads, ResNetGenerator
 from audiotransfer.spectral.networks.whole_frequency import (
-    WholeFrequencyCritic,
+    WholeFrequencyDiscriminator,
     WholeFrequencyGenerator,
 )
 
 __all__ = [
-    "ConditionalCritic",
+    "ConditionalDiscriminator",
     "ConditionalUNet",
     "PaddedUNet",
-    "Painter",
     "PatchGan",
-    "PictureCritic",
     "ProjectionHeads",
     "ResNetGenerator",
-    "WholeFrequencyCritic",
+    "SpectrogramDiscriminator",
+    "WholeFrequencyDiscriminator",
     "WholeFrequencyGenerator",
-    "from_unit",
-    "to_unit",
 ]

@@ -1,7 +1,7 @@
 """MelGAN-VC's networks as published: the first kernel spans all bins, then there is only time.
 
-Source: Pasini, "MelGAN-VC", 2019: 192 bins, tiles of 24 frames; 2.93 M weights in the generator
-and 4.50 M in the critic. Frequency becomes channels, so nothing learned at one pitch holds at
+Source: Pasini, "MelGAN-VC", 2019: 192 bins, tiles of 24 frames; 2.93 M weights in the generator and
+4.50 M in the discriminator. Frequency becomes channels, so nothing learned at one pitch holds at
 another.
 """
 
@@ -12,19 +12,19 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.parametrizations import spectral_norm
 
-from audiotransfer.spectral.networks.layers import SLOPE, Norm, convolution, normalisation
-from audiotransfer.spectral.networks.painter import Painter
+from audiotransfer.spectral.models.base import SpectrogramNetwork
+from audiotransfer.spectral.networks.generators import SLOPE, Norm, convolution, normalisation
 
 _HALVINGS = 2
 
 
-class WholeFrequencyGenerator(Painter):
+class WholeFrequencyGenerator(SpectrogramNetwork):
     """A U-Net along time, over channels that each stand for a spectrum.
 
     Spectral norm throughout; lengths are padded to a multiple of 4 frames inside.
 
     Args:
-        bins: F, which must be what the pictures have.
+        bins: F, which must be what the spectrograms have.
         width: channels.
         norm: "batch" as published, or "group", which treats every tile by itself.
     """
@@ -68,7 +68,7 @@ class WholeFrequencyGenerator(Painter):
         return painted[..., :frames]
 
 
-class WholeFrequencyCritic(nn.Module):
+class WholeFrequencyDiscriminator(nn.Module):
     """One verdict on a window of three tiles: ``[B, 1, F, L] -> [B, 1]``, unbounded.
 
     Spectral norm throughout, no bias anywhere.
@@ -96,6 +96,6 @@ class WholeFrequencyCritic(nn.Module):
             spectral_norm(verdict),
         )
 
-    def forward(self, picture: Tensor) -> Tensor:
-        verdict: Tensor = self.layers(picture)
+    def forward(self, spectrogram: Tensor) -> Tensor:
+        verdict: Tensor = self.layers(spectrogram)
         return verdict

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from audiotransfer.symbolic.drums.kit import DRUMS, KEYS, NONE, drums_of
+from audiotransfer.midi.percussion import DRUMS, KEYS, NONE, drums_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

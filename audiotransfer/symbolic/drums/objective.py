@@ -5,14 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Generator, Tensor, nn
 
+from audiotransfer.errors import AudioTransferError
 from audiotransfer.symbolic.drums.beats import BAR
+from audiotransfer.symbolic.drums.music_vae import MusicVae
 from audiotransfer.symbolic.drums.network import DrumVae, Touch
-from audiotransfer.symbolic.drums.weights import Network
 from audiotransfer.training import Group, Preview, Turn
+from audiotransfer.weights import load_weights, save_weights
 
 _NETWORK = "drums"
 
@@ -95,7 +98,7 @@ class DrumObjective:
         yield Turn(_NETWORK, terms, weights)
 
     def preview(self, batch: dict[str, Tensor], generator: Generator) -> Preview:
-        """A beat and its reconstruction as pictures [9, S], and where first bars lie."""
+        """A beat and its reconstruction as spectrograms [9, S], and where first bars lie."""
         network = self.network
         hits = batch["hits"]
         posterior = network.encode(
@@ -126,3 +129,35 @@ def _laplace(value: Tensor, location: Tensor, log_scale: Tensor) -> Tensor:
 
 def _coin(count: int, probability: float, generator: Generator) -> Tensor:
     return (torch.rand(count, generator=generator) < probability).float()
+
+
+Network = DrumVae | MusicVae
+KINDS: dict[str, type[DrumVae] | type[MusicVae]] = {k.kind: k for k in (DrumVae, MusicVae)}
+SHIPPED = Path(__file__).parent.parent / "shipped" / "drums"
+"""The drummer that comes with the package: weights and card."""
+
+_METADATA = "drums"
+_CENTRES = "centres"
+
+
+def save_drums(path: Path, network: Network) -> None:
+    """Writes a network as half-precision safetensors."""
+    state = network.state_dict()
+    if isinstance(network, DrumVae):
+        state[_CENTRES] = network.centres
+    save_weights(path, state, {"kind": network.kind, **network.shape()}, _METADATA)
+
+
+def load_drums(path: Path) -> Network:
+    """Reads what :func:`save_drums` wrote. Raises AudioTransferError for anything else."""
+    shape, state = load_weights(path, _METADATA)
+    try:
+        network = KINDS[shape.pop("kind")](**shape)
+        if isinstance(network, DrumVae):
+            network.centres.copy_(state.pop(_CENTRES))
+        network.load_state_dict(state)
+    except (ValueError, KeyError, TypeError, RuntimeError) as error:
+        raise AudioTransferError(
+            f"{path} holds no drum network that this version knows; install it again"
+        ) from error
+    return network.eval()

@@ -13,7 +13,7 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
-from audiotransfer.symbolic.drums.kit import DRUMS
+from audiotransfer.midi.percussion import DRUMS
 
 COUNT = len(DRUMS)
 

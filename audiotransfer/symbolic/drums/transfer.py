@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from torch import Generator
 
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.symbolic.drums.beats import BAR
-from audiotransfer.symbolic.drums.drummer import Drummer
-from audiotransfer.symbolic.drums.kit import DRUMS, KEYS
+from audiotransfer.midi.percussion import DRUMS, KEYS, NONE
+from audiotransfer.symbolic.drums.beats import BAR, Beat, Cells, beat_of, loudest
+from audiotransfer.symbolic.drums.drummer import WIDEST, Drummer
 from audiotransfer.symbolic.drums.network import DrumVae
-from audiotransfer.symbolic.drums.tables import KEY, TRACK, Placed
-from audiotransfer.symbolic.drums.weights import SHIPPED, load_drums
+from audiotransfer.symbolic.drums.objective import SHIPPED, load_drums
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from audiotransfer.midi.grid import Grid
     from audiotransfer.symbolic.drums.beats import Beat
-    from audiotransfer.symbolic.drums.tables import Table
-    from audiotransfer.symbolic.grid import Grid
+
+    Table = NDArray[np.int64]
 
 _DRUMMER = "drummer"
 _SHIPPED = "shipped"
@@ -111,3 +115,88 @@ def _fresh(
 def _key(notes: Table, placed: Placed, drum: int) -> int:
     used = notes[placed.cells.drums == drum, KEY]
     return int(np.bincount(used).argmax()) if len(used) else KEYS[drum]
+
+
+TIME, LENGTH, KEY, VELOCITY, TRACK = range(5)
+"""Columns of a table of notes (see `note_table`)."""
+
+
+@dataclass(frozen=True)
+class Placed:
+    """Notes [N] of a score as a beat in which every bar takes 16 sixteenths, or a multiple.
+
+    ``cells`` are theirs in the score, ``leaders`` the note that stands for each one's cell in the
+    beat, -1 where none does; ``places`` [S] tells where each sixteenth of the score lies.
+    """
+
+    cells: Cells
+    beat: Beat
+    leaders: Table
+    places: Table
+
+    @classmethod
+    def of(cls, notes: Table, grid: Grid) -> Placed:
+        """The notes [N, 5] of a table."""
+        onsets = np.interp(notes[:, TIME], grid.ticks, np.arange(grid.steps + 1))
+        cells = Cells.of(onsets, notes[:, KEY], grid.steps)
+        places = bar_places(grid)
+        placed = Cells(places[cells.steps], cells.drums, cells.offsets)
+        steps = BAR * -(-(int(places[-1]) + 1) // BAR)
+        stand_for = np.full((steps, len(DRUMS)), -1)
+        chosen = loudest(placed, notes[:, VELOCITY])
+        stand_for[placed.steps[chosen], placed.drums[chosen]] = chosen
+        leaders = np.where(cells.drums == NONE, -1, stand_for[placed.steps, placed.drums])
+        return cls(cells, beat_of(placed, notes[:, VELOCITY], steps), leaders, places)
+
+
+def bar_places(grid: Grid) -> Table:
+    """Where each step [S] lies when every bar begins a bar of 16 steps; longer ones take more."""
+    places = np.empty(grid.steps, dtype=np.int64)
+    begin = 0
+    for first, end in zip(grid.bars[:-1], grid.bars[1:], strict=True):
+        places[first:end] = begin + np.arange(end - first)
+        begin += BAR * -(-int(end - first) // BAR)
+    return places
+
+
+_ON_GRID = 0.25  # of a sixteenth
+
+
+def humanised(
+    notes: Table, grid: Grid, drummer: Drummer, temperature: float, generator: Generator
+) -> Table:
+    """Drum notes [N, 5] (see `note_table`) with the velocities and the timing of a drummer.
+
+    The rows stay in order: the same keys, as many, each nearest to the sixteenth that it was
+    nearest to. Notes that are written between the sixteenths (triplets, thirty-seconds) keep their
+    time; several for one drum on one sixteenth move together and keep their balance. What is no
+    percussion stays as it is.
+    """
+    placed = Placed.of(notes, grid)
+    felt = drummer.humanise(placed.beat, temperature, generator)
+    known = np.flatnonzero(placed.leaders >= 0)
+    leads = placed.leaders[known]
+    steps, offsets = placed.cells.steps[known], placed.cells.offsets
+    where = (placed.places[steps], placed.cells.drums[known])
+    made = notes.copy()
+
+    louder = felt.velocities[where] * 127 / np.maximum(1, notes[leads, VELOCITY])
+    made[known, VELOCITY] = np.clip(np.round(notes[known, VELOCITY] * louder), 1, 127)
+
+    moved = np.clip(offsets[known] + felt.offsets[where] - offsets[leads], -WIDEST, WIDEST)
+    late = np.where(np.abs(offsets[leads]) <= _ON_GRID, moved - offsets[known], 0.0)
+    ticks = notes[known, TIME] + np.round(late * np.diff(grid.ticks)[steps]).astype(np.int64)
+    made[known, TIME] = np.clip(ticks, 0, grid.ticks[-1] - 1)
+    return _let_go(notes, made)
+
+
+def _let_go(before: Table, made: Table) -> Table:
+    """Shortens what would sound into the next note of its key and track, but did not before."""
+    order = np.lexsort((before[:, TIME], before[:, KEY], before[:, TRACK]))
+    this, after = order[:-1], order[1:]
+    same = (before[this][:, [KEY, TRACK]] == before[after][:, [KEY, TRACK]]).all(1)
+    apart = before[this, TIME] + before[this, LENGTH] <= before[after, TIME]
+    this, after = this[same & apart], after[same & apart]
+    room = made[after, TIME] - made[this, TIME]
+    made[this, LENGTH] = np.clip(made[this, LENGTH], 1, np.maximum(1, room))
+    return made

@@ -1,4 +1,5 @@
-"""One generator for all genres: notes are changed where the target's critics want it, no more.
+"""One generator for all genres: notes are changed where the target's discriminators want it, no
+more.
 
 What it adds to the paper's CycleGAN: notes pass to the output in logit space (as in CycleGMT),
 onsets beside what sounds, a hinge game with spectral norm on bars and on phrases, one network
@@ -16,17 +17,11 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional
 
-from audiotransfer.symbolic.genre.losses import (
-    binarised,
-    clash_gap,
-    density_gap,
-    harmony_gap,
-    hinge,
-    melody_gap,
-    note_distance,
-    raised,
+from audiotransfer.symbolic.genre.conditional_networks import (
+    ConditionalGenerator,
+    GenreDiscriminator,
+    GenreListener,
 )
-from audiotransfer.symbolic.genre.networks import ConditionalGenerator, GenreCritic, GenreListener
 from audiotransfer.training import Group, Preview, Turn
 
 _BEAT = 4
@@ -55,41 +50,44 @@ class ConditionalGanSettings:
     density: float = 2.0
     guidance: float = 0.5  # of a listener that learns the genres beside; 0 has none
     binary_from: int = 150  # step
-    critic_width: int = 32
+    discriminator_width: int = 32
     generator_rate: float = 3e-4
-    critic_rate: float = 4e-4
+    discriminator_rate: float = 4e-4
     betas: tuple[float, float] = (0.5, 0.99)
 
 
 class ConditionalGan:
-    """A generator, its critic and a listener that guides it.
+    """A generator, its discriminator and a listener that guides it.
 
-    A batch: see `GenreBatches`. Turns, at every step: "critic", "listener" (where it guides), then
-    "generator".
+    A batch: see `GenreBatches`. Turns, at every step: "discriminator", "listener" (where it
+    guides), then "generator".
     """
 
     def __init__(self, generator: ConditionalGenerator, settings: ConditionalGanSettings) -> None:
         genres = len(generator.genres)
         self.generator = generator
-        self.critic = GenreCritic(genres, settings.critic_width)
+        self.discriminator = GenreDiscriminator(genres, settings.discriminator_width)
         self.listener = GenreListener(genres) if settings.guidance else None
         self.settings = settings
-        self.networks: dict[str, nn.Module] = {"generator": generator, "critic": self.critic}
+        self.networks: dict[str, nn.Module] = {
+            "generator": generator,
+            "discriminator": self.discriminator,
+        }
         self.groups: dict[str, Group] = {
             "generator": Group(("generator",), settings.generator_rate, settings.betas),
-            "critic": Group(("critic",), settings.critic_rate, settings.betas),
+            "discriminator": Group(("discriminator",), settings.discriminator_rate, settings.betas),
         }
         if self.listener is not None:
             self.networks["listener"] = self.listener
             self.groups["listener"] = Group(("listener",), 1e-3, (0.9, 0.99), 1e-2)
 
     def turns(self, batch: dict[str, Tensor], step: int, generator: Generator) -> Iterator[Turn]:
-        """Yield the critic's turn, the listener's and the generator's."""
+        """Yield the discriminator's turn, the listener's and the generator's."""
         rolls, genres, targets = settled(batch["rolls"]), batch["genres"], batch["targets"]
         logits = self.generator(rolls, targets)
         heard = played(logits, binary=True)
         made = heard if step >= self.settings.binary_from else played(logits, binary=False)
-        yield Turn("critic", self.critic_terms(rolls, made.detach(), genres, targets))
+        yield Turn("discriminator", self.discriminator_terms(rolls, made.detach(), genres, targets))
         if self.listener is not None:
             verdicts = self.listener(rolls).float()
             right = (verdicts.argmax(-1) == genres).float().mean()
@@ -104,11 +102,13 @@ class ConditionalGan:
         chosen = asdict(self.settings)
         return {name: chosen[name] for name in _TERMS}
 
-    def critic_terms(
+    def discriminator_terms(
         self, rolls: Tensor, made: Tensor, genres: Tensor, targets: Tensor
     ) -> dict[str, Tensor]:
         """Return "hinge": real phrases as their own genre against made ones as the target."""
-        return {"hinge": hinge(self.critic(rolls, genres), self.critic(made, targets))}
+        return {
+            "hinge": hinge(self.discriminator(rolls, genres), self.discriminator(made, targets))
+        }
 
     def generator_terms(
         self, rolls: Tensor, made: Tensor, heard: Tensor, genres: Tensor, targets: Tensor
@@ -120,7 +120,7 @@ class ConditionalGan:
         """
         chosen = self.settings
         terms = {
-            "adversarial": raised(self.critic(made, targets)),
+            "adversarial": raised(self.discriminator(made, targets)),
             "harmony": harmony_gap(heard, rolls),
             "density": density_gap(heard, rolls),
         }
@@ -138,16 +138,16 @@ class ConditionalGan:
 
     def preview(self, batch: dict[str, Tensor], generator: Generator) -> Preview:
         """Show the first phrase of each genre and what becomes of it."""
-        pictures = {}
+        spectrograms = {}
         genres = batch["genres"].tolist()
         for number, genre in enumerate(self.generator.genres):
             place = genres.index(number)
             roll, target = (batch[name][place : place + 1] for name in ("rolls", "targets"))
             made = self.generator(roll, target).float().sigmoid()
             name = f"{genre} to {self.generator.genres[int(target)]}"
-            pictures[f"{name}/source"] = roll[0, 1].T
-            pictures[f"{name}/converted"] = made[0, 1].T
-        return Preview(pictures)
+            spectrograms[f"{name}/source"] = roll[0, 1].T
+            spectrograms[f"{name}/converted"] = made[0, 1].T
+        return Preview(spectrograms)
 
 
 def played(logits: Tensor, *, binary: bool) -> Tensor:
@@ -164,10 +164,96 @@ def played(logits: Tensor, *, binary: bool) -> Tensor:
 def settled(rolls: Tensor) -> Tensor:
     """Phrases [B, 2, S, 84] without the last sixteenths of notes that began before them.
 
-    A critic of phrases would take them for chords that one may strike at the start. What goes on
-    for a beat stays.
+    A discriminator of phrases would take them for chords that one may strike at the start. What
+    goes on for a beat stays.
     """
     onsets, sounding = rolls.unbind(1)
     going_on = (sounding * (1 - onsets)).cumprod(1)
     tail = going_on * (going_on.sum(1, keepdim=True) < _BEAT)
     return torch.stack([onsets, sounding - tail], 1)
+
+
+_CAP = 10.0
+_CLASSES, _HALF_BAR, _losses_BEAT = 12, 8, 4
+_LEEWAY = 0.25
+_SPICE = 0.1
+
+
+def binarised(probabilities: Tensor) -> Tensor:
+    """0 and 1, as will be played, with the gradient of the probabilities (straight through)."""
+    return (probabilities > 0.5).float() + probabilities - probabilities.detach()
+
+
+def note_distance(logits: Tensor, roll: Tensor) -> Tensor:
+    """Cross-entropy with sounding cells weighted by the silent cells for each, 10 at most, plus
+    Dice's distance of both channels.
+    """
+    logits = logits.float()
+    density = roll.mean((0, 2, 3), keepdim=True)
+    weight = ((1 - density) / density.clamp(min=1e-6)).clamp(1.0, _CAP)
+    entropy = functional.binary_cross_entropy_with_logits(logits, roll, pos_weight=weight)
+    made = logits.sigmoid()
+    shared = (made * roll).sum((2, 3))
+    dice = 1 - (2 * shared + 1) / (made.sum((2, 3)) + roll.sum((2, 3)) + 1)
+    return entropy + dice.mean()
+
+
+def density_gap(made: Tensor, roll: Tensor) -> Tensor:
+    """By how many e-foldings phrases have more or fewer notes, or more or less sound, than they
+    had; a quarter is free.
+    """
+    before, after = (value.sum((2, 3)) + 4 for value in (roll, made))
+    return functional.relu((after / before).log().abs() - _LEEWAY).mean()
+
+
+def harmony_gap(made: Tensor, roll: Tensor) -> Tensor:
+    """1 - the mean cosine of the pitch classes' shares in half bars, each with its mean removed."""
+    one, other = (_harmony(value[:, 1]) for value in (made, roll))
+    heard = (other.square().sum(-1) > 0).float()
+    cosine = functional.cosine_similarity(one, other, dim=-1, eps=1e-4)
+    return 1 - (cosine * heard).sum() / heard.sum().clamp(min=1)
+
+
+def melody_gap(made: Tensor, roll: Tensor) -> Tensor:
+    """The share of the melody that no longer begins, and what begins above it for each of its
+    notes. The melody are notes with none above them; half a bar to either side is level with it.
+    """
+    onsets, sounding = roll.unbind(1)
+    at_or_above = sounding.flip(-1).cumsum(-1).flip(-1)
+    melody = onsets * (at_or_above == 1)
+    count = melody.sum((1, 2)).clamp(min=1)
+    below = functional.max_pool2d(
+        (at_or_above > 0).float(), (2 * _HALF_BAR + 1, 1), 1, (_HALF_BAR, 0)
+    )
+    lost = 1 - (melody * made[:, 0]).sum((1, 2)) / count
+    above = (made[:, 0] * (1 - below)).sum((1, 2)) / count
+    return (lost + above).mean()
+
+
+def clash_gap(made: Tensor, roll: Tensor) -> Tensor:
+    """How many more semitones sound at once, in each sixteenth; a tenth of one is free."""
+    before, after = (
+        (value[:, 1, :, 1:] * value[:, 1, :, :-1]).sum(-1).mean(-1) for value in (roll, made)
+    )
+    return functional.relu(after - before - _SPICE).mean()
+
+
+def _harmony(sounding: Tensor) -> Tensor:
+    """[B, S, 84] -> [B, half bars, one every beat; 12]."""
+    classes = sounding.float().unflatten(-1, (-1, _CLASSES)).sum(-2)
+    shares = classes.unfold(1, _HALF_BAR, _losses_BEAT).mean(-1)
+    return shares - shares.mean(-1, keepdim=True)
+
+
+def hinge(real: tuple[Tensor, ...], made: tuple[Tensor, ...]) -> Tensor:
+    """What a discriminator descends who gives verdicts at several scales: their mean."""
+    losses = [
+        0.5 * (functional.relu(1 - true.float()).mean() + functional.relu(1 + false.float()).mean())
+        for true, false in zip(real, made, strict=True)
+    ]
+    return torch.stack(losses).mean()
+
+
+def raised(made: tuple[Tensor, ...]) -> Tensor:
+    """What a generator descends against such a discriminator."""
+    return -torch.stack([verdict.float().mean() for verdict in made]).mean()

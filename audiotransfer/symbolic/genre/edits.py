@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from audiotransfer.symbolic.rolls import (
+from audiotransfer.midi.piano_rolls import (
     BAR,
     LOWEST,
     ONSET,
@@ -22,7 +22,7 @@ from audiotransfer.symbolic.rolls import (
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from audiotransfer.symbolic.grid import Grid
+    from audiotransfer.midi.grid import Grid
 
     Table = NDArray[np.int64]
 

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from audiotransfer import files
+from audiotransfer.atomic import temporary_path
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.symbolic.grid import Grid
-from audiotransfer.symbolic.packs import contents, pack
-from audiotransfer.symbolic.rolls import BAR, PHRASE, PITCHES, roll_of
-from audiotransfer.symbolic.score import note_table, parse_score
+from audiotransfer.midi.archives import archive, contents
+from audiotransfer.midi.grid import Grid
+from audiotransfer.midi.piano_rolls import BAR, PHRASE, PITCHES, roll_of
+from audiotransfer.midi.score import note_table, parse_score
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -97,7 +97,7 @@ def phrases_of(
     settings = settings or PhraseSettings()
     if settings.metre not in METRES:
         raise AudioTransferError(f"metre {settings.metre!r} is unknown; use {', '.join(METRES)}")
-    names = list(pack(place))
+    names = list(archive(place))
     kept = None if cache is None else cache / _cache_name(place, names, settings)
     if kept is not None and kept.is_file():
         with np.load(kept) as found:
@@ -107,7 +107,7 @@ def phrases_of(
         raise AudioTransferError(f"scores {place} hold no phrase of four bars that may be used")
     if kept is not None:
         kept.parent.mkdir(parents=True, exist_ok=True)
-        part = files.temporary(kept)
+        part = temporary_path(kept)
         with part.open("wb") as file:
             np.savez(file, bits=cut.bits, pieces=cut.pieces)
         os.replace(part, kept)

@@ -1,0 +1,134 @@
+"""Which decoder reads a file: libsndfile, else FFmpeg, else what is left of our own."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+
+from audiotransfer.audio.decoding import ffmpeg
+from audiotransfer.audio.decoding.joining import Joined
+from audiotransfer.audio.decoding.libsndfile import SndfileSource
+from audiotransfer.audio.decoding.source import Source, Undecodable
+from audiotransfer.audio.formats import flac
+from audiotransfer.audio.formats.identify import readable
+from audiotransfer.audio.formats.survey import Survey
+from audiotransfer.errors import AudioTransferError
+
+EXTRA = "pip install 'audiotransfer[ffmpeg]'"
+
+
+def find_ffmpeg() -> str | None:
+    """What reads the files that libsndfile does not: "PyAV 18.1.0", or where a program stands."""
+    return ffmpeg.available()
+
+
+def open_source(survey: Survey) -> Source:
+    """The first decoder that can read the file.
+
+    Raises AudioTransferError where none can, with the format's name and the way out.
+    """
+    reasons = []
+    for rung in _rungs(survey):
+        try:
+            return rung(survey)
+        except Undecodable as error:
+            if str(error):
+                reasons.append(str(error))
+    raise AudioTransferError(refusal(survey, reasons[-1] if reasons else ""))
+
+
+def after_damage(survey: Survey, repaired: bool) -> tuple[Source, str] | None:
+    """What reads on where libsndfile gave up in the middle, and what of it is silence, if known.
+
+    A flac is repaired, unless it was before; FFmpeg skips what is damaged.
+    """
+    if survey.locked or len(survey.parts) > 1:
+        return None
+    if survey.name == "flac" and survey.parts and not repaired:
+        made = flac.repair(survey.path, survey.parts[0].layout)
+        if made is not None and made[1]:
+            part, gaps = made
+            with contextlib.suppress(Undecodable):
+                source = SndfileSource(survey.path, part)
+                return source, _silent(gaps, source.sample_rate)
+    if ffmpeg.available():
+        with contextlib.suppress(Undecodable):
+            return ffmpeg.FfmpegSource(survey), ""
+    return None
+
+
+def _silent(gaps: list[flac.Gap], rate: int) -> str:
+    seconds = sum(end - begin for begin, end in gaps) / rate
+    several = f", in {len(gaps)} stretches," if len(gaps) > 1 else ""
+    return f"{seconds:.2f} s of silence{several} from {gaps[0][0] / rate:.2f} s on"
+
+
+def _rungs(survey: Survey) -> Iterator[Callable[[Survey], Source]]:
+    trusted = survey.parts_first or (survey.whole and _undamaged(survey))
+    if survey.parts and trusted:
+        yield _sndfile
+    if not survey.locked and ffmpeg.available():
+        yield ffmpeg.FfmpegSource
+    if survey.parts and not trusted:
+        yield _sndfile
+    if survey.name.startswith(("MP4 with AAC", "AAC (ADTS)")):
+        yield _sphn
+
+
+def _undamaged(survey: Survey) -> bool:
+    """FFmpeg finds no fault where libsndfile would not tell of one."""
+    if not any(part.unchecked for part in survey.parts) or not ffmpeg.available():
+        return True
+    with contextlib.suppress(Undecodable):
+        return not ffmpeg.counted(survey)[1]
+    return True
+
+
+def _sndfile(survey: Survey) -> Source:
+    sources, reason = [], ""
+    for part in survey.parts:
+        try:
+            sources.append(SndfileSource(survey.path, part))
+        except Undecodable as error:
+            reason = str(error)
+    if not sources:
+        raise Undecodable(reason)
+    lost = len(survey.parts) - len(sources)
+    return sources[0] if len(survey.parts) == 1 else Joined(sources, lost)
+
+
+def _sphn(survey: Survey) -> Source:
+    from audiotransfer.audio.decoding.aac import AacSource
+
+    return AacSource(survey.path, survey.name.startswith("AAC"))
+
+
+def refusal(survey: Survey, reason: str) -> str:
+    """One line: what the file is, why it cannot be read, and the way out."""
+    path, name = survey.path, survey.name
+    if not name:
+        return (
+            f"{path} holds no audio that can be read, whatever its name says; readable are"
+            f" {readable()}"
+        )
+    if "without sound" in name:
+        return f"{path} holds no audio: it is {name}; name a file with sound in it"
+    if survey.locked:
+        return f"{path} is {name}: it cannot be decoded; use a copy without protection"
+    if reason == "End of file":  # FFmpeg's
+        reason = "it is cut off: the file ends too early"
+    said = f" ({reason})" if reason else ""
+    if ffmpeg.available() and not ffmpeg.reads(survey):
+        return (
+            f"{path} is {name} with channels in an order of its own, which needs the program ffmpeg"
+            " (https://ffmpeg.org); put it on the PATH, or convert the file to wav or flac"
+        )
+    if not ffmpeg.available():
+        return (
+            f"{path} is {name}, which cannot be decoded here{said}; install FFmpeg for it"
+            f" ({EXTRA}), or convert it to wav or flac"
+        )
+    return (
+        f"{path} is {name} and cannot be decoded{said}; copy or download it again, or convert it"
+        " to wav or flac"
+    )

@@ -1,0 +1,280 @@
+"""Files of chunks or of one header (wav, RF64, BW64, W64, aiff, caf, au): how much sound they
+announce, and how much is there.
+"""
+
+from __future__ import annotations
+
+import mmap
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from audiotransfer.audio.decoding.source import Piece
+from audiotransfer.audio.decoding.speakers import Layout, mask_order, of_core_audio
+from audiotransfer.audio.formats.survey import Part, Survey
+
+_UNKNOWN = 0x7FFFF000  # bytes and more: what programs write that do not know the length yet
+_PLAIN = (1, 3, 6, 7, 0xFFFE)  # wav formats whose samples have one size: PCM, float, companded
+_PLAIN_AIFF = (b"NONE", b"twos", b"sowt", b"fl32", b"FL32", b"fl64", b"FL64")
+_COMPANDED_AIFF = (b"alaw", b"ulaw", b"ALAW", b"ULAW")
+_AU_BYTES = {1: 1, 2: 1, 3: 2, 4: 3, 5: 4, 6: 4, 7: 8, 27: 1}
+_LONGEST_HEAD = 1 << 20
+_FEW = 4096  # bytes that nobody misses
+_CODECS = {
+    0x0002: "Microsoft ADPCM",
+    0x0011: "IMA ADPCM",
+    0x0031: "GSM",
+    0x0050: "MPEG layer 1 or 2",
+    0x0055: "mp3",
+    0x0092: "AC-3",
+    0x00FF: "AAC",
+    0x0161: "WMA",
+    0x0162: "WMA Pro",
+    0x0163: "WMA lossless",
+    0x0270: "ATRAC3",
+    0x2000: "AC-3",
+    0x2001: "DTS",
+    0x566F: "Vorbis",
+    0xF1AC: "flac",
+}
+
+
+@dataclass
+class _Found:
+    """What stands before the sound."""
+
+    begin: int = 0  # bytes
+    said: int | None = None  # bytes of sound; None: the header says that it does not know
+    block: int = 1  # bytes of one sample of all channels
+    codec: str | None = None  # where samples have no size of their own
+    layout: Layout | None = None
+    hidden: int | None = None  # where a chunk's name stands that libsndfile must not see
+    wide_at: int | None = None  # where RF64 keeps the length
+    channels: int = 0  # 0: not looked for
+
+    @property
+    def size(self) -> int:
+        return max(1, self.block)
+
+
+def survey(path: Path, data: mmap.mmap, start: int, name: str) -> Survey:
+    """Find the chunk that holds the sound; ``name`` as in the table of kinds."""
+    first = _one(path, data, start, name)
+    parts, at = list(first.parts), _end(data, start, name)
+    if at is not None and first.parts and not first.parts[0].pieces and at < len(data):
+        # libsndfile takes a header in the middle for its own
+        parts[0] = replace(first.parts[0], pieces=((start, at),))
+    while at is not None and first.whole and data[at : at + 4] == data[start : start + 4]:
+        following = _one(path, data, at, name)
+        if not following.parts or not following.whole or not following.parts[0].held:
+            break
+        parts += following.parts
+        at = _end(data, at, name)
+    if len(parts) == 1:
+        return first
+    notice = f"{len(parts)} recordings are joined in it: one is played after the other"
+    # FFmpeg plays the first only
+    return replace(
+        first,
+        parts=tuple(parts),
+        announced=None,
+        parts_first=True,
+        notices=(*first.notices, notice),
+    )
+
+
+def _end(data: mmap.mmap, start: int, name: str) -> int | None:
+    """Where a file ends that has another behind it."""
+    size = data[start + 4 : start + 8]
+    if name == "AU":
+        found = _au(data, start)
+        return None if found.said is None else found.begin + found.said
+    if name not in ("wav", "AIFF"):
+        return None
+    length = int.from_bytes(size, "little" if data[start : start + 4] == b"RIFF" else "big")
+    return start + 8 + length + (length & 1)
+
+
+def _one(path: Path, data: mmap.mmap, start: int, name: str) -> Survey:
+    find = {"AU": _au, "CAF": _caf, "W64": _w64}.get(name, _chunked)
+    found = find(data, start)
+    said_order = name in ("AIFF", "CAF") and b"chan" in data[start : start + 4096].lower()
+    layout = found.layout if found else None
+    odd = said_order and (layout is None or layout != mask_order(layout))
+    odd = odd and (found is None or found.channels > 2)
+    if found is None:
+        return Survey(path, name, odd_order=odd)
+    named = f"{name} with {found.codec}" if found.codec else name
+    there = max(0, len(data) - found.begin)
+    there -= there % found.size
+    if name == "AU" and found.said and there > found.said:
+        end = found.begin + found.said
+        if data[end : end + 4] != b".snd":  # nothing else than sound may stand there
+            return Survey(
+                path,
+                named,
+                (Part(_au_to_its_end(data, start, found, there), held=there // found.size),),
+                announced=found.said // found.size,
+            )
+    open_end = found.said is None or (found.said == 0 and there > 0)
+    held = (there if open_end or found.said is None else min(found.said, there)) // found.size
+    notices: tuple[str, ...] = ()
+    if open_end and held:
+        notices = (f"unfinished: its header does not say how long it is; {held} samples found",)
+    elif unsaid := _unannounced(data, start, found, name):
+        notices = (f"{unsaid} bytes behind the sound that it announces are not played",)
+    announced = None if open_end or found.said is None else found.said // found.size
+    end = found.begin + held * found.size
+    pieces: tuple[Piece, ...] = ((start, max(end, _end(data, start, name) or 0)),) if start else ()
+    if found.begin - start <= _LONGEST_HEAD and (
+        open_end or found.hidden or (announced or 0) > held
+    ):
+        # libsndfile does not take a length of 0, nor in every format one past the end
+        head = _patched(data[start : found.begin], start, found, name, held * found.size)
+        pieces = (head, (found.begin, end))
+    if found.codec:
+        seen = (Part(((start, len(data)),) if start else (), unchecked=True),)
+        return Survey(path, named, seen, not open_end and (found.said or 0) <= there, odd_order=odd)
+    part = Part(pieces, held=held, layout=found.layout)
+    return Survey(path, named, (part,), announced=announced, notices=notices, odd_order=odd)
+
+
+def _au_to_its_end(data: mmap.mmap, start: int, found: _Found, length: int) -> tuple[Piece, ...]:
+    head = _patched(data[start : found.begin], start, found, "AU", length)
+    return head, (found.begin, found.begin + length)
+
+
+def _unannounced(data: mmap.mmap, start: int, found: _Found, name: str) -> int:
+    """Bytes behind the sound of a wav or aiff file that are neither chunks, tags nor zeros."""
+    if name not in ("wav", "AIFF") or found.said is None:
+        return 0
+    order: Literal["big", "little"] = "little" if data[start : start + 4] == b"RIFF" else "big"
+    at = found.begin + found.said + (found.said & 1)
+    while at + 8 <= len(data):
+        name_, length = data[at : at + 4], int.from_bytes(data[at + 4 : at + 8], order)
+        if not all(32 <= byte < 127 for byte in name_) or at + length > len(data):
+            rest = len(data) - at
+            return rest if rest > _FEW and data[at : at + 65536].strip(b"\0") else 0
+        at += 8 + length + (length & 1)
+    return 0
+
+
+def _chunked(data: mmap.mmap, start: int) -> _Found | None:
+    """wav in its widths, and aiff."""
+    magic = data[start : start + 4]
+    order: Literal["big", "little"] = "big" if magic in (b"FORM", b"RIFX") else "little"
+
+    def number(at: int, size: int) -> int:
+        return int.from_bytes(data[at : at + size], order)
+
+    found, at, spoken = _Found(), start + 12, b""
+    compressed = data[start + 8 : start + 12] == b"AIFC"
+    while at + 8 <= len(data):
+        name, length, body = data[at : at + 4], number(at + 4, 4), at + 8
+        if name == b"ds64" and magic in (b"RF64", b"BW64"):
+            found.wide_at = body + 8 - start
+        elif name == b"fmt ":
+            found.block, found.codec = number(body + 12, 2), _codec(number(body, 2))
+            if found.block != number(body + 2, 2) * -(-number(body + 14, 2) // 8):
+                found.codec = found.codec or "samples of an odd size"
+        elif name == b"COMM":
+            found.channels = number(body, 2)
+            kind = data[body + 18 : body + 22] if compressed else b"NONE"
+            width = 1 if kind in _COMPANDED_AIFF else -(-number(body + 6, 2) // 8)
+            found.block = found.channels * width
+            if kind not in _PLAIN_AIFF + _COMPANDED_AIFF:
+                found.codec = kind.decode("latin-1").strip() or "an unknown codec"
+        elif name == b"CHAN" and magic == b"FORM":
+            # libsndfile 1.2 writes past its memory over them
+            spoken, found.hidden = data[body : body + 8], at - start
+        elif name in (b"data", b"SSND"):
+            offset = 8 + number(body, 4) if name == b"SSND" else 0
+            found.begin = body + offset
+            found.layout = of_core_audio(spoken, found.channels) if spoken else None
+            if found.wide_at is not None:
+                found.said = int.from_bytes(data[start + found.wide_at :][:8], "little")
+            elif length < _UNKNOWN or body + length <= len(data):
+                found.said = max(0, length - offset)
+            return found
+        at = body + length + (length & 1)
+    return None
+
+
+def _codec(tag: int) -> str | None:
+    return None if tag in _PLAIN else _CODECS.get(tag, f"codec {tag:#06x}")
+
+
+def _w64(data: mmap.mmap, start: int) -> _Found | None:
+    found, at = _Found(), start + 40
+    while at + 24 <= len(data):
+        name, length = data[at : at + 4], int.from_bytes(data[at + 16 : at + 24], "little")
+        if name == b"fmt ":
+            found.block = int.from_bytes(data[at + 36 : at + 38], "little")
+            found.codec = _codec(int.from_bytes(data[at + 24 : at + 26], "little"))
+        elif name == b"data":
+            found.begin = at + 24
+            found.said = None if length >= 1 << 62 else max(0, length - 24)
+            return found
+        if length < 24:
+            return None
+        at += length + -length % 8
+    return None
+
+
+def _caf(data: mmap.mmap, start: int) -> _Found | None:
+    found, at = _Found(), start + 8
+    while at + 12 <= len(data):
+        name, length = data[at : at + 4], int.from_bytes(data[at + 4 : at + 12], "big", signed=True)
+        if name == b"desc":
+            found.block = int.from_bytes(data[at + 28 : at + 32], "big")
+            found.channels = int.from_bytes(data[at + 36 : at + 40], "big")
+            kind = data[at + 20 : at + 24]
+            found.codec = None if kind == b"lpcm" else kind.decode("latin-1").strip()
+        elif name == b"chan":
+            found.layout = of_core_audio(data[at + 12 : at + 20], found.channels)
+        elif name == b"data":
+            found.begin, found.said = at + 16, None if length < 0 else max(0, length - 4)
+            return found
+        if length < 0:
+            return None
+        at += 12 + length
+    return None
+
+
+def _au(data: mmap.mmap, start: int) -> _Found:
+    begin, said, encoding, _, channels = (
+        int.from_bytes(data[start + n : start + n + 4], "big") for n in range(4, 24, 4)
+    )
+    width = _AU_BYTES.get(encoding)
+    return _Found(
+        start + begin,
+        None if said >= _UNKNOWN and begin + said > len(data) else said,
+        (width or 1) * channels,
+        None if width else f"codec {encoding}",
+    )
+
+
+def _patched(old: bytes, start: int, found: _Found, name: str, length: int) -> bytes:
+    """The header up to the sound, with the true length in it."""
+    head = bytearray(old)
+    if found.hidden is not None:
+        head[found.hidden : found.hidden + 4] = b"JUNK"
+    if name == "AU":
+        head[8:12] = min(length, 0xFFFFFFFF).to_bytes(4, "big")
+    elif name == "CAF":
+        head[-12:-4] = (length + 4).to_bytes(8, "big")
+    elif name == "W64":
+        head[-8:] = (length + 24).to_bytes(8, "little")
+    elif name == "AIFF":
+        place = head.rfind(b"SSND") + 4
+        head[4:8] = min(len(head) - 8 + length, 0xFFFFFFFF).to_bytes(4, "big")
+        head[place : place + 4] = min(len(head) - place - 4 + length, 0xFFFFFFFF).to_bytes(4, "big")
+        frames = head.find(b"COMM") + 10
+        head[frames : frames + 4] = (length // found.size).to_bytes(4, "big")
+    elif found.wide_at is not None:
+        head[found.wide_at : found.wide_at + 8] = length.to_bytes(8, "little")
+    else:
+        order: Literal["big", "little"] = "big" if head[:4] == b"RIFX" else "little"
+        head[4:8] = min(len(head) - 8 + length, 0xFFFFFFFF).to_bytes(4, order)
+        head[-4:] = min(length, 0xFFFFFFFF).to_bytes(4, order)
+    return bytes(head)

@@ -1,0 +1,77 @@
+"""Styles on trial: the whole command on songs never trained on, beside the baselines."""
+
+from audiotransfer.benchmark.entries import Entries, gather, judge_for, known_as
+from audiotransfer.benchmark.measuring import (
+    TARGETS,
+    TRUTH,
+    Benchmark,
+    Classifiers,
+    Heard,
+    Show,
+    measure,
+    said,
+)
+from audiotransfer.benchmark.midi import MidiBenchmark, run_midi_benchmark
+from audiotransfer.benchmark.midi_pieces import Piece, Pieces, gather_pieces, genre_of, of_scores
+from audiotransfer.benchmark.songs import (
+    BenchmarkSong,
+    is_prepared,
+    is_rendered,
+    prepared_songs,
+    recorded_songs,
+    rendered_songs,
+)
+from audiotransfer.benchmark.systems import (
+    EQUALISER,
+    EQUALISER_FILE,
+    NOTHING,
+    RANDOM,
+    ROUND_TRIP,
+    STYLE,
+    WRONG,
+    System,
+    another_style,
+    equaliser_for,
+    fit_equaliser,
+    systems,
+)
+
+__all__ = [
+    "EQUALISER",
+    "EQUALISER_FILE",
+    "NOTHING",
+    "RANDOM",
+    "ROUND_TRIP",
+    "STYLE",
+    "TARGETS",
+    "TRUTH",
+    "WRONG",
+    "Benchmark",
+    "BenchmarkSong",
+    "Classifiers",
+    "Entries",
+    "Heard",
+    "MidiBenchmark",
+    "Piece",
+    "Pieces",
+    "Show",
+    "System",
+    "another_style",
+    "equaliser_for",
+    "fit_equaliser",
+    "gather",
+    "gather_pieces",
+    "genre_of",
+    "is_prepared",
+    "is_rendered",
+    "judge_for",
+    "known_as",
+    "measure",
+    "of_scores",
+    "prepared_songs",
+    "recorded_songs",
+    "rendered_songs",
+    "run_midi_benchmark",
+    "said",
+    "systems",
+]

@@ -1,0 +1,167 @@
+"""MIDI files on trial: their genre, the phrases that are judged, and what was trained on."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from audiotransfer.data.splits import spread
+from audiotransfer.errors import AudioTransferError
+from audiotransfer.midi.archives import archive, contents
+from audiotransfer.midi.grid import Grid
+from audiotransfer.midi.piano_rolls import PHRASE, roll_of
+from audiotransfer.midi.score import SUFFIXES, note_table
+from audiotransfer.symbolic.genre.phrases import (
+    PhraseSettings,
+    likely_metre,
+    phrase_starts,
+    scores_of,
+)
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A MIDI file of a genre, and where in it phrases of four bars are judged.
+
+    ``starts`` are steps of ``grid``; in each of these phrases [N, 2, 64, 84] something sounds.
+    """
+
+    name: str
+    path: Path
+    genre: str
+    ticks: int
+    grid: Grid
+    starts: tuple[int, ...]
+    phrases: Tensor
+
+    def cut(self, score: Any) -> Tensor:
+        """The same places of what became of the piece, [N, 2, 64, 84]."""
+        if score.tpq != self.ticks:
+            score = score.resample(self.ticks)
+        roll = roll_of(note_table(score), self.grid)
+        return torch.from_numpy(np.stack([roll[:, at : at + PHRASE] for at in self.starts]))
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """Pieces on trial by genre, and phrases [M, 2, 64, 84] by genre that were trained on, where the
+    places hold such.
+    """
+
+    on_trial: dict[str, list[Piece]]
+    trained: dict[str, Tensor]
+
+
+def of_scores(places: Sequence[Path]) -> bool:
+    """Whether a trial on these places is one of scores: the first is a folder or zip of MIDI.
+
+    Raises AudioTransferError for a single MIDI file.
+    """
+    first = places[0]
+    if first.suffix.lower() in SUFFIXES:
+        raise AudioTransferError(
+            f"{first} is one MIDI file; name the folder it is in, which must be called after its "
+            "genre"
+        )
+    try:
+        return bool(archive(str(first)))
+    except AudioTransferError:
+        return False
+
+
+def gather_pieces(
+    places: Sequence[Path],
+    genres: Sequence[str],
+    work: Path,
+    *,
+    held_out: Collection[str] = (),
+    count: int | None = None,
+) -> Pieces:
+    """Finds the MIDI files of folders and zips, of each genre ``count``, evenly spread.
+
+    The genre of a file is said by the folder that it is in or by the name of the zip
+    (``jazz/tune.mid``, ``jazz_wjd.zip``). Where a place holds pieces that are ``held_out`` (names
+    without suffix), only these are on trial, and the others count as trained on. What a zip holds
+    is written into ``work``.
+    Raises AudioTransferError for a file whose genre is not said, and where a place, or everything,
+    gives nothing to judge.
+    """
+    on_trial: dict[str, list[Piece]] = {}
+    trained: dict[str, list[NDArray[np.bool_]]] = {}
+    for place in places:
+        names = archive(str(place))
+        judged = [name for name in names if PurePosixPath(name).stem in held_out] or list(names)
+        for genre, chosen in _by_genre(place, judged, genres).items():
+            # Somewhat more than asked for: some may be too short.
+            some = chosen if count is None else spread(chosen, 2 * count)
+            on_trial.setdefault(genre, []).extend(_pieces(place, some, genre, work))
+        for genre, rest in _by_genre(place, set(names) - set(judged), genres).items():
+            trained.setdefault(genre, []).extend(
+                piece.phrases.numpy() for piece in _pieces(place, rest, genre, None)
+            )
+    found = {genre: spread(pieces, count) for genre, pieces in on_trial.items() if pieces}
+    if not found:
+        raise AudioTransferError(
+            f"{', '.join(map(str, places))}: no phrase of four bars in four to judge"
+        )
+    return Pieces(
+        found, {g: torch.from_numpy(np.concatenate(cut)) for g, cut in trained.items() if cut}
+    )
+
+
+def genre_of(path: PurePosixPath | Path, genres: Sequence[str]) -> str:
+    """The genre that a file's folders, the innermost first, or its zip are called after.
+
+    Raises AudioTransferError where none of them is.
+    """
+    for part in reversed(path.parts[:-1]):
+        words = set(re.split(r"[^a-z0-9]+", part.lower()))
+        named = [genre for genre in genres if genre in words]
+        if len(named) == 1:
+            return named[0]
+    raise AudioTransferError(
+        f"{path}: which genre it is, is not said; put it into a folder called {' or '.join(genres)}"
+    )
+
+
+def _by_genre(place: Path, names: Iterable[str], genres: Sequence[str]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for name in sorted(names):
+        found.setdefault(genre_of(place.absolute() / name, genres), []).append(name)
+    return found
+
+
+def _pieces(place: Path, names: Sequence[str], genre: str, work: Path | None) -> Iterator[Piece]:
+    """Those of the named files that have a phrase; without ``work`` nothing is unpacked."""
+    how = PhraseSettings(metre=likely_metre(str(place), names))
+    for name, score, grid in scores_of(str(place), names, how):
+        roll = roll_of(note_table(score), grid)
+        phrases = {at: roll[:, at : at + PHRASE] for at in phrase_starts(grid, how)}
+        sounding = {at: phrase for at, phrase in phrases.items() if phrase.any()}
+        if not sounding:
+            continue
+        path = place / name
+        if work is not None and not place.is_dir():
+            path = work / genre / PurePosixPath(name).name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            ((_, data),) = contents(str(place), [name])
+            path.write_bytes(data)
+        yield Piece(
+            f"{genre}/{PurePosixPath(name).stem}",
+            path,
+            genre,
+            score.tpq,
+            grid,
+            tuple(sounding),
+            torch.from_numpy(np.stack(list(sounding.values()))),
+        )

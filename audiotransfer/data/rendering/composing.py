@@ -1,0 +1,107 @@
+"""Chooses what a rendered song plays: a score's section, with a bass line and a drummer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from audiotransfer.data.rendering.arranging import Ensemble, bass_line, drummer
+from audiotransfer.data.rendering.ensembles import Band, read_band
+from audiotransfer.errors import AudioTransferError
+from audiotransfer.midi.archives import archive, contents, in_split
+
+if TYPE_CHECKING:
+    from numpy.random import Generator
+
+
+@dataclass
+class RenderSettings:
+    """What to render.
+
+    ``scores`` are folders or zip files of MIDI with their share of the songs; ``grooves`` a
+    folder or zip of drum performances; soundfonts are paths. ``target_soundfont`` plays the
+    bands of ``targets``, styles by name. ``hold_out`` is the share of scores that a test set
+    gets, by place in the sorted names. Parts get an instrument that no soundfont has with
+    probability ``invented_share``.
+
+    With a ``genre`` its own ensemble plays the score, and no other version is made. ``genres``
+    names several with the scores of each: as many songs for every one, in a folder of its name.
+    """
+
+    scores: dict[str, float] = field(default_factory=dict)
+    grooves: str = ""
+    soundfonts: list[str] = field(default_factory=list)
+    target_soundfont: str = ""
+    targets: list[str] = field(default_factory=lambda: ["jazz"])
+    invented_share: float = 0.0
+    songs: int = 200
+    seconds: float = 36.0
+    seed: int = 0
+    split: str = "train"
+    hold_out: float = 0.12
+    unseen_instruments: bool = False
+    workers: int = 2
+    genre: str = ""
+    genres: dict[str, dict[str, float]] = field(default_factory=dict)
+
+
+def _read(place: str, name: str) -> Band:
+    ((_, data),) = contents(place, [name])
+    return read_band(data, name)
+
+
+def _choose_section(band: Band, seconds: float, random: Generator) -> Band | None:
+    """A section where enough is played, or None."""
+    latest = max(0.0, band.seconds - seconds)
+    for _ in range(6):
+        section = band.section(random.uniform(0, latest), seconds)
+        if sum(len(p.notes) for p in section.parts) >= 1.2 * seconds:
+            return section
+    return None
+
+
+def compose(
+    settings: RenderSettings, index: int, random: Generator, players: Ensemble | None = None
+) -> tuple[Band, str]:
+    """The band of song ``index``: a score's section, completed with bass and drums.
+
+    ``players`` without kits add neither; others get grooves of their kind where there are any.
+    """
+    complete = players is None or bool(players.kits)
+    places = list(settings.scores)
+    shares = np.array([settings.scores[p] for p in places])
+    for _ in range(50):
+        place = places[random.choice(len(places), p=shares / shares.sum())]
+        names = in_split(archive(place), settings.split, settings.hold_out)
+        name = names[(index * 7919 + int(random.integers(len(names)))) % len(names)]
+        try:
+            section = _choose_section(_read(place, name), settings.seconds, random)
+        except AudioTransferError:
+            continue
+        if section is None:
+            continue
+        parts = list(section.parts)
+        stems = {p.stem for p in parts}
+        lacks_bass, lacks_drums = (complete and stem not in stems for stem in ("bass", "drums"))
+        if lacks_bass and random.random() < 0.85 and (line := bass_line(section)):
+            parts.append(line)
+        if lacks_drums and settings.grooves and random.random() < 0.85:
+            grooves = _grooves(settings, players.groove if players else "")
+            try:
+                groove = _read(settings.grooves, grooves[int(random.integers(len(grooves)))])
+                parts.append(drummer(section, groove, settings.seconds))
+            except AudioTransferError:
+                continue
+        return Band(tuple(parts), section.beat, section.downbeat), f"{Path(place).stem}/{name}"
+    raise AudioTransferError("no score with enough notes was found in 50 tries; name more scores")
+
+
+def _grooves(settings: RenderSettings, kind: str) -> list[str]:
+    """The split's drum performances in four, of a kind where there are any; else whatever."""
+    names = archive(settings.grooves)
+    in_four = tuple(g for g in names if "_beat_4-4" in g) or names
+    of_kind = tuple(g for g in in_four if kind in Path(g).name)
+    return in_split(of_kind if len(of_kind) > 1 else in_four, settings.split, settings.hold_out)

@@ -1,0 +1,268 @@
+"""Renders scores as songs in stems: as somebody's band, and as the bands of styles, aligned."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from scipy import signal
+
+from audiotransfer.audio.writing import write_audio
+from audiotransfer.data.rendering.arranging import Choice, dress, ensemble, genre_band
+from audiotransfer.data.rendering.composing import RenderSettings, compose
+from audiotransfer.data.rendering.ensembles import target_band
+from audiotransfer.effects import read_chain
+from audiotransfer.errors import AudioTransferError
+from audiotransfer.midi.archives import archive, in_split
+from audiotransfer.synthesis.additive import AdditiveInstrument
+from audiotransfer.synthesis.synthesizer import Part, Synthesizer
+
+if TYPE_CHECKING:
+    from numpy.random import Generator
+    from numpy.typing import NDArray
+
+    Sound = NDArray[np.float32]
+
+STEMS = ("drums", "bass", "other")
+FINISHED = "finished"
+SAMPLE_RATE = 44100
+_MIX_RMS = 0.1
+
+
+def _rms(sound: Sound) -> float:
+    return float(np.sqrt(np.mean(np.square(sound, dtype=np.float64)))) + 1e-9
+
+
+def _studio(stem: str, sound: Sound, random: Generator) -> Sound:
+    """Random effects for a source stem."""
+    if random.random() < 0.7:
+        sound = tone(sound, SAMPLE_RATE, random)
+    if random.random() < {"drums": 0.4, "bass": 0.4, "other": 0.35}[stem]:
+        sound = drive(sound, random.uniform(0.3, 1.5))
+    if random.random() < 0.5:
+        decay = random.uniform(0.15, 0.5 if stem != "other" else 1.4)
+        sound = room(sound, SAMPLE_RATE, random, decay, random.uniform(-22, -8))
+    return sound
+
+
+def _player(
+    part: Part, settings: RenderSettings, main: Path, synthesizer: Synthesizer, random: Generator
+) -> Sound:
+    """One part of the source: by the song's soundfont mostly, by another, or by an invention."""
+    if not part.drums and random.random() < settings.invented_share:
+        return AdditiveInstrument(part.program, SAMPLE_RATE, random).render(part, settings.seconds)
+    font = main
+    if random.random() >= 0.6:
+        font = Path(settings.soundfonts[int(random.integers(len(settings.soundfonts)))])
+    return synthesizer.render([(part, font)], settings.seconds)
+
+
+def _restyled(
+    style: str, players: list[Part], settings: RenderSettings, synthesizer: Synthesizer
+) -> Sound:
+    """The same notes, played by a style's band in its room, which is always the same one."""
+    band, font = target_band(style), Path(settings.target_soundfont)
+    dry = synthesizer.render([(band.play(part), font) for part in players], settings.seconds)
+    return room(dry, SAMPLE_RATE, np.random.default_rng(7), *band.room)
+
+
+Stems = dict[str, "Sound"]
+
+
+def render_song(
+    settings: RenderSettings, index: int, synthesizer: Synthesizer
+) -> tuple[dict[str, Stems], dict[str, object], dict[str, NDArray[np.float32]]]:
+    """A song's sides, what it is, and its notes.
+
+    Sides are ``source`` and ``target/STYLE`` (none of a genre's song), each with its stems
+    ``[2, T]``, of the same level on every side, and ``finished``, with the mix of each style behind
+    its effects. Notes are ``[N, 5]`` a stem: start (s), duration (s), pitch, velocity, program.
+    """
+    random = np.random.default_rng((settings.seed, index))
+    styles = [] if settings.genre else settings.targets
+    if settings.genre:
+        chosen = ensemble(settings.genre, random)
+        band, score = compose(settings, index, random, chosen)
+        source_band = genre_band(band, chosen, random)
+    else:
+        band, score = compose(settings, index, random)
+        source_band = dress(band, Choice(settings.unseen_instruments), random)
+    font = Path(settings.soundfonts[int(random.integers(len(settings.soundfonts)))])
+    sides: dict[str, Stems] = {side: {} for side in ("source", *(f"target/{s}" for s in styles))}
+    notes = {}
+    for stem in STEMS:
+        players = [p for p in source_band.parts if p.stem == stem]
+        if not players:
+            continue
+        dry = np.sum([_player(p, settings, font, synthesizer, random) for p in players], axis=0)
+        restyled = {style: _restyled(style, players, settings, synthesizer) for style in styles}
+        if any(_rms(sound) < 1e-5 for sound in (dry, *restyled.values())):
+            continue
+        level = _MIX_RMS * 10 ** (random.uniform(-4, 4) / 20) * {"bass": 0.8}.get(stem, 1.0)
+        wet = _studio(stem, dry, random)
+        sides["source"][stem] = wet * (level / _rms(wet))
+        for style, sound in restyled.items():
+            sides[f"target/{style}"][stem] = sound * (level / _rms(sound))
+        notes[stem] = np.concatenate([_with_program(player) for player in players])
+    peak = max(
+        (float(np.abs(sum(stems.values())).max()) for stems in sides.values() if stems),
+        default=1.0,
+    )
+    gain = min(1.0, 0.95 / peak)
+    for stems in sides.values():
+        for stem in stems:
+            stems[stem] = (stems[stem] * gain).astype(np.float32)
+    if sides["source"]:
+        sides[FINISHED] = {s: finished(s, sides[f"target/{s}"], sides["source"]) for s in styles}
+    about: dict[str, object] = {
+        "score": score,
+        "programs": {p.stem + str(i): p.program for i, p in enumerate(source_band.parts)},
+        "soundfont": font.name,
+        "split": settings.split,
+        "genre": settings.genre,
+    }
+    return sides, about, notes
+
+
+def finished(style: str, played: Stems, source: Stems) -> Sound:
+    """A band's stems behind its effects, mixed ``[2, T]`` at RMS 0.1 or as loud as does not clip.
+
+    Effects hear every stem as in a source at RMS 0.1, and duck below the source's drums, as they do
+    when a song is transferred.
+    """
+    level = _MIX_RMS / _rms(np.sum(list(source.values()), axis=0))
+    drums = torch.from_numpy(source["drums"] * level) if "drums" in source else None
+    effects = target_band(style).effects
+    stems = [
+        read_chain(effects.get(stem, ()))(torch.from_numpy(sound * level), drums).numpy()
+        for stem, sound in played.items()
+    ]
+    mix: Sound = np.sum(stems, axis=0)
+    return mix * np.float32(min(_MIX_RMS / _rms(mix), 0.95 / float(np.abs(mix).max())))
+
+
+def _with_program(part: Part) -> NDArray[np.float32]:
+    return np.column_stack([part.notes, np.full(len(part.notes), part.program)]).astype(np.float32)
+
+
+def _render_one(job: tuple[RenderSettings, int, str]) -> dict[str, object]:
+    settings, index, folder = job
+    place = Path(folder) / f"{settings.split}-{settings.seed}-{index:04d}"
+    card = place / "song.json"
+    if card.is_file():
+        return dict(json.loads(card.read_text()))
+    sides, about, notes = render_song(settings, index, _worker_synthesizer())
+    for side, stems in sides.items():
+        for stem, sound in stems.items():
+            path = place / side / f"{stem}.wav"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_audio(path, torch.from_numpy(sound), SAMPLE_RATE, overwrite=True)
+    np.savez_compressed(place / "notes.npz", allow_pickle=False, **notes)
+    about = {"id": place.name, "stems": sorted(sides["source"]), **about}
+    temporary = card.with_suffix(".part")
+    temporary.write_text(json.dumps(about))
+    os.replace(temporary, card)
+    return about
+
+
+@cache
+def _worker_synthesizer() -> Synthesizer:
+    return Synthesizer(SAMPLE_RATE)
+
+
+def render_corpus(
+    settings: RenderSettings,
+    folder: Path,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[dict[str, object]]:
+    """Renders what is missing of the songs into ``folder``; returns what each song is.
+
+    Each song is a folder ``{source,target/STYLE}/{drums,bass,other}.wav`` and
+    ``finished/STYLE.wav`` (16 bit, stereo, 44.1 kHz) with its notes (``notes.npz``) and a
+    ``song.json``. Raises AudioTransferError when scores or soundfonts cannot be read.
+    """
+    _check(settings)
+    folder.mkdir(parents=True, exist_ok=True)
+    jobs = [(settings, index, str(folder)) for index in range(settings.songs)]
+    done: list[dict[str, object]] = []
+    for about in _run(jobs, settings.workers):
+        done.append(about)
+        if progress is not None:
+            progress(len(done), len(jobs))
+    (folder / f"render-{settings.split}-{settings.seed}.json").write_text(
+        json.dumps(asdict(settings), indent=1)
+    )
+    return done
+
+
+def _check(settings: RenderSettings) -> None:
+    """Finds out before the first song what would stop one of them."""
+    for font in (*settings.soundfonts, *([] if settings.genre else [settings.target_soundfont])):
+        if not Path(font).is_file():
+            raise AudioTransferError(f"soundfont {font} does not exist; name an .sf2 or .sf3")
+    for style in settings.targets:
+        target_band(style)
+    if not settings.soundfonts:
+        raise AudioTransferError("no soundfont is named; set soundfonts=[PATH]")
+    if not sum(settings.scores.values()) > 0:
+        raise AudioTransferError("no scores are named; set scores to places with their shares")
+    if settings.split not in ("train", "test"):
+        raise AudioTransferError(f"split {settings.split!r} is unknown; there are train and test")
+    for place in (*settings.scores, *([settings.grooves] if settings.grooves else [])):
+        if not in_split(archive(place), settings.split, settings.hold_out):
+            raise AudioTransferError(
+                f"{place} has no score for split {settings.split} with hold_out"
+                f" {settings.hold_out:g}; name more scores or hold out fewer"
+            )
+
+
+def _run(jobs: list[tuple[RenderSettings, int, str]], workers: int) -> Iterator[dict[str, object]]:
+    if workers <= 1:
+        yield from map(_render_one, jobs)
+        return
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(workers) as pool:
+        yield from pool.imap(_render_one, jobs)
+
+
+def tone(sound: Sound, sample_rate: int, random: Generator, depth_db: float = 6.0) -> Sound:
+    """A random smooth equaliser: up to ``depth_db`` up or down in five octave-wide regions.
+
+    ``[C, T] -> [C, T]``, linear phase with its delay taken out.
+    """
+    points = np.array([0.0, 100.0, 400.0, 1600.0, 6400.0, sample_rate / 2])
+    gains = 10 ** (random.uniform(-depth_db, depth_db, len(points)) / 20)
+    taps = signal.firwin2(511, points, gains, fs=sample_rate)
+    return signal.fftconvolve(sound, taps[None], mode="same", axes=1).astype(np.float32)
+
+
+def drive(sound: Sound, amount: float) -> Sound:
+    """Soft clipping: the sound meets a tanh at ``amount`` times its RMS, and keeps its RMS."""
+    level = float(np.sqrt(np.mean(sound**2))) + 1e-9
+    driven = np.tanh(sound / level * amount)
+    return (driven * (level / (float(np.sqrt(np.mean(driven**2))) + 1e-9))).astype(np.float32)
+
+
+def room(sound: Sound, sample_rate: int, random: Generator, decay: float, wet_db: float) -> Sound:
+    """A diffuse room: exponentially decaying noise, ``decay`` seconds to -60 dB.
+
+    ``[2, T] -> [2, T]``; the tail is cut at ``T``. ``wet_db`` is the level of the room below
+    the direct sound. The two channels get independent noise, as in a wide room.
+    """
+    count = int(decay * sample_rate)
+    time = np.arange(count) / sample_rate
+    noise = random.standard_normal((2, count)) * 10 ** (-3 * time / decay)
+    # High frequencies die first in every real room.
+    noise = signal.lfilter([0.35], [1.0, -0.65], noise, axis=1)
+    noise[:, : int(0.012 * sample_rate)] = 0.0
+    noise /= np.sqrt((noise**2).sum(axis=1, keepdims=True)) + 1e-9
+    wet = signal.fftconvolve(sound, noise, mode="full", axes=1)[:, : sound.shape[1]]
+    return (sound + 10 ** (wet_db / 20) * wet).astype(np.float32)

@@ -1,0 +1,223 @@
+"""What a drum network is worth: what it gives back, what its points hold, what it makes up."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Generator, Tensor, nn
+from torch.nn import functional as F
+
+from audiotransfer.midi.percussion import DRUMS
+from audiotransfer.symbolic.drums.beats import BAR
+from audiotransfer.symbolic.drums.data import Windows
+from audiotransfer.symbolic.drums.drummer import Drummer
+from audiotransfer.symbolic.drums.network import DrumVae, Spread, Touch
+from audiotransfer.symbolic.drums.objective import Network
+
+Hits = NDArray[np.bool_]
+_BATCH = 256
+_ACTIVE = 0.01  # variance of a mean over the data (Burda et al. 2016)
+
+
+def exact(drawn: Tensor, true: Tensor) -> float:
+    """Share of sixteenths, of [B, S, 9] hits, at which all nine drums are right."""
+    return float((drawn == true).all(-1).float().mean())
+
+
+def hit_scores(drawn: Tensor, true: Tensor) -> dict[str, float]:
+    """F1 of each drum's hits in [B, S, 9]; NaN where it is never hit."""
+    both = (drawn * true).sum((0, 1))
+    found, wanted = drawn.sum((0, 1)), true.sum((0, 1))
+    f1 = 2 * both / (found + wanted)
+    return {drum: float(value) for drum, value in zip(DRUMS, f1, strict=True)}
+
+
+def touch_errors(felt: Touch, windows: Windows) -> dict[str, float]:
+    """Mean absolute errors at the hits: velocity (of 127) and onset (ms, at each beat's tempo)."""
+    hits = torch.from_numpy(windows.hits)
+    velocity = (felt.velocity - torch.from_numpy(windows.velocities)).abs()[hits]
+    sixteenth = 15_000 / torch.from_numpy(windows.tempi)
+    offset = (felt.offset - torch.from_numpy(windows.offsets)).abs() * sixteenth[:, None, None]
+    return {
+        "velocity MAE": 127 * float(velocity.mean()),
+        "timing MAE ms": float(offset[hits].mean()),
+    }
+
+
+def as_batch(windows: Windows) -> dict[str, Tensor]:
+    """Windows as a network takes them."""
+    names = ("hits", "velocities", "offsets")
+    found = {name: torch.from_numpy(getattr(windows, name)).float() for name in names}
+    return found | {"styles": torch.from_numpy(windows.styles)}
+
+
+@torch.no_grad()
+def reconstruction(network: Network, windows: Windows, seed: int = 0) -> dict[str, float]:
+    """How well a network in evaluation mode gives windows back that it never saw.
+
+    "sampled": from the posterior's mean, hits drawn at temperature 1, each sixteenth after the
+    drawn ones; "from a draw": the same from a draw of the posterior; "likeliest": from the mean at
+    temperature 0; "teacher-forced": the likeliest, each after the true ones; "shuffled": sampled
+    from another window's mean. Bits are those of a window's points.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    batch = as_batch(windows)
+    posterior, prior = _posterior(network, batch, generator)
+    true = batch["hits"]
+    sampled = _draw(network, posterior.mean, 1.0, generator)
+    other = posterior.mean[torch.randperm(len(true), generator=generator)]
+    divergence = posterior.divergence(prior)
+    return {
+        "sampled": exact(sampled, true),
+        "from a draw": exact(_draw(network, posterior.draw(generator), 1.0, generator), true),
+        "likeliest": exact(_draw(network, posterior.mean, 0.0, generator), true),
+        "teacher-forced": exact(_forced(network, posterior.mean, true), true),
+        "shuffled": exact(_draw(network, other, 1.0, generator), true),
+        "bits": float(divergence.sum((1, 2)).mean()) / math.log(2),
+        "active units": int((posterior.mean.flatten(0, 1).var(0) > _ACTIVE).sum()),
+        **{f"F1 {drum}": f1 for drum, f1 in hit_scores(sampled, true).items()},
+    }
+
+
+@torch.no_grad()
+def expression(network: DrumVae, windows: Windows, *, told: bool) -> dict[str, float]:
+    """How well it plays the true hits: `touch_errors`, told the true velocities and offsets or
+    not (as when it humanises).
+    """
+    batch = as_batch(windows)
+    known = torch.full((len(windows),), float(told))
+    posterior = network.encode(batch["hits"], batch["velocities"], batch["offsets"], known)
+    felt = network.feel_of(network.conducted(posterior.mean), batch["hits"])
+    return touch_errors(felt, windows)
+
+
+def nearest_of(beats: Hits, among: Hits) -> NDArray[np.int64]:
+    """For each beat [N, S, 9] which of others [M, S, 9] differs from it in the fewest cells."""
+    ours, theirs = (torch.from_numpy(b.reshape(len(b), -1)).float() for b in (beats, among))
+    sums = theirs.sum(-1)
+    parts = [(sums - 2 * part @ theirs.T).argmin(-1) for part in ours.split(_BATCH)]
+    return torch.cat(parts).numpy()
+
+
+def novelty(made: Hits, known: Hits) -> dict[str, float]:
+    """How far made beats [N, S, 9] are from known ones [M, S, 9] and from each other.
+
+    "nearest": median distance to the nearest known one, in cells; "copies": share that is one;
+    "pairwise": mean distance between two made ones; "density": share of cells that are hit.
+    """
+    away = (made != known[nearest_of(made, known)]).sum((1, 2))
+    flat = made.reshape(len(made), -1).astype(np.float64)
+    share = flat.mean(0)
+    pairwise = 2 * (share * (1 - share)).sum() * len(made) / max(1, len(made) - 1)
+    return {
+        "nearest": float(np.median(away)),
+        "copies": float((away == 0).mean()),
+        "pairwise": float(pairwise),
+        "density": float(flat.mean()),
+    }
+
+
+def _posterior(
+    network: Network, batch: Mapping[str, Tensor], generator: Generator
+) -> tuple[Spread, Spread]:
+    hits = batch["hits"]
+    known = torch.ones(len(hits))
+    posterior = network.encode(hits, batch["velocities"], batch["offsets"], known)
+    prior = network.prior(posterior.draw(generator), batch["styles"])
+    return posterior, prior
+
+
+def _draw(network: Network, points: Tensor, temperature: float, generator: Generator) -> Tensor:
+    parts = [
+        network.draw(network.conducted(part), temperature, generator)
+        for part in points.split(_BATCH)
+    ]
+    return torch.cat(parts)
+
+
+def _forced(network: Network, points: Tensor, true: Tensor) -> Tensor:
+    parts = [
+        network.step.draw(network.states(network.conducted(own), hits), 0.0)
+        for own, hits in zip(points.split(_BATCH), true.split(_BATCH), strict=True)
+    ]
+    return torch.cat(parts)
+
+
+_RIDGE = 1e-3
+_STEPS = 200
+
+
+class DrumStyleClassifier:
+    """Logistic regression on how often each drum is hit at each sixteenth of the bar.
+
+    It learns from windows of hits with the index of their style, of which the last (no style in
+    particular) is left out; styles count alike, however many beats they have.
+    """
+
+    def __init__(self, windows: Windows, styles: Sequence[str]) -> None:
+        self.styles = tuple(styles)
+        known = windows.styles < len(self.styles)
+        counts, labels = _counts(windows.hits[known]), torch.from_numpy(windows.styles[known])
+        shares = torch.bincount(labels, minlength=len(self.styles)).float()
+        weight = shares.sum() / shares.clamp(min=1)
+        self.layer = nn.Linear(counts.shape[1], len(self.styles))
+        nn.init.zeros_(self.layer.weight)
+        nn.init.zeros_(self.layer.bias)
+        optimiser = torch.optim.LBFGS(
+            self.layer.parameters(), max_iter=_STEPS, line_search_fn="strong_wolfe"
+        )
+
+        def loss() -> Tensor:
+            optimiser.zero_grad()
+            value = F.cross_entropy(self.layer(counts), labels, weight=weight)
+            value = value + _RIDGE * self.layer.weight.square().sum()
+            value.backward()
+            return value
+
+        optimiser.step(loss)
+
+    @torch.no_grad()
+    def probabilities(self, hits: Hits) -> NDArray[np.float32]:
+        """The probability of each style for beats [N, S, 9]: [N, styles]."""
+        found: NDArray[np.float32] = self.layer(_counts(hits)).softmax(-1).numpy()
+        return found
+
+    def accuracy(self, windows: Windows) -> float:
+        """Share of windows heard right, mean over the styles that there are."""
+        heard = self.probabilities(windows.hits).argmax(-1)
+        present = [s for s in range(len(self.styles)) if (windows.styles == s).any()]
+        return float(np.mean([(heard == s)[windows.styles == s].mean() for s in present]))
+
+
+def style_figures(
+    drummer: Drummer, ear: DrumStyleClassifier, windows: Windows, style: str, strength: float = 1.0
+) -> dict[str, float]:
+    """What becomes of windows of other styles, moved toward one.
+
+    "before", "after": mean probability of the style; "moved": share that has a higher one after;
+    "kept": F1 of the hits after, against those before; "density": hits after, as a share.
+    """
+    index = ear.styles.index(style)
+    others = np.flatnonzero(windows.styles != index)
+    beats = [windows.beat(int(number)) for number in others]
+    generator = torch.Generator().manual_seed(0)
+    made = np.stack([drummer.restyle(b, style, strength, generator).hits for b in beats])
+    source = windows.hits[others]
+    before, after = (ear.probabilities(hits)[:, index] for hits in (source, made))
+    return {
+        "before": float(before.mean()),
+        "after": float(after.mean()),
+        "moved": float((after > before).mean()),
+        "kept": 2 * float((made & source).sum()) / float(made.sum() + source.sum()),
+        "density": float(made.sum() / source.sum()),
+    }
+
+
+def _counts(hits: Hits) -> Tensor:
+    bars = hits.reshape(len(hits), -1, BAR, len(DRUMS)).mean(1).astype(np.float32)
+    whole = bars.mean(1) * BAR / 4
+    return torch.from_numpy(np.concatenate([bars.reshape(len(bars), -1), whole], axis=1))

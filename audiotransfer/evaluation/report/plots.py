@@ -1,0 +1,127 @@
+"""Spectrograms to look at: before, after and truth, one above the other on one scale."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from torch import Tensor
+
+from audiotransfer.errors import AudioTransferError
+from audiotransfer.evaluation.metrics.signals import (
+    HOP_LENGTH,
+    SAMPLE_RATE,
+    Signal,
+    decibels,
+    mono,
+    stft_magnitude,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+RANGE_DB = 70.0
+# Twice the measures' window: at the low end of a logarithmic axis one sees single partials.
+_N_FFT = 4096
+_ROWS = 320
+_LOWEST_HZ, _HIGHEST_HZ = 40.0, 18_000.0
+_MARKS_HZ = (50, 100, 200, 500, 1000, 2000, 5000, 10_000)
+_WIDEST = 1600
+
+
+def save_comparison(
+    path: str | Path,
+    sounds: Mapping[str, Tensor],
+    sample_rate: int,
+    *,
+    title: str = "",
+    start: float = 0.0,
+    seconds: float | None = None,
+) -> None:
+    """Writes a PNG with one spectrogram for each named sound [C, T], in the order given.
+
+    All share the time axis (seconds), a logarithmic frequency axis (40 Hz to 18 kHz) and one colour
+    scale, 70 dB deep from the loudest point of any; each sound is first brought to RMS 0.1, so
+    loudness does not decide what can be seen. ``start`` and ``seconds`` choose a stretch.
+    Raises AudioTransferError where there is no sound, or none in the stretch.
+    """
+    if not sounds:
+        raise AudioTransferError(f"no picture {path} of zero sounds: give at least one")
+    first = round(start * sample_rate)
+    last = None if seconds is None else first + round(seconds * sample_rate)
+    pictures = {}
+    for name, audio in sounds.items():
+        if audio[..., first:last].shape[-1] == 0:
+            raise AudioTransferError(
+                f"'{name}' lasts {audio.shape[-1] / sample_rate:.1f} s and has nothing from "
+                f"{start:.1f} s on: choose an earlier start"
+            )
+        pictures[name] = _picture(mono(audio[..., first:last], sample_rate))
+    _draw(Path(path), pictures, title, start)
+
+
+def _draw(path: Path, pictures: Mapping[str, Signal], title: str, start: float) -> None:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from PIL import Image
+
+    top = max(float(picture.max()) for picture in pictures.values())
+    figure = Figure(figsize=(11, 0.9 + 2.5 * len(pictures)), dpi=110, layout="constrained")
+    canvas = FigureCanvasAgg(figure)
+    rows: Any = figure.subplots(len(pictures), 1, sharex=True, squeeze=False)
+    image: Any = None
+    for axes, (name, picture) in zip(rows[:, 0], pictures.items(), strict=True):
+        end = start + picture.shape[1] * HOP_LENGTH / SAMPLE_RATE
+        image = axes.imshow(
+            _narrowed(picture) - top, origin="lower", aspect="auto", cmap="magma",
+            extent=(start, end, -0.5, _ROWS - 0.5), vmin=-RANGE_DB, vmax=0.0,
+            interpolation="nearest",
+        )  # fmt: skip
+        _label(axes, name)
+    rows[-1, 0].set_xlabel("time (s)")
+    if title:
+        figure.suptitle(title, fontsize=13)
+    bar = figure.colorbar(image, ax=list(rows[:, 0]), pad=0.01, fraction=0.03)
+    bar.set_label("level below the loudest (dB)")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    canvas.draw()
+    # A palette of 256 colours suffices and takes a third of the bytes.
+    Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3]).quantize(256).save(
+        path, format="PNG", optimize=True
+    )
+
+
+def _label(axes: Axes, name: str) -> None:
+    axes.set_title(name, loc="left", fontsize=11)
+    axes.set_ylabel("frequency (Hz)")
+    places = np.interp(np.log(_MARKS_HZ), np.log(_row_frequencies()), np.arange(_ROWS))
+    texts = [f"{mark // 1000}k" if mark >= 1000 else str(mark) for mark in _MARKS_HZ]
+    axes.set_yticks(places, texts, fontsize=9)
+
+
+def _row_frequencies() -> Signal:
+    return np.geomspace(_LOWEST_HZ, _HIGHEST_HZ, _ROWS, dtype=np.float32)
+
+
+def _picture(signal: Signal) -> Signal:
+    """Levels in dB [rows, L]: between bins where rows lie denser, the loudest bin where bins do."""
+    spectrum = stft_magnitude(signal, _N_FFT, HOP_LENGTH)
+    places = _row_frequencies() * (_N_FFT / SAMPLE_RATE)
+    lower = places.astype(int)
+    share = (places - lower)[:, None]
+    rows = (1 - share) * spectrum[lower] + share * spectrum[lower + 1]
+    for row in np.flatnonzero(np.diff(places, append=np.inf) > 1)[:-1]:
+        rows[row] = spectrum[lower[row] : max(lower[row] + 1, lower[row + 1])].max(axis=0)
+    return decibels(rows)
+
+
+def _narrowed(picture: Signal) -> Signal:
+    """At most 1600 columns: the loudest of each group, so that attacks stay sharp."""
+    step = -(-picture.shape[1] // _WIDEST)
+    if step == 1:
+        return picture
+    padded = np.pad(picture, ((0, 0), (0, -picture.shape[1] % step)), mode="edge")
+    narrowed: Signal = padded.reshape(len(picture), -1, step).max(axis=-1)
+    return narrowed

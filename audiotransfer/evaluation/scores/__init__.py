@@ -1,1 +1,0 @@
-"""Measures, baselines and judges of scores."""

@@ -1,0 +1,85 @@
+"""Notes as piano rolls, and back: a cell a sixteenth and semitone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from audiotransfer.midi.grid import Grid
+
+#: The field's range: 84 semitones from MIDI 24 to 107.
+LOWEST, PITCHES = 24, 84
+#: Steps of a bar in four, and of the phrase that networks see.
+BAR, PHRASE = 16, 64
+#: Channels of a roll: a note begins in the cell; a note sounds in it.
+ONSET, SOUND = 0, 1
+
+
+def in_range(notes: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which notes ``[N, >= 3]`` (start, length, MIDI pitch, ..) a roll has a row for."""
+    return (notes[:, 2] >= LOWEST) & (notes[:, 2] < LOWEST + PITCHES)
+
+
+def cells_of(notes: NDArray[np.int64], grid: Grid) -> NDArray[np.int64]:
+    """Notes ``[N, >= 3]`` (start and length in ticks, MIDI pitch, ..) on the grid: ``[N, 3]`` step,
+    length in steps (at least one), pitch.
+    """
+    begin = np.minimum(grid.nearest(notes[:, 0]), grid.steps - 1)
+    end = np.maximum(grid.nearest(notes[:, 0] + notes[:, 1]), begin + 1)
+    return np.stack([begin, end - begin, notes[:, 2]], axis=1)
+
+
+def roll_of(notes: NDArray[np.int64], grid: Grid) -> NDArray[np.bool_]:
+    """The roll ``[2, S, 84]`` of notes ``[N, >= 3]`` (start and length in ticks, MIDI pitch, ..).
+
+    Channel 0: a note begins; channel 1: a note sounds, its beginning included. Notes outside of
+    MIDI 24 to 107, and those that do not begin within the grid, are left out.
+    """
+    return draw(cells_of(notes[in_range(notes) & grid.holds(notes[:, 0])], grid), grid.steps)
+
+
+def draw(cells: NDArray[np.int64], steps: int) -> NDArray[np.bool_]:
+    """The roll ``[2, S, 84]`` of notes ``[N, 3]`` (step, length in steps, MIDI pitch), all of which
+    lie in it.
+    """
+    begin, end, pitch = cells[:, 0], cells[:, 0] + cells[:, 1], cells[:, 2] - LOWEST
+    changes = np.zeros((steps + 1, PITCHES), dtype=np.int32)
+    np.add.at(changes, (begin, pitch), 1)
+    np.add.at(changes, (end, pitch), -1)
+    roll = np.zeros((2, steps, PITCHES), dtype=np.bool_)
+    roll[ONSET, begin, pitch] = True
+    roll[SOUND] = np.cumsum(changes[:-1], axis=0) > 0
+    return roll
+
+
+def beginnings(roll: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Cells ``[S, 84]`` of a roll where a note begins: marked so, or sounding after silence."""
+    before = np.zeros_like(roll[SOUND])
+    before[1:] = roll[SOUND, :-1]
+    return roll[ONSET] | (roll[SOUND] & ~before)
+
+
+def notes_of(roll: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """The notes of a roll ``[2, S, 84]``: ``[N, 3]`` step, length in steps, MIDI pitch; by step,
+    then pitch.
+
+    A note lasts until the next one on its pitch, or until nothing sounds there. Where a cell
+    sounds after silence a note begins, marked or not; a marked cell sounds in any case.
+    """
+    begin = beginnings(roll)
+    sound = roll[SOUND] | roll[ONSET]
+    steps = begin.shape[0]
+    # A silent column between the pitches ends what sounds to the last step.
+    starts = np.zeros((PITCHES, steps + 1), dtype=np.bool_)
+    breaks = np.ones((PITCHES, steps + 1), dtype=np.bool_)
+    starts[:, :-1] = begin.T
+    breaks[:, :-1] = (begin | ~sound).T
+    first, stops = np.flatnonzero(starts), np.flatnonzero(breaks)
+    length = stops[np.searchsorted(stops, first, side="right")] - first
+    pitch, step = np.divmod(first, steps + 1)
+    notes = np.stack([step, length, pitch + LOWEST], axis=1).astype(np.int64)
+    return notes[np.lexsort((notes[:, 2], notes[:, 0]))]

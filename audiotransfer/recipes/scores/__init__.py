@@ -1,1 +1,0 @@
-"""Configs of scores: genres, their judges, the accompanist, the drummer."""

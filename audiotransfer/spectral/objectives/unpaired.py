@@ -1,0 +1,82 @@
+"""MelGAN-VC on sound: stems of any two sets of songs, no pairs needed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict
+
+import torch
+from torch import Tensor, nn
+
+from audiotransfer.errors import AudioTransferError
+from audiotransfer.spectral.models.unet import DISCRIMINATOR_FLOOR, STEMS, Generator, normalised
+from audiotransfer.spectral.networks.discriminators import (
+    FullFrequencyDiscriminator,
+    PatchDiscriminator,
+)
+from audiotransfer.spectral.objectives.losses import seen
+from audiotransfer.spectral.objectives.melgan_vc import MelGanVc, MelGanVcSettings, Siamese
+from audiotransfer.training import Group, Preview, Turn
+from vocoder import SpectrogramSettings
+
+_CONDITION = "stem"
+
+
+class UnpairedObjective:
+    """The MelGAN-VC objective for one stem of songs.
+
+    Batches hold sound of three neighbouring tiles of ``frames`` each, ``source`` and ``target``
+    ``[B, 2, T]`` (so that the spectrogram has ``3 * frames`` frames). Terms: see ``MelGanVc``.
+    """
+
+    def __init__(
+        self,
+        generator: Generator,
+        spectrogram: SpectrogramSettings,
+        stem: str,
+        frames: int,
+        settings: MelGanVcSettings,
+    ) -> None:
+        self.spectrogram = spectrogram
+        if stem not in STEMS:
+            raise AudioTransferError(f"no generator knows the stem {stem!r}; {', '.join(STEMS)} do")
+        self.stem = STEMS.index(stem)
+        discriminators: dict[str, nn.Module] = {
+            "full": FullFrequencyDiscriminator(spectrogram.bins),
+            "patch": PatchDiscriminator(),
+        }
+        self._melgan = MelGanVc(
+            generator,
+            discriminators,
+            Siamese(spectrogram.bins, frames, **asdict(settings.siamese)),
+            settings,
+            condition=_CONDITION,
+            view=_view,
+            difference=seen,
+        )
+        self.networks: dict[str, nn.Module] = dict(self._melgan.networks)
+        self.groups: dict[str, Group] = dict(self._melgan.groups)
+
+    def turns(
+        self, batch: dict[str, Tensor], step: int, generator: torch.Generator
+    ) -> Iterator[Turn]:
+        """The discriminators' turn, and at some steps the generator's."""
+        yield from self._melgan.turns(self._spectrograms(batch), step, generator)
+
+    def preview(self, batch: dict[str, Tensor], generator: torch.Generator) -> Preview:
+        """Source, output and target of the first window."""
+        return self._melgan.preview(self._spectrograms(batch), generator)
+
+    @torch.no_grad()
+    def _spectrograms(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        sounds = batch["source"]
+        stem = torch.full((len(sounds),), self.stem, device=sounds.device)
+        with torch.autocast(sounds.device.type, enabled=False):
+            spectrograms = {
+                name: self.spectrogram.stereo(batch[name]) for name in ("source", "target")
+            }
+        return {**spectrograms, _CONDITION: stem}
+
+
+def _view(spectrogram: Tensor) -> Tensor:
+    return normalised(spectrogram.clamp_min(DISCRIMINATOR_FLOOR))

@@ -1,1 +1,0 @@
-"""Scores to sound: who plays what, with which soundfont, in which room."""

@@ -1,1 +1,0 @@
-"""Styles for scores on trial."""

@@ -1,0 +1,45 @@
+"""Networks on disk: what builds them again beside their weights, in half precision."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from audiotransfer.atomic import write_bytes
+from audiotransfer.errors import AudioTransferError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def save_weights(
+    path: Path, state: Mapping[str, Tensor], shape: Mapping[str, Any], name: str = "generator"
+) -> None:
+    """Writes half-precision safetensors whose metadata hold ``shape`` under ``name``.
+
+    Raises AudioTransferError where it cannot be written.
+    """
+    from safetensors.torch import save
+
+    halves = {key: value.half().contiguous() for key, value in state.items()}
+    write_bytes(path, save(halves, {name: json.dumps(shape)}), overwrite=True)
+
+
+def load_weights(path: Path, name: str = "generator") -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """The shape and the weights, in single precision, that :func:`save_weights` wrote.
+
+    Raises AudioTransferError where it cannot be read; another file's shape is empty.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            shape = json.loads((file.metadata() or {}).get(name, "{}"))
+            state = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError, ValueError) as error:
+        raise AudioTransferError(
+            f"weights {path} cannot be read ({error}); install it again"
+        ) from error
+    return shape, state
