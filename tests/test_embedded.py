@@ -13,8 +13,7 @@ from torch import Tensor, nn
 
 import separation
 from separation import GRID, SeparationError
-from separation.embedded.bands import HOP_LENGTH, N_FFT, Bands, band_matrix
-from separation.embedded.masking import MidSide
+from separation.embedded.masking import Bands, MidSide, band_matrix
 from separation.embedded.network import NETWORKS, REACH, STEMS, _Join, build, fold
 from separation.embedded.objective import SeparatorObjective
 from separation.embedded.separator import (
@@ -23,6 +22,7 @@ from separation.embedded.separator import (
     analyse,
     load,
 )
+from separation.stft import HOP_LENGTH, N_FFT
 
 BINS = N_FFT // 2 + 1
 BANDS = 384

@@ -19,7 +19,7 @@ from audiotransfer import midi
 from audiotransfer.cli import batch as cli_batch
 from audiotransfer.data.rendering.ensembles import band_of
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.midi import messages
+from audiotransfer.midi import reading
 from audiotransfer.midi import score as scores
 from audiotransfer.midi.score import edited, note_table, parse_score, score_of, with_notes
 from audiotransfer.pipeline.drumming import DrumOptions, humanise_file
@@ -744,7 +744,7 @@ def test_what_cannot_be_played_is_refused_in_one_line(data: bytes, says: str) ->
 
 
 def test_a_file_with_too_many_messages_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(messages, "MOST_MESSAGES", 15)
+    monkeypatch.setattr(reading, "MOST_MESSAGES", 15)
     with pytest.raises(AudioTransferError, match="more than 15 messages; cut it into pieces"):
         midi.parse(BAND, "long")
 

@@ -17,8 +17,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from separation.base import SeparationError
 from separation.demucs.hub import BagFiles
-from separation.errors import SeparationError
 
 CLASSES = ("demucs.htdemucs.HTDemucs", "demucs.hdemucs.HDemucs", "demucs.demucs.Demucs")
 """The networks that a file may name: the library imports whatever stands there."""

@@ -20,8 +20,7 @@ from typing import Any
 import yaml
 from tqdm.std import tqdm
 
-from separation.base import Progress
-from separation.errors import SeparationError
+from separation.base import Progress, SeparationError
 
 REPOSITORIES = {
     "htdemucs": "adefossez/HTDemucs",

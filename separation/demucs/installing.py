@@ -18,7 +18,7 @@ from importlib import import_module, resources
 from pathlib import Path
 from typing import Any
 
-from separation.base import Progress
+from separation.base import Progress, SeparationError
 from separation.demucs.hub import (
     REPOSITORIES,
     BagFiles,
@@ -27,7 +27,6 @@ from separation.demucs.hub import (
     read_bag,
     resolve,
 )
-from separation.errors import SeparationError
 
 _DEPTH = 6
 """Folders in folders that are searched: the hub's cache lies four deep in the user's."""

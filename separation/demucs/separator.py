@@ -18,10 +18,9 @@ from demucs.htdemucs import HTDemucs
 from torch import Tensor
 from torch.nn import functional
 
-from separation.base import GRID, Progress, check_mix, complete
+from separation.base import GRID, Progress, SeparationError, check_mix, complete
 from separation.demucs.checkpoints import load_bag
 from separation.demucs.hub import resolve
-from separation.errors import SeparationError
 
 LONGEST = 20
 """Seconds of the longest segment taken unasked: models trained on 44 s work as well in half of
