@@ -15,8 +15,8 @@ import numpy as np
 
 from audiotransfer.audio.decoding import mp4
 from audiotransfer.audio.decoding.source import Undecodable
-from audiotransfer.audio.decoding.speakers import Layout
 from audiotransfer.audio.formats import mpeg
+from audiotransfer.audio.layouts import Layout
 from audiotransfer.audio.tags import blocks
 
 FRAME = 1024  # samples of an AAC-LC frame

@@ -16,10 +16,9 @@ from audiotransfer.audio.decoding.ffmpeg_decoders import (
     Stretch,
     load_av,
 )
-from audiotransfer.audio.decoding.joining import Resampling, matched_channels, resampler
-from audiotransfer.audio.decoding.source import Undecodable
-from audiotransfer.audio.decoding.speakers import Layout
+from audiotransfer.audio.decoding.source import Resampling, Undecodable, matched_channels, resampler
 from audiotransfer.audio.formats.survey import Survey
+from audiotransfer.audio.layouts import Layout
 
 
 def available() -> str | None:

@@ -15,9 +15,9 @@ from typing import Any, Protocol
 import numpy as np
 
 from audiotransfer.audio.decoding import mp4
-from audiotransfer.audio.decoding.source import Undecodable, View
-from audiotransfer.audio.decoding.speakers import Layout, mask_layout, of_ffmpeg
-from audiotransfer.audio.formats.survey import Survey
+from audiotransfer.audio.decoding.source import Undecodable
+from audiotransfer.audio.formats.survey import Survey, View
+from audiotransfer.audio.layouts import Layout, mask_layout, of_ffmpeg
 
 # What else FFmpeg reads opens other files or addresses (playlists), or takes anything for sound.
 FORMATS = (

@@ -9,9 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from audiotransfer.audio.decoding.source import Piece
-from audiotransfer.audio.decoding.speakers import Layout, mask_order, of_core_audio
-from audiotransfer.audio.formats.survey import Part, Survey
+from audiotransfer.audio.formats.survey import Part, Piece, Survey
+from audiotransfer.audio.layouts import Layout, mask_order, of_core_audio
 
 _UNKNOWN = 0x7FFFF000  # bytes and more: what programs write that do not know the length yet
 _PLAIN = (1, 3, 6, 7, 0xFFFE)  # wav formats whose samples have one size: PCM, float, companded

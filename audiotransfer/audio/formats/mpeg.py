@@ -7,8 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 
-from audiotransfer.audio.decoding.source import Piece
-from audiotransfer.audio.formats.survey import Part, Survey
+from audiotransfer.audio.formats.survey import Part, Piece, Survey
 from audiotransfer.audio.tags import blocks
 
 _KBPS = {  # ISO 11172-3 table and its 13818-3 extension, by (version 1?, layer)

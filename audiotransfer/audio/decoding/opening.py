@@ -6,9 +6,8 @@ import contextlib
 from collections.abc import Callable, Iterator
 
 from audiotransfer.audio.decoding import ffmpeg
-from audiotransfer.audio.decoding.joining import Joined
 from audiotransfer.audio.decoding.libsndfile import SndfileSource
-from audiotransfer.audio.decoding.source import Source, Undecodable
+from audiotransfer.audio.decoding.source import Joined, Source, Undecodable
 from audiotransfer.audio.formats import flac
 from audiotransfer.audio.formats.identify import readable
 from audiotransfer.audio.formats.survey import Survey
