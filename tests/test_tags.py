@@ -18,7 +18,7 @@ from tinytag import TinyTag
 
 from audiotransfer.audio.reading import read_audio
 from audiotransfer.audio.tags import id3
-from audiotransfer.audio.tags.id3 import CoverPicture
+from audiotransfer.audio.tags.id3 import CoverArt
 from audiotransfer.audio.tags.reading import read_tags
 from audiotransfer.audio.tags.tags import FRAMES, Tags, fitting, frames_of
 from audiotransfer.audio.writing import AudioWriter, write_audio
@@ -36,7 +36,7 @@ FIELDS = {
 }  # fmt: skip
 TAGS = Tags(
     {name: (value,) if isinstance(value, str) else value for name, value in FIELDS.items()},
-    (CoverPicture(JPEG, "image/jpeg", 3, "cöver"), CoverPicture(PNG, "image/png", 4, "")),
+    (CoverArt(JPEG, "image/jpeg", 3, "cöver"), CoverArt(PNG, "image/png", 4, "")),
 )
 
 
@@ -91,7 +91,7 @@ def test_all_tags_come_back(tmp_path, suffix):
     assert back.fields == {
         own if name not in FRAMES else name: values for name, values in TAGS.fields.items()
     }
-    assert back.pictures == TAGS.pictures
+    assert back.covers == TAGS.covers
     assert back.unread == ()
     plain = sound(tmp_path / f"plain.{suffix}")
     assert torch.equal(read_audio(path)[0], read_audio(plain)[0])  # the sound is the same
@@ -150,7 +150,7 @@ def test_short_and_odd_sounds_take_tags(tmp_path, suffix, frames):
             path, torch.zeros(1, frames), 44100, encoding=encoding, tags=TAGS, overwrite=True
         )
         assert read_audio(path)[0].shape == (1, frames)
-        assert read_tags(path).pictures == TAGS.pictures
+        assert read_tags(path).covers == TAGS.covers
 
 
 def test_a_tagged_wav_is_a_sound_riff_file(tmp_path):
@@ -248,7 +248,7 @@ def test_id3_of_every_kind_is_read(tmp_path, kind):
         "title": ("Größe",), "artist": ("Art",), "date": ("1999",), "genre": ("Jazz",),
         "albumartist": ("VA",), "lyrics": ("words",),
     }  # fmt: skip
-    assert read.pictures == (CoverPicture(JPEG, "image/jpeg", 3, ""),)
+    assert read.covers == (CoverArt(JPEG, "image/jpeg", 3, ""),)
 
 
 @pytest.mark.parametrize("gap", [0, 1, 5000])
@@ -263,7 +263,7 @@ def test_several_id3_tags_are_one(tmp_path, gap):
     )
     read = read_tags(path)
     assert read.fields == {"title": ("one",), "album": ("Album",)}
-    assert [len(shown.data) for shown in read.pictures] == [len(JPEG) * 40]
+    assert [len(shown.data) for shown in read.covers] == [len(JPEG) * 40]
 
 
 def test_id3v1_fills_what_is_missing(tmp_path):
@@ -301,7 +301,7 @@ def test_the_id3_chunk_of_wav_and_aiff(tmp_path, container):
     path.write_bytes(data[:4] + struct.pack(f"{order}I", len(data) - 8) + data[8:])
     read = read_tags(path)
     assert read.get("title") == "Größe" and read.get("lyrics") == "words"
-    assert read.pictures == (CoverPicture(JPEG, "image/jpeg", 3, ""),)
+    assert read.covers == (CoverArt(JPEG, "image/jpeg", 3, ""),)
 
 
 def test_frames_that_are_no_text_stay_in_id3_and_are_named_elsewhere(tmp_path):
@@ -376,7 +376,7 @@ def test_the_tags_of_mp4(tmp_path):
         "bpm": ("120",), "discnumber": ("2/3",), "compilation": ("1",), "lyrics": ("la\nla",),
         "artistsort": ("Sort",), "isrc": ("USABC",), "label": ("Lbl",),
     }  # fmt: skip
-    assert read.pictures == (CoverPicture(JPEG, "image/jpeg", 3, ""),)
+    assert read.covers == (CoverArt(JPEG, "image/jpeg", 3, ""),)
 
 
 def test_vorbis_comments_by_their_many_names(tmp_path):
@@ -398,7 +398,7 @@ def test_vorbis_comments_by_their_many_names(tmp_path):
 def test_covers_of_old_ogg_files(tmp_path):
     old = {"coverart": base64.b64encode(JPEG).decode(), "coverartmime": "image/jpeg"}
     path = sound(tmp_path / "a.ogg", Tags({name: (value,) for name, value in old.items()}))
-    assert read_tags(path) == Tags(pictures=(CoverPicture(JPEG, "image/jpeg", 3, ""),))
+    assert read_tags(path) == Tags(covers=(CoverArt(JPEG, "image/jpeg", 3, ""),))
 
 
 def test_kinds_that_only_ffmpeg_reads(tmp_path):
@@ -454,7 +454,7 @@ def test_long_tags_do_not_stop_a_song(tmp_path, suffix):
 
 
 def test_a_cover_too_large_for_flac_is_named(tmp_path):
-    large = Tags({"title": ("T",)}, (CoverPicture(JPEG[:4] + bytes(17 << 20), "image/jpeg"),))
+    large = Tags({"title": ("T",)}, (CoverArt(JPEG[:4] + bytes(17 << 20), "image/jpeg"),))
     assert fitting(large, ".flac") == (Tags({"title": ("T",)}), ("a picture of 17 MB",))
     for suffix in (".mp3", ".wav", ".ogg"):
         assert fitting(large, suffix) == (large, ())
@@ -472,9 +472,9 @@ def test_names_that_vorbis_comments_cannot_hold():
 
 def test_pictures_and_comments_with_one_description_stay_apart():
     """ID3 tells frames apart by their descriptions."""
-    both = (CoverPicture(JPEG, "image/jpeg", 3, ""), CoverPicture(PNG, "image/png", 3, ""))
+    both = (CoverArt(JPEG, "image/jpeg", 3, ""), CoverArt(PNG, "image/png", 3, ""))
     frames = frames_of(Tags({"comment": ("one", "two")}, both))
-    shown = [id3.picture(frame.body) for frame in frames if frame.name == "APIC"]
+    shown = [id3.cover_art(frame.body) for frame in frames if frame.name == "APIC"]
     assert [(one.data, one.description) for one in shown if one] == [(JPEG, ""), (PNG, "2")]
     said = [id3.described(frame.body, 3) for frame in frames if frame.name == "COMM"]
     assert said == [("", ["one"]), ("2", ["two"])]

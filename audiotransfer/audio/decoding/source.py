@@ -14,9 +14,9 @@ Resampling = Callable[[np.ndarray, bool], np.ndarray]
 
 
 class Undecodable(Exception):
-    """A decoder cannot go on, or not begin; says why, where it knows.
+    """A decoder cannot start or continue; the message says why, where it is known.
 
-    ``samples`` [t, C] are what it decoded of the block that was asked for.
+    ``samples`` [t, C] are those already decoded of the requested block.
     """
 
     def __init__(self, reason: str, samples: np.ndarray | None = None) -> None:
@@ -25,39 +25,39 @@ class Undecodable(Exception):
 
 
 class Source(Protocol):
-    """Sound that is decoded front to back, [t, C] at a time."""
+    """Audio that is decoded from start to end, [t, C] at a time."""
 
     sample_rate: int
     channels: int
     subtype: str
     layout: tuple[str, ...] | None
-    """Loudspeakers by WAV's names; None: not said."""
+    """Loudspeakers by WAV's names; None where the file does not name them."""
     frames: int | None
-    """Samples that will be read; None: not known without decoding."""
+    """Number of samples that will be read; None where only decoding can tell."""
 
     @property
     def notices(self) -> tuple[str, ...]:
-        """What a user should know, as far as it was read."""
+        """Remarks for the user about what was read so far."""
         ...
 
     @property
     def faults(self) -> int:
-        """Stretches that could not be decoded, as far as it was read."""
+        """Number of stretches that could not be decoded so far."""
         ...
 
     def read(self, count: int) -> np.ndarray:
-        """The next samples; fewer than asked only at the end. Raises Undecodable."""
+        """The next samples; fewer than `count` only at the end. Raises Undecodable."""
         ...
 
     def seek(self, sample: int) -> None:
-        """Go to a sample: the same ones follow as from the beginning."""
+        """Seek to a sample; the same samples follow as when reading from the beginning."""
         ...
 
     def close(self) -> None: ...
 
 
 class Joined:
-    """Several sources as one."""
+    """Several sources played one after the other, at the rate and in the channels of the first."""
 
     def __init__(self, sources: Sequence[Source], lost: int = 0) -> None:
         self._lost = lost  # recordings that cannot be decoded
@@ -71,15 +71,16 @@ class Joined:
 
     @property
     def faults(self) -> int:
-        """Stretches that could not be decoded so far."""
+        """Number of stretches that could not be decoded so far."""
         return self._lost + sum(source.faults for source in self._sources)
 
     @property
     def notices(self) -> tuple[str, ...]:
-        """What was found wrong so far."""
+        """Notices of all sources so far."""
         return tuple(dict.fromkeys(note for source in self._sources for note in source.notices))
 
     def _length(self, source: Source) -> int | None:
+        """Length of a source in samples at the joint rate."""
         return source.frames and -(-source.frames * self.sample_rate // source.sample_rate)
 
     def _start(self, number: int) -> None:
@@ -93,7 +94,7 @@ class Joined:
         self._ended = False
 
     def read(self, count: int) -> np.ndarray:
-        """The next samples [t, C]; fewer than asked only at the end."""
+        """The next samples [t, C]; fewer than `count` only at the end."""
         parts = []
         while count > 0:
             if not len(self._held):
@@ -116,7 +117,7 @@ class Joined:
         self._held = self._resample(block, self._ended) if self._resample else block
 
     def seek(self, sample: int) -> None:
-        """Go to a sample: the same ones follow as from the beginning."""
+        """Seek to a sample; the same samples follow as when reading from the beginning."""
         number = 0
         for source in self._sources[:-1]:
             length = self._length(source)
@@ -137,7 +138,7 @@ class Joined:
 
 
 def resampler(from_rate: int, to_rate: int, channels: int) -> Resampling:
-    """Takes blocks [t, C], and whether one is the last."""
+    """A streaming resampler of blocks [t, C]."""
     import torch
 
     from audiotransfer.audio.resampling import StreamResampler
@@ -154,7 +155,9 @@ def resampler(from_rate: int, to_rate: int, channels: int) -> Resampling:
 def matched_channels(
     block: np.ndarray, channels: int, layout: Layout | None, wanted: Layout | None
 ) -> np.ndarray:
-    """Samples [t, C] in another number of channels: mono doubled, stereo's mean, more folded."""
+    """Samples [t, C] in another number of channels: mono doubled, stereo averaged, more folded
+    down.
+    """
     if block.shape[1] == channels and (layout == wanted or layout is None or wanted is None):
         return block
     if block.shape[1] == channels and layout is not None and wanted is not None:

@@ -1,5 +1,5 @@
-"""Files of chunks or of one header (wav, RF64, BW64, W64, aiff, caf, au): how much sound they
-announce, and how much is there.
+"""Inspection of chunked formats (wav, RF64, BW64, W64, aiff, caf, au): announced and present
+samples.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from typing import Literal
 from audiotransfer.audio.formats.survey import Part, Piece, Survey
 from audiotransfer.audio.layouts import Layout, mask_order, of_core_audio
 
-_UNKNOWN = 0x7FFFF000  # bytes and more: what programs write that do not know the length yet
+_UNKNOWN = 0x7FFFF000  # length in bytes from which on it is a placeholder of an unknown length
 _PLAIN = (1, 3, 6, 7, 0xFFFE)  # wav formats whose samples have one size: PCM, float, companded
 _PLAIN_AIFF = (b"NONE", b"twos", b"sowt", b"fl32", b"FL32", b"fl64", b"FL64")
 _COMPANDED_AIFF = (b"alaw", b"ulaw", b"ALAW", b"ULAW")
 _AU_BYTES = {1: 1, 2: 1, 3: 2, 4: 3, 5: 4, 6: 4, 7: 8, 27: 1}
 _LONGEST_HEAD = 1 << 20
-_FEW = 4096  # bytes that nobody misses
+_FEW = 4096  # bytes that may be left out without a notice
 _CODECS = {
     0x0002: "Microsoft ADPCM",
     0x0011: "IMA ADPCM",
@@ -40,16 +40,16 @@ _CODECS = {
 
 @dataclass
 class _Found:
-    """What stands before the sound."""
+    """The header before the sound."""
 
     begin: int = 0  # bytes
-    said: int | None = None  # bytes of sound; None: the header says that it does not know
+    said: int | None = None  # bytes of sound; None: the header does not state it
     block: int = 1  # bytes of one sample of all channels
     codec: str | None = None  # where samples have no size of their own
     layout: Layout | None = None
-    hidden: int | None = None  # where a chunk's name stands that libsndfile must not see
-    wide_at: int | None = None  # where RF64 keeps the length
-    channels: int = 0  # 0: not looked for
+    hidden: int | None = None  # offset of a chunk's name that libsndfile must not read
+    wide_at: int | None = None  # offset of RF64's length
+    channels: int = 0  # 0: not determined
 
     @property
     def size(self) -> int:
@@ -57,11 +57,11 @@ class _Found:
 
 
 def survey(path: Path, data: mmap.mmap, start: int, name: str) -> Survey:
-    """Find the chunk that holds the sound; ``name`` as in the table of kinds."""
+    """Find the sound of a file; ``name`` is the format's name in `identify`."""
     first = _one(path, data, start, name)
     parts, at = list(first.parts), _end(data, start, name)
     if at is not None and first.parts and not first.parts[0].pieces and at < len(data):
-        # libsndfile takes a header in the middle for its own
+        # libsndfile would read a second header in the middle
         parts[0] = replace(first.parts[0], pieces=((start, at),))
     while at is not None and first.whole and data[at : at + 4] == data[start : start + 4]:
         following = _one(path, data, at, name)
@@ -83,7 +83,7 @@ def survey(path: Path, data: mmap.mmap, start: int, name: str) -> Survey:
 
 
 def _end(data: mmap.mmap, start: int, name: str) -> int | None:
-    """Where a file ends that has another behind it."""
+    """End of a file that is followed by another."""
     size = data[start + 4 : start + 8]
     if name == "AU":
         found = _au(data, start)
@@ -95,6 +95,7 @@ def _end(data: mmap.mmap, start: int, name: str) -> int | None:
 
 
 def _one(path: Path, data: mmap.mmap, start: int, name: str) -> Survey:
+    """Inspect one recording that begins at ``start``."""
     find = {"AU": _au, "CAF": _caf, "W64": _w64}.get(name, _chunked)
     found = find(data, start)
     said_order = name in ("AIFF", "CAF") and b"chan" in data[start : start + 4096].lower()
@@ -108,7 +109,7 @@ def _one(path: Path, data: mmap.mmap, start: int, name: str) -> Survey:
     there -= there % found.size
     if name == "AU" and found.said and there > found.said:
         end = found.begin + found.said
-        if data[end : end + 4] != b".snd":  # nothing else than sound may stand there
+        if data[end : end + 4] != b".snd":  # the remaining bytes can only be sound
             return Survey(
                 path,
                 named,
@@ -128,7 +129,7 @@ def _one(path: Path, data: mmap.mmap, start: int, name: str) -> Survey:
     if found.begin - start <= _LONGEST_HEAD and (
         open_end or found.hidden or (announced or 0) > held
     ):
-        # libsndfile does not take a length of 0, nor in every format one past the end
+        # libsndfile rejects a length of 0, and in some formats one past the end
         head = _patched(data[start : found.begin], start, found, name, held * found.size)
         pieces = (head, (found.begin, end))
     if found.codec:
@@ -139,12 +140,13 @@ def _one(path: Path, data: mmap.mmap, start: int, name: str) -> Survey:
 
 
 def _au_to_its_end(data: mmap.mmap, start: int, found: _Found, length: int) -> tuple[Piece, ...]:
+    """Pieces of an au file up to its end, with the true length in the header."""
     head = _patched(data[start : found.begin], start, found, "AU", length)
     return head, (found.begin, found.begin + length)
 
 
 def _unannounced(data: mmap.mmap, start: int, found: _Found, name: str) -> int:
-    """Bytes behind the sound of a wav or aiff file that are neither chunks, tags nor zeros."""
+    """Bytes after the sound of a wav or aiff file that are neither chunks, tags nor zeros."""
     if name not in ("wav", "AIFF") or found.said is None:
         return 0
     order: Literal["big", "little"] = "little" if data[start : start + 4] == b"RIFF" else "big"
@@ -159,7 +161,7 @@ def _unannounced(data: mmap.mmap, start: int, found: _Found, name: str) -> int:
 
 
 def _chunked(data: mmap.mmap, start: int) -> _Found | None:
-    """wav in its widths, and aiff."""
+    """Header of wav in all widths, and of aiff."""
     magic = data[start : start + 4]
     order: Literal["big", "little"] = "big" if magic in (b"FORM", b"RIFX") else "little"
 
@@ -200,6 +202,7 @@ def _chunked(data: mmap.mmap, start: int) -> _Found | None:
 
 
 def _codec(tag: int) -> str | None:
+    """Name of a wav codec; None for uncompressed samples."""
     return None if tag in _PLAIN else _CODECS.get(tag, f"codec {tag:#06x}")
 
 

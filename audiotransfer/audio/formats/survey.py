@@ -15,51 +15,57 @@ Piece = bytes | tuple[int, int]
 
 @dataclass(frozen=True)
 class Part:
-    """A recording within a file: all of it, a link of an Ogg chain, one of several joined mp3s."""
+    """One recording within a file: all of it, a link of an Ogg chain, one of several joined
+    mp3s.
+    """
 
     pieces: tuple[Piece, ...] = ()
-    """What of the file libsndfile is to see; nothing: the file itself."""
+    """Byte ranges that libsndfile gets to read; empty for the file itself."""
     held: int | None = None
-    """Samples that are there, where counting them takes no decoding."""
+    """Number of samples present, where they can be counted without decoding."""
     lossy: bool = False
-    """A sample count may be a few codec frames off."""
+    """Whether sample counts may be a few codec frames off."""
     layout: tuple[str, ...] | None = None
-    """The channels' loudspeakers, where the format says it and libsndfile does not."""
+    """The channels' loudspeakers, where the format names them and libsndfile does not."""
     unchecked: bool = False
-    """libsndfile does not say where it is damaged, but may print on standard output."""
+    """Whether libsndfile reports no damage in this format; it may print on standard output
+    instead.
+    """
 
 
 @dataclass(frozen=True)
 class Survey:
-    """What a file is, and in which parts libsndfile reads it."""
+    """A file's format, and the parts in which libsndfile reads it."""
 
     path: Path
     name: str
-    """Of the format, for messages: "mp3", "MP4 with ALAC"."""
+    """Name of the format for messages: "mp3", "MP4 with ALAC"."""
     parts: tuple[Part, ...] = ()
-    """None: libsndfile does not read the format."""
+    """Empty where libsndfile does not read the format."""
     whole: bool = True
-    """libsndfile reads all of it as far as one sees; else FFmpeg is asked first."""
+    """Whether libsndfile seems to read all of it; else FFmpeg is tried first."""
     announced: int | None = None
-    """Samples that the header promises, where it does."""
+    """Number of samples that the header states, where it does."""
     notices: tuple[str, ...] = ()
-    """What a user should know of it: that it is unfinished, that it holds several recordings."""
+    """Remarks for the user: that it is unfinished, that it holds several recordings."""
     damage: str = ""
-    """What is broken, where that is seen without decoding."""
+    """Damage that is visible without decoding."""
     parts_first: bool = False
-    """Several recordings, of which FFmpeg would not play all, or not as they are."""
+    """Whether it holds several recordings that FFmpeg would not play all, or not unchanged."""
     demuxer: str | None = None
-    """FFmpeg's name of the format, where its own guess may fail."""
+    """FFmpeg's name of the format, where its own detection may fail."""
     locked: bool = False
-    """Protected or encrypted: a decoder would make noise of it."""
+    """Whether it is protected or encrypted: decoding would give noise."""
     spare: int = 0
-    """Faults that FFmpeg finds where nothing is wrong: tags, indices."""
+    """Number of faults that FFmpeg finds in intact files: tags, indices."""
     odd_order: bool = False
-    """More than two channels in an order of their own: PyAV (18) frees memory twice over it."""
+    """Whether more than two channels have an unusual order, for which PyAV (18) frees
+    memory twice.
+    """
 
 
 class View(io.RawIOBase):
-    """The pieces one behind the other, read-only, whatever lies between them left out."""
+    """Pieces of a file as one read-only stream, without what lies between them."""
 
     def __init__(self, path: Path, pieces: Sequence[Piece]) -> None:
         super().__init__()
@@ -95,7 +101,7 @@ class View(io.RawIOBase):
             else:
                 self._file.seek(piece[0] + offset)
                 data = self._file.read(count)
-            if not data:  # the file has become shorter meanwhile
+            if not data:  # the file was truncated meanwhile
                 break
             view[done : done + len(data)] = data
             done += len(data)
