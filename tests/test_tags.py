@@ -189,7 +189,7 @@ def test_a_tagged_ogg_is_sound_page_by_page(tmp_path):
 # --- ID3v2 -----------------------------------------------------------------------------------
 
 NEW = id3.tag([id3.Frame("TIT2", b"\x03new")])
-KINDS = {
+FORMATS = {
     "2.2": tag(
         2,
         frame_2_2("TT2", utf16("Größe")) + frame_2_2("TP1", b"\0Art")
@@ -210,39 +210,39 @@ KINDS = {
         + frame_2_4("USLT", b"\x03eng\0words") + frame_2_4("APIC", b"\0image/jpeg\0\x03\0" + JPEG),
     ),
 }  # fmt: skip
-KINDS["2.3 unsynchronised"] = tag(3, unsynchronised(KINDS["2.3"][10:]), 0x80)
-KINDS["2.3 with an extended header"] = tag(
-    3, struct.pack(">IHI", 6, 0, 0) + KINDS["2.3"][10:], 0x40
+FORMATS["2.3 unsynchronised"] = tag(3, unsynchronised(FORMATS["2.3"][10:]), 0x80)
+FORMATS["2.3 with an extended header"] = tag(
+    3, struct.pack(">IHI", 6, 0, 0) + FORMATS["2.3"][10:], 0x40
 )
-KINDS["2.4 with an extended header"] = tag(4, synchsafe(6) + b"\1\0" + KINDS["2.4"][10:], 0x40)
-KINDS["2.4 with a footer"] = (
-    tag(4, KINDS["2.4"][10:], 0x10) + b"3DI\4\0\x10" + synchsafe(len(KINDS["2.4"]) - 10)
+FORMATS["2.4 with an extended header"] = tag(4, synchsafe(6) + b"\1\0" + FORMATS["2.4"][10:], 0x40)
+FORMATS["2.4 with a footer"] = (
+    tag(4, FORMATS["2.4"][10:], 0x10) + b"3DI\4\0\x10" + synchsafe(len(FORMATS["2.4"]) - 10)
 )
-KINDS["2.3 packed"] = tag(
+FORMATS["2.3 packed"] = tag(
     3,
-    KINDS["2.3"][10 : -len(JPEG) - 27]
+    FORMATS["2.3"][10 : -len(JPEG) - 27]
     + frame_2_3(
         "APIC",
         struct.pack(">I", 4000) + zlib.compress(b"\0image/jpeg\0\x03\0" + JPEG),
         0x80,
     ),
 )
-KINDS["2.4 frames packed and unsynchronised"] = tag(
+FORMATS["2.4 frames packed and unsynchronised"] = tag(
     4,
     b"".join(
         frame_2_4(frame.name, synchsafe(9) + unsynchronised(zlib.compress(frame.body)), 0x0B)
-        for frame in id3.frames(KINDS["2.4"])
+        for frame in id3.frames(FORMATS["2.4"])
     ),
 )
-KINDS["2.4 with the plain sizes of old iTunes"] = tag(
-    4, b"".join(frame_2_3(frame.name, frame.body) for frame in id3.frames(KINDS["2.4"]))
+FORMATS["2.4 with the plain sizes of old iTunes"] = tag(
+    4, b"".join(frame_2_3(frame.name, frame.body) for frame in id3.frames(FORMATS["2.4"]))
 )
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", FORMATS)
 def test_id3_of_every_kind_is_read(tmp_path, kind):
     path = tmp_path / "a.mp3"
-    path.write_bytes(KINDS[kind] + sound(tmp_path / "plain.mp3").read_bytes())
+    path.write_bytes(FORMATS[kind] + sound(tmp_path / "plain.mp3").read_bytes())
     read = read_tags(path)
     assert read.fields == {
         "title": ("Größe",), "artist": ("Art",), "date": ("1999",), "genre": ("Jazz",),
@@ -295,7 +295,7 @@ def test_the_id3_chunk_of_wav_and_aiff(tmp_path, container):
     soundfile.write(path, np.zeros((1001, 2)), 44100, "PCM_16")
     order = "<" if container == "wav" else ">"
     name = b"id3 " if container == "wav" else b"ID3 "
-    content = KINDS["2.3 unsynchronised"]
+    content = FORMATS["2.3 unsynchronised"]
     chunk = name + struct.pack(f"{order}I", len(content)) + content + bytes(len(content) % 2)
     data = path.read_bytes() + chunk
     path.write_bytes(data[:4] + struct.pack(f"{order}I", len(data) - 8) + data[8:])
@@ -322,10 +322,10 @@ def test_frames_that_are_no_text_stay_in_id3_and_are_named_elsewhere(tmp_path):
 
 
 @settings(max_examples=150, deadline=None)
-@given(seed=st.integers(0, 10**6), kind=st.sampled_from(sorted(KINDS)))
+@given(seed=st.integers(0, 10**6), kind=st.sampled_from(sorted(FORMATS)))
 def test_damaged_tags_are_no_error(tmp_path_factory, seed, kind):
     rng = np.random.default_rng(seed)
-    data = bytearray(KINDS[kind] + b"\xff\xfb\x90\x00" + bytes(300))
+    data = bytearray(FORMATS[kind] + b"\xff\xfb\x90\x00" + bytes(300))
     for place in rng.integers(0, 300 if seed % 2 else len(data), size=int(rng.integers(1, 8))):
         data[place] = int(rng.integers(256))
     path = tmp_path_factory.getbasetemp() / "damaged.mp3"
@@ -470,7 +470,7 @@ def test_names_that_vorbis_comments_cannot_hold():
     )
 
 
-def test_pictures_and_comments_with_one_description_stay_apart():
+def test_covers_and_comments_with_one_description_stay_apart():
     """ID3 tells frames apart by their descriptions."""
     both = (CoverArt(JPEG, "image/jpeg", 3, ""), CoverArt(PNG, "image/png", 3, ""))
     frames = frames_of(Tags({"comment": ("one", "two")}, both))

@@ -334,8 +334,8 @@ def test_a_sine_keeps_its_frequency_through_griffin_lim(name: str) -> None:
     """From a random phase the pitch wanders; the median of 1/8 s windows is within 5 cents."""
     sound, rate = sine_and_back(name, GriffinLimInverter)
     window = rate // 8
-    heard = [peak_hz(part, rate) for part in sound.unfold(0, window, window // 2)]
-    assert abs(1200 * math.log2(sorted(heard)[len(heard) // 2] / SINE_HZ)) < 5
+    peaks = [peak_hz(part, rate) for part in sound.unfold(0, window, window // 2)]
+    assert abs(1200 * math.log2(sorted(peaks)[len(peaks) // 2] / SINE_HZ)) < 5
 
 
 def test_inverters_batch_equals_singles() -> None:
@@ -375,7 +375,7 @@ def test_the_sources_own_spectrogram_gives_the_source(name: str, iterations: int
 
 
 @pytest.mark.parametrize("iterations", [0, 4])
-def test_source_inverter_gain_equivariance(iterations: int) -> None:
+def test_spectral_gain_inverter_gain_equivariance(iterations: int) -> None:
     """Exact above the floor, hence a floor that nothing here comes near."""
     spectrogram = SpectrogramSettings(floor=1e-7)
     audio = music(0.5) + 1e-3 * torch.randn(2, RATE // 2)
@@ -391,7 +391,7 @@ def test_source_inverter_gain_equivariance(iterations: int) -> None:
     assert decibels(flipped + plain, plain) < -80
 
 
-def test_source_inverter_reaches_the_wanted_spectrogram() -> None:
+def test_spectral_gain_inverter_reaches_the_wanted_spectrogram() -> None:
     """Within 1 dB RMS for bands no more than 60 dB below the loudest."""
     spectrogram = SpectrogramSettings()
     audio = music(1.0)
@@ -410,8 +410,8 @@ def test_every_trip_comes_nearer_to_a_spectrogram_of_something_else(name: str) -
     gaps = []
     for iterations in (0, 1, 3):
         sound = SpectralGainInverter(spectrogram, iterations)(wanted, audio.shape[-1], audio)
-        heard = wanted > wanted.max() - math.log(100)
-        gaps.append(float((spectrogram.stereo(sound) - wanted)[heard].abs().mean()))
+        audible = wanted > wanted.max() - math.log(100)
+        gaps.append(float((spectrogram.stereo(sound) - wanted)[audible].abs().mean()))
     assert gaps[2] < 0.95 * gaps[1] < 0.95 * gaps[0]
 
 

@@ -76,8 +76,8 @@ def random_phases(
     shape: torch.Size | tuple[int, ...], generator: Generator | None, device: torch.device
 ) -> Tensor:
     """Unit complex numbers of random angle, drawn on the generator's device."""
-    home = device if generator is None else generator.device
-    angle = 2 * torch.pi * torch.rand(*shape, generator=generator, device=home).to(device)
+    drawn_on = device if generator is None else generator.device
+    angle = 2 * torch.pi * torch.rand(*shape, generator=generator, device=drawn_on).to(device)
     return torch.polar(torch.ones_like(angle), angle)
 
 

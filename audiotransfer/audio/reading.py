@@ -138,22 +138,22 @@ class AudioReader:
     def _noted(self, found: Collection[str], played: int | None, faults: int) -> tuple[str, ...]:
         """All notices, given the number of samples that were or will be read."""
         rate, subtype = self.sample_rate, self._source.subtype
-        said = self._survey.announced
-        said = self._source.frames if said is None else said
+        announced = self._survey.announced
+        announced = self._source.frames if announced is None else announced
         slack = 0 if subtype.startswith(("PCM", "FLOAT", "DOUBLE")) else _LOSSY_SLACK
         notices = [*self._survey.notices, *found]
-        if played is not None and said is not None and said - played > slack:
-            there, promised = _lengths(played, said, rate)
-            notices.append(f"{_DAMAGE[0]}: {there} of {promised} can be decoded")
+        if played is not None and announced is not None and announced - played > slack:
+            present, promised = _lengths(played, announced, rate)
+            notices.append(f"{_DAMAGE[0]}: {present} of {promised} can be decoded")
         elif self._survey.damage or self._broken or faults or self._limited is not None:
             detail = self._survey.damage or self._broken
             if not detail and self._limited is not None:
                 detail = f"at {self._limited / rate:.1f} s: far above full scale, limited"
             detail = detail or f"{faults} stretches of it"
             notices.append(f"{_DAMAGE[1]} ({detail}): what can be decoded is played")
-        elif played is not None and said is not None and played - said > slack:
-            there, promised = _lengths(played, said, rate)
-            notices.append(f"it announces {promised}; {there} were found")
+        elif played is not None and announced is not None and played - announced > slack:
+            present, promised = _lengths(played, announced, rate)
+            notices.append(f"it announces {promised}; {present} were found")
         return tuple(notices)
 
     def blocks(self, frames: int) -> Generator[Tensor, None, None]:
@@ -235,10 +235,10 @@ class AudioReader:
         self._at = start
 
 
-def _lengths(played: int, said: int, rate: int) -> tuple[str, str]:
+def _lengths(played: int, announced: int, rate: int) -> tuple[str, str]:
     """Two numbers of samples as text, in seconds where these differ."""
-    seconds = f"{played / rate:.2f} s", f"{said / rate:.2f} s"
-    return seconds if seconds[0] != seconds[1] else (f"{played} samples", f"{said} samples")
+    seconds = f"{played / rate:.2f} s", f"{announced / rate:.2f} s"
+    return seconds if seconds[0] != seconds[1] else (f"{played} samples", f"{announced} samples")
 
 
 def _refuse_not_finite(path: Path, audio: Tensor, before: int) -> None:

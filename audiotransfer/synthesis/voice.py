@@ -235,13 +235,13 @@ class Voice:
         end = min(len(sound), len(sound) + at[gen.END] + 32768 * at[gen.END_COARSE])
         loop = self._zone.sample.loop
         first = loop[0] + at[gen.LOOP_START] + 32768 * at[gen.LOOP_START_COARSE]
-        behind = loop[1] + at[gen.LOOP_END] + 32768 * at[gen.LOOP_END_COARSE]
-        behind = min(behind, end)
+        loop_end = loop[1] + at[gen.LOOP_END] + 32768 * at[gen.LOOP_END_COARSE]
+        loop_end = min(loop_end, end)
         passed = np.concatenate([[0.0], np.cumsum(speeds) * kernel.STEP])
         wanted = int(passed[-1]) + 4
         mode = at[gen.SAMPLE_MODES] & 3
-        once = behind - start
-        if mode not in (_LOOPS, _LOOPS_WHILE_HELD) or not start <= first < behind:
+        once = loop_end - start
+        if mode not in (_LOOPS, _LOOPS_WHILE_HELD) or not start <= first < loop_end:
             played = sound[start : max(start, min(end, start + wanted))]
         else:
             again, rest = max(0, wanted - once), sound[:0]
@@ -250,10 +250,10 @@ class Voice:
                 released = float(
                     np.interp(self._held / kernel.STEP, np.arange(len(passed)), passed)
                 )
-                rounds = math.ceil(max(0.0, released - once) / (behind - first))
-                again, rest = rounds * (behind - first), sound[behind:end]
-            order = first + np.arange(again) % (behind - first)
-            played = np.concatenate([sound[start:behind], sound[order], rest])[:wanted]
+                rounds = math.ceil(max(0.0, released - once) / (loop_end - first))
+                again, rest = rounds * (loop_end - first), sound[loop_end:end]
+            order = first + np.arange(again) % (loop_end - first)
+            played = np.concatenate([sound[start:loop_end], sound[order], rest])[:wanted]
         padded = np.zeros(len(played) + 4, np.float32)
         padded[1 : len(played) + 1] = played
         return padded if played.dtype == np.float32 else padded / np.float32(32768)

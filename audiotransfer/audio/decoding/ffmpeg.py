@@ -63,7 +63,7 @@ class FfmpegSource:
         """Start decoding from the beginning."""
         start, end = self._decoder.kept
         self._last = None if end is None else end - start
-        self._frames = _behind(self._decoder.frames(), start)
+        self._frames = _after(self._decoder.frames(), start)
         self._at = self.changes = 0
         self._resampler: Resampling | None = None
         return self._frames
@@ -72,13 +72,13 @@ class FfmpegSource:
         """The next samples [t, C]; fewer than `count` only at the end."""
         if self._last is not None:
             count = max(0, min(count, self._last - self._at))
-        parts, there = [self._held], len(self._held)
-        while there < count:
+        parts, count_held = [self._held], len(self._held)
+        while count_held < count:
             frame = next(self._frames, None)
             piece = self._tail() if frame is None else self._matched(*frame)
             if piece is not None:
                 parts.append(piece)
-                there += len(piece)
+                count_held += len(piece)
             if frame is None:
                 break
         held = np.concatenate(parts) if len(parts) > 1 else parts[0]
@@ -132,7 +132,7 @@ def reads(survey: Survey) -> bool:
     return bool(shutil.which("ffmpeg") if survey.odd_order else available())
 
 
-def _behind(frames: Iterator[Stretch], start: int) -> Iterator[Stretch]:
+def _after(frames: Iterator[Stretch], start: int) -> Iterator[Stretch]:
     """Frames without the first `start` samples."""
     for samples, rate, layout in frames:
         if start < len(samples):

@@ -202,9 +202,9 @@ class ProgramDecoder:
             yield np.frombuffer(data[:whole], "<f4").reshape(-1, channels), rate, layout
         self._process.wait()
         self._errors.seek(0)
-        said = self._errors.read().decode(errors="replace").strip().splitlines()
-        self.faults = sum("decod" in line for line in said) or len(said[:1])
-        self.reason = said[-1].rsplit(": ", 1)[-1] if said else ""
+        lines = self._errors.read().decode(errors="replace").strip().splitlines()
+        self.faults = sum("decod" in line for line in lines) or len(lines[:1])
+        self.reason = lines[-1].rsplit(": ", 1)[-1] if lines else ""
 
     def close(self) -> None:
         if self._process.poll() is None:

@@ -134,17 +134,17 @@ class SndfileSource:
         if count <= 2 or self.file.format == "AIFF":  # libsndfile 1.2 reads aiff's past its end
             return None
         numbers = soundfile._ffi.new("int[]", count)
-        said = soundfile._snd.sf_command(
+        known = soundfile._snd.sf_command(
             self.file._file, _GET_CHANNEL_MAP, numbers, count * soundfile._ffi.sizeof("int")
         )
-        return of_libsndfile(numbers) if said else None
+        return of_libsndfile(numbers) if known else None
 
 
 def _reason(error: Exception) -> str:
     """libsndfile's reason for an error."""
-    said = str(getattr(error, "error_string", "")).strip().rstrip(".")
+    message = str(getattr(error, "error_string", "")).strip().rstrip(".")
     # for input that libmpg123 rejects libsndfile reports that the file does not exist
-    return "its header is damaged" if not said or "does not exist" in said else said
+    return "its header is damaged" if not message or "does not exist" in message else message
 
 
 def native_path(path: Path) -> str | bytes:

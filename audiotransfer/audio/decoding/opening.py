@@ -120,7 +120,7 @@ def refusal(survey: Survey, reason: str) -> str:
         return f"{path} is {name}: it cannot be decoded; use a copy without protection"
     if reason == "End of file":  # FFmpeg's
         reason = "it is cut off: the file ends too early"
-    said = f" ({reason})" if reason else ""
+    detail = f" ({reason})" if reason else ""
     if ffmpeg.available() and not ffmpeg.reads(survey):
         return (
             f"{path} is {name} with channels in an order of its own, which needs the program ffmpeg"
@@ -128,10 +128,10 @@ def refusal(survey: Survey, reason: str) -> str:
         )
     if not ffmpeg.available():
         return (
-            f"{path} is {name}, which cannot be decoded here{said}; install FFmpeg for it"
+            f"{path} is {name}, which cannot be decoded here{detail}; install FFmpeg for it"
             f" ({EXTRA}), or convert it to wav or flac"
         )
     return (
-        f"{path} is {name} and cannot be decoded{said}; copy or download it again, or convert it"
+        f"{path} is {name} and cannot be decoded{detail}; copy or download it again, or convert it"
         " to wav or flac"
     )

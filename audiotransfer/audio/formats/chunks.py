@@ -43,7 +43,7 @@ class _Found:
     """The header before the sound."""
 
     begin: int = 0  # bytes
-    said: int | None = None  # bytes of sound; None: the header does not state it
+    stated: int | None = None  # bytes of sound; None: the header does not state it
     block: int = 1  # bytes of one sample of all channels
     codec: str | None = None  # where samples have no size of their own
     layout: Layout | None = None
@@ -87,7 +87,7 @@ def _end(data: mmap.mmap, start: int, name: str) -> int | None:
     size = data[start + 4 : start + 8]
     if name == "AU":
         found = _au(data, start)
-        return None if found.said is None else found.begin + found.said
+        return None if found.stated is None else found.begin + found.stated
     if name not in ("wav", "AIFF"):
         return None
     length = int.from_bytes(size, "little" if data[start : start + 4] == b"RIFF" else "big")
@@ -98,32 +98,34 @@ def _one(path: Path, data: mmap.mmap, start: int, name: str) -> Survey:
     """Inspect one recording that begins at ``start``."""
     find = {"AU": _au, "CAF": _caf, "W64": _w64}.get(name, _chunked)
     found = find(data, start)
-    said_order = name in ("AIFF", "CAF") and b"chan" in data[start : start + 4096].lower()
+    states_order = name in ("AIFF", "CAF") and b"chan" in data[start : start + 4096].lower()
     layout = found.layout if found else None
-    odd = said_order and (layout is None or layout != mask_order(layout))
+    odd = states_order and (layout is None or layout != mask_order(layout))
     odd = odd and (found is None or found.channels > 2)
     if found is None:
         return Survey(path, name, odd_order=odd)
     named = f"{name} with {found.codec}" if found.codec else name
-    there = max(0, len(data) - found.begin)
-    there -= there % found.size
-    if name == "AU" and found.said and there > found.said:
-        end = found.begin + found.said
+    present = max(0, len(data) - found.begin)
+    present -= present % found.size
+    if name == "AU" and found.stated and present > found.stated:
+        end = found.begin + found.stated
         if data[end : end + 4] != b".snd":  # the remaining bytes can only be sound
             return Survey(
                 path,
                 named,
-                (Part(_au_to_its_end(data, start, found, there), held=there // found.size),),
-                announced=found.said // found.size,
+                (Part(_au_to_its_end(data, start, found, present), held=present // found.size),),
+                announced=found.stated // found.size,
             )
-    open_end = found.said is None or (found.said == 0 and there > 0)
-    held = (there if open_end or found.said is None else min(found.said, there)) // found.size
+    open_end = found.stated is None or (found.stated == 0 and present > 0)
+    held = (
+        present if open_end or found.stated is None else min(found.stated, present)
+    ) // found.size
     notices: tuple[str, ...] = ()
     if open_end and held:
         notices = (f"unfinished: its header does not say how long it is; {held} samples found",)
-    elif unsaid := _unannounced(data, start, found, name):
-        notices = (f"{unsaid} bytes behind the sound that it announces are not played",)
-    announced = None if open_end or found.said is None else found.said // found.size
+    elif unplayed := _unannounced(data, start, found, name):
+        notices = (f"{unplayed} bytes behind the sound that it announces are not played",)
+    announced = None if open_end or found.stated is None else found.stated // found.size
     end = found.begin + held * found.size
     pieces: tuple[Piece, ...] = ((start, max(end, _end(data, start, name) or 0)),) if start else ()
     if found.begin - start <= _LONGEST_HEAD and (
@@ -134,7 +136,9 @@ def _one(path: Path, data: mmap.mmap, start: int, name: str) -> Survey:
         pieces = (head, (found.begin, end))
     if found.codec:
         seen = (Part(((start, len(data)),) if start else (), unchecked=True),)
-        return Survey(path, named, seen, not open_end and (found.said or 0) <= there, odd_order=odd)
+        return Survey(
+            path, named, seen, not open_end and (found.stated or 0) <= present, odd_order=odd
+        )
     part = Part(pieces, held=held, layout=found.layout)
     return Survey(path, named, (part,), announced=announced, notices=notices, odd_order=odd)
 
@@ -147,10 +151,10 @@ def _au_to_its_end(data: mmap.mmap, start: int, found: _Found, length: int) -> t
 
 def _unannounced(data: mmap.mmap, start: int, found: _Found, name: str) -> int:
     """Bytes after the sound of a wav or aiff file that are neither chunks, tags nor zeros."""
-    if name not in ("wav", "AIFF") or found.said is None:
+    if name not in ("wav", "AIFF") or found.stated is None:
         return 0
     order: Literal["big", "little"] = "little" if data[start : start + 4] == b"RIFF" else "big"
-    at = found.begin + found.said + (found.said & 1)
+    at = found.begin + found.stated + (found.stated & 1)
     while at + 8 <= len(data):
         name_, length = data[at : at + 4], int.from_bytes(data[at + 4 : at + 8], order)
         if not all(32 <= byte < 127 for byte in name_) or at + length > len(data):
@@ -168,7 +172,7 @@ def _chunked(data: mmap.mmap, start: int) -> _Found | None:
     def number(at: int, size: int) -> int:
         return int.from_bytes(data[at : at + size], order)
 
-    found, at, spoken = _Found(), start + 12, b""
+    found, at, chan = _Found(), start + 12, b""
     compressed = data[start + 8 : start + 12] == b"AIFC"
     while at + 8 <= len(data):
         name, length, body = data[at : at + 4], number(at + 4, 4), at + 8
@@ -187,15 +191,15 @@ def _chunked(data: mmap.mmap, start: int) -> _Found | None:
                 found.codec = kind.decode("latin-1").strip() or "an unknown codec"
         elif name == b"CHAN" and magic == b"FORM":
             # libsndfile 1.2 writes past its memory over them
-            spoken, found.hidden = data[body : body + 8], at - start
+            chan, found.hidden = data[body : body + 8], at - start
         elif name in (b"data", b"SSND"):
             offset = 8 + number(body, 4) if name == b"SSND" else 0
             found.begin = body + offset
-            found.layout = of_core_audio(spoken, found.channels) if spoken else None
+            found.layout = of_core_audio(chan, found.channels) if chan else None
             if found.wide_at is not None:
-                found.said = int.from_bytes(data[start + found.wide_at :][:8], "little")
+                found.stated = int.from_bytes(data[start + found.wide_at :][:8], "little")
             elif length < _UNKNOWN or body + length <= len(data):
-                found.said = max(0, length - offset)
+                found.stated = max(0, length - offset)
             return found
         at = body + length + (length & 1)
     return None
@@ -215,7 +219,7 @@ def _w64(data: mmap.mmap, start: int) -> _Found | None:
             found.codec = _codec(int.from_bytes(data[at + 24 : at + 26], "little"))
         elif name == b"data":
             found.begin = at + 24
-            found.said = None if length >= 1 << 62 else max(0, length - 24)
+            found.stated = None if length >= 1 << 62 else max(0, length - 24)
             return found
         if length < 24:
             return None
@@ -235,7 +239,7 @@ def _caf(data: mmap.mmap, start: int) -> _Found | None:
         elif name == b"chan":
             found.layout = of_core_audio(data[at + 12 : at + 20], found.channels)
         elif name == b"data":
-            found.begin, found.said = at + 16, None if length < 0 else max(0, length - 4)
+            found.begin, found.stated = at + 16, None if length < 0 else max(0, length - 4)
             return found
         if length < 0:
             return None
@@ -244,13 +248,13 @@ def _caf(data: mmap.mmap, start: int) -> _Found | None:
 
 
 def _au(data: mmap.mmap, start: int) -> _Found:
-    begin, said, encoding, _, channels = (
+    begin, stated, encoding, _, channels = (
         int.from_bytes(data[start + n : start + n + 4], "big") for n in range(4, 24, 4)
     )
     width = _AU_BYTES.get(encoding)
     return _Found(
         start + begin,
-        None if said >= _UNKNOWN and begin + said > len(data) else said,
+        None if stated >= _UNKNOWN and begin + stated > len(data) else stated,
         (width or 1) * channels,
         None if width else f"codec {encoding}",
     )
