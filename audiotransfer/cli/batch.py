@@ -35,7 +35,7 @@ def expected_errors() -> tuple[type[Exception], ...]:
     roots: list[type[Exception]] = [AudioTransferError, OSError]
     for package, root in (("separation", "SeparationError"), ("vocoder", "VocoderError")):
         # A package that was never imported cannot have raised anything.
-        module = sys.modules.get(f"{package}.errors")
+        module = sys.modules.get(f"{package}.base")
         if module is not None:
             roots.append(getattr(module, root))
     return tuple(roots)

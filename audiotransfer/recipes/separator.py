@@ -86,7 +86,7 @@ def export_separator(network: str, folder: Path) -> Path:
     """Writes ``separator.safetensors`` (half precision) from a run's checkpoint."""
     from safetensors.torch import save
 
-    from separation.embedded.bands import Bands
+    from separation.embedded.masking import Bands
 
     state = load_networks(folder / "checkpoint")["separator"]
     build_separator(network, Bands().count).load_state_dict(state)

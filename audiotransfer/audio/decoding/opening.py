@@ -1,4 +1,4 @@
-"""Which decoder reads a file: libsndfile, else FFmpeg, else what is left of our own."""
+"""Choice of a decoder for a file: libsndfile, else FFmpeg, else sphn for AAC."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ import contextlib
 from collections.abc import Callable, Iterator
 
 from audiotransfer.audio.decoding import ffmpeg
-from audiotransfer.audio.decoding.joining import Joined
 from audiotransfer.audio.decoding.libsndfile import SndfileSource
-from audiotransfer.audio.decoding.source import Source, Undecodable
+from audiotransfer.audio.decoding.source import Joined, Source, Undecodable
 from audiotransfer.audio.formats import flac
 from audiotransfer.audio.formats.identify import readable
 from audiotransfer.audio.formats.survey import Survey
@@ -18,19 +17,19 @@ EXTRA = "pip install 'audiotransfer[ffmpeg]'"
 
 
 def find_ffmpeg() -> str | None:
-    """What reads the files that libsndfile does not: "PyAV 18.1.0", or where a program stands."""
+    """What decodes formats beyond libsndfile: "PyAV 18.1.0", or the path of the program."""
     return ffmpeg.available()
 
 
 def open_source(survey: Survey) -> Source:
-    """The first decoder that can read the file.
+    """Open a file with the first decoder that can read it.
 
-    Raises AudioTransferError where none can, with the format's name and the way out.
+    Raises AudioTransferError where none can, with the format's name and a remedy.
     """
     reasons = []
-    for rung in _rungs(survey):
+    for decoder in _decoders(survey):
         try:
-            return rung(survey)
+            return decoder(survey)
         except Undecodable as error:
             if str(error):
                 reasons.append(str(error))
@@ -38,9 +37,9 @@ def open_source(survey: Survey) -> Source:
 
 
 def after_damage(survey: Survey, repaired: bool) -> tuple[Source, str] | None:
-    """What reads on where libsndfile gave up in the middle, and what of it is silence, if known.
+    """Another decoder for a file in which libsndfile failed, and which part it replaces by silence.
 
-    A flac is repaired, unless it was before; FFmpeg skips what is damaged.
+    A flac is repaired, unless it was before; FFmpeg skips damaged parts. None where neither can.
     """
     if survey.locked or len(survey.parts) > 1:
         return None
@@ -58,12 +57,14 @@ def after_damage(survey: Survey, repaired: bool) -> tuple[Source, str] | None:
 
 
 def _silent(gaps: list[flac.Gap], rate: int) -> str:
+    """Text for the silent gaps of a repaired flac."""
     seconds = sum(end - begin for begin, end in gaps) / rate
     several = f", in {len(gaps)} stretches," if len(gaps) > 1 else ""
     return f"{seconds:.2f} s of silence{several} from {gaps[0][0] / rate:.2f} s on"
 
 
-def _rungs(survey: Survey) -> Iterator[Callable[[Survey], Source]]:
+def _decoders(survey: Survey) -> Iterator[Callable[[Survey], Source]]:
+    """Decoders to try, in order."""
     trusted = survey.parts_first or (survey.whole and _undamaged(survey))
     if survey.parts and trusted:
         yield _sndfile
@@ -76,7 +77,7 @@ def _rungs(survey: Survey) -> Iterator[Callable[[Survey], Source]]:
 
 
 def _undamaged(survey: Survey) -> bool:
-    """FFmpeg finds no fault where libsndfile would not tell of one."""
+    """Whether FFmpeg finds no fault, for formats in which libsndfile reports none."""
     if not any(part.unchecked for part in survey.parts) or not ffmpeg.available():
         return True
     with contextlib.suppress(Undecodable):
@@ -85,6 +86,7 @@ def _undamaged(survey: Survey) -> bool:
 
 
 def _sndfile(survey: Survey) -> Source:
+    """All parts of the file by libsndfile."""
     sources, reason = [], ""
     for part in survey.parts:
         try:
@@ -98,13 +100,14 @@ def _sndfile(survey: Survey) -> Source:
 
 
 def _sphn(survey: Survey) -> Source:
+    """AAC frames by sphn."""
     from audiotransfer.audio.decoding.aac import AacSource
 
     return AacSource(survey.path, survey.name.startswith("AAC"))
 
 
 def refusal(survey: Survey, reason: str) -> str:
-    """One line: what the file is, why it cannot be read, and the way out."""
+    """One line: the file's format, why it cannot be read, and a remedy."""
     path, name = survey.path, survey.name
     if not name:
         return (
@@ -117,7 +120,7 @@ def refusal(survey: Survey, reason: str) -> str:
         return f"{path} is {name}: it cannot be decoded; use a copy without protection"
     if reason == "End of file":  # FFmpeg's
         reason = "it is cut off: the file ends too early"
-    said = f" ({reason})" if reason else ""
+    detail = f" ({reason})" if reason else ""
     if ffmpeg.available() and not ffmpeg.reads(survey):
         return (
             f"{path} is {name} with channels in an order of its own, which needs the program ffmpeg"
@@ -125,10 +128,10 @@ def refusal(survey: Survey, reason: str) -> str:
         )
     if not ffmpeg.available():
         return (
-            f"{path} is {name}, which cannot be decoded here{said}; install FFmpeg for it"
+            f"{path} is {name}, which cannot be decoded here{detail}; install FFmpeg for it"
             f" ({EXTRA}), or convert it to wav or flac"
         )
     return (
-        f"{path} is {name} and cannot be decoded{said}; copy or download it again, or convert it"
+        f"{path} is {name} and cannot be decoded{detail}; copy or download it again, or convert it"
         " to wav or flac"
     )

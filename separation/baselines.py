@@ -1,4 +1,4 @@
-"""The upper bound of masking: a separator that is told the answer. For tests and tables."""
+"""Separators that bound what others can reach: the mix itself, and ideal masks of true stems."""
 
 from __future__ import annotations
 
@@ -7,17 +7,32 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from separation.base import check_mix, complete
-from separation.errors import SeparationError
-from separation.spectrum import sound, spectrum
+from separation.base import SeparationError, check_mix, complete
+from separation.stft import istft, stft
+
+
+class MixSeparator:
+    """Returns the whole mix as the stem `other`: no separation, the lower bound."""
+
+    stems: tuple[str, ...] = ("other",)
+    context = 0
+    grid = 1
+
+    def __init__(self, sample_rate: int = 44100) -> None:
+        self.sample_rate = sample_rate
+
+    def __call__(self, mix: Tensor, generator: torch.Generator | None = None) -> dict[str, Tensor]:
+        """`[C, T]` to `{"other": [C, T]}`, a copy."""
+        check_mix(mix)
+        return complete(mix, {})
 
 
 class OracleSeparator:
     """Masks the mix with the ratio of the true magnitudes, `|S| / sum |S|` in every bin.
 
     `stems` holds the true stems, `[C, T]` each; it separates mixes of exactly that shape. What a
-    mix has beyond them goes to `other`. No separator that masks magnitudes in this resolution
-    does much better, so the distance to it is what is left to learn.
+    mix has beyond them goes to `other`. It is the upper bound of magnitude masks at this
+    resolution, for tests and tables.
 
     The ideal ratio mask follows Wang, Narayanan and Wang, "On training targets for supervised
     speech separation" (2014), with magnitudes in place of powers.
@@ -35,7 +50,7 @@ class OracleSeparator:
         self._true = dict(stems)
 
     def __call__(self, mix: Tensor, generator: torch.Generator | None = None) -> dict[str, Tensor]:
-        """`[C, T]`, shaped as the true stems, to their estimates from the mix."""
+        """Mix `[C, T]`, shaped as the true stems, to their estimates `[C, T]`."""
         check_mix(mix)
         shape = next(iter(self._true.values())).shape
         if mix.shape != shape:
@@ -43,13 +58,14 @@ class OracleSeparator:
                 f"the oracle knows stems of shape {list(shape)}, not {list(mix.shape)}: "
                 "give it the whole mix at once"
             )
-        if mix.shape[-1] == 0:
+        length = mix.shape[-1]
+        if length == 0:
             return {name: mix.clone() for name in self.stems}
-        magnitudes = {name: spectrum(stem).abs() for name, stem in self._true.items()}
+        magnitudes = {name: stft(stem).abs() for name, stem in self._true.items()}
         total = torch.stack(list(magnitudes.values())).sum(0).clamp_min(1e-12)
-        bins = spectrum(mix)
+        spectrum = stft(mix)
         estimates = {
-            name: sound(bins * (magnitude / total), mix.shape[-1])
+            name: istft(spectrum * (magnitude / total), length)
             for name, magnitude in magnitudes.items()
         }
         return complete(mix, estimates)
