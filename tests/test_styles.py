@@ -85,12 +85,15 @@ def test_an_entry_need_not_repeat_the_route_and_the_stem() -> None:
         ({"schema": 2}, "schema 2"),
         ({"name": "Jazz!"}, "'Jazz!'"),
         ({"name": "keep"}, "'keep'"),
-        ({"name": 3}, "'name' is 3"),
+        ({"name": 3}, "name is 3, but must be str"),
         ({"route": "astral"}, "'astral'"),
-        ({"stem": {}}, "unknown field 'stem'"),
+        ({"stem": {}}, "key stem is unknown; nearest is stems"),
         ({"stems": {"drums": "mute"}}, "'mute'"),
         ({"stems": {"drums": {"weights": "b.safetensors"}}}, "b.safetensors"),
-        ({"stems": {"drums": {"weights": "a.safetensors", "wieghts": 1}}}, "'wieghts'"),
+        (
+            {"stems": {"drums": {"weights": "a.safetensors", "wieghts": 1}}},
+            "key stems.drums.wieghts is unknown; nearest is stems.drums.weights",
+        ),
         ({"stems": {"../x": "keep"}}, "'../x'"),
         ({"stems": {}, "weights": {"../a.safetensors": "0" * 64}}, "../a.safetensors"),
         ({"stems": {}, "weights": {"../../jazz/a.safetensors": "0" * 64}}, "../../jazz/a"),
@@ -99,10 +102,10 @@ def test_an_entry_need_not_repeat_the_route_and_the_stem() -> None:
         ({"stems": {}, "weights": {"nets/a.safetensors": "0" * 64}}, "nets/a"),
         ({"stems": {}, "weights": {"a.pt": "0" * 64}}, "a.pt"),
         ({"weights": {"a.safetensors": "no"}}, "sha256"),
-        ({"weights": {"a.safetensors": 5}}, "sha256"),
+        ({"weights": {"a.safetensors": 5}}, "weights.a.safetensors is 5, but must be str"),
         ({"effects": {"bass": []}}, "effects for 'bass'"),
-        ({"hours": "long"}, "'hours' is 'long'"),
-        ({"description": None}, "'description'"),
+        ({"hours": "long"}, "hours is 'long', but must be float"),
+        ({"description": None}, "description is None"),
     ],
 )
 def test_a_card_that_contradicts_itself_is_refused(change: dict[str, Any], said: str) -> None:
@@ -117,7 +120,7 @@ def test_a_card_that_contradicts_itself_is_refused(change: dict[str, Any], said:
 
 
 def test_a_card_without_a_field_is_refused() -> None:
-    assert "'stems' is missing" in refusal(Card.from_dict, {"name": "jazz", "description": ""})
+    assert "key stems is missing" in refusal(Card.from_dict, {"name": "jazz", "description": ""})
 
 
 @pytest.mark.parametrize("text", ["", "{", "[1]", "\udcff"])

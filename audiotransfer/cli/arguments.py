@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import os
 import re
 import shutil
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from audiotransfer.cli.console import shown
 from audiotransfer.pipeline.naming import check_pattern, has_field
+from audiotransfer.suggest import nearest
 
 if TYPE_CHECKING:
     from audiotransfer.pipeline.cut import Cut
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 Arguments = argparse.Namespace
 Group = argparse._ActionsContainer
 _HELP_COLUMN = 24
-_LIKE = 0.7  # similarity of a misspelt option
+_SIMILAR = 0.7  # similarity of a misspelt option
 _DASHED = "names that begin with a dash go behind --, as in `-- -song.wav`"
 
 
@@ -45,11 +45,16 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, prog: str) -> None:
         super().__init__(prog=prog, allow_abbrev=False, formatter_class=_Layout, add_help=False)
         self._positionals.title = "arguments"
+        self._present_names: dict[str, str] = {}
 
     def about(self, description: str, examples: str) -> None:
         """What stands above the arguments, filled to the terminal, and below them, as it is."""
         self.description = textwrap.fill(description, _columns())
         self.epilog = examples
+
+    def accept_old_name(self, old: str, present: str) -> None:
+        """Reads the option ``old`` as ``present``; the help page does not list it."""
+        self._present_names[old] = present
 
     def format_help(self) -> str:
         """The page of a verb."""
@@ -69,16 +74,21 @@ class Parser(argparse.ArgumentParser):
             # A file of the same name, and no option.
             names = (f"./{word}" if word.startswith("-") else word for word in words[at + 1 :])
             words[at:] = names
+        words = [self._present_name(word) for word in words]
         args, unknown = self.parse_known_intermixed_args(words)
         if unknown:
             self.error(f"unrecognized arguments: {' '.join(unknown)}; {self._hint(unknown)}")
         return args
 
+    def _present_name(self, word: str) -> str:
+        name, equals, value = word.partition("=")
+        return f"{self._present_names.get(name, name)}{equals}{value}"
+
     def _hint(self, unknown: Sequence[str]) -> str:
         """What may have been meant by words that are no arguments."""
         word = next((word for word in unknown if word.startswith("-")), "")
         known = [name for name in self._option_string_actions if name.startswith("--")]
-        near = difflib.get_close_matches(word.partition("=")[0], known, n=1, cutoff=_LIKE)
+        near = nearest(word.partition("=")[0], known, cutoff=_SIMILAR)
         if near and not os.path.lexists(word):
             return f"did you mean {near[0]}?"
         return _DASHED if word else "there is nothing to do with them"

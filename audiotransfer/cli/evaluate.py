@@ -47,7 +47,7 @@ def configure(parser: Parser) -> None:
 examples:
   audiotransfer evaluate jazz --on data/bands-test --baseline data/bands
   audiotransfer evaluate jazz --on my/songs -o figures.json --page listen.html
-  audiotransfer evaluate runs/jazz/jazz --on song.mp3 other.mp3 --pictures out
+  audiotransfer evaluate runs/jazz/jazz --on song.mp3 other.mp3 --plots out
   audiotransfer evaluate jazz --on scores/jazz scores/pop       MIDI, by genre
   audiotransfer evaluate bach --on jsb_chorales.zip""",
     )
@@ -86,7 +86,10 @@ examples:
         "--wrong", type=text, metavar="STYLE", help="the other style (default: the first other)"
     )
     beside.add_argument(
-        "--judge", type=place, metavar="DIR", help="a genre judge (default: the one that ships)"
+        "--classifier",
+        type=place,
+        metavar="DIR",
+        help="a genre classifier (default: the one that ships)",
     )
     beside.add_argument(
         "--tagger",
@@ -99,12 +102,12 @@ examples:
     )
     output = parser.add_argument_group("what is written")
     output.add_argument("-o", "--out", type=place, metavar="FILE", help="all figures, as JSON")
-    output.add_argument(
-        "--pictures", type=place, metavar="DIR", help="spectrograms before and after"
-    )
+    output.add_argument("--plots", type=place, metavar="DIR", help="spectrograms before and after")
     output.add_argument(
         "--page", type=place, metavar="FILE", help="an HTML page for blind listening and voting"
     )
+    parser.accept_old_name("--judge", "--classifier")
+    parser.accept_old_name("--pictures", "--plots")
     add_force(output)
     add_separator(add_machine(parser))
     add_talk(parser)
@@ -137,7 +140,7 @@ def run(args: Arguments, console: Console) -> int:
             seconds=args.seconds,
             genre=args.genre,
             baseline=args.baseline,
-            judge=args.judge,
+            judge=args.classifier,
             tagger=args.tagger,
             wrong=args.wrong,
             show=line.show,
@@ -248,9 +251,9 @@ def _listener(args: Arguments, pairs: list[Pair]) -> Heard:
     length = round(_PAGE_SECONDS * STEREO_RATE)
 
     def heard(name: str, sounds: dict[str, Tensor]) -> None:
-        if args.pictures is not None:
+        if args.plots is not None:
             shown = {key: s for key, s in sounds.items() if key in ("source", STYLE, "truth")}
-            path = args.pictures / f"{name.replace('/', '-')}.png"
+            path = args.plots / f"{name.replace('/', '-')}.png"
             save_comparison(path, shown, STEREO_RATE, title=name)
         if args.page is not None:
             before, after = (

@@ -77,13 +77,14 @@ examples:
         help=f"draw pictures as this style wants them: {style_names('spectral')}, or a folder",
     )
     parser.add_argument(
-        "--picture",
+        "--spectrogram",
         action="append",
         default=[],
         type=named,
         metavar="NAME=VALUE",
-        help="a setting of the pictures (bins=192, sample_rate=22050)",
+        help="a setting of the spectrograms (bins=192, sample_rate=22050)",
     )
+    parser.accept_old_name("--picture", "--spectrogram")
     parser.add_argument("--device", default="cpu", metavar="NAME", help="cpu, cuda or mps")
     parser.add_argument(
         "--seed",
@@ -124,12 +125,12 @@ def _prepare_pairs(args: Arguments, folder: Path, console: Console) -> int:
 def _prepare_collection(args: Arguments, kind: str, folders: list[Path], console: Console) -> int:
     from audiotransfer.preparation import Settings, prepare_collection, spectrogram_settings
 
-    drawn = args.picture or args.style_of is not None
+    drawn = args.spectrogram or args.style_of is not None
     settings = Settings(
         kind=kind,
         genres=args.genres,
         separator=args.separator,
-        spectrogram=spectrogram_settings(args.picture, args.style_of) if drawn else None,
+        spectrogram=spectrogram_settings(args.spectrogram, args.style_of) if drawn else None,
         device=args.device,
         seed=args.seed,
         jobs=args.jobs,

@@ -18,6 +18,7 @@ from typing import Any
 from audiotransfer.atomic import write_bytes
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.renamed import present_keys
+from audiotransfer.typed import WrongValue, read_mapping
 
 SCHEMA = 1
 CARD_NAME = "card.json"
@@ -145,51 +146,27 @@ class Card:
                 f"{label} has schema {values['schema']!r}, this version reads {SCHEMA}:"
                 " install the audiotransfer that wrote it"
             )
-        plain = _typed(cls, values, label)
-        stems: dict[str, StemEntry | None] = {}
-        for stem, entry in plain["stems"].items():
-            if entry == KEEP:
-                stems[stem] = None
-            elif isinstance(entry, Mapping):
-                filled = {"route": plain.get("route", "spectral"), "stem": stem}
-                filled |= present_keys(entry)
-                stems[stem] = StemEntry(**_typed(StemEntry, filled, f"{label}, stem {stem}"))
-            else:
-                raise AudioTransferError(
-                    f"{label}: stem {stem} is {entry!r}, expected {KEEP!r} or an object"
-                )
-        if not all(isinstance(digest, str) for digest in plain["weights"].values()):
-            raise AudioTransferError(f"{label}: weights must give a sha256 for each file")
-        return cls(**{**plain, "stems": stems})
+        plain = dict(values)
+        if isinstance(stems := plain.get("stems"), Mapping):
+            route = plain.get("route", "spectral")
+            plain["stems"] = {
+                stem: _plain_entry(entry, stem, route, label) for stem, entry in stems.items()
+            }
+        try:
+            return read_mapping(plain, cls)
+        except WrongValue as error:
+            raise AudioTransferError(f"{label}: {error}") from None
 
 
-_TYPES: dict[str, tuple[type, ...]] = {"str": (str,), "int": (int,), "float": (int, float)}
-
-
-def _typed(schema: type, values: Mapping[str, Any], label: str) -> dict[str, Any]:
-    """The values that `schema` (a dataclass) knows, each of the type that its annotation begins
-    with.
-    """
-    specs = {spec.name: spec for spec in dataclasses.fields(schema)}
-    for name in values:
-        if name not in specs:
-            raise AudioTransferError(
-                f"{label}: unknown field {name!r}; there are {', '.join(specs)}"
-            )
-    for name, spec in specs.items():
-        required = (
-            spec.default is dataclasses.MISSING and spec.default_factory is dataclasses.MISSING
+def _plain_entry(entry: Any, stem: str, route: str, label: str) -> dict[str, Any] | None:
+    """A stem's entry as the file has it, with the defaults of its card; ``None`` for ``"keep"``."""
+    if entry == KEEP:
+        return None
+    if not isinstance(entry, Mapping):
+        raise AudioTransferError(
+            f"{label}: stem {stem} is {entry!r}, expected {KEEP!r} or an object"
         )
-        if name not in values:
-            if required:
-                raise AudioTransferError(f"{label}: field {name!r} is missing")
-            continue
-        kind = str(spec.type).partition("[")[0]
-        expected = _TYPES.get(kind, (dict,) if kind == "dict" else (list,))
-        value = values[name]
-        if not isinstance(value, expected) or isinstance(value, bool):
-            raise AudioTransferError(f"{label}: field {name!r} is {value!r}, expected {spec.type}")
-    return dict(values)
+    return {"route": route, "stem": stem, **present_keys(entry)}
 
 
 def read_card(folder: str | Path) -> Card:

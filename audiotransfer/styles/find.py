@@ -4,7 +4,6 @@ folder, the package.
 
 from __future__ import annotations
 
-import difflib
 import logging
 import os
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.styles.card import CARD_NAME, PLAYS, Card, read_card
+from audiotransfer.suggest import suggest
 
 if TYPE_CHECKING:
     from audiotransfer.styles.bundle import Style
@@ -122,9 +122,6 @@ def _of_route(style: Installed, route: str) -> Installed:
 
 
 def _unknown(name: str, names: list[str]) -> str:
-    near = difflib.get_close_matches(name.lower(), names, n=3, cutoff=0.5)
-    if near:
-        return f"unknown style {name!r}: did you mean {' or '.join(near)}?"
     if names:
-        return f"unknown style {name!r}: there are {', '.join(names)}"
+        return f"unknown style {name!r}: {suggest(name, names, count=3, cutoff=0.5)}"
     return f"unknown style {name!r}: none is installed; put its folder into ${VARIABLE}"
