@@ -182,6 +182,19 @@ def test_an_unknown_style_names_its_neighbours(root: Path) -> None:
     assert "jazz, rock" in refusal(styles.find_style, "xylophone")
 
 
+def test_weights_are_read_once_for_their_checksum(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = make_style(root, "jazz")
+    card = styles.read_card(folder)
+    styles.check_weights(folder, card)
+    with monkeypatch.context() as patch:
+        patch.delattr("hashlib.file_digest")
+        styles.check_weights(folder, card)
+    (folder / "nets.safetensors").write_bytes(b"others")
+    assert "damaged" in refusal(styles.check_weights, folder, card)
+
+
 def test_styles_may_share_weights_in_a_folder_beside_them(root: Path) -> None:
     """Each card says what they must be, and a folder of weights alone is no style."""
     made = [make_style(root, "jazz"), make_style(root, "pop")]
