@@ -12,10 +12,10 @@ from audiotransfer.audio.writing import write_audio
 from audiotransfer.cli.arguments import (
     Arguments,
     Parser,
-    add_force,
-    add_machine,
-    add_talk,
-    place,
+    add_computing,
+    add_messages,
+    add_overwrite,
+    any_path,
 )
 from audiotransfer.cli.batch import check_song
 from audiotransfer.cli.console import Console
@@ -51,7 +51,7 @@ examples:
   audiotransfer resynth song.wav --spectrogram mel --spectrogram cqt
   audiotransfer resynth song.wav --bins 128 -o copies""",
     )
-    parser.add_argument("song", type=place, metavar="SONG", help="an audio file")
+    parser.add_argument("song", type=any_path, metavar="SONG", help="an audio file")
     group = parser.add_argument_group("which pairs")
     group.add_argument(
         "--spectrogram",
@@ -84,11 +84,11 @@ examples:
         help="how much of the song, from its beginning (default 30)",
     )
     parser.add_argument(
-        "-o", "--out", type=place, metavar="DIR", help="also write the copies into this folder"
+        "-o", "--out", type=any_path, metavar="DIR", help="also write the copies into this folder"
     )
-    add_force(parser)
-    add_machine(parser)
-    add_talk(parser)
+    add_overwrite(parser)
+    add_computing(parser)
+    add_messages(parser)
 
 
 def run(args: Arguments, console: Console) -> int:

@@ -224,7 +224,10 @@ def check_playable(card: Card) -> None:
 
 
 def check_weights(folder: str | Path, card: Card) -> None:
-    """Raises :class:`AudioTransferError` unless each weights file exists and has the card's SHA-256."""
+    """Compares each weights file with the card's SHA-256.
+
+    Raises :class:`AudioTransferError` for a file that is missing or has another one.
+    """
     for file, digest in card.weights.items():
         path = Path(folder) / file
         if not path.is_file():
