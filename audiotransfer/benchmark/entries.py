@@ -152,7 +152,7 @@ def judge_for(
         raise AudioTransferError(
             f"the judge does not know {genre!r}, --genre takes one of {', '.join(judge.classes)}; "
             "one for other genres: audiotransfer prepare GENRE_FOLDERS -o ready, audiotransfer "
-            "train judge judge.prepared=ready -o runs/judge, then --judge runs/judge"
+            "train judge judge.prepared=ready -o runs/judge, then --classifier runs/judge"
         )
     return judge, name
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from audiotransfer.cli.arguments import Arguments, Parser, add_talk, place, text
+from audiotransfer.cli.arguments import Arguments, Parser, add_messages, any_name, any_path
 from audiotransfer.cli.console import Console
 
 
@@ -27,7 +27,7 @@ examples:
     )
     parser.add_argument(
         "config",
-        type=text,
+        type=any_name,
         metavar="CONFIG",
         help="name of a config that ships, or a .yaml file",
     )
@@ -35,9 +35,9 @@ examples:
         "overrides", nargs="*", metavar="key=value", help="settings that differ from the config"
     )
     parser.add_argument(
-        "-o", "--out", type=place, metavar="DIR", help="folder of the run (default runs/CONFIG)"
+        "-o", "--out", type=any_path, metavar="DIR", help="folder of the run (default runs/CONFIG)"
     )
-    add_talk(parser)
+    add_messages(parser)
 
 
 def run(args: Arguments, console: Console) -> int:
