@@ -1,4 +1,4 @@
-"""Packs of scores: folders and zip files of MIDI."""
+"""Archives of scores: folders and zip files of MIDI."""
 
 from __future__ import annotations
 

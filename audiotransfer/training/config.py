@@ -6,7 +6,7 @@ import dataclasses
 import difflib
 import types
 import typing
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, TypeVar, cast
@@ -16,12 +16,17 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from audiotransfer.errors import AudioTransferError
+from audiotransfer.renamed import CONFIGS, notice, present_sections, present_settings
 
 Schema = TypeVar("Schema")
 SUFFIX = ".yaml"
 
 
-def load_config(name_or_path: str | Path, overrides: Sequence[str], schema: type[Schema]) -> Schema:
+def load_config(
+    name_or_path: str | Path,
+    overrides: Sequence[str],
+    schema: type[Schema] | Callable[[Sequence[str]], type[Schema]],
+) -> Schema:
     """Read a config, what it is based on and `key=value` changes into a dataclass.
 
     A file may start from another one (`base: NAME`, beside it or among the configs) and then holds
@@ -32,14 +37,18 @@ def load_config(name_or_path: str | Path, overrides: Sequence[str], schema: type
     Args:
         name_or_path: a path, or a name that is looked for in ./configs and in the package.
         overrides: such as "trainer.steps=100".
-        schema: a dataclass; a field without a default must be set.
+        schema: a dataclass, or what gives one for the first keys that the config has; a field
+            without a default must be set.
 
     Raises:
         AudioTransferError: not found, not readable, an unknown key, a value of the wrong type.
     """
     path = find_config(name_or_path)
     try:
-        merged = OmegaConf.merge(_with_base(path, ()), _dotlist(overrides))
+        layers = [_plain(layer) for layer in (*_with_bases(path, ()), _dotlist(overrides))]
+        if not isinstance(schema, type):
+            schema = schema(list(dict.fromkeys(key for layer in layers for key in layer)))
+        merged = OmegaConf.merge(*(present_settings(layer, schema) for layer in layers))
         plain = OmegaConf.to_container(merged, resolve=True)
     except OmegaConfBaseException as error:
         reason = str(error).splitlines()[0]
@@ -48,6 +57,11 @@ def load_config(name_or_path: str | Path, overrides: Sequence[str], schema: type
         return cast(Schema, _typed(plain, schema, ""))
     except _Wrong as error:
         raise AudioTransferError(f"config {path.name}: {error}") from None
+
+
+def _plain(layer: DictConfig) -> dict[str, Any]:
+    """A layer of a config as plain values, its sections under their present names."""
+    return present_sections(cast(dict[str, Any], OmegaConf.to_container(layer)))
 
 
 def read_settings(values: Mapping[str, Any], schema: type[Schema], where: str) -> Schema:
@@ -77,6 +91,9 @@ def find_config(name_or_path: str | Path, beside: Path | None = None) -> Path:
     for candidate in candidates:
         if candidate.is_file():
             return candidate
+    if (present := CONFIGS.get(asked.as_posix().removesuffix(SUFFIX))) is not None:
+        notice(f"config {asked}", present)
+        return find_config(present)
     known = sorted(
         {
             file.relative_to(folder).with_suffix("").as_posix()
@@ -98,7 +115,8 @@ def _package_folders() -> list[Path]:
     return [package / "configs", package.parent / "configs"]  # installed, and in a checkout
 
 
-def _with_base(path: Path, seen: tuple[Path, ...]) -> DictConfig:
+def _with_bases(path: Path, seen: tuple[Path, ...]) -> list[DictConfig]:
+    """The configs that a file is based on, the most basic first, and its own."""
     path = path.resolve()
     if path in seen:
         chain = " → ".join(p.stem for p in (*seen, path))
@@ -112,9 +130,8 @@ def _with_base(path: Path, seen: tuple[Path, ...]) -> DictConfig:
         raise AudioTransferError(f"config {path}: holds a list; write key: value lines")
     base = config.pop("base", None)
     if base is None:
-        return config
-    below = _with_base(find_config(str(base), path.parent), (*seen, path))
-    return cast(DictConfig, OmegaConf.merge(below, config))
+        return [config]
+    return [*_with_bases(find_config(str(base), path.parent), (*seen, path)), config]
 
 
 def _dotlist(overrides: Sequence[str]) -> DictConfig:
