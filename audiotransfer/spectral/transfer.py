@@ -25,7 +25,7 @@ from audiotransfer.spectral.networks import (
     WholeFrequencyGenerator,
 )
 from audiotransfer.weights import load_weights, save_weights
-from vocoder import Inverter, SourceInverter, SpectrogramSettings, create
+from vocoder import Inverter, SpectralGainInverter, SpectrogramSettings, create
 
 #: The option of a card's stem entry that names its style among those in the weights.
 TARGET = "target"
@@ -124,7 +124,7 @@ class SpectralTransfer:
     ) -> Tensor:
         """The stem's sound with its spectrogram ``source`` changed by ``change`` (nats)."""
         length = sound.shape[-1]
-        if isinstance(self.inverter, SourceInverter):
+        if isinstance(self.inverter, SpectralGainInverter):
             return self.inverter(source + change, length, source=sound, generator=generator)
         # Inverters that do not use the source's phase get each channel's own spectrogram, so that
         # the stereo image is kept.

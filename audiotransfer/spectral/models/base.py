@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any, ClassVar
@@ -12,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from audiotransfer.errors import AudioTransferError
+from audiotransfer.suggest import nearest
 from vocoder.spectrogram import SpectrogramSettings, from_unit, to_unit
 
 STEMS = ("drums", "bass", "other")
@@ -126,6 +126,6 @@ def fold(network: nn.Module) -> nn.Module:
 def style_index(style: str, styles: Sequence[str]) -> int:
     """The index of a style among a model's. Raises AudioTransferError for an unknown one."""
     if style not in styles:
-        near = difflib.get_close_matches(style, styles, 1) or styles
+        near = nearest(style, styles) or styles
         raise AudioTransferError(f"no style {style!r} in these weights; {', '.join(near)}?")
     return styles.index(style)

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from audiotransfer.spectral.models.base import normalised
 from audiotransfer.spectral.models.templates import QUIET, ChannelNorm, TemplateModel, synthesise
-from vocoder.pitch import BINS_PER_SEMITONE, PITCH_BINS, PitchView, pitch_hz
+from vocoder.pitch import BINS_PER_SEMITONE, PITCH_BINS, PitchSpectrogram, pitch_hz
 from vocoder.spectrogram import SpectrogramSettings
 
 KEYS = 88
@@ -26,7 +26,7 @@ _NEIGHBOURS, _CONTRAST = 6, 1.3
 
 
 class NoteTemplateModel(TemplateModel):
-    """Features of a pitched stem (`PitchView`) to spectrograms in every style's instruments.
+    """Features of a pitched stem (`PitchSpectrogram`) to spectrograms in every style's instruments.
 
     Convolutions on the pitch axis see each note with its partials stacked as channels, so every key
     shares their weights. They give, for each key, logits of the notes that sound, the activations
@@ -92,13 +92,13 @@ class NoteTemplateModel(TemplateModel):
 
     @staticmethod
     def features(sound: Tensor, spectrogram: SpectrogramSettings) -> Tensor:
-        """Sound ``[C, T]`` to a `PitchView` ``[V, L]``: the spectrogram, then a pitch axis."""
-        return PitchView(spectrogram)(sound)
+        """Sound ``[C, T]`` to a `PitchSpectrogram` ``[V, L]``: the spectrogram, then a pitch axis."""
+        return PitchSpectrogram(spectrogram)(sound)
 
     @staticmethod
     def feature_reach(spectrogram: SpectrogramSettings) -> int:
         """Half of the pitch axis's window, in samples."""
-        return PitchView(spectrogram).n_fft // 2
+        return PitchSpectrogram(spectrogram).n_fft // 2
 
     @property
     def reach(self) -> int:

@@ -7,7 +7,6 @@ an installed plugin's. It is found here if it has `Settings` (a dataclass) and
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
@@ -27,8 +26,9 @@ from audiotransfer.spectral.networks import (
     WholeFrequencyDiscriminator,
     WholeFrequencyGenerator,
 )
+from audiotransfer.suggest import suggest
 from audiotransfer.training import Objective
-from audiotransfer.training.config import read_settings
+from audiotransfer.typed import read_mapping
 from vocoder.spectrogram import to_unit
 
 GROUP = "audiotransfer.objectives"
@@ -46,11 +46,10 @@ def create(name: str, factory: NetworkFactory, settings: Mapping[str, Any]) -> O
     """
     found = _registered()
     if name not in found:
-        near = difflib.get_close_matches(name, found, 1)
-        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(sorted(found))}"
+        hint = suggest(name, sorted(found), form="{!r}")
         raise AudioTransferError(f"no objective {name!r} learns from unpaired spectrograms: {hint}")
     objective_class = found[name]
-    chosen = read_settings(settings, objective_class.Settings, "settings")
+    chosen = read_mapping(settings, objective_class.Settings, "settings")
     objective: Objective = objective_class.on_spectrograms(factory, chosen)
     return objective
 
@@ -117,8 +116,7 @@ def _build(known: Mapping[str, Any], settings: NetworkSettings, what: str, **siz
     arguments = dict(settings)
     kind = arguments.pop("kind", None)
     if kind not in known:
-        near = difflib.get_close_matches(str(kind), known, 1)
-        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
+        hint = suggest(str(kind), known, form="{!r}")
         raise AudioTransferError(f"{what} has no kind {kind!r}: {hint}")
     try:
         return known[kind](**size, **arguments)
