@@ -92,7 +92,7 @@ class NoteTemplateModel(TemplateModel):
 
     @staticmethod
     def features(sound: Tensor, spectrogram: SpectrogramSettings) -> Tensor:
-        """Sound ``[C, T]`` to a `PitchSpectrogram` ``[V, L]``: the spectrogram, then a pitch axis."""
+        """A `PitchSpectrogram` ``[V, L]`` of sound ``[C, T]``: spectrogram, then pitch axis."""
         return PitchSpectrogram(spectrogram)(sound)
 
     @staticmethod
