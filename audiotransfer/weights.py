@@ -19,13 +19,16 @@ if TYPE_CHECKING:
 def save_weights(
     path: Path, state: Mapping[str, Tensor], shape: Mapping[str, Any], name: str = "generator"
 ) -> None:
-    """Write half-precision safetensors whose metadata hold ``shape`` as JSON under ``name``.
+    """Write safetensors, floats in half precision; metadata hold ``shape`` as JSON under ``name``.
 
     Raises AudioTransferError where the file cannot be written.
     """
     from safetensors.torch import save
 
-    halves = {key: value.half().contiguous() for key, value in state.items()}
+    halves = {
+        key: (value.half() if value.is_floating_point() else value).contiguous()
+        for key, value in state.items()
+    }
     write_bytes(path, save(halves, {name: json.dumps(shape)}), overwrite=True)
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from audiotransfer.audio.formats.survey import Part, Piece, Survey
+from audiotransfer.audio.formats.survey import Part, Piece, Survey, joined_notice
 from audiotransfer.audio.layouts import Layout, mask_order, of_core_audio
 
 _UNKNOWN = 0x7FFFF000  # length in bytes from which on it is a placeholder of an unknown length
@@ -71,14 +71,13 @@ def survey(path: Path, data: mmap.mmap, start: int, name: str) -> Survey:
         at = _end(data, at, name)
     if len(parts) == 1:
         return first
-    notice = f"{len(parts)} recordings are joined in it: one is played after the other"
     # FFmpeg plays the first only
     return replace(
         first,
         parts=tuple(parts),
         announced=None,
         parts_first=True,
-        notices=(*first.notices, notice),
+        notices=(*first.notices, joined_notice(len(parts))),
     )
 
 

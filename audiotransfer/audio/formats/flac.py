@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from audiotransfer.audio.formats.survey import Part, Piece, Survey
+from audiotransfer.audio.formats.survey import Part, Piece, Survey, joined_notice
 from audiotransfer.audio.layouts import Layout, mask_layout
 from audiotransfer.audio.tags import blocks
 
@@ -63,7 +63,7 @@ def survey(path: Path, data: mmap.mmap, start: int) -> Survey:
         return Survey(path, f"flac of {first.bits} bit", demuxer="flac")
     notices: tuple[str, ...] = ()
     if len(streams) > 1:
-        notices = (f"{len(streams)} recordings are joined in it: one is played after the other",)
+        notices = (joined_notice(len(streams)),)
     elif not first.announced:
         notices = (f"its header does not say how long it is; {first.held} samples were found",)
     return Survey(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 
-from audiotransfer.audio.formats.survey import Part, Piece, Survey
+from audiotransfer.audio.formats.survey import Part, Piece, Survey, joined_notice
 from audiotransfer.audio.tags import blocks
 
 _KBPS = {  # ISO 11172-3 table and its 13818-3 extension, by (version 1?, layer)
@@ -294,7 +294,7 @@ def survey(path: Path, data: mmap.mmap, start: int) -> Survey:
         return Survey(path, "AAC (ADTS)", whole=False, damage=damage, demuxer="aac", spare=tagged)
     if len(runs) > 1:
         notices.append(
-            f"{len(runs)} recordings are joined in it: one is played after the other"
+            joined_notice(len(runs))
             + (f", at {first.first.sample_rate} Hz" if len(forms) > 1 else "")
         )
     announced = None

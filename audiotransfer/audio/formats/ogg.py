@@ -127,7 +127,7 @@ def _links(data: mmap.mmap, start: int) -> tuple[list[_Link], int, bool]:
                 return links, junk, True
             junk, at = junk + following - at, following
             continue
-        if not _checksum_matches(data[at:end]):
+        if page_checksum(data[at:end]) != data[at + 22 : at + 26]:
             following = data.find(b"OggS", at + 4)
             following = size if following < 0 else following
             junk, at = junk + following - at, following
@@ -168,8 +168,8 @@ def _take(links: list[_Link], data: mmap.mmap, at: int, end: int, head: bytes) -
     stream.add(at, end)
 
 
-def _checksum_matches(page: bytes) -> bool:
-    """Whether the page's checksum is right: polynomial 04C11DB7, not reflected as zlib's is."""
+def page_checksum(page: bytes) -> bytes:
+    """Checksum of a page, four bytes: CRC-32 from the highest bit on, zlib's of reversed bits."""
     blank = page[:22] + bytes(4) + page[26:]
-    found = zlib.crc32(blank.translate(_REVERSED), 0xFFFFFFFF) ^ 0xFFFFFFFF
-    return found == int.from_bytes(page[22:26].translate(_REVERSED), "big")
+    reflected = zlib.crc32(blank.translate(_REVERSED), 0xFFFFFFFF) ^ 0xFFFFFFFF
+    return reflected.to_bytes(4, "big").translate(_REVERSED)

@@ -64,6 +64,11 @@ class Survey:
     """
 
 
+def joined_notice(count: int) -> str:
+    """The notice of a file in which several recordings are joined."""
+    return f"{count} recordings are joined in it: one is played after the other"
+
+
 class View(io.RawIOBase):
     """Pieces of a file as one read-only stream, without what lies between them."""
 
