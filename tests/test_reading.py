@@ -1,4 +1,4 @@
-"""Which files are played, how much of them, and what is said of those that are not."""
+"""Reading audio files: formats, lengths, damage, notices and errors."""
 
 from __future__ import annotations
 
