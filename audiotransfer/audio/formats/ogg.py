@@ -74,8 +74,8 @@ class _Link:
 def survey(path: Path, data: mmap.mmap, start: int) -> Survey:
     """Inspect all pages of a file."""
     links, junk, cut = _links(data, start)
-    played = [(link, link.sound) for link in links]
-    sounding = [(link, sound) for link, sound in played if sound is not None]
+    sounds = [(link, link.sound) for link in links]
+    sounding = [(link, sound) for link, sound in sounds if sound is not None]
     names = [sound.codec for _, sound in sounding]
     if not names:
         codecs = {stream.codec for link in links for stream in link.streams.values()}
@@ -132,12 +132,12 @@ def _links(data: mmap.mmap, start: int) -> tuple[list[_Link], int, bool]:
             following = size if following < 0 else following
             junk, at = junk + following - at, following
             continue
-        _take(links, data, at, end, head)
+        _add_page(links, data, at, end, head)
         at = end
     return links, junk, False
 
 
-def _take(links: list[_Link], data: mmap.mmap, at: int, end: int, head: bytes) -> None:
+def _add_page(links: list[_Link], data: mmap.mmap, at: int, end: int, head: bytes) -> None:
     """Add a page to its stream."""
     serial, number = (int.from_bytes(head[n : n + 4], "little") for n in (14, 18))
     if head[5] & 2:  # a stream begins

@@ -21,7 +21,7 @@ class Part:
 
     pieces: tuple[Piece, ...] = ()
     """Byte ranges that libsndfile gets to read; empty for the file itself."""
-    held: int | None = None
+    samples: int | None = None
     """Number of samples present, where they can be counted without decoding."""
     lossy: bool = False
     """Whether sample counts may be a few codec frames off."""
