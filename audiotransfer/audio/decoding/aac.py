@@ -13,10 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
+from audiotransfer.audio.channels import Layout
 from audiotransfer.audio.decoding import mp4
 from audiotransfer.audio.decoding.source import Undecodable
 from audiotransfer.audio.formats import mpeg
-from audiotransfer.audio.layouts import Layout
 from audiotransfer.audio.tags import blocks
 
 FRAME = 1024  # samples of an AAC-LC frame

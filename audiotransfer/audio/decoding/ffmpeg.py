@@ -9,6 +9,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from audiotransfer.audio.channels import Layout
 from audiotransfer.audio.decoding.ffmpeg_decoders import (
     Decoder,
     LibraryDecoder,
@@ -18,7 +19,6 @@ from audiotransfer.audio.decoding.ffmpeg_decoders import (
 )
 from audiotransfer.audio.decoding.source import Resampling, Undecodable, matched_channels, resampler
 from audiotransfer.audio.formats.survey import Survey
-from audiotransfer.audio.layouts import Layout
 
 
 def available() -> str | None:

@@ -14,10 +14,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from audiotransfer.audio.channels import Layout, mask_layout, of_ffmpeg
 from audiotransfer.audio.decoding import mp4
 from audiotransfer.audio.decoding.source import Undecodable
 from audiotransfer.audio.formats.survey import Survey, View
-from audiotransfer.audio.layouts import Layout, mask_layout, of_ffmpeg
 
 # FFmpeg's other formats open further files or addresses (playlists), or accept any data as sound.
 FORMATS = (

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from audiotransfer.audio.channels import mask_order, of_libsndfile
 from audiotransfer.audio.decoding.source import Undecodable
 from audiotransfer.audio.formats.survey import Part, View
-from audiotransfer.audio.layouts import mask_order, of_libsndfile
 
 _BLOCK = 1 << 18
 _UNKNOWN = 1 << 48  # frame count from which on the header is taken not to state it

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from audiotransfer.audio.layouts import Layout
+from audiotransfer.audio.channels import Layout
 
 Resampling = Callable[[np.ndarray, bool], np.ndarray]
 """Resamples blocks [t, C]; the flag marks the last one."""

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from audiotransfer.audio.channels import Layout, mask_order, of_core_audio
 from audiotransfer.audio.formats.survey import Part, Piece, Survey, joined_notice
-from audiotransfer.audio.layouts import Layout, mask_order, of_core_audio
 
 _UNKNOWN = 0x7FFFF000  # length in bytes from which on it is a placeholder of an unknown length
 _PLAIN = (1, 3, 6, 7, 0xFFFE)  # wav formats whose samples have one size: PCM, float, companded

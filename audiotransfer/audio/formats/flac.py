@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
+from audiotransfer.audio.channels import Layout, mask_layout
 from audiotransfer.audio.formats.survey import Part, Piece, Survey, joined_notice
-from audiotransfer.audio.layouts import Layout, mask_layout
 from audiotransfer.audio.tags import blocks
 
 TAIL = 1 << 20  # bytes: frames of eight channels of 32 bit are no longer
