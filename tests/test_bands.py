@@ -12,7 +12,7 @@ from torch import Tensor
 
 from audiotransfer.data.paired_features import FeatureCrops, FeatureSettings, feature_songs
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.recipes.template_features import key_roll
+from audiotransfer.preparation.rendered_pairs import key_roll
 from audiotransfer.spectral.models.base import SpectrogramModel
 from audiotransfer.spectral.models.drum_templates import DrumTemplateModel
 from audiotransfer.spectral.models.note_templates import KEYS, NoteTemplateModel

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from audiotransfer import midi
 from audiotransfer.cli import batch as cli_batch
-from audiotransfer.data.rendering.ensembles import band_of
+from audiotransfer.data.rendering.ensembles import arrangement_of
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.midi import reading
 from audiotransfer.midi import score as scores
@@ -565,7 +565,7 @@ def test_rendered_channels_have_their_volume_expression_and_pan(tmp_path: Path) 
 
 
 def held(track: Track) -> list[tuple[float, float]]:
-    band = band_of(parse_score(smf([ended(track)]), "a"), controllers=True)
+    band = arrangement_of(parse_score(smf([ended(track)]), "a"), controllers=True)
     return [(round(n[0], 6), round(n[0] + n[1], 6)) for part in band.parts for n in part.notes]
 
 

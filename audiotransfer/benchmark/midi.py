@@ -76,7 +76,7 @@ def gather_scores(
     if not folders:
         raise AudioTransferError(
             "no judge of scores ships with this version; `audiotransfer train genre-counter` makes "
-            "one, --judge names it"
+            "one, --classifier names it"
         )
     judges = {name: MidiGenreClassifier.load(folder) for name, folder in folders.items()}
     genres = [g for g in next(iter(judges.values())).genres

@@ -20,7 +20,7 @@ _PATIENCE_SECONDS = 0.5
 _ESCAPE = "audiotransfer-escape"
 
 
-def print_anything() -> None:
+def accept_any_name() -> None:
     """Lets stdout and stderr take every name of a file: bytes that are no text go out as they are,
     letters that the encoding lacks as ``\\u65e5``.
     """
@@ -73,7 +73,7 @@ class Console:
     def error(self, text: str) -> None:
         """One line about something that failed while the rest goes on."""
         with self._above():
-            sys.stderr.write(f"audiotransfer: {shown(text)}\n")
+            sys.stderr.write(f"audiotransfer: {printable(text)}\n")
             sys.stderr.flush()
 
     @contextmanager
@@ -132,7 +132,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _LONG = re.compile(rf"[^\s/]{{{_NAME + 1},}}")
 
 
-def shown(text: str) -> str:
+def printable(text: str) -> str:
     """A message with its control characters escaped, as ``\\n``, and names that are longer than
     any file's cut.
     """

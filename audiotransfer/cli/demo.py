@@ -7,12 +7,12 @@ from pathlib import Path
 from audiotransfer.cli.arguments import (
     Arguments,
     Parser,
-    add_force,
+    add_messages,
+    add_overwrite,
     add_separator,
-    add_talk,
-    place,
+    any_name,
+    any_path,
     style_names,
-    text,
 )
 from audiotransfer.cli.console import Console
 
@@ -29,7 +29,7 @@ examples:
     )
     parser.add_argument(
         "--style",
-        type=text,
+        type=any_name,
         default="jazz",
         metavar="NAME",
         help=f"{style_names('spectral')}, or a style's folder (default jazz)",
@@ -37,19 +37,20 @@ examples:
     parser.add_argument(
         "-o",
         "--out",
-        type=place,
+        type=any_path,
         default=Path("audiotransfer-demo"),
         metavar="DIR",
         help="folder to write to (default audiotransfer-demo here)",
     )
-    add_force(parser)
+    add_overwrite(parser)
     add_separator(parser)
-    add_talk(parser)
+    add_messages(parser)
 
 
 def run(args: Arguments, console: Console) -> int:
     """Makes the demo and says where everything is."""
-    from audiotransfer.cli.transfer import check_style, stage
+    from audiotransfer.cli.progress import stage
+    from audiotransfer.cli.transfer import check_style
 
     check_style(args.style)
     with console.progress("demo") as line:

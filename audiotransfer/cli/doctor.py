@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 import audiotransfer
 from audiotransfer.audio.decoding.opening import find_ffmpeg
-from audiotransfer.cli.arguments import Arguments, Parser, add_talk
+from audiotransfer.cli.arguments import Arguments, Parser, add_messages
 from audiotransfer.cli.console import Console
 from audiotransfer.errors import AudioTransferError
 
@@ -28,7 +28,7 @@ def configure(parser: Parser) -> None:
         "and what to do about whatever is missing.",
         "Exit code: 0 when songs can be transferred here, 1 when something is broken.",
     )
-    add_talk(parser)
+    add_messages(parser)
 
 
 def run(args: Arguments, console: Console) -> int:

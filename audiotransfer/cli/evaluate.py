@@ -9,13 +9,13 @@ from audiotransfer.atomic import write_bytes
 from audiotransfer.cli.arguments import (
     Arguments,
     Parser,
-    add_force,
-    add_machine,
+    add_computing,
+    add_messages,
+    add_overwrite,
     add_separator,
-    add_talk,
-    place,
+    any_name,
+    any_path,
     style_names,
-    text,
 )
 from audiotransfer.cli.batch import check_song
 from audiotransfer.cli.console import Console, to_json
@@ -45,15 +45,15 @@ def configure(parser: Parser) -> None:
         "listens to all of it; rendered songs also have a truth to be compared with.",
         """\
 examples:
-  audiotransfer evaluate jazz --on data/bands-test --baseline data/bands
+  audiotransfer evaluate jazz --on data/ensembles-test --baseline data/ensembles
   audiotransfer evaluate jazz --on my/songs -o figures.json --page listen.html
-  audiotransfer evaluate runs/jazz/jazz --on song.mp3 other.mp3 --pictures out
+  audiotransfer evaluate runs/jazz/jazz --on song.mp3 other.mp3 --plots out
   audiotransfer evaluate jazz --on scores/jazz scores/pop       MIDI, by genre
   audiotransfer evaluate bach --on jsb_chorales.zip""",
     )
     parser.add_argument(
         "style",
-        type=text,
+        type=any_name,
         metavar="STYLE",
         help=f"{style_names('spectral')}, of MIDI {style_names('symbolic')}, bach, or a folder",
     )
@@ -61,7 +61,7 @@ examples:
     what.add_argument(
         "--on",
         nargs="+",
-        type=place,
+        type=any_path,
         required=True,
         metavar="SONG",
         help="songs; folders of them, named after genres; folders of rendered or prepared songs; "
@@ -78,19 +78,22 @@ examples:
     beside = parser.add_argument_group("beside what")
     beside.add_argument(
         "--baseline",
-        type=place,
+        type=any_path,
         metavar="FOLDER",
         help="rendered songs, or JSON, to fit the equaliser to (default: what came with the style)",
     )
     beside.add_argument(
-        "--wrong", type=text, metavar="STYLE", help="the other style (default: the first other)"
+        "--wrong", type=any_name, metavar="STYLE", help="the other style (default: the first other)"
     )
     beside.add_argument(
-        "--judge", type=place, metavar="DIR", help="a genre judge (default: the one that ships)"
+        "--classifier",
+        type=any_path,
+        metavar="DIR",
+        help="a genre classifier (default: the one that ships)",
     )
     beside.add_argument(
         "--tagger",
-        type=place,
+        type=any_path,
         metavar="DIR",
         help="an instrument tagger (default: the one that ships)",
     )
@@ -98,16 +101,18 @@ examples:
         "--genre", metavar="NAME", help="what the judge is asked about (default: the style's)"
     )
     output = parser.add_argument_group("what is written")
-    output.add_argument("-o", "--out", type=place, metavar="FILE", help="all figures, as JSON")
+    output.add_argument("-o", "--out", type=any_path, metavar="FILE", help="all figures, as JSON")
     output.add_argument(
-        "--pictures", type=place, metavar="DIR", help="spectrograms before and after"
+        "--plots", type=any_path, metavar="DIR", help="spectrograms before and after"
     )
     output.add_argument(
-        "--page", type=place, metavar="FILE", help="an HTML page for blind listening and voting"
+        "--page", type=any_path, metavar="FILE", help="an HTML page for blind listening and voting"
     )
-    add_force(output)
-    add_separator(add_machine(parser))
-    add_talk(parser)
+    parser.accept_old_name("--judge", "--classifier")
+    parser.accept_old_name("--pictures", "--plots")
+    add_overwrite(output)
+    add_separator(add_computing(parser))
+    add_messages(parser)
 
 
 def run(args: Arguments, console: Console) -> int:
@@ -137,7 +142,7 @@ def run(args: Arguments, console: Console) -> int:
             seconds=args.seconds,
             genre=args.genre,
             baseline=args.baseline,
-            judge=args.judge,
+            judge=args.classifier,
             tagger=args.tagger,
             wrong=args.wrong,
             show=line.show,
@@ -195,7 +200,7 @@ def run(args: Arguments, console: Console) -> int:
 
 def _check(args: Arguments) -> None:
     for song in args.on:
-        check_song(song, scores=True)
+        check_song(song, midi=True)
     for name in ("songs", "seconds"):
         value = getattr(args, name)
         if value is not None and not value > 0:
@@ -248,9 +253,9 @@ def _listener(args: Arguments, pairs: list[Pair]) -> Heard:
     length = round(_PAGE_SECONDS * STEREO_RATE)
 
     def heard(name: str, sounds: dict[str, Tensor]) -> None:
-        if args.pictures is not None:
+        if args.plots is not None:
             shown = {key: s for key, s in sounds.items() if key in ("source", STYLE, "truth")}
-            path = args.pictures / f"{name.replace('/', '-')}.png"
+            path = args.plots / f"{name.replace('/', '-')}.png"
             save_comparison(path, shown, STEREO_RATE, title=name)
         if args.page is not None:
             before, after = (

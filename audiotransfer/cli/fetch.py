@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from audiotransfer.cli.arguments import Arguments, Parser, add_talk, place
+from audiotransfer.cli.arguments import Arguments, Parser, add_messages, any_path
 from audiotransfer.cli.console import Console
 
 
@@ -32,11 +32,11 @@ go to the cache of the Hugging Face hub ($HF_HOME).""",
     parser.add_argument(
         "--from",
         dest="source",
-        type=place,
+        type=any_path,
         metavar="PATH",
         help="install from this file or folder instead of downloading",
     )
-    add_talk(parser)
+    add_messages(parser)
 
 
 def run(args: Arguments, console: Console) -> int:

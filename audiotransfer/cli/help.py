@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from audiotransfer.cli.arguments import Arguments, Parser, add_talk, text
+from audiotransfer.cli.arguments import Arguments, Parser, add_messages, any_name
 from audiotransfer.cli.console import Console
 
 
@@ -16,8 +16,8 @@ examples:
   audiotransfer help separate    how songs are taken apart
   audiotransfer help transfer    every option of audiotransfer SONG --style NAME""",
     )
-    parser.add_argument("verb", nargs="?", type=text, metavar="VERB", help="what to explain")
-    add_talk(parser)
+    parser.add_argument("verb", nargs="?", type=any_name, metavar="VERB", help="what to explain")
+    add_messages(parser)
 
 
 def run(args: Arguments, console: Console) -> int:

@@ -16,7 +16,7 @@ from typing import Any
 from audiotransfer import __version__
 from audiotransfer.cli import verbs
 from audiotransfer.cli.batch import expected_errors, one_line
-from audiotransfer.cli.console import Console, LogLines, print_anything, shown
+from audiotransfer.cli.console import Console, LogLines, accept_any_name, printable
 from audiotransfer.cli.verbs import VERBS
 
 __all__ = ["VERBS", "main"]
@@ -28,7 +28,7 @@ _PROGRAM = "audiotransfer"
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command. 0: all done. 1: part of a batch failed. 2: the request cannot be met."""
     words = list(sys.argv[1:] if argv is None else argv)
-    print_anything()
+    accept_any_name()
     # A damaged card is no business of somebody who asks for help.
     logging.getLogger(_PROGRAM).addHandler(logging.NullHandler())
     named = words[:1] if words and words[0] in VERBS and words[0] != verbs.DEFAULT else []
@@ -47,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return 130
         if os.environ.get(DEBUG) or not isinstance(error, expected_errors()):
             raise
-        sys.stderr.write(f"{program}: {shown(one_line(error))}\n")
+        sys.stderr.write(f"{program}: {printable(one_line(error))}\n")
         _forget_results()
         return 2
 

@@ -10,12 +10,12 @@ from audiotransfer.cli.arguments import (
     Arguments,
     Parser,
     add_jobs,
-    add_talk,
-    named,
-    place,
+    add_messages,
+    any_name,
+    any_path,
+    name_value,
     seed,
     style_names,
-    text,
 )
 from audiotransfer.cli.console import Console
 from audiotransfer.errors import AudioTransferError
@@ -48,16 +48,16 @@ examples:
   audiotransfer prepare gtzan GTZAN/ -o ready --genres rock,jazz
   audiotransfer prepare melon Melon/ -o ready --genres GN1000,GN1700
   audiotransfer prepare musdb18hq/ -o ready --style-of jazz
-  audiotransfer prepare data/bands""",
+  audiotransfer prepare data/ensembles""",
     )
     parser.add_argument(
         "places",
         nargs="+",
-        type=text,
+        type=any_name,
         metavar="FOLDER",
         help="where the songs are, after their kind",
     )
-    parser.add_argument("-o", "--out", type=place, metavar="OUT", help="folder for what is made")
+    parser.add_argument("-o", "--out", type=any_path, metavar="OUT", help="folder for what is made")
     parser.add_argument(
         "--genres",
         type=_listed,
@@ -72,18 +72,19 @@ examples:
     )
     parser.add_argument(
         "--style-of",
-        type=text,
+        type=any_name,
         metavar="STYLE",
         help=f"draw pictures as this style wants them: {style_names('spectral')}, or a folder",
     )
     parser.add_argument(
-        "--picture",
+        "--spectrogram",
         action="append",
         default=[],
-        type=named,
+        type=name_value,
         metavar="NAME=VALUE",
-        help="a setting of the pictures (bins=192, sample_rate=22050)",
+        help="a setting of the spectrograms (bins=192, sample_rate=22050)",
     )
+    parser.accept_old_name("--picture", "--spectrogram")
     parser.add_argument("--device", default="cpu", metavar="NAME", help="cpu, cuda or mps")
     parser.add_argument(
         "--seed",
@@ -93,7 +94,7 @@ examples:
         help="draws the splits, another one all of them anew (default 0)",
     )
     add_jobs(parser, "songs at a time (default: as many as cores)")
-    add_talk(parser)
+    add_messages(parser)
 
 
 def run(args: Arguments, console: Console) -> int:
@@ -113,7 +114,7 @@ def run(args: Arguments, console: Console) -> int:
 
 
 def _prepare_pairs(args: Arguments, folder: Path, console: Console) -> int:
-    from audiotransfer.recipes.template_features import prepare_pairs
+    from audiotransfer.preparation.rendered_pairs import prepare_pairs
 
     with console.progress(folder.name) as line:
         count = prepare_pairs(folder, args.separator or "embedded", args.device, line.show)
@@ -124,12 +125,12 @@ def _prepare_pairs(args: Arguments, folder: Path, console: Console) -> int:
 def _prepare_collection(args: Arguments, kind: str, folders: list[Path], console: Console) -> int:
     from audiotransfer.preparation import Settings, prepare_collection, spectrogram_settings
 
-    drawn = args.picture or args.style_of is not None
+    drawn = args.spectrogram or args.style_of is not None
     settings = Settings(
         kind=kind,
         genres=args.genres,
         separator=args.separator,
-        spectrogram=spectrogram_settings(args.picture, args.style_of) if drawn else None,
+        spectrogram=spectrogram_settings(args.spectrogram, args.style_of) if drawn else None,
         device=args.device,
         seed=args.seed,
         jobs=args.jobs,

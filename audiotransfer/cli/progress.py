@@ -8,8 +8,12 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
 
 from audiotransfer.timing import TimeLeft
+
+if TYPE_CHECKING:
+    from audiotransfer.pipeline.progress import Progress
 
 _REDRAW_SECONDS = 0.2
 #: Before the first plain line, and between two of them.
@@ -17,6 +21,8 @@ _FIRST_SECONDS, _LINE_SECONDS = 0.7, 10.0
 _BAR = 20
 #: Stages of a job on a song, one after the other.
 LOADING, LISTENING, PLAYING, WRITING = STAGES = ("loading", "listening", "playing", "writing")
+#: Stage of the pipeline -> how it is shown.
+_NAMES = {"measure": LISTENING, "transfer": PLAYING, "write": WRITING}
 _NARROW = 60  # columns, below which the bar is left out
 _TICK_SECONDS = 0.1
 
@@ -155,6 +161,11 @@ class ProgressLine:
         hours, minutes = divmod(minutes, 60)
         clock = f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
         return f"{clock} left"
+
+
+def stage(progress: Progress) -> str:
+    """The name of a stage of the pipeline as it is shown."""
+    return _NAMES.get(progress.stage, progress.stage)
 
 
 def _columns() -> int:

@@ -8,14 +8,14 @@ from audiotransfer.cli.arguments import (
     Arguments,
     Parser,
     add_format,
-    add_talk,
-    named,
-    names,
-    place,
-    text,
+    add_messages,
+    any_name,
+    any_path,
+    name_list,
+    name_value,
 )
 from audiotransfer.cli.console import Console
-from audiotransfer.cli.transfer import stage
+from audiotransfer.cli.progress import stage
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.pipeline.naming import ensure_folder, is_folder, names_folder
 
@@ -37,11 +37,11 @@ examples:
   audiotransfer remix stems --gain vocals=+3 --mute bass,drums
   audiotransfer remix stems --stem drums=dry -o mine.flac""",
     )
-    parser.add_argument("folder", type=place, metavar="FOLDER", help="a folder of stems")
+    parser.add_argument("folder", type=any_path, metavar="FOLDER", help="a folder of stems")
     parser.add_argument(
         "-o",
         "--out",
-        type=text,
+        type=any_name,
         metavar="OUT",
         help="file or folder to write (default FOLDER.mix.wav here)",
     )
@@ -50,7 +50,7 @@ examples:
         "--stem",
         action="append",
         default=[],
-        type=named,
+        type=name_value,
         metavar="NAME=WHAT",
         help="take a stem dry (as it was separated), in a STYLE that is there, or mute it",
     )
@@ -58,7 +58,7 @@ examples:
         "--mute",
         action="append",
         default=[],
-        type=names,
+        type=name_list,
         metavar="NAME[,NAME]",
         help="leave stems out",
     )
@@ -66,12 +66,12 @@ examples:
         "--gain",
         action="append",
         default=[],
-        type=named,
+        type=name_value,
         metavar="NAME=DB",
         help="make a stem louder or softer by so many dB",
     )
     add_format(parser)
-    add_talk(parser)
+    add_messages(parser)
 
 
 def run(args: Arguments, console: Console) -> int:

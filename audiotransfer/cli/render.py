@@ -5,8 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 from audiotransfer.audio.writing import check_output
-from audiotransfer.cli.arguments import Arguments, Parser, add_force, add_talk, place, text
-from audiotransfer.cli.batch import SCORES, check_song
+from audiotransfer.cli.arguments import (
+    Arguments,
+    Parser,
+    add_messages,
+    add_overwrite,
+    any_name,
+    any_path,
+)
+from audiotransfer.cli.batch import check_song, is_midi
 from audiotransfer.cli.console import Console
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.pipeline.naming import ensure_folder
@@ -21,11 +28,11 @@ def configure(parser: Parser) -> None:
 examples:
   audiotransfer render tune.mid
   audiotransfer render tune.mid -o tune.flac --soundfont band.sf2
-  audiotransfer render bands songs=50 -o data/bands""",
+  audiotransfer render ensembles songs=50 -o data/ensembles""",
     )
     parser.add_argument(
         "source",
-        type=text,
+        type=any_name,
         metavar="SCORE|CONFIG",
         help="a .mid file, or a config of songs to render",
     )
@@ -33,22 +40,26 @@ examples:
         "overrides", nargs="*", metavar="key=value", help="settings that differ from the config"
     )
     parser.add_argument(
-        "-o", "--out", type=place, metavar="OUT", help="file, or folder of the rendered songs"
+        "-o", "--out", type=any_path, metavar="OUT", help="file, or folder of the rendered songs"
     )
     parser.add_argument(
-        "--soundfont", type=place, metavar="FILE", help="an .sf2 or .sf3 (default: pretty_midi's)"
+        "--soundfont",
+        type=any_path,
+        metavar="FILE",
+        help="an .sf2 or .sf3 (default: pretty_midi's)",
     )
-    add_force(parser)
-    add_talk(parser)
+    add_overwrite(parser)
+    add_messages(parser)
 
 
 def run(args: Arguments, console: Console) -> int:
     """Renders one score, or a config's songs."""
-    if Path(args.source).suffix.lower() in SCORES:
+    if is_midi(Path(args.source)):
         return _render_score(args, console)
     from audiotransfer import recipes
+    from audiotransfer.training.config import find_config
 
-    name = Path(args.source).stem
+    name = find_config(args.source).stem
     folder = args.out or Path("data") / name
     with console.progress(name) as line:
         songs = recipes.render(args.source, args.overrides, folder, line.show)
@@ -58,7 +69,7 @@ def run(args: Arguments, console: Console) -> int:
 
 def _render_score(args: Arguments, console: Console) -> int:
     score = Path(args.source)
-    check_song(score, scores=True)
+    check_song(score, midi=True)
     if args.overrides:
         raise AudioTransferError(f"{args.overrides[0]!r}: a score has no settings, a config has")
     from audiotransfer import midi

@@ -12,10 +12,10 @@ from audiotransfer.audio.writing import write_audio
 from audiotransfer.cli.arguments import (
     Arguments,
     Parser,
-    add_force,
-    add_machine,
-    add_talk,
-    place,
+    add_computing,
+    add_messages,
+    add_overwrite,
+    any_path,
 )
 from audiotransfer.cli.batch import check_song
 from audiotransfer.cli.console import Console
@@ -48,18 +48,19 @@ def configure(parser: Parser) -> None:
         """\
 examples:
   audiotransfer resynth song.wav
-  audiotransfer resynth song.wav --picture mel --picture cqt
+  audiotransfer resynth song.wav --spectrogram mel --spectrogram cqt
   audiotransfer resynth song.wav --bins 128 -o copies""",
     )
-    parser.add_argument("song", type=place, metavar="SONG", help="an audio file")
+    parser.add_argument("song", type=any_path, metavar="SONG", help="an audio file")
     group = parser.add_argument_group("which pairs")
     group.add_argument(
-        "--picture",
+        "--spectrogram",
         action="append",
         choices=tuple(_USUAL),
         metavar="KIND",
         help="mel (default), stft or cqt; may be given again",
     )
+    parser.accept_old_name("--picture", "--spectrogram")
     group.add_argument(
         "--inverter",
         action="append",
@@ -83,11 +84,11 @@ examples:
         help="how much of the song, from its beginning (default 30)",
     )
     parser.add_argument(
-        "-o", "--out", type=place, metavar="DIR", help="also write the copies into this folder"
+        "-o", "--out", type=any_path, metavar="DIR", help="also write the copies into this folder"
     )
-    add_force(parser)
-    add_machine(parser)
-    add_talk(parser)
+    add_overwrite(parser)
+    add_computing(parser)
+    add_messages(parser)
 
 
 def run(args: Arguments, console: Console) -> int:
@@ -97,7 +98,7 @@ def run(args: Arguments, console: Console) -> int:
         raise AudioTransferError(f"--seconds {args.seconds:g} is no length; give more than 0")
     import vocoder
 
-    kinds = args.picture or ["mel"]
+    kinds = args.spectrogram or ["mel"]
     inverters = args.inverter or vocoder.names()
     targets = {
         (kind, name): args.out / f"{args.song.stem}.{kind}-{name}.wav" if args.out else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from audiotransfer.cli.arguments import Arguments, Parser, add_talk, text
+from audiotransfer.cli.arguments import Arguments, Parser, add_messages, any_name
 from audiotransfer.cli.console import Console
 from audiotransfer.errors import AudioTransferError
 
@@ -27,8 +27,10 @@ examples:
 Styles are looked for in the folders that $AUDIOTRANSFER_STYLES names, in your
 data folder, and in the package.""",
     )
-    parser.add_argument("name", nargs="?", type=text, metavar="NAME", help="show this style's card")
-    add_talk(parser)
+    parser.add_argument(
+        "name", nargs="?", type=any_name, metavar="NAME", help="show this style's card"
+    )
+    add_messages(parser)
 
 
 def run(args: Arguments, console: Console) -> int:

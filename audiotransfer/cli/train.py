@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from audiotransfer.cli.arguments import Arguments, Parser, add_talk, place, text
+from audiotransfer.cli.arguments import Arguments, Parser, add_messages, any_name, any_path
 from audiotransfer.cli.console import Console
 
 
@@ -17,8 +17,8 @@ def configure(parser: Parser) -> None:
         "TensorBoard, and at the end the curves are drawn (pip install 'audiotransfer[train]').",
         """\
 examples:
-  audiotransfer train band-drums
-  audiotransfer train band-drums trainer.steps=2000 -o runs/short
+  audiotransfer train templates-drums
+  audiotransfer train templates-drums trainer.steps=2000 -o runs/short
   audiotransfer train cut unpaired.prepared=ready unpaired.source=rock \\
                           unpaired.target=jazz
   audiotransfer train my-style.yaml
@@ -27,7 +27,7 @@ examples:
     )
     parser.add_argument(
         "config",
-        type=text,
+        type=any_name,
         metavar="CONFIG",
         help="name of a config that ships, or a .yaml file",
     )
@@ -35,9 +35,9 @@ examples:
         "overrides", nargs="*", metavar="key=value", help="settings that differ from the config"
     )
     parser.add_argument(
-        "-o", "--out", type=place, metavar="DIR", help="folder of the run (default runs/CONFIG)"
+        "-o", "--out", type=any_path, metavar="DIR", help="folder of the run (default runs/CONFIG)"
     )
-    add_talk(parser)
+    add_messages(parser)
 
 
 def run(args: Arguments, console: Console) -> int:
@@ -48,12 +48,14 @@ def run(args: Arguments, console: Console) -> int:
 
             raise AudioTransferError(f"setting {override!r} is not key=value")
     from audiotransfer import recipes
+    from audiotransfer.training.config import find_config
     from audiotransfer.training.devices import is_first
 
-    folder = args.out or Path("runs") / Path(args.config).stem
+    name = find_config(args.config).stem
+    folder = args.out or Path("runs") / name
     if not is_first():
         logging.getLogger().setLevel(logging.ERROR)
-    with console.progress(Path(args.config).stem) as line:
+    with console.progress(name) as line:
         figures = recipes.train(args.config, args.overrides, folder, line.show)
     if not is_first():
         return 0

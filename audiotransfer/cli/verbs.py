@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import os
 from typing import Protocol
@@ -10,6 +9,7 @@ from typing import Protocol
 from audiotransfer.cli.arguments import Arguments, Parser, style_names
 from audiotransfer.cli.console import Console
 from audiotransfer.errors import AudioTransferError
+from audiotransfer.suggest import nearest, suggest
 
 DEFAULT = "transfer"
 #: Verb -> what it does. A verb is the module of its name in this package.
@@ -30,7 +30,7 @@ VERBS = {
     "evaluate": "measures a style on songs, beside what any style has to beat",
     "help": "explains a verb with all its options",
 }
-_LIKE = 0.7  # similarity of a misspelt verb
+_SIMILAR = 0.7  # similarity of a misspelt verb
 
 
 class Verb(Protocol):
@@ -51,29 +51,21 @@ def load(name: str) -> tuple[Verb, Parser]:
     Raises AudioTransferError, with the nearest ones, for a verb that is not there.
     """
     if name not in VERBS:
-        near = nearest(name)
-        hint = f"did you mean {near}?" if near else f"there are {', '.join(VERBS)}"
-        raise AudioTransferError(f"unknown verb {name!r}: {hint}")
+        raise AudioTransferError(f"unknown verb {name!r}: {suggest(name, VERBS, 1, _SIMILAR)}")
     parser = Parser(prog="audiotransfer" if name == DEFAULT else f"audiotransfer {name}")
     verb: Verb = importlib.import_module(f"audiotransfer.cli.{name}")  # type: ignore[assignment]
     verb.configure(parser)
     return verb, parser
 
 
-def nearest(word: str) -> str | None:
-    """The verb that a word is most like, if it is like one."""
-    near = difflib.get_close_matches(word.lower(), VERBS, n=1, cutoff=_LIKE)
-    return near[0] if near else None
-
-
 def check_first(word: str) -> None:
-    """Raises AudioTransferError where the first word of a command is no file and most likely a
-    misspelt verb.
+    """Raises AudioTransferError where a command begins with a word that is no file and resembles
+    a verb.
     """
-    name = None if set(word) & set("-./\\") else nearest(word)
-    if name is not None and not os.path.lexists(word):
+    near = [] if set(word) & set("-./\\") else nearest(word, VERBS, cutoff=_SIMILAR)
+    if near and not os.path.lexists(word):
         raise AudioTransferError(
-            f"{word!r} is no verb, and no file of this name is here; did you mean {name}?"
+            f"{word!r} is no verb, and no file of this name is here; did you mean {near[0]}?"
         )
 
 

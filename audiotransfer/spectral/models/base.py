@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any, ClassVar
@@ -11,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from audiotransfer.errors import AudioTransferError
+from audiotransfer.suggest import nearest
 from vocoder.spectrogram import SpectrogramSettings, from_unit, to_unit
 
 
@@ -79,7 +79,7 @@ def place_of(style: str, styles: Sequence[str]) -> int:
     of that name.
     """
     if style not in styles:
-        near = difflib.get_close_matches(style, styles, 1) or styles
+        near = nearest(style, styles) or styles
         raise AudioTransferError(f"no style {style!r} in these weights; {', '.join(near)}?")
     return styles.index(style)
 

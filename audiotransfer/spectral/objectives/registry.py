@@ -6,7 +6,6 @@ Whatever the group `audiotransfer.objectives` registers and has `Settings` (a da
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
@@ -28,8 +27,9 @@ from audiotransfer.spectral.networks.discriminators import (
     FullFrequencyDiscriminator,
     PatchDiscriminator,
 )
+from audiotransfer.suggest import suggest
 from audiotransfer.training import Objective
-from audiotransfer.training.config import read_settings
+from audiotransfer.typed import read_mapping
 from vocoder.spectrogram import to_unit
 
 GROUP = "audiotransfer.objectives"
@@ -47,11 +47,10 @@ def create(name: str, materials: Materials, settings: Mapping[str, Any]) -> Obje
     """
     found = _registered()
     if name not in found:
-        near = difflib.get_close_matches(name, found, 1)
-        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(sorted(found))}"
+        hint = suggest(name, sorted(found), form="{!r}")
         raise AudioTransferError(f"no objective {name!r} learns from unpaired spectrograms: {hint}")
     kind = found[name]
-    chosen = read_settings(settings, kind.Settings, "settings")
+    chosen = read_mapping(settings, kind.Settings, "settings")
     objective: Objective = kind.on_spectrograms(materials, chosen)
     return objective
 
@@ -117,8 +116,7 @@ def _build(known: Mapping[str, Any], shape: Shape, what: str, **size: int) -> An
     settings = dict(shape)
     kind = settings.pop("kind", None)
     if kind not in known:
-        near = difflib.get_close_matches(str(kind), known, 1)
-        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
+        hint = suggest(str(kind), known, form="{!r}")
         raise AudioTransferError(f"{what} has no kind {kind!r}: {hint}")
     try:
         return known[kind](**size, **settings)

@@ -13,18 +13,18 @@ from audiotransfer import Song, recipes, transfer
 from audiotransfer.audio.writing import write_audio
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.evaluation import checkpoint_metric
-from audiotransfer.recipes.template_features import prepare_pairs
+from audiotransfer.preparation.rendered_pairs import prepare_pairs
 from audiotransfer.styles import read_card
 from audiotransfer.training.config import load_config
 
 RATE = 44100
 STYLES = ("jazz", "classical", "rock", "electronic")
 TOY = [
-    "bands.shares=[]",
-    *(f"bands.widths.{stem}=8" for stem in ("drums", "bass", "other")),
-    "bands.validation_songs=1",
-    "bands.drawing.batch=2",
-    "bands.drawing.frames=16",
+    "templates.shares=[]",
+    *(f"templates.widths.{stem}=8" for stem in ("drums", "bass", "other")),
+    "templates.validation_songs=1",
+    "templates.drawing.batch=2",
+    "templates.drawing.frames=16",
     "trainer.steps=2",
     "trainer.validate_every=2",
     "trainer.warmup=0",
@@ -50,14 +50,14 @@ def write_song(place: Path, seed: int) -> None:
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("data")
     for number in range(3):
-        write_song(place / "bands" / f"train-0-{number}", number)
-    assert prepare_pairs(place / "bands", "none") == 3
-    assert prepare_pairs(place / "bands", "none") == 0  # what is there stays
+        write_song(place / "ensembles" / f"train-0-{number}", number)
+    assert prepare_pairs(place / "ensembles", "none") == 3
+    assert prepare_pairs(place / "ensembles", "none") == 0  # what is there stays
     return place
 
 
 def test_features_are_all_sides_of_all_stems(data: Path) -> None:
-    place = data / "bands" / "train-0-0" / "features"
+    place = data / "ensembles" / "train-0-0" / "features"
     sides = ("source", "separated", *STYLES, "keys")
     wanted = {f"{stem}.{side}" for stem in ("bass", "other") for side in sides}
     # Nothing separates here: the whole mix is `other`, and drums have no keys.
@@ -67,16 +67,16 @@ def test_features_are_all_sides_of_all_stems(data: Path) -> None:
 
 
 def test_songs_that_another_separator_took_apart_are_done_again(tmp_path: Path) -> None:
-    song = tmp_path / "bands" / "train-0-0"
+    song = tmp_path / "ensembles" / "train-0-0"
     write_song(song, 0)
     for separator, stems in (("none", {"other"}), ("hpss", {"bass", "drums", "other", "vocals"})):
-        assert prepare_pairs(tmp_path / "bands", separator) == 1
+        assert prepare_pairs(tmp_path / "ensembles", separator) == 1
         assert {path.stem for path in (song / "separated").glob("*.wav")} == stems
         seen = {path.stem.split(".")[0] for path in song.glob("features/*.separated.npy")}
         assert seen == stems - {"vocals"}
-        assert prepare_pairs(tmp_path / "bands", separator) == 0
+        assert prepare_pairs(tmp_path / "ensembles", separator) == 0
     (song / "separated" / "separator.txt").unlink()  # nobody knows whose they are
-    assert prepare_pairs(tmp_path / "bands", "hpss") == 1
+    assert prepare_pairs(tmp_path / "ensembles", "hpss") == 1
     assert not list(song.glob(".*"))
 
 
@@ -85,8 +85,8 @@ def test_stems_are_taught_on_top_of_each_other(data: Path, tmp_path: Path) -> No
     onto = "null"
     for stem in ("drums", "bass", "other"):
         folder = tmp_path / stem
-        overrides = [*TOY, f"bands.data={data}", f"bands.onto={onto}"]
-        figures = recipes.train(f"band-{stem}", overrides, folder)
+        overrides = [*TOY, f"templates.data={data}", f"templates.onto={onto}"]
+        figures = recipes.train(f"templates-{stem}", overrides, folder)
         assert {f"validation/{stem}/jazz", f"validation/{stem}/rock", "validation/score"} <= set(
             figures
         )
@@ -110,9 +110,12 @@ def test_h_chooses_where_it_is_asked_for(
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     monkeypatch.setattr(checkpoint_metric, "_TELLS", -1.0)  # noise is noise, whoever plays it
-    judged = [f"bands.headline.{name}" for name in ("songs=1", "judge_songs=2", "judge_steps=2")]
-    changes = [*TOY, f"bands.data={data}", *judged, "trainer.preview_every=2"]
-    figures = recipes.train("band-drums", changes, tmp_path)
+    judged = [
+        f"templates.checkpoint_metric.{name}"
+        for name in ("songs=1", "classifier_songs=2", "classifier_steps=2")
+    ]
+    changes = [*TOY, f"templates.data={data}", *judged, "trainer.preview_every=2"]
+    figures = recipes.train("templates-drums", changes, tmp_path)
     assert {"validation/H", "validation/H/rock", "validation/score"} <= set(figures)
     network = read_card(tmp_path / "rock").networks["drums"]
     assert network["validation"]["H/rock"] == pytest.approx(figures["validation/H/rock"], abs=1e-4)
@@ -125,11 +128,11 @@ def test_h_chooses_where_it_is_asked_for(
 
 
 def test_a_stem_is_taught_again_in_place(data: Path, tmp_path: Path) -> None:
-    overrides = [*TOY, f"bands.data={data}"]
-    recipes.train("band-drums", [*overrides, "bands.onto=null"], tmp_path / "a")
+    overrides = [*TOY, f"templates.data={data}"]
+    recipes.train("templates-drums", [*overrides, "templates.onto=null"], tmp_path / "a")
     before = read_card(tmp_path / "a" / "jazz").weights["drums.safetensors"]
-    again = [*overrides, f"bands.onto={tmp_path / 'a'}", "seed=9"]
-    recipes.train("band-drums", again, tmp_path / "b")
+    again = [*overrides, f"templates.onto={tmp_path / 'a'}", "seed=9"]
+    recipes.train("templates-drums", again, tmp_path / "b")
     after = read_card(tmp_path / "b" / "jazz")
     assert list(after.weights) == ["drums.safetensors"]
     assert after.weights["drums.safetensors"] != before
@@ -138,27 +141,29 @@ def test_a_stem_is_taught_again_in_place(data: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("overrides", "words"),
     [
-        (["bands.stems=[vocals]"], "no band plays 'vocals'"),
-        (["bands.validation_songs=3"], "none to train on"),
-        (["bands.songs=nowhere"], "audiotransfer prepare"),
-        (["bands.styles.polka=Oompah"], "polka"),
+        (["templates.stems=[vocals]"], "'vocals' has no templates"),
+        (["templates.validation_songs=3"], "none to train on"),
+        (["templates.songs=nowhere"], "audiotransfer prepare"),
+        (["templates.styles.polka=Oompah"], "polka"),
     ],
 )
 def test_what_cannot_be_is_one_line(
     overrides: list[str], words: str, data: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(AudioTransferError, match=words) as caught:
-        recipes.train("band-other", [*TOY, f"bands.data={data}", *overrides], tmp_path)
+        recipes.train("templates-other", [*TOY, f"templates.data={data}", *overrides], tmp_path)
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.usefixtures("every_branch")
 def test_all_stems_are_taught_together(data: Path, tmp_path: Path) -> None:
-    overrides = [*TOY, f"bands.data={data}"]
+    overrides = [*TOY, f"templates.data={data}"]
     for stem in ("drums", "bass", "other"):
-        recipes.train(f"band-{stem}", [*overrides, "bands.onto=null"], tmp_path / stem)
-    starts = [f"bands.start.{s}={tmp_path / s / 'checkpoint'}" for s in ("drums", "bass", "other")]
-    figures = recipes.train("band-together", [*overrides, *starts], tmp_path / "all")
+        recipes.train(f"templates-{stem}", [*overrides, "templates.onto=null"], tmp_path / stem)
+    starts = [
+        f"templates.start.{s}={tmp_path / s / 'checkpoint'}" for s in ("drums", "bass", "other")
+    ]
+    figures = recipes.train("templates-together", [*overrides, *starts], tmp_path / "all")
     assert {"validation/together/jazz", "validation/drums/rock/nothing"} <= set(figures)
     ratios = [
         figures[f"validation/together/{style}"] / figures[f"validation/together/{style}/nothing"]
@@ -174,25 +179,26 @@ def test_all_stems_are_taught_together(data: Path, tmp_path: Path) -> None:
 
 def test_a_stem_needs_a_width(data: Path, tmp_path: Path) -> None:
     plain = [override for override in TOY if "widths" not in override]
-    overrides = [*plain, f"bands.data={data}", "bands.stems=[other, drums]"]
-    with pytest.raises(AudioTransferError, match="widths says nothing of 'drums'"):
-        recipes.train("band-other", overrides, tmp_path)
+    overrides = [*plain, f"templates.data={data}", "templates.stems=[other, drums]"]
+    with pytest.raises(AudioTransferError, match="widths has none for 'drums'"):
+        recipes.train("templates-other", overrides, tmp_path)
 
 
 def test_a_start_of_another_shape_is_refused(data: Path, tmp_path: Path) -> None:
-    overrides = [*TOY, f"bands.data={data}", "bands.onto=null"]
-    recipes.train("band-drums", overrides, tmp_path / "a")
-    start = f"bands.start.drums={tmp_path / 'a' / 'checkpoint'}"
+    overrides = [*TOY, f"templates.data={data}", "templates.onto=null"]
+    recipes.train("templates-drums", overrides, tmp_path / "a")
+    start = f"templates.start.drums={tmp_path / 'a' / 'checkpoint'}"
     with pytest.raises(AudioTransferError, match="another shape"):
-        recipes.train("band-drums", [*overrides, start, "bands.widths.drums=12"], tmp_path / "b")
-    recipes.train("band-drums", [*overrides, start], tmp_path / "c")
+        recipes.train(
+            "templates-drums", [*overrides, start, "templates.widths.drums=12"], tmp_path / "b"
+        )
+    recipes.train("templates-drums", [*overrides, start], tmp_path / "c")
 
 
-def test_shipped_configs_name_bands_that_are_rendered() -> None:
+def test_shipped_configs_name_styles_that_are_rendered() -> None:
     from audiotransfer.data.rendering.composing import RenderSettings
-    from audiotransfer.recipes.registry import TrainingConfig
 
-    rendered = load_config("bands", [], RenderSettings).targets
+    rendered = load_config("ensembles", [], RenderSettings).targets
     for stem in ("drums", "bass", "other"):
-        bands = load_config(f"band-{stem}", [], TrainingConfig).bands
-        assert bands is not None and list(bands.styles) == rendered and bands.stems == [stem]
+        recipe = recipes.load_training(f"templates-{stem}").recipe
+        assert list(recipe.styles) == rendered and recipe.stems == [stem]
