@@ -1,6 +1,4 @@
-"""Networks as safetensors files: half-precision weights, and the arguments that rebuild the
-network.
-"""
+"""Networks as safetensors files: weights, and the arguments that rebuild the network."""
 
 from __future__ import annotations
 
@@ -33,8 +31,7 @@ def save_weights(
 
 
 def load_weights(path: Path, name: str = "generator") -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Shape and single-precision weights that `save_weights` wrote; the shape is empty where it is
-    absent.
+    """Shape and single-precision weights that `save_weights` wrote; the shape may be empty.
 
     Raises AudioTransferError where the file cannot be read.
     """

@@ -66,9 +66,7 @@ def create(name: str, expects: SpectrogramSettings, **options: Any) -> Inverter:
 
 
 def require_equal(expected: SpectrogramSettings, given: SpectrogramSettings, who: str) -> None:
-    """Raise VocoderError, naming what differs, unless `given` equals the settings that `who`
-    expects.
-    """
+    """Raise VocoderError, naming what differs, unless `given` equals what `who` expects."""
     wanted, got = dataclasses.asdict(expected), dataclasses.asdict(given)
     different = [
         f"{key} {wanted[key]}, not {got[key]}" for key in wanted if wanted[key] != got[key]
@@ -78,9 +76,7 @@ def require_equal(expected: SpectrogramSettings, given: SpectrogramSettings, who
 
 
 def require_shape(expects: SpectrogramSettings, spectrogram: Tensor, length: int) -> None:
-    """Raise VocoderError unless `spectrogram` [.., F, L] has the shape that `expects` gives
-    `length` samples.
-    """
+    """Raise VocoderError unless `spectrogram` [.., F, L] has the shape for `length` samples."""
     wanted = (expects.bins, expects.frames(length))
     if spectrogram.ndim < 2 or tuple(spectrogram.shape[-2:]) != wanted:
         raise VocoderError(

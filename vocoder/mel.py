@@ -1,5 +1,4 @@
-"""Mel filterbank (Slaney's scale and area normalisation), its pseudo-inverse and non-negative
-inverse.
+"""Mel filterbank (Slaney's scale and area normalisation) and its inverses.
 
 For wide bands it equals librosa's `filters.mel(norm="slaney")`. librosa samples each triangle at
 the bins, so a band narrower than the bin spacing can be empty or change level with its position
@@ -38,8 +37,9 @@ def mel_to_hz(mel: Tensor) -> Tensor:
 
 
 def band_edges(bins: int, f_min: float, f_max: float) -> Tensor:
-    """The bins + 2 corner frequencies in Hz (float64): band b rises from b to b + 1 and falls to b
-    + 2.
+    """The bins + 2 corner frequencies in Hz, float64.
+
+    Band b rises from corner b to b + 1 and falls to b + 2.
     """
     low, high = hz_to_mel(torch.tensor([f_min, f_max], dtype=torch.float64)).tolist()
     return mel_to_hz(torch.linspace(low, high, bins + 2, dtype=torch.float64))

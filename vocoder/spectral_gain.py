@@ -102,8 +102,7 @@ class SpectralGainInverter:
         )
 
     def _towards(self, wanted: Tensor) -> tuple[Change, Change]:
-        """Changes of frames towards the wanted log spectrogram [L, F]: the first pass, and all
-        later ones.
+        """Changes of frames towards the log spectrogram [L, F]: of the first pass, of later ones.
 
         The first pass replaces `wanted` by what is reachable within the gain bound, in place; later
         passes aim for that.
@@ -131,8 +130,7 @@ class SpectralGainInverter:
     def _once(
         self, wanted: Tensor, source: Tensor, overlap_add: OverlapAdd
     ) -> tuple[Change, Change]:
-        """Changes of frames for spectrograms that the STFT cannot show: the first pass, and all
-        later ones.
+        """Changes of frames where the STFT cannot show the spectrogram: first pass, later ones.
 
         The first pass applies the gain from the source's own log spectrogram to the wanted one [L,
         F]; later passes keep the magnitudes that it gave.

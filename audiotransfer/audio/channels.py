@@ -93,9 +93,7 @@ _RIGHT = {
 
 
 def mask_layout(mask: int, channels: int) -> Layout | None:
-    """Layout of a WAVEFORMATEXTENSIBLE channel mask; None where it has another number of
-    channels.
-    """
+    """Layout of a WAVEFORMATEXTENSIBLE channel mask; None where the number of channels differs."""
     return _checked((name for bit, name in enumerate(_MASK) if mask >> bit & 1), channels)
 
 

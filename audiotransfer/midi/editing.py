@@ -64,9 +64,7 @@ def with_tempo(file: MidiFile, quarters: float) -> MidiFile:
 
 
 def _sources(before: Table, after: Table) -> Table:
-    """For each row of ``after`` the row of ``before`` that it comes from, ``[M]``; -1 for a new
-    note.
-    """
+    """Row of ``before`` from which each row of ``after`` comes, ``[M]``; -1 for a new note."""
     found = np.full(len(after), -1)
     left = np.arange(len(before))
     for columns in _MATCHES:

@@ -114,9 +114,7 @@ def _draw(axis: Axes, notes: NDArray[np.float64], span: tuple[float, float, floa
 
 
 def _roll(axis: Axes, notes: NDArray[np.float64], low: float, high: float) -> dict[float, str]:
-    """Draw pitched notes as bars in their tracks' colours; returns heights and names of the
-    octaves.
-    """
+    """Draw pitched notes in their tracks' colours; returns heights and names of the octaves."""
     from matplotlib.collections import PolyCollection
 
     start, end, pitch = notes[:, :3].T

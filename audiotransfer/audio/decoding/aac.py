@@ -26,9 +26,7 @@ _LEAD = 2  # frames decoded ahead of a stretch and thrown away
 
 @dataclass(frozen=True)
 class AacTrack:
-    """Positions of the frames of an AAC track, and the range of decoded samples that is its
-    sound.
-    """
+    """Positions of an AAC track's frames, and the range of decoded samples that is its sound."""
 
     sample_rate: int
     channels: int

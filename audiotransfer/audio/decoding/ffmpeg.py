@@ -101,9 +101,7 @@ class FfmpegSource:
         self._decoder.close()
 
     def _matched(self, samples: np.ndarray, rate: int, layout: Layout | None) -> np.ndarray:
-        """Samples in the form of the first frame: resampled and with channels mapped where they
-        change.
-        """
+        """Samples at the first frame's rate and in its channels."""
         form, ended = (rate, samples.shape[1]), None
         if form != self._form:
             self.changes += 1

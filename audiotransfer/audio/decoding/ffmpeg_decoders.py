@@ -90,8 +90,9 @@ class LibraryDecoder:
             self._stream.codec_context.flags2 |= av.codec.context.Flags2.skip_manual
 
     def _timed(self) -> int | None:
-        """Length in samples by the duration of an MP4 of another codec, which omits the last
-        frame's padding.
+        """Length in samples by the stated duration, without the last frame's padding.
+
+        Only for an MP4 with another codec than AAC.
         """
         stream = self._stream
         if "mov" not in self._container.format.name or not stream.duration:

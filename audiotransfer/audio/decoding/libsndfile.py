@@ -83,8 +83,9 @@ class SndfileSource:
         return self._ordered(block[:done])
 
     def _read_into(self, step: np.ndarray) -> int:
-        """Number of samples read into `step`, or -1; soundfile's own reading seeks, which is
-        inexact in mp3.
+        """Number of samples read into `step`, or -1 for damage.
+
+        soundfile's own reading is not used, because it seeks, which is inexact in mp3.
         """
         sound = self.file._file
         into = soundfile._ffi.from_buffer("float[]", step)

@@ -155,8 +155,9 @@ def resampler(from_rate: int, to_rate: int, channels: int) -> Resampling:
 def matched_channels(
     block: np.ndarray, channels: int, layout: Layout | None, wanted: Layout | None
 ) -> np.ndarray:
-    """Samples [t, C] in another number of channels: mono doubled, stereo averaged, more folded
-    down.
+    """Samples [t, C] in another number of channels.
+
+    Mono is doubled, stereo averaged, more channels are folded down.
     """
     if block.shape[1] == channels and (layout == wanted or layout is None or wanted is None):
         return block

@@ -1,6 +1,4 @@
-"""Inspection of chunked formats (wav, RF64, BW64, W64, aiff, caf, au): announced and present
-samples.
-"""
+"""Announced and present samples of wav, RF64, BW64, W64, aiff, caf and au files."""
 
 from __future__ import annotations
 

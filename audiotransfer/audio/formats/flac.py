@@ -37,9 +37,7 @@ class Stream:
     layout: Layout | None
 
     def part(self, data: mmap.mmap) -> Part:
-        """The part for libsndfile, which trusts the header's length: corrected where more is
-        present.
-        """
+        """The part for libsndfile, with the header's length corrected where more is present."""
         pieces: tuple[Piece, ...] = ((self.begin, self.end),)
         if self.samples > self.announced:
             head = bytearray(data[self.begin : self.begin + 26])
@@ -263,8 +261,9 @@ def _frames(
 def silence(
     at: int, end: int, second: int, fixed: int, channels: int, stream: Stream
 ) -> Iterator[bytes]:
-    """Silent frames from sample ``at`` to ``end``; ``fixed`` is their size where frames are
-    numbered.
+    """Silent frames from sample ``at`` to ``end``.
+
+    ``fixed`` is the frames' size where the file numbers frames, 0 where it numbers samples.
     """
     edges = [*range(at, end, fixed or _SILENT), end]
     for begin, stop in pairwise(edges):

@@ -204,8 +204,8 @@ def _chained(data: mmap.mmap | bytes, at: int, start: int, size: int) -> bool:
 
 
 def _free_length(data: mmap.mmap | bytes, at: int, frame: Frame) -> int:
-    """Bytes of a free-format frame without padding, from the headers that follow; 0 where there are
-    none.
+    """Bytes of a free-format frame without padding, by the following headers; 0 if there
+    are none.
     """
     head = data[at : at + 2]
     following = at

@@ -15,9 +15,7 @@ Piece = bytes | tuple[int, int]
 
 @dataclass(frozen=True)
 class Part:
-    """One recording within a file: all of it, a link of an Ogg chain, one of several joined
-    mp3s.
-    """
+    """One recording of a file: all of it, a link of an Ogg chain, one of several joined mp3s."""
 
     pieces: tuple[Piece, ...] = ()
     """Byte ranges that libsndfile gets to read; empty for the file itself."""

@@ -79,9 +79,7 @@ def find(file: BinaryIO) -> list[list[Frame]]:
 
 
 def chunks(file: BinaryIO) -> Iterator[tuple[bytes, int]]:
-    """Yield name and size of each chunk of a RIFF or FORM file, positioned at the chunk's
-    content.
-    """
+    """Yield name and size of each chunk of a RIFF or FORM file, which is at the chunk's content."""
     file.seek(0)
     order = ">" if file.read(12)[:4] == b"FORM" else "<"
     place = 12
@@ -112,8 +110,9 @@ def texts(body: bytes) -> list[str]:
 
 
 def described(body: bytes, skip: int = 0) -> tuple[str, list[str]]:
-    """Description and strings of a TXXX, COMM or USLT frame (for the latter two with ``skip`` 3,
-    for their language).
+    """Description and strings of a TXXX, COMM or USLT frame.
+
+    COMM and USLT have a language of three bytes, which ``skip=3`` leaves out.
     """
     description, *values = _decoded(body[1 + skip :], body[:1]) or [""]
     return description, values

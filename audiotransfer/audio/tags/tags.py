@@ -63,8 +63,7 @@ _IMAGES = {
 
 @dataclass(frozen=True)
 class Tags:
-    """Text fields (name -> values), cover art, other ID3 frames, and names of what could not be
-    read.
+    """Text fields (name -> values), cover art, other ID3 frames, and names of what was not read.
 
     Fields are named as in Vorbis comments, in lower case (``albumartist``, ``isrc``), those that
     are not in `FRAMES` as in their file; ``tracknumber`` and ``discnumber`` are ``N`` or
@@ -99,8 +98,9 @@ class Tags:
 
 
 class TagCollector:
-    """Collects tags, without those about the level, which changes, and about the file's
-    encoding.
+    """Collects the tags of a song.
+
+    Fields about the level, which changes, and about the file's encoding are left out.
     """
 
     def __init__(self) -> None:

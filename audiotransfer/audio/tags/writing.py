@@ -126,8 +126,9 @@ def _comments(vendor: bytes, comments: list[tuple[str, str]]) -> bytes:
 
 
 def _cover_block(cover: CoverArt) -> bytes:
-    """A flac picture block (https://xiph.org/flac/format.html#metadata_block_picture),
-    sizes unset.
+    """A flac picture block without image sizes.
+
+    https://xiph.org/flac/format.html#metadata_block_picture
     """
     mime, text = cover.mime_type.encode("ascii", "replace"), cover.description.encode()
     return b"".join((
