@@ -139,8 +139,8 @@ class ConstantQ(nn.Module):
             audio = audio.detach().clone().requires_grad_()
             output = self._coefficients(audio)
             phase = torch.sgn(torch.view_as_complex(output.detach()))
-            wanted = torch.view_as_real(phase * (magnitude / self.loudness))
-            return self._precondition(torch.autograd.grad(output, audio, wanted)[0])
+            target = torch.view_as_real(phase * (magnitude / self.loudness))
+            return self._precondition(torch.autograd.grad(output, audio, target)[0])
 
     def _coefficients(self, audio: Tensor) -> Tensor:
         length = audio.shape[-1]

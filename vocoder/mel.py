@@ -98,7 +98,7 @@ def to_magnitude(bands: Tensor, weights: Tensor, back: Tensor) -> Tensor:
     tiny = 1e-12
     peak = bands.amax(-1, keepdim=True).clamp(min=tiny)
     magnitude = (bands @ back).clamp_(min=0) + 1e-4 * (bands @ weights.T) / weights.square().sum()
-    wanted = bands @ weights.T
+    target = bands @ weights.T
     for _ in range(REFINEMENTS):
-        magnitude *= wanted / ((magnitude @ weights) @ weights.T + tiny * peak)
+        magnitude *= target / ((magnitude @ weights) @ weights.T + tiny * peak)
     return magnitude

@@ -131,8 +131,8 @@ class _Edits:
         ]
         messages += [(tick, order, place, m) for place, (tick, order, m) in enumerate(self._new)]
         messages.sort(key=lambda entry: entry[:3])
-        edited_track = [(tick, message) for tick, _, _, message in messages]
-        return (*edited_track, (max(end, edited_track[-1][0] if edited_track else 0), last))
+        events = [(tick, message) for tick, _, _, message in messages]
+        return (*events, (max(end, events[-1][0] if events else 0), last))
 
     def _begin(self, tick: int, message: bytes) -> None:
         self._new.append((tick, _LAST, message))
