@@ -1,4 +1,4 @@
-"""Levels that a file cannot hold, channels without a sound, and what is said about them."""
+"""Levels beyond full scale, silent channels, and the notices about them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""MIDI files edited message by message: what is kept, what is read, what is refused."""
+"""MIDI files edited message by message: preserved messages, damaged files, errors."""
 
 from __future__ import annotations
 
