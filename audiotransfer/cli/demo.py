@@ -1,4 +1,4 @@
-"""``audiotransfer demo``: hear it without a song of one's own."""
+"""``audiotransfer demo``: transfers the song that ships with the program."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ from audiotransfer.cli.console import Console
 def configure(parser: Parser) -> None:
     """Describes the verb and its arguments."""
     parser.about(
-        "Plays the short pop-rock song that comes with the program as jazz, and writes the song, "
-        "the jazz version, the stems of both and a picture of before and after into a folder.",
+        "Transfers the short pop-rock song that comes with the program to jazz. Writes a folder "
+        "with the song, the jazz version, the stems of both and spectrograms of before and "
+        "after.",
         """\
 examples:
   audiotransfer demo
@@ -48,7 +49,7 @@ examples:
 
 
 def run(args: Arguments, console: Console) -> int:
-    """Makes the demo and says where everything is."""
+    """Runs the demo and prints where its files are."""
     from audiotransfer.cli.progress import stage
     from audiotransfer.cli.transfer import check_style
 
