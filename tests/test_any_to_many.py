@@ -20,14 +20,13 @@ from audiotransfer.data.datasets.base import Sampling
 from audiotransfer.data.manifest import Feature, Manifest, PreparedSong
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.evaluation import checkpoint_metric
-from audiotransfer.recipes import TrainingConfig
+from audiotransfer.recipes import load_training
 from audiotransfer.spectral.models.unet import STEMS, Generator
 from audiotransfer.spectral.networks import ConditionalDiscriminator, ConditionalUNet
 from audiotransfer.spectral.objectives.any_to_many import AnyToMany, AnyToManySettings, Wish
 from audiotransfer.spectral.transfer import load_generator, played_by, save_generator
 from audiotransfer.styles import Keep, load_style, read_card
 from audiotransfer.training import Trainer, TrainerSettings
-from audiotransfer.training.config import load_config
 from audiotransfer.training.devices import launch
 from audiotransfer.training.diagnosis import CHECKS, Diagnosis
 from audiotransfer.training.objective import Mixed, Share
@@ -484,7 +483,7 @@ TOY = [
     "any_to_many.validation_songs=1",
     "any_to_many.drawing.batch=2",
     "any_to_many.drawing.frames=16",
-    "any_to_many.headline.songs=0",
+    "any_to_many.checkpoint_metric.songs=0",
 ]
 SONGS = "any_to_many.songs={prepared: prepared, frames: 16, batch: 2}"
 BANDS = ("jazz", "classical", "rock", "electronic")
@@ -532,7 +531,7 @@ def write_songs(
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("data")
     for number in range(3):
-        write_pair(place / "bands" / f"train-0-{number}", number)
+        write_pair(place / "ensembles" / f"train-0-{number}", number)
     write_songs(place / "prepared", SpectrogramSettings())
     write_songs(place / "low", SpectrogramSettings(bins=32), ("bass", "other"))
     return place
@@ -590,7 +589,7 @@ def test_every_config_becomes_styles_that_share_their_weights(
 
 @pytest.mark.parametrize("config", ["any-to-many", "any-to-many-paper"])
 def test_every_config_can_be_built_as_it_stands(config: str) -> None:
-    recipe = load_config(config, [], TrainingConfig).any_to_many
+    recipe = load_training(config).recipe
     assert recipe is not None
     with torch.device("meta"), warnings.catch_warnings():  # shapes without weights
         warnings.simplefilter("ignore", UserWarning)
@@ -607,7 +606,10 @@ def test_h_of_every_style_chooses_where_there_are_songs(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(checkpoint_metric, "_TELLS", -1.0)  # noise is noise, whoever plays it
-    judged = [f"any_to_many.headline.{n}" for n in ("songs=1", "judge_songs=1", "judge_steps=2")]
+    judged = [
+        f"any_to_many.checkpoint_metric.{n}"
+        for n in ("songs=1", "classifier_songs=1", "classifier_steps=2")
+    ]
     changes = [
         SONGS.replace("prepared: prepared", "prepared: low"),
         "any_to_many.stems=[bass, other]",

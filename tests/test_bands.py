@@ -12,15 +12,15 @@ from torch import Tensor
 
 from audiotransfer.data.paired_features import FeatureCrops, FeatureSettings, feature_songs
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.recipes.template_features import key_roll
+from audiotransfer.preparation.rendered_pairs import key_roll
 from audiotransfer.spectral.models.base import SpectrogramModel
 from audiotransfer.spectral.models.drum_templates import DrumTemplateModel
 from audiotransfer.spectral.models.note_templates import KEYS, NoteTemplateModel
 from audiotransfer.spectral.models.unet import INAUDIBLE
 from audiotransfer.spectral.objectives.templates import PLAYERS, TemplateObjective
 from audiotransfer.spectral.transfer import SpectralTransfer, load_generator, save_generator
-from vocoder import SourceInverter, SpectrogramSettings
-from vocoder.pitch import BINS_PER_SEMITONE, PITCH_BINS, PitchView, pitch_hz
+from vocoder import SpectralGainInverter, SpectrogramSettings
+from vocoder.pitch import BINS_PER_SEMITONE, PITCH_BINS, PitchSpectrogram, pitch_hz
 
 STYLES = ("jazz", "rock")
 RATE = 44100
@@ -52,7 +52,7 @@ def views(generator: SpectrogramModel, frames: int = 20, batch: int = 2) -> Tens
 
 @pytest.mark.parametrize("midi", [33, 45, 57, 69, 81, 93])
 def test_a_view_shows_a_tone_at_its_key(midi: int) -> None:
-    seen = PitchView()(tone(440 * 2 ** ((midi - 69) / 12)))
+    seen = PitchSpectrogram()(tone(440 * 2 ** ((midi - 69) / 12)))
     pitches = seen[256:, seen.shape[1] // 2]
     assert int(pitches.argmax()) == pytest.approx(BINS_PER_SEMITONE * (midi - 21) + 1, abs=1)
     assert torch.equal(
@@ -70,7 +70,10 @@ def test_pitch_bins_are_thirds_of_semitones_around_the_keys() -> None:
 @pytest.mark.parametrize("length", [1, 511, 2048, 12345])
 def test_views_of_any_length_have_the_spectrograms_frames(length: int) -> None:
     sound = torch.randn(2, length, generator=torch.Generator().manual_seed(0))
-    assert PitchView()(sound).shape == (256 + PITCH_BINS, SpectrogramSettings().frames(length))
+    assert PitchSpectrogram()(sound).shape == (
+        256 + PITCH_BINS,
+        SpectrogramSettings().frames(length),
+    )
 
 
 # --- the networks
@@ -147,7 +150,7 @@ def test_a_transposed_note_is_heard_transposed() -> None:
     generator = stirred(notes(4, ("jazz",)))
     for block in generator.blocks:
         torch.nn.init.zeros_(block.keys.weight)
-    low, high = (PitchView()(tone(hertz))[None] for hertz in (220.0, 440.0))
+    low, high = (PitchSpectrogram()(tone(hertz))[None] for hertz in (220.0, 440.0))
     with torch.no_grad():
         heard_low, heard_high = (generator(seen)[1] for seen in (low, high))
     # An octave up, away from the ends; the mel part of a view is no pitch axis, hence the slack.
@@ -168,7 +171,11 @@ def test_spectra_are_combs_of_their_keys() -> None:
 def test_a_block_with_context_equals_the_whole(make: type[SpectrogramModel], stem: str) -> None:
     generator = stirred(make((STYLES[0],)) if make is hits else make(4, (STYLES[0],)))  # type: ignore[arg-type]
     painted = SpectralTransfer(
-        generator, SpectrogramSettings(), SourceInverter(SpectrogramSettings(), 2), stem, "cpu"
+        generator,
+        SpectrogramSettings(),
+        SpectralGainInverter(SpectrogramSettings(), 2),
+        stem,
+        "cpu",
     )
     grid = painted.grid
     assert grid == generator.core * SpectrogramSettings().hop_length

@@ -10,9 +10,7 @@ from torch import Tensor
 
 from audiotransfer.effects import Chain, equalise, read_chain
 from audiotransfer.effects.chain import EFFECTS
-from audiotransfer.effects.chorus import PERIOD, chorus
-from audiotransfer.effects.ducking import duck
-from audiotransfer.effects.saturation import USUAL, amplify, saturate
+from audiotransfer.effects.effects import PERIOD, USUAL, amplify, chorus, duck, saturate
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.styles import find_style, read_card
 

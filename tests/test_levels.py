@@ -23,7 +23,7 @@ from audiotransfer.pipeline.finishing import level_for
 from audiotransfer.pipeline.progress import Tracker
 from audiotransfer.pipeline.sources import MemorySource, measure
 from audiotransfer.styles import Style
-from separation.mix import MixSeparator
+from separation.baselines import MixSeparator
 
 RATE = 44100
 

@@ -36,7 +36,7 @@ from pathlib import Path
 
 import torch
 
-from separation.mix import MixSeparator
+from separation.baselines import MixSeparator
 
 
 def work(job):

@@ -18,10 +18,11 @@ import pytest
 import soundfile
 import torch
 
-from audiotransfer.audio.channels import default_layout, layout_name, to_stereo
+from audiotransfer.audio.channels import to_stereo
 from audiotransfer.audio.decoding import ffmpeg_decoders
-from audiotransfer.audio.decoding.ladder import find_ffmpeg
+from audiotransfer.audio.decoding.opening import find_ffmpeg
 from audiotransfer.audio.formats import flac, mpeg
+from audiotransfer.audio.layouts import default_layout, layout_name
 from audiotransfer.audio.reading import open_audio, probe_audio, read_audio
 from audiotransfer.audio.tags import blocks
 from audiotransfer.audio.tags.reading import read_tags

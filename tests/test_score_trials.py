@@ -24,7 +24,7 @@ from audiotransfer.evaluation.report.statistics import Interval
 from audiotransfer.midi.piano_rolls import notes_of
 from audiotransfer.midi.score import read_score
 from audiotransfer.recipes.base import Training
-from audiotransfer.recipes.midi_styles import GenreRecipe, write_score_style
+from audiotransfer.recipes.midi_styles import GenreRecipe, write_midi_style
 from audiotransfer.symbolic.genre.conditional_networks import ConditionalGenerator
 from audiotransfer.training import TrainerSettings
 
@@ -268,7 +268,7 @@ def styles(tmp_path: Path) -> Path:
     generator = ConditionalGenerator(GENRES, (4, 6), 1).eval()
     training = Training(TrainerSettings(steps=1))
     for genre in ("jazz", "pop"):
-        write_score_style(genre, GenreRecipe(), training, tmp_path / "styles", generator, 1, 0.0)
+        write_midi_style(genre, GenreRecipe(), training, tmp_path / "styles", generator, 1, 0.0)
     return tmp_path / "styles"
 
 

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from separation import GRID, SeparationError, Separator, create, fingerprint, names
+from separation.baselines import OracleSeparator
 from separation.hpss import FRAMES, HpssSeparator, percussive_mask
-from separation.oracle import OracleSeparator
 
 RATE = 44100
 LENGTHS = [0, 1, 2, 1023, 12347, 44101]

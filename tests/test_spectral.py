@@ -33,7 +33,7 @@ from audiotransfer.spectral.transfer import (
     save_generator,
 )
 from separation import GRID
-from vocoder import GriffinLimInverter, SourceInverter, SpectrogramSettings, VocoderError
+from vocoder import GriffinLimInverter, SpectralGainInverter, SpectrogramSettings, VocoderError
 
 CORE, MARGIN = SpectrogramModel.core, SpectrogramModel.margin
 BINS = 32
@@ -71,7 +71,7 @@ def transfer(
     iterations: int = 4,
 ) -> SpectralTransfer:
     return SpectralTransfer(
-        generator, spectrogram, SourceInverter(spectrogram, iterations), stem, "cpu"
+        generator, spectrogram, SpectralGainInverter(spectrogram, iterations), stem, "cpu"
     )
 
 

@@ -138,10 +138,15 @@ def test_no_score_is_on_both_sides(songs: Path) -> None:
 def test_the_config_becomes_a_tagger(songs: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     overrides = [
-        f"tagger.data={songs}", "tagger.rendered=[pop]", "tagger.width=2", "tagger.batch=3",
-        "tagger.test_batches=4", "trainer.steps=2", "trainer.validate_every=2",
-    ]  # fmt: skip
-    figures = recipes.train("tagger", overrides, run)
+        f"instrument_classifier.data={songs}",
+        "instrument_classifier.rendered=[pop]",
+        "instrument_classifier.width=2",
+        "instrument_classifier.batch=3",
+        "instrument_classifier.test_batches=4",
+        "trainer.steps=2",
+        "trainer.validate_every=2",
+    ]
+    figures = recipes.train("instrument-classifier", overrides, run)
     tagger = InstrumentClassifier.load(run)
     assert tagger.report["steps"] == 2
     assert tagger.report["windows held out"] == 12

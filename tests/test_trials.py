@@ -288,7 +288,7 @@ def test_prepared_songs_are_held_out_and_the_rest_teaches(
     for _ in range(2):
         field = benchmark.gather(style, [tmp_path])
     # Trained once, then found.
-    assert asked == [("judge", [f"judge.prepared={tmp_path}"])]
+    assert asked == [("audio-genre-classifier", [f"genre_classifier.prepared={tmp_path}"])]
     assert field.jury.genre == "polka"
     assert [song.name for song in field.songs] == ["rock/rock-2"]
     assert [song.name for song in field.targets] == ["polka/polka-2"]

@@ -152,7 +152,8 @@ def judge_for(
         raise AudioTransferError(
             f"the judge does not know {genre!r}, --genre takes one of {', '.join(judge.classes)}; "
             "one for other genres: audiotransfer prepare GENRE_FOLDERS -o ready, audiotransfer "
-            "train judge judge.prepared=ready -o runs/judge, then --classifier runs/judge"
+            "train audio-genre-classifier genre_classifier.prepared=ready -o runs/judge, then "
+            "--classifier runs/judge"
         )
     return judge, name
 
@@ -170,5 +171,6 @@ def _trained(prepared: Manifest, show: Show | None) -> GenreClassifier:
 
     folder = prepared.folder / _FOLDER
     if not (folder / "judge.json").is_file():
-        recipes.train("judge", [f"judge.prepared={prepared.folder}"], folder, show)
+        settings = [f"genre_classifier.prepared={prepared.folder}"]
+        recipes.train("audio-genre-classifier", settings, folder, show)
     return GenreClassifier.load(folder)

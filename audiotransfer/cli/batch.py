@@ -41,7 +41,7 @@ def expected_errors() -> tuple[type[Exception], ...]:
     expected: list[type[Exception]] = [AudioTransferError, OSError]
     for package, error in (("separation", "SeparationError"), ("vocoder", "VocoderError")):
         # A package that is not imported yet cannot have raised anything.
-        module = sys.modules.get(f"{package}.errors")
+        module = sys.modules.get(f"{package}.base")
         if module is not None:
             expected.append(getattr(module, error))
     return tuple(expected)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import audiotransfer
-from audiotransfer.audio.decoding.ladder import find_ffmpeg
+from audiotransfer.audio.decoding.opening import find_ffmpeg
 from audiotransfer.cli.arguments import Arguments, Parser, add_messages
 from audiotransfer.cli.console import Console
 from audiotransfer.errors import AudioTransferError

@@ -45,7 +45,7 @@ def configure(parser: Parser) -> None:
         "listens to all of it; rendered songs also have a truth to be compared with.",
         """\
 examples:
-  audiotransfer evaluate jazz --on data/bands-test --baseline data/bands
+  audiotransfer evaluate jazz --on data/ensembles-test --baseline data/ensembles
   audiotransfer evaluate jazz --on my/songs -o figures.json --page listen.html
   audiotransfer evaluate runs/jazz/jazz --on song.mp3 other.mp3 --plots out
   audiotransfer evaluate jazz --on scores/jazz scores/pop       MIDI, by genre

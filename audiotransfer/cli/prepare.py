@@ -48,7 +48,7 @@ examples:
   audiotransfer prepare gtzan GTZAN/ -o ready --genres rock,jazz
   audiotransfer prepare melon Melon/ -o ready --genres GN1000,GN1700
   audiotransfer prepare musdb18hq/ -o ready --style-of jazz
-  audiotransfer prepare data/bands""",
+  audiotransfer prepare data/ensembles""",
     )
     parser.add_argument(
         "folders",
@@ -115,7 +115,7 @@ def run(args: Arguments, console: Console) -> int:
 
 def _prepare_pairs(args: Arguments, folder: Path, console: Console) -> int:
     """Separates rendered songs; their separated stems are written beside the true ones."""
-    from audiotransfer.recipes.template_features import prepare_pairs
+    from audiotransfer.preparation.rendered_pairs import prepare_pairs
 
     with console.progress(folder.name) as line:
         count = prepare_pairs(folder, args.separator or "embedded", args.device, line.show)

@@ -28,7 +28,7 @@ def configure(parser: Parser) -> None:
 examples:
   audiotransfer render tune.mid
   audiotransfer render tune.mid -o tune.flac --soundfont band.sf2
-  audiotransfer render bands songs=50 -o data/bands""",
+  audiotransfer render ensembles songs=50 -o data/ensembles""",
     )
     parser.add_argument(
         "source",
@@ -57,8 +57,9 @@ def run(args: Arguments, console: Console) -> int:
     if is_midi(Path(args.source)):
         return _render_midi(args, console)
     from audiotransfer import recipes
+    from audiotransfer.training.config import find_config
 
-    name = Path(args.source).stem
+    name = find_config(args.source).stem
     folder = args.out or Path("data") / name
     with console.progress(name) as line:
         songs = recipes.render(args.source, args.overrides, folder, line.show)

@@ -17,8 +17,8 @@ def configure(parser: Parser) -> None:
         "at the end. Needs pip install 'audiotransfer[train]'.",
         """\
 examples:
-  audiotransfer train band-drums
-  audiotransfer train band-drums trainer.steps=2000 -o runs/short
+  audiotransfer train templates-drums
+  audiotransfer train templates-drums trainer.steps=2000 -o runs/short
   audiotransfer train cut unpaired.prepared=ready unpaired.source=rock \\
                           unpaired.target=jazz
   audiotransfer train my-style.yaml
@@ -48,12 +48,14 @@ def run(args: Arguments, console: Console) -> int:
 
             raise AudioTransferError(f"setting {override!r} is not key=value")
     from audiotransfer import recipes
+    from audiotransfer.training.config import find_config
     from audiotransfer.training.devices import is_first
 
-    folder = args.out or Path("runs") / Path(args.config).stem
+    name = find_config(args.config).stem
+    folder = args.out or Path("runs") / name
     if not is_first():
         logging.getLogger().setLevel(logging.ERROR)
-    with console.progress(Path(args.config).stem) as line:
+    with console.progress(name) as line:
         figures = recipes.train(args.config, args.overrides, folder, line.show)
     if not is_first():
         return 0

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from audiotransfer.data.rendering.ensembles import Band
+from audiotransfer.data.rendering.ensembles import Arrangement
 from audiotransfer.data.rendering.rendering import room
 from audiotransfer.synthesis.synthesizer import Part, Synthesizer, default_soundfont
 
@@ -152,7 +152,7 @@ def _lead() -> list[_Note]:
     ]
 
 
-def band() -> Band:
+def band() -> Arrangement:
     """The song as six players: drums, bass, two guitars, strings and the lead."""
     beat = 60.0 / BEATS_A_MINUTE
 
@@ -160,7 +160,7 @@ def band() -> Band:
         in_seconds = np.array(notes, dtype=np.float64) * (beat, beat, 1, 1)
         return Part(stem, program, drums, in_seconds)
 
-    return Band(
+    return Arrangement(
         (
             part("drums", _DRUM_KIT, _drums(), drums=True),
             part("bass", _FINGERED_BASS, _bass()),

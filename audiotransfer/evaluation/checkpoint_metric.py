@@ -46,13 +46,14 @@ logger = logging.getLogger(__name__)
 class CheckpointMetricSettings:
     """How H is found during a training: on so many validation songs (0: it is not).
 
-    Its judge learns for ``judge_steps`` from ``judge_songs`` songs that are trained on, of each
-    genre; it is another one than the judge that reports, and ``seed`` draws its first weights.
+    Its judge learns for ``classifier_steps`` from ``classifier_songs`` songs that are trained on,
+    of each genre; it is another one than the judge that reports, and ``seed`` draws its first
+    weights.
     """
 
     songs: int = 4
-    judge_songs: int = 24
-    judge_steps: int = 250
+    classifier_songs: int = 24
+    classifier_steps: int = 250
     seed: int = 71
 
 
@@ -149,7 +150,7 @@ def validation_classifier(
     Griffin-Lim copies of every clip keep artefacts from being a cue.
     """
     place = folder / _JUDGE
-    heard = {"clips": [str(clip.path) for clip in clips], "steps": settings.judge_steps}
+    heard = {"clips": [str(clip.path) for clip in clips], "steps": settings.classifier_steps}
     try:
         judge = GenreClassifier.load(place)
         if judge.report == heard:
@@ -170,7 +171,7 @@ def validation_classifier(
     groups = {clip.group for clip in clips}
     objective.learn(
         GenreWindowBatches(features, groups, batch_size=16, seed=settings.seed),
-        settings.judge_steps,
+        settings.classifier_steps,
     )
     judge = objective.judge(heard)
     judge.save(place)
@@ -229,7 +230,7 @@ def rendered_validation(
         for stem in stems
         if (path := song / side / f"{stem}.wav").is_file()
     ]
-    heard = some_of_each(clips, settings.judge_songs * len(stems))
+    heard = some_of_each(clips, settings.classifier_songs * len(stems))
     targets = {style: lines(sides[style]) for style in styles}
     return audition, CheckpointMetric(
         audition, targets, partial(validation_classifier, heard, folder, settings)

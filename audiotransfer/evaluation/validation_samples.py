@@ -13,7 +13,7 @@ from audiotransfer.audio.reading import read_audio
 from audiotransfer.audio.resampling import STEREO_RATE
 from audiotransfer.data.manifest import Manifest, PreparedSong
 from audiotransfer.data.splits import spread
-from audiotransfer.data.stem_mixes import Take
+from audiotransfer.data.stem_mixes import StemRecording
 from audiotransfer.data.unpaired import levelled
 from audiotransfer.spectral.models.base import SpectrogramModel
 from audiotransfer.spectral.transfer import played_by
@@ -102,7 +102,7 @@ def rendered_samples(
 
 
 def recorded_samples(
-    takes: Sequence[Take], count: int, seconds: float = SECONDS
+    takes: Sequence[StemRecording], count: int, seconds: float = SECONDS
 ) -> list[ValidationSample]:
     """The middle of ``count`` recordings, spread over all, at the level of training windows."""
     frames = round(seconds * STEREO_RATE)

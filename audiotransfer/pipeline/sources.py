@@ -13,7 +13,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from audiotransfer.audio.channels import default_layout, layout_name, to_stereo
+from audiotransfer.audio.channels import to_stereo
+from audiotransfer.audio.layouts import default_layout, layout_name
 from audiotransfer.audio.loudness import LoudnessMeter
 from audiotransfer.audio.reading import open_audio, probe_audio
 from audiotransfer.audio.true_peak import TruePeakMeter

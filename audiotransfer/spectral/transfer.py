@@ -25,7 +25,7 @@ from audiotransfer.spectral.networks import (
     WholeFrequencyGenerator,
 )
 from audiotransfer.weights import load_weights, save_weights
-from vocoder import Inverter, SourceInverter, SpectrogramSettings, create
+from vocoder import Inverter, SpectralGainInverter, SpectrogramSettings, create
 
 #: The option of a stem's entry that names its style among those in the weights.
 TARGET = "target"
@@ -108,7 +108,7 @@ class SpectralTransfer:
         self, sound: Tensor, source: Tensor, change: Tensor, generator: torch.Generator | None
     ) -> Tensor:
         length = sound.shape[-1]
-        if isinstance(self.inverter, SourceInverter):
+        if isinstance(self.inverter, SpectralGainInverter):
             return self.inverter(source + change, length, source=sound, generator=generator)
         # Inverters without the source's phase see each channel's own spectrogram, so that what was
         # left stays left.

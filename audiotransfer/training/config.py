@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -12,6 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from audiotransfer.errors import AudioTransferError
+from audiotransfer.renamed import CONFIGS, notice, present_sections, present_settings
 from audiotransfer.suggest import nearest_or_all
 from audiotransfer.typed import WrongValue, read_mapping
 
@@ -19,7 +20,11 @@ Schema = TypeVar("Schema")
 SUFFIX = ".yaml"
 
 
-def load_config(name_or_path: str | Path, overrides: Sequence[str], schema: type[Schema]) -> Schema:
+def load_config(
+    name_or_path: str | Path,
+    overrides: Sequence[str],
+    schema: type[Schema] | Callable[[Sequence[str]], type[Schema]],
+) -> Schema:
     """Read a config, what it is based on and `key=value` changes into a dataclass.
 
     A file may start from another one (`base: NAME`, beside it or among the configs) and then holds
@@ -29,14 +34,18 @@ def load_config(name_or_path: str | Path, overrides: Sequence[str], schema: type
     Args:
         name_or_path: a path, or a name that is looked for in ./configs and in the package.
         overrides: such as "trainer.steps=100".
-        schema: a dataclass, see :func:`audiotransfer.typed.read_mapping`.
+        schema: a dataclass (see :func:`audiotransfer.typed.read_mapping`), or what gives one for
+            the first keys that the config has.
 
     Raises:
         AudioTransferError: not found, not readable, an unknown key, a value of the wrong type.
     """
     path = find_config(name_or_path)
     try:
-        merged = OmegaConf.merge(_with_base(path, ()), _dotlist(overrides))
+        layers = [_plain(layer) for layer in (*_with_bases(path, ()), _dotlist(overrides))]
+        if not isinstance(schema, type):
+            schema = schema(list(dict.fromkeys(key for layer in layers for key in layer)))
+        merged = OmegaConf.merge(*(present_settings(layer, schema) for layer in layers))
         plain = OmegaConf.to_container(merged, resolve=True)
     except OmegaConfBaseException as error:
         reason = str(error).splitlines()[0]
@@ -45,6 +54,11 @@ def load_config(name_or_path: str | Path, overrides: Sequence[str], schema: type
         return read_mapping(cast(dict[str, Any], plain), schema)
     except WrongValue as error:
         raise AudioTransferError(f"config {path.name}: {error}") from None
+
+
+def _plain(layer: DictConfig) -> dict[str, Any]:
+    """A layer of a config as plain values, its sections under their present names."""
+    return present_sections(cast(dict[str, Any], OmegaConf.to_container(layer)))
 
 
 def find_config(name_or_path: str | Path, beside: Path | None = None) -> Path:
@@ -62,6 +76,9 @@ def find_config(name_or_path: str | Path, beside: Path | None = None) -> Path:
     for candidate in candidates:
         if candidate.is_file():
             return candidate
+    if (present := CONFIGS.get(asked.as_posix().removesuffix(SUFFIX))) is not None:
+        notice(f"config {asked}", present)
+        return find_config(present)
     known = sorted(
         {
             file.relative_to(folder).with_suffix("").as_posix()
@@ -79,7 +96,8 @@ def _package_folders() -> list[Path]:
     return [package / "configs", package.parent / "configs"]  # installed, and in a checkout
 
 
-def _with_base(path: Path, seen: tuple[Path, ...]) -> DictConfig:
+def _with_bases(path: Path, seen: tuple[Path, ...]) -> list[DictConfig]:
+    """The configs that a file is based on, the most basic first, and its own."""
     path = path.resolve()
     if path in seen:
         chain = " → ".join(p.stem for p in (*seen, path))
@@ -93,9 +111,8 @@ def _with_base(path: Path, seen: tuple[Path, ...]) -> DictConfig:
         raise AudioTransferError(f"config {path}: holds a list; write key: value lines")
     base = config.pop("base", None)
     if base is None:
-        return config
-    below = _with_base(find_config(str(base), path.parent), (*seen, path))
-    return cast(DictConfig, OmegaConf.merge(below, config))
+        return [config]
+    return [*_with_bases(find_config(str(base), path.parent), (*seen, path)), config]
 
 
 def _dotlist(overrides: Sequence[str]) -> DictConfig:

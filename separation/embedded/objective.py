@@ -1,8 +1,8 @@
 """Training the embedded separator: masks of the mix's spectrum against the true stems.
 
-A real mask m on a band leaves of stem S in mix X the energy
+A real mask m on a band of mix X has, for stem S, the error energy
 sum |m X - S|^2 = m^2 sum |X|^2 - 2 m sum Re(S X*) + sum |S|^2, three sums that need no gradient.
-The loss is its root: the distance of complex spectra, phase included, at the cost of bands.
+The loss is its root: the distance of complex spectra, phase included, computed on bands.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from separation.embedded.bands import Bands
+from separation.embedded.masking import Bands
 from separation.embedded.network import STEMS, build
 from separation.embedded.separator import analyse
 
 
 @dataclass(frozen=True)
 class OptimiserGroup:
-    """Which networks an optimiser steps, and how."""
+    """Networks that one optimiser updates, and its settings."""
 
     networks: tuple[str, ...]
     learning_rate: float
@@ -30,7 +30,7 @@ class OptimiserGroup:
 
 @dataclass(frozen=True)
 class SeparatorTurn:
-    """One step of one group: named losses and their weights."""
+    """One update of one optimiser group: named losses and their weights."""
 
     group: str
     terms: dict[str, Tensor]
@@ -39,8 +39,8 @@ class SeparatorTurn:
 
 @dataclass(frozen=True)
 class SeparatorPreview:
-    """What the log shows: spectrograms ``[F, L]``, sounds ``([C, T], rate)`` and points ``[B,
-    D]``.
+    """What the training log shows: spectrograms ``[F, L]``, sounds ``([C, T], rate)``, embeddings
+    ``[B, D]``.
     """
 
     spectrograms: dict[str, Tensor]
@@ -69,7 +69,9 @@ class SeparatorObjective:
 
     @torch.no_grad()
     def _energies(self, stems: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Of mix ``[B, 1, 2, F, L]``, of mix times stem and of stems ``[B, 4, 2, F, L]``."""
+        """Band energies of the mix ``[B, 1, 2, F, L]``, of mix times stem, and of the stems ``[B,
+        4, 2, F, L]``.
+        """
         self.bands.to(stems.device)
         spectra = analyse(stems)
         mix = spectra.sum(1, keepdim=True)
@@ -83,7 +85,7 @@ class SeparatorObjective:
     def turns(
         self, batch: dict[str, Tensor], step: int, generator: torch.Generator | None
     ) -> Iterator[SeparatorTurn]:
-        """One turn a step."""
+        """Yield the one update of a step."""
         with torch.autocast(batch["stems"].device.type, enabled=False):
             mix, common, stem = self._energies(batch["stems"].float())
             levels = (mix[:, 0] / self.bands.widths).clamp_min(1e-12).sqrt()
@@ -97,7 +99,7 @@ class SeparatorObjective:
     def preview(
         self, batch: dict[str, Tensor], generator: torch.Generator | None
     ) -> SeparatorPreview:
-        """Masked band levels beside the true ones, of the first song."""
+        """Masked band levels beside the true ones, of the first song of a batch."""
         stems = batch["stems"][:1].float()
         mix, _, true = self._energies(stems)
         levels = (mix[:, 0] / self.bands.widths).clamp_min(1e-12).sqrt()

@@ -1,6 +1,6 @@
-"""AAC sound out of m4a (MP4) and aac (ADTS) files, a stretch of frames at a time.
+"""AAC of m4a (MP4) and aac (ADTS) files, decoded by sphn a stretch of frames at a time.
 
-Every stretch goes through sphn as a small ADTS stream of its own, begun two frames early: each
+Every stretch is passed to sphn as a small ADTS stream that begins two frames early, since each
 frame overlaps with the one before it.
 """
 
@@ -15,8 +15,8 @@ import numpy as np
 
 from audiotransfer.audio.decoding import mp4
 from audiotransfer.audio.decoding.source import Undecodable
-from audiotransfer.audio.decoding.speakers import Layout
 from audiotransfer.audio.formats import mpeg
+from audiotransfer.audio.layouts import Layout
 from audiotransfer.audio.tags import blocks
 
 FRAME = 1024  # samples of an AAC-LC frame
@@ -26,7 +26,9 @@ _LEAD = 2  # frames decoded ahead of a stretch and thrown away
 
 @dataclass(frozen=True)
 class AacTrack:
-    """Where the frames of an AAC track lie and which of the decoded samples are its sound."""
+    """Positions of the frames of an AAC track, and the range of decoded samples that is its
+    sound.
+    """
 
     sample_rate: int
     channels: int
@@ -83,9 +85,9 @@ class AacSource:
         self.seek(0)
 
     def seek(self, sample: int) -> None:
-        """Go to a sample of the track's sound."""
+        """Seek to a sample of the track's sound."""
         target = min(self._track.start + sample, self._track.end)
-        # noise substitution draws random numbers, so stretches begin where they always do
+        # noise substitution draws random numbers, so stretches always begin at the same frames
         stretch, skip = divmod(target, _STRETCH * FRAME)
         self._next = stretch * _STRETCH
         self._held = self._held[:0]
@@ -93,7 +95,7 @@ class AacSource:
             self._held = self._stretch()[skip:]
 
     def read(self, count: int) -> np.ndarray:
-        """The next samples [t, C]: count of them, fewer only at the end."""
+        """The next samples [t, C]; fewer than `count` only at the end."""
         parts = [self._held]
         while sum(map(len, parts)) < count and (stretch := self._stretch()).size:
             parts.append(stretch)
@@ -105,6 +107,7 @@ class AacSource:
         self._file.close()
 
     def _stretch(self) -> np.ndarray:
+        """The next stretch of samples [t, C]; empty at the end."""
         track, first = self._track, self._next
         last = min(first + _STRETCH, len(track.offsets), -(-track.end // FRAME))
         if first >= last:
@@ -125,6 +128,7 @@ class AacSource:
 
 
 def _adts_header(track: AacTrack, size: int) -> bytes:
+    """ADTS header of a frame of `size` bytes."""
     rate, length = mpeg.ADTS_RATES.index(track.sample_rate), size + 7
     return bytes(
         (
@@ -140,6 +144,7 @@ def _adts_header(track: AacTrack, size: int) -> bytes:
 
 
 def _decode(stream: bytes) -> np.ndarray:
+    """An ADTS stream decoded to samples [t, C]."""
     import sphn
 
     with tempfile.TemporaryDirectory(prefix="audiotransfer-") as folder:

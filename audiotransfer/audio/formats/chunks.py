@@ -1,5 +1,5 @@
-"""Files of chunks or of one header (wav, RF64, BW64, W64, aiff, caf, au): how much sound they
-announce, and how much is there.
+"""Inspection of chunked formats (wav, RF64, BW64, W64, aiff, caf, au): announced and present
+samples.
 """
 
 from __future__ import annotations
@@ -9,17 +9,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from audiotransfer.audio.decoding.source import Piece
-from audiotransfer.audio.decoding.speakers import Layout, mask_order, of_core_audio
-from audiotransfer.audio.formats.survey import Part, Survey
+from audiotransfer.audio.formats.survey import Part, Piece, Survey
+from audiotransfer.audio.layouts import Layout, mask_order, of_core_audio
 
-_UNKNOWN = 0x7FFFF000  # bytes and more: what programs write that do not know the length yet
+_UNKNOWN = 0x7FFFF000  # length in bytes from which on it is a placeholder of an unknown length
 _PLAIN = (1, 3, 6, 7, 0xFFFE)  # wav formats whose samples have one size: PCM, float, companded
 _PLAIN_AIFF = (b"NONE", b"twos", b"sowt", b"fl32", b"FL32", b"fl64", b"FL64")
 _COMPANDED_AIFF = (b"alaw", b"ulaw", b"ALAW", b"ULAW")
 _AU_BYTES = {1: 1, 2: 1, 3: 2, 4: 3, 5: 4, 6: 4, 7: 8, 27: 1}
 _LONGEST_HEAD = 1 << 20
-_FEW = 4096  # bytes that nobody misses
+_FEW = 4096  # bytes that may be left out without a notice
 _CODECS = {
     0x0002: "Microsoft ADPCM",
     0x0011: "IMA ADPCM",
@@ -41,16 +40,16 @@ _CODECS = {
 
 @dataclass
 class _Found:
-    """What stands before the sound."""
+    """The header before the sound."""
 
     begin: int = 0  # bytes
-    said: int | None = None  # bytes of sound; None: the header says that it does not know
+    stated: int | None = None  # bytes of sound; None: the header does not state it
     block: int = 1  # bytes of one sample of all channels
     codec: str | None = None  # where samples have no size of their own
     layout: Layout | None = None
-    hidden: int | None = None  # where a chunk's name stands that libsndfile must not see
-    wide_at: int | None = None  # where RF64 keeps the length
-    channels: int = 0  # 0: not looked for
+    hidden: int | None = None  # offset of a chunk's name that libsndfile must not read
+    wide_at: int | None = None  # offset of RF64's length
+    channels: int = 0  # 0: not determined
 
     @property
     def size(self) -> int:
@@ -58,11 +57,11 @@ class _Found:
 
 
 def survey(path: Path, data: mmap.mmap, start: int, name: str) -> Survey:
-    """Find the chunk that holds the sound; ``name`` as in the table of kinds."""
+    """Find the sound of a file; ``name`` is the format's name in `identify`."""
     first = _one(path, data, start, name)
     parts, at = list(first.parts), _end(data, start, name)
     if at is not None and first.parts and not first.parts[0].pieces and at < len(data):
-        # libsndfile takes a header in the middle for its own
+        # libsndfile would read a second header in the middle
         parts[0] = replace(first.parts[0], pieces=((start, at),))
     while at is not None and first.whole and data[at : at + 4] == data[start : start + 4]:
         following = _one(path, data, at, name)
@@ -84,11 +83,11 @@ def survey(path: Path, data: mmap.mmap, start: int, name: str) -> Survey:
 
 
 def _end(data: mmap.mmap, start: int, name: str) -> int | None:
-    """Where a file ends that has another behind it."""
+    """End of a file that is followed by another."""
     size = data[start + 4 : start + 8]
     if name == "AU":
         found = _au(data, start)
-        return None if found.said is None else found.begin + found.said
+        return None if found.stated is None else found.begin + found.stated
     if name not in ("wav", "AIFF"):
         return None
     length = int.from_bytes(size, "little" if data[start : start + 4] == b"RIFF" else "big")
@@ -96,60 +95,66 @@ def _end(data: mmap.mmap, start: int, name: str) -> int | None:
 
 
 def _one(path: Path, data: mmap.mmap, start: int, name: str) -> Survey:
+    """Inspect one recording that begins at ``start``."""
     find = {"AU": _au, "CAF": _caf, "W64": _w64}.get(name, _chunked)
     found = find(data, start)
-    said_order = name in ("AIFF", "CAF") and b"chan" in data[start : start + 4096].lower()
+    states_order = name in ("AIFF", "CAF") and b"chan" in data[start : start + 4096].lower()
     layout = found.layout if found else None
-    odd = said_order and (layout is None or layout != mask_order(layout))
+    odd = states_order and (layout is None or layout != mask_order(layout))
     odd = odd and (found is None or found.channels > 2)
     if found is None:
         return Survey(path, name, odd_order=odd)
     named = f"{name} with {found.codec}" if found.codec else name
-    there = max(0, len(data) - found.begin)
-    there -= there % found.size
-    if name == "AU" and found.said and there > found.said:
-        end = found.begin + found.said
-        if data[end : end + 4] != b".snd":  # nothing else than sound may stand there
+    present = max(0, len(data) - found.begin)
+    present -= present % found.size
+    if name == "AU" and found.stated and present > found.stated:
+        end = found.begin + found.stated
+        if data[end : end + 4] != b".snd":  # the remaining bytes can only be sound
             return Survey(
                 path,
                 named,
-                (Part(_au_to_its_end(data, start, found, there), held=there // found.size),),
-                announced=found.said // found.size,
+                (Part(_au_to_its_end(data, start, found, present), held=present // found.size),),
+                announced=found.stated // found.size,
             )
-    open_end = found.said is None or (found.said == 0 and there > 0)
-    held = (there if open_end or found.said is None else min(found.said, there)) // found.size
+    open_end = found.stated is None or (found.stated == 0 and present > 0)
+    held = (
+        present if open_end or found.stated is None else min(found.stated, present)
+    ) // found.size
     notices: tuple[str, ...] = ()
     if open_end and held:
         notices = (f"unfinished: its header does not say how long it is; {held} samples found",)
-    elif unsaid := _unannounced(data, start, found, name):
-        notices = (f"{unsaid} bytes behind the sound that it announces are not played",)
-    announced = None if open_end or found.said is None else found.said // found.size
+    elif unplayed := _unannounced(data, start, found, name):
+        notices = (f"{unplayed} bytes behind the sound that it announces are not played",)
+    announced = None if open_end or found.stated is None else found.stated // found.size
     end = found.begin + held * found.size
     pieces: tuple[Piece, ...] = ((start, max(end, _end(data, start, name) or 0)),) if start else ()
     if found.begin - start <= _LONGEST_HEAD and (
         open_end or found.hidden or (announced or 0) > held
     ):
-        # libsndfile does not take a length of 0, nor in every format one past the end
+        # libsndfile rejects a length of 0, and in some formats one past the end
         head = _patched(data[start : found.begin], start, found, name, held * found.size)
         pieces = (head, (found.begin, end))
     if found.codec:
         seen = (Part(((start, len(data)),) if start else (), unchecked=True),)
-        return Survey(path, named, seen, not open_end and (found.said or 0) <= there, odd_order=odd)
+        return Survey(
+            path, named, seen, not open_end and (found.stated or 0) <= present, odd_order=odd
+        )
     part = Part(pieces, held=held, layout=found.layout)
     return Survey(path, named, (part,), announced=announced, notices=notices, odd_order=odd)
 
 
 def _au_to_its_end(data: mmap.mmap, start: int, found: _Found, length: int) -> tuple[Piece, ...]:
+    """Pieces of an au file up to its end, with the true length in the header."""
     head = _patched(data[start : found.begin], start, found, "AU", length)
     return head, (found.begin, found.begin + length)
 
 
 def _unannounced(data: mmap.mmap, start: int, found: _Found, name: str) -> int:
-    """Bytes behind the sound of a wav or aiff file that are neither chunks, tags nor zeros."""
-    if name not in ("wav", "AIFF") or found.said is None:
+    """Bytes after the sound of a wav or aiff file that are neither chunks, tags nor zeros."""
+    if name not in ("wav", "AIFF") or found.stated is None:
         return 0
     order: Literal["big", "little"] = "little" if data[start : start + 4] == b"RIFF" else "big"
-    at = found.begin + found.said + (found.said & 1)
+    at = found.begin + found.stated + (found.stated & 1)
     while at + 8 <= len(data):
         name_, length = data[at : at + 4], int.from_bytes(data[at + 4 : at + 8], order)
         if not all(32 <= byte < 127 for byte in name_) or at + length > len(data):
@@ -160,14 +165,14 @@ def _unannounced(data: mmap.mmap, start: int, found: _Found, name: str) -> int:
 
 
 def _chunked(data: mmap.mmap, start: int) -> _Found | None:
-    """wav in its widths, and aiff."""
+    """Header of wav in all widths, and of aiff."""
     magic = data[start : start + 4]
     order: Literal["big", "little"] = "big" if magic in (b"FORM", b"RIFX") else "little"
 
     def number(at: int, size: int) -> int:
         return int.from_bytes(data[at : at + size], order)
 
-    found, at, spoken = _Found(), start + 12, b""
+    found, at, chan = _Found(), start + 12, b""
     compressed = data[start + 8 : start + 12] == b"AIFC"
     while at + 8 <= len(data):
         name, length, body = data[at : at + 4], number(at + 4, 4), at + 8
@@ -186,21 +191,22 @@ def _chunked(data: mmap.mmap, start: int) -> _Found | None:
                 found.codec = kind.decode("latin-1").strip() or "an unknown codec"
         elif name == b"CHAN" and magic == b"FORM":
             # libsndfile 1.2 writes past its memory over them
-            spoken, found.hidden = data[body : body + 8], at - start
+            chan, found.hidden = data[body : body + 8], at - start
         elif name in (b"data", b"SSND"):
             offset = 8 + number(body, 4) if name == b"SSND" else 0
             found.begin = body + offset
-            found.layout = of_core_audio(spoken, found.channels) if spoken else None
+            found.layout = of_core_audio(chan, found.channels) if chan else None
             if found.wide_at is not None:
-                found.said = int.from_bytes(data[start + found.wide_at :][:8], "little")
+                found.stated = int.from_bytes(data[start + found.wide_at :][:8], "little")
             elif length < _UNKNOWN or body + length <= len(data):
-                found.said = max(0, length - offset)
+                found.stated = max(0, length - offset)
             return found
         at = body + length + (length & 1)
     return None
 
 
 def _codec(tag: int) -> str | None:
+    """Name of a wav codec; None for uncompressed samples."""
     return None if tag in _PLAIN else _CODECS.get(tag, f"codec {tag:#06x}")
 
 
@@ -213,7 +219,7 @@ def _w64(data: mmap.mmap, start: int) -> _Found | None:
             found.codec = _codec(int.from_bytes(data[at + 24 : at + 26], "little"))
         elif name == b"data":
             found.begin = at + 24
-            found.said = None if length >= 1 << 62 else max(0, length - 24)
+            found.stated = None if length >= 1 << 62 else max(0, length - 24)
             return found
         if length < 24:
             return None
@@ -233,7 +239,7 @@ def _caf(data: mmap.mmap, start: int) -> _Found | None:
         elif name == b"chan":
             found.layout = of_core_audio(data[at + 12 : at + 20], found.channels)
         elif name == b"data":
-            found.begin, found.said = at + 16, None if length < 0 else max(0, length - 4)
+            found.begin, found.stated = at + 16, None if length < 0 else max(0, length - 4)
             return found
         if length < 0:
             return None
@@ -242,13 +248,13 @@ def _caf(data: mmap.mmap, start: int) -> _Found | None:
 
 
 def _au(data: mmap.mmap, start: int) -> _Found:
-    begin, said, encoding, _, channels = (
+    begin, stated, encoding, _, channels = (
         int.from_bytes(data[start + n : start + n + 4], "big") for n in range(4, 24, 4)
     )
     width = _AU_BYTES.get(encoding)
     return _Found(
         start + begin,
-        None if said >= _UNKNOWN and begin + said > len(data) else said,
+        None if stated >= _UNKNOWN and begin + stated > len(data) else stated,
         (width or 1) * channels,
         None if width else f"codec {encoding}",
     )

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from audiotransfer.spectral.models.templates import QUIET, ChannelNorm, TemplateModel, played
 from audiotransfer.spectral.models.unet import normalised
-from vocoder.pitch import BINS_PER_SEMITONE, PITCH_BINS, PitchView, pitch_hz
+from vocoder.pitch import BINS_PER_SEMITONE, PITCH_BINS, PitchSpectrogram, pitch_hz
 from vocoder.spectrogram import SpectrogramSettings
 
 KEYS = 88
@@ -111,13 +111,13 @@ class NoteTemplateModel(TemplateModel):
 
     @staticmethod
     def look(sound: Tensor, spectrogram: SpectrogramSettings) -> Tensor:
-        """Sound ``[C, T]`` to a `PitchView` ``[V, L]``."""
-        return PitchView(spectrogram)(sound)
+        """Sound ``[C, T]`` to a `PitchSpectrogram` ``[V, L]``."""
+        return PitchSpectrogram(spectrogram)(sound)
 
     @staticmethod
     def sees(spectrogram: SpectrogramSettings) -> int:
         """Half of the long window."""
-        return PitchView(spectrogram).n_fft // 2
+        return PitchSpectrogram(spectrogram).n_fft // 2
 
     @property
     def reach(self) -> int:
@@ -144,7 +144,7 @@ class NoteTemplateModel(TemplateModel):
         return torch.lerp(ground, spectrogram, _RELIEF)
 
     def forward(self, view: Tensor) -> tuple[Tensor, Tensor]:
-        """Views ``[B, 580, L]`` (`PitchView`) to spectrograms ``[B, S, 256, L]`` of all styles.
+        """Views ``[B, 580, L]`` to spectrograms ``[B, S, 256, L]`` of all styles.
 
         Also logits of what is heard ``[B, 4, 88, ceil(L / 2)]``: struck and held keys that sound,
         and those that begin.

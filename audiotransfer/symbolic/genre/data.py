@@ -133,7 +133,7 @@ def _random(*key: int) -> Generator:
     return np.random.default_rng(key)
 
 
-Packs = dict[str, dict[str, PhraseSettings]]
+Archives = dict[str, dict[str, PhraseSettings]]
 """Genre -> folder or zip of its scores -> which phrases of it are taken."""
 
 PARTS = ("train", "validation", "test")
