@@ -55,7 +55,7 @@ def run(args: Arguments, console: Console) -> int:
 
     check_style(args.style)
     with console.progress("demo") as line:
-        from audiotransfer.demo.run import run_demo
+        from audiotransfer.demo import run_demo
 
         made = run_demo(
             args.out,
@@ -66,13 +66,13 @@ def run(args: Arguments, console: Console) -> int:
         )
     for notice in made.report.notices:
         console.notice(notice)
-    places = {
+    files = {
         "song": str(made.song),
         args.style: str(made.output),
         "stems": str(made.stems),
-        "picture": str(made.picture),
+        "plot": str(made.plot),
     }
-    width = max(map(len, places))
-    text = "\n".join(f"{name:<{width}}  {place}" for name, place in places.items())
-    console.result(text, {**places, "report": made.report.to_dict()})
+    width = max(map(len, files))
+    text = "\n".join(f"{name:<{width}}  {path}" for name, path in files.items())
+    console.result(text, {**files, "report": made.report.to_dict()})
     return 0

@@ -90,7 +90,7 @@ examples:
   audiotransfer song.mp3 --style jazz --strength 0.5  half way
   audiotransfer album/ --style jazz -o jazz/          every song of a folder
   audiotransfer song.mid --style jazz --render        MIDI, and its sound
-  audiotransfer separate song.mp3                     writes its stems to song.stems/
+  audiotransfer separate song.mp3                     writes song.stems/
 
 verbs:
 {verbs}
