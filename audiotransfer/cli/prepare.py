@@ -101,8 +101,8 @@ def run(args: Arguments, console: Console) -> int:
     """Prepares the songs that are not prepared yet."""
     from audiotransfer.data.datasets.base import AUTO, names, only, recognise
 
-    kinds = (AUTO, *names())
-    kind = args.folders.pop(0) if args.folders[0] in kinds and len(args.folders) > 1 else AUTO
+    known = (AUTO, *names())
+    kind = args.folders.pop(0) if args.folders[0] in known and len(args.folders) > 1 else AUTO
     folders = [Path(place) for place in args.folders]
     if kind == AUTO and len(folders) == 1:
         kind = recognise(folders[0])

@@ -102,11 +102,11 @@ def run(args: Arguments, console: Console) -> int:
         raise AudioTransferError(f"--seconds {args.seconds:g} is no length; give more than 0")
     import vocoder
 
-    kinds = args.spectrogram or ["mel"]
+    spectrograms = args.spectrogram or ["mel"]
     inverters = args.inverter or vocoder.names()
     targets = {
         (kind, name): args.out / f"{args.song.stem}.{kind}-{name}.wav" if args.out else None
-        for kind in kinds
+        for kind in spectrograms
         for name in inverters
     }
     audio = _excerpt(args.song, args.seconds)
