@@ -55,13 +55,13 @@ def _named(name: str) -> Installed:
     from audiotransfer.styles import find_style
     from audiotransfer.styles.card import ROUTES
 
-    problem = AudioTransferError(f"unknown style {name!r}")
+    errors = []
     for route in ROUTES:
         try:
             return find_style(name, route=route)
         except AudioTransferError as error:
-            problem = problem if route != ROUTES[0] else error
-    raise problem
+            errors.append(error)
+    raise errors[0]
 
 
 def _values(style: Installed) -> dict[str, Any]:
