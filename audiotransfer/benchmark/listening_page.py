@@ -95,8 +95,8 @@ def write_page(
         "pairs": shown,
     }
     template = (
-        resources.files("audiotransfer.evaluation")
-        .joinpath("page.html")
+        resources.files("audiotransfer.benchmark")
+        .joinpath("listening_page.html")
         .read_text(encoding="utf-8")
     )
     # "<" would end the script element where a name holds "</script>".

@@ -133,7 +133,7 @@ class MidiGenreClassifier:
 
 def shipped_midi_classifiers() -> dict[str, Path]:
     """Folders of the judges of scores that come with the package, for ``ScoreJudge.load``."""
-    folders = {name: _JUDGES / f"scores-{name}" for name in (PAPER, INDEPENDENT)}
+    folders = {name: _JUDGES / f"midi-{name}" for name in (PAPER, INDEPENDENT)}
     return {name: folder for name, folder in folders.items() if folder.is_dir()}
 
 
