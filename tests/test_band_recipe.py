@@ -109,8 +109,12 @@ def test_h_chooses_where_it_is_asked_for(
 ) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    monkeypatch.setattr(checkpoint_metric, "_TELLS", -1.0)  # noise is noise, whoever plays it
-    judged = [f"bands.headline.{name}" for name in ("songs=1", "judge_songs=2", "judge_steps=2")]
+    monkeypatch.setattr(
+        checkpoint_metric, "_LEAST_DIFFERENCE", -1.0
+    )  # noise is noise, whoever plays it
+    judged = [
+        f"bands.headline.{name}" for name in ("songs=1", "classifier_songs=2", "classifier_steps=2")
+    ]
     changes = [*TOY, f"bands.data={data}", *judged, "trainer.preview_every=2"]
     figures = recipes.train("band-drums", changes, tmp_path)
     assert {"validation/H", "validation/H/rock", "validation/score"} <= set(figures)

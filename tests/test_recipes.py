@@ -44,10 +44,10 @@ UNPAIRED_FORMS = (
 )
 #: Stepped in other files of tests, by file.
 IN_FILES = {
-    "test_judge_recipe.py": ["judge"],
-    "test_tagger.py": ["tagger"],
-    "test_score_judges.py": ["genre-classifier", "genre-counter"],
-    "test_bach.py": ["bach", "bach-gan", "bach-gan-paper"],
+    "test_genre_classifier_recipe.py": ["judge"],
+    "test_instrument_classifier.py": ["tagger"],
+    "test_midi_classifiers.py": ["genre-classifier", "genre-counter"],
+    "test_accompaniment.py": ["bach", "bach-gan", "bach-gan-paper"],
     "test_drums.py": [
         "drums",
         "drums-hikl",
@@ -281,8 +281,12 @@ def test_pairs_are_heard_and_judged(
 ) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    monkeypatch.setattr(checkpoint_metric, "_TELLS", -1.0)  # two steps teach no judge anything
-    judged = [f"style.headline.{name}" for name in ("songs=1", "judge_songs=2", "judge_steps=2")]
+    monkeypatch.setattr(
+        checkpoint_metric, "_LEAST_DIFFERENCE", -1.0
+    )  # two steps teach no classifier anything
+    judged = [
+        f"style.headline.{name}" for name in ("songs=1", "classifier_songs=2", "classifier_steps=2")
+    ]
     changes = [*style_overrides("paired", data), *judged, "trainer.preview_every=2"]
     figures = run("paired", changes, tmp_path)
     assert 0 <= figures["validation/H"] <= 1 and "validation/score" in figures

@@ -225,7 +225,7 @@ def heard_collection(folder: Path, validated: bool = True) -> Path:
 #: Nothing is normalised over the batch, so that its halves teach what it teaches.
 BY_GROUP = ["unpaired.settings.siamese.norm=group", "trainer.ema_decay=null"]
 HEARD = [
-    "unpaired.headline.judge_steps=12",
+    "unpaired.headline.classifier_steps=12",
     "unpaired.headline.songs=1",
     "trainer.validate_every=1",
     "trainer.preview_every=2",
@@ -257,7 +257,7 @@ def test_h_on_validation_songs_chooses_the_weights(
     bias = "leave.bias"
     assert torch.equal(shipped[bias], best[bias].half().float())
     assert not torch.equal(best[bias], last[bias])
-    assert (tmp_path / "run" / "validation-judge" / "judge.json").is_file()
+    assert (tmp_path / "run" / "validation-classifier" / "genre-classifier.json").is_file()
 
 
 def test_songs_are_heard_in_the_log(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import torch
 
-from audiotransfer.evaluation.metrics.chorales import deviation, mean_measures, set_below
+from audiotransfer.evaluation.metrics.chorales import deviation, harmonise_chorales, mean_measures
 from audiotransfer.recipes.base import Show, watch
 from audiotransfer.recipes.export import chosen, sign, sizes, validated
 from audiotransfer.symbolic.accompaniment import melody
@@ -24,8 +24,8 @@ from audiotransfer.symbolic.accompaniment.harmonization import (
     save_accompanist,
 )
 from audiotransfer.symbolic.accompaniment.masked_voices import (
-    VoiceWise,
-    VoiceWiseSettings,
+    MaskedVoiceModel,
+    MaskedVoiceModelSettings,
     mask,
     phases_from_beat,
 )
@@ -35,7 +35,7 @@ from audiotransfer.symbolic.accompaniment.objectives import (
     Wasserstein,
     WassersteinSettings,
 )
-from audiotransfer.symbolic.accompaniment.roll_gan import STEPS, RollCritic, RollGenerator
+from audiotransfer.symbolic.accompaniment.roll_gan import STEPS, RollGenerator, WassersteinCritic
 from audiotransfer.training import Objective, Trainer, load_networks
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class AccompanimentRecipe:
     batch: int = 32
     steps: int = 128
     look_at: int = 24
-    network: VoiceWiseSettings = field(default_factory=VoiceWiseSettings)
+    network: MaskedVoiceModelSettings = field(default_factory=MaskedVoiceModelSettings)
     learning: MaskedVoiceSettings = field(default_factory=MaskedVoiceSettings)
     width: int = 64
     game: WassersteinSettings = field(default_factory=WassersteinSettings)
@@ -79,9 +79,13 @@ def train_accompaniment(
     chorales = read_chorales(Path(recipe.data) / recipe.chorales)
     objective: MaskedVoiceObjective | Wasserstein
     if recipe.method == "voice-wise":
-        objective = MaskedVoiceObjective(VoiceWise(**asdict(recipe.network)), recipe.learning)
+        objective = MaskedVoiceObjective(
+            MaskedVoiceModel(**asdict(recipe.network)), recipe.learning
+        )
     else:
-        objective = Wasserstein(RollGenerator(recipe.width), RollCritic(recipe.width), recipe.game)
+        objective = Wasserstein(
+            RollGenerator(recipe.width), WassersteinCritic(recipe.width), recipe.game
+        )
     gan = recipe.method == "roll-gan"
     batches = ChoraleBatches(
         chorales["train"],
@@ -136,7 +140,7 @@ def _validation(
             figures = {"cross_entropy": loss, "score": -loss}
         else:
             assert isinstance(objective, Wasserstein)
-            made = set_below(objective.network, chorales, harmony, seed=0)
+            made = harmonise_chorales(objective.network, chorales, harmony, seed=0)
             found = mean_measures(made)
             figures = {**found, "score": -deviation(found, aim)}
         network = objective.network

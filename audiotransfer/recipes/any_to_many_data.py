@@ -124,7 +124,7 @@ class SongGround:
         ]
         judge = partial(
             validation_classifier,
-            some_of_each(clips, settings.judge_songs * len(self.stems)),
+            some_of_each(clips, settings.classifier_songs * len(self.stems)),
             folder,
             settings,
         )

@@ -15,7 +15,7 @@ from audiotransfer.audio.reading import find_audio, read_audio
 from audiotransfer.audio.writing import write_audio
 from audiotransfer.data.manifest import Manifest, load_manifest
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.evaluation.classifiers.audio_classifier import AudioClassifierSettings
+from audiotransfer.evaluation.classifiers.audio_classifier import NETWORK, AudioClassifierSettings
 from audiotransfer.evaluation.classifiers.genre import GenreObjective, confusion, window_validation
 from audiotransfer.evaluation.classifiers.genre_data import (
     Clip,
@@ -63,7 +63,7 @@ class GenreClassifierRecipe:
 def train_genre_classifier(
     recipe: GenreClassifierRecipe, config: Training, folder: Path, show: Show | None
 ) -> dict[str, float]:
-    """Leaves ``judge.safetensors`` and ``judge.json`` in ``folder``, for ``Judge.load``.
+    """Leaves the classifier's files in ``folder``, for `GenreClassifier.load`.
 
     The last weights are taken, not the best on what is held out: that would be no held-out figure.
     """
@@ -96,8 +96,8 @@ def train_genre_classifier(
     validation = window_validation(held_out_windows(features, held_out))
     trainer = Trainer(objective, batches, config.trainer, folder, validation, config=recipe)
     figures = trainer.run(should_stop=watch(trainer, show))
-    objective.network.load_state_dict(load_networks(folder / "checkpoint")["judge"])
-    judge = objective.judge()
+    objective.network.load_state_dict(load_networks(folder / "checkpoint")[NETWORK])
+    judge = objective.classifier()
     unheard = [clip for clip in real if clip.group in held_out]
     on_real = confusion(judge, unheard, recipe.max_seconds)
     on_songs = [clip for clip in songs if clip.group in held_out_songs]

@@ -11,7 +11,11 @@ import numpy as np
 import torch
 
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.evaluation.classifiers.audio_classifier import AudioClassifierSettings, logits_of
+from audiotransfer.evaluation.classifiers.audio_classifier import (
+    NETWORK,
+    AudioClassifierSettings,
+    logits_of,
+)
 from audiotransfer.evaluation.classifiers.instruments import (
     FAMILIES,
     InstrumentBatches,
@@ -48,7 +52,7 @@ class InstrumentClassifierRecipe:
 def train_instrument_classifier(
     recipe: InstrumentClassifierRecipe, config: Training, folder: Path, show: Show | None
 ) -> dict[str, float]:
-    """Leaves ``tagger.safetensors`` and ``tagger.json`` in ``folder``, for ``Tagger.load``."""
+    """Leaves the classifier's files in ``folder``, for `InstrumentClassifier.load`."""
     stems = labelled_stems([Path(recipe.data) / place for place in recipe.rendered])
     trained, unheard = split_scores(stems, recipe.held_out, config.seed)
     hearing = AudioClassifierSettings(FAMILIES, width=recipe.width)
@@ -63,9 +67,7 @@ def train_instrument_classifier(
     figures = trainer.run(should_stop=watch(trainer, show))
     if not trainer.first:
         return figures
-    objective.network.load_state_dict(
-        load_networks(folder / "checkpoint")[InstrumentClassifier.kind]
-    )
+    objective.network.load_state_dict(load_networks(folder / "checkpoint")[NETWORK])
     areas = _areas(objective, windows)
     tagger = InstrumentClassifier(
         objective.network,
@@ -107,7 +109,7 @@ def _validation(windows: dict[str, torch.Tensor]) -> Callable[[Objective], dict[
 
 def _areas(objective: Objective, windows: dict[str, torch.Tensor]) -> dict[str, float]:
     """Area under the curve of each family that plays in some windows and not in others."""
-    logits = logits_of(objective.networks[InstrumentClassifier.kind], windows["features"])
+    logits = logits_of(objective.networks[NETWORK], windows["features"])
     areas = areas_under_curve(logits.double().numpy(), windows["labels"].double().numpy())
     return {
         name: round(float(area), 4)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from audiotransfer.errors import AudioTransferError
+from audiotransfer.evaluation.classifiers.audio_classifier import NETWORK
 from audiotransfer.evaluation.classifiers.midi_diagnostics import (
     NOISES,
     calibration_error,
@@ -24,7 +25,7 @@ from audiotransfer.evaluation.classifiers.midi_genre import (
     phrase_validation,
 )
 from audiotransfer.recipes.base import Show, Training, watch
-from audiotransfer.symbolic.genre.data import GenreBatches, Packs, genre_phrases
+from audiotransfer.symbolic.genre.data import Archives, GenreBatches, genre_phrases
 from audiotransfer.symbolic.genre.phrases import PhraseSet
 from audiotransfer.training import Trainer, load_networks
 
@@ -38,7 +39,7 @@ class MidiClassifierRecipe:
     phrase comes in any of twelve keys, whatever its genre.
     """
 
-    packs: Packs = field(default_factory=dict)
+    packs: Archives = field(default_factory=dict)
     data: str = "data"
     genres: list[str] = field(default_factory=list)
     hearing: str = "octaves"
@@ -53,7 +54,7 @@ class MidiClassifierRecipe:
 def train_midi_classifier(
     recipe: MidiClassifierRecipe, config: Training, folder: Path, show: Show | None
 ) -> dict[str, float]:
-    """Leaves ``judge.safetensors`` and ``judge.json`` in ``folder``, for ``ScoreJudge.load``.
+    """Leaves the classifier's files in ``folder``, for `MidiGenreClassifier.load`.
 
     The weights that did best on the validation pieces, calibrated on these; all figures are of the
     test pieces.
@@ -85,7 +86,7 @@ def train_midi_classifier(
     if not trainer.first:
         return figures
     best = folder / "best" if (folder / "best").is_dir() else folder / "checkpoint"
-    judge.network.load_state_dict(load_networks(best)["judge"])
+    judge.network.load_state_dict(load_networks(best)[NETWORK])
     judge.network.eval()
     judge.temperature = round(fitting_temperature(judge.network, validation), 2)
     judge.save(folder)
@@ -114,7 +115,7 @@ def _report(
             for piece in set(parts["test"][genre].pieces.tolist())
         ),
     }
-    noises = NOISES if judge.hearing == "octaves" else (0.0,)
+    noises = NOISES if judge.architecture == "octaves" else (0.0,)
     report["pairs"] = {
         str(noise): {
             pair: round(share, 4) for pair, share in pair_accuracies(judge, test, noise).items()

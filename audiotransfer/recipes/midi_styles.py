@@ -18,7 +18,7 @@ from audiotransfer.midi.piano_rolls import draw, notes_of
 from audiotransfer.recipes.base import Training
 from audiotransfer.recipes.export import About, sign, sizes
 from audiotransfer.styles.card import StemEntry
-from audiotransfer.symbolic.genre.data import Packs
+from audiotransfer.symbolic.genre.data import Archives
 from audiotransfer.symbolic.genre.edits import decided
 from audiotransfer.symbolic.genre.phrases import PhraseSet
 from audiotransfer.symbolic.genre.transfer import Generator, save_generator
@@ -39,7 +39,7 @@ class GenreRecipe:
     ``best/`` is the checkpoint with the highest H.
     """
 
-    packs: Packs = field(default_factory=dict)
+    packs: Archives = field(default_factory=dict)
     data: str = "data"
     styles: dict[str, str] = field(default_factory=dict)
     thresholds: dict[str, float] = field(default_factory=dict)

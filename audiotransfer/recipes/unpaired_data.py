@@ -188,7 +188,7 @@ def _heard(
         and song.split == "train"
         and wish.stem in song.files
     ]
-    heard = some_of_each(clips, wish.headline.judge_songs)
+    heard = some_of_each(clips, wish.headline.classifier_songs)
     return replace(ground, judge=partial(validation_classifier, heard, folder, wish.headline))
 
 
