@@ -226,6 +226,6 @@ def test_samples_of_recordings_are_at_the_level_of_windows(tmp_path: Path) -> No
     from audiotransfer.data.stem_mixes import folder_takes
 
     write_audio(tmp_path / "one.wav", sound(0.9, 220, 0.5), RATE)
-    (line,) = recorded_samples(folder_takes(tmp_path, "other", tmp_path / "cache"), 4, 0.2)
-    assert line.stem == "other" and sample.sound.shape == (2, 8820)
+    (sample,) = recorded_samples(folder_takes(tmp_path, "other", tmp_path / "cache"), 4, 0.2)
+    assert sample.stem == "other" and sample.sound.shape == (2, 8820)
     assert float(sample.sound.square().mean().sqrt()) == pytest.approx(0.06, rel=1e-3)

@@ -1,4 +1,4 @@
-"""Styles for scores on trial: pieces found and cut, the whole command both directions, the tables."""
+"""Benchmark of MIDI styles: pieces found and cut, the command in both directions, tables."""
 
 from __future__ import annotations
 
@@ -113,11 +113,11 @@ def test_only_so_many_pieces_and_none_at_all(place: Path, tmp_path: Path) -> Non
 
 
 def test_a_benchmark_of_midi_is_known_by_its_places(place: Path, tmp_path: Path) -> None:
-    assert benchmark.of_scores([place])
+    assert benchmark.is_midi([place])
     (tmp_path / "songs").mkdir()
-    assert not benchmark.of_scores([tmp_path / "songs"])
+    assert not benchmark.is_midi([tmp_path / "songs"])
     with pytest.raises(AudioTransferError, match="one MIDI file"):
-        benchmark.of_scores([place / "jazz" / "low0.mid"])
+        benchmark.is_midi([place / "jazz" / "low0.mid"])
 
 
 # -- trials
@@ -295,11 +295,11 @@ def test_the_command_tries_a_style_on_midi(
     values = json.loads(out.read_text())
     assert set(values["judges"]) == set(shipped_midi_classifiers())
     for way in ("pop > jazz", "jazz > pop"):
-        style, nothing = (values["directions"][way][name] for name in ("style", "doing nothing"))
+        style, nothing = (values["ways"][way][name] for name in ("style", "doing nothing"))
         assert style["centred content"]["mean"] == pytest.approx(1)
         for name in nothing:
             assert style[name] == nothing[name], name
-    assert values["directions"]["pop > jazz"]["random target phrases"]["copies"]["mean"] == 1
+    assert values["ways"]["pop > jazz"]["random target phrases"]["copies"]["mean"] == 1
     assert {row["pair"] for row in values["pairs"]} == {"jazz – pop"}
     assert [path.name for path in sorted(pictures.iterdir())] == [
         "jazz-low0.pop.png", "pop-high0.jazz.png",

@@ -144,7 +144,7 @@ def test_verdicts_among_all_and_among_two() -> None:
     assert found.is_likeliest("jazz").tolist() == [True, False, True]
     assert found.is_likeliest("classical").tolist() == [False, False, True]
     assert found.is_likeliest("classical", ("classical", "pop")).tolist() == [True, False, True]
-    assert found.probability("pop").tolist() == pytest.approx([0.2, 0.5, 1 / 3])
+    assert found.of("pop").tolist() == pytest.approx([0.2, 0.5, 1 / 3])
     with pytest.raises(AudioTransferError, match="polka"):
         found.is_likeliest("polka")
 

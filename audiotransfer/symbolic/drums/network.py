@@ -130,7 +130,7 @@ class DrumVae(nn.Module):
         return _gaussian(self.posterior(torch.cat([phrase, bars], -1)))
 
     def prior(self, points: Tensor, style: Tensor) -> Gaussian:
-        """The prior of each bar's code, given the codes before it [B, N, latent] and a style [B]."""
+        """The prior of each bar's code from the codes before it [B, N, latent] and a style [B]."""
         before = F.pad(points, (0, 0, 1, -1))
         embedded = self.style(style).unsqueeze(1).expand(-1, points.shape[1], -1)
         state, _ = self.expect(torch.cat([before, embedded.to(before)], -1))
@@ -195,7 +195,7 @@ class DrumVae(nn.Module):
         return F.relu(self.words(conducted)).reshape(-1, BAR, self.widths.word)
 
     def _play(self, conducted: Tensor, next_input: Callable[[int, Tensor], Tensor]) -> Tensor:
-        """States [B · N, 16, ..]; ``next_input(step, state)`` gives the hits that follow as input."""
+        """States [B · N, 16, ..]; ``next_input(step, state)`` gives the next step's input."""
         words = self._words(conducted)
         state = self.begin(conducted).tanh().flatten(0, 1)
         previous = words.new_zeros(len(words), COUNT)
