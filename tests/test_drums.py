@@ -26,12 +26,12 @@ from audiotransfer.evaluation.metrics.drums import (
     DrumStyleClassifier,
     exact,
     expression,
+    expression_errors,
     hit_scores,
     nearest_of,
     novelty,
     reconstruction,
     style_figures,
-    touch_errors,
 )
 from audiotransfer.midi.grid import Grid
 from audiotransfer.midi.percussion import DRUMS, KEYS, NONE, drums_of
@@ -55,15 +55,15 @@ from audiotransfer.symbolic.drums.data import (
 )
 from audiotransfer.symbolic.drums.drummer import Drummer, slerp
 from audiotransfer.symbolic.drums.music_vae import MusicVae
-from audiotransfer.symbolic.drums.network import DrumVae, Spread, Touch
+from audiotransfer.symbolic.drums.network import DrumVae, Expression, Gaussian
 from audiotransfer.symbolic.drums.objective import (
     SHIPPED,
     DrumObjective,
     DrumSettings,
+    beyond_free_bits,
+    expression_loss,
     load_drums,
-    paid,
     save_drums,
-    unlikely,
 )
 from audiotransfer.symbolic.drums.steps import STEPS
 from audiotransfer.symbolic.drums.transfer import DrumTransfer, bar_places, humanised, load_part
@@ -297,7 +297,7 @@ def test_any_number_of_bars_goes_through(bars: int) -> None:
     assert posterior.mean.shape == (3, bars, 4)
     conducted = network.conducted(posterior.mean)
     assert network.draw(conducted, 1.0, seeded()).shape == (3, 16 * bars, 9)
-    felt = network.feel_of(conducted, batch["hits"])
+    felt = network.expression_of(conducted, batch["hits"])
     assert felt.velocity.shape == felt.offset_log_scale.shape == (3, 16 * bars, 9)
     assert (felt.velocity > 0).all() and (felt.velocity < 1).all()
     assert (felt.offset.abs() < 0.5).all()
@@ -369,8 +369,8 @@ def test_networks_come_back_from_their_files(tmp_path: Path) -> None:
 
 
 def test_divergence_of_normal_distributions_is_the_known_one() -> None:
-    one = Spread(torch.tensor([1.0, 0.0]), torch.tensor([0.0, 0.0]))
-    other = Spread(torch.tensor([0.0, 0.0]), torch.tensor([math.log(2), 0.0]))
+    one = Gaussian(torch.tensor([1.0, 0.0]), torch.tensor([0.0, 0.0]))
+    other = Gaussian(torch.tensor([0.0, 0.0]), torch.tensor([math.log(2), 0.0]))
     # ln 2 + (1 + 1) / (2 · 4) - 1/2, and 0.
     expected = [math.log(2) + 2 / 8 - 0.5, 0.0]
     torch.testing.assert_close(one.divergence(other), torch.tensor(expected))
@@ -379,7 +379,7 @@ def test_divergence_of_normal_distributions_is_the_known_one() -> None:
 def test_free_bits_cost_nothing() -> None:
     nats = torch.tensor([1.0, 4 * math.log(2), 10.0])
     expected = torch.tensor([0.0, 0.0, 10 - 4 * math.log(2)])
-    torch.testing.assert_close(paid(nats, 4.0), expected, atol=1e-6, rtol=0)
+    torch.testing.assert_close(beyond_free_bits(nats, 4.0), expected, atol=1e-6, rtol=0)
 
 
 def test_schedules_are_the_published_ones() -> None:
@@ -400,10 +400,12 @@ def test_the_likelihood_of_touch_counts_hits_only() -> None:
     velocities, offsets = torch.full_like(hits, 0.9), torch.full_like(hits, 0.3)
     same = torch.full_like(hits, 0.5)
     logs = torch.full_like(hits, math.log(0.1))
-    felt = Touch(same, logs, torch.zeros_like(hits), torch.zeros_like(hits))
+    felt = Expression(same, logs, torch.zeros_like(hits), torch.zeros_like(hits))
     # |0.9 - 0.5| / 0.1 + ln 0.2, and 0.3 + ln 2; one hit in two sixteenths.
     expected = (4 + math.log(0.2) + 0.3 + math.log(2)) / 2
-    assert float(unlikely(felt, hits, velocities, offsets)) == pytest.approx(expected, rel=1e-5)
+    assert float(expression_loss(felt, hits, velocities, offsets)) == pytest.approx(
+        expected, rel=1e-5
+    )
 
 
 @pytest.mark.parametrize("index", range(3))
@@ -462,8 +464,8 @@ def test_errors_of_touch_are_in_velocity_and_milliseconds() -> None:
     full = hits.astype("f4")
     windows = Windows(hits, full, 0.5 * full, np.zeros(2, int), np.array([60, 120], "f4"))
     half = torch.full((2, 16, 9), 0.5)
-    felt = Touch(half, half, torch.zeros(2, 16, 9), half)
-    errors = touch_errors(felt, windows)
+    felt = Expression(half, half, torch.zeros(2, 16, 9), half)
+    errors = expression_errors(felt, windows)
     assert errors["velocity MAE"] == pytest.approx(63.5)
     assert errors["timing MAE ms"] == pytest.approx((125 + 62.5) / 2)  # half of a sixteenth each
 

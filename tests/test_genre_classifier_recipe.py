@@ -1,4 +1,4 @@
-"""The judge's recipe and the songs it learns from: genres by their own ensembles."""
+"""The genre classifier's recipe and the songs it learns from: genres by their own ensembles."""
 
 from __future__ import annotations
 
@@ -54,7 +54,9 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.usefixtures("every_branch")
-def test_the_config_becomes_a_judge_that_says_how_good_it_is(data: Path, tmp_path: Path) -> None:
+def test_the_config_becomes_a_classifier_that_says_how_good_it_is(
+    data: Path, tmp_path: Path
+) -> None:
     run = tmp_path / "run"
     overrides = [
         f"genre_classifier.data={data}",
@@ -66,10 +68,10 @@ def test_the_config_becomes_a_judge_that_says_how_good_it_is(data: Path, tmp_pat
         "trainer.validate_every=2",
     ]
     figures = recipes.train("audio-genre-classifier", overrides, run)
-    judge = GenreClassifier.load(run)
-    assert judge.classes == GENRES
-    assert set(judge.probabilities(sound(1), RATE)) == set(GENRES)
-    report = judge.report
+    classifier = GenreClassifier.load(run)
+    assert classifier.classes == GENRES
+    assert set(classifier.probabilities(sound(1), RATE)) == set(GENRES)
+    report = classifier.report
     assert report["steps"] == 2
     unheard = report["held out"]
     # One artist of two is held out, the same one in all genres: nobody is on both sides.

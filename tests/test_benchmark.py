@@ -27,7 +27,7 @@ from audiotransfer.benchmark import (
     Benchmark,
     Classifiers,
     measuring,
-    said,
+    probability_figure,
 )
 from audiotransfer.cli import main
 from audiotransfer.data.manifest import Manifest, PreparedSong
@@ -139,7 +139,7 @@ def test_the_truth_is_what_the_engineer_left(place: Path, tmp_path: Path) -> Non
     assert found.truth == (mix,)
 
 
-def jury(place: Path) -> Classifiers:
+def classifiers(place: Path) -> Classifiers:
     return Classifiers(
         GenreClassifier.load(place / "judge"), "jazz", InstrumentClassifier.load(place / "tagger")
     )
@@ -152,11 +152,11 @@ def test_rendered_songs_are_measured_against_their_truth(place: Path) -> None:
     trial = benchmark.measure(
         songs,
         SYSTEMS,
-        jury(place),
+        classifiers(place),
         [Tensor(song.true_rendering()) for song in songs],
         seconds=1.2,
         show=lambda _, share: shares.append(share),
-        heard=lambda name, sounds: seen.update({name: list(sounds)}),
+        on_song=lambda name, sounds: seen.update({name: list(sounds)}),
     )
     assert shares == sorted(shares) and (shares[0], shares[-1]) == (0.0, 1.0)
     assert len(shares) > 2 * len(trial.songs)  # each system of each song is named
@@ -168,10 +168,10 @@ def test_rendered_songs_are_measured_against_their_truth(place: Path) -> None:
         assert song[NOTHING]["artefacts"] == pytest.approx(1.0)
         assert song[TRUTH]["distance"] == pytest.approx(0.0, abs=1e-4)
         for found in song.values():
-            assert 0 <= found[said("jazz")] <= 1
+            assert 0 <= found[probability_figure("jazz")] <= 1
             assert found["heard as jazz"] in (0.0, 1.0)
         assert song[STYLE]["toward jazz"] == (
-            song[STYLE][said("jazz")] > song[NOTHING][said("jazz")]
+            song[STYLE][probability_figure("jazz")] > song[NOTHING][probability_figure("jazz")]
         )
         assert "toward jazz" not in song[NOTHING]
     assert [row["system"] for row in trial.rows()] == [*trial.systems(), TARGETS]
@@ -211,35 +211,43 @@ def test_shares_count_songs_and_their_direction() -> None:
 
 
 def test_style_and_content_are_rescaled_by_hand() -> None:
-    def heard(judged: float, chroma: float, onsets: float) -> dict[str, float]:
-        return {said("jazz"): judged, "centred chroma": chroma, "onset correlation": onsets}
+    def row(probability: float, chroma: float, onsets: float) -> dict[str, float]:
+        return {
+            probability_figure("jazz"): probability,
+            "centred chroma": chroma,
+            "onset correlation": onsets,
+        }
 
     figures = {
-        NOTHING: heard(0.2, 1.0, 1.0),
-        RANDOM: heard(0.8, 0.0, 0.2),
-        STYLE: heard(0.5, 0.7, 0.4),
+        NOTHING: row(0.2, 1.0, 1.0),
+        RANDOM: row(0.8, 0.0, 0.2),
+        STYLE: row(0.5, 0.7, 0.4),
     }
-    measuring._compare(figures, "jazz", [0.7, 0.9])
+    measuring._add_relative(figures, "jazz", [0.7, 0.9])
     # Style (0.5 - 0.2) / (0.8 - 0.2), content (0.55 - 0.1) / (1 - 0.1), H their harmonic mean.
     assert figures[STYLE]["style"] == pytest.approx(0.5)
     assert figures[STYLE]["content"] == pytest.approx(0.5)
     assert figures[STYLE]["H"] == pytest.approx(0.5)
     assert figures[NOTHING]["H"] == figures[RANDOM]["H"] == 0.0
     assert figures[STYLE]["toward jazz"] == 1.0
-    beyond = {NOTHING: heard(0.9, 1.0, 1.0), STYLE: heard(0.5, 1.0, 1.0)}
-    measuring._compare(beyond, "jazz", [0.7, 0.9])
+    beyond = {NOTHING: row(0.9, 1.0, 1.0), STYLE: row(0.5, 1.0, 1.0)}
+    measuring._add_relative(beyond, "jazz", [0.7, 0.9])
     assert "style" not in beyond[STYLE]
     assert "content" not in beyond[STYLE]
     assert beyond[STYLE]["toward jazz"] == 0.0
 
 
 def test_the_songs_of_the_genre_are_aimed_at(place: Path) -> None:
-    field = benchmark.gather(place / "jazz", [place / "clips"], judge=place / "judge")
+    field = benchmark.gather(place / "jazz", [place / "clips"], genre_classifier=place / "judge")
     assert [song.name for song in field.songs] == ["rock/rock0", "rock/rock1"]
     assert [song.name for song in field.targets] == ["jazz/jazz0", "jazz/jazz1"]
     assert field.seconds == 30.0
     rendered = benchmark.gather(
-        place / "jazz", [place / "songs"], judge=place / "judge", baseline=place / "songs", count=1
+        place / "jazz",
+        [place / "songs"],
+        genre_classifier=place / "judge",
+        baseline=place / "songs",
+        count=1,
     )
     assert [song.name for song in rendered.songs] == ["test-0"]
     assert [song.name for song in rendered.targets] == ["train-0"]
@@ -289,12 +297,12 @@ def test_prepared_songs_are_held_out_and_the_rest_teaches(
         field = benchmark.gather(style, [tmp_path])
     # Trained once, then found.
     assert asked == [("audio-genre-classifier", [f"genre_classifier.prepared={tmp_path}"])]
-    assert field.jury.genre == "polka"
+    assert field.classifiers.genre == "polka"
     assert [song.name for song in field.songs] == ["rock/rock-2"]
     assert [song.name for song in field.targets] == ["polka/polka-2"]
     assert field.equaliser is not None
     with pytest.raises(AudioTransferError, match="audiotransfer train judge"):
-        benchmark.judge_for("waltz", prepared=manifest)
+        benchmark.genre_classifier_for("waltz", prepared=manifest)
 
 
 def test_a_style_of_ones_own_aims_at_what_it_was_trained_toward(
@@ -305,11 +313,13 @@ def test_a_style_of_ones_own_aims_at_what_it_was_trained_toward(
     card = json.loads((style / "card.json").read_text())
     recipe = {"unpaired": {"target": "my/jazz"}}
     (style / "card.json").write_text(json.dumps(card | {"name": "mine", "config": recipe}))
-    field = benchmark.gather(style, [place / "clips"], judge=place / "judge")
-    assert field.jury.genre == "jazz"
+    field = benchmark.gather(style, [place / "clips"], genre_classifier=place / "judge")
+    assert field.classifiers.genre == "jazz"
     assert {song.name for song in field.targets} == {"jazz/jazz0", "jazz/jazz1"}
-    rock = benchmark.gather(style, [place / "clips"], judge=place / "judge", genre="rock")
-    assert rock.jury.genre == "rock"
+    rock = benchmark.gather(
+        style, [place / "clips"], genre_classifier=place / "judge", genre="rock"
+    )
+    assert rock.classifiers.genre == "rock"
 
 
 def test_a_genre_may_be_part_of_a_class() -> None:
@@ -366,9 +376,9 @@ def test_command_on_rendered_songs(
     words += ["--classifier", str(place / "judge"), "--wrong", str(place / "jazz")]
     written = ["-o", str(out), "--plots", str(pictures), "--page", str(page)]
     assert evaluate(place, *words, *written) == 0
-    said = capsys.readouterr().out
-    assert "1 songs nearer to the truth than matched EQ" in said
-    assert "the judge hears 50% of real clips unknown to it right" in said
+    printed = capsys.readouterr().out
+    assert "1 songs nearer to the truth than matched EQ" in printed
+    assert "the judge hears 50% of real clips unknown to it right" in printed
     values = json.loads(out.read_text())
     (song,) = values["songs"].values()
     assert list(song) == [NOTHING, EQUALISER, ROUND_TRIP, RANDOM, WRONG, STYLE, TRUTH]
@@ -379,8 +389,8 @@ def test_command_on_rendered_songs(
     assert values["means"][0]["distance"]["count"] == 1
     (means,) = [one for one in values["means"] if one["system"] == TRUTH]
     for kind in ("FAD", "KAD"):
-        for listener in ("judge", "tagger"):
-            assert means[f"{kind} gain ({listener})"]["count"] == 1
+        for name in ("judge", "tagger"):
+            assert means[f"{kind} gain ({name})"]["count"] == 1
     assert values["sizes"]["target songs"] == 1
     # The judge that ships without having learned from our songs is heard beside the one named.
     assert [path.name for path in pictures.iterdir()] == ["test-0.png"]
@@ -407,7 +417,7 @@ def test_command_on_real_songs(place: Path, capsys: pytest.CaptureFixture[str]) 
     ("words", "complaint"),
     [
         (["--on", "nowhere"], "nowhere does not exist"),
-        (["--on", "clips", "--classifier", "clips"], "no judge can be read"),
+        (["--on", "clips", "--classifier", "clips"], "no genre classifier can be read"),
         (["--on", "clips", "--classifier", "judge", "--genre", "polka"], "does not know 'polka'"),
         (["--on", "songs", "clips"], "name one folder"),
         (["--on", "songs", "--split", "valid", "--classifier", "judge"], "'valid'"),
@@ -415,7 +425,10 @@ def test_command_on_real_songs(place: Path, capsys: pytest.CaptureFixture[str]) 
         (["--on", "songs", "-o", "no/where.json"], "does not exist"),
         (["--on", "songs", "--page", "no/where.html"], "does not exist"),
         (["--on", "songs", "--baseline", "clips"], "no rendered songs"),
-        (["--on", "clips", "--classifier", "judge", "--tagger", "clips"], "no tagger can be read"),
+        (
+            ["--on", "clips", "--classifier", "judge", "--tagger", "clips"],
+            "no instrument classifier can be read",
+        ),
     ],
 )
 def test_what_cannot_be_is_said_in_one_line(
@@ -432,7 +445,7 @@ def test_what_cannot_be_is_said_in_one_line(
     assert len(err.splitlines()) == 1
 
 
-def test_a_judge_ships_and_says_what_it_is_worth() -> None:
+def test_a_genre_classifier_ships_and_says_what_it_is_worth() -> None:
     folder = shipped_genre_classifier()
     judge = GenreClassifier.load(folder)
     assert "jazz" in judge.classes
