@@ -620,7 +620,7 @@ def test_transposition() -> None:
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda p: PairBatches(p, ("jazz", "polka"), 4), "genre 'polka' has no packs"),
+        (lambda p: PairBatches(p, ("jazz", "polka"), 4), "genre 'polka' has no archives"),
         (lambda p: GenreBatches(p, 4), "multiple of 6"),
         (lambda p: GenreBatches({"jazz": p["jazz"]}, 4), "multiple of 2"),
     ],
@@ -658,7 +658,7 @@ def test_foreign_weights_are_refused(tmp_path: Path) -> None:
     with pytest.raises(AudioTransferError, match="cannot be read"):
         load_generator(path)
     save_file({"x": torch.zeros(1)}, str(path), metadata={"generator": '{"kind": "unet"}'})
-    with pytest.raises(AudioTransferError, match="holds no generator of scores"):
+    with pytest.raises(AudioTransferError, match="holds no MIDI generator"):
         load_generator(path)
 
 
