@@ -34,7 +34,7 @@ from audiotransfer.pipeline.accompaniment import (
     version_paths,
 )
 from audiotransfer.pipeline.score_output import Beside
-from audiotransfer.recipes.registry import TrainingConfig
+from audiotransfer.recipes import load_training
 from audiotransfer.styles.card import read_card
 from audiotransfer.symbolic.accompaniment import melody
 from audiotransfer.symbolic.accompaniment.animation import animate, picture, save_frame
@@ -96,7 +96,6 @@ from audiotransfer.symbolic.accompaniment.roll_gan import (
 from audiotransfer.symbolic.accompaniment.sampling import GibbsSettings, gibbs, repair_parallels
 from audiotransfer.symbolic.accompaniment.voice_leading import alternatives, crossed, parallels
 from audiotransfer.training import Trainer, TrainerSettings
-from audiotransfer.training.config import load_config
 from audiotransfer.weights import save_weights
 
 CONFIGS = ("bach", "bach-gan", "bach-gan-paper")
@@ -746,7 +745,7 @@ def overrides(config: str, pieces: Path) -> list[str]:
     return [
         *(f"trainer.{setting}" for setting in trainer),
         *(f"bach.{setting}" for setting in sizes),
-        f"bach.data={pieces}",
+        f"accompaniment.data={pieces}",
     ]
 
 
@@ -755,7 +754,7 @@ def overrides(config: str, pieces: Path) -> list[str]:
 def test_every_config_becomes_an_accompanist(config: str, pieces: Path, tmp_path: Path) -> None:
     figures = recipes.train(config, overrides(config, pieces), tmp_path)
     assert figures["failed_steps"] == 0 and all(map(math.isfinite, figures.values()))
-    read = load_config(config, [], TrainingConfig).bach
+    read = load_training(config).recipe
     assert read is not None
     network = load_bach(tmp_path / read.name)
     assert network.kind == read.method
@@ -768,7 +767,7 @@ def test_every_config_becomes_an_accompanist(config: str, pieces: Path, tmp_path
 
 
 def test_papers_are_larger() -> None:
-    small, paper = (load_config(name, [], TrainingConfig) for name in CONFIGS[1:])
+    small, paper = (load_training(name) for name in CONFIGS[1:])
     assert small.bach is not None and paper.bach is not None
     assert (paper.bach.width, paper.bach.batch) == (64, 64) and small.bach.width < 64
     game = paper.bach.game

@@ -20,18 +20,18 @@ from audiotransfer.data.datasets.base import Sampling
 from audiotransfer.data.manifest import Feature, Manifest, PreparedSong
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.evaluation import checkpoint_metric
-from audiotransfer.recipes import TrainingConfig
-from audiotransfer.spectral.models.unet import STEMS, Generator
+from audiotransfer.recipes import load_training
+from audiotransfer.spectral.models.base import STEMS
+from audiotransfer.spectral.models.unet import UNet
 from audiotransfer.spectral.networks import ConditionalDiscriminator, ConditionalUNet
-from audiotransfer.spectral.objectives.any_to_many import AnyToMany, AnyToManySettings, Wish
-from audiotransfer.spectral.transfer import load_generator, played_by, save_generator
+from audiotransfer.spectral.objectives.any_to_many import AnyToMany, AnyToManySettings, Conditions
+from audiotransfer.spectral.transfer import load_generator, save_generator, stem_transfer
 from audiotransfer.styles import Keep, load_style, read_card
 from audiotransfer.training import Trainer, TrainerSettings
-from audiotransfer.training.config import load_config
 from audiotransfer.training.devices import launch
 from audiotransfer.training.diagnosis import CHECKS, Diagnosis
+from audiotransfer.training.log import Progress
 from audiotransfer.training.objective import Mixed, Share
-from audiotransfer.training.state import Progress
 from audiotransfer.training.stepping import Stepper
 from vocoder import SpectrogramSettings
 
@@ -54,9 +54,9 @@ def spectrograms(batch: int = 3, frames: int = FRAMES, seed: int = 0) -> Tensor:
     return -4 + 1.5 * noise
 
 
-def wish(stem: int = 0, style: int = 0, strength: float = 1.0, batch: int = 3) -> Wish:
+def conditions(stem: int = 0, style: int = 0, strength: float = 1.0, batch: int = 3) -> Conditions:
     index = torch.zeros(batch, dtype=torch.long)
-    return Wish(index + stem, index + style, torch.full((batch,), strength))
+    return Conditions(index + stem, index + style, torch.full((batch,), strength))
 
 
 # --- networks
@@ -64,21 +64,23 @@ def wish(stem: int = 0, style: int = 0, strength: float = 1.0, batch: int = 3) -
 
 def test_a_new_network_changes_nothing() -> None:
     fresh = ConditionalUNet(STYLES, BINS, (6, 8))
-    assert torch.equal(fresh(spectrograms(), *wish()), spectrograms())
+    assert torch.equal(fresh(spectrograms(), *conditions()), spectrograms())
 
 
 def test_strength_0_is_the_spectrogram_whatever_was_learned() -> None:
-    made = network()(spectrograms(), *wish(strength=0.0))
+    made = network()(spectrograms(), *conditions(strength=0.0))
     assert torch.equal(made, spectrograms())
-    assert not torch.equal(network()(spectrograms(), *wish(strength=0.1)), spectrograms())
+    assert not torch.equal(network()(spectrograms(), *conditions(strength=0.1)), spectrograms())
 
 
-@pytest.mark.parametrize("other", [wish(stem=1), wish(style=1), wish(strength=0.5)])
-def test_each_part_of_a_wish_steers(other: Wish) -> None:
+@pytest.mark.parametrize(
+    "other", [conditions(stem=1), conditions(style=1), conditions(strength=0.5)]
+)
+def test_each_condition_steers(other: Conditions) -> None:
     """The strength beyond scaling what is added."""
     steered = network()
     with torch.no_grad():
-        one, two = (steered(spectrograms(), *w) - spectrograms() for w in (wish(), other))
+        one, two = (steered(spectrograms(), *w) - spectrograms() for w in (conditions(), other))
     two = two / other.strength[:, None, None]
     assert float((one - two).abs().max()) > 1e-2
 
@@ -87,7 +89,7 @@ def test_each_part_of_a_wish_steers(other: Wish) -> None:
 def test_any_number_of_frames_each_example_by_itself(frames: int) -> None:
     steered = network(patch=(2, 4))
     seen = spectrograms(2, frames)
-    both = Wish(torch.tensor([0, 2]), torch.tensor([1, 0]), torch.tensor([1.0, 0.3]))
+    both = Conditions(torch.tensor([0, 2]), torch.tensor([1, 0]), torch.tensor([1.0, 0.3]))
     made = steered(seen, *both)
     assert made.shape == seen.shape
     alone = steered(seen[1:], *(part[1:] for part in both))
@@ -106,23 +108,23 @@ def test_one_style_alone_shares_the_weights() -> None:
     steered = network()
     alone = steered.only("ska")
     seen, stem = spectrograms(), torch.full((3,), 2)
-    assert torch.equal(alone.repaint(seen, stem), steered(seen, *wish(2, 2)))
-    assert torch.equal(alone.repaint_at(seen, stem, 0.4), steered(seen, *wish(2, 2, 0.4)))
+    assert torch.equal(alone.predict(seen, stem), steered(seen, *conditions(2, 2)))
+    assert torch.equal(alone.predict_at(seen, stem, 0.4), steered(seen, *conditions(2, 2, 0.4)))
     with torch.no_grad():
         steered.leave.weight.zero_()
         steered.leave.bias.zero_()  # type: ignore[union-attr]
-    assert torch.equal(alone.repaint(seen, stem), seen)
+    assert torch.equal(alone.predict(seen, stem), seen)
 
 
 def test_what_a_network_cannot_do_is_one_line() -> None:
     with pytest.raises(AudioTransferError, match=r"no style 'jaz'.* jazz"):
         network().only("jaz")
     with pytest.raises(AudioTransferError, match="choose one"):
-        network().repaint(spectrograms(), torch.zeros(3, dtype=torch.long))
+        network().predict(spectrograms(), torch.zeros(3, dtype=torch.long))
     with pytest.raises(AudioTransferError, match="12 bins are no multiple of 8"):
         ConditionalUNet(STYLES, 12, (4, 4, 4))
     with pytest.raises(AudioTransferError, match="no style 'jazz'"):
-        Generator(BINS, (4, 4)).only("jazz")
+        UNet(BINS, (4, 4)).only("jazz")
 
 
 def test_weights_come_back(tmp_path: Path) -> None:
@@ -131,23 +133,23 @@ def test_weights_come_back(tmp_path: Path) -> None:
     loaded = load_generator(tmp_path / "w.safetensors")
     assert loaded.shape() == steered.shape()
     seen, stem = spectrograms(), torch.zeros(3, dtype=torch.long)
-    gap = loaded.only("rock").repaint(seen, stem) - steered.only("rock").repaint(seen, stem)
+    gap = loaded.only("rock").predict(seen, stem) - steered.only("rock").predict(seen, stem)
     assert float(gap.detach().abs().max()) < 0.02  # half precision
 
 
 def test_the_strength_of_the_command_is_the_networks() -> None:
     """A network without strengths gets its change scaled; this one is asked."""
-    plain = Generator(BINS, (4, 4))
+    plain = UNet(BINS, (4, 4))
     nn.init.normal_(plain.leave.weight)
     seen, stem = spectrograms(), torch.zeros(3, dtype=torch.long)
-    half = plain.repaint_at(seen, stem, 0.25) - seen
-    torch.testing.assert_close(half, 0.25 * (plain.repaint(seen, stem) - seen))
+    half = plain.predict_at(seen, stem, 0.25) - seen
+    torch.testing.assert_close(half, 0.25 * (plain.predict(seen, stem) - seen))
     spectrogram = SpectrogramSettings(bins=BINS)
     sound = 0.1 * torch.randn(2, 30000, generator=torch.Generator().manual_seed(0))
     steered = network()
     asked: list[float] = []
     steered.register_forward_hook(lambda m, given, made: asked.append(float(given[3][0])))
-    play = played_by(steered.only("rock"), spectrogram, "bass")
+    play = stem_transfer(steered.only("rock"), spectrogram, "bass")
     for strength in (0.3, 1.0):
         assert play(sound, strength).shape == sound.shape
     assert sorted(set(asked)) == pytest.approx([0.3, 1.0])
@@ -159,9 +161,9 @@ def test_the_discriminator_is_told_but_guesses_by_itself() -> None:
     discriminator = (
         ConditionalDiscriminator(3, width=4, levels=2, code=8).eval().requires_grad_(False)
     )
-    verdict, guess = discriminator(spectrograms(), *wish())
+    verdict, guess = discriminator(spectrograms(), *conditions())
     assert verdict.shape == (3, 1, BINS // 4, FRAMES // 4) and guess.shape == (3, 3)
-    for other in (wish(stem=1), wish(style=1), wish(strength=0.5)):
+    for other in (conditions(stem=1), conditions(style=1), conditions(strength=0.5)):
         said, guessed = discriminator(spectrograms(), *other)
         assert float((said - verdict).abs().max()) > 1e-4
         torch.testing.assert_close(guessed, guess)
@@ -219,15 +221,15 @@ def test_every_term_of_pairs_by_hand() -> None:
         assert [turn.group for turn in turns] == ["discriminator", "generator"]
         discriminator, made = (numbers(turn.terms) for turn in turns)
         true = -4 + strength * (1, 3)[style]
-        painted = -4 + strength * (style + 1)
-        assert made["audible"] == pytest.approx(abs(painted - true), abs=1e-5)
-        assert made["frame"] == pytest.approx(math.sqrt((painted - true) ** 2 + 1e-4), abs=1e-4)
-        assert made["deep"] == pytest.approx(abs(painted - true), abs=1e-5)
-        verdict = {name: unit(level) + style for name, level in (("t", true), ("p", painted))}
+        predicted = -4 + strength * (style + 1)
+        assert made["audible"] == pytest.approx(abs(predicted - true), abs=1e-5)
+        assert made["frame"] == pytest.approx(math.sqrt((predicted - true) ** 2 + 1e-4), abs=1e-4)
+        assert made["deep"] == pytest.approx(abs(predicted - true), abs=1e-5)
+        verdict = {name: unit(level) + style for name, level in (("t", true), ("p", predicted))}
         hinge = 0.5 * (max(0, 1 - verdict["t"]) + max(0, 1 + verdict["p"]))
         assert discriminator["discriminator"] == pytest.approx(hinge, abs=1e-5)
         assert made["adversarial"] == pytest.approx(-verdict["p"], abs=1e-5)
-        for terms, level in ((discriminator, true), (made, painted)):
+        for terms, level in ((discriminator, true), (made, predicted)):
             sure = unit(level) if style == 0 else -unit(level)
             surprise = math.log(1 + math.exp(-sure))
             assert terms["domain"] == pytest.approx(strength * surprise, abs=1e-5)
@@ -257,18 +259,18 @@ def test_every_term_of_songs_by_hand() -> None:
     strength = float(torch.rand(2, 1, generator=draws)[1])
     discriminator, made = toy(whole=0.0).turns(batch, 0, torch.Generator().manual_seed(3))
     assert (discriminator.group, made.group) == ("discriminator", "generator")
-    painted = -6.0 + 20
-    surprise = {level: math.log(1 + math.exp(unit(level))) for level in (-4.0, painted)}
+    predicted = -6.0 + 20
+    surprise = {level: math.log(1 + math.exp(unit(level))) for level in (-4.0, predicted)}
     assert numbers(discriminator.terms) == {
-        "discriminator": pytest.approx(0.5 * (0 + 1 + unit(painted) + 1), rel=1e-5),
+        "discriminator": pytest.approx(0.5 * (0 + 1 + unit(predicted) + 1), rel=1e-5),
         "domain": pytest.approx(surprise[-4.0], rel=1e-5),
     }
     assert numbers(made.terms) == {
         "cycle": pytest.approx(30 / 3, rel=1e-5),
         "identity": pytest.approx(20 * strength / 3, rel=1e-5),
         "way": pytest.approx(0, abs=1e-5),
-        "adversarial": pytest.approx(-(unit(painted) + 1), rel=1e-5),
-        "domain": pytest.approx(surprise[painted], rel=1e-5),
+        "adversarial": pytest.approx(-(unit(predicted) + 1), rel=1e-5),
+        "domain": pytest.approx(surprise[predicted], rel=1e-5),
     }
 
 
@@ -363,7 +365,7 @@ def test_a_turn_moves_every_parameter_of_its_network_and_no_other(kind: str) -> 
     }
     with torch.no_grad():
         # Beyond one of the hinge's corners: within both it moves neither, by symmetry.
-        one.discriminator.verdict.bias.fill_(3.0)
+        one.discriminator.output.bias.fill_(3.0)
     turns = one.turns(Batches(kind).batch(0), 0, torch.Generator().manual_seed(0))
     groups = []
     while (turn := stepper.next(turns)) is not None:
@@ -409,7 +411,7 @@ def test_a_stopped_training_goes_on_to_the_same_bits(kind: str, tmp_path: Path) 
             assert torch.equal(value, parts.networks[name].state_dict()[key]), (name, key)
 
 
-def test_pairs_are_learned_as_the_wish_says(tmp_path: Path) -> None:
+def test_pairs_are_learned_as_the_conditions_say(tmp_path: Path) -> None:
     """Two styles that pull apart, at two strengths."""
 
     class Apart(Batches):
@@ -425,7 +427,8 @@ def test_pairs_are_learned_as_the_wish_says(tmp_path: Path) -> None:
     with torch.no_grad():
         for strength in (0.5, 1.0):
             up, down, still = (
-                float((one.generator(seen, *wish(1, s, strength)) - seen).mean()) for s in range(3)
+                float((one.generator(seen, *conditions(1, s, strength)) - seen).mean())
+                for s in range(3)
             )
             assert up == pytest.approx(strength, abs=0.3)
             assert down == pytest.approx(-strength, abs=0.3)
@@ -438,8 +441,8 @@ def test_a_preview_shows_every_stem_in_every_style(kind: str) -> None:
         shown = objective().preview(Batches(kind).batch(0), torch.Generator())
     sides = ("source", "output") + (("truth",) if kind == "pairs" else ())
     wanted = {f"{stem} to {style}/{side}" for stem in STEMS for style in STYLES for side in sides}
-    assert set(shown.spectrograms) == wanted
-    assert all(p.shape == (BINS, FRAMES) for p in shown.spectrograms.values())
+    assert set(shown.images) == wanted
+    assert all(p.shape == (BINS, FRAMES) for p in shown.images.values())
     assert set(shown.embeddings) == set(STEMS)
 
 
@@ -484,7 +487,7 @@ TOY = [
     "any_to_many.validation_songs=1",
     "any_to_many.drawing.batch=2",
     "any_to_many.drawing.frames=16",
-    "any_to_many.headline.songs=0",
+    "any_to_many.checkpoint_metric.songs=0",
 ]
 SONGS = "any_to_many.songs={prepared: prepared, frames: 16, batch: 2}"
 BANDS = ("jazz", "classical", "rock", "electronic")
@@ -532,7 +535,7 @@ def write_songs(
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("data")
     for number in range(3):
-        write_pair(place / "bands" / f"train-0-{number}", number)
+        write_pair(place / "ensembles" / f"train-0-{number}", number)
     write_songs(place / "prepared", SpectrogramSettings())
     write_songs(place / "low", SpectrogramSettings(bins=32), ("bass", "other"))
     return place
@@ -590,14 +593,14 @@ def test_every_config_becomes_styles_that_share_their_weights(
 
 @pytest.mark.parametrize("config", ["any-to-many", "any-to-many-paper"])
 def test_every_config_can_be_built_as_it_stands(config: str) -> None:
-    recipe = load_config(config, [], TrainingConfig).any_to_many
+    recipe = load_training(config).recipe
     assert recipe is not None
     with torch.device("meta"), warnings.catch_warnings():  # shapes without weights
         warnings.simplefilter("ignore", UserWarning)
         discriminator = ConditionalDiscriminator(len(recipe.styles), **asdict(recipe.discriminator))
         frames = recipe.songs.frames if recipe.songs else recipe.drawing.frames
         generator = ConditionalUNet(tuple(recipe.styles), **asdict(recipe.generator))
-        told = wish(batch=1)
+        told = conditions(batch=1)
         seen = torch.empty(1, 256, frames)
         assert generator(seen, *(t.to("meta") for t in told)).shape == seen.shape
         assert discriminator(seen, *(t.to("meta") for t in told))[1].shape == (1, 4)
@@ -610,7 +613,8 @@ def test_h_of_every_style_chooses_where_there_are_songs(
         checkpoint_metric, "_LEAST_DIFFERENCE", -1.0
     )  # noise is noise, whoever plays it
     judged = [
-        f"any_to_many.headline.{n}" for n in ("songs=1", "classifier_songs=1", "classifier_steps=2")
+        f"any_to_many.checkpoint_metric.{n}"
+        for n in ("songs=1", "classifier_songs=1", "classifier_steps=2")
     ]
     changes = [
         SONGS.replace("prepared: prepared", "prepared: low"),

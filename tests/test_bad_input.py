@@ -24,7 +24,7 @@ TOY = [
     "unpaired.generator.channels=[4,6]",
     "unpaired.discriminators.window.width=4",
     "unpaired.settings.siamese.width=4",
-    "unpaired.headline.songs=0",
+    "unpaired.checkpoint_metric.songs=0",
     "trainer.steps=2",
     "trainer.workers=0",
 ]

@@ -296,7 +296,7 @@ def test_prepared_songs_are_held_out_and_the_rest_teaches(
     for _ in range(2):
         field = benchmark.gather(style, [tmp_path])
     # Trained once, then found.
-    assert asked == [("judge", [f"judge.prepared={tmp_path}"])]
+    assert asked == [("audio-genre-classifier", [f"genre_classifier.prepared={tmp_path}"])]
     assert field.classifiers.genre == "polka"
     assert [song.name for song in field.songs] == ["rock/rock-2"]
     assert [song.name for song in field.targets] == ["polka/polka-2"]
@@ -373,8 +373,8 @@ def test_command_on_rendered_songs(
     out, pictures, page = (tmp_path / name for name in ("figures.json", "pictures", "page.html"))
     songs = str(place / "songs")
     words = ["--on", songs, "--baseline", songs, "--seconds", "1.5", "--songs", "1"]
-    words += ["--judge", str(place / "judge"), "--wrong", str(place / "jazz")]
-    written = ["-o", str(out), "--pictures", str(pictures), "--page", str(page)]
+    words += ["--classifier", str(place / "judge"), "--wrong", str(place / "jazz")]
+    written = ["-o", str(out), "--plots", str(pictures), "--page", str(page)]
     assert evaluate(place, *words, *written) == 0
     printed = capsys.readouterr().out
     assert "1 songs nearer to the truth than matched EQ" in printed
@@ -400,7 +400,7 @@ def test_command_on_rendered_songs(
 
 
 def test_command_on_real_songs(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    words = ["--on", str(place / "clips"), "--judge", str(place / "judge"), "--seconds", "1"]
+    words = ["--on", str(place / "clips"), "--classifier", str(place / "judge"), "--seconds", "1"]
     assert evaluate(place, *words, "--json") == 0
     values = json.loads(capsys.readouterr().out)
     assert list(values["songs"]) == ["rock/rock0", "rock/rock1"]
@@ -417,16 +417,16 @@ def test_command_on_real_songs(place: Path, capsys: pytest.CaptureFixture[str]) 
     ("words", "complaint"),
     [
         (["--on", "nowhere"], "nowhere does not exist"),
-        (["--on", "clips", "--judge", "clips"], "no genre classifier can be read"),
-        (["--on", "clips", "--judge", "judge", "--genre", "polka"], "does not know 'polka'"),
+        (["--on", "clips", "--classifier", "clips"], "no genre classifier can be read"),
+        (["--on", "clips", "--classifier", "judge", "--genre", "polka"], "does not know 'polka'"),
         (["--on", "songs", "clips"], "name one folder"),
-        (["--on", "songs", "--split", "valid", "--judge", "judge"], "'valid'"),
+        (["--on", "songs", "--split", "valid", "--classifier", "judge"], "'valid'"),
         (["--on", "songs", "--songs", "0"], "--songs 0"),
         (["--on", "songs", "-o", "no/where.json"], "does not exist"),
         (["--on", "songs", "--page", "no/where.html"], "does not exist"),
         (["--on", "songs", "--baseline", "clips"], "no rendered songs"),
         (
-            ["--on", "clips", "--judge", "judge", "--tagger", "clips"],
+            ["--on", "clips", "--classifier", "judge", "--tagger", "clips"],
             "no instrument classifier can be read",
         ),
     ],

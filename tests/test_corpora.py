@@ -19,10 +19,10 @@ from audiotransfer.data.stem_mixes import STEMS as ALL_STEMS
 from audiotransfer.data.stem_mixes import (
     MixSettings,
     RandomMixes,
-    Take,
-    rendered_takes,
-    solo_takes,
-    song_takes,
+    StemRecording,
+    rendered_recordings,
+    solo_recordings,
+    song_recordings,
 )
 from audiotransfer.errors import AudioTransferError
 
@@ -51,8 +51,8 @@ def rms(sound: Sound) -> float:
     return float(np.sqrt((sound.astype(np.float64) ** 2).mean()))
 
 
-def take(path: Path, stem: str, song: str = "song", real: bool = False) -> Take:
-    return Take(path, stem, song, soundfile.info(str(path)).frames, real)
+def take(path: Path, stem: str, song: str = "song", real: bool = False) -> StemRecording:
+    return StemRecording(path, stem, song, soundfile.info(str(path)).frames, real)
 
 
 # --- effects
@@ -112,11 +112,11 @@ def test_takes_of_rendered_songs(tmp_path: Path) -> None:
         for side in ("source", "target/jazz", "separated"):
             save(tmp_path / name / side / "bass.wav", noise(0.05, 0))
         (tmp_path / name / "song.json").write_text(json.dumps({"split": split}))
-    found = rendered_takes(tmp_path)
+    found = rendered_recordings(tmp_path)
     # What a separator guessed is no truth for another separator.
     assert [t.song for t in found] == ["one/source", "one/jazz"]
     assert all(t.stem == "bass" and not t.real and t.frames == 2205 for t in found)
-    assert [t.song for t in rendered_takes(tmp_path, "test")] == ["two/source", "two/jazz"]
+    assert [t.song for t in rendered_recordings(tmp_path, "test")] == ["two/source", "two/jazz"]
 
 
 def test_takes_of_real_songs(tmp_path: Path) -> None:
@@ -126,7 +126,7 @@ def test_takes_of_real_songs(tmp_path: Path) -> None:
     save(data / "alpha" / "mixture.wav", noise(0.1, 2))
     save(data / "beta" / "vocals.wav", noise(0.1, 3))
     save(data / "beta" / "bass.wav", np.repeat(noise(0.1, 4), 3, axis=0))
-    found = {(t.song, t.stem): t for t in song_takes(data, cache, without=["nothing"])}
+    found = {(t.song, t.stem): t for t in song_recordings(data, cache, without=["nothing"])}
     assert set(found) == {
         ("alpha", "drums"),
         ("alpha", "other"),
@@ -136,27 +136,27 @@ def test_takes_of_real_songs(tmp_path: Path) -> None:
     assert all(t.real for t in found.values())
     assert found["alpha", "drums"].frames == 8820  # 44.1 kHz now
     assert found["beta", "bass"].read(0, 100).shape == (2, 100)  # six channels folded
-    assert {t.song for t in song_takes(data, cache, without=["beta"])} == {"alpha"}
-    assert {t.stem for t in song_takes(data, cache, without=["guitar", "beta"])} == {"drums"}
+    assert {t.song for t in song_recordings(data, cache, without=["beta"])} == {"alpha"}
+    assert {t.stem for t in song_recordings(data, cache, without=["guitar", "beta"])} == {"drums"}
     stamps = {p: p.stat().st_mtime_ns for p in cache.iterdir()}
-    song_takes(data, cache)
+    song_recordings(data, cache)
     assert stamps == {p: p.stat().st_mtime_ns for p in cache.iterdir()}  # decoded once
 
 
 def test_takes_of_solos(tmp_path: Path) -> None:
     save(tmp_path / "solo" / "singer.wav", noise(0.1, 0))
     save(tmp_path / "solo" / "kept_out.wav", noise(0.1, 1))
-    found = solo_takes(tmp_path / "solo", "vocals", tmp_path / "cache", ["kept_out"])
+    found = solo_recordings(tmp_path / "solo", "vocals", tmp_path / "cache", ["kept_out"])
     assert [(t.stem, t.song) for t in found] == [("vocals", "solo/singer")]
     with pytest.raises(AudioTransferError, match="nowhere"):
-        solo_takes(tmp_path / "nowhere", "vocals", tmp_path / "cache")
+        solo_recordings(tmp_path / "nowhere", "vocals", tmp_path / "cache")
 
 
 # --- random mixes
 
 
 @pytest.fixture
-def takes(tmp_path: Path) -> list[Take]:
+def takes(tmp_path: Path) -> list[StemRecording]:
     """Four stems of two songs, one as short as a click, one silent, and a solo singer."""
     found = []
     for song, seconds in (("a", 1.5), ("b", 0.02)):
@@ -184,14 +184,14 @@ def pure(make: Callable[[int], object]) -> None:
     assert not same(later, other.batch(7))  # type: ignore[attr-defined]
 
 
-def test_random_mixes_are_a_function_of_seed_and_step(takes: list[Take]) -> None:
+def test_random_mixes_are_a_function_of_seed_and_step(takes: list[StemRecording]) -> None:
     pure(lambda seed: RandomMixes(takes, MixSettings(batch=2, seconds=0.1, seed=seed)))
 
 
 @pytest.mark.parametrize("song_share", [0.0, 1.0])
 @pytest.mark.parametrize("silent_share", [0.0, 0.5, 1.0])
 def test_random_mixes_are_always_numbers(
-    takes: list[Take], song_share: float, silent_share: float
+    takes: list[StemRecording], song_share: float, silent_share: float
 ) -> None:
     settings = MixSettings(
         batch=8, seconds=0.1, song_share=song_share, silent_share=silent_share, mono_share=0.5
@@ -235,7 +235,7 @@ def test_a_crop_at_another_speed_has_another_pitch(tmp_path: Path) -> None:
     assert np.array_equal(backwards, one.read(1234, 22050)[:, ::-1])
 
 
-def test_random_mixes_say_what_is_missing(takes: list[Take]) -> None:
+def test_random_mixes_say_what_is_missing(takes: list[StemRecording]) -> None:
     with pytest.raises(AudioTransferError, match="bass, vocals") as caught:
         RandomMixes([t for t in takes if t.stem in ("drums", "other")], MixSettings())
     assert "\n" not in str(caught.value)

@@ -432,7 +432,7 @@ def test_a_turn_is_the_bound_and_teaches(index: int) -> None:
     assert losses[-1] < losses[0] - 0.2
     assert all(p.grad is not None for n, p in network.named_parameters() if "style" not in n)
     preview = objective.preview(batch, seeded())
-    assert preview.spectrograms["source"].shape == preview.spectrograms["output"].shape == (9, 32)
+    assert preview.images["source"].shape == preview.images["output"].shape == (9, 32)
 
 
 # Measures

@@ -16,8 +16,8 @@ from torch import Tensor
 from audiotransfer import recipes
 from audiotransfer.audio.reading import read_audio
 from audiotransfer.audio.writing import write_audio
-from audiotransfer.data.rendering.arranging import ENSEMBLES, Ensemble, ensemble, genre_band
-from audiotransfer.data.rendering.ensembles import Band
+from audiotransfer.data.rendering.arranging import ENSEMBLES, Ensemble, ensemble, genre_arrangement
+from audiotransfer.data.rendering.ensembles import Arrangement
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.evaluation import GenreClassifier
 from audiotransfer.recipes.genre_classifier import GenreClassifierRecipe, real_clips, rendered_clips
@@ -44,7 +44,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
             path.parent.mkdir(parents=True, exist_ok=True)
             write_audio(path, sound(number + 10 * (artist == "bob")), RATE)
         for song in ("one", "two"):
-            place = folder / "judge-songs" / genre / song
+            place = folder / "genre-songs" / genre / song
             for side, stem in (("source", "bass"), ("source", "other"), ("target", "other")):
                 path = place / side / f"{stem}.wav"
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -59,15 +59,15 @@ def test_the_config_becomes_a_classifier_that_says_how_good_it_is(
 ) -> None:
     run = tmp_path / "run"
     overrides = [
-        f"judge.data={data}",
-        "judge.clips=clips",
-        "judge.separator=none",
-        "judge.width=2",
-        "judge.batch=4",
+        f"genre_classifier.data={data}",
+        "genre_classifier.clips=clips",
+        "genre_classifier.separator=none",
+        "genre_classifier.width=2",
+        "genre_classifier.batch=4",
         "trainer.steps=2",
         "trainer.validate_every=2",
     ]
-    figures = recipes.train("judge", overrides, run)
+    figures = recipes.train("audio-genre-classifier", overrides, run)
     classifier = GenreClassifier.load(run)
     assert classifier.classes == GENRES
     assert set(classifier.probabilities(sound(1), RATE)) == set(GENRES)
@@ -94,10 +94,10 @@ def test_artists_are_first_words(data: Path) -> None:
 
 
 def test_rendered_songs_are_the_mix_of_one_side(data: Path, tmp_path: Path) -> None:
-    recipe = GenreClassifierRecipe(str(data), rendered={"jazz": "judge-songs/jazz"})
+    recipe = GenreClassifierRecipe(str(data), rendered={"jazz": "genre-songs/jazz"})
     clips = rendered_clips(recipe, tmp_path)
     assert [clip.group for clip in clips] == ["jazz/one", "jazz/two"]
-    stems = [read_audio(path)[0] for path in (data / "judge-songs/jazz/one/source").glob("*.wav")]
+    stems = [read_audio(path)[0] for path in (data / "genre-songs/jazz/one/source").glob("*.wav")]
     heard, rate = read_audio(clips[0].path)
     assert rate == RATE
     assert torch.allclose(heard, sum(stems), atol=1e-4)
@@ -110,7 +110,7 @@ def part(notes: list[tuple[float, float, float, float]], program: int, stem: str
     return Part(stem, program, stem == "drums", np.array(notes, dtype=np.float64))
 
 
-BAND = Band(
+BAND = Arrangement(
     (
         part([(t, 0.5, pitch, 80) for t in range(4) for pitch in (60, 64, 67)], 4),
         part([(0.5 * t, 0.4, 70 + t, 80) for t in range(8)], 80),
@@ -124,7 +124,7 @@ BAND = Band(
 def test_every_genre_plays_with_its_own_instruments(genre: str) -> None:
     random = np.random.default_rng(3)
     for players in ENSEMBLES[genre]:
-        chords, lead, bass, drums = genre_band(BAND, players, random).parts
+        chords, lead, bass, drums = genre_arrangement(BAND, players, random).parts
         for played, pool in (
             (chords, players.chords),
             (lead, players.leads),
@@ -139,7 +139,7 @@ def test_every_genre_plays_with_its_own_instruments(genre: str) -> None:
 
 
 def test_without_programs_the_scores_own_stay() -> None:
-    played = genre_band(BAND, Ensemble(), np.random.default_rng(0))
+    played = genre_arrangement(BAND, Ensemble(), np.random.default_rng(0))
     assert [p.program for p in played.parts] == [4, 80, 33, 0]
     with pytest.raises(AudioTransferError, match="no ensemble"):
         ensemble("polka", np.random.default_rng(0))

@@ -21,7 +21,7 @@ from audiotransfer.errors import AudioTransferError
 from audiotransfer.evaluation.classifiers.midi_genre import MidiGenreClassifier
 from audiotransfer.evaluation.classifiers.midi_networks import BeatClassifier
 from audiotransfer.midi.grid import Grid
-from audiotransfer.recipes import TrainingConfig, genre_gan
+from audiotransfer.recipes import genre_gan, load_training
 from audiotransfer.recipes.midi_styles import played, transfer_by
 from audiotransfer.styles import check_weights, find_style, load_style
 from audiotransfer.styles.find import SHIPPED
@@ -45,7 +45,6 @@ from audiotransfer.symbolic.genre.paper_networks import (
 from audiotransfer.symbolic.genre.phrases import PhraseSet
 from audiotransfer.symbolic.genre.transfer import load_generator, save_generator
 from audiotransfer.training import Objective, load_networks
-from audiotransfer.training.config import load_config
 
 GENRES = ("jazz", "classical", "pop")
 PACKS = ("jazz_wjd.zip", "classical_pianomidide.zip", "pop_pop909.zip")
@@ -412,7 +411,7 @@ def test_mixed_discriminators_that_do_not_teach_leave_generators_alone() -> None
 
 def test_discriminators_are_reminded_of_older_phrases() -> None:
     objective = small()
-    assert [len(p.spectrograms) for p in objective.pools.values()] == [0, 0]
+    assert [len(p.images) for p in objective.pools.values()] == [0, 0]
     pooled = GenreGan(
         objective.generators, objective.discriminators, {}, GenreGanSettings(pool=2, noise=0.0)
     )
@@ -533,7 +532,7 @@ def test_previews_show_what_becomes_of_phrases(form: str) -> None:
     if form == "paper":
         objective = small()
         given = batch()
-    spectrograms = objective.preview(given, torch.Generator()).spectrograms
+    spectrograms = objective.preview(given, torch.Generator()).images
     assert len(spectrograms) == 6
     assert all(spectrogram.shape == (84, 64) for spectrogram in spectrograms.values())
     changed = {name.partition("/")[0] for name in spectrograms}
@@ -737,7 +736,7 @@ def test_the_conditional_config_becomes_three_styles(data: Path, tmp_path: Path)
         "settings.discriminator_width=2",
         "batch=6",
         "phrases=3",
-        f"judge={tmp_path / 'judge'}",
+        f"classifier={tmp_path / 'judge'}",
     )
     more = [f"conditional_gan.{change}" for change in toy]
     run = tmp_path / "run"
@@ -764,12 +763,12 @@ def test_the_conditional_config_becomes_three_styles(data: Path, tmp_path: Path)
 @pytest.mark.usefixtures("every_branch")
 def test_the_listener_that_chooses_is_trained(data: Path, tmp_path: Path) -> None:
     """It hears otherwise than both judges that report."""
-    toy = ("score_judge.width=4", "score_judge.batch=6", "trainer.validate_every=1")
-    recipes.train("genre-listener", changes("score_judge", data, *toy), tmp_path)
-    judge = MidiGenreClassifier.load(tmp_path)
-    assert judge.architecture == "beats" and isinstance(judge.network, BeatClassifier)
-    chosen = load_config("genre-gan-conditional", [], TrainingConfig).conditional_gan
-    assert chosen is not None and chosen.judge == "runs/genre-listener"
+    toy = ("midi_classifier.width=4", "midi_classifier.batch=6", "trainer.validate_every=1")
+    recipes.train("midi-classifier-beats", changes("midi_classifier", data, *toy), tmp_path)
+    classifier = MidiGenreClassifier.load(tmp_path)
+    assert classifier.architecture == "beats" and isinstance(classifier.network, BeatClassifier)
+    chosen = load_training("genre-gan-conditional").recipe
+    assert chosen is not None and chosen.classifier == "runs/midi-classifier-beats"
 
 
 def moved(transfer: Any) -> None:
@@ -787,7 +786,7 @@ def moved(transfer: Any) -> None:
 
 @pytest.mark.parametrize("config", [*CONFIGS, "genre-gan-conditional"])
 def test_every_config_can_be_built_as_it_stands(config: str) -> None:
-    found = load_config(config, [], TrainingConfig)
+    found = load_training(config)
     with torch.device("meta"):
         if found.genre_gan is not None:
             objective = genre_gan.build(replace(found.genre_gan))
@@ -797,7 +796,7 @@ def test_every_config_can_be_built_as_it_stands(config: str) -> None:
             assert found.genre_gan.settings.model in (config.rpartition("-")[2], "base")
         else:
             assert found.conditional_gan is not None
-            assert tuple(found.conditional_gan.packs) == GENRES
+            assert tuple(found.recipe.archives) == GENRES
 
 
 def test_a_pair_is_two_genres(data: Path, tmp_path: Path) -> None:

@@ -96,7 +96,7 @@ def test_the_loss_is_binary_cross_entropy() -> None:
     assert float(turn.terms["cross_entropy"]) == pytest.approx(np.log(2), abs=1e-6)
     turn.terms["cross_entropy"].backward()
     assert objective.network.out.weight.grad is not None
-    assert set(objective.preview(batch, torch.Generator()).spectrograms) == {"window"}
+    assert set(objective.preview(batch, torch.Generator()).images) == {"window"}
 
 
 def test_area_under_the_curve_by_hand() -> None:
@@ -141,10 +141,15 @@ def test_no_score_is_on_both_sides(songs: Path) -> None:
 def test_the_config_becomes_a_classifier(songs: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     overrides = [
-        f"tagger.data={songs}", "tagger.rendered=[pop]", "tagger.width=2", "tagger.batch=3",
-        "tagger.test_batches=4", "trainer.steps=2", "trainer.validate_every=2",
-    ]  # fmt: skip
-    figures = recipes.train("tagger", overrides, run)
+        f"instrument_classifier.data={songs}",
+        "instrument_classifier.rendered=[pop]",
+        "instrument_classifier.width=2",
+        "instrument_classifier.batch=3",
+        "instrument_classifier.test_batches=4",
+        "trainer.steps=2",
+        "trainer.validate_every=2",
+    ]
+    figures = recipes.train("instrument-classifier", overrides, run)
     classifier = InstrumentClassifier.load(run)
     assert classifier.report["steps"] == 2
     assert classifier.report["windows held out"] == 12

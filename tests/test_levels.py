@@ -1,4 +1,4 @@
-"""Levels that a file cannot hold, channels without a sound, and what is said about them."""
+"""Levels beyond full scale, silent channels, and the notices about them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from audiotransfer.pipeline.finishing import level_for
 from audiotransfer.pipeline.progress import Tracker
 from audiotransfer.pipeline.sources import MemorySource, measure
 from audiotransfer.styles import Style
-from separation.mix import MixSeparator
+from separation.baselines import MixSeparator
 
 RATE = 44100
 

@@ -27,7 +27,7 @@ from audiotransfer.evaluation.report.statistics import Interval
 from audiotransfer.midi.piano_rolls import notes_of
 from audiotransfer.midi.score import read_score
 from audiotransfer.recipes.base import Training
-from audiotransfer.recipes.midi_styles import GenreRecipe, write_score_style
+from audiotransfer.recipes.midi_styles import GenreRecipe, write_midi_style
 from audiotransfer.symbolic.genre.conditional_networks import ConditionalGenerator
 from audiotransfer.training import TrainerSettings
 
@@ -276,7 +276,7 @@ def styles(tmp_path: Path) -> Path:
     generator = ConditionalGenerator(GENRES, (4, 6), 1).eval()
     training = Training(TrainerSettings(steps=1))
     for genre in ("jazz", "pop"):
-        write_score_style(genre, GenreRecipe(), training, tmp_path / "styles", generator, 1, 0.0)
+        write_midi_style(genre, GenreRecipe(), training, tmp_path / "styles", generator, 1, 0.0)
     return tmp_path / "styles"
 
 
@@ -286,7 +286,7 @@ def test_the_command_tries_a_style_on_midi(
     out, pictures = tmp_path / "figures.json", tmp_path / "pictures"
     words = [
         "evaluate", str(styles / "jazz"), "--on", str(place), "--songs", "1", "-o", str(out),
-        "--pictures", str(pictures), "--baseline", str(place / "jazz"), "--device", "cpu",
+        "--plots", str(pictures), "--baseline", str(place / "jazz"), "--device", "cpu",
     ]  # fmt: skip
     assert main(words) == 0
     said = capsys.readouterr().out
@@ -311,7 +311,7 @@ def test_the_command_tries_a_style_on_midi(
     [
         (["--genre", "polka"], "takes one of jazz, classical, pop"),
         (["--genre", "classical"], "give pieces of classical"),
-        (["--page", "page.html"], "--pictures draws MIDI"),
+        (["--page", "page.html"], "--plots draws MIDI"),
         (["--wrong", "pop"], "that of a third genre"),
     ],
 )

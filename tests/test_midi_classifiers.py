@@ -35,7 +35,6 @@ from audiotransfer.evaluation.classifiers.midi_networks import (
 from audiotransfer.midi.piano_rolls import draw, notes_of
 from audiotransfer.symbolic.genre.data import genre_phrases, joined
 from audiotransfer.symbolic.genre.phrases import PhraseSettings, phrases_of
-from audiotransfer.training.config import load_config
 
 C = 60
 GENRES = ("jazz", "classical", "pop")
@@ -332,7 +331,7 @@ def test_parts_of_several_archives_share_no_piece(packs: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("config", "genres"), [("genre-classifier", GENRES), ("genre-counter", ("jazz", "pop"))]
+    ("config", "genres"), [("midi-classifier", GENRES), ("midi-classifier-counts", ("jazz", "pop"))]
 )
 @pytest.mark.usefixtures("every_branch")
 def test_the_configs_become_classifiers(
@@ -340,10 +339,10 @@ def test_the_configs_become_classifiers(
 ) -> None:
     run = tmp_path / "run"
     overrides = [
-        f"score_judge.data={packs}",
-        "score_judge.width=4",
-        "score_judge.batch=6",
-        f"score_judge.genres=[{','.join(genres)}]",
+        f"midi_classifier.data={packs}",
+        "midi_classifier.width=4",
+        "midi_classifier.batch=6",
+        f"midi_classifier.genres=[{','.join(genres)}]",
         "trainer.steps=2",
         "trainer.validate_every=1",
     ]
@@ -356,9 +355,7 @@ def test_the_configs_become_classifiers(
     assert np.sum(report["test"]["confusion"]) == sum(report["phrases"]["test"].values())
     assert figures["accuracy"] == report["test"]["balanced_accuracy"]
     assert len(report["held out"]) == len(genres)
-    noises = (
-        ["0.0", "0.01", "0.1", "0.2", "0.3", "0.5"] if config == "genre-classifier" else ["0.0"]
-    )
+    noises = ["0.0", "0.01", "0.1", "0.2", "0.3", "0.5"] if config == "midi-classifier" else ["0.0"]
     assert list(report["pairs"]) == noises
     assert len(report["pairs"]["0.0"]) == len(genres) * (len(genres) - 1) // 2
     # The card holds only what JSON can.
@@ -367,17 +364,16 @@ def test_the_configs_become_classifiers(
 
 def test_a_classifier_needs_two_genres_that_are_there(packs: Path, tmp_path: Path) -> None:
     for genres in ("[jazz]", "[jazz,polka]"):
-        overrides = [f"score_judge.data={packs}", f"score_judge.genres={genres}"]
+        overrides = [f"midi_classifier.data={packs}", f"midi_classifier.genres={genres}"]
         with pytest.raises(AudioTransferError, match="two genres or more"):
-            recipes.train("genre-classifier", overrides, tmp_path)
+            recipes.train("midi-classifier", overrides, tmp_path)
 
 
 def test_both_classifiers_learn_from_the_same_archives() -> None:
     one, other = (
-        load_config(name, [], recipes.TrainingConfig).score_judge
-        for name in ("genre-classifier", "genre-counter")
+        recipes.load_training(name).recipe for name in ("midi-classifier", "midi-classifier-counts")
     )
     assert one is not None
     assert other is not None
-    assert one.packs == other.packs
-    assert one.hearing != other.hearing
+    assert one.archives == other.archives
+    assert one.network != other.network

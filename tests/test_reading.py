@@ -1,4 +1,4 @@
-"""Which files are played, how much of them, and what is said of those that are not."""
+"""Reading audio files: formats, lengths, damage, notices and errors."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ import torch
 
 from audiotransfer.audio.channels import default_layout, layout_name, to_stereo
 from audiotransfer.audio.decoding import ffmpeg_decoders
-from audiotransfer.audio.decoding.ladder import find_ffmpeg
+from audiotransfer.audio.decoding.opening import find_ffmpeg
 from audiotransfer.audio.formats import flac, mpeg
 from audiotransfer.audio.reading import open_audio, probe_audio, read_audio
 from audiotransfer.audio.tags import blocks

@@ -20,8 +20,10 @@ from audiotransfer import recipes
 from audiotransfer.data.rendering.rendering import RenderSettings, render_corpus
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.evaluation import checkpoint_metric
-from audiotransfer.recipes import SeparatorRecipe, TrainingConfig, separator_takes
-from audiotransfer.recipes.template_features import prepare_pairs
+from audiotransfer.preparation.rendered_pairs import prepare_pairs
+from audiotransfer.recipes import load_training
+from audiotransfer.recipes.registry import find_recipe
+from audiotransfer.recipes.separator import SeparatorRecipe, separator_recordings
 from audiotransfer.styles import Keep, load_style, read_card
 from audiotransfer.synthesis.synthesizer import default_soundfont
 from audiotransfer.training.config import load_config
@@ -31,7 +33,7 @@ from vocoder import VocoderError
 CONFIGS = Path(__file__).parent.parent / "configs"
 RATE = 44100
 
-RENDERINGS = ["bands", "bands-test", "judge-songs"]
+RENDERINGS = ["ensembles", "ensembles-test", "genre-songs"]
 STYLES = ["paired", "paired-discriminators", "paired-unpaired", "melgan-vc"]
 SEPARATORS = ["separator", "separator-dense", "separator-tcn"]
 UNPAIRED_FORMS = (
@@ -44,9 +46,9 @@ UNPAIRED_FORMS = (
 )
 #: Stepped in other files of tests, by file.
 IN_FILES = {
-    "test_genre_classifier_recipe.py": ["judge"],
-    "test_instrument_classifier.py": ["tagger"],
-    "test_midi_classifiers.py": ["genre-classifier", "genre-counter"],
+    "test_genre_classifier_recipe.py": ["audio-genre-classifier"],
+    "test_instrument_classifier.py": ["instrument-classifier"],
+    "test_midi_classifiers.py": ["midi-classifier", "midi-classifier-counts"],
     "test_accompaniment.py": ["bach", "bach-gan", "bach-gan-paper"],
     "test_drums.py": [
         "drums",
@@ -54,19 +56,23 @@ IN_FILES = {
         *(f"musicvae-{bars}bar{size}" for bars in (2, 4) for size in ("", "-paper")),
     ],
     "test_any_to_many.py": ["any-to-many", "any-to-many-paper"],
-    "test_band_recipe.py": ["band-together", "band-drums", "band-bass", "band-other"],
+    "test_template_recipe.py": [
+        "templates-together",
+        "templates-drums",
+        "templates-bass",
+        "templates-other",
+    ],
     "test_genre_gan.py": [
         "genre-gan",
         "genre-gan-conditional",
         "genre-gan-full",
         "genre-gan-paper",
         "genre-gan-partial",
-        "genre-listener",
+        "midi-classifier-beats",
     ],
     "test_unpaired_recipe.py": [name + size for name in UNPAIRED_FORMS for size in ("", "-paper")],
 }
 ELSEWHERE = [config for configs in IN_FILES.values() for config in configs]
-NO_RECIPES = ("trainer", "seed")
 
 TRAINER = [
     "trainer.steps=2",
@@ -82,7 +88,7 @@ PAIRED = [
     "style.drawing.songs=1",
     "style.adversarial_from=1",
     "style.validation_songs=1",
-    "style.headline.songs=0",
+    "style.checkpoint_metric.songs=0",
 ]
 TOY = {
     "paired": PAIRED,
@@ -127,8 +133,10 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("data")
     for number in range(4):
         write_score(place / "scores" / f"{number}.mid", number)
-    render_corpus(toy_render(load_config("bands", [], RenderSettings), place), place / "bands")
-    prepare_pairs(place / "bands")
+    render_corpus(
+        toy_render(load_config("ensembles", [], RenderSettings), place), place / "ensembles"
+    )
+    prepare_pairs(place / "ensembles")
     for index, stem in enumerate(("drums", "bass", "other", "vocals")):
         save(place / "audio" / "stems" / "song" / f"{stem}.wav", index)
         save(place / "audio" / "stems" / "sodium" / f"{stem}.wav", index)
@@ -204,18 +212,17 @@ def test_renderings(config: str, data: Path, tmp_path: Path) -> None:
 
 
 def test_training_and_test_songs_share_nothing() -> None:
-    one, two = (load_config(c, [], RenderSettings) for c in ("bands", "bands-test"))
+    one, two = (load_config(c, [], RenderSettings) for c in ("ensembles", "ensembles-test"))
     assert (one.split, two.split) == ("train", "test") and one.seed != two.seed
     assert (one.scores, one.hold_out) == (two.scores, two.hold_out)  # or splits would overlap
-    judge = load_config("judge-songs", [], RenderSettings)
+    judge = load_config("genre-songs", [], RenderSettings)
     assert one.target_soundfont not in judge.soundfonts
 
 
 @pytest.mark.parametrize("config", [*STYLES, *SEPARATORS, *ELSEWHERE])
 def test_training_configs_hold_one_recipe(config: str) -> None:
-    read = load_config(config, [], TrainingConfig)
-    recipes_held = [k for k, v in vars(read).items() if v is not None and k not in NO_RECIPES]
-    assert len(recipes_held) == 1
+    read = load_training(config)
+    assert type(read.recipe) is find_recipe(read.section)
     assert read.trainer.steps > 100
 
 
@@ -223,7 +230,7 @@ def test_training_configs_hold_one_recipe(config: str) -> None:
 @pytest.mark.usefixtures("every_branch")
 def test_styles(config: str, data: Path, trained: Path, tmp_path: Path) -> None:
     overrides = style_overrides(config, data)
-    if load_config(config, [], TrainingConfig).style.start:  # type: ignore[union-attr]
+    if load_training(config).recipe.start:
         overrides.append(f"style.start={trained / 'paired' / 'checkpoint'}")
     told: list[tuple[str, float]] = []
     with warnings.catch_warnings():
@@ -233,7 +240,7 @@ def test_styles(config: str, data: Path, trained: Path, tmp_path: Path) -> None:
         )
     assert ("step 1", 0.5) in told
     assert figures and all(map(math.isfinite, figures.values())) and figures["failed_steps"] == 0
-    name = load_config(config, [], TrainingConfig).style.name  # type: ignore[union-attr]
+    name = load_training(config).recipe.name
     style = load_style(tmp_path / "run" / name)
     card = style.card
     assert card is not None and (card.name, card.steps) == (name, 2)
@@ -281,11 +288,10 @@ def test_pairs_are_heard_and_judged(
 ) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    monkeypatch.setattr(
-        checkpoint_metric, "_LEAST_DIFFERENCE", -1.0
-    )  # two steps teach no classifier anything
+    monkeypatch.setattr(checkpoint_metric, "_LEAST_DIFFERENCE", -1.0)  # two steps teach nothing
     judged = [
-        f"style.headline.{name}" for name in ("songs=1", "classifier_songs=2", "classifier_steps=2")
+        f"style.checkpoint_metric.{name}"
+        for name in ("songs=1", "classifier_songs=2", "classifier_steps=2")
     ]
     changes = [*style_overrides("paired", data), *judged, "trainer.preview_every=2"]
     figures = run("paired", changes, tmp_path)
@@ -311,7 +317,7 @@ def test_a_stopped_run_goes_on(data: Path, trained: Path, tmp_path: Path) -> Non
 @pytest.mark.usefixtures("every_branch")
 def test_separators(config: str, data: Path, trained: Path, tmp_path: Path) -> None:
     overrides = separator_overrides(data)
-    if load_config(config, [], TrainingConfig).separator.start:  # type: ignore[union-attr]
+    if load_training(config).recipe.start:
         overrides.append(f"separator.start={trained / 'separator' / 'checkpoint'}")
     figures = run(config, overrides, tmp_path)
     assert figures and all(map(math.isfinite, figures.values())) and figures["failed_steps"] == 0
@@ -323,9 +329,9 @@ def test_separators(config: str, data: Path, trained: Path, tmp_path: Path) -> N
 
 
 def test_songs_that_are_kept_out_stay_out(data: Path, tmp_path: Path) -> None:
-    recipe = load_config("separator", [f"separator.data={data}"], TrainingConfig).separator
+    recipe = load_training("separator", [f"separator.data={data}"]).recipe
     assert isinstance(recipe, SeparatorRecipe)
-    takes = separator_takes(recipe, tmp_path)
+    takes = separator_recordings(recipe, tmp_path)
     assert {t.song for t in takes if t.real} == {"song", "solo/singer", "solo/loop"}
     rendered = {t.song for t in takes if not t.real}
     sides = {"source", "jazz", "classical", "rock", "electronic"}

@@ -26,7 +26,12 @@ from audiotransfer.data.rendering.arranging import (
     humanise,
 )
 from audiotransfer.data.rendering.composing import RenderSettings, compose, in_split
-from audiotransfer.data.rendering.ensembles import TARGETS, Band, read_band, target_band
+from audiotransfer.data.rendering.ensembles import (
+    TARGETS,
+    Arrangement,
+    read_arrangement,
+    target_ensemble,
+)
 from audiotransfer.data.rendering.rendering import (
     FINISHED,
     STEMS,
@@ -241,7 +246,7 @@ def test_without_a_soundfont_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch
 
 def test_a_score_becomes_stems(tmp_path: Path) -> None:
     write_score(tmp_path / "a.mid", 1, complete=True)
-    band = read_band(tmp_path / "a.mid")
+    band = read_arrangement(tmp_path / "a.mid")
     assert [p.stem for p in band.parts] == ["other", "other", "bass", "drums"]
     assert [p.program for p in band.parts] == [4, 73, 33, 0]
     assert band.beat == pytest.approx(0.5) and band.seconds == pytest.approx(7.95, abs=0.05)
@@ -254,7 +259,7 @@ def test_a_score_becomes_stems(tmp_path: Path) -> None:
 
 def test_roland_drums_are_translated(tmp_path: Path) -> None:
     write_groove(tmp_path / "groove.mid")
-    assert set(read_band(tmp_path / "groove.mid").parts[0].notes[:, 2]) == {36, 38, 42}
+    assert set(read_arrangement(tmp_path / "groove.mid").parts[0].notes[:, 2]) == {36, 38, 42}
 
 
 @pytest.mark.parametrize("content", [b"", b"MThd", b"no score at all", None])
@@ -266,11 +271,11 @@ def test_what_is_no_score_is_refused(tmp_path: Path, content: bytes | None) -> N
         path.write_bytes(content)
     for source in (path, path.read_bytes()):
         with pytest.raises(AudioTransferError, match=r"x\.mid"):
-            read_band(source, "x.mid")
+            read_arrangement(source, "x.mid")
 
 
 def test_a_section_starts_at_zero_and_keeps_the_bars() -> None:
-    band = Band((part([(t, 3.0, 60, 90) for t in np.arange(0, 20, 0.5)]),), beat=0.5)
+    band = Arrangement((part([(t, 3.0, 60, 90) for t in np.arange(0, 20, 0.5)]),), beat=0.5)
     section = band.section(4.75, 4.0)
     notes = section.parts[0].notes
     np.testing.assert_allclose(notes[:, 0], np.arange(0.25, 4.0, 0.5))
@@ -311,7 +316,7 @@ def test_what_dies_away_is_struck_and_what_is_held_is_held() -> None:
         bass = band.play(part([(0, 1, 40, 90)], 38, "bass"))
         assert bass.program == band.bass and bass.stem == "bass"
     with pytest.raises(AudioTransferError, match="polka"):
-        target_band("polka")
+        target_ensemble("polka")
 
 
 @given(
@@ -330,7 +335,7 @@ def test_bands_keep_time(
 ) -> None:
     """Onsets and durations stay; pitches too but for drums; all stays playable."""
     before = part([tuple(map(float, n)) for n in notes], program, stem, stem == "drums")
-    after = target_band(style).play(before)
+    after = target_ensemble(style).play(before)
     assert np.array_equal(after.notes[:, :2], before.notes[:, :2])
     assert (stem == "drums") or np.array_equal(after.notes, before.notes)
     assert after.stem == stem and after.notes[:, 3].min() >= 1 and after.notes[:, 3].max() <= 127
@@ -341,20 +346,20 @@ def test_bands_keep_time(
 
 def test_a_bass_line_plays_the_lowest_note_of_each_beat() -> None:
     chords = part([(i * 0.5, 0.4, p, 80) for i in range(8) for p in (60 + i, 64 + i, 72)])
-    line = bass_line(Band((chords,), beat=0.5))
+    line = bass_line(Arrangement((chords,), beat=0.5))
     assert line is not None and line.stem == "bass" and not line.drums
     np.testing.assert_allclose(line.notes[:, 0], np.arange(8) * 0.5)
     assert np.array_equal(line.notes[:, 2] % 12, (60 + np.arange(8)) % 12)
     assert line.notes[:, 2].min() >= 28 and line.notes[:, 2].max() <= 47  # a bass's low strings
     assert (line.notes[:-1, 0] + line.notes[:-1, 1] <= line.notes[1:, 0]).all()  # one at a time
-    assert bass_line(Band((part([(0, 1, 38, 80)], 0, "drums", True),))) is None
+    assert bass_line(Arrangement((part([(0, 1, 38, 80)], 0, "drums", True),))) is None
 
 
 def test_a_drummer_keeps_the_bands_beat() -> None:
-    groove = Band(
+    groove = Arrangement(
         (part([(i * 0.6, 0.1, 36 + 2 * (i % 2), 90) for i in range(8)], 0, "drums", True),), 0.6
     )
-    band = Band((part([(0, 1, 60, 90)]),), beat=0.5, downbeat=0.75)
+    band = Arrangement((part([(0, 1, 60, 90)]),), beat=0.5, downbeat=0.75)
     drums = drummer(band, groove, 10.0)
     np.testing.assert_allclose(np.sort(drums.notes[:, 0]), np.arange(0.25, 10.0, 0.5), atol=1e-9)
     kicks = drums.notes[drums.notes[:, 2] == 36, 0]
@@ -374,7 +379,7 @@ def test_hands_are_human_but_not_drunk() -> None:
 @pytest.mark.parametrize("unseen", [False, True])
 def test_unseen_instruments_are_never_drawn_in_training(unseen: bool) -> None:
     random = np.random.default_rng(1)
-    band = Band(
+    band = Arrangement(
         (
             part([(0, 1, 60, 90)]),
             part([(0, 1, 40, 90)], 33, "bass"),
@@ -411,7 +416,7 @@ def test_splits_of_whole_corpora_share_no_score(toy: RenderSettings) -> None:
 
 
 def test_a_song_is_a_function_of_seed_and_index(toy: RenderSettings) -> None:
-    def song(seed: int, index: int) -> tuple[Band, str]:
+    def song(seed: int, index: int) -> tuple[Arrangement, str]:
         return compose(toy, index, np.random.default_rng((seed, index)))
 
     (one, name), (again, same_name), (other, _) = song(1, 0), song(1, 0), song(2, 0)

@@ -28,13 +28,12 @@ from audiotransfer.data.unpaired import PreparedWindows
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.evaluation.checkpoint_metric import CheckpointMetric
 from audiotransfer.preparation import Settings, prepare_collection
-from audiotransfer.recipes import TrainingConfig
+from audiotransfer.recipes import load_training
 from audiotransfer.recipes.unpaired import UnpairedStyleRecipe
-from audiotransfer.spectral.objectives.registry import Materials, create
+from audiotransfer.spectral.objectives.registry import NetworkFactory, create
 from audiotransfer.spectral.transfer import load_generator
 from audiotransfer.styles import Keep, load_style
 from audiotransfer.training import load_networks
-from audiotransfer.training.config import load_config
 from vocoder import SpectrogramSettings, VocoderError
 from vocoder.spectrogram import BOTTOM, to_unit
 
@@ -111,7 +110,7 @@ def run(config: str, changes: list[str], folder: Path) -> dict[str, float]:
 def test_every_config_becomes_a_style(config: str, data: Path, tmp_path: Path) -> None:
     figures = run(config, overrides(config, data), tmp_path)
     assert figures and all(map(math.isfinite, figures.values())) and figures["failed_steps"] == 0
-    read = load_config(config, [], TrainingConfig).unpaired
+    read = load_training(config).recipe
     assert read is not None
     style = load_style(tmp_path / read.name)
     assert style.card is not None
@@ -129,7 +128,7 @@ def test_every_config_becomes_a_style(config: str, data: Path, tmp_path: Path) -
 @pytest.mark.parametrize("config", ALL)
 def test_every_config_starts_on_what_is_prepared_for_it(config: str, tmp_path: Path) -> None:
     """With nothing set but data and width; small ones on spectrograms as `prepare` makes them."""
-    read = load_config(config, [], TrainingConfig).unpaired
+    read = load_training(config).recipe
     assert read is not None
     usual = "kind" not in read.spectrogram and not config.endswith("-paper")
     spectrogram = (
@@ -148,19 +147,21 @@ def test_every_config_can_be_built_as_it_stands(config: str) -> None:
     """Spectrograms that can be inverted, networks that fit them, settings that the objective
     knows.
     """
-    recipe = load_config(config, [], TrainingConfig).unpaired
+    recipe = load_training(config).recipe
     assert recipe is not None
     spectrogram = SpectrogramSettings.from_dict(recipe.spectrogram)
-    materials = Materials(spectrogram.bins, recipe.frames, recipe.generator, recipe.discriminators)
+    factory = NetworkFactory(
+        spectrogram.bins, recipe.frames, recipe.generator, recipe.discriminators
+    )
     with torch.device("meta"), warnings.catch_warnings():  # shapes without weights
         warnings.simplefilter("ignore", UserWarning)
-        objective = create(recipe.objective, materials, recipe.settings)
+        objective = create(recipe.objective, factory, recipe.settings)
     assert "generator" in objective.networks
 
 
 def test_papers_are_larger() -> None:
     for name in FORMS:
-        small, paper = (load_config(name + s, [], TrainingConfig) for s in ("", "-paper"))
+        small, paper = (load_training(name + s) for s in ("", "-paper"))
         assert small.trainer.steps < paper.trainer.steps
         assert small.unpaired.objective == paper.unpaired.objective  # type: ignore[union-attr]
 
@@ -225,8 +226,8 @@ def heard_collection(folder: Path, validated: bool = True) -> Path:
 #: Nothing is normalised over the batch, so that its halves teach what it teaches.
 BY_GROUP = ["unpaired.settings.siamese.norm=group", "trainer.ema_decay=null"]
 HEARD = [
-    "unpaired.headline.classifier_steps=12",
-    "unpaired.headline.songs=1",
+    "unpaired.checkpoint_metric.classifier_steps=12",
+    "unpaired.checkpoint_metric.songs=1",
     "trainer.validate_every=1",
     "trainer.preview_every=2",
 ]
@@ -265,7 +266,7 @@ def test_songs_are_heard_in_the_log(tmp_path: Path) -> None:
 
     place = heard_collection(tmp_path)
     changes = [*overrides("melgan-vc-unet", tmp_path), f"unpaired.prepared={place}", *HEARD]
-    run("melgan-vc-unet", [*changes, "unpaired.headline.songs=0"], tmp_path / "run")
+    run("melgan-vc-unet", [*changes, "unpaired.checkpoint_metric.songs=0"], tmp_path / "run")
     events = EventAccumulator(str(tmp_path / "run"))
     events.Reload()
     names = {"audio/rock-validation/source", "audio/rock-validation/jazz"}

@@ -158,8 +158,8 @@ def genre_classifier_for(
         raise AudioTransferError(
             f"the genre classifier does not know {genre!r}, --genre takes one of "
             f"{', '.join(classifier.classes)}; one for other genres: audiotransfer prepare "
-            "GENRE_FOLDERS -o ready, audiotransfer "
-            "train judge judge.prepared=ready -o runs/judge, then --judge runs/judge"
+            "GENRE_FOLDERS -o ready, audiotransfer train audio-genre-classifier "
+            "genre_classifier.prepared=ready -o runs/genres, then --classifier runs/genres"
         )
     return classifier, name
 
@@ -178,5 +178,6 @@ def _trained(prepared: Manifest, show: Show | None) -> GenreClassifier:
     old = prepared.folder / _OLD_FOLDER
     folder = old if GenreClassifier.is_saved(old) else prepared.folder / _FOLDER
     if not GenreClassifier.is_saved(folder):
-        recipes.train("judge", [f"judge.prepared={prepared.folder}"], folder, show)
+        settings = [f"genre_classifier.prepared={prepared.folder}"]
+        recipes.train("audio-genre-classifier", settings, folder, show)
     return GenreClassifier.load(folder)

@@ -63,7 +63,7 @@ class ImportedWindows:
         return found | {side: self.levels.known(found[side]) for side in ("source", "target")}
 
 
-def what_it_lacks(manifest: Manifest) -> str:
+def why_silent(manifest: Manifest) -> str:
     """What spectrograms without sound cannot do, for people."""
     return (
         f"it paints {manifest.kind}'s spectrograms of {manifest.spectrogram['bins']} bands, and"

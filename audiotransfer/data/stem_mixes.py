@@ -34,7 +34,7 @@ SAMPLE_RATE = 44100
 
 
 @dataclass(frozen=True)
-class Take:
+class StemRecording:
     """One stem of one song as a 44.1 kHz WAV file."""
 
     path: Path
@@ -79,13 +79,13 @@ class MixSettings:
 class RandomMixes:
     """Batches ``stems`` ``[B, 4, 2, T]``, a pure function of seed and step."""
 
-    def __init__(self, takes: Sequence[Take], settings: MixSettings) -> None:
+    def __init__(self, takes: Sequence[StemRecording], settings: MixSettings) -> None:
         self.settings = settings
         self._by_stem = {
             stem: {real: [t for t in takes if t.stem == stem and t.real == real] for real in (0, 1)}
             for stem in STEMS
         }
-        songs: dict[str, list[Take]] = {}
+        songs: dict[str, list[StemRecording]] = {}
         for take in takes:
             songs.setdefault(take.song, []).append(take)
         self._songs = [s for s in songs.values() if len({t.stem for t in s}) >= 2]
@@ -133,7 +133,9 @@ class RandomMixes:
                 )
         return self._produce(stems, random)
 
-    def _crop(self, take: Take, start: int, frames: int, speed: float, reverse: bool) -> Sound:
+    def _crop(
+        self, take: StemRecording, start: int, frames: int, speed: float, reverse: bool
+    ) -> Sound:
         """A crop played ``speed`` times as fast (pitch follows), normalised where it is loud."""
         wanted = int(frames * speed) + 2
         sound = take.read(min(start, max(0, take.frames - wanted)), wanted)
@@ -174,7 +176,7 @@ class RandomMixes:
         return np.ascontiguousarray(stems, dtype=np.float32)
 
 
-def rendered_takes(folder: Path, split: str = "train") -> list[Take]:
+def rendered_recordings(folder: Path, split: str = "train") -> list[StemRecording]:
     """Stems of rendered songs (``*/{source,target/STYLE}/{stem}.wav`` beside a ``song.json``)."""
     takes = []
     for card in sorted(folder.glob("*/song.json")):
@@ -188,7 +190,7 @@ def rendered_takes(folder: Path, split: str = "train") -> list[Take]:
     return takes
 
 
-def song_takes(folder: Path, cache: Path, without: Iterable[str] = ()) -> list[Take]:
+def song_recordings(folder: Path, cache: Path, without: Iterable[str] = ()) -> list[StemRecording]:
     """Stems of real songs (``song/{stem}[_part].{ogg,wav,…}``); parts of a stem are added later.
 
     Songs or files whose name holds a word of ``without`` are left out.
@@ -201,7 +203,9 @@ def song_takes(folder: Path, cache: Path, without: Iterable[str] = ()) -> list[T
     return takes
 
 
-def solo_takes(folder: Path, stem: str, cache: Path, without: Iterable[str] = ()) -> list[Take]:
+def solo_recordings(
+    folder: Path, stem: str, cache: Path, without: Iterable[str] = ()
+) -> list[StemRecording]:
     """Recordings of one stem on its own: solo singing, drum loops."""
     return [
         _take(_decoded(path, cache), stem, f"solo/{path.stem}", real=True)
@@ -210,9 +214,9 @@ def solo_takes(folder: Path, stem: str, cache: Path, without: Iterable[str] = ()
     ]
 
 
-def folder_takes(folder: Path, stem: str, cache: Path) -> list[Take]:
+def folder_recordings(folder: Path, stem: str, cache: Path) -> list[StemRecording]:
     """Every song of a folder as a take. Raises AudioTransferError where there is none."""
-    takes = solo_takes(folder, stem, cache)
+    takes = solo_recordings(folder, stem, cache)
     if not takes:
         raise AudioTransferError(f"folder {folder} holds no audio; name one with songs or stems")
     return takes
@@ -230,8 +234,8 @@ def _held_out(path: Path, without: Iterable[str]) -> bool:
     return any(word in f"{path.parent.name}/{path.name}" for word in without)
 
 
-def _take(path: Path, stem: str, song: str, real: bool) -> Take:
-    return Take(path, stem, song, soundfile.info(str(path)).frames, real)
+def _take(path: Path, stem: str, song: str, real: bool) -> StemRecording:
+    return StemRecording(path, stem, song, soundfile.info(str(path)).frames, real)
 
 
 def _decoded(path: Path, cache: Path) -> Path:

@@ -14,8 +14,9 @@ from torch import Tensor
 
 from audiotransfer.data.datasets.base import near
 from audiotransfer.data.manifest import Manifest, load_manifest
-from audiotransfer.data.stem_mixes import SAMPLE_RATE, Take
+from audiotransfer.data.stem_mixes import SAMPLE_RATE, StemRecording
 from audiotransfer.errors import AudioTransferError
+from vocoder import SpectrogramSettings
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -37,8 +38,8 @@ class UnpairedWindows:
 
     def __init__(
         self,
-        sources: Sequence[Take],
-        targets: Sequence[Take],
+        sources: Sequence[StemRecording],
+        targets: Sequence[StemRecording],
         *,
         frames: int,
         batch: int = 4,
@@ -57,7 +58,7 @@ class UnpairedWindows:
             for name, takes in self.sets.items()
         }
 
-    def _window(self, takes: list[Take], random: np.random.Generator) -> Sound:
+    def _window(self, takes: list[StemRecording], random: np.random.Generator) -> Sound:
         weights = np.array([min(take.frames, 60 * SAMPLE_RATE) for take in takes], dtype=float)
         for _ in range(_TRIES):
             take = takes[random.choice(len(takes), p=weights / weights.sum())]
@@ -67,6 +68,18 @@ class UnpairedWindows:
                 break
         gain = np.float32(10 ** (random.uniform(-4, 4) / 20))
         return levelled(window) * gain
+
+
+class SpectrogramBatches:
+    """Windows of sound as spectrograms ``[B, F, L]``, computed by the process that loads them."""
+
+    def __init__(self, windows: UnpairedWindows, spectrogram: SpectrogramSettings) -> None:
+        self.windows, self.spectrogram = windows, spectrogram
+
+    def batch(self, step: int) -> dict[str, Tensor]:
+        """The spectrograms of a step."""
+        sounds = self.windows.batch(step)
+        return {side: self.spectrogram.stereo(sound) for side, sound in sounds.items()}
 
 
 def levelled(window: Sound) -> Sound:

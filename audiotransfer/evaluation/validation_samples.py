@@ -13,10 +13,10 @@ from audiotransfer.audio.reading import read_audio
 from audiotransfer.audio.resampling import STEREO_RATE
 from audiotransfer.data.manifest import Manifest, PreparedSong
 from audiotransfer.data.splits import spread
-from audiotransfer.data.stem_mixes import Take
+from audiotransfer.data.stem_mixes import StemRecording
 from audiotransfer.data.unpaired import levelled
 from audiotransfer.spectral.models.base import SpectrogramModel
-from audiotransfer.spectral.transfer import played_by
+from audiotransfer.spectral.transfer import stem_transfer
 from audiotransfer.training import Objective
 from vocoder import SpectrogramSettings
 
@@ -56,7 +56,7 @@ class ValidationSamples:
         for sample in samples:
             for style, generator in generators[sample.stem].items():
                 device = str(next(generator.parameters()).device)
-                transfer = played_by(generator, self.spectrogram, sample.stem, device)
+                transfer = stem_transfer(generator, self.spectrogram, sample.stem, device)
                 converted.setdefault(style, []).append(transfer(sample.sound))
         return converted
 
@@ -101,14 +101,18 @@ def rendered_samples(
 
 
 def recorded_samples(
-    takes: Sequence[Take], count: int, seconds: float = SECONDS
+    recordings: Sequence[StemRecording], count: int, seconds: float = SECONDS
 ) -> list[ValidationSample]:
     """The middle of ``count`` stem files, evenly spread, at the level of training windows."""
     frames = round(seconds * STEREO_RATE)
     samples = []
-    for take in spread(takes, count):
-        sound = levelled(take.read(max(0, (take.frames - frames) // 2), min(frames, take.frames)))
-        samples.append(ValidationSample(take.path.stem, take.stem, torch.from_numpy(sound)))
+    for recording in spread(recordings, count):
+        sound = levelled(
+            recording.read(max(0, (recording.frames - frames) // 2), min(frames, recording.frames))
+        )
+        samples.append(
+            ValidationSample(recording.path.stem, recording.stem, torch.from_numpy(sound))
+        )
     return samples
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from audiotransfer.atomic import check_place
 from audiotransfer.audio.writing import check_output, write_audio
-from audiotransfer.data.rendering.ensembles import Band, band_of
+from audiotransfer.data.rendering.ensembles import Arrangement, arrangement_of
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.midi.plotting import plot_scores
 from audiotransfer.synthesis.synthesizer import Part, Synthesizer, default_soundfont
@@ -59,7 +59,7 @@ class Beside:
         if self.render:
             _synthesizer(self.soundfont)
             if score is not None:
-                _check_length(band_of(score, controllers=True), output)
+                _check_length(arrangement_of(score, controllers=True), output)
 
     def write(
         self, output: Path, score: Any, before: Any = None, overwrite: bool = False
@@ -97,7 +97,7 @@ def render_score(
     than two hours.
     """
     synthesizer, font = _synthesizer(soundfont)
-    band = band_of(score, str(path), controllers=True)
+    band = arrangement_of(score, str(path), controllers=True)
     _check_length(band, path)
     audio = _played(band, synthesizer, font)
     # General MIDI mixes may pass full scale.
@@ -111,7 +111,7 @@ def render_score(
     )
 
 
-def _played(band: Band, synthesizer: Synthesizer, font: Path) -> NDArray[np.float32]:
+def _played(band: Arrangement, synthesizer: Synthesizer, font: Path) -> NDArray[np.float32]:
     """The sound of a band ``[2, T]``, each part at its levels."""
     seconds = band.seconds + _TAIL_SECONDS
     alike: dict[bytes, list[Part]] = {}
@@ -141,7 +141,7 @@ def _set_levels(sound: NDArray[np.float32], levels: NDArray[np.float64], sample_
             block *= np.interp(start + np.arange(len(block)), places, values)
 
 
-def _check_length(band: Band, path: Path) -> None:
+def _check_length(band: Arrangement, path: Path) -> None:
     if band.seconds > _LONGEST_SECONDS:
         raise AudioTransferError(
             f"{path} would sound for {band.seconds / 3600:.1f} hours, more than"

@@ -56,7 +56,7 @@ class Unwritable(AudioTransferError):
 class Task:
     """A song, where it is prepared, by which separator and into which spectrogram.
 
-    ``fingerprint`` tells the separator from others of its name (see `separation.spectrum`).
+    ``fingerprint`` tells the separator from others of its name (see `separation.fingerprint`).
     """
 
     song: Song

@@ -1,22 +1,6 @@
-"""From a config to something that works: rendered songs, a separator, a style or a judge."""
+"""Recipes: a config becomes rendered songs, a separator, a style or a classifier."""
 
-from audiotransfer.recipes.base import Show
-from audiotransfer.recipes.export import write_style
-from audiotransfer.recipes.genre_classifier import GenreClassifierRecipe
-from audiotransfer.recipes.registry import TrainingConfig, render, train
-from audiotransfer.recipes.separator import SeparatorRecipe, export_separator, separator_takes
-from audiotransfer.recipes.style import StyleRecipe, UnpairedRecipe
+from audiotransfer.recipes.base import Recipe, Run, Show
+from audiotransfer.recipes.registry import RECIPES, TrainingConfig, load_training, render, train
 
-__all__ = [
-    "GenreClassifierRecipe",
-    "SeparatorRecipe",
-    "Show",
-    "StyleRecipe",
-    "TrainingConfig",
-    "UnpairedRecipe",
-    "export_separator",
-    "render",
-    "separator_takes",
-    "train",
-    "write_style",
-]
+__all__ = ["RECIPES", "Recipe", "Run", "Show", "TrainingConfig", "load_training", "render", "train"]

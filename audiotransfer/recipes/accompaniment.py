@@ -1,19 +1,18 @@
-"""An accompanist, from chorales: three voices below any melody."""
+"""The recipe of an accompaniment model, trained on chorales: three voices below any melody."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
 
 from audiotransfer.evaluation.metrics.chorales import deviation, harmonise_chorales, mean_measures
-from audiotransfer.recipes.base import Show, watch
-from audiotransfer.recipes.export import chosen, sign, sizes, validated
+from audiotransfer.recipes.base import Figures, Fit, Run, restore
+from audiotransfer.recipes.export import sizes, style_folder, validated, write_style_card
 from audiotransfer.symbolic.accompaniment import melody
 from audiotransfer.symbolic.accompaniment.animation import animate, save_frame
 from audiotransfer.symbolic.accompaniment.chorales import Chorale, ChoraleBatches, read_chorales
@@ -36,23 +35,19 @@ from audiotransfer.symbolic.accompaniment.objectives import (
     WassersteinSettings,
 )
 from audiotransfer.symbolic.accompaniment.roll_gan import STEPS, RollGenerator, WassersteinCritic
-from audiotransfer.training import Objective, Trainer, load_networks
-
-if TYPE_CHECKING:
-    from audiotransfer.recipes.base import Training
+from audiotransfer.training import Objective
 
 _FRAMES = "frames"
-_PASSES = 48  # of Gibbs, in what is only looked at
+_PASSES = 48  # of Gibbs sampling, for the animation
 
 
 @dataclass
 class AccompanimentRecipe:
-    """What an accompanist learns from, and which network it is.
+    """The chorales that an accompaniment model is trained on, and its network.
 
-    ``chorales`` is a file relative to ``data`` (see `read_chorales`); its validation split chooses
-    the weights. ``method`` "voice-wise" trains the network of ``network`` on windows of ``steps``
-    sixteenths, "roll-gan" a U-Net and a critic of ``width`` on two bars. ``look_at`` pieces of the
-    validation split tell how far it is.
+    ``chorales`` is a file relative to ``data`` (see `read_chorales`). ``method`` "voice-wise"
+    trains the network of ``network`` on windows of ``steps`` sixteenths, "roll-gan" a U-Net and a
+    critic of ``width`` on two bars. ``look_at`` pieces of the validation split are validated on.
     """
 
     name: str = "bach"
@@ -69,103 +64,106 @@ class AccompanimentRecipe:
     game: WassersteinSettings = field(default_factory=WassersteinSettings)
     corpora: list[dict[str, Any]] = field(default_factory=list)
 
+    def train(self, run: Run) -> dict[str, float]:
+        """Leaves the model with its card in ``NAME`` in the run's folder, beside ``frames.gif``.
 
-def train_accompaniment(
-    recipe: AccompanimentRecipe, config: Training, folder: Path, show: Show | None
-) -> dict[str, float]:
-    """Leaves the accompanist with its card in ``folder/NAME``, and ``frames.gif`` of what it
-    learned.
-    """
-    chorales = read_chorales(Path(recipe.data) / recipe.chorales)
-    objective: MaskedVoiceObjective | Wasserstein
-    if recipe.method == "voice-wise":
-        objective = MaskedVoiceObjective(
-            MaskedVoiceModel(**asdict(recipe.network)), recipe.learning
+        The animation shows the accompaniment of one tune at every validation.
+        """
+        chorales = read_chorales(Path(self.data) / self.chorales)
+        objective: MaskedVoiceObjective | Wasserstein
+        if self.method == "voice-wise":
+            objective = MaskedVoiceObjective(
+                MaskedVoiceModel(**asdict(self.network)), self.learning
+            )
+        else:
+            objective = Wasserstein(
+                RollGenerator(self.width), WassersteinCritic(self.width), self.game
+            )
+        gan = self.method == "roll-gan"
+        batches = ChoraleBatches(
+            chorales["train"],
+            batch=self.batch,
+            steps=STEPS if gan else self.steps,
+            seed=run.seed,
+            inside=gan,
         )
-    else:
-        objective = Wasserstein(
-            RollGenerator(recipe.width), WassersteinCritic(recipe.width), recipe.game
+        frames = run.folder / _FRAMES
+        fit = run.fit(
+            objective,
+            batches,
+            replace(self, description="", corpora=[]),
+            validation=_validation(self, chorales["valid"][: self.look_at]),
+            on_validation=_frames_in(frames),
+            averaged=("accompanist",),
         )
-    gan = recipe.method == "roll-gan"
-    batches = ChoraleBatches(
-        chorales["train"],
-        batch=recipe.batch,
-        steps=STEPS if gan else recipe.steps,
-        seed=config.seed,
-        inside=gan,
-    )
-    trainer = Trainer(
-        objective,
-        batches,
-        replace(config.trainer, ema=("accompanist",) if config.trainer.ema_decay else ()),
-        folder,
-        _validation(
-            recipe, chorales["valid"][: recipe.look_at], folder / _FRAMES, lambda: trainer.step
-        ),
-        config=replace(recipe, description="", corpora=[]),
-    )
-    started = time.monotonic()
-    figures = trainer.run(should_stop=watch(trainer, show))
-    hours = (time.monotonic() - started) / 3600
-    if trainer.first:
-        network = objective.network
-        network.load_state_dict(load_networks(chosen(folder))["accompanist"])
-        export_accompaniment(recipe, config, folder, network.eval(), trainer.step, hours)
-        animate(folder / _FRAMES, folder / f"{_FRAMES}.gif")
-    return figures
+        if fit.exports:
+            network = objective.network
+            restore(fit.best_by_h, {"accompanist": network})
+            export_accompaniment(self, run, fit, network.eval())
+            animate(frames, run.folder / f"{_FRAMES}.gif")
+        return fit.figures
 
 
-def _validation(
-    recipe: AccompanimentRecipe, chorales: Sequence[Chorale], frames: Path, step: Callable[[], int]
-) -> Callable[[Objective], dict[str, float]]:
-    """Of a voice-wise model its loss on what it never saw, hidden in always the same way; of a
-    GAN, which has none, how far the measures of what it makes are from the pieces' own.
+def _validation(recipe: AccompanimentRecipe, chorales: Sequence[Chorale]) -> Figures:
+    """The cross-entropy of a masked voice model, with the same masks every time.
+
+    A GAN has none: its score is minus the deviation of its measures from those of the pieces.
     """
-    aim = mean_measures(chorales)
-    tune = torch.from_numpy(melody.twinkle_steps())[None]
+    goal = mean_measures(chorales)
     harmony = Harmony(passes=_PASSES)
     generator = torch.Generator().manual_seed(0)
     windows = ChoraleBatches(chorales, batch=16, steps=recipe.steps, seed=0)
-    seen = [windows.batch(step)["voices"] for step in range(8)]
-    hidden = [mask(voices, generator) for voices in seen]
+    pieces = [windows.batch(step)["voices"] for step in range(8)]
+    masks = [mask(voices, generator) for voices in pieces]
 
     def validate(objective: Objective) -> dict[str, float]:
         device = next(objective.networks["accompanist"].parameters()).device
         if isinstance(objective, MaskedVoiceObjective):
             losses = [
-                float(objective.loss(voices.to(device), out.to(device)))
-                for voices, out in zip(seen, hidden, strict=True)
+                float(objective.loss(voices.to(device), masked.to(device)))
+                for voices, masked in zip(pieces, masks, strict=True)
             ]
             loss = float(np.mean(losses))
-            figures = {"cross_entropy": loss, "score": -loss}
-        else:
-            assert isinstance(objective, Wasserstein)
-            made = harmonise_chorales(objective.network, chorales, harmony, seed=0)
-            found = mean_measures(made)
-            figures = {**found, "score": -deviation(found, aim)}
-        network = objective.network
-        random = torch.Generator().manual_seed(0)
-        shown = harmonise(network, tune, phases_from_beat(tune[..., None]), harmony, random)
-        save_frame(shown[0].numpy(), frames, step())
-        return figures
+            return {"cross_entropy": loss, "score": -loss}
+        assert isinstance(objective, Wasserstein)
+        made = harmonise_chorales(objective.network, chorales, harmony, seed=0)
+        found = mean_measures(made)
+        return {**found, "score": -deviation(found, goal)}
 
     return validate
 
 
+def _frames_in(folder: Path) -> Callable[[Objective, int], None]:
+    """Saves one frame of the animation: the accompaniment of a tune by the present network."""
+    tune = torch.from_numpy(melody.twinkle_steps())[None]
+    harmony = Harmony(passes=_PASSES)
+
+    def save(objective: Objective, step: int) -> None:
+        assert isinstance(objective, MaskedVoiceObjective | Wasserstein)
+        random = torch.Generator().manual_seed(0)
+        phases = phases_from_beat(tune[..., None])
+        voices = harmonise(objective.network, tune, phases, harmony, random)
+        save_frame(voices[0].numpy(), folder, step)
+
+    return save
+
+
 def export_accompaniment(
-    recipe: AccompanimentRecipe,
-    config: Training,
-    folder: Path,
-    network: Accompanist,
-    steps: int,
-    hours: float,
+    recipe: AccompanimentRecipe, run: Run, fit: Fit, network: Accompanist
 ) -> Path:
-    """Writes the accompanist and its card into ``folder/NAME``."""
-    place = folder / recipe.name
-    place.mkdir(parents=True, exist_ok=True)
+    """Writes the accompaniment model and its card into ``NAME`` in the run's folder."""
+    place = style_folder(run.folder, recipe.name)
     weights = f"{recipe.name}.safetensors"
     save_accompanist(place / weights, network)
-    networks = {"accompanist": sizes(network)}
-    figures = validated(chosen(folder))
-    sign(recipe, config, place, {}, [weights], networks, steps, hours, figures, "symbolic")
+    write_style_card(
+        recipe,
+        run,
+        fit,
+        place,
+        {},
+        [weights],
+        {"accompanist": sizes(network)},
+        validated(fit.best_by_h),
+        "symbolic",
+    )
     return place

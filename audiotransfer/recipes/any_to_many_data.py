@@ -1,11 +1,10 @@
-"""Prepared songs of several genres, as one generator for all of them learns and is judged."""
+"""The training data of one generator for several genres, from a prepared collection."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,32 +14,23 @@ from torch import Tensor
 
 from audiotransfer.data.manifest import Manifest, load_manifest
 from audiotransfer.data.unpaired import ANY, PreparedWindows
-from audiotransfer.evaluation.checkpoint_metric import (
-    CheckpointMetric,
-    CheckpointMetricSettings,
-    some_of_each,
-    validation_classifier,
-)
-from audiotransfer.evaluation.classifiers.genre_data import Clip
-from audiotransfer.evaluation.validation_samples import (
-    ValidationSample,
-    ValidationSamples,
-    prepared_samples,
-)
-from audiotransfer.spectral.models.base import SpectrogramModel
-from audiotransfer.spectral.models.unet import STEMS
+from audiotransfer.evaluation.checkpoint_metric import CheckpointMetric, CheckpointMetricSettings
+from audiotransfer.evaluation.validation_samples import ValidationSample, ValidationSamples
+from audiotransfer.recipes.base import Figures
+from audiotransfer.recipes.prepared import card_corpora, song_classifier, song_samples
+from audiotransfer.spectral.models.base import STEMS, SpectrogramModel
 from audiotransfer.training import Objective
 from vocoder import SpectrogramSettings
 
-_LINES = 2  # of each stem, that are heard where none are judged
+_SAMPLES = 2  # of each stem for the log, where H is not measured
 logger = logging.getLogger(__name__)
 
 
 @dataclass
 class ManySongs:
-    """What `audiotransfer prepare` made, of which every style is a genre.
+    """A prepared collection of which every style is a genre.
 
-    ``source`` is the genre, or any other than the target's, that songs come from. Windows have
+    ``source`` is the genre that songs come from, or any other than the target's. Windows have
     ``frames`` frames.
     """
 
@@ -53,7 +43,7 @@ class ManySongs:
 
 
 class SongWindows:
-    """Windows whose ``stem`` is an index into `STEMS`, whatever the collection has."""
+    """Windows whose ``stem`` is an index into `STEMS`, whatever stems the collection has."""
 
     def __init__(self, windows: PreparedWindows) -> None:
         self.windows = windows
@@ -61,13 +51,13 @@ class SongWindows:
 
     def batch(self, step: int) -> dict[str, Tensor]:
         """See `PreparedWindows`."""
-        drawn = self.windows.batch(step)
-        return {**drawn, "stem": self._stems[drawn["stem"]]}
+        batch = self.windows.batch(step)
+        return {**batch, "stem": self._stems[batch["stem"]]}
 
 
 @dataclass(frozen=True)
-class SongGround:
-    """Batches of songs and, from those that are not trained on, lines to hear and to judge."""
+class ManySongsData:
+    """Batches of training songs, and validation samples of the others."""
 
     manifest: Manifest
     styles: tuple[str, ...]
@@ -77,94 +67,79 @@ class SongGround:
 
     @property
     def spectrogram(self) -> SpectrogramSettings:
-        """The spectrograms that were prepared."""
+        """The settings of the prepared spectrograms."""
         return SpectrogramSettings.from_dict(dict(self.manifest.spectrogram))
 
     @property
     def corpora(self) -> list[dict[str, Any]]:
-        """What a card says of the songs."""
-        found = []
-        for genre in self.manifest.genres:
-            songs = [s for s in self.manifest.songs if s.genre == genre and s.split == "train"]
-            licence = "; ".join(sorted({song.licence for song in songs}))
-            name = f"{genre} ({self.manifest.kind})"
-            found.append({"name": name, "licence": licence, "songs": len(songs)})
-        return found
+        """The entries of a card."""
+        return card_corpora(self.manifest, self.manifest.genres)
 
-    def trial(
+    def validation(
         self,
         generators: Callable[[str], dict[str, SpectrogramModel]],
         settings: CheckpointMetricSettings,
         folder: Path,
-    ) -> tuple[ValidationSamples, Callable[[Objective], dict[str, float]] | None]:
-        """Lines of validation songs, as the generators play them; and H, one for each style.
+    ) -> tuple[ValidationSamples, Figures | None]:
+        """Samples of validation songs by the generators; and H, one for each style.
 
         A style's H is of songs of all other genres.
         """
-        count = settings.songs or _LINES
-        heard = self._lines("validation", self.manifest.genres, count)
-        heard = heard or self._lines("train", self.manifest.genres, count)
-        audition = ValidationSamples(heard, self.spectrogram, generators)
-        kept = {style: self._lines("validation", (style,), count) for style in self.styles}
+        count = settings.songs or _SAMPLES
+        shown = self._samples("validation", self.manifest.genres, count)
+        shown = shown or self._samples("train", self.manifest.genres, count)
+        samples = ValidationSamples(shown, self.spectrogram, generators)
+        real = {style: self._samples("validation", (style,), count) for style in self.styles}
         if not settings.songs:
-            return audition, None
-        if not all(kept.values()):
+            return samples, None
+        if not all(real.values()):
             logger.warning(
                 "no H, so that the last weights are taken: %s has no validation songs of %s; add"
                 " songs by other artists and prepare again",
                 self.manifest.folder,
-                ", ".join(style for style, lines in kept.items() if not lines),
+                ", ".join(style for style, found in real.items() if not found),
             )
-            return audition, None
-        clips = [
-            Clip(self.manifest.folder / song.files[stem], song.genre, song.artist or song.id)
-            for song in self.manifest.songs
-            for stem in self.stems
-            if song.split == "train" and stem in song.files
-        ]
-        judge = partial(
-            validation_classifier,
-            some_of_each(clips, settings.classifier_songs * len(self.stems)),
-            folder,
-            settings,
-        )
+            return samples, None
+        genres = self.manifest.genres
+        classifier = song_classifier(self.manifest, genres, self.stems, settings, folder)
 
-        def headline(style: str) -> CheckpointMetric:
-            lines = self._lines("validation", set(self.manifest.genres) - {style}, count)
+        def metric(style: str) -> CheckpointMetric:
+            sources = self._samples("validation", set(self.manifest.genres) - {style}, count)
 
             def alone(stem: str) -> dict[str, SpectrogramModel]:
                 return {style: generators(stem)[style]}
 
             return CheckpointMetric(
-                ValidationSamples(lines, self.spectrogram, alone), {style: kept[style]}, judge
+                ValidationSamples(sources, self.spectrogram, alone),
+                {style: real[style]},
+                classifier,
             )
 
-        headlines = {style: headline(style) for style in self.styles}
+        metrics = {style: metric(style) for style in self.styles}
 
         def figures(of: Objective) -> dict[str, float]:
-            found = {style: one(of) for style, one in headlines.items()}
-            told = [said for said in found.values() if said]
-            if not told:
+            found = {style: measured for style, one in metrics.items() if (measured := one(of))}
+            if not found:
                 return {}
-            means = {name: float(np.mean([said[name] for said in told])) for name in told[0]}
-            return means | {f"H/{style}": said["H"] for style, said in found.items() if said}
+            names = next(iter(found.values()))
+            means = {name: float(np.mean([one[name] for one in found.values()])) for name in names}
+            return means | {f"H/{style}": one["H"] for style, one in found.items()}
 
-        return audition, figures
+        return samples, figures
 
-    def _lines(self, split: str, genres: Collection[str], count: int) -> list[ValidationSample]:
-        songs = [s for s in self.manifest.songs if s.genre in genres and s.split == split]
-        return [
-            line
-            for stem in self.stems
-            for line in prepared_samples(self.manifest, songs, stem, count)
-        ]
+    def _samples(self, split: str, genres: Collection[str], count: int) -> list[ValidationSample]:
+        return song_samples(self.manifest, split, genres, self.stems, count)
 
 
-def song_ground(
-    wish: ManySongs, data: str, styles: Sequence[str], stems: Sequence[str]
-) -> SongGround:
-    """Raises AudioTransferError for genres and stems that the collection has not."""
-    manifest = load_manifest(Path(data) / wish.prepared)
-    genres = (wish.source, *styles)
-    windows = PreparedWindows(manifest, genres, wish.frames, wish.batch, wish.seed, stems=stems)
-    return SongGround(manifest, tuple(styles), tuple(stems), SongWindows(windows), wish.every)
+def many_songs_data(
+    settings: ManySongs, data: str, styles: Sequence[str], stems: Sequence[str]
+) -> ManySongsData:
+    """Opens the collection. Raises AudioTransferError for genres and stems that it has not."""
+    manifest = load_manifest(Path(data) / settings.prepared)
+    genres = (settings.source, *styles)
+    windows = PreparedWindows(
+        manifest, genres, settings.frames, settings.batch, settings.seed, stems=stems
+    )
+    return ManySongsData(
+        manifest, tuple(styles), tuple(stems), SongWindows(windows), settings.every
+    )

@@ -1,32 +1,148 @@
-"""What every config of a training says, whatever it trains."""
+"""The protocol of a recipe, and one run of its training."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-from torch import nn
+from torch import Tensor, nn
 
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.training import Trainer, load_networks
+from audiotransfer.training import Batches, Objective, Trainer, load_networks
+from audiotransfer.training.checkpoints import load_facts
 from audiotransfer.training.settings import TrainerSettings
+
+if TYPE_CHECKING:
+    from dataclasses import Field
+
+    from _typeshed import DataclassInstance
+
+VALIDATION = "validation/"
+"""Prefix of the figures of a validation among those of a checkpoint."""
+Show = Callable[[str, float], None]
+"""Called with a stage of the work and its share that is done, 0..1."""
+Figures = Callable[[Objective], dict[str, float]]
+"""Figures of the present networks."""
+Sounds = Callable[[Objective], dict[str, tuple[Tensor, int]]]
+"""Sounds that the present networks make, ``[C, T]`` with their sample rates, by name."""
+
+
+class Recipe(Protocol):
+    """A section of a config: a dataclass of settings that trains what they describe."""
+
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
+
+    def train(self, run: Run) -> dict[str, float]:
+        """Trains, writes the result into ``run.folder`` and returns the last figures."""
+        ...
 
 
 @dataclass
 class Training:
-    """How something is trained; ``seed`` draws its first weights."""
+    """The settings that every config of a training has; ``seed`` draws the first weights."""
 
     trainer: TrainerSettings
     seed: int = 0
 
 
-Show = Callable[[str, float], None]
-"""Is told a stage and its share that is done, 0..1."""
+@dataclass(frozen=True)
+class Run:
+    """A training in its folder. ``config`` is the whole config, as a card has it."""
+
+    folder: Path
+    trainer: TrainerSettings
+    seed: int = 0
+    config: Mapping[str, Any] | None = None
+    show: Show | None = None
+
+    def fit(
+        self,
+        objective: Objective,
+        batches: Batches,
+        identity: DataclassInstance,
+        *,
+        validation: Figures | None = None,
+        on_validation: Callable[[Objective, int], None] | None = None,
+        samples: Sounds | None = None,
+        averaged: tuple[str, ...] | None = None,
+    ) -> Fit:
+        """Trains an objective from where the folder's checkpoint stands.
+
+        ``identity`` are the settings that a checkpoint must have been made with to be continued.
+        ``on_validation`` is called after each validation, with the step. ``averaged`` names the
+        networks with a moving average, where the trainer has a decay for it; without it the
+        trainer's own setting counts.
+        """
+
+        def validate(of: Objective) -> dict[str, float]:
+            assert validation is not None
+            found = validation(of)
+            if on_validation is not None:
+                on_validation(of, trainer.step)
+            return found
+
+        settings = self.trainer
+        if averaged is not None:
+            settings = replace(settings, ema=averaged if settings.ema_decay else ())
+        trainer = Trainer(
+            objective,
+            batches,
+            settings,
+            self.folder,
+            None if validation is None else validate,
+            config=identity,
+            samples=samples,
+        )
+        began = time.monotonic()
+        figures = trainer.run(should_stop=watch(trainer, self.show))
+        hours = (time.monotonic() - began) / 3600
+        return Fit(self.folder, figures, trainer.step, hours, trainer.first)
+
+
+@dataclass(frozen=True)
+class Fit:
+    """The result of a run: its last figures, its steps and hours, and its checkpoints.
+
+    ``exports``: whether this process, of several, is the one that writes the result.
+    """
+
+    folder: Path
+    figures: dict[str, float]
+    steps: int
+    hours: float
+    exports: bool = True
+
+    @property
+    def last(self) -> Path:
+        """The last checkpoint."""
+        return self.folder / "checkpoint"
+
+    @property
+    def best(self) -> Path:
+        """The checkpoint of the best validation; the last where nothing was validated."""
+        place = self.folder / "best"
+        return place if place.is_dir() else self.last
+
+    @property
+    def best_by_h(self) -> Path:
+        """The checkpoint of the highest H; the last where H was not measured."""
+        best = self.best
+        measured = best != self.last and f"{VALIDATION}H" in load_facts(best)["figures"]
+        return best if measured else self.last
+
+
+def restore(checkpoint: Path, networks: Mapping[str, nn.Module]) -> None:
+    """Moves networks to the CPU and loads their weights from a checkpoint, by name."""
+    states = load_networks(checkpoint)
+    for name, network in networks.items():
+        network.cpu().load_state_dict(states[name])
 
 
 def watch(trainer: Trainer, show: Show | None) -> Callable[[], bool]:
-    """Tells how far a run is and what is wrong with it, and never stops it."""
+    """A callback after every step that reports progress and findings, and never stops the run."""
 
     def after_step() -> bool:
         if show is not None and trainer.first:
@@ -41,10 +157,10 @@ def watch(trainer: Trainer, show: Show | None) -> Callable[[], bool]:
 def start_from(
     network: nn.Module, checkpoint: Path, settings: str, name: str = "generator"
 ) -> None:
-    """Takes the first weights of a network from another run's checkpoint, where it has a name.
+    """Loads the first weights of a network from another run's checkpoint, where it has a name.
 
-    Raises AudioTransferError where it holds none, or one of another shape: ``settings`` names
-    what decides that.
+    ``settings`` says which settings decide the network's shape. Raises AudioTransferError where
+    the checkpoint has no such network, or one of another shape.
     """
     networks = load_networks(checkpoint)
     if name not in networks:

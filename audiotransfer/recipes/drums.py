@@ -1,18 +1,16 @@
-"""A drummer, from performances: a network that knows beats as points."""
+"""The recipe of a drum model, a VAE of beats, from performances."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import torch
 
 from audiotransfer.evaluation.metrics.drums import as_batch, reconstruction
-from audiotransfer.recipes.base import Show, start_from, watch
-from audiotransfer.recipes.export import sign, sizes
+from audiotransfer.recipes.base import Figures, Fit, Run, restore, start_from
+from audiotransfer.recipes.export import sizes, style_folder, write_style_card
 from audiotransfer.symbolic.drums.data import (
     Groove,
     GrooveBatches,
@@ -24,18 +22,15 @@ from audiotransfer.symbolic.drums.data import (
 from audiotransfer.symbolic.drums.music_vae import MusicVae
 from audiotransfer.symbolic.drums.network import DrumVae, Widths
 from audiotransfer.symbolic.drums.objective import DrumObjective, DrumSettings, Network, save_drums
-from audiotransfer.training import Objective, Trainer, load_networks
-
-if TYPE_CHECKING:
-    from audiotransfer.recipes.base import Training
+from audiotransfer.training import Objective
 
 _CENTRE_BARS = 2
-_AT_ONCE = 512
+_BATCH = 512  # windows that are encoded at a time
 
 
 @dataclass
 class MusicVaeSettings:
-    """Sizes of MusicVAE; ``conductor`` 0 is the flat model."""
+    """Sizes of MusicVAE; with ``conductor`` 0 it is the flat model."""
 
     latent: int = 512
     encoder: int = 2048
@@ -49,13 +44,13 @@ class MusicVaeSettings:
 
 @dataclass
 class DrumRecipe:
-    """What a drummer learns from, and which network it is.
+    """The performances that a drum model is trained on, and its network.
 
-    ``grooves`` is the Groove dataset, relative to ``data``; its official splits are kept: its
-    validation split chooses the weights. Windows of ``bars`` bars take turns. ``mixed`` is the
-    share of windows put together from several. ``music_vae`` takes the place of ``network``;
-    it has one length. ``start`` is the checkpoint of another run to go on from. ``look_at``
-    validation windows of each length tell how far it is.
+    ``grooves`` is the Groove dataset, relative to ``data``; its official splits are kept, and its
+    validation split chooses the weights. Batches alternate between windows of the lengths
+    ``bars``. ``mixed`` is the share of windows that are put together from several. ``music_vae``
+    takes the place of ``network``; it has one length. ``start`` is the checkpoint of another run
+    whose weights are the first ones. ``look_at`` windows of each length are validated on.
     """
 
     name: str = "drums"
@@ -73,52 +68,43 @@ class DrumRecipe:
     start: str = ""
     corpora: list[dict[str, Any]] = field(default_factory=list)
 
-
-def train_drums(
-    recipe: DrumRecipe, config: Training, folder: Path, show: Show | None
-) -> dict[str, float]:
-    """Leaves the drummer with its card in ``folder/NAME``."""
-    place = Path(recipe.data) / recipe.grooves
-    grooves = {split: read_grooves(place, split) for split in ("train", "validation")}
-    styles = common_styles(grooves["train"], recipe.style_bars)
-    network = _network(recipe, styles)
-    if recipe.start:
-        start_from(network, Path(recipe.start), "drums.network", "drums")
-    objective = DrumObjective(network, recipe.learning)
-    batches = GrooveBatches(
-        [windows_of(grooves["train"], bars, styles) for bars in recipe.bars],
-        batch_size=recipe.batch,
-        mixed=recipe.mixed,
-        mixed_style=network.any_style + 1,
-        seed=config.seed,
-    )
-    trainer = Trainer(
-        objective,
-        batches,
-        replace(config.trainer, ema=("drums",) if config.trainer.ema_decay else ()),
-        folder,
-        _validation(recipe, grooves["validation"], styles),
-        config=replace(recipe, description="", corpora=[]),
-    )
-    started = time.monotonic()
-    figures = trainer.run(should_stop=watch(trainer, show))
-    hours = (time.monotonic() - started) / 3600
-    if trainer.first:
-        chosen = "best" if (folder / "best").is_dir() else "checkpoint"
-        network.load_state_dict(load_networks(folder / chosen)["drums"])
-        if isinstance(network, DrumVae):
-            find_centres(network, windows_of(grooves["train"], _CENTRE_BARS, styles))
-        export_drums(recipe, config, folder, network.eval(), trainer.step, hours)
-    return figures
+    def train(self, run: Run) -> dict[str, float]:
+        """Leaves the drum model with its card in ``NAME`` in the run's folder."""
+        place = Path(self.data) / self.grooves
+        grooves = {split: read_grooves(place, split) for split in ("train", "validation")}
+        styles = common_styles(grooves["train"], self.style_bars)
+        network = _network(self, styles)
+        if self.start:
+            start_from(network, Path(self.start), "drums.network", "drums")
+        batches = GrooveBatches(
+            [windows_of(grooves["train"], bars, styles) for bars in self.bars],
+            batch_size=self.batch,
+            mixed=self.mixed,
+            mixed_style=network.any_style + 1,
+            seed=run.seed,
+        )
+        fit = run.fit(
+            DrumObjective(network, self.learning),
+            batches,
+            replace(self, description="", corpora=[]),
+            validation=_validation(self, grooves["validation"], styles),
+            averaged=("drums",),
+        )
+        if fit.exports:
+            restore(fit.best, {"drums": network})
+            if isinstance(network, DrumVae):
+                find_centres(network, windows_of(grooves["train"], _CENTRE_BARS, styles))
+            export_drums(self, run, fit, network.eval())
+        return fit.figures
 
 
 @torch.no_grad()
 def find_centres(network: DrumVae, windows: Windows) -> None:
-    """Sets where the bars of each style lie in the mean, and of all styles alike."""
+    """Sets the network's mean latent code of each style's bars, and the mean over all styles."""
     network.eval()
-    batch = {name: part.split(_AT_ONCE) for name, part in as_batch(windows).items()}
-    told = zip(batch["hits"], batch["velocities"], batch["offsets"], strict=True)
-    means = torch.cat([network.encode(*part, torch.ones(len(part[0]))).mean for part in told])
+    batch = {name: part.split(_BATCH) for name, part in as_batch(windows).items()}
+    parts = zip(batch["hits"], batch["velocities"], batch["offsets"], strict=True)
+    means = torch.cat([network.encode(*part, torch.ones(len(part[0]))).mean for part in parts])
     styles = torch.from_numpy(windows.styles)
     for style in range(len(network.styles)):
         network.centres[style] = means[styles == style].mean((0, 1))
@@ -132,11 +118,10 @@ def _network(recipe: DrumRecipe, styles: tuple[str, ...]) -> Network:
     return MusicVae(bars, **asdict(recipe.music_vae))
 
 
-def _validation(
-    recipe: DrumRecipe, grooves: list[Groove], styles: tuple[str, ...]
-) -> Callable[[Objective], dict[str, float]]:
-    """What is given back of windows never seen; the score is the share of sixteenths that are
-    right, hits drawn, mean over the lengths.
+def _validation(recipe: DrumRecipe, grooves: list[Groove], styles: tuple[str, ...]) -> Figures:
+    """Reconstruction of windows that are not trained on.
+
+    The score is the share of sixteenths that are right, hits sampled, mean over the lengths.
     """
     held_out = {bars: windows_of(grooves, bars, styles) for bars in recipe.bars}
     held_out = {bars: windows.some(recipe.look_at) for bars, windows in held_out.items()}
@@ -155,19 +140,11 @@ def _validation(
     return validate
 
 
-def export_drums(
-    recipe: DrumRecipe,
-    config: Training,
-    folder: Path,
-    network: Network,
-    steps: int,
-    hours: float,
-) -> Path:
-    """Writes the drummer and its card into ``folder/NAME``."""
-    place = folder / recipe.name
-    place.mkdir(parents=True, exist_ok=True)
+def export_drums(recipe: DrumRecipe, run: Run, fit: Fit, network: Network) -> Path:
+    """Writes the drum model and its card into ``NAME`` in the run's folder."""
+    place = style_folder(run.folder, recipe.name)
     weights = f"{recipe.name}.safetensors"
     save_drums(place / weights, network)
     networks = {"drums": sizes(network)}
-    sign(recipe, config, place, {}, [weights], networks, steps, hours, {}, "symbolic")
+    write_style_card(recipe, run, fit, place, {}, [weights], networks, route="symbolic")
     return place

@@ -1,26 +1,21 @@
-"""A trained generator as a style that the main command can use: weights and card."""
+"""A trained network as a style that the main command can use: its weights and its card."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from torch import Tensor
 
-from audiotransfer.spectral.models.base import SpectrogramModel
-from audiotransfer.spectral.models.unet import STEMS, fold
+from audiotransfer.recipes.base import VALIDATION, Fit, Run
+from audiotransfer.spectral.models.base import STEMS, SpectrogramModel, fold
 from audiotransfer.spectral.transfer import save_generator
 from audiotransfer.styles.card import SILENT, Card, StemEntry, sha256, write_card
 from audiotransfer.training.checkpoints import load_facts
-from audiotransfer.training.settings import resolve_device
-
-if TYPE_CHECKING:
-    from audiotransfer.recipes.base import Training
-
-_VALIDATION = "validation/"
+from audiotransfer.training.devices import resolve_device
 
 
 class Described(Protocol):
@@ -46,7 +41,7 @@ class About:
 
 
 class Shaped(Protocol):
-    """A network that is built again from its kind and shape."""
+    """A network that can be built again from its kind and shape."""
 
     @property
     def kind(self) -> str: ...
@@ -58,60 +53,63 @@ class Shaped(Protocol):
 
 def write_style(
     about: Described,
-    config: Training,
-    checkpoint: Path,
+    run: Run,
+    fit: Fit,
     generator: SpectrogramModel,
     spectrogram: Mapping[str, Any],
-    taught: Collection[str],
-    steps: int,
-    hours: float,
-    lacks: str = "",
+    trained: Collection[str],
+    silent: str = "",
 ) -> Path:
-    """Writes the style, its card and its half-precision weights, beside the checkpoint they are of.
+    """Writes a style of one generator, its weights in half precision, beside its checkpoint.
 
-    Stems that are not ``taught`` are kept as they are. ``spectrogram`` are the settings of its
-    spectrograms; where these cannot be turned into sound, the card says what the style ``lacks``.
+    Stems that are not ``trained`` are kept as they are. ``spectrogram`` are the settings of its
+    spectrograms; where these cannot be inverted to sound, ``silent`` says why.
     """
     fold(generator.eval())
-    place = checkpoint.parent / about.name
-    place.mkdir(parents=True, exist_ok=True)
+    checkpoint = fit.best_by_h
+    place = style_folder(checkpoint.parent, about.name)
     weights = f"{about.name}.safetensors"
     save_generator(place / weights, generator)
-    options = {SILENT: lacks} if lacks else {}
-    stems = {s: StemEntry("spectral", weights, s, dict(spectrogram), options) for s in taught}
+    options = {SILENT: silent} if silent else {}
+    stems = {s: StemEntry("spectral", weights, s, dict(spectrogram), options) for s in trained}
     networks = {"generator": sizes(generator)}
-    said = validated(checkpoint)
-    figures = {"validation": said} if said else {}
-    describe(about, config, place, stems, networks, steps, hours, figures)
+    found = validated(checkpoint)
+    figures = {"validation": found} if found else {}
+    write_spectral_card(about, run, fit, place, stems, networks, figures)
     return place
 
 
-def chosen(folder: Path) -> Path:
-    """The checkpoint of a run that H found best; the last where nothing was judged."""
-    best = folder / "best"
-    judged = best.is_dir() and f"{_VALIDATION}H" in load_facts(best)["figures"]
-    return best if judged else folder / "checkpoint"
+def style_folder(folder: Path, name: str) -> Path:
+    """The folder of a style, made where it is not there yet."""
+    place = folder / name
+    place.mkdir(parents=True, exist_ok=True)
+    return place
 
 
 def validated(checkpoint: Path) -> dict[str, Any]:
-    """What the last validation up to a checkpoint said, as a card has it; empty without one."""
+    """The figures of the last validation up to a checkpoint, as a card has them, with its step."""
     facts = load_facts(checkpoint)
     found = {
-        name.removeprefix(_VALIDATION): round(value, 4)
+        name.removeprefix(VALIDATION): round(value, 4)
         for name, value in facts["figures"].items()
-        if name.startswith(_VALIDATION) and value is not None
+        if name.startswith(VALIDATION) and value is not None
     }
     return {**found, "step": facts["step"]} if found else {}
 
 
-def describe(
+def validated_alone(checkpoint: Path, style: str, styles: Iterable[str]) -> dict[str, Any]:
+    """`validated`, without the figures of other styles."""
+    others = {one for one in styles if one != style}
+    return {n: v for n, v in validated(checkpoint).items() if others.isdisjoint(n.split("/"))}
+
+
+def write_spectral_card(
     about: Described,
-    config: Training,
+    run: Run,
+    fit: Fit,
     place: Path,
     stems: Mapping[str, StemEntry],
     networks: dict[str, Any],
-    steps: int,
-    hours: float,
     figures: dict[str, Any] | None = None,
     effects: Mapping[str, Any] | None = None,
 ) -> None:
@@ -121,23 +119,21 @@ def describe(
     """
     files = {entry.weights for entry in stems.values()}
     kept = dict.fromkeys((*STEMS, "vocals"))
-    behind = {stem: chain for stem, chain in (effects or {}).items() if stem in stems}
-    sign(
-        about, config, place, {**kept, **stems}, files, networks, steps, hours, figures or {},
-        effects=behind,
-    )  # fmt: skip
+    applied = {stem: chain for stem, chain in (effects or {}).items() if stem in stems}
+    write_style_card(
+        about, run, fit, place, {**kept, **stems}, files, networks, figures, effects=applied
+    )
 
 
-def sign(
+def write_style_card(
     about: Described,
-    config: Training,
+    run: Run,
+    fit: Fit,
     place: Path,
     stems: dict[str, StemEntry | None],
     files: Collection[str],
     networks: dict[str, Any],
-    steps: int,
-    hours: float,
-    figures: dict[str, Any],
+    figures: dict[str, Any] | None = None,
     route: str = "spectral",
     effects: dict[str, Any] | None = None,
 ) -> None:
@@ -151,25 +147,25 @@ def sign(
         effects=plain(effects or {}),
         networks=networks,
         corpora=about.corpora,
-        seed=config.seed,
-        steps=steps,
-        hardware="CPU" if resolve_device(config.trainer.device).type == "cpu" else "GPU",
-        hours=round(hours, 2),
-        figures=figures,
-        config=plain(asdict(config)),
-        package_version=version_here(),
+        seed=run.seed,
+        steps=fit.steps,
+        hardware="CPU" if resolve_device(run.trainer.device).type == "cpu" else "GPU",
+        hours=round(fit.hours, 2),
+        figures=figures or {},
+        config=plain(dict(run.config or {})),
+        package_version=package_version(),
     )
     write_card(place, card)
 
 
 def sizes(network: Shaped) -> dict[str, Any]:
-    """What a card says of a network."""
+    """The kind, shape and parameter count of a network, as a card has them."""
     count = sum(p.numel() for p in network.parameters())
     return {"kind": network.kind, **network.shape(), "parameters": count}
 
 
 def plain(value: Any) -> Any:
-    """Tuples as JSON will give them back."""
+    """The value as JSON gives it back: tuples are lists, paths are text."""
     if isinstance(value, dict):
         return {key: plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -177,7 +173,8 @@ def plain(value: Any) -> Any:
     return str(value) if isinstance(value, Path) else value
 
 
-def version_here() -> str:
+def package_version() -> str:
+    """The version of the installed package; empty in a checkout that is not installed."""
     try:
         return version("audiotransfer")
     except PackageNotFoundError:

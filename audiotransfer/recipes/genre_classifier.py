@@ -1,4 +1,4 @@
-"""A genre judge, from real clips and rendered songs, and what it is worth on clips unheard."""
+"""The recipe of a genre classifier, trained on recordings and rendered songs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 
@@ -15,7 +14,7 @@ from audiotransfer.audio.reading import find_audio, read_audio
 from audiotransfer.audio.writing import write_audio
 from audiotransfer.data.manifest import Manifest, load_manifest
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.evaluation.classifiers.audio_classifier import NETWORK, AudioClassifierSettings
+from audiotransfer.evaluation.classifiers.audio_classifier import AudioClassifierSettings
 from audiotransfer.evaluation.classifiers.genre import GenreObjective, confusion, window_validation
 from audiotransfer.evaluation.classifiers.genre_data import (
     Clip,
@@ -24,24 +23,20 @@ from audiotransfer.evaluation.classifiers.genre_data import (
     prepare,
     split_groups,
 )
-from audiotransfer.recipes.base import Show, watch
-from audiotransfer.training import Trainer, load_networks
-
-if TYPE_CHECKING:
-    from audiotransfer.recipes.base import Training
+from audiotransfer.recipes.base import Run, restore
 
 
 @dataclass
 class GenreClassifierRecipe:
-    """Real ``clips`` in a folder for each genre, and ``rendered`` songs: genre -> folder.
+    """Recorded ``clips`` in a folder for each genre, and ``rendered`` songs: genre -> folder.
 
-    ``artists`` names who made a file, by its name without suffix, where that is not its first word.
-    Folders are relative to ``data``. Of a rendered song the mix of its ``side`` is heard. The
+    ``artists`` names the artist of a file, by its name without suffix, where that is not its first
+    word. Folders are relative to ``data``. Of a rendered song the mix of its ``side`` is used. The
     share ``held_out`` of each genre's artists and scores is not trained on: ``split_seed`` draws
     which. Every clip also comes as a copy that went through ``separator``.
 
     ``prepared``, the folder of a prepared collection, takes the place of clips and rendered songs:
-    its genres are the judge's, and its test split stays unheard.
+    its genres are the classes, and its test split is left out.
     """
 
     data: str = "data"
@@ -59,73 +54,78 @@ class GenreClassifierRecipe:
     max_seconds: float = 60.0
     copy_seconds: float = 20.0
 
+    def train(self, run: Run) -> dict[str, float]:
+        """Leaves a classifier in the run's folder, for `GenreClassifier.load`.
 
-def train_genre_classifier(
-    recipe: GenreClassifierRecipe, config: Training, folder: Path, show: Show | None
-) -> dict[str, float]:
-    """Leaves the classifier's files in ``folder``, for `GenreClassifier.load`.
+        It has the last weights, not the best on what is held out: its accuracy there would be no
+        held-out figure then.
+        """
+        real, songs = self._clips(run.folder / "mixes")
+        settings = AudioClassifierSettings(
+            tuple(sorted({clip.genre for clip in real})), width=self.width
+        )
+        show = run.show
+        features = prepare(
+            [*real, *songs],
+            run.folder / "features",
+            settings,
+            separator=separation.create(self.separator),
+            max_seconds=self.max_seconds,
+            copy_seconds=self.copy_seconds,
+            progress=None if show is None else lambda done, total: show("listening", done / total),
+        )
+        # Each by itself: artists are few and must not be outnumbered by scores.
+        trained, held_out = split_groups(real, self.held_out, self.split_seed)
+        held_out_songs: frozenset[str] = frozenset()
+        if songs:
+            scores, held_out_songs = split_groups(songs, self.held_out, self.split_seed)
+            trained = trained | scores
+        objective = GenreObjective(settings, learning_rate=self.learning_rate, seed=run.seed)
+        fit = run.fit(
+            objective,
+            GenreWindowBatches(features, trained, batch_size=self.batch, seed=run.seed),
+            self,
+            validation=window_validation(held_out_windows(features, held_out)),
+        )
+        if not fit.exports:
+            return fit.figures
+        restore(fit.last, objective.networks)
+        classifier = objective.classifier()
+        tested = [clip for clip in real if clip.group in held_out]
+        on_real = confusion(classifier, tested, self.max_seconds)
+        tested_songs = [clip for clip in songs if clip.group in held_out_songs]
+        on_songs = confusion(classifier, tested_songs).report() if tested_songs else {}
+        classifier.report = {
+            "clips": len(real),
+            "rendered songs": len(songs),
+            "steps": fit.steps,
+            "held-out real clips": on_real.report(),
+            "held-out rendered songs": on_songs,
+            "held out": sorted(f"{clip.genre}/{clip.path.stem}" for clip in tested),
+        }
+        classifier.save(run.folder)
+        return {
+            **fit.figures,
+            "accuracy": on_real.accuracy,
+            "balanced_accuracy": on_real.balanced_accuracy,
+        }
 
-    The last weights are taken, not the best on what is held out: that would be no held-out figure.
-    """
-    if recipe.prepared:
-        real = prepared_clips(load_manifest(recipe.prepared), folder / "mixes")
-        songs: list[Clip] = []
-    else:
-        real = real_clips(Path(recipe.data) / recipe.clips, recipe.artists)
-        songs = rendered_clips(recipe, folder / "mixes")
-    genres = tuple(sorted({clip.genre for clip in real}))
-    heard = AudioClassifierSettings(genres, width=recipe.width)
-    features = prepare(
-        [*real, *songs],
-        folder / "features",
-        heard,
-        separator=separation.create(recipe.separator),
-        max_seconds=recipe.max_seconds,
-        copy_seconds=recipe.copy_seconds,
-        progress=None if show is None else lambda done, total: show("listening", done / total),
-    )
-    # Apart from each other: artists are few and must not be crowded out by scores.
-    trained, held_out = split_groups(real, recipe.held_out, recipe.split_seed)
-    if songs:
-        scores, held_out_scores = split_groups(songs, recipe.held_out, recipe.split_seed)
-        trained, held_out_songs = trained | scores, held_out_scores
-    else:
-        held_out_songs = frozenset()
-    objective = GenreObjective(heard, learning_rate=recipe.learning_rate, seed=config.seed)
-    batches = GenreWindowBatches(features, trained, batch_size=recipe.batch, seed=config.seed)
-    validation = window_validation(held_out_windows(features, held_out))
-    trainer = Trainer(objective, batches, config.trainer, folder, validation, config=recipe)
-    figures = trainer.run(should_stop=watch(trainer, show))
-    objective.network.load_state_dict(load_networks(folder / "checkpoint")[NETWORK])
-    judge = objective.classifier()
-    unheard = [clip for clip in real if clip.group in held_out]
-    on_real = confusion(judge, unheard, recipe.max_seconds)
-    on_songs = [clip for clip in songs if clip.group in held_out_songs]
-    judge.report = {
-        "clips": len(real),
-        "rendered songs": len(songs),
-        "steps": trainer.step,
-        "held-out real clips": on_real.report(),
-        "held-out rendered songs": confusion(judge, on_songs).report() if on_songs else {},
-        "held out": sorted(f"{clip.genre}/{clip.path.stem}" for clip in unheard),
-    }
-    if trainer.first:
-        judge.save(folder)
-    return {
-        **figures,
-        "accuracy": on_real.accuracy,
-        "balanced_accuracy": on_real.balanced_accuracy,
-    }
+    def _clips(self, mixes: Path) -> tuple[list[Clip], list[Clip]]:
+        """Recordings, and the mixes of rendered songs."""
+        if self.prepared:
+            return prepared_clips(load_manifest(self.prepared), mixes), []
+        real = real_clips(Path(self.data) / self.clips, self.artists)
+        return real, rendered_clips(self, mixes)
 
 
 def real_clips(folder: Path, artists: Mapping[str, str] | None = None) -> list[Clip]:
     """Every file of ``folder/GENRE`` with its artist: the first word of its name, or as listed.
 
-    Two artists of one first word count as one, which never splits an artist's clips.
+    Two artists with the same first word count as one, so that an artist's clips are never split.
     """
-    known = artists or {}
+    listed = artists or {}
     clips = [
-        Clip(path, path.parent.name, known.get(path.stem, path.stem.split("_")[0]))
+        Clip(path, path.parent.name, listed.get(path.stem, path.stem.split("_")[0]))
         for path in find_audio(folder)
     ]
     if not clips:
@@ -134,8 +134,8 @@ def real_clips(folder: Path, artists: Mapping[str, str] | None = None) -> list[C
 
 
 def prepared_clips(manifest: Manifest, mixes: Path) -> list[Clip]:
-    """The songs of a prepared collection but its test split, written into ``mixes`` once."""
-    manifest.require_sound("a judge")
+    """The mixes of a prepared collection's songs but its test split, written into ``mixes``."""
+    manifest.require_sound("a genre classifier")
     clips = []
     for song in manifest.songs:
         if song.split == "test" or not song.files:
@@ -147,7 +147,7 @@ def prepared_clips(manifest: Manifest, mixes: Path) -> list[Clip]:
 
 
 def rendered_clips(recipe: GenreClassifierRecipe, mixes: Path) -> list[Clip]:
-    """The mixes of the rendered songs, written into ``mixes`` once; a score is a group."""
+    """The mixes of the rendered songs, written into ``mixes``; each score is a group."""
     clips = []
     for genre, place in recipe.rendered.items():
         cards = sorted((Path(recipe.data) / place).glob("*/song.json"))
@@ -164,7 +164,7 @@ def rendered_clips(recipe: GenreClassifierRecipe, mixes: Path) -> list[Clip]:
 
 
 def _mixed(stems: Sequence[Path], path: Path) -> Path:
-    """The file of the stems' sum, written where it is not there yet."""
+    """Writes the sum of stems as a file, where it is not there yet, and returns its path."""
     if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
         read = [read_audio(stem) for stem in stems]

@@ -1,11 +1,9 @@
-"""An instrument tagger, from rendered songs, and what it is worth on scores unheard."""
+"""The recipe of an instrument classifier, trained on rendered songs."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -25,19 +23,16 @@ from audiotransfer.evaluation.classifiers.instruments import (
     areas_under_curve,
     labelled_stems,
 )
-from audiotransfer.recipes.base import Show, watch
-from audiotransfer.training import Objective, Trainer, load_networks
-
-if TYPE_CHECKING:
-    from audiotransfer.recipes.base import Training
+from audiotransfer.recipes.base import Figures, Run, restore
+from audiotransfer.training import Objective
 
 
 @dataclass
 class InstrumentClassifierRecipe:
     """Folders of ``rendered`` songs, relative to ``data``; subfolders count.
 
-    The share ``held_out`` of the scores is not trained on; ``test_batches`` batches of it say how
-    good the tagger is.
+    The share ``held_out`` of the scores is not trained on; the classifier is tested on
+    ``test_batches`` batches of it.
     """
 
     data: str = "data"
@@ -48,59 +43,54 @@ class InstrumentClassifierRecipe:
     learning_rate: float = 1e-3
     test_batches: int = 16
 
-
-def train_instrument_classifier(
-    recipe: InstrumentClassifierRecipe, config: Training, folder: Path, show: Show | None
-) -> dict[str, float]:
-    """Leaves the classifier's files in ``folder``, for `InstrumentClassifier.load`."""
-    stems = labelled_stems([Path(recipe.data) / place for place in recipe.rendered])
-    trained, unheard = split_scores(stems, recipe.held_out, config.seed)
-    hearing = AudioClassifierSettings(FAMILIES, width=recipe.width)
-    objective = InstrumentObjective(hearing, learning_rate=recipe.learning_rate, seed=config.seed)
-    batches = InstrumentBatches(trained, hearing, batch_size=recipe.batch, seed=config.seed)
-    test = InstrumentBatches(unheard, hearing, batch_size=recipe.batch, seed=config.seed + 1)
-    drawn = [test.batch(step) for step in range(recipe.test_batches)]
-    windows = {name: torch.cat([batch[name] for batch in drawn]) for name in drawn[0]}
-    trainer = Trainer(
-        objective, batches, config.trainer, folder, _validation(windows), config=recipe
-    )
-    figures = trainer.run(should_stop=watch(trainer, show))
-    if not trainer.first:
-        return figures
-    objective.network.load_state_dict(load_networks(folder / "checkpoint")[NETWORK])
-    areas = _areas(objective, windows)
-    tagger = InstrumentClassifier(
-        objective.network,
-        {
+    def train(self, run: Run) -> dict[str, float]:
+        """Leaves a classifier in the run's folder, for `InstrumentClassifier.load`."""
+        stems = labelled_stems([Path(self.data) / place for place in self.rendered])
+        trained, held_out = split_scores(stems, self.held_out, run.seed)
+        settings = AudioClassifierSettings(FAMILIES, width=self.width)
+        objective = InstrumentObjective(settings, learning_rate=self.learning_rate, seed=run.seed)
+        test = InstrumentBatches(held_out, settings, batch_size=self.batch, seed=run.seed + 1)
+        tested = [test.batch(step) for step in range(self.test_batches)]
+        windows = {name: torch.cat([batch[name] for batch in tested]) for name in tested[0]}
+        fit = run.fit(
+            objective,
+            InstrumentBatches(trained, settings, batch_size=self.batch, seed=run.seed),
+            self,
+            validation=_validation(windows),
+        )
+        if not fit.exports:
+            return fit.figures
+        restore(fit.last, objective.networks)
+        areas = _areas(objective, windows)
+        report = {
             "stems": len(trained),
-            "stems held out": len(unheard),
-            "steps": trainer.step,
+            "stems held out": len(held_out),
+            "steps": fit.steps,
             "windows held out": len(windows["labels"]),
             "area under curve": areas,
-        },
-    )
-    tagger.save(folder)
-    return {**figures, "area_under_curve": float(np.mean(list(areas.values())))}
+        }
+        InstrumentClassifier(objective.network, report).save(run.folder)
+        return {**fit.figures, "area_under_curve": float(np.mean(list(areas.values())))}
 
 
 def split_scores(
     stems: list[LabelledStem], held_out: float, seed: int
 ) -> tuple[list[LabelledStem], list[LabelledStem]]:
-    """Stems to train on and stems held out; no score is in both, whoever plays it."""
+    """Stems to train on, and stems held out. No score is in both, by whatever instruments."""
     scores = sorted({stem.score for stem in stems})
     if len(scores) < 2:
         raise AudioTransferError(
             f"{len(scores)} scores are too few to hold one out: render songs of two or more"
         )
     count = min(len(scores) - 1, max(1, round(held_out * len(scores))))
-    out = set(np.random.default_rng(seed).permutation(scores)[:count].tolist())
+    chosen = set(np.random.default_rng(seed).permutation(scores)[:count].tolist())
     return (
-        [stem for stem in stems if stem.score not in out],
-        [stem for stem in stems if stem.score in out],
+        [stem for stem in stems if stem.score not in chosen],
+        [stem for stem in stems if stem.score in chosen],
     )
 
 
-def _validation(windows: dict[str, torch.Tensor]) -> Callable[[Objective], dict[str, float]]:
+def _validation(windows: dict[str, torch.Tensor]) -> Figures:
     def figures(objective: Objective) -> dict[str, float]:
         return {"score": float(np.mean(list(_areas(objective, windows).values())))}
 

@@ -1,4 +1,4 @@
-"""A judge of scores, from genres of MIDI, and what it is worth on pieces unheard."""
+"""The recipe of a genre classifier of MIDI phrases."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.evaluation.classifiers.audio_classifier import NETWORK
 from audiotransfer.evaluation.classifiers.midi_diagnostics import (
     NOISES,
     calibration_error,
@@ -24,25 +23,24 @@ from audiotransfer.evaluation.classifiers.midi_genre import (
     fitting_temperature,
     phrase_validation,
 )
-from audiotransfer.recipes.base import Show, Training, watch
+from audiotransfer.recipes.base import Run, restore
 from audiotransfer.symbolic.genre.data import Archives, GenreBatches, genre_phrases
 from audiotransfer.symbolic.genre.phrases import PhraseSet
-from audiotransfer.training import Trainer, load_networks
 
 
 @dataclass
 class MidiClassifierRecipe:
-    """Genres of MIDI ``packs``, relative to ``data``, for a judge that hears ``octaves``, as the
-    paper's classifier does, or ``counts``.
+    """A classifier of the genres of MIDI ``archives``, relative to ``data``.
 
-    ``genres`` names those that it tells apart, all where it is empty. With ``transpose`` every
-    phrase comes in any of twelve keys, whatever its genre.
+    ``network`` is its kind: "octaves", as the paper's classifier, "counts" or "beats" (see
+    `MidiGenreClassifier`). ``genres`` names its classes, all where it is empty. With ``transpose``
+    every phrase comes in any of twelve keys, whatever its genre.
     """
 
-    packs: Archives = field(default_factory=dict)
+    archives: Archives = field(default_factory=dict)
     data: str = "data"
     genres: list[str] = field(default_factory=list)
-    hearing: str = "octaves"
+    network: str = "octaves"
     width: int = 64
     batch: int = 96
     learning_rate: float = 2e-4
@@ -50,75 +48,78 @@ class MidiClassifierRecipe:
     weight_decay: float = 0.0
     transpose: bool = True
 
+    def train(self, run: Run) -> dict[str, float]:
+        """Leaves a classifier in the run's folder, for `MidiGenreClassifier.load`.
 
-def train_midi_classifier(
-    recipe: MidiClassifierRecipe, config: Training, folder: Path, show: Show | None
-) -> dict[str, float]:
-    """Leaves the classifier's files in ``folder``, for `MidiGenreClassifier.load`.
-
-    The weights that did best on the validation pieces, calibrated on these; all figures are of the
-    test pieces.
-    """
-    genres = tuple(recipe.genres or recipe.packs)
-    missing = [genre for genre in genres if genre not in recipe.packs]
-    if missing or len(genres) < 2:
-        raise AudioTransferError(
-            f"a judge of {', '.join(genres) or 'no genres'} needs packs of two genres or more; "
-            f"there are {', '.join(recipe.packs) or 'none'}"
+        It has the weights that did best on the validation pieces, and is calibrated on these; all
+        its figures are of the test pieces.
+        """
+        genres = self._genres()
+        archives = {genre: self.archives[genre] for genre in genres}
+        parts = genre_phrases(archives, self.data, run.folder / "phrases")
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(run.seed)
+            classifier = MidiGenreClassifier(self.network, genres, self.width)
+        objective = MidiGenreObjective(
+            classifier,
+            learning_rate=self.learning_rate,
+            betas=self.betas,
+            weight_decay=self.weight_decay,
         )
-    packs = {genre: recipe.packs[genre] for genre in genres}
-    parts = genre_phrases(packs, recipe.data, folder / "phrases")
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config.seed)
-        judge = MidiGenreClassifier(recipe.hearing, genres, recipe.width)
-    objective = MidiGenreObjective(
-        judge,
-        learning_rate=recipe.learning_rate,
-        betas=recipe.betas,
-        weight_decay=recipe.weight_decay,
-    )
-    batches = GenreBatches(parts["train"], recipe.batch, config.seed, transpose=recipe.transpose)
-    validation = [_tensor(parts["validation"][genre]) for genre in genres]
-    trainer = Trainer(
-        objective, batches, config.trainer, folder, phrase_validation(validation), config=recipe
-    )
-    figures = trainer.run(should_stop=watch(trainer, show))
-    if not trainer.first:
-        return figures
-    best = folder / "best" if (folder / "best").is_dir() else folder / "checkpoint"
-    judge.network.load_state_dict(load_networks(best)[NETWORK])
-    judge.network.eval()
-    judge.temperature = round(fitting_temperature(judge.network, validation), 2)
-    judge.save(folder)
-    judge.report = _report(judge, parts, trainer.step)
-    judge.save(folder)
-    return {**figures, "accuracy": judge.report["test"]["balanced_accuracy"]}
+        validation = [_tensor(parts["validation"][genre]) for genre in genres]
+        fit = run.fit(
+            objective,
+            GenreBatches(parts["train"], self.batch, run.seed, transpose=self.transpose),
+            self,
+            validation=phrase_validation(validation),
+        )
+        if not fit.exports:
+            return fit.figures
+        restore(fit.best, objective.networks)
+        classifier.network.eval()
+        temperature = fitting_temperature(classifier.network, validation)
+        classifier.temperature = round(temperature, 2)
+        classifier.save(run.folder)
+        classifier.report = _report(classifier, parts, fit.steps)
+        classifier.save(run.folder)
+        return {**fit.figures, "accuracy": classifier.report["test"]["balanced_accuracy"]}
+
+    def _genres(self) -> tuple[str, ...]:
+        genres = tuple(self.genres or self.archives)
+        missing = [genre for genre in genres if genre not in self.archives]
+        if missing or len(genres) < 2:
+            raise AudioTransferError(
+                f"a classifier of {', '.join(genres) or 'no genres'} needs archives of two genres"
+                f" or more; there are {', '.join(self.archives) or 'none'}"
+            )
+        return genres
 
 
 def _report(
-    judge: MidiGenreClassifier, parts: dict[str, dict[str, PhraseSet]], steps: int
+    classifier: MidiGenreClassifier, parts: dict[str, dict[str, PhraseSet]], steps: int
 ) -> dict[str, Any]:
-    """What the judge's card says of it. ``held out`` are the pieces that no training may hear."""
-    test = {genre: _tensor(parts["test"][genre]) for genre in judge.genres}
+    """The figures on a classifier's card. ``held out`` are the pieces that nothing may train on."""
+    test = {genre: _tensor(parts["test"][genre]) for genre in classifier.genres}
     report: dict[str, Any] = {
         "steps": steps,
         "phrases": {
-            part: {genre: len(found[genre]) for genre in judge.genres}
+            part: {genre: len(found[genre]) for genre in classifier.genres}
             for part, found in parts.items()
         },
-        "test": confusion(judge, test).report(),
-        "calibration error": round(calibration_error(judge, test), 4),
-        "probes": probes(judge, test),
+        "test": confusion(classifier, test).report(),
+        "calibration error": round(calibration_error(classifier, test), 4),
+        "probes": probes(classifier, test),
         "held out": sorted(
             Path(parts["test"][genre].names[piece]).stem
-            for genre in judge.genres
+            for genre in classifier.genres
             for piece in set(parts["test"][genre].pieces.tolist())
         ),
     }
-    noises = NOISES if judge.architecture == "octaves" else (0.0,)
+    noises = NOISES if classifier.architecture == "octaves" else (0.0,)
     report["pairs"] = {
         str(noise): {
-            pair: round(share, 4) for pair, share in pair_accuracies(judge, test, noise).items()
+            pair: round(share, 4)
+            for pair, share in pair_accuracies(classifier, test, noise).items()
         }
         for noise in noises
     }

@@ -1,4 +1,4 @@
-"""What the recipes of genre transfer share: figures on validation pieces, and styles for scores."""
+"""Settings, validation and export of styles for the recipes of genre transfer on MIDI."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from torch import Tensor
 from audiotransfer.evaluation.classifiers.midi_genre import MidiGenreClassifier
 from audiotransfer.evaluation.metrics.midi_transfer import pair_figures
 from audiotransfer.midi.piano_rolls import draw, notes_of
-from audiotransfer.recipes.base import Training
-from audiotransfer.recipes.export import About, sign, sizes
+from audiotransfer.recipes.base import Figures, Fit, Run
+from audiotransfer.recipes.export import About, sizes, style_folder, write_style_card
 from audiotransfer.styles.card import StemEntry
 from audiotransfer.symbolic.genre.data import Archives
 from audiotransfer.symbolic.genre.edits import decided
@@ -25,25 +25,25 @@ from audiotransfer.symbolic.genre.transfer import Generator, save_generator
 from audiotransfer.training import Objective
 
 _FIGURES = ("centred content", "density ratio", "diversity", "empty bars", "H")
-_JUDGE = "listener"
-_AT_ONCE = 32
+_CLASSIFIER = "classifier"  # its name in figures
+_BATCH = 32  # phrases that are transferred at a time
 
 
 @dataclass
 class GenreRecipe:
-    """Genres of MIDI ``packs``, relative to ``data``, and what each style of them is said to be.
+    """Genres of MIDI ``archives``, relative to ``data``, and a description of each one's style.
 
-    ``thresholds`` are logits from which on a style's notes sound: 0 where none is given.
-    ``judge`` is a folder of a judge of scores that hears neither as the paper's classifier nor by
-    counting: with it, every validation measures ``phrases`` of each genre's validation pieces, and
-    ``best/`` is the checkpoint with the highest H.
+    ``thresholds`` are the logits from which on a style's notes sound: 0 where none is given.
+    ``classifier`` is the folder of a MIDI classifier of another network than those that report:
+    with it, every validation measures ``phrases`` of each genre's validation pieces, and ``best/``
+    is the checkpoint with the highest H.
     """
 
-    packs: Archives = field(default_factory=dict)
+    archives: Archives = field(default_factory=dict)
     data: str = "data"
     styles: dict[str, str] = field(default_factory=dict)
     thresholds: dict[str, float] = field(default_factory=dict)
-    judge: str | None = None
+    classifier: str | None = None
     phrases: int = 96
     batch: int = 16
     transpose: bool = True
@@ -53,9 +53,9 @@ class GenreRecipe:
 def transfer_by(
     generators: Mapping[str, Generator], thresholds: Mapping[str, float]
 ) -> Callable[[Tensor, str], Tensor]:
-    """Phrases [N, 2, 64, 84] through the generator of the genre asked for, as they will be played.
+    """The transfer of phrases ``[N, 2, 64, 84]`` to a genre, by that genre's generator.
 
-    Works in evaluation mode, whatever mode the generator is in.
+    Generators run in evaluation mode, whatever mode they are in.
     """
 
     def transfer(phrases: Tensor, genre: str) -> Tensor:
@@ -64,7 +64,7 @@ def transfer_by(
         device = next(generator.parameters()).device
         made = []
         with torch.no_grad():
-            for part in phrases.to(device).split(_AT_ONCE):
+            for part in phrases.to(device).split(_BATCH):
                 index = torch.full((len(part),), target, device=device)
                 made.append(generator(part[:, -generator.channels :], index).cpu())
         return played(phrases, torch.cat(made) - thresholds.get(genre, 0.0))
@@ -73,10 +73,10 @@ def transfer_by(
 
 
 def played(phrases: Tensor, logits: Tensor) -> Tensor:
-    """Logits [N, C, S, 84] as the notes [N, 2, S, 84] that they make of phrases of that shape."""
+    """The notes ``[N, 2, S, 84]`` that logits ``[N, C, S, 84]`` make of phrases of that shape."""
     rolls = [
-        draw(notes_of(decided(roll, wish)), roll.shape[1])
-        for roll, wish in zip(phrases.bool().numpy(), logits.numpy(), strict=True)
+        draw(notes_of(decided(roll, wanted)), roll.shape[1])
+        for roll, wanted in zip(phrases.bool().numpy(), logits.numpy(), strict=True)
     ]
     return torch.from_numpy(np.stack(rolls)).float()
 
@@ -86,49 +86,52 @@ def validation(
     generators: Callable[[Objective], Mapping[str, Generator]],
     phrases: Mapping[str, PhraseSet],
     pairs: Sequence[tuple[str, str]] | None = None,
-) -> Callable[[Objective], dict[str, float]] | None:
-    """Figures of the present networks on validation pieces, means over all pairs of genres; None
-    where the recipe names no judge.
+) -> Figures | None:
+    """Figures of the present networks on validation pieces, means over all pairs of genres.
+
+    None where the recipe names no classifier.
     """
-    if recipe.judge is None:
+    if recipe.classifier is None:
         return None
-    judge = MidiGenreClassifier.load(recipe.judge)
-    drawn = {genre: some(found, recipe.phrases) for genre, found in phrases.items()}
-    chosen = pairs or list(combinations(phrases, 2))
+    classifier = MidiGenreClassifier.load(recipe.classifier)
+    fixed = {genre: some(found, recipe.phrases) for genre, found in phrases.items()}
+    measured_pairs = pairs or list(combinations(phrases, 2))
 
     def figures(objective: Objective) -> dict[str, float]:
         transfer = transfer_by(generators(objective), recipe.thresholds)
-        measured = [pair_figures(transfer, drawn, pair, {_JUDGE: judge}) for pair in chosen]
-        names = (f"S {_JUDGE}", *_FIGURES)
+        measured = [
+            pair_figures(transfer, fixed, pair, {_CLASSIFIER: classifier})
+            for pair in measured_pairs
+        ]
+        names = (f"S {_CLASSIFIER}", *_FIGURES)
         return {name: float(np.mean([one[name] for one in measured])) for name in names}
 
     return figures
 
 
 def some(phrases: PhraseSet, count: int) -> Tensor:
-    """So many phrases, the same at every call, or all: float32 [N, 2, 64, 84]."""
+    """At most ``count`` phrases, the same at every call: float32 ``[N, 2, 64, 84]``."""
     order = np.random.default_rng(0).permutation(len(phrases))[:count]
     return torch.from_numpy(phrases[np.sort(order)]).float()
 
 
-def write_score_style(
-    genre: str,
-    recipe: GenreRecipe,
-    config: Training,
-    folder: Path,
-    generator: Generator,
-    steps: int,
-    hours: float,
+def write_midi_style(
+    genre: str, recipe: GenreRecipe, run: Run, fit: Fit, generator: Generator
 ) -> Path:
-    """Writes a style of the pitched parts into ``folder/GENRE``; drums stay as they are."""
-    place = folder / genre
-    place.mkdir(parents=True, exist_ok=True)
+    """Writes a style of the pitched parts into ``GENRE`` in the run's folder; drums are kept."""
+    place = style_folder(run.folder, genre)
     weights = "pitched.safetensors"
     save_generator(place / weights, generator)
     options = {"target": genre, "threshold": recipe.thresholds.get(genre, 0.0)}
     pitched = StemEntry("symbolic", weights, "pitched", options=options)
-    stems = {"pitched": pitched, "drums": None}
-    networks = {"pitched": sizes(generator)}
-    about = About(genre, recipe.styles.get(genre, ""), recipe.corpora)
-    sign(about, config, place, stems, [weights], networks, steps, hours, {}, "symbolic")
+    write_style_card(
+        About(genre, recipe.styles.get(genre, ""), recipe.corpora),
+        run,
+        fit,
+        place,
+        {"pitched": pitched, "drums": None},
+        [weights],
+        {"pitched": sizes(generator)},
+        route="symbolic",
+    )
     return place

@@ -1,9 +1,10 @@
-"""Configs to what they describe: rendered songs, or a training."""
+"""The recipes by the section of a config that holds their settings, and what runs them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, make_dataclass, replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -11,70 +12,80 @@ import torch
 
 from audiotransfer.data.rendering.rendering import RenderSettings, render_corpus
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.recipes.accompaniment import AccompanimentRecipe, train_accompaniment
-from audiotransfer.recipes.any_to_many import AnyToManyRecipe, train_any_to_many
-from audiotransfer.recipes.base import Show, Training
-from audiotransfer.recipes.drums import DrumRecipe, train_drums
-from audiotransfer.recipes.genre_classifier import GenreClassifierRecipe, train_genre_classifier
-from audiotransfer.recipes.genre_gan import (
-    ConditionalGanRecipe,
-    GenreGanRecipe,
-    train_conditional_gan,
-    train_genre_gan,
-)
-from audiotransfer.recipes.instrument_classifier import (
-    InstrumentClassifierRecipe,
-    train_instrument_classifier,
-)
-from audiotransfer.recipes.midi_classifier import MidiClassifierRecipe, train_midi_classifier
-from audiotransfer.recipes.separator import SeparatorRecipe, train_separator
-from audiotransfer.recipes.style import StyleRecipe, train_style
-from audiotransfer.recipes.templates import TemplateRecipe, train_templates
-from audiotransfer.recipes.unpaired import UnpairedStyleRecipe, train_unpaired
+from audiotransfer.recipes.base import Recipe, Run, Show, Training
 from audiotransfer.training import curves
-from audiotransfer.training.config import load_config
+from audiotransfer.training.config import find_config, load_config
 from audiotransfer.training.devices import is_first
+
+RECIPES = {
+    "accompaniment": "accompaniment:AccompanimentRecipe",
+    "any_to_many": "any_to_many:AnyToManyRecipe",
+    "conditional_gan": "genre_gan:ConditionalGanRecipe",
+    "drums": "drums:DrumRecipe",
+    "genre_classifier": "genre_classifier:GenreClassifierRecipe",
+    "genre_gan": "genre_gan:GenreGanRecipe",
+    "instrument_classifier": "instrument_classifier:InstrumentClassifierRecipe",
+    "midi_classifier": "midi_classifier:MidiClassifierRecipe",
+    "separator": "separator:SeparatorRecipe",
+    "style": "style:StyleRecipe",
+    "templates": "templates:TemplateRecipe",
+    "unpaired": "unpaired:UnpairedStyleRecipe",
+}
+"""Section of a config -> the file in this folder and the class of the recipe in it."""
 
 
 @dataclass
 class TrainingConfig(Training):
-    """One of the recipes, and how it is trained."""
+    """A config of a training: its recipe, from the section of that name, and how it is trained."""
 
-    separator: SeparatorRecipe | None = None
-    style: StyleRecipe | None = None
-    bands: TemplateRecipe | None = None
-    any_to_many: AnyToManyRecipe | None = None
-    judge: GenreClassifierRecipe | None = None
-    tagger: InstrumentClassifierRecipe | None = None
-    score_judge: MidiClassifierRecipe | None = None
-    unpaired: UnpairedStyleRecipe | None = None
-    bach: AccompanimentRecipe | None = None
-    drums: DrumRecipe | None = None
-    genre_gan: GenreGanRecipe | None = None
-    conditional_gan: ConditionalGanRecipe | None = None
+    section: str = ""
+    recipe: Any = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The config as plain values, as its file would have them."""
+        return {
+            "seed": self.seed,
+            self.section: asdict(self.recipe),
+            "trainer": asdict(self.trainer),
+        }
 
 
-RECIPES: dict[str, Callable[[Any, Training, Path, Show | None], dict[str, float]]] = {
-    "separator": train_separator,
-    "style": train_style,
-    "bands": train_templates,
-    "any_to_many": train_any_to_many,
-    "judge": train_genre_classifier,
-    "tagger": train_instrument_classifier,
-    "score_judge": train_midi_classifier,
-    "unpaired": train_unpaired,
-    "bach": train_accompaniment,
-    "drums": train_drums,
-    "genre_gan": train_genre_gan,
-    "conditional_gan": train_conditional_gan,
-}
-"""Section of a config -> what trains the recipe in it."""
+def find_recipe(section: str) -> type[Recipe]:
+    """The class of the recipe of a section, whose file is imported now."""
+    file, _, name = RECIPES[section].partition(":")
+    recipe: type[Recipe] = getattr(import_module(f"audiotransfer.recipes.{file}"), name)
+    return recipe
+
+
+def load_training(name: str | Path, overrides: Sequence[str] = ()) -> TrainingConfig:
+    """The config of a training, by name or path, with ``key=value`` overrides.
+
+    Raises AudioTransferError for a config that holds no recipe or several, an unknown key or a
+    value of the wrong type.
+    """
+    sections: list[str] = []
+
+    def schema(keys: Sequence[str]) -> type[Training]:
+        sections[:] = [key for key in keys if key in RECIPES]
+        kinds = {key: Any if key not in sections else find_recipe(key) for key in RECIPES}
+        fields = [(key, kind | None, None) for key, kind in kinds.items()]
+        return make_dataclass("TrainingConfig", fields, bases=(Training,))
+
+    read = load_config(name, overrides, schema)
+    held = {key: recipe for key in sections if (recipe := getattr(read, key)) is not None}
+    if len(held) != 1:
+        raise AudioTransferError(
+            f"config {find_config(name).stem} must hold exactly one of the sections"
+            f" {', '.join(RECIPES)}"
+        )
+    ((section, recipe),) = held.items()
+    return TrainingConfig(read.trainer, read.seed, section, recipe)
 
 
 def render(
     name: str, overrides: Sequence[str], folder: Path, show: Show | None = None
 ) -> list[dict[str, object]]:
-    """Renders the songs that a config names into ``folder``; what is there already stays.
+    """Renders the songs that a config names into ``folder``; those that are there are kept.
 
     The songs of several genres lie in ``folder/GENRE``.
     """
@@ -86,34 +97,29 @@ def render(
     songs: list[dict[str, object]] = []
     for number, (stage, corpus, place) in enumerate(corpora):
 
-        def tell(done: int, total: int, stage: str = stage, before: int = number) -> None:
+        def report(done: int, total: int, stage: str = stage, before: int = number) -> None:
             if show is not None:
                 show(stage, (before + done / total) / len(corpora))
 
-        songs += render_corpus(corpus, folder / place, tell)
+        songs += render_corpus(corpus, folder / place, report)
     return songs
 
 
 def train(
     name: str, overrides: Sequence[str], folder: Path, show: Show | None = None
 ) -> dict[str, float]:
-    """Trains what a config describes and leaves it ready for use in ``folder``.
+    """Trains what a config describes, exports it into ``folder`` and returns the last figures.
 
     A style lands in ``folder/NAME`` (``--style folder/NAME``), a separator in
-    ``folder/separator.safetensors``, a judge or a tagger in ``folder`` itself (``--judge folder``);
-    beside it stand the run's ``curves.png``. A run that was stopped goes on where it stood.
+    ``folder/separator.safetensors``, a classifier in ``folder`` itself (``--classifier folder``);
+    beside it stand the run's ``curves.png``. A run that was stopped continues from its checkpoint.
 
     Raises AudioTransferError for a config that names no recipe or several, or missing data.
     """
-    config = load_config(name, overrides, TrainingConfig)
-    named = {section: recipe for section in RECIPES if (recipe := getattr(config, section))}
-    if len(named) != 1:
-        raise AudioTransferError(
-            f"config {name} must hold exactly one of the sections {', '.join(RECIPES)}"
-        )
+    config = load_training(name, overrides)
     torch.manual_seed(config.seed)
-    ((section, recipe),) = named.items()
-    figures = RECIPES[section](recipe, config, folder, show)
+    run = Run(folder, config.trainer, config.seed, config.to_dict(), show)
+    figures: dict[str, float] = config.recipe.train(run)
     if is_first():
         curves.draw(folder)
     return figures

@@ -1,37 +1,34 @@
-"""A style: from rendered pairs, from folders of songs, or from both."""
+"""The recipe of a U-Net style: from rendered pairs, from two folders of songs, or from both."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import torch
+from torch import Tensor
 
 from audiotransfer.data.paired import PairedStems, PairSettings, find_pairs
-from audiotransfer.data.stem_mixes import folder_takes
+from audiotransfer.data.stem_mixes import folder_recordings
 from audiotransfer.data.unpaired import UnpairedWindows
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.evaluation.checkpoint_metric import CheckpointMetricSettings, rendered_validation
 from audiotransfer.evaluation.validation_samples import ValidationSamples, recorded_samples
-from audiotransfer.recipes.base import Show, start_from, watch
-from audiotransfer.recipes.export import chosen, write_style
-from audiotransfer.spectral.models.unet import STEMS, Generator
+from audiotransfer.recipes.base import Figures, Run, restore, start_from
+from audiotransfer.recipes.export import write_style
+from audiotransfer.spectral.models.base import STEMS
+from audiotransfer.spectral.models.unet import UNet
 from audiotransfer.spectral.objectives.melgan_vc import MelGanVcSettings
 from audiotransfer.spectral.objectives.paired import PairedObjective
 from audiotransfer.spectral.objectives.unpaired import UnpairedObjective
 from audiotransfer.styles.card import Card
-from audiotransfer.training import Batches, Objective, Trainer, load_networks
+from audiotransfer.training import Objective
 from audiotransfer.training.objective import Mixed, Share
 from vocoder import SpectrogramSettings
 
-if TYPE_CHECKING:
-    from audiotransfer.recipes.base import Training
-
 _VALIDATION_BATCHES = 3
-_LINES = 2  # of recordings, heard in the log
+_SAMPLES = 2  # of recordings, for the log
 
 
 @dataclass
@@ -54,14 +51,14 @@ class UnpairedRecipe:
 
 @dataclass
 class StyleRecipe:
-    """A style's name, its data, its network and what is asked of it.
+    """A style's name, its data, its network and its objective.
 
-    It learns from rendered ``pairs``, from the folders of ``unpaired``, or from both. ``weights``
-    are those of the paired generator's terms (see ``PairedObjective``). The first
-    ``validation_songs`` rendered songs are not trained on and tell how far it is, by distance and,
-    as ``headline`` says, by H, which chooses the weights: discriminators cost some of the distance,
-    and without H the last ones are taken. ``start`` is the checkpoint of a run whose generator is
-    the first one. Stems that nothing taught are kept as they are.
+    It is trained on rendered ``pairs``, on the folders of ``unpaired``, or on both. ``weights``
+    are those of the paired generator's terms (see `PairedObjective`). The first
+    ``validation_songs`` rendered songs are not trained on but validated on, by distance and, as
+    ``checkpoint_metric`` says, by H, which chooses the weights: discriminators cost some of the
+    distance, and without H the last ones are taken. ``start`` is the checkpoint of a run whose
+    generator is the first one. Stems that are not trained are kept as they are.
     """
 
     name: str = "style"
@@ -77,68 +74,62 @@ class StyleRecipe:
     learning_rate: float = 4e-4
     discriminator_learning_rate: float = 2e-4
     validation_songs: int = 24
-    headline: CheckpointMetricSettings = field(default_factory=CheckpointMetricSettings)
+    checkpoint_metric: CheckpointMetricSettings = field(default_factory=CheckpointMetricSettings)
     corpora: list[dict[str, Any]] = field(default_factory=list)
     drawing: PairSettings = field(default_factory=PairSettings)
 
-
-def train_style(
-    recipe: StyleRecipe, config: Training, folder: Path, show: Show | None
-) -> dict[str, float]:
-    Card(recipe.name, recipe.description, {}, {})  # a name that no card takes fails before the work
-    spectrogram = SpectrogramSettings.from_dict(recipe.spectrogram)
-    generator = Generator(spectrogram.bins, recipe.channels)
-    if recipe.start is not None:
-        start_from(generator, Path(recipe.start), "spectrogram and channels")
-    shares: list[Share] = []
-    auditions: list[ValidationSamples] = []
-    validation: Callable[[Objective], dict[str, float]] | None = None
-    if recipe.pairs is not None:
-        share, audition, validation = _paired(recipe, recipe.pairs, folder, generator, spectrogram)
-        shares.append(share)
-        auditions.append(audition)
-    if recipe.unpaired is not None:
-        share, audition = _unpaired(recipe, recipe.unpaired, folder, generator, spectrogram)
-        shares.append(share)
-        auditions.append(audition)
-    if not shares:
-        raise AudioTransferError("a style needs pairs or unpaired folders to learn from")
-    # One objective keeps its own names: its checkpoint can start another recipe.
-    mixed = Mixed(shares) if len(shares) > 1 else None
-    objective: Objective = mixed or shares[0].objective
-    batches: Batches = mixed or shares[0].batches
-    name = mixed.network(shares[0].name, "generator") if mixed else "generator"
-    trainer = Trainer(
-        objective,
-        batches,
-        replace(config.trainer, ema=(name,) if config.trainer.ema_decay else ()),
-        folder,
-        validation,
-        config=replace(recipe, description="", corpora=[], headline=CheckpointMetricSettings()),
-        audition=auditions[0],
-    )
-    started = time.monotonic()
-    figures = trainer.run(should_stop=watch(trainer, show))
-    hours = (time.monotonic() - started) / 3600
-    if not trainer.first:
-        return figures
-    checkpoint = chosen(folder)
-    generator.load_state_dict(load_networks(checkpoint)[name])
-    taught = STEMS if recipe.unpaired is None or recipe.pairs else (recipe.unpaired.stem,)
-    drawn = spectrogram.to_dict()
-    write_style(recipe, config, checkpoint, generator, drawn, taught, trainer.step, hours)
-    return figures
+    def train(self, run: Run) -> dict[str, float]:
+        """Leaves a style in ``NAME`` in the run's folder."""
+        Card(self.name, self.description, {}, {})  # refuses a name that no card takes
+        spectrogram = SpectrogramSettings.from_dict(self.spectrogram)
+        generator = UNet(spectrogram.bins, self.channels)
+        if self.start is not None:
+            start_from(generator, Path(self.start), "spectrogram and channels")
+        shares: list[Share] = []
+        samples: list[ValidationSamples] = []
+        validation: Figures | None = None
+        if self.pairs is not None:
+            share, of_pairs, validation = _paired(
+                self, self.pairs, run.folder, generator, spectrogram
+            )
+            shares.append(share)
+            samples.append(of_pairs)
+        if self.unpaired is not None:
+            share, of_songs = _unpaired(self, self.unpaired, run.folder, generator, spectrogram)
+            shares.append(share)
+            samples.append(of_songs)
+        if not shares:
+            raise AudioTransferError("a style needs pairs or unpaired folders to learn from")
+        # One objective keeps its own names: its checkpoint can start another recipe.
+        mixed = Mixed(shares) if len(shares) > 1 else None
+        name = mixed.network(shares[0].name, "generator") if mixed else "generator"
+        plain = CheckpointMetricSettings()
+        fit = run.fit(
+            mixed or shares[0].objective,
+            mixed or shares[0].batches,
+            replace(self, description="", corpora=[], checkpoint_metric=plain),
+            validation=validation,
+            samples=samples[0],
+            averaged=(name,),
+        )
+        if fit.exports:
+            restore(fit.best_by_h, {name: generator})
+            one_stem = self.unpaired is not None and not self.pairs
+            trained = (self.unpaired.stem,) if self.unpaired and one_stem else STEMS
+            write_style(self, run, fit, generator, spectrogram.to_dict(), trained)
+        return fit.figures
 
 
 def _paired(
     recipe: StyleRecipe,
     place: str,
     folder: Path,
-    generator: Generator,
+    generator: UNet,
     spectrogram: SpectrogramSettings,
-) -> tuple[Share, ValidationSamples, Callable[[Objective], dict[str, float]]]:
+) -> tuple[Share, ValidationSamples, Figures]:
+    """The share of training on rendered pairs, and the validation on those that are held out."""
     pairs = find_pairs(Path(recipe.data) / place)
-    kept, trained = pairs[: recipe.validation_songs], pairs[recipe.validation_songs :]
+    held_out, trained = pairs[: recipe.validation_songs], pairs[recipe.validation_songs :]
     objective = PairedObjective(
         generator,
         spectrogram,
@@ -147,36 +138,38 @@ def _paired(
         recipe.learning_rate,
         recipe.discriminator_learning_rate,
     )
-    drawn = PairedStems(kept, replace(recipe.drawing, batch=16, seed=recipe.drawing.seed + 1))
-    batches = [drawn.batch(step) for step in range(_VALIDATION_BATCHES)]
+    settings = replace(recipe.drawing, batch=16, seed=recipe.drawing.seed + 1)
+    fixed = PairedStems(held_out, settings)
+    batches = [fixed.batch(step) for step in range(_VALIDATION_BATCHES)]
     share = Share("paired", objective, PairedStems(trained, recipe.drawing))
     style = recipe.drawing.style
-    audition, headline = rendered_validation(
-        [pair.folder for pair in kept],
+    samples, metric = rendered_validation(
+        [pair.folder for pair in held_out],
         [pair.folder for pair in trained],
         STEMS,
         lambda _: {style: generator},
         (style,),
         spectrogram,
-        recipe.headline,
+        recipe.checkpoint_metric,
         folder,
     )
 
     def validate(of: Objective) -> dict[str, float]:
-        return _validate(objective, batches) | (headline(of) if headline else {})
+        return _distances(objective, batches) | (metric(of) if metric else {})
 
-    return share, audition, validate
+    return share, samples, validate
 
 
 def _unpaired(
     recipe: StyleRecipe,
     part: UnpairedRecipe,
     folder: Path,
-    generator: Generator,
+    generator: UNet,
     spectrogram: SpectrogramSettings,
 ) -> tuple[Share, ValidationSamples]:
+    """The share of training on two folders of songs, and samples of the source's."""
     sources, targets = (
-        folder_takes(Path(recipe.data) / place, part.stem, folder / "decoded")
+        folder_recordings(Path(recipe.data) / place, part.stem, folder / "decoded")
         for place in (part.source, part.target)
     )
     windows = UnpairedWindows(
@@ -187,15 +180,16 @@ def _unpaired(
         seed=part.seed,
     )
     objective = UnpairedObjective(generator, spectrogram, part.stem, part.frames, part.settings)
-    lines = recorded_samples(sources, _LINES)
-    audition = ValidationSamples(lines, spectrogram, lambda _: {recipe.name: generator})
-    return Share("unpaired", objective, windows, part.every), audition
+    samples = ValidationSamples(
+        recorded_samples(sources, _SAMPLES), spectrogram, lambda _: {recipe.name: generator}
+    )
+    return Share("unpaired", objective, windows, part.every), samples
 
 
-def _validate(
-    objective: PairedObjective, batches: Sequence[dict[str, torch.Tensor]]
+def _distances(
+    objective: PairedObjective, batches: Sequence[dict[str, Tensor]]
 ) -> dict[str, float]:
-    """Distances to the truth, and minus their mean ratio to doing nothing as the score."""
+    """Distances to the true rendering, and minus their mean ratio to doing nothing as the score."""
     found = [objective.distances(batch) for batch in batches]
     figures = {
         key: sum(one[key] for one in found if key in one) / sum(key in one for one in found)

@@ -1,28 +1,21 @@
-"""A style without pairs: any of the objectives that learn from two sets of spectrograms."""
+"""The recipe of a style without pairs, by any objective for two sets of spectrograms."""
 
 from __future__ import annotations
 
 import logging
-import time
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.evaluation.checkpoint_metric import CheckpointMetric, CheckpointMetricSettings
 from audiotransfer.evaluation.validation_samples import ValidationSamples
-from audiotransfer.recipes.base import Show, watch
-from audiotransfer.recipes.export import chosen, write_style
+from audiotransfer.recipes.base import Run, restore
+from audiotransfer.recipes.export import write_style
 from audiotransfer.recipes.unpaired_data import prepared, recorded
-from audiotransfer.spectral.models.base import SpectrogramModel
-from audiotransfer.spectral.models.unet import STEMS
+from audiotransfer.spectral.models.base import STEMS, SpectrogramModel
 from audiotransfer.spectral.objectives import registry
-from audiotransfer.spectral.objectives.registry import Materials
+from audiotransfer.spectral.objectives.registry import NetworkFactory
 from audiotransfer.styles.card import Card
-from audiotransfer.training import Trainer, load_networks
-
-if TYPE_CHECKING:
-    from audiotransfer.recipes.base import Training
 
 logger = logging.getLogger(__name__)
 
@@ -31,13 +24,14 @@ logger = logging.getLogger(__name__)
 class UnpairedStyleRecipe:
     """Two sets of songs, an objective by name, and the networks that it trains.
 
-    ``prepared`` is what `audiotransfer prepare` made, of which ``source`` (or any) and ``target``
-    are genres; without it they are folders of recordings of the ``stem``, relative to ``data``.
-    Windows have ``frames`` frames of the ``spectrogram`` (settings of `vocoder.Spectrogram`; a
-    prepared collection brings its own). ``generator`` and ``discriminators`` are kinds of networks
-    with their settings (see `spectral.materials`), ``settings`` those of the objective.
-    ``headline`` says how H is found on the validation songs of a prepared collection; the best
-    weights by it are taken, without it the last.
+    ``prepared`` is the folder of a prepared collection, of which ``source`` (or any) and
+    ``target`` are genres; without it they are folders of recordings of the ``stem``, relative to
+    ``data``. Windows have ``frames`` frames of the ``spectrogram`` (settings of
+    `vocoder.SpectrogramSettings`; a prepared collection brings its own). ``generator`` and
+    ``discriminators`` are kinds of networks with their settings (see
+    `spectral.objectives.registry.NetworkFactory`), ``settings`` those of the objective.
+    ``checkpoint_metric`` says how H is measured on the validation songs of a prepared collection;
+    the style has the best weights by it, without it the last.
     """
 
     name: str = "style"
@@ -55,70 +49,59 @@ class UnpairedStyleRecipe:
     generator: dict[str, Any] = field(default_factory=dict)
     discriminators: dict[str, dict[str, Any]] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
-    headline: CheckpointMetricSettings = field(default_factory=CheckpointMetricSettings)
+    checkpoint_metric: CheckpointMetricSettings = field(default_factory=CheckpointMetricSettings)
     corpora: list[dict[str, Any]] = field(default_factory=list)
 
+    def train(self, run: Run) -> dict[str, float]:
+        """Leaves a style in ``NAME`` in the run's folder.
 
-def train_unpaired(
-    recipe: UnpairedStyleRecipe, config: Training, folder: Path, show: Show | None
-) -> dict[str, float]:
-    """Trains, and leaves a style in ``folder/NAME``.
+        Where its spectrograms cannot be inverted to sound, the card says so.
+        """
+        self._check()
+        if self.prepared is None:
+            data = recorded(self, run.folder)
+        else:
+            data = prepared(self, self.prepared, run.folder)
+        if data.silent:
+            logger.warning("%s will play no songs: %s", self.name, data.silent)
+        bins = int(data.settings["bins"])
+        factory = NetworkFactory(bins, self.frames, self.generator, self.discriminators)
+        objective = registry.create(self.objective, factory, self.settings)
+        generator = cast(SpectrogramModel, objective.networks["generator"])
+        samples = metric = None
+        if data.spectrogram is not None:
+            samples = ValidationSamples(
+                data.samples, data.spectrogram, lambda _: {self.target: generator}
+            )
+            if data.classifier is not None:
+                metric = CheckpointMetric(samples, {self.target: data.targets}, data.classifier)
+        plain = CheckpointMetricSettings()
+        fit = run.fit(
+            objective,
+            data.batches,
+            replace(self, description="", corpora=[], checkpoint_metric=plain),
+            validation=metric,
+            samples=samples,
+            averaged=("generator",),
+        )
+        if fit.exports:
+            restore(fit.best_by_h, {"generator": generator})
+            description = f"The {data.stem} of {self.source} after {self.target}."
+            about = replace(
+                self,
+                description=self.description or description,
+                corpora=self.corpora or data.corpora,
+            )
+            write_style(about, run, fit, generator, data.settings, (data.stem,), data.silent)
+        return fit.figures
 
-    Where its spectrograms cannot become sound again, the card says so.
-    """
-    Card(recipe.name, recipe.description, {}, {})  # a name that no card takes fails before the work
-    if recipe.stem not in STEMS:
-        raise AudioTransferError(f"no style changes {recipe.stem!r}; take {', '.join(STEMS)}")
-    for name in ("frames", "batch"):
-        if getattr(recipe, name) < 1:
-            raise AudioTransferError(f"unpaired.{name} is {getattr(recipe, name)}; give 1 or more")
-    if recipe.prepared is None:
-        ground = recorded(recipe, folder)
-    else:
-        ground = prepared(recipe, recipe.prepared, folder)
-    if ground.lacks:
-        logger.warning("%s will play no songs: %s", recipe.name, ground.lacks)
-    bins = int(ground.settings["bins"])
-    materials = Materials(bins, recipe.frames, recipe.generator, recipe.discriminators)
-    objective = registry.create(recipe.objective, materials, recipe.settings)
-    generator = cast(SpectrogramModel, objective.networks["generator"])
-    audition = headline = None
-    if ground.spectrogram is not None:
-        audition = ValidationSamples(
-            ground.lines, ground.spectrogram, lambda _: {recipe.target: generator}
-        )
-        if ground.judge is not None:
-            headline = CheckpointMetric(audition, {recipe.target: ground.targets}, ground.judge)
-    trainer = Trainer(
-        objective,
-        ground.batches,
-        replace(config.trainer, ema=("generator",) if config.trainer.ema_decay else ()),
-        folder,
-        headline,
-        config=replace(recipe, description="", corpora=[], headline=CheckpointMetricSettings()),
-        audition=audition,
-    )
-    began = time.monotonic()
-    figures = trainer.run(should_stop=watch(trainer, show))
-    hours = (time.monotonic() - began) / 3600
-    if trainer.first:
-        checkpoint = chosen(folder)
-        generator.cpu().load_state_dict(load_networks(checkpoint)["generator"])
-        about = replace(
-            recipe,
-            description=recipe.description
-            or f"The {ground.stem} of {recipe.source} repainted after {recipe.target}.",
-            corpora=recipe.corpora or ground.corpora,
-        )
-        write_style(
-            about,
-            config,
-            checkpoint,
-            generator,
-            ground.settings,
-            (ground.stem,),
-            trainer.step,
-            hours,
-            ground.lacks,
-        )
-    return figures
+    def _check(self) -> None:
+        """Raises AudioTransferError, before the work, for settings that cannot be."""
+        Card(self.name, self.description, {}, {})  # refuses a name that no card takes
+        if self.stem not in STEMS:
+            raise AudioTransferError(f"no style changes {self.stem!r}; take {', '.join(STEMS)}")
+        for name in ("frames", "batch"):
+            if getattr(self, name) < 1:
+                raise AudioTransferError(
+                    f"unpaired.{name} is {getattr(self, name)}; give 1 or more"
+                )

@@ -1,66 +1,41 @@
-"""What a style without pairs is learned from, heard on and chosen by."""
+"""The training data of a style without pairs, its validation samples and their classifier."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from audiotransfer.audio.resampling import STEREO_RATE
 from audiotransfer.data.datasets.genre_folders import LICENCE
-from audiotransfer.data.imported_spectrograms import ImportedWindows, Levels, what_it_lacks
+from audiotransfer.data.imported_spectrograms import ImportedWindows, Levels, why_silent
 from audiotransfer.data.manifest import Manifest, load_manifest
-from audiotransfer.data.stem_mixes import folder_takes
-from audiotransfer.data.unpaired import ANY, PreparedWindows, UnpairedWindows
+from audiotransfer.data.stem_mixes import folder_recordings
+from audiotransfer.data.unpaired import ANY, PreparedWindows, SpectrogramBatches, UnpairedWindows
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.evaluation import GenreClassifier
-from audiotransfer.evaluation.checkpoint_metric import (
-    CheckpointMetricSettings,
-    some_of_each,
-    validation_classifier,
-)
-from audiotransfer.evaluation.classifiers.genre_data import Clip
-from audiotransfer.evaluation.validation_samples import (
-    ValidationSample,
-    prepared_samples,
-    recorded_samples,
-)
+from audiotransfer.evaluation.validation_samples import ValidationSample, recorded_samples
+from audiotransfer.recipes.prepared import card_corpora, song_classifier, song_samples
 from audiotransfer.training import Batches
 from vocoder import SpectrogramSettings
 from vocoder.spectrogram import CHOICES
 
-_LINES = 2  # that are heard where none are judged
+if TYPE_CHECKING:
+    from audiotransfer.recipes.unpaired import UnpairedStyleRecipe
+
+_SAMPLES = 2  # for the log, where H is not measured
 logger = logging.getLogger(__name__)
-
-
-class UnpairedDataSettings(Protocol):
-    """What a recipe says about its data."""
-
-    prepared: str | None
-    data: str
-    source: str
-    target: str
-    stem: str
-    spectrogram: dict[str, Any]
-    frames: int
-    batch: int
-    seed: int
-    headline: CheckpointMetricSettings
 
 
 @dataclass(frozen=True)
 class UnpairedData:
-    """Batches of a stem's spectrograms, and lines to hear.
+    """Batches of a stem's spectrograms, and validation samples.
 
     ``settings`` are those of the spectrograms, as a card has them; ``spectrogram`` is None where
-    they cannot be turned into sound, and ``lacks`` says what cannot be done then. Where there is a
-    ``judge``, lines and ``targets`` are of validation songs. ``corpora`` is what a card says of the
-    songs.
+    they cannot be inverted to sound, and ``silent`` says why. Where there is a ``classifier``,
+    ``samples`` and ``targets`` are of validation songs. ``corpora`` are the entries of a card.
     """
 
     batches: Batches
@@ -68,136 +43,114 @@ class UnpairedData:
     settings: dict[str, Any]
     spectrogram: SpectrogramSettings | None
     corpora: list[dict[str, Any]]
-    lines: Sequence[ValidationSample] = ()
+    samples: Sequence[ValidationSample] = ()
     targets: Sequence[ValidationSample] = ()
-    judge: Callable[[], GenreClassifier] | None = None
-    lacks: str = ""
+    classifier: Callable[[], GenreClassifier] | None = None
+    silent: str = ""
 
 
-class SpectrogramBatches:
-    """Windows of sound as spectrograms ``[B, F, L]``, made beside the step by whoever loads
-    them.
-    """
-
-    def __init__(self, windows: Batches, spectrogram: SpectrogramSettings) -> None:
-        self.windows, self.spectrogram = windows, spectrogram
-
-    def batch(self, step: int) -> dict[str, Tensor]:
-        """The spectrograms of a step."""
-        sounds = self.windows.batch(step)
-        return {side: self.spectrogram.stereo(sound) for side, sound in sounds.items()}
-
-
-def recorded(wish: UnpairedDataSettings, folder: Path) -> UnpairedData:
-    """Two folders of recordings of the stem; nothing is kept apart to choose by."""
-    spectrogram = SpectrogramSettings.from_dict(wish.spectrogram)
+def recorded(recipe: UnpairedStyleRecipe, folder: Path) -> UnpairedData:
+    """The data from two folders of recordings of the stem; none are held out for validation."""
+    spectrogram = SpectrogramSettings.from_dict(recipe.spectrogram)
     if spectrogram.sample_rate != STEREO_RATE:
         raise AudioTransferError(
             f"spectrogram.sample_rate is {spectrogram.sample_rate}, but recordings are read at "
             f"{STEREO_RATE} Hz; leave it out"
         )
     for side in ("source", "target"):
-        if not getattr(wish, side):
+        if not getattr(recipe, side):
             raise AudioTransferError(f"unpaired.{side} is empty; name a genre or a folder")
     sources, targets = (
-        folder_takes(Path(wish.data) / place, wish.stem, folder / "decoded")
-        for place in (wish.source, wish.target)
+        folder_recordings(Path(recipe.data) / place, recipe.stem, folder / "decoded")
+        for place in (recipe.source, recipe.target)
     )
-    sounds = UnpairedWindows(
+    windows = UnpairedWindows(
         sources,
         targets,
-        frames=spectrogram.samples(wish.frames),
-        batch=wish.batch,
-        seed=wish.seed,
+        frames=spectrogram.samples(recipe.frames),
+        batch=recipe.batch,
+        seed=recipe.seed,
     )
     corpora = [
-        {"name": Path(place).name, "licence": LICENCE, "songs": len(takes)}
-        for place, takes in ((wish.source, sources), (wish.target, targets))
+        {"name": Path(place).name, "licence": LICENCE, "songs": len(recordings)}
+        for place, recordings in ((recipe.source, sources), (recipe.target, targets))
     ]
     return UnpairedData(
-        SpectrogramBatches(sounds, spectrogram),
-        wish.stem,
+        SpectrogramBatches(windows, spectrogram),
+        recipe.stem,
         spectrogram.to_dict(),
         spectrogram,
         corpora,
-        recorded_samples(sources, _LINES),
+        recorded_samples(sources, _SAMPLES),
     )
 
 
-def prepared(wish: UnpairedDataSettings, place: str, folder: Path) -> UnpairedData:
-    """A prepared collection, whose validation songs are heard and judged."""
+def prepared(recipe: UnpairedStyleRecipe, place: str, folder: Path) -> UnpairedData:
+    """The data from a prepared collection, whose validation songs are validated on."""
     manifest = load_manifest(place)
-    foreign = manifest.spectrogram["kind"] not in CHOICES["kind"]
-    if not foreign:
-        _same(wish.spectrogram, manifest.spectrogram, place)
-    stem = manifest.stems[0] if foreign else wish.stem
-    genres = (wish.source, wish.target)
-    windows = PreparedWindows(manifest, genres, wish.frames, wish.batch, wish.seed, stems=(stem,))
-    corpora = [_card_entry(manifest, genre) for genre in (*_sources(wish, manifest), wish.target)]
-    if foreign:
+    imported = manifest.spectrogram["kind"] not in CHOICES["kind"]
+    if not imported:
+        _check_same(recipe.spectrogram, manifest.spectrogram, place)
+    stem = manifest.stems[0] if imported else recipe.stem
+    genres = (recipe.source, recipe.target)
+    windows = PreparedWindows(
+        manifest, genres, recipe.frames, recipe.batch, recipe.seed, stems=(stem,)
+    )
+    corpora = card_corpora(manifest, (*_sources(recipe, manifest), recipe.target))
+    if imported:
         levels = Levels.of(manifest, stem)
         settings = {**manifest.spectrogram, "lowest": levels.lowest, "highest": levels.highest}
-        lacks = what_it_lacks(manifest)
-        return UnpairedData(
-            ImportedWindows(windows, levels), stem, settings, None, corpora, lacks=lacks
-        )
+        batches = ImportedWindows(windows, levels)
+        return UnpairedData(batches, stem, settings, None, corpora, silent=why_silent(manifest))
     spectrogram = SpectrogramSettings.from_dict(dict(manifest.spectrogram))
-    ground = UnpairedData(windows, stem, spectrogram.to_dict(), spectrogram, corpora)
-    return _heard(ground, wish, manifest, folder)
+    data = UnpairedData(windows, stem, spectrogram.to_dict(), spectrogram, corpora)
+    return _with_validation(data, recipe, manifest, folder)
 
 
-def _sources(wish: UnpairedDataSettings, manifest: Manifest) -> list[str]:
-    genres = manifest.genres if wish.source == ANY else [wish.source]
-    return [genre for genre in genres if genre != wish.target]
+def _sources(recipe: UnpairedStyleRecipe, manifest: Manifest) -> list[str]:
+    genres = manifest.genres if recipe.source == ANY else [recipe.source]
+    return [genre for genre in genres if genre != recipe.target]
 
 
-def _card_entry(manifest: Manifest, genre: str) -> dict[str, Any]:
-    songs = manifest.of(genre, "train")
-    licence = "; ".join(sorted({song.licence for song in songs}))
-    return {"name": f"{genre} ({manifest.kind})", "licence": licence, "songs": len(songs)}
-
-
-def _heard(
-    ground: UnpairedData, wish: UnpairedDataSettings, manifest: Manifest, folder: Path
+def _with_validation(
+    data: UnpairedData, recipe: UnpairedStyleRecipe, manifest: Manifest, folder: Path
 ) -> UnpairedData:
-    """With lines of validation songs and who judges them, or else of songs that are trained on."""
-    sources = _sources(wish, manifest)
-    count = wish.headline.songs
+    """The data with samples of validation songs and a classifier for them.
 
-    def lines(split: str, *of: str) -> list[ValidationSample]:
-        songs = [song for song in manifest.songs if song.genre in of and song.split == split]
-        return prepared_samples(manifest, songs, wish.stem, count or _LINES)
+    Where there are no such songs: with samples of training songs, and no classifier.
+    """
+    sources = _sources(recipe, manifest)
+    settings = recipe.checkpoint_metric
 
-    kept, real = lines("validation", *sources), lines("validation", wish.target)
-    if not kept or not real:
+    def samples(split: str, *genres: str) -> list[ValidationSample]:
+        count = settings.songs or _SAMPLES
+        return song_samples(manifest, split, genres, (recipe.stem,), count)
+
+    held_out, real = samples("validation", *sources), samples("validation", recipe.target)
+    if not held_out or not real:
         logger.warning(
             "no H, so that the last weights are taken: %s has no validation songs with %s of %s;"
             " add songs by other artists and prepare again",
             manifest.folder,
-            wish.stem,
-            wish.source if not kept else wish.target,
+            recipe.stem,
+            recipe.source if not held_out else recipe.target,
         )
-        return replace(ground, lines=kept or lines("train", *sources))
-    ground = replace(ground, lines=kept, targets=real)
-    if not count:
-        return ground
-    clips = [
-        Clip(manifest.folder / song.files[wish.stem], song.genre, song.artist or song.id)
-        for song in manifest.songs
-        if song.genre in (*sources, wish.target)
-        and song.split == "train"
-        and wish.stem in song.files
-    ]
-    heard = some_of_each(clips, wish.headline.classifier_songs)
-    return replace(ground, judge=partial(validation_classifier, heard, folder, wish.headline))
+        return replace(data, samples=held_out or samples("train", *sources))
+    data = replace(data, samples=held_out, targets=real)
+    if not settings.songs:
+        return data
+    genres = (*sources, recipe.target)
+    classifier = song_classifier(manifest, genres, (recipe.stem,), settings, folder)
+    return replace(data, classifier=classifier)
 
 
-def _same(wanted: Mapping[str, Any], there: Mapping[str, Any], place: str) -> None:
+def _check_same(wanted: Mapping[str, Any], there: Mapping[str, Any], place: str) -> None:
     """Raises AudioTransferError where a collection's spectrograms are others than are wanted."""
-    wish = " ".join(f"--spectrogram {name}={value}" for name, value in wanted.items())
+    options = " ".join(f"--spectrogram {name}={value}" for name, value in wanted.items())
     for name, value in wanted.items():
         if there.get(name) != value:
             raise AudioTransferError(
                 f"the spectrograms in {place} have {name}={there.get(name)}, not {value}; set "
-                f"unpaired.spectrogram.{name}={there.get(name)}, or prepare them again with {wish}"
+                f"unpaired.spectrogram.{name}={there.get(name)}, or prepare them again with"
+                f" {options}"
             )

@@ -27,11 +27,10 @@ from audiotransfer.evaluation.classifiers.midi_genre import (
     shipped_midi_classifiers,
 )
 from audiotransfer.evaluation.metrics.midi_transfer import pair_figures
-from audiotransfer.recipes import TrainingConfig
+from audiotransfer.recipes import load_training
 from audiotransfer.recipes.midi_styles import some, transfer_by
 from audiotransfer.symbolic.genre.data import genre_phrases
 from audiotransfer.symbolic.genre.transfer import load_generator
-from audiotransfer.training.config import load_config
 
 PAIR = ("jazz", "classical")
 NOISES = ("0", "0.01", "0.1", "1", "3", "5")
@@ -58,7 +57,7 @@ Figures = dict[str, float]
 def main() -> None:
     """Trains, measures and prints both tables."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("data", help="folder of the packs")
+    parser.add_argument("data", help="folder of the MIDI archives")
     parser.add_argument("settings", nargs="*", help="key=value for every training")
     parser.add_argument("-o", "--output", type=Path, default=Path("runs/genre-gan-sweep"))
     parser.add_argument("--phrases", type=int, default=150, help="of each genre and part")
@@ -100,9 +99,9 @@ class Sweep:
         return self.found[name]
 
     def _measure(self, config: str, changes: list[str], run: Path) -> Figures:
-        recipe = load_config(config, changes, TrainingConfig).genre_gan
+        recipe = load_training(config, changes).recipe
         assert recipe is not None
-        parts = genre_phrases(recipe.packs, recipe.data, run / "phrases")
+        parts = genre_phrases(recipe.archives, recipe.data, run / "phrases")
         judges = {
             name.removeprefix("scores-"): MidiGenreClassifier.load(place)
             for name, place in shipped_midi_classifiers().items()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from audiotransfer.data.rendering.ensembles import Band
+from audiotransfer.data.rendering.ensembles import Arrangement
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.synthesis.synthesizer import Part
 
@@ -59,7 +59,7 @@ class Choice:
         return int(random.choice(pool))
 
 
-def bass_line(band: Band) -> Part | None:
+def bass_line(band: Arrangement) -> Part | None:
     """A bass that plays the lowest note of each beat, one or two octaves down, held till the next.
 
     None where nothing pitched plays.
@@ -84,7 +84,7 @@ def bass_line(band: Band) -> Part | None:
     return Part("bass", 33, False, played)
 
 
-def drummer(band: Band, groove: Band, seconds: float) -> Part:
+def drummer(band: Arrangement, groove: Arrangement, seconds: float) -> Part:
     """A groove looped to the band's beat and bars for ``seconds``.
 
     Raises AudioTransferError when nobody drums in it.
@@ -118,7 +118,7 @@ def humanise(part: Part, random: Generator) -> Part:
     return replace(part, notes=notes)
 
 
-def dress(band: Band, choice: Choice, random: Generator) -> Band:
+def dress(band: Arrangement, choice: Choice, random: Generator) -> Arrangement:
     """The band with instruments drawn anew: each part its own."""
     parts = []
     for part in band.parts:
@@ -178,7 +178,7 @@ def ensemble(genre: str, random: Generator) -> Ensemble:
     return choices[int(random.integers(len(choices)))]
 
 
-def genre_band(band: Band, players: Ensemble, random: Generator) -> Band:
+def genre_arrangement(band: Arrangement, players: Ensemble, random: Generator) -> Arrangement:
     """The band with the instruments of an ensemble: who strikes chords gets a chord player's."""
     parts = []
     for part in band.parts:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from audiotransfer.data.rendering.arranging import Ensemble, bass_line, drummer
-from audiotransfer.data.rendering.ensembles import Band, read_band
+from audiotransfer.data.rendering.ensembles import Arrangement, read_arrangement
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.midi.archives import archive, contents, in_split
 
@@ -48,12 +48,12 @@ class RenderSettings:
     genres: dict[str, dict[str, float]] = field(default_factory=dict)
 
 
-def _read(place: str, name: str) -> Band:
+def _read(place: str, name: str) -> Arrangement:
     ((_, data),) = contents(place, [name])
-    return read_band(data, name)
+    return read_arrangement(data, name)
 
 
-def _choose_section(band: Band, seconds: float, random: Generator) -> Band | None:
+def _choose_section(band: Arrangement, seconds: float, random: Generator) -> Arrangement | None:
     """A section where enough is played, or None."""
     latest = max(0.0, band.seconds - seconds)
     for _ in range(6):
@@ -65,7 +65,7 @@ def _choose_section(band: Band, seconds: float, random: Generator) -> Band | Non
 
 def compose(
     settings: RenderSettings, index: int, random: Generator, players: Ensemble | None = None
-) -> tuple[Band, str]:
+) -> tuple[Arrangement, str]:
     """The band of song ``index``: a score's section, completed with bass and drums.
 
     ``players`` without kits add neither; others get grooves of their kind where there are any.
@@ -95,7 +95,9 @@ def compose(
                 parts.append(drummer(section, groove, settings.seconds))
             except AudioTransferError:
                 continue
-        return Band(tuple(parts), section.beat, section.downbeat), f"{Path(place).stem}/{name}"
+        return Arrangement(
+            tuple(parts), section.beat, section.downbeat
+        ), f"{Path(place).stem}/{name}"
     raise AudioTransferError("no score with enough notes was found in 50 tries; name more scores")
 
 

@@ -25,7 +25,7 @@ _ROLAND_DRUM = {22: 42, 26: 46, 58: 43}
 
 
 @dataclass(frozen=True)
-class Band:
+class Arrangement:
     """The parts of one score, the length of its beat (s) and where its first bar starts (s)."""
 
     parts: tuple[Part, ...]
@@ -38,7 +38,7 @@ class Band:
         ends = [float((p.notes[:, 0] + p.notes[:, 1]).max()) for p in self.parts if len(p.notes)]
         return max(ends, default=0.0)
 
-    def section(self, start: float, seconds: float) -> Band:
+    def section(self, start: float, seconds: float) -> Arrangement:
         """The notes that begin between ``start`` and ``start + seconds``, from time 0 on."""
         parts = []
         for part in self.parts:
@@ -48,19 +48,19 @@ class Band:
             notes[:, 1] = np.minimum(notes[:, 1], seconds - notes[:, 0])
             parts.append(replace(part, notes=notes))
         phase = (self.downbeat - start) % (4 * self.beat)
-        return Band(tuple(p for p in parts if len(p.notes)), self.beat, phase)
+        return Arrangement(tuple(p for p in parts if len(p.notes)), self.beat, phase)
 
 
-def read_band(source: Path | bytes, name: str = "score") -> Band:
+def read_arrangement(source: Path | bytes, name: str = "score") -> Arrangement:
     """Reads a MIDI file as a band: drum tracks, basses (programs 32-39) and all the others.
 
     Raises AudioTransferError when the data is no MIDI or has no notes.
     """
     score = parse_score(source, name) if isinstance(source, bytes) else read_score(source)
-    return band_of(score, name)
+    return arrangement_of(score, name)
 
 
-def band_of(score: Any, name: str = "score", *, controllers: bool = False) -> Band:
+def arrangement_of(score: Any, name: str = "score", *, controllers: bool = False) -> Arrangement:
     """The band of a score (``symusic.Score`` in ticks).
 
     With ``controllers`` notes last as long as their channel's pedal holds them, and parts have the
@@ -89,7 +89,7 @@ def band_of(score: Any, name: str = "score", *, controllers: bool = False) -> Ba
         parts.append(part)
     if not parts:
         raise AudioTransferError(f"{name} holds no notes")
-    return Band(tuple(parts), beat=float(np.clip(beat, 0.2, 2.0)))
+    return Arrangement(tuple(parts), beat=float(np.clip(beat, 0.2, 2.0)))
 
 
 def _held(notes: NDArray[np.float64], said: Sequence[tuple[float, int, int]]) -> NDArray[Any]:
@@ -138,7 +138,7 @@ def _levels(said: Sequence[tuple[float, int, int]]) -> NDArray[np.float64]:
 
 
 @dataclass(frozen=True)
-class TargetBand:
+class TargetEnsemble:
     """Programs (General MIDI from 0) of a style's players, and the room that they play in.
 
     ``struck`` takes over what dies away by itself (struck, plucked), ``held`` what sounds as long
@@ -187,13 +187,13 @@ def _louder(db: float) -> dict[str, Any]:
     return {"effect": "gain", "db": db}
 
 
-TARGETS: dict[str, TargetBand] = {
+TARGETS: dict[str, TargetEnsemble] = {
     # A piano trio with brushes and a feathered kick, in a club. The pianist takes held notes too:
     # a chord of low saxophones is mush in a room and in a spectrogram.
-    "jazz": TargetBand(0, 0, 32, 40, (0.35, -18.0), _BRUSHES, 0.75),
+    "jazz": TargetEnsemble(0, 0, 32, 40, (0.35, -18.0), _BRUSHES, 0.75),
     # Piano, strings, contrabass and orchestra percussion in a hall. Percussion as loud as a drum
     # kit is no orchestra's, to players as to a judge.
-    "classical": TargetBand(
+    "classical": TargetEnsemble(
         0, 48, 43, 48, (1.8, -12.0),
         effects={
             "drums": [_NO_RUMBLE, _louder(-19)],
@@ -203,7 +203,7 @@ TARGETS: dict[str, TargetBand] = {
     ),
     # Overdriven guitar, rock organ, picked bass and a power kit in a studio, all of it through
     # amplifiers that are turned up.
-    "rock": TargetBand(
+    "rock": TargetEnsemble(
         29, 18, 34, 16, (0.4, -18.0),
         effects={
             "drums": [_louder(3)],
@@ -212,7 +212,7 @@ TARGETS: dict[str, TargetBand] = {
         },
     ),
     # Saw lead, polysynth, synth bass and a TR-808 that everything else makes room for.
-    "electronic": TargetBand(
+    "electronic": TargetEnsemble(
         81, 90, 38, 25, (0.8, -16.0),
         effects={
             "drums": [_louder(4)],
@@ -223,7 +223,7 @@ TARGETS: dict[str, TargetBand] = {
 }  # fmt: skip
 
 
-def target_band(style: str) -> TargetBand:
+def target_ensemble(style: str) -> TargetEnsemble:
     """The band of a style. Raises AudioTransferError for one that has none."""
     if style not in TARGETS:
         raise AudioTransferError(f"style {style!r} has no band; there are {', '.join(TARGETS)}")

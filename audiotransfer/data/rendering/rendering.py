@@ -16,9 +16,9 @@ import torch
 from scipy import signal
 
 from audiotransfer.audio.writing import write_audio
-from audiotransfer.data.rendering.arranging import Choice, dress, ensemble, genre_band
+from audiotransfer.data.rendering.arranging import Choice, dress, ensemble, genre_arrangement
 from audiotransfer.data.rendering.composing import RenderSettings, compose
-from audiotransfer.data.rendering.ensembles import target_band
+from audiotransfer.data.rendering.ensembles import target_ensemble
 from audiotransfer.effects import read_chain
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.midi.archives import archive, in_split
@@ -69,7 +69,7 @@ def _restyled(
     style: str, players: list[Part], settings: RenderSettings, synthesizer: Synthesizer
 ) -> Sound:
     """The same notes, played by a style's band in its room, which is always the same one."""
-    band, font = target_band(style), Path(settings.target_soundfont)
+    band, font = target_ensemble(style), Path(settings.target_soundfont)
     dry = synthesizer.render([(band.play(part), font) for part in players], settings.seconds)
     return room(dry, SAMPLE_RATE, np.random.default_rng(7), *band.room)
 
@@ -91,7 +91,7 @@ def render_song(
     if settings.genre:
         chosen = ensemble(settings.genre, random)
         band, score = compose(settings, index, random, chosen)
-        source_band = genre_band(band, chosen, random)
+        source_band = genre_arrangement(band, chosen, random)
     else:
         band, score = compose(settings, index, random)
         source_band = dress(band, Choice(settings.unseen_instruments), random)
@@ -140,7 +140,7 @@ def finished(style: str, played: Stems, source: Stems) -> Sound:
     """
     level = _MIX_RMS / _rms(np.sum(list(source.values()), axis=0))
     drums = torch.from_numpy(source["drums"] * level) if "drums" in source else None
-    effects = target_band(style).effects
+    effects = target_ensemble(style).effects
     stems = [
         read_chain(effects.get(stem, ()))(torch.from_numpy(sound * level), drums).numpy()
         for stem, sound in played.items()
@@ -209,7 +209,7 @@ def _check(settings: RenderSettings) -> None:
         if not Path(font).is_file():
             raise AudioTransferError(f"soundfont {font} does not exist; name an .sf2 or .sf3")
     for style in settings.targets:
-        target_band(style)
+        target_ensemble(style)
     if not settings.soundfonts:
         raise AudioTransferError("no soundfont is named; set soundfonts=[PATH]")
     if not sum(settings.scores.values()) > 0:

@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from audiotransfer.audio.reading import probe_audio
-from audiotransfer.data.stem_mixes import SAMPLE_RATE, STEMS, Take
+from audiotransfer.data.stem_mixes import SAMPLE_RATE, STEMS, StemRecording
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.evaluation.classifiers.audio_classifier import (
     NETWORK,
@@ -113,7 +113,7 @@ def areas_under_curve(
 class LabelledStem:
     """A rendered stem, the indices in ``FAMILIES`` of its instruments, and its piece of music."""
 
-    take: Take
+    take: StemRecording
     families: tuple[int, ...]
     score: str
 
@@ -143,7 +143,7 @@ def labelled_stems(folders: Sequence[Path]) -> list[LabelledStem]:
                 path = card.parent / _SIDE / f"{stem}.wav"
                 if path.is_file():
                     frames = probe_audio(path).frames
-                    take = Take(path, stem, card.parent.name, frames, real=False)
+                    take = StemRecording(path, stem, card.parent.name, frames, real=False)
                     found.append(LabelledStem(take, tuple(sorted(families)), str(about["score"])))
     return found
 
