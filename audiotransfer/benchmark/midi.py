@@ -101,8 +101,8 @@ def gather_midi(
     folders = shipped_midi_classifiers() | ({_OWN: classifier} if classifier else {})
     if not folders:
         raise AudioTransferError(
-            "no MIDI classifier ships with this version; `audiotransfer train midi-classifier-counts` "
-            "makes one, --classifier names it"
+            "no MIDI classifier ships with this version; `audiotransfer train "
+            "midi-classifier-counts` makes one, --classifier names it"
         )
     classifiers = {name: MidiGenreClassifier.load(folder) for name, folder in folders.items()}
     genres = [g for g in next(iter(classifiers.values())).genres
