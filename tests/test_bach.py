@@ -25,14 +25,14 @@ from audiotransfer.errors import AudioTransferError
 from audiotransfer.evaluation.scores import chorale_measures as measures
 from audiotransfer.evaluation.scores.accompaniment import compare, mean_measures, set_below
 from audiotransfer.files.weights import save_weights
-from audiotransfer.pipeline.accompaniment import (
+from audiotransfer.pipeline.midi_accompaniment import (
     SHIPPED,
     AccompanyOptions,
     accompany_file,
     load_bach,
     version_paths,
 )
-from audiotransfer.pipeline.score_output import Beside
+from audiotransfer.pipeline.midi_output import Beside
 from audiotransfer.recipes.running import TrainingConfig
 from audiotransfer.styles.card import read_card
 from audiotransfer.symbolic.bach import twinkle

@@ -33,7 +33,7 @@ from audiotransfer.evaluation.scores.drum_measures import (
 )
 from audiotransfer.evaluation.scores.drum_styles import StyleEar, style_figures
 from audiotransfer.files.weights import save_weights
-from audiotransfer.pipeline.drumming import load_drummer
+from audiotransfer.pipeline.midi_drums import load_drummer
 from audiotransfer.symbolic.drums.batches import GrooveBatches
 from audiotransfer.symbolic.drums.beats import (
     BAR,

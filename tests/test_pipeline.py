@@ -29,10 +29,10 @@ from audiotransfer import files, pipeline, sound
 from audiotransfer.effects import Chain, read_chain
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.pipeline import Progress, Song, StemChoice, TransferOptions, transfer
+from audiotransfer.pipeline.blocks import BLOCK, FADE, TimeQueue, block_for, in_blocks
 from audiotransfer.pipeline.finishing import MixFile, finish, matching_gain
-from audiotransfer.pipeline.progress import Tracker
-from audiotransfer.pipeline.sources import measure
-from audiotransfer.pipeline.streaming import BLOCK, FADE, TimeQueue, block_for, in_blocks
+from audiotransfer.pipeline.measuring import measure
+from audiotransfer.pipeline.reporting import Tracker
 from audiotransfer.pipeline.workers import Workers, gather
 from audiotransfer.styles import Keep, Style, style_label
 from separation import GRID, SeparationError
@@ -511,15 +511,10 @@ def test_a_short_loud_hit_keeps_its_loudness(decay: float) -> None:
     time_ = torch.arange(RATE // 5) / RATE
     kick = torch.sin(2 * math.pi * (55 * time_ + 3 * (1 - (-40 * time_).exp())))
     sound_ = 0.5 * (-decay * time_).exp() * kick.expand(2, -1)
-    given: list[Tensor] = []
-
-    class Ear:
-        def write(self, audio: Tensor) -> None:
-            given.append(audio)
-
     with MixFile(None, RATE, 2) as mix:
         mix.write(sound_)
-        finish(mix, matching_gain(mix.loudness, -7.0), -7.0, 1.0, Ear(), Tracker(None))
+        gain = matching_gain(mix.loudness, -7.0)
+        given = list(finish(mix, gain, -7.0, 1.0, Tracker(None)))
     result = torch.cat(given, -1)
     assert result.shape == sound_.shape
     assert _loudness(result) == pytest.approx(-7.0, abs=0.7)

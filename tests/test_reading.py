@@ -21,7 +21,8 @@ import torch
 from audiotransfer import files, sound
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.files import ffmpeg_decoders, flac, flac_repair, mpeg, tag_blocks
-from audiotransfer.pipeline.sources import FileSource, folding
+from audiotransfer.pipeline.measuring import downmix_notice
+from audiotransfer.pipeline.sources import FileSource
 
 DATA = Path(__file__).parent / "data"
 NOISE = np.random.default_rng(0)
@@ -905,7 +906,7 @@ def test_many_channels_without_a_layout_go_left_and_right_by_turns(
     soundfile.write(path, sines(channels, 22_050), 44100, "FLOAT")
     source = FileSource(path)
     assert source.layout is None
-    said = folding(source)
+    said = downmix_notice(source)
     assert f"{channels} channels without a layout" in said and "BS.775" not in said
     audio = played(path)[0]
     stereo = sound.to_stereo(audio, source.layout)

@@ -18,15 +18,15 @@ from torch import nn
 
 from audiotransfer.cli import main
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.pipeline.options import StemChoice
-from audiotransfer.pipeline.score_output import Beside
-from audiotransfer.pipeline.scores import (
+from audiotransfer.pipeline.midi_output import Beside
+from audiotransfer.pipeline.midi_transfer import (
     STEMS,
-    ScoreOptions,
-    ScoreReport,
-    transfer_score,
-    transfer_scores,
+    MidiOptions,
+    MidiReport,
+    transfer_midi,
+    transfer_midi_files,
 )
+from audiotransfer.pipeline.options import StemChoice
 from audiotransfer.styles import Card, StemEntry, Style, load_style, sha256, write_card
 from audiotransfer.symbolic import plotting, transfer
 from audiotransfer.symbolic.genre.networks import ConditionalGenerator
@@ -96,9 +96,9 @@ def song(tmp_path: Path) -> Path:
     return tmp_path / "song.mid"
 
 
-def play(song: Path, style: Style | None, name: str = "out.mid", **more: object) -> ScoreReport:
+def play(song: Path, style: Style | None, name: str = "out.mid", **more: object) -> MidiReport:
     output = song.with_name(name)
-    return transfer_score(song, output, ScoreOptions(style=style, **more))  # type: ignore[arg-type]
+    return transfer_midi(song, output, MidiOptions(style=style, **more))  # type: ignore[arg-type]
 
 
 def events(score: symusic.Score, name: str) -> list[object]:
@@ -207,7 +207,7 @@ def test_stems_are_kept_muted_or_played_in_another_style(song: Path, swing: Styl
 )
 def test_wrong_requests(song: Path, swing: Style, options: dict[str, object], says: str) -> None:
     with pytest.raises(AudioTransferError, match=says):
-        transfer_score(song, song.with_name("a.mid"), ScoreOptions(**{"style": swing, **options}))  # type: ignore[arg-type]
+        transfer_midi(song, song.with_name("a.mid"), MidiOptions(**{"style": swing, **options}))  # type: ignore[arg-type]
     assert not song.with_name("a.mid").exists()
 
 
@@ -287,8 +287,8 @@ def test_many_files_and_a_bad_one(song: Path, tmp_path: Path, swing: Style) -> N
     bad.write_bytes(b"MThd")
     outputs = [tmp_path / name for name in ("a.mid", "b.mid", "a.mid")]
     told = []
-    outcomes = transfer_scores(
-        [song, bad, song], outputs, ScoreOptions(style=swing), done=told.append
+    outcomes = transfer_midi_files(
+        [song, bad, song], outputs, MidiOptions(style=swing), done=told.append
     )
     assert outcomes == told
     assert outcomes[0].report is not None and outputs[0].is_file()
@@ -424,7 +424,7 @@ def run(place: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.Monk
 
 
 def test_scores_wait_for_nothing_that_only_recordings_need() -> None:
-    code = "import sys, audiotransfer.pipeline.scores as _; print(*sys.modules)"
+    code = "import sys, audiotransfer.pipeline.midi_transfer as _; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not {"scipy", "numba"} & set(done.stdout.split())
 

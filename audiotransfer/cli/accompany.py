@@ -90,7 +90,7 @@ def run(args: Arguments, console: Console) -> int:
         check_song(Path(args.melody), scores=True)
     target = args.out or Path(f"{Path(args.melody).stem}.bach.mid")
     with console.progress(Path(args.melody).name) as line, files.making(Path(target).parent):
-        from audiotransfer.pipeline.accompaniment import AccompanyOptions, accompany_file
+        from audiotransfer.pipeline.midi_accompaniment import AccompanyOptions, accompany_file
 
         options = AccompanyOptions(
             track=args.track,

@@ -16,8 +16,8 @@ from audiotransfer.errors import AudioTransferError, failure, refusal
 
 if TYPE_CHECKING:
     from audiotransfer.files import SongFile
-    from audiotransfer.pipeline.options import Report
-    from audiotransfer.pipeline.scores import ScoreReport
+    from audiotransfer.pipeline.midi_transfer import MidiReport
+    from audiotransfer.pipeline.reporting import Report
 
 #: Names of MIDI files that are read, and of those that are written (see `symbolic.score`).
 _THERE = " exists; "  # in the error of an output that is there already
@@ -142,7 +142,7 @@ class Tally:
                 self.failure(song, error)
         return good
 
-    def success(self, text: str, report: Report | ScoreReport) -> None:
+    def success(self, text: str, report: Report | MidiReport) -> None:
         """One song is done: the text is printed at once, and what there is to say about it."""
         from audiotransfer.pipeline.options import SMALL_SEPARATOR
 

@@ -107,9 +107,9 @@ def run(args: Arguments, console: Console) -> int:
     """Writes one MIDI file."""
     _check(args)
     from audiotransfer import files
-    from audiotransfer.pipeline import drumming
+    from audiotransfer.pipeline import midi_drums
 
-    options = drumming.DrumOptions(
+    options = midi_drums.DrumOptions(
         by=args.by,
         temperature=args.temperature,
         tempo=args.tempo,
@@ -123,14 +123,14 @@ def run(args: Arguments, console: Console) -> int:
     with files.making(target.parent):
         if args.what == "sample":
             bars = 4 if args.bars is None else args.bars
-            report = drumming.sample_file(target, bars, args.style, options)
+            report = midi_drums.sample_file(target, bars, args.style, options)
         elif args.what == "interpolate":
             steps = 5 if args.steps is None else args.steps
-            report = drumming.interpolate_file(
+            report = midi_drums.interpolate_file(
                 args.scores[0], args.scores[1], target, steps, args.bars, options
             )
         else:
-            report = drumming.humanise_file(args.scores[0], target, options)
+            report = midi_drums.humanise_file(args.scores[0], target, options)
     for notice in report.notices:
         console.notice(notice)
     console.result("\n".join([report.output, *report.also.values()]), report.to_dict())

@@ -116,7 +116,7 @@ def run(args: Arguments, console: Console) -> int:
         from audiotransfer import trials
         from audiotransfer.evaluation import write_page
         from audiotransfer.pipeline import load_style
-        from audiotransfer.pipeline.accompaniment import is_accompanist
+        from audiotransfer.pipeline.midi_accompaniment import is_accompanist
         from audiotransfer.sound import STEREO_RATE
 
     if is_accompanist(args.style):

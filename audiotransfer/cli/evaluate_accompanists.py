@@ -27,7 +27,7 @@ def run(args: Arguments, console: Console, write: Callable[[Path, dict[str, Any]
         raise AudioTransferError(f"{len(args.on)} places of chorales: --on takes one file of them")
     from audiotransfer.evaluation.scores.accompaniment import compare
     from audiotransfer.evaluation.table import plain_table
-    from audiotransfer.pipeline.accompaniment import load_bach
+    from audiotransfer.pipeline.midi_accompaniment import load_bach
     from audiotransfer.symbolic.bach.accompanist import Harmony
     from audiotransfer.symbolic.bach.chorales import read_chorales
 

@@ -12,8 +12,8 @@ from audiotransfer.cli.console import Console
 from audiotransfer.errors import AudioTransferError
 
 if TYPE_CHECKING:
-    from audiotransfer.pipeline.score_output import Beside
-    from audiotransfer.pipeline.scores import ScoreOutcome
+    from audiotransfer.pipeline.midi_output import Beside
+    from audiotransfer.pipeline.midi_transfer import MidiOutcome
 
 STEMS = ("pitched", "drums")
 #: Options of the main verb that say how a recording is worked on, with what they are by default.
@@ -34,7 +34,7 @@ def is_score(path: Path) -> bool:
 
 def beside(args: Arguments) -> Beside:
     """What --render, --soundfont and --plot ask for."""
-    from audiotransfer.pipeline.score_output import Beside
+    from audiotransfer.pipeline.midi_output import Beside
 
     return Beside(
         render=args.render or args.soundfont is not None,
@@ -73,18 +73,18 @@ def say_what_means_nothing(args: Arguments, console: Console, *, scores: bool) -
         console.notice(f"{', '.join(idle)}: for recordings only; MIDI files go without")
 
 
-def transfer_scores(
+def transfer_midi_files(
     args: Arguments, scores: Sequence[tuple[Path, Path]], tally: Tally, *, alone: bool
 ) -> None:
     """Transfers MIDI files to their outputs; among recordings (not ``alone``) only stems that
     scores have count.
     """
+    from audiotransfer.pipeline.midi_transfer import MidiOptions
+    from audiotransfer.pipeline.midi_transfer import transfer_midi_files as work
     from audiotransfer.pipeline.options import StemChoice, check_strength
-    from audiotransfer.pipeline.scores import ScoreOptions
-    from audiotransfer.pipeline.scores import transfer_scores as work
 
     stems = {name: choice for name, choice in args.stem if alone or name in STEMS}
-    options = ScoreOptions(
+    options = MidiOptions(
         style=args.style,
         strength=check_strength(args.strength),
         stems={name: StemChoice.parse(choice) for name, choice in stems.items()},
@@ -95,7 +95,7 @@ def transfer_scores(
     )
     with tally.console.progress(*(score.name for score, _ in scores)) as line:
 
-        def done(outcome: ScoreOutcome) -> None:
+        def done(outcome: MidiOutcome) -> None:
             line.next()
             if outcome.report is None:
                 tally.failure(outcome.input, outcome.error or "failed")

@@ -25,14 +25,19 @@ from audiotransfer.cli.batch import SCORES, Tally, check_only, find
 from audiotransfer.cli.console import Console
 from audiotransfer.cli.parts import add_cut, add_name, add_stem_format, cut, stem_format
 from audiotransfer.cli.progress import LISTENING, PLAYING, WRITING
-from audiotransfer.cli.scores import check_score, is_score, say_what_means_nothing, transfer_scores
+from audiotransfer.cli.scores import (
+    check_score,
+    is_score,
+    say_what_means_nothing,
+    transfer_midi_files,
+)
 from audiotransfer.errors import AudioTransferError
 
 if TYPE_CHECKING:
     from audiotransfer.files import SongFile
     from audiotransfer.pipeline.batch import Outcome
     from audiotransfer.pipeline.options import TransferOptions
-    from audiotransfer.pipeline.progress import Progress
+    from audiotransfer.pipeline.reporting import Progress
 
 _STAGES = {"measure": LISTENING, "transfer": PLAYING, "write": WRITING}
 
@@ -147,7 +152,7 @@ def run(args: Arguments, console: Console) -> int:
     if bool(scores) != bool(recordings):
         say_what_means_nothing(args, console, scores=bool(scores))
     if scores:
-        transfer_scores(args, scores, tally, alone=not recordings)
+        transfer_midi_files(args, scores, tally, alone=not recordings)
     if recordings:
         _transfer_recordings(args, recordings, tally, alone=not scores)
     return tally.finish()

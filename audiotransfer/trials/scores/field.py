@@ -9,7 +9,7 @@ from pathlib import Path
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.evaluation.scores.judges import ScoreJudge, shipped_score_judges
 from audiotransfer.evaluation.scores.transfer import Ground
-from audiotransfer.pipeline.scores import ScoreOptions, prepare_scores, transfer_score
+from audiotransfer.pipeline.midi_transfer import MidiOptions, prepare_midi, transfer_midi
 from audiotransfer.styles import find_style
 from audiotransfer.styles.card import CARD_NAME, read_card
 from audiotransfer.trials.judging import known_as
@@ -87,11 +87,11 @@ def gather_scores(
 
 
 def _play(folder: Path, device: str, seed: int) -> Play:
-    options = ScoreOptions(folder, device=device, seed=seed, overwrite=True)
-    plan = prepare_scores(options)
+    options = MidiOptions(folder, device=device, seed=seed, overwrite=True)
+    plan = prepare_midi(options)
 
     def play(source: Path, output: Path) -> None:
-        transfer_score(source, output, options, plan=plan)
+        transfer_midi(source, output, options, plan=plan)
 
     return play
 

@@ -13,7 +13,7 @@ import torch
 
 from audiotransfer import files, midi
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.pipeline.score_output import Beside
+from audiotransfer.pipeline.midi_output import Beside
 from audiotransfer.styles.card import check_weights, read_card
 from audiotransfer.symbolic.drums.beats import BAR, Beat, Cells, beat_of
 from audiotransfer.symbolic.drums.beats import score_of as beats_score

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from audiotransfer import files, midi
 from audiotransfer.errors import AudioTransferError, failure
+from audiotransfer.pipeline.midi_output import Beside
 from audiotransfer.pipeline.options import StemChoice, check_strength
-from audiotransfer.pipeline.planning import resolve_device
-from audiotransfer.pipeline.score_output import Beside
+from audiotransfer.pipeline.plan import resolve_device
 from audiotransfer.styles import Keep, Style, load_style
 from audiotransfer.symbolic.grid import Grid
 from audiotransfer.symbolic.score import (
@@ -34,7 +34,7 @@ STEMS = (PITCHED, DRUMS)
 
 
 @dataclass(frozen=True)
-class ScoreOptions:
+class MidiOptions:
     """What is to become of a MIDI file. Only a style, or a choice for a stem, must be given."""
 
     style: str | Path | Style | None = None
@@ -64,7 +64,7 @@ class PartReport:
 
 
 @dataclass(frozen=True)
-class ScoreReport:
+class MidiReport:
     """What was done to one MIDI file."""
 
     input: str
@@ -89,10 +89,10 @@ class ScoreReport:
 
 
 @dataclass(frozen=True)
-class ScorePlan:
+class MidiPlan:
     """A request with its styles loaded; good for any number of MIDI files."""
 
-    options: ScoreOptions
+    options: MidiOptions
     parts: dict[str, PartPlan]
 
 
@@ -107,15 +107,15 @@ class PartPlan:
 
 
 @dataclass(frozen=True)
-class ScoreOutcome:
+class MidiOutcome:
     """What became of one MIDI file: a report, or the one line that says why there is none."""
 
     input: Path
-    report: ScoreReport | None = None
+    report: MidiReport | None = None
     error: str | None = None
 
 
-def prepare_scores(options: ScoreOptions) -> ScorePlan:
+def prepare_midi(options: MidiOptions) -> MidiPlan:
     """Loads what a request names.
 
     Raises AudioTransferError, before any work, for whatever cannot be done: an unknown style or
@@ -139,7 +139,7 @@ def prepare_scores(options: ScoreOptions) -> ScorePlan:
         parts[stem] = _plan(stem, choice, style, level)
     if all(part.action == "mute" for part in parts.values()):
         raise AudioTransferError(f"{' and '.join(STEMS)} are muted: leave one of them in")
-    return ScorePlan(options, parts)
+    return MidiPlan(options, parts)
 
 
 def _load(style: str | Path | Style, device: str) -> Style:
@@ -155,7 +155,7 @@ def _plan(stem: str, choice: StemChoice, style: Style | None, strength: float) -
     return PartPlan("style", transfer, style.name, strength)
 
 
-def check_score_output(output: Path, overwrite: bool = False) -> None:
+def check_midi_output(output: Path, overwrite: bool = False) -> None:
     """Raises AudioTransferError for a name that is no MIDI file's or a place that is taken."""
     if output.suffix.lower() not in WRITTEN:
         raise AudioTransferError(
@@ -164,36 +164,36 @@ def check_score_output(output: Path, overwrite: bool = False) -> None:
     files.check_place(output, overwrite)
 
 
-def transfer_score(
+def transfer_midi(
     source: str | Path,
     output: str | Path,
-    options: ScoreOptions,
+    options: MidiOptions,
     progress: Callable[[float], None] | None = None,
     *,
-    plan: ScorePlan | None = None,
-) -> ScoreReport:
+    plan: MidiPlan | None = None,
+) -> MidiReport:
     """Writes a MIDI file in another style: as many bars, and every message that is no note as it
     was.
 
-    ``plan`` is what `prepare_scores` made of the options, where several files are transferred.
+    ``plan`` is what `prepare_midi` made of the options, where several files are transferred.
     Raises AudioTransferError for a file that is no score and a place that cannot be written to.
     """
     began = time.monotonic()
     output = Path(output)
-    check_score_output(output, options.overwrite)
+    check_midi_output(output, options.overwrite)
     file = midi.read(source)
     score = score_of(file)
     options.beside.check(output, options.overwrite, score)
-    plan = plan or prepare_scores(options)
+    plan = plan or prepare_midi(options)
     generator = torch.Generator().manual_seed(options.seed)
-    result, parts = change_score(score, plan, generator, progress)
+    result, parts = transfer_notes(score, plan, generator, progress)
     if not result.note_num():
         raise AudioTransferError(f"{source}: no note would be left; do not mute all that plays")
     changed = edited(file, result)
     write_midi(changed, output, options.overwrite)
     beside = options.beside.write(output, result, score, options.overwrite)
     before, after = int(score.note_num()), int(result.note_num())
-    return ScoreReport(
+    return MidiReport(
         input=str(source),
         output=str(output),
         files=beside,
@@ -213,9 +213,9 @@ def transfer_score(
     )
 
 
-def change_score(
+def transfer_notes(
     score: Any,
-    plan: ScorePlan,
+    plan: MidiPlan,
     generator: torch.Generator | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> tuple[Any, dict[str, PartReport]]:
@@ -246,19 +246,19 @@ def change_score(
     return score, reports
 
 
-def transfer_scores(
+def transfer_midi_files(
     scores: Sequence[Path],
     outputs: Sequence[Path],
-    options: ScoreOptions,
+    options: MidiOptions,
     progress: Callable[[float], None] | None = None,
-    done: Callable[[ScoreOutcome], None] | None = None,
-) -> list[ScoreOutcome]:
+    done: Callable[[MidiOutcome], None] | None = None,
+) -> list[MidiOutcome]:
     """Each MIDI file to its output, whose folder is made, with one loading of the style; a bad one
     stops no other.
 
     Raises AudioTransferError where the request itself is wrong.
     """
-    plan = prepare_scores(options)
+    plan = prepare_midi(options)
     outcomes = []
     errors = files.clashes(scores, outputs)
     for source, output, error in zip(scores, outputs, errors, strict=True):
@@ -266,12 +266,12 @@ def transfer_scores(
             if error is not None:
                 raise AudioTransferError(error)
             with files.making(Path(output).parent):
-                report = transfer_score(source, output, options, progress, plan=plan)
-            outcomes.append(ScoreOutcome(source, report))
+                report = transfer_midi(source, output, options, progress, plan=plan)
+            outcomes.append(MidiOutcome(source, report))
         except AudioTransferError as failed:
-            outcomes.append(ScoreOutcome(source, error=str(failed)))
+            outcomes.append(MidiOutcome(source, error=str(failed)))
         except Exception as failed:
-            outcomes.append(ScoreOutcome(source, error=failure(source, failed)))
+            outcomes.append(MidiOutcome(source, error=failure(source, failed)))
         if done is not None:
             done(outcomes[-1])
     return outcomes
@@ -298,7 +298,7 @@ def _about(source: str | Path, file: midi.MidiFile, changed: midi.MidiFile) -> l
     return []
 
 
-def _notices(parts: Mapping[str, PartReport], options: ScoreOptions) -> list[str]:
+def _notices(parts: Mapping[str, PartReport], options: MidiOptions) -> list[str]:
     """What was asked for and came to nothing."""
     found = [
         f"the style has nothing for {stem}: they stay as they are"

@@ -12,7 +12,7 @@ import torch
 
 from audiotransfer import files, midi
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.pipeline.score_output import Beside
+from audiotransfer.pipeline.midi_output import Beside
 from audiotransfer.styles.card import CARD_NAME, check_weights, read_card
 from audiotransfer.symbolic.bach import twinkle
 from audiotransfer.symbolic.bach.accompanist import (

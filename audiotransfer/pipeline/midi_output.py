@@ -68,7 +68,7 @@ class Beside:
         """
         paths = self.paths(output)
         if "audio" in paths:
-            render_score(
+            render_midi(
                 score,
                 paths["audio"],
                 self.soundfont,
@@ -81,7 +81,7 @@ class Beside:
         return {kind: str(path) for kind, path in paths.items()}
 
 
-def render_score(
+def render_midi(
     score: Any,
     path: Path,
     soundfont: Path | None = None,
