@@ -18,7 +18,7 @@ from torch import nn
 
 from audiotransfer.cli import main
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.pipeline.midi_output import Beside
+from audiotransfer.pipeline.midi_output import MidiExtras
 from audiotransfer.pipeline.midi_transfer import (
     STEMS,
     MidiOptions,
@@ -302,8 +302,8 @@ def test_many_files_and_a_bad_one(song: Path, tmp_path: Path, swing: Style) -> N
 def test_sound_and_picture_stand_beside(tmp_path: Path, swing: Style) -> None:
     song = tmp_path / "song.mid"
     band(2).dump_midi(song)
-    wanted = Beside(render=True, plot=True, suffix=".flac")
-    report = play(song, swing, beside=wanted)
+    wanted = MidiExtras(render=True, plot=True, suffix=".flac")
+    report = play(song, swing, extras=wanted)
     assert {Path(path).name for path in report.files.values()} == {"out.mid.flac", "out.png"}
     audio, rate = soundfile.read(report.files["audio"])
     assert (rate, audio.shape[1]) == (44100, 2)
@@ -316,15 +316,15 @@ def test_sound_and_picture_stand_beside(tmp_path: Path, swing: Style) -> None:
 def test_nothing_is_written_over(song: Path, swing: Style, taken: str) -> None:
     song.with_name(taken).write_text("mine")
     before = {path.name for path in song.parent.iterdir()}
-    wanted = Beside(render=True, plot=True)
+    wanted = MidiExtras(render=True, plot=True)
     with pytest.raises(AudioTransferError, match=f"{taken} exists"):
-        play(song, swing, beside=wanted)
+        play(song, swing, extras=wanted)
     assert {path.name for path in song.parent.iterdir()} == before
 
 
 def test_no_soundfont_is_one_line(song: Path, swing: Style) -> None:
     with pytest.raises(AudioTransferError, match=r"soundfont gone\.sf2 does not exist"):
-        play(song, swing, beside=Beside(render=True, soundfont=Path("gone.sf2")))
+        play(song, swing, extras=MidiExtras(render=True, soundfont=Path("gone.sf2")))
     assert not song.with_name("out.mid").exists()
 
 
@@ -334,7 +334,7 @@ def test_a_score_of_hours_is_not_rendered(tmp_path: Path, swing: Style) -> None:
     score.tracks[0].notes.append(symusic.Note(490 * 4 * STEP, 10, 60, 64))
     score.dump_midi(tmp_path / "slow.mid")
     with pytest.raises(AudioTransferError, match=r"would sound for 2\.0 hours, more than 2"):
-        play(tmp_path / "slow.mid", swing, beside=Beside(render=True))
+        play(tmp_path / "slow.mid", swing, extras=MidiExtras(render=True))
     assert not (tmp_path / "out.mid").exists()
 
 

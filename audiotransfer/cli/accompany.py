@@ -16,7 +16,7 @@ from audiotransfer.cli.arguments import (
 )
 from audiotransfer.cli.batch import check_song
 from audiotransfer.cli.console import Console
-from audiotransfer.cli.scores import beside
+from audiotransfer.cli.scores import midi_extras
 
 _TWINKLE = "twinkle"
 
@@ -98,7 +98,7 @@ def run(args: Arguments, console: Console) -> int:
             temperature=args.temperature,
             seed=args.seed,
             versions=args.versions,
-            beside=beside(args),
+            extras=midi_extras(args),
             overwrite=args.force,
         )
         report = accompany_file(

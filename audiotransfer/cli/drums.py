@@ -17,7 +17,7 @@ from audiotransfer.cli.arguments import (
 )
 from audiotransfer.cli.batch import check_song
 from audiotransfer.cli.console import Console
-from audiotransfer.cli.scores import beside
+from audiotransfer.cli.scores import midi_extras
 from audiotransfer.errors import AudioTransferError
 
 _SCORES = {"sample": 0, "interpolate": 2, "humanise": 1}
@@ -115,7 +115,7 @@ def run(args: Arguments, console: Console) -> int:
         tempo=args.tempo,
         seed=args.seed,
         overwrite=args.force,
-        beside=beside(args),
+        extras=midi_extras(args),
     )
     names = [Path(score).stem for score in args.scores]
     default = {"sample": "drums", "humanise": f"{names[0]}.human" if names else ""}

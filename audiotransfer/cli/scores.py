@@ -12,7 +12,7 @@ from audiotransfer.cli.console import Console
 from audiotransfer.errors import AudioTransferError
 
 if TYPE_CHECKING:
-    from audiotransfer.pipeline.midi_output import Beside
+    from audiotransfer.pipeline.midi_output import MidiExtras
     from audiotransfer.pipeline.midi_transfer import MidiOutcome
 
 STEMS = ("pitched", "drums")
@@ -32,11 +32,11 @@ def is_score(path: Path) -> bool:
     return path.suffix.lower() in SCORES
 
 
-def beside(args: Arguments) -> Beside:
+def midi_extras(args: Arguments) -> MidiExtras:
     """What --render, --soundfont and --plot ask for."""
-    from audiotransfer.pipeline.midi_output import Beside
+    from audiotransfer.pipeline.midi_output import MidiExtras
 
-    return Beside(
+    return MidiExtras(
         render=args.render or args.soundfont is not None,
         soundfont=args.soundfont,
         suffix=f".{getattr(args, 'format', None) or 'wav'}",
@@ -90,7 +90,7 @@ def transfer_midi_files(
         stems={name: StemChoice.parse(choice) for name, choice in stems.items()},
         device=args.device,
         seed=args.seed,
-        beside=beside(args),
+        extras=midi_extras(args),
         overwrite=args.force,
     )
     with tally.console.progress(*(score.name for score, _ in scores)) as line:

@@ -9,7 +9,8 @@ from pathlib import Path
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.evaluation.scores.judges import ScoreJudge, shipped_score_judges
 from audiotransfer.evaluation.scores.transfer import Ground
-from audiotransfer.pipeline.midi_transfer import MidiOptions, prepare_midi, transfer_midi
+from audiotransfer.pipeline.midi_output import MidiOutput
+from audiotransfer.pipeline.midi_transfer import MidiOptions, prepare_midi, transfer_midi_by_plan
 from audiotransfer.styles import find_style
 from audiotransfer.styles.card import CARD_NAME, read_card
 from audiotransfer.trials.judging import known_as
@@ -87,11 +88,10 @@ def gather_scores(
 
 
 def _play(folder: Path, device: str, seed: int) -> Play:
-    options = MidiOptions(folder, device=device, seed=seed, overwrite=True)
-    plan = prepare_midi(options)
+    plan = prepare_midi(MidiOptions(folder, device=device, seed=seed))
 
     def play(source: Path, output: Path) -> None:
-        transfer_midi(source, output, options, plan=plan)
+        transfer_midi_by_plan(source, plan, MidiOutput(output, overwrite=True))
 
     return play
 
