@@ -130,18 +130,15 @@ def run(args: Arguments, console: Console) -> int:
     check_only(args.songs, scores=True)
     if args.style is None and not args.stem and not args.gain:
         raise AudioTransferError("no style given: name one (`audiotransfer styles` lists them)")
-    from audiotransfer import files
-
-    folders = [song for song in args.songs if files.is_dir(song)]
-    kinds = {is_score(song) for song in args.songs}
-    if args.style is not None and len(kinds) == 1 and not folders:
-        check_style(args.style, route="symbolic" if kinds == {True} else "spectral")
-    check_places(args, label)
     songs, refused = _playable(args, find(args, console, scores=True), console)
+    outputs = name_outputs(songs, args, label)
     tally = Tally(console, len(songs) + len(refused))
     for song, error in refused:
         tally.failure(song.path, AudioTransferError(f"{song.path}: {error}"))
-    pairs = tally.without_existing(args, songs, name_outputs(songs, args, label))
+    pairs = tally.without_existing(args, songs, outputs)
+    if tally.songs == 1 and songs[0].folder is None:
+        for only, output in pairs:
+            check_place(only, output, args)
     scores = tally.readable([pair for pair in pairs if is_score(pair[0])], scores=True)
     recordings = [pair for pair in pairs if not is_score(pair[0])]
     if scores and cut(args).label:
@@ -292,16 +289,10 @@ def _options(args: Arguments, alone: bool) -> TransferOptions:
     )
 
 
-def check_places(args: Arguments, label: str) -> None:
-    """What is wrong with an only song's file, or with its output, is found as early."""
+def check_place(song: Path, output: Path, args: Arguments) -> None:
+    """What is wrong with the only file, or with its output, is found before torch is loaded."""
     from audiotransfer import files
 
-    (song, *more) = args.songs
-    if more or files.is_dir(song):
-        return
-    (output,) = name_outputs([files.SongFile(song)], args, label)
-    if args.skip_existing and output.exists():
-        return
     with files.making(output.parent):
         if is_score(song):
             check_score(song, output, args)

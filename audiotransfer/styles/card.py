@@ -9,9 +9,12 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import os
 import re
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +33,7 @@ RESERVED = frozenset({"keep", "mute", "dry"})
 # The option of a stem's entry that says why it cannot be played on songs.
 SILENT = "silent"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_TICK_NS = 2_000_000_000
 # Beside the card, or in a folder beside the style's, whose files several styles may share.
 _WEIGHTS = re.compile(r"(\.\./[A-Za-z0-9_-]+/)?[^/\\]+\.safetensors")
 
@@ -225,6 +229,20 @@ def sha256(path: str | Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def _sha256_once(path: Path) -> str:
+    """`sha256`, computed once per process while size and modification time stay the same."""
+    about = path.stat()
+    # A file that was just written may change again within one tick of the file system's clock.
+    settled = time.time_ns() - about.st_mtime_ns > _TICK_NS
+    find = _cached_sha256 if settled else _cached_sha256.__wrapped__
+    return find(os.fspath(path), about.st_size, about.st_mtime_ns)
+
+
+@lru_cache(maxsize=64)
+def _cached_sha256(path: str, size: int, modified_ns: int) -> str:
+    return sha256(path)
+
+
 def check_playable(card: Card) -> None:
     """Raises :class:`AudioTransferError` for a style of pictures that cannot become sound."""
     for entry in card.stems.values():
@@ -242,7 +260,7 @@ def check_weights(folder: str | Path, card: Card) -> None:
             raise AudioTransferError(
                 f"style {card.name!r}: {path} is missing: install the style again"
             )
-        found = sha256(path)
+        found = _sha256_once(path)
         if found != digest:
             raise AudioTransferError(
                 f"style {card.name!r}: {path} is damaged or foreign (sha256 {found[:12]}…,"
