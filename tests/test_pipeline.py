@@ -28,11 +28,13 @@ import audiotransfer
 from audiotransfer import files, pipeline, sound
 from audiotransfer.effects import Chain, read_chain
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.pipeline import Progress, Song, StemChoice, TransferOptions, transfer
+from audiotransfer.pipeline import Progress, Song, StemChoice, TransferOptions, stages, transfer
 from audiotransfer.pipeline.blocks import BLOCK, FADE, TimeQueue, block_for, in_blocks
 from audiotransfer.pipeline.finishing import MixFile, finish, matching_gain
 from audiotransfer.pipeline.measuring import measure
+from audiotransfer.pipeline.plan import prepare
 from audiotransfer.pipeline.reporting import Tracker
+from audiotransfer.pipeline.sources import MemorySource
 from audiotransfer.pipeline.workers import Workers, gather
 from audiotransfer.styles import Keep, Style, style_label
 from separation import GRID, SeparationError
@@ -362,6 +364,28 @@ def test_a_queue_gives_what_it_took() -> None:
     assert torch.equal(taken, signal)
     with pytest.raises(ValueError, match="1 samples wanted, 0 there"):
         queue.take(1)
+
+
+# Stages
+
+
+@pytest.mark.parametrize("rate", [8000, 22050, 44100, 48000, 96000])
+@pytest.mark.parametrize("style", [None, a_style(Echo())])
+def test_a_block_holds_the_same_stretch_of_song_and_stems(rate: int, style: Any) -> None:
+    song = a_song(2.0, rate)
+    source = MemorySource(song, rate, "song")
+    measured = measure(source, Tracker(None))
+    plan = prepare(options(style=style, block=SMALL), separate_only=True)
+    native: list[Tensor] = []
+    seconds = 0.0
+    for block in stages.play(source, measured, plan, Workers(), Tracker(None)):
+        native.append(block.native)
+        seconds += block.dry.shape[-1] / RATE
+        assert block.dry.shape[0] == len(plan.stems)
+        assert block.wet.shape == (len(plan.styled), *block.dry.shape[1:])
+        ahead = seconds - sum(piece.shape[-1] for piece in native) / rate
+        assert -1 / RATE < ahead < 1 / rate + 1e-9 or seconds * RATE > measured.working_frames - 1
+    assert torch.equal(torch.cat(native, -1), song)
 
 
 # Laws

@@ -145,7 +145,7 @@ def _run(
     sink: Sink | None,
     tracker: Tracker,
 ) -> Report:
-    """The song's path: read, separate, transfer, restore, (write stems,) mix, finish, write."""
+    """The song's path: read, separate, transfer, restore, write stems, mix, finish, write."""
     notices = [*plan.notices, *song.notices]
     if notice := downmix_notice(song):
         notices.append(notice)
@@ -198,7 +198,7 @@ def _finished(
     tracker: Tracker,
     notices: list[str],
 ) -> Iterator[Tensor]:
-    """Yields the mix ``[C, t]`` at the song's loudness, as it goes into the output."""
+    """The mix in pieces ``[C, t]``, as loud as the song and as the output can hold it."""
     level = level_for(
         max(measured.peaks),
         measured.true_peak,

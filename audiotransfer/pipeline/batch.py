@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import pickle
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
@@ -132,12 +131,10 @@ def _transfer(
     if request.error is not None:
         return Outcome(request.song, error=request.error)
     try:
-        started = time.monotonic()
         song = part_of(FileSource(request.song), request.options.cut)
         request.output.check(song)
         tell = None if progress is None else partial(progress, request.song)
         report = transfer_song(song, plan, request.output, tell)
-        report = replace(report, wall_seconds=time.monotonic() - started)
     except (AudioTransferError, SeparationError, VocoderError) as error:
         return Outcome(request.song, error=str(error))
     except Exception as error:
