@@ -98,9 +98,9 @@ def test_rendered_songs_are_the_mix_of_one_side(data: Path, tmp_path: Path) -> N
     clips = rendered_clips(recipe, tmp_path)
     assert [clip.group for clip in clips] == ["jazz/one", "jazz/two"]
     stems = [read_audio(path)[0] for path in (data / "genre-songs/jazz/one/source").glob("*.wav")]
-    heard, rate = read_audio(clips[0].path)
+    mix, rate = read_audio(clips[0].path)
     assert rate == RATE
-    assert torch.allclose(heard, sum(stems), atol=1e-4)
+    assert torch.allclose(mix, sum(stems), atol=1e-4)
     shutil.rmtree(tmp_path / "jazz")
     with pytest.raises(AudioTransferError, match="render"):
         rendered_clips(GenreClassifierRecipe(str(data), rendered={"jazz": "clips"}), tmp_path)
@@ -123,19 +123,19 @@ BAND = Arrangement(
 @pytest.mark.parametrize("genre", ENSEMBLES)
 def test_every_genre_plays_with_its_own_instruments(genre: str) -> None:
     random = np.random.default_rng(3)
-    for players in ENSEMBLES[genre]:
-        chords, lead, bass, drums = genre_arrangement(BAND, players, random).parts
+    for parts_of in ENSEMBLES[genre]:
+        chords, lead, bass, drums = genre_arrangement(BAND, parts_of, random).parts
         for played, pool in (
-            (chords, players.chords),
-            (lead, players.leads),
-            (bass, players.basses),
-            (drums, players.kits),
+            (chords, parts_of.chords),
+            (lead, parts_of.leads),
+            (bass, parts_of.basses),
+            (drums, parts_of.kits),
         ):
             if pool:
                 assert played.program in pool
         assert len(lead.notes) == 8
         assert np.abs(lead.notes[:, 0] - BAND.parts[1].notes[:, 0]).max() < 0.05
-    assert ensemble(genre, random) in ENSEMBLES[genre]
+    assert parts_of(genre, random) in ENSEMBLES[genre]
 
 
 def test_without_programs_the_scores_own_stay() -> None:

@@ -5,7 +5,7 @@
 Without a folder: the drummer that ships. For each one and length of windows: how exactly it gives
 beats back that it never saw (%, beside the nearest beat of the training split, and what was
 published), each drum's F1, how well it plays the true hits, how far its own beats are from those
-that it learned from, and what an ear for styles hears of its styles.
+that it learned from, and a style classifier's figures.
 """
 
 from __future__ import annotations
@@ -68,24 +68,26 @@ def made_up(network: Network, windows: Windows, count: int) -> dict[str, np.ndar
     return found
 
 
-def styles_heard(
+def style_rows(
     network: DrumVae, name: str, train: Windows, test: Windows, count: int
 ) -> list[dict[str, object]]:
-    """For each of `_STYLES` what an ear hears of played beats, of samples and of moved beats."""
-    ear = DrumStyleClassifier(train, network.styles)
+    """Style classifier's figures for each of `_STYLES`: played, sampled and transferred beats."""
+    classifier = DrumStyleClassifier(train, network.styles)
     drummer = Drummer(network)
     bars = test.hits.shape[1] // BAR
-    accuracy = ear.accuracy(test)
-    rows: list[dict[str, object]] = [{"system": f"{name}: ear, accuracy", "after": accuracy}]
+    accuracy = classifier.accuracy(test)
+    rows: list[dict[str, object]] = [
+        {"system": f"{name}: style classifier, accuracy", "after": accuracy}
+    ]
     for style in _STYLES:
         index = drummer.style(style)
         generator = torch.Generator().manual_seed(0)
         beats = [drummer.imagine(bars, style, 1.0, generator).hits for _ in range(count // 5)]
         played = test.hits[test.styles == index]
         for kind, hits in (("played", played), ("samples", np.stack(beats))):
-            share = float(ear.probabilities(hits)[:, index].mean())
+            share = float(classifier.probabilities(hits)[:, index].mean())
             rows.append({"system": f"{name}: {style}, {kind}", "after": share})
-        figures = style_figures(drummer, ear, test.some(count // 5), style)
+        figures = style_figures(drummer, classifier, test.some(count // 5), style)
         rows.append({"system": f"{name}: others to {style}", **figures})
     return rows
 
@@ -102,7 +104,7 @@ def main() -> int:
     drums: list[dict[str, object]] = []
     touch: list[dict[str, object]] = []
     made: list[dict[str, object]] = []
-    heard: list[dict[str, object]] = []
+    of_styles: list[dict[str, object]] = []
     for folder in args.folders:
         network = load_drums(next(folder.glob("*.safetensors")))
         for bars in lengths(network):
@@ -125,9 +127,9 @@ def main() -> int:
             share = 100 * exact(copied, torch.from_numpy(test.hits))
             back.append({"system": f"nearest training beat, {bars} bars", "sampled": share})
             if isinstance(network, DrumVae):
-                heard += styles_heard(network, name, train, test, args.samples)
+                of_styles += style_rows(network, name, train, test, args.samples)
             print(f"{name} is measured", file=sys.stderr)
-    for rows in ([*back, *_PUBLISHED], drums, touch, made, heard):
+    for rows in ([*back, *_PUBLISHED], drums, touch, made, of_styles):
         if rows:
             print(plain_table(rows), end="\n\n")
     return 0

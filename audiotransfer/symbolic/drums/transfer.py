@@ -144,10 +144,10 @@ class Placed:
         places = bar_places(grid)
         placed = Cells(places[cells.steps], cells.drums, cells.offsets)
         steps = BAR * -(-(int(places[-1]) + 1) // BAR)
-        leading = np.full((steps, len(DRUMS)), -1)
+        leader_at = np.full((steps, len(DRUMS)), -1)
         chosen = loudest(placed, notes[:, VELOCITY])
-        leading[placed.steps[chosen], placed.drums[chosen]] = chosen
-        leaders = np.where(cells.drums == NONE, -1, leading[placed.steps, placed.drums])
+        leader_at[placed.steps[chosen], placed.drums[chosen]] = chosen
+        leaders = np.where(cells.drums == NONE, -1, leader_at[placed.steps, placed.drums])
         return cls(cells, beat_of(placed, notes[:, VELOCITY], steps), leaders, places)
 
 
