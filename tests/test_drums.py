@@ -53,17 +53,14 @@ from audiotransfer.symbolic.drums.data import (
     read_grooves,
     windows_of,
 )
-from audiotransfer.symbolic.drums.drummer import Drummer, slerp
+from audiotransfer.symbolic.drums.drummer import SHIPPED, Drummer, load_drums, save_drums, slerp
 from audiotransfer.symbolic.drums.music_vae import MusicVae
 from audiotransfer.symbolic.drums.network import DrumVae, Expression, Gaussian
 from audiotransfer.symbolic.drums.objective import (
-    SHIPPED,
     DrumObjective,
     DrumSettings,
     beyond_free_bits,
     expression_loss,
-    load_drums,
-    save_drums,
 )
 from audiotransfer.symbolic.drums.steps import STEPS
 from audiotransfer.symbolic.drums.transfer import DrumTransfer, bar_places, humanised, load_part
@@ -481,7 +478,7 @@ def test_reconstruction_is_perfect_where_the_decoder_is(monkeypatch: pytest.Monk
     figures = reconstruction(network, windows)
     assert figures["sampled"] == figures["likeliest"] == figures["from a draw"] == 1.0
     assert figures["teacher-forced"] < 1.0
-    assert set(expression(network, windows, told=False)) == {"velocity MAE", "timing MAE ms"}
+    assert set(expression(network, windows, given=False)) == {"velocity MAE", "timing MAE ms"}
 
 
 def test_a_style_classifier_tells_what_is_moved() -> None:

@@ -123,19 +123,19 @@ BAND = Arrangement(
 @pytest.mark.parametrize("genre", ENSEMBLES)
 def test_every_genre_plays_with_its_own_instruments(genre: str) -> None:
     random = np.random.default_rng(3)
-    for parts_of in ENSEMBLES[genre]:
-        chords, lead, bass, drums = genre_arrangement(BAND, parts_of, random).parts
+    for one in ENSEMBLES[genre]:
+        chords, lead, bass, drums = genre_arrangement(BAND, one, random).parts
         for played, pool in (
-            (chords, parts_of.chords),
-            (lead, parts_of.leads),
-            (bass, parts_of.basses),
-            (drums, parts_of.kits),
+            (chords, one.chords),
+            (lead, one.leads),
+            (bass, one.basses),
+            (drums, one.kits),
         ):
             if pool:
                 assert played.program in pool
         assert len(lead.notes) == 8
         assert np.abs(lead.notes[:, 0] - BAND.parts[1].notes[:, 0]).max() < 0.05
-    assert parts_of(genre, random) in ENSEMBLES[genre]
+    assert ensemble(genre, random) in ENSEMBLES[genre]
 
 
 def test_without_programs_the_scores_own_stay() -> None:

@@ -14,9 +14,8 @@ from torch import Generator
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.midi.percussion import DRUMS, KEYS, NONE
 from audiotransfer.symbolic.drums.beats import BAR, Beat, Cells, beat_of, loudest
-from audiotransfer.symbolic.drums.drummer import WIDEST, Drummer
+from audiotransfer.symbolic.drums.drummer import SHIPPED, WIDEST, Drummer, load_drums
 from audiotransfer.symbolic.drums.network import DrumVae
-from audiotransfer.symbolic.drums.objective import SHIPPED, load_drums
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
