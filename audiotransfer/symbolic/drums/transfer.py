@@ -60,13 +60,13 @@ class DrumTransfer:
         if progress is not None:
             progress(1.0)
         real = _steps_at(placed, grid)
-        gone = placed.beat.hits & ~made.hits & (real >= 0)[:, None]
+        removed = placed.beat.hits & ~made.hits & (real >= 0)[:, None]
         cells = placed.cells
         known = placed.leaders >= 0
         kept = np.ones(len(notes), dtype=bool)
-        kept[known] = ~gone[placed.places[cells.steps[known]], cells.drums[known]]
-        came = made.hits & ~placed.beat.hits & (real >= 0)[:, None]
-        fresh = _fresh(notes, placed, grid, made, came, real)
+        kept[known] = ~removed[placed.places[cells.steps[known]], cells.drums[known]]
+        added = made.hits & ~placed.beat.hits & (real >= 0)[:, None]
+        fresh = _fresh(notes, placed, grid, made, added, real)
         table = np.concatenate([notes[kept], fresh])
         return table[np.lexsort((table[:, TRACK], table[:, KEY], table[:, 0]))]
 
@@ -97,10 +97,10 @@ def _steps_at(placed: Placed, grid: Grid) -> Table:
 
 
 def _fresh(
-    notes: Table, placed: Placed, grid: Grid, made: Beat, came: np.ndarray, real: Table
+    notes: Table, placed: Placed, grid: Grid, made: Beat, added: np.ndarray, real: Table
 ) -> Table:
     """New hits as rows, on the keys that the score uses, in the track with most drum notes."""
-    place, drums = np.nonzero(came)
+    place, drums = np.nonzero(added)
     steps = real[place]
     sixteenth = np.diff(grid.ticks)[steps]
     times = grid.ticks[steps] + np.round(made.offsets[place, drums] * sixteenth)
