@@ -26,14 +26,14 @@ from audiotransfer.evaluation.metrics import chorales as measures
 from audiotransfer.evaluation.metrics.chorales import compare, harmonise_chorales, mean_measures
 from audiotransfer.midi.grid import Grid
 from audiotransfer.midi.score import read_score
-from audiotransfer.pipeline.accompaniment import (
+from audiotransfer.pipeline.midi_accompaniment import (
     SHIPPED,
     AccompanyOptions,
     accompany_file,
     load_bach,
     version_paths,
 )
-from audiotransfer.pipeline.score_output import Beside
+from audiotransfer.pipeline.midi_output import MidiExtras
 from audiotransfer.recipes import load_training
 from audiotransfer.styles.card import read_card
 from audiotransfer.symbolic.accompaniment import melody
@@ -489,8 +489,8 @@ def test_the_generator_moves_at_every_fifth_step() -> None:
     batch = {"voices": torch.from_numpy(invented(3, 8))[None].repeat(2, 1, 1)}
     turns = [[t.group for t in objective.turns(batch, step, generator())] for step in range(10)]
     assert turns == ([["critic"]] * 4 + [["critic", "generator"]]) * 2
-    critic, made = list(objective.turns(batch, 4, generator()))
-    assert critic.weights == {"penalty": 10.0}
+    first, made = list(objective.turns(batch, 4, generator()))
+    assert first.weights == {"penalty": 10.0}
     assert not any(p.requires_grad and p.grad is not None for p in objective.network.parameters())
     verdict = torch.autograd.grad(made.terms["verdict"], list(objective.network.parameters()))
     assert any(slope.abs().sum() > 0 for slope in verdict)
@@ -883,7 +883,7 @@ def test_version_paths() -> None:
     assert version_paths(Path("x/a.b.MIDI"), 2) == [Path("x/a.b.1.MIDI"), Path("x/a.b.2.MIDI")]
 
 
-def test_pictures(tmp_path: Path) -> None:
+def test_images(tmp_path: Path) -> None:
     voices = invented(0, 4)
     plane = piano_roll(torch.from_numpy(voices))
     assert plane.shape == (PITCHES, 16) and plane.sum() == 4 * 16
@@ -895,8 +895,8 @@ def test_pictures(tmp_path: Path) -> None:
     assert made is not None and made.read_bytes().startswith(b"GIF89a")
 
 
-def test_a_picture_beside_it(accompanist: Path, tmp_path: Path) -> None:
-    options = AccompanyOptions(by=accompanist, versions=2, beside=Beside(plot=True))
+def test_a_plot_beside_it(accompanist: Path, tmp_path: Path) -> None:
+    options = AccompanyOptions(by=accompanist, versions=2, extras=MidiExtras(plot=True))
     report = accompany_file("twinkle", tmp_path / "t.mid", options)
     assert report.beside == [str(tmp_path / f"t.{number}.png") for number in (1, 2)]
     assert all(Path(path).read_bytes().startswith(b"\x89PNG") for path in report.beside)

@@ -1,4 +1,4 @@
-"""Styles on trial, in Python and from the command line."""
+"""Benchmark of styles, in Python and from the command line."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ def test_rendered_songs_are_measured_against_their_truth(place: Path) -> None:
     seen: dict[str, list[str]] = {}
     shares: list[float] = []
     songs = benchmark.rendered_songs(place / "songs", "jazz")
-    trial = benchmark.measure(
+    result = benchmark.measure(
         songs,
         SYSTEMS,
         classifiers(place),
@@ -159,10 +159,10 @@ def test_rendered_songs_are_measured_against_their_truth(place: Path) -> None:
         on_song=lambda name, sounds: seen.update({name: list(sounds)}),
     )
     assert shares == sorted(shares) and (shares[0], shares[-1]) == (0.0, 1.0)
-    assert len(shares) > 2 * len(trial.songs)  # each system of each song is named
+    assert len(shares) > 2 * len(result.songs)  # each system of each song is named
     assert seen["test-0"] == ["source", NOTHING, STYLE, TRUTH, "truth"]
-    assert trial.systems() == [NOTHING, STYLE, TRUTH]
-    for song in trial.songs.values():
+    assert result.systems() == [NOTHING, STYLE, TRUTH]
+    for song in result.songs.values():
         assert song[NOTHING]["distance ratio"] == pytest.approx(1.0)
         assert song[NOTHING]["distance"] > 3.0
         assert song[NOTHING]["artefacts"] == pytest.approx(1.0)
@@ -174,12 +174,12 @@ def test_rendered_songs_are_measured_against_their_truth(place: Path) -> None:
             song[STYLE][probability_figure("jazz")] > song[NOTHING][probability_figure("jazz")]
         )
         assert "toward jazz" not in song[NOTHING]
-    assert [row["system"] for row in trial.rows()] == [*trial.systems(), TARGETS]
-    assert trial.song_rows("distance")[0]["song"] == "test-0"
+    assert [row["system"] for row in result.rows()] == [*result.systems(), TARGETS]
+    assert result.song_rows("distance")[0]["song"] == "test-0"
     # Windows of 1 s overlap by half: the truths, which are 1.5 s long, hold two each.
-    assert trial.sizes["target windows (judge)"] == 4
-    assert trial.sizes["songs"] == trial.sizes["target songs"] == 2
-    assert NOTHING not in trial.sets
+    assert result.sizes["target windows (judge)"] == 4
+    assert result.sizes["songs"] == result.sizes["target songs"] == 2
+    assert NOTHING not in result.sets
 
 
 def test_gains_reach_one_for_the_target_itself() -> None:
@@ -204,10 +204,10 @@ def test_shares_count_songs_and_their_direction() -> None:
         "rock/c": {"x": {"f": 2.0}, "y": {"f": 2.0}},
         "rock/d": {"x": {"f": 0.0}, "y": {"f": 2.0}},
     }
-    trial = Benchmark(songs)
-    assert trial.better("x", "y", "f") == 0.5
-    assert trial.better("x", "y", "f", more=True) == 0.25
-    assert list(trial.only(lambda name: "rock" in name).songs) == ["rock/b", "rock/c", "rock/d"]
+    result = Benchmark(songs)
+    assert result.better("x", "y", "f") == 0.5
+    assert result.better("x", "y", "f", more=True) == 0.25
+    assert list(result.only(lambda name: "rock" in name).songs) == ["rock/b", "rock/c", "rock/d"]
 
 
 def test_style_and_content_are_rescaled_by_hand() -> None:
@@ -301,7 +301,7 @@ def test_prepared_songs_are_held_out_and_the_rest_teaches(
     assert [song.name for song in field.songs] == ["rock/rock-2"]
     assert [song.name for song in field.targets] == ["polka/polka-2"]
     assert field.equaliser is not None
-    with pytest.raises(AudioTransferError, match="audiotransfer train judge"):
+    with pytest.raises(AudioTransferError, match="audiotransfer train audio-genre-classifier"):
         benchmark.genre_classifier_for("waltz", prepared=manifest)
 
 
@@ -370,11 +370,11 @@ def evaluate(place: Path, *words: str) -> int:
 def test_command_on_rendered_songs(
     place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    out, pictures, page = (tmp_path / name for name in ("figures.json", "pictures", "page.html"))
+    out, plots, page = (tmp_path / name for name in ("figures.json", "pictures", "page.html"))
     songs = str(place / "songs")
     words = ["--on", songs, "--baseline", songs, "--seconds", "1.5", "--songs", "1"]
     words += ["--classifier", str(place / "judge"), "--wrong", str(place / "jazz")]
-    written = ["-o", str(out), "--plots", str(pictures), "--page", str(page)]
+    written = ["-o", str(out), "--plots", str(plots), "--page", str(page)]
     assert evaluate(place, *words, *written) == 0
     printed = capsys.readouterr().out
     assert "1 songs nearer to the truth than matched EQ" in printed
@@ -393,7 +393,7 @@ def test_command_on_rendered_songs(
             assert means[f"{kind} gain ({name})"]["count"] == 1
     assert values["sizes"]["target songs"] == 1
     # The judge that ships without having learned from our songs is heard beside the one named.
-    assert [path.name for path in pictures.iterdir()] == ["test-0.png"]
+    assert [path.name for path in plots.iterdir()] == ["test-0.png"]
     assert page.read_text(encoding="utf-8").count("data:audio/mpeg") == 2
     assert evaluate(place, *words, "-o", str(out)) == 2
     assert "-f writes over it" in capsys.readouterr().err
@@ -447,10 +447,10 @@ def test_what_cannot_be_is_said_in_one_line(
 
 def test_a_genre_classifier_ships_and_says_what_it_is_worth() -> None:
     folder = shipped_genre_classifier()
-    judge = GenreClassifier.load(folder)
-    assert "jazz" in judge.classes
+    classifier = GenreClassifier.load(folder)
+    assert "jazz" in classifier.classes
     assert sum(file.stat().st_size for file in folder.iterdir()) < 1_000_000
-    found = judge.report["held-out real clips"]
-    assert found["classes"] == list(judge.classes)
-    assert found["accuracy"] > 1 / len(judge.classes)
-    assert len(judge.report["held out"]) >= sum(map(sum, found["confusion"]))
+    found = classifier.report["held-out real clips"]
+    assert found["classes"] == list(classifier.classes)
+    assert found["accuracy"] > 1 / len(classifier.classes)
+    assert len(classifier.report["held out"]) >= sum(map(sum, found["confusion"]))

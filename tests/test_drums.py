@@ -37,7 +37,7 @@ from audiotransfer.midi.grid import Grid
 from audiotransfer.midi.percussion import DRUMS, KEYS, NONE, drums_of
 from audiotransfer.midi.plotting import plot_scores
 from audiotransfer.midi.score import note_table, parse_score, read_score, write_score
-from audiotransfer.pipeline.drumming import load_drummer
+from audiotransfer.pipeline.midi_drums import load_drummer
 from audiotransfer.symbolic.drums.beats import (
     BAR,
     Beat,
@@ -53,17 +53,14 @@ from audiotransfer.symbolic.drums.data import (
     read_grooves,
     windows_of,
 )
-from audiotransfer.symbolic.drums.drummer import Drummer, slerp
+from audiotransfer.symbolic.drums.drummer import SHIPPED, Drummer, load_drums, save_drums, slerp
 from audiotransfer.symbolic.drums.music_vae import MusicVae
 from audiotransfer.symbolic.drums.network import DrumVae, Expression, Gaussian
 from audiotransfer.symbolic.drums.objective import (
-    SHIPPED,
     DrumObjective,
     DrumSettings,
     beyond_free_bits,
     expression_loss,
-    load_drums,
-    save_drums,
 )
 from audiotransfer.symbolic.drums.steps import STEPS
 from audiotransfer.symbolic.drums.transfer import DrumTransfer, bar_places, humanised, load_part
@@ -170,13 +167,13 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A dataset as Groove is packed: splits, styles, another metre, a file that is not there."""
     folder = tmp_path_factory.mktemp("data")
     lines = ["drummer,session,id,style,bpm,beat_type,time_signature,midi_filename,split"]
-    takes = {
+    performances = {
         "one": ("jazz/swing", "4-4", "train", 5), "two": ("jazz", "4-4", "train", 4),
         "three": ("rock/halftime", "4-4", "train", 6), "four": ("rock", "4-4", "train", 1),
         "waltz": ("jazz", "3-4", "train", 4), "held": ("rock", "4-4", "validation", 6),
         "test": ("latin", "4-4", "test", 5), "lost": ("rock", "4-4", "train", 0),
     }  # fmt: skip
-    for number, (name, (style, metre, split, bars)) in enumerate(takes.items()):
+    for number, (name, (style, metre, split, bars)) in enumerate(performances.items()):
         lines.append(f"d,s,{name},{style},100,beat,{metre},d/{name}.mid,{split}")
         if bars:
             # A last bar that holds nothing but its first hit.
@@ -481,18 +478,18 @@ def test_reconstruction_is_perfect_where_the_decoder_is(monkeypatch: pytest.Monk
     figures = reconstruction(network, windows)
     assert figures["sampled"] == figures["likeliest"] == figures["from a draw"] == 1.0
     assert figures["teacher-forced"] < 1.0
-    assert set(expression(network, windows, told=False)) == {"velocity MAE", "timing MAE ms"}
+    assert set(expression(network, windows, given=False)) == {"velocity MAE", "timing MAE ms"}
 
 
-def test_an_ear_for_styles_hears_what_is_moved() -> None:
+def test_a_style_classifier_tells_what_is_moved() -> None:
     batch = random_beats(60, 2)
     hits, styles = batch["hits"].numpy() > 0, np.arange(60) % 3
     # Jazz rides, rock does not, and the third is no style in particular.
     hits[:, :, 8] = (styles == 0)[:, None]
     full = hits.astype("f4")
     windows = Windows(hits, full, 0 * full, styles, np.full(60, 120, "f4"))
-    ear = DrumStyleClassifier(windows, ("jazz", "rock"))
-    assert ear.accuracy(windows) == 1.0
+    classifier = DrumStyleClassifier(windows, ("jazz", "rock"))
+    assert classifier.accuracy(windows) == 1.0
     drummer = Drummer(toy())
 
     def restyle(beat: Beat, style: str, strength: float, generator: object) -> Beat:
@@ -501,7 +498,7 @@ def test_an_ear_for_styles_hears_what_is_moved() -> None:
         return replace(beat, hits=moved)
 
     drummer.restyle = restyle  # type: ignore[method-assign]
-    figures = style_figures(drummer, ear, windows, "jazz")
+    figures = style_figures(drummer, classifier, windows, "jazz")
     assert figures["after"] > figures["before"] + 0.3
     assert figures["moved"] == 1.0
     others = hits[styles != 0].sum()
@@ -562,9 +559,9 @@ def test_humanised_hits_are_the_same_hits(tmp_path: Path, metre: tuple[int, int]
     assert (grid.nearest(made[:, 0]) == grid.nearest(before[:, 0])).all()
     assert (made[:, 0] != before[:, 0]).mean() > 0.5
     assert (made[:, 3] != before[:, 3]).mean() > 0.5
-    triplet, foreign = before[:, 2] == 51, before[:, 2] == 10
+    triplet, other = before[:, 2] == 51, before[:, 2] == 10
     assert (made[triplet, 0] == before[triplet, 0]).all()
-    assert (made[foreign] == before[foreign]).all()
+    assert (made[other] == before[other]).all()
     flam = [i for i, row in enumerate(before) if row[2] == 38 and row[0] in (2390, 2400)]
     assert len(flam) == 2 and np.diff(made[flam, 0]) > 0 and np.diff(made[flam, 3]) > 0
     again = humanised(before, grid, Drummer(toy()), 0.2, seeded(1))

@@ -103,9 +103,9 @@ def test_no_group_is_on_both_sides_and_every_genre_is_on_each() -> None:
 
 def test_every_class_has_every_kind_of_copy(features: GenreFeatures) -> None:
     for genre in SETTINGS.classes:
-        kinds = [segment.copy for segment in features.segments if segment.genre == genre]
-        assert sorted(set(kinds)) == ["griffin-lim", "plain", "separated"]
-        assert len(kinds) == 12
+        copies = [segment.copy for segment in features.segments if segment.genre == genre]
+        assert sorted(set(copies)) == ["griffin-lim", "plain", "separated"]
+        assert len(copies) == 12
 
 
 def test_features_are_computed_once(clips: list[Clip], tmp_path: Path) -> None:

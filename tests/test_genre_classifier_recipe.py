@@ -98,9 +98,9 @@ def test_rendered_songs_are_the_mix_of_one_side(data: Path, tmp_path: Path) -> N
     clips = rendered_clips(recipe, tmp_path)
     assert [clip.group for clip in clips] == ["jazz/one", "jazz/two"]
     stems = [read_audio(path)[0] for path in (data / "genre-songs/jazz/one/source").glob("*.wav")]
-    heard, rate = read_audio(clips[0].path)
+    mix, rate = read_audio(clips[0].path)
     assert rate == RATE
-    assert torch.allclose(heard, sum(stems), atol=1e-4)
+    assert torch.allclose(mix, sum(stems), atol=1e-4)
     shutil.rmtree(tmp_path / "jazz")
     with pytest.raises(AudioTransferError, match="render"):
         rendered_clips(GenreClassifierRecipe(str(data), rendered={"jazz": "clips"}), tmp_path)
@@ -123,13 +123,13 @@ BAND = Arrangement(
 @pytest.mark.parametrize("genre", ENSEMBLES)
 def test_every_genre_plays_with_its_own_instruments(genre: str) -> None:
     random = np.random.default_rng(3)
-    for players in ENSEMBLES[genre]:
-        chords, lead, bass, drums = genre_arrangement(BAND, players, random).parts
+    for one in ENSEMBLES[genre]:
+        chords, lead, bass, drums = genre_arrangement(BAND, one, random).parts
         for played, pool in (
-            (chords, players.chords),
-            (lead, players.leads),
-            (bass, players.basses),
-            (drums, players.kits),
+            (chords, one.chords),
+            (lead, one.leads),
+            (bass, one.basses),
+            (drums, one.kits),
         ):
             if pool:
                 assert played.program in pool

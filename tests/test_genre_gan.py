@@ -47,7 +47,7 @@ from audiotransfer.symbolic.genre.transfer import load_generator, save_generator
 from audiotransfer.training import Objective, load_networks
 
 GENRES = ("jazz", "classical", "pop")
-PACKS = ("jazz_wjd.zip", "classical_pianomidide.zip", "pop_pop909.zip")
+ARCHIVES = ("jazz_wjd.zip", "classical_pianomidide.zip", "pop_pop909.zip")
 CONFIGS = ("genre-gan", "genre-gan-paper", "genre-gan-partial", "genre-gan-full")
 
 
@@ -619,7 +619,7 @@ def test_transposition() -> None:
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda p: PairBatches(p, ("jazz", "polka"), 4), "genre 'polka' has no packs"),
+        (lambda p: PairBatches(p, ("jazz", "polka"), 4), "genre 'polka' has no archives"),
         (lambda p: GenreBatches(p, 4), "multiple of 6"),
         (lambda p: GenreBatches({"jazz": p["jazz"]}, 4), "multiple of 2"),
     ],
@@ -657,7 +657,7 @@ def test_foreign_weights_are_refused(tmp_path: Path) -> None:
     with pytest.raises(AudioTransferError, match="cannot be read"):
         load_generator(path)
     save_file({"x": torch.zeros(1)}, str(path), metadata={"generator": '{"kind": "unet"}'})
-    with pytest.raises(AudioTransferError, match="holds no generator of scores"):
+    with pytest.raises(AudioTransferError, match="holds no MIDI generator"):
         load_generator(path)
 
 
@@ -672,11 +672,11 @@ def test_published_size_in_half_precision_fits() -> None:
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folders called as the configs' packs: ten pieces of eight bars each of chords, runs or both;
-    those of pop with annotated beats.
+    """Folders named as the configs' archives, with ten pieces each of eight bars of chords, runs or
+    both; those of pop have annotated beats.
     """
     place = tmp_path_factory.mktemp("scores")
-    for number, name in enumerate(PACKS):
+    for number, name in enumerate(ARCHIVES):
         (place / name).mkdir()
         for piece in range(10):
             score = symusic.Score(480)
@@ -692,7 +692,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     beats = np.arange(33)
     annotated = {f"{n}_t": 0.5 * beats for n in range(10)}
     annotated |= {f"{n}_f": 2 * (beats % 4 == 0) for n in range(10)}
-    np.savez(place / PACKS[2] / "beats.npz", **annotated)
+    np.savez(place / ARCHIVES[2] / "beats.npz", **annotated)
     return place
 
 
@@ -761,12 +761,12 @@ def test_the_conditional_config_becomes_three_styles(data: Path, tmp_path: Path)
 
 
 @pytest.mark.usefixtures("every_branch")
-def test_the_listener_that_chooses_is_trained(data: Path, tmp_path: Path) -> None:
+def test_the_classifier_that_chooses_is_trained(data: Path, tmp_path: Path) -> None:
     """It hears otherwise than both judges that report."""
     toy = ("midi_classifier.width=4", "midi_classifier.batch=6", "trainer.validate_every=1")
     recipes.train("midi-classifier-beats", changes("midi_classifier", data, *toy), tmp_path)
-    judge = MidiGenreClassifier.load(tmp_path)
-    assert judge.architecture == "beats" and isinstance(judge.network, BeatClassifier)
+    classifier = MidiGenreClassifier.load(tmp_path)
+    assert classifier.architecture == "beats" and isinstance(classifier.network, BeatClassifier)
     chosen = load_training("genre-gan-conditional").recipe
     assert chosen is not None and chosen.classifier == "runs/midi-classifier-beats"
 

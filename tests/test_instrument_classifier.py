@@ -60,7 +60,7 @@ def test_families_are_eight_programs_each() -> None:
 def test_cards_say_who_plays_in_a_stem(songs: Path) -> None:
     stems = labelled_stems([songs])
     assert len(stems) == 9
-    playing = {one.take.stem: [FAMILIES[place] for place in one.families] for one in stems}
+    playing = {one.recording.stem: [FAMILIES[place] for place in one.families] for one in stems}
     assert playing == {"bass": ["bass"], "drums": ["drums"], "other": ["piano", "ensemble"]}
     with pytest.raises(AudioTransferError, match="no rendered songs"):
         labelled_stems([songs / "pop" / "train-0" / "source"])

@@ -26,7 +26,7 @@ from audiotransfer.evaluation.metrics.midi_transfer import References
 from audiotransfer.evaluation.report.statistics import Interval
 from audiotransfer.midi.piano_rolls import notes_of
 from audiotransfer.midi.score import read_score
-from audiotransfer.recipes.base import Training
+from audiotransfer.recipes.base import Fit, Run
 from audiotransfer.recipes.midi_styles import GenreRecipe, write_midi_style
 from audiotransfer.symbolic.genre.conditional_networks import ConditionalGenerator
 from audiotransfer.training import TrainerSettings
@@ -164,7 +164,7 @@ def test_a_style_there_and_back(place: Path, tmp_path: Path) -> None:
     found = benchmark.gather_pieces([place], GENRES, tmp_path)
     shown: list[tuple[str, str]] = []
     shares: list[float] = []
-    trial = benchmark.run_midi_benchmark(
+    result = benchmark.run_midi_benchmark(
         found.tested,
         "pop",
         {"pop": moved(24), "jazz": moved(-24)},
@@ -173,22 +173,22 @@ def test_a_style_there_and_back(place: Path, tmp_path: Path) -> None:
         show=lambda _, share: shares.append(share),
         on_result=lambda piece, genre, path: shown.append((piece.name, genre)),
     )
-    assert list(trial.directions) == ["jazz > pop", "pop > jazz"]
+    assert list(result.directions) == ["jazz > pop", "pop > jazz"]
     assert shown[0] == ("jazz/low0", "pop")
     assert shares == [0.25, 0.5, 0.75, 1.0]
-    assert trial.sizes == {
+    assert result.sizes == {
         "jazz pieces": 2, "pop pieces": 2, "jazz phrases": 4, "pop phrases": 4,
     }  # fmt: skip
-    for way in trial.directions.values():
+    for way in result.directions.values():
         assert value(way["style"]["S toy"]) == 1
         assert value(way["style"]["centred content"]) == pytest.approx(1)
         assert value(way["style"]["density ratio"]) == 1
         assert value(way["doing nothing"]["S toy"]) == 0
         assert value(way["random target phrases"]["S toy"]) == 1
         assert value(way["nearest training phrase"]["copies"]) == 1
-    (pair, *_) = trial.pair_rows()
+    (pair, *_) = result.pair_rows()
     assert (pair["pair"], pair["system"], pair["S toy"]) == ("jazz – pop", "style", 1)
-    assert [row["system"] for row in trial.rows("jazz > pop")][:2] == ["style", "doing nothing"]
+    assert [row["system"] for row in result.rows("jazz > pop")][:2] == ["style", "doing nothing"]
 
 
 def test_the_wrong_style_is_that_of_a_third_genre(place: Path, tmp_path: Path) -> None:
@@ -196,7 +196,7 @@ def test_the_wrong_style_is_that_of_a_third_genre(place: Path, tmp_path: Path) -
     found = benchmark.gather_pieces([place], GENRES, tmp_path)
     shown: list[str] = []
     shares: list[float] = []
-    trial = benchmark.run_midi_benchmark(
+    result = benchmark.run_midi_benchmark(
         found.tested,
         "pop",
         {"pop": moved(24), "jazz": moved(-24), "classical": moved(2)},
@@ -205,15 +205,15 @@ def test_the_wrong_style_is_that_of_a_third_genre(place: Path, tmp_path: Path) -
         show=lambda _, share: shares.append(share),
         on_result=lambda _piece, genre, _path: shown.append(genre),
     )
-    assert list(trial.directions) == ["jazz > pop", "pop > jazz"]
+    assert list(result.directions) == ["jazz > pop", "pop > jazz"]
     assert set(shown) == {"jazz", "pop"}
     assert shares == [number / 8 for number in range(1, 9)]
-    for way in trial.directions.values():
+    for way in result.directions.values():
         wrong = way["wrong style"]
         assert value(wrong["S toy"]) == value(wrong["target rate toy"]) == 0
         assert value(wrong["density ratio"]) == 1
         assert value(wrong["centred content"]) < 0.5 < value(way["style"]["centred content"])
-    assert [row["system"] for row in trial.pair_rows()][:2] == ["style", "wrong style"]
+    assert [row["system"] for row in result.pair_rows()][:2] == ["style", "wrong style"]
 
 
 def test_a_way_that_is_tried_is_another_ways_wrong_style(place: Path, tmp_path: Path) -> None:
@@ -230,38 +230,38 @@ def test_a_way_that_is_tried_is_another_ways_wrong_style(place: Path, tmp_path: 
 
         return play
 
-    trial = benchmark.run_midi_benchmark(
+    result = benchmark.run_midi_benchmark(
         found.tested, "pop", {genre: counted(genre) for genre in transfers}, references(found),
         tmp_path / "out",
     )  # fmt: skip
-    assert set(trial.directions) == {
+    assert set(result.directions) == {
         "jazz > pop",
         "classical > pop",
         "pop > jazz",
         "pop > classical",
     }
     assert len(played) == len(set(played))
-    one, other = trial.directions["pop > jazz"], trial.directions["pop > classical"]
+    one, other = result.directions["pop > jazz"], result.directions["pop > classical"]
     assert one["wrong style"]["content"] == other["style"]["content"]
     assert one["style"]["content"] == other["wrong style"]["content"]
 
 
 def test_without_a_way_back_there_is_one_way(place: Path, tmp_path: Path) -> None:
     found = benchmark.gather_pieces([place], GENRES, tmp_path)
-    trial = benchmark.run_midi_benchmark(
+    result = benchmark.run_midi_benchmark(
         found.tested, "pop", {"pop": moved(24)}, references(found), tmp_path / "out"
     )
-    assert list(trial.directions) == ["jazz > pop"]
-    assert value(trial.directions["jazz > pop"]["style"]["S toy"]) == 1
-    assert trial.pair_rows() == []
+    assert list(result.directions) == ["jazz > pop"]
+    assert value(result.directions["jazz > pop"]["style"]["S toy"]) == 1
+    assert result.pair_rows() == []
 
 
 def test_a_style_that_takes_all_notes_away_wins_nothing(place: Path, tmp_path: Path) -> None:
     found = benchmark.gather_pieces([place], GENRES, tmp_path)
-    trial = benchmark.run_midi_benchmark(
+    result = benchmark.run_midi_benchmark(
         found.tested, "pop", {"pop": moved(None)}, references(found), tmp_path / "out"
     )
-    empty = trial.directions["jazz > pop"]["style"]
+    empty = result.directions["jazz > pop"]["style"]
     for name in ("S toy", "target rate toy", "style", "H", "content", "density ratio"):
         assert value(empty[name]) == 0, name
     assert value(empty["empty bars"]) == 1
@@ -274,19 +274,20 @@ def test_a_style_that_takes_all_notes_away_wins_nothing(place: Path, tmp_path: P
 def styles(tmp_path: Path) -> Path:
     """Styles of jazz and pop by an untrained generator, which changes nothing."""
     generator = ConditionalGenerator(GENRES, (4, 6), 1).eval()
-    training = Training(TrainerSettings(steps=1))
+    run = Run(tmp_path / "styles", TrainerSettings(steps=1))
+    fit = Fit(run.folder, {}, 1, 0.0)
     for genre in ("jazz", "pop"):
-        write_midi_style(genre, GenreRecipe(), training, tmp_path / "styles", generator, 1, 0.0)
+        write_midi_style(genre, GenreRecipe(), run, fit, generator)
     return tmp_path / "styles"
 
 
 def test_the_command_tries_a_style_on_midi(
     place: Path, styles: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    out, pictures = tmp_path / "figures.json", tmp_path / "pictures"
+    out, plots = tmp_path / "figures.json", tmp_path / "pictures"
     words = [
         "evaluate", str(styles / "jazz"), "--on", str(place), "--songs", "1", "-o", str(out),
-        "--plots", str(pictures), "--baseline", str(place / "jazz"), "--device", "cpu",
+        "--plots", str(plots), "--baseline", str(place / "jazz"), "--device", "cpu",
     ]  # fmt: skip
     assert main(words) == 0
     said = capsys.readouterr().out
@@ -301,7 +302,7 @@ def test_the_command_tries_a_style_on_midi(
             assert style[name] == nothing[name], name
     assert values["ways"]["pop > jazz"]["random target phrases"]["copies"]["mean"] == 1
     assert {row["pair"] for row in values["pairs"]} == {"jazz – pop"}
-    assert [path.name for path in sorted(pictures.iterdir())] == [
+    assert [path.name for path in sorted(plots.iterdir())] == [
         "jazz-low0.pop.png", "pop-high0.jazz.png",
     ]  # fmt: skip
 

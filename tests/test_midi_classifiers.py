@@ -214,22 +214,22 @@ def test_calibration_error_by_hand() -> None:
 def test_probes_take_away_what_they_say() -> None:
     generator = torch.Generator().manual_seed(0)
     given = roll((0, 8, C), (2, 2, C + 7), (16, 4, 40), (35, 1, C))[None]
-    heard = {
+    probed = {
         name: [tuple(note) for note in notes_of(probe(given.clone(), generator)[0].numpy())]
         for name, probe in midi_diagnostics.PROBES.items()
     }
-    assert heard["an octave up"] == [(0, 8, 72), (2, 2, 79), (16, 4, 52), (35, 1, 72)]
-    assert heard["an octave down"] == [(0, 8, 48), (2, 2, 55), (16, 4, 28), (35, 1, 48)]
-    assert heard["an eighth late"] == [(2, 8, C), (4, 2, C + 7), (18, 4, 40), (37, 1, C)]
-    assert heard["on the beat"] == [(0, 8, C), (0, 4, C + 7), (16, 4, 40), (32, 4, C)]
-    assert heard["without bass"] == [(0, 8, C), (2, 2, C + 7), (35, 1, C)]
+    assert probed["an octave up"] == [(0, 8, 72), (2, 2, 79), (16, 4, 52), (35, 1, 72)]
+    assert probed["an octave down"] == [(0, 8, 48), (2, 2, 55), (16, 4, 28), (35, 1, 48)]
+    assert probed["an eighth late"] == [(2, 8, C), (4, 2, C + 7), (18, 4, 40), (37, 1, C)]
+    assert probed["on the beat"] == [(0, 8, C), (0, 4, C + 7), (16, 4, 40), (32, 4, C)]
+    assert probed["without bass"] == [(0, 8, C), (2, 2, C + 7), (35, 1, C)]
     # The C is hidden while the G sounds, and comes out again after it.
-    assert heard["top voice alone"] == [
+    assert probed["top voice alone"] == [
         (0, 2, C), (2, 2, C + 7), (4, 4, C), (16, 4, 40), (35, 1, C),
     ]  # fmt: skip
-    steps = [(begin, length) for begin, length, _ in heard["pitch classes exchanged"]]
+    steps = [(begin, length) for begin, length, _ in probed["pitch classes exchanged"]]
     assert sorted(steps) == [(0, 8), (2, 2), (16, 4), (35, 1)]
-    bars = {begin // 16 for begin, _, _ in heard["bars shuffled"]}
+    bars = {begin // 16 for begin, _, _ in probed["bars shuffled"]}
     assert len(bars) == 3
     assert set(midi_diagnostics.probes(LoudOctave(), {"jazz": LOW, "pop": HIGH})) == set(
         midi_diagnostics.PROBES
@@ -300,9 +300,9 @@ def write_midi(path: Path, seed: int, shift: int) -> None:
 
 
 @pytest.fixture(scope="module")
-def packs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def archives(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Ten pieces each of three genres, the last with annotated beats."""
-    folder = tmp_path_factory.mktemp("packs")
+    folder = tmp_path_factory.mktemp("archives")
     for genre, name in enumerate(("jazz_wjd.zip", "classical_pianomidide.zip", "pop_pop909.zip")):
         for piece in range(10):
             write_midi(folder / name / f"{piece:03}.mid", 100 * genre + piece, 12 * genre)
@@ -313,18 +313,18 @@ def packs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_parts_of_several_archives_share_no_piece(packs: Path) -> None:
+def test_parts_of_several_archives_share_no_piece(archives: Path) -> None:
     how = PhraseSettings()
     both = {"jazz_wjd.zip": how, "classical_pianomidide.zip": how}
-    parts = genre_phrases({"all": both, "one": {"jazz_wjd.zip": how}}, packs)
-    heard = {part: found["all"] for part, found in parts.items()}
-    pieces = {part: set(found.pieces.tolist()) for part, found in heard.items()}
+    parts = genre_phrases({"all": both, "one": {"jazz_wjd.zip": how}}, archives)
+    of_both = {part: found["all"] for part, found in parts.items()}
+    pieces = {part: set(found.pieces.tolist()) for part, found in of_both.items()}
     assert not pieces["train"] & pieces["test"]
     assert not pieces["train"] & pieces["validation"]
-    assert sum(len(found) for found in heard.values()) == 2 * 10 * 2
+    assert sum(len(found) for found in of_both.values()) == 2 * 10 * 2
     # A pack is divided alike whatever else there is.
     assert {n for n in pieces["test"] if n < 10} == set(parts["test"]["one"].pieces.tolist())
-    whole = [phrases_of(str(packs / name), how) for name in both]
+    whole = [phrases_of(str(archives / name), how) for name in both]
     together = joined(whole)
     assert np.array_equal(together.rolls, np.concatenate([one.rolls for one in whole]))
     assert together.pieces.max() == 19
@@ -335,11 +335,11 @@ def test_parts_of_several_archives_share_no_piece(packs: Path) -> None:
 )
 @pytest.mark.usefixtures("every_branch")
 def test_the_configs_become_classifiers(
-    config: str, genres: tuple[str, ...], packs: Path, tmp_path: Path
+    config: str, genres: tuple[str, ...], archives: Path, tmp_path: Path
 ) -> None:
     run = tmp_path / "run"
     overrides = [
-        f"midi_classifier.data={packs}",
+        f"midi_classifier.data={archives}",
         "midi_classifier.width=4",
         "midi_classifier.batch=6",
         f"midi_classifier.genres=[{','.join(genres)}]",
@@ -362,9 +362,9 @@ def test_the_configs_become_classifiers(
     assert json.loads((run / "midi-classifier.json").read_text())["report"] == report
 
 
-def test_a_classifier_needs_two_genres_that_are_there(packs: Path, tmp_path: Path) -> None:
+def test_a_classifier_needs_two_genres_that_are_there(archives: Path, tmp_path: Path) -> None:
     for genres in ("[jazz]", "[jazz,polka]"):
-        overrides = [f"midi_classifier.data={packs}", f"midi_classifier.genres={genres}"]
+        overrides = [f"midi_classifier.data={archives}", f"midi_classifier.genres={genres}"]
         with pytest.raises(AudioTransferError, match="two genres or more"):
             recipes.train("midi-classifier", overrides, tmp_path)
 

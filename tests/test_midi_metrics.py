@@ -310,9 +310,9 @@ def test_a_perfect_transfer_and_doing_nothing() -> None:
     assert nothing["S toy"] == nothing["style"] == nothing["H"] == nothing["target rate toy"] == 0
     assert nothing["note F1"] == 1
     assert nothing["content"] == pytest.approx(1)
-    foreign = pair_figures(RandomPhrases(real), real, ("jazz", "pop"), CLASSIFIERS)
-    assert foreign["S toy"] == foreign["style"] == foreign["diversity"] == 1
-    assert foreign["H"] == pytest.approx(0, abs=1e-6)
+    random = pair_figures(RandomPhrases(real), real, ("jazz", "pop"), CLASSIFIERS)
+    assert random["S toy"] == random["style"] == random["diversity"] == 1
+    assert random["H"] == pytest.approx(0, abs=1e-6)
 
 
 def test_density_is_of_all_notes_together() -> None:

@@ -288,9 +288,7 @@ def test_pairs_are_heard_and_judged(
 ) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    monkeypatch.setattr(
-        checkpoint_metric, "_LEAST_DIFFERENCE", -1.0
-    )  # two steps teach no classifier anything
+    monkeypatch.setattr(checkpoint_metric, "_LEAST_DIFFERENCE", -1.0)  # two steps teach nothing
     judged = [
         f"style.checkpoint_metric.{name}"
         for name in ("songs=1", "classifier_songs=2", "classifier_steps=2")

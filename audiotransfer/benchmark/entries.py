@@ -159,7 +159,7 @@ def genre_classifier_for(
             f"the genre classifier does not know {genre!r}, --genre takes one of "
             f"{', '.join(classifier.classes)}; one for other genres: audiotransfer prepare "
             "GENRE_FOLDERS -o ready, audiotransfer train audio-genre-classifier "
-            "genre_classifier.prepared=ready -o runs/classifier, then --classifier runs/classifier"
+            "genre_classifier.prepared=ready -o runs/genres, then --classifier runs/genres"
         )
     return classifier, name
 

@@ -106,7 +106,7 @@ class Classifiers:
         likeliest = max(shares, key=lambda genre: shares[genre])
         return {
             probability_figure(self.genre): shares[self.genre],
-            f"on_song as {self.genre}": float(likeliest == self.genre),
+            f"heard as {self.genre}": float(likeliest == self.genre),
         }
 
     def embeddings(self, sound: Tensor) -> dict[str, Embeddings]:

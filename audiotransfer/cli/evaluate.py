@@ -129,7 +129,7 @@ def run(args: Arguments, console: Console) -> int:
         from audiotransfer.audio.resampling import STEREO_RATE
         from audiotransfer.benchmark.listening_page import write_page
         from audiotransfer.pipeline import load_style
-        from audiotransfer.pipeline.accompaniment import is_accompanist
+        from audiotransfer.pipeline.midi_accompaniment import is_accompanist
 
     if is_accompanist(args.style):
         from audiotransfer.cli import evaluate_midi
@@ -250,7 +250,7 @@ def _shares(trial: Benchmark, classifiers: Classifiers) -> list[dict[str, Any]]:
 
 
 def _on_song(args: Arguments, pairs: list[Pair]) -> OnSong:
-    """Draws source, output and, where there is one, the truth; collects pairs for the page."""
+    """Paints what went in, what came out and, where there is one, the truth; keeps pairs."""
     from audiotransfer.audio.resampling import STEREO_RATE
     from audiotransfer.benchmark import STYLE
     from audiotransfer.benchmark.listening_page import Pair

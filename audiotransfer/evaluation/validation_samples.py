@@ -101,14 +101,18 @@ def rendered_samples(
 
 
 def recorded_samples(
-    takes: Sequence[StemRecording], count: int, seconds: float = SECONDS
+    recordings: Sequence[StemRecording], count: int, seconds: float = SECONDS
 ) -> list[ValidationSample]:
     """The middle of ``count`` stem files, evenly spread, at the level of training windows."""
     frames = round(seconds * STEREO_RATE)
     samples = []
-    for take in spread(takes, count):
-        sound = levelled(take.read(max(0, (take.frames - frames) // 2), min(frames, take.frames)))
-        samples.append(ValidationSample(take.path.stem, take.stem, torch.from_numpy(sound)))
+    for recording in spread(recordings, count):
+        sound = levelled(
+            recording.read(max(0, (recording.frames - frames) // 2), min(frames, recording.frames))
+        )
+        samples.append(
+            ValidationSample(recording.path.stem, recording.stem, torch.from_numpy(sound))
+        )
     return samples
 
 

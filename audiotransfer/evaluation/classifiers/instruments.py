@@ -113,7 +113,7 @@ def areas_under_curve(
 class LabelledStem:
     """A rendered stem, the indices in ``FAMILIES`` of its instruments, and its piece of music."""
 
-    take: StemRecording
+    recording: StemRecording
     families: tuple[int, ...]
     score: str
 
@@ -143,8 +143,10 @@ def labelled_stems(folders: Sequence[Path]) -> list[LabelledStem]:
                 path = card.parent / _SIDE / f"{stem}.wav"
                 if path.is_file():
                     frames = probe_audio(path).frames
-                    take = StemRecording(path, stem, card.parent.name, frames, real=False)
-                    found.append(LabelledStem(take, tuple(sorted(families)), str(about["score"])))
+                    recording = StemRecording(path, stem, card.parent.name, frames, real=False)
+                    found.append(
+                        LabelledStem(recording, tuple(sorted(families)), str(about["score"]))
+                    )
     return found
 
 
@@ -170,7 +172,9 @@ class InstrumentBatches:
             )
         self.settings, self.batch_size, self.seed = settings, batch_size, seed
         self._by_stem = [
-            alike for name in STEMS if (alike := [one for one in stems if one.take.stem == name])
+            alike
+            for name in STEMS
+            if (alike := [one for one in stems if one.recording.stem == name])
         ]
         self._front_end = LogMel(settings)
         self._frames = round(settings.seconds * SAMPLE_RATE)
@@ -193,8 +197,8 @@ class InstrumentBatches:
             if random.random() > _STEM_SHARE:
                 continue
             stem = stems[int(random.integers(len(stems)))]
-            start = int(random.integers(max(1, stem.take.frames - self._frames)))
-            sound = stem.take.read(start, self._frames)
+            start = int(random.integers(max(1, stem.recording.frames - self._frames)))
+            sound = stem.recording.read(start, self._frames)
             if float(np.sqrt(np.mean(np.square(sound)))) < _SILENT:
                 continue
             mix += sound * np.float32(10 ** (random.uniform(*_GAIN_DB) / 20))

@@ -14,9 +14,8 @@ from torch.nn import functional as F
 from audiotransfer.midi.percussion import DRUMS
 from audiotransfer.symbolic.drums.beats import BAR
 from audiotransfer.symbolic.drums.data import Windows
-from audiotransfer.symbolic.drums.drummer import Drummer
+from audiotransfer.symbolic.drums.drummer import Drummer, Network
 from audiotransfer.symbolic.drums.network import DrumVae, Expression, Gaussian
-from audiotransfer.symbolic.drums.objective import Network
 
 Hits = NDArray[np.bool_]
 _BATCH = 256

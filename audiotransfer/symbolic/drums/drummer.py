@@ -1,6 +1,8 @@
-"""Uses of a drum network: sampling, interpolation, humanising and style transfer of beats."""
+"""Drum networks on disk, and their uses: sampling, interpolation, humanising, style transfer."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -9,8 +11,19 @@ from torch import Generator, Tensor
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.suggest import nearest_or_all
 from audiotransfer.symbolic.drums.beats import BAR, Beat, joined
+from audiotransfer.symbolic.drums.music_vae import MusicVae
 from audiotransfer.symbolic.drums.network import DrumVae, Expression
+from audiotransfer.weights import load_weights, save_weights
 
+Network = DrumVae | MusicVae
+NETWORKS: dict[str, type[DrumVae] | type[MusicVae]] = {
+    network.kind: network for network in (DrumVae, MusicVae)
+}
+SHIPPED = Path(__file__).parent.parent / "shipped" / "drums"
+"""Folder of the drum network that ships: weights and card."""
+
+_METADATA = "drums"
+_CENTRES = "centres"
 _AT_ONCE = 4  # bars that are encoded together
 _SOFTEST = 1 / 127
 WIDEST = 0.45  # of a sixteenth: a hit stays nearest to its sixteenth
@@ -159,3 +172,26 @@ def _with_expression(
         sampled(expression.velocity, expression.velocity_log_scale, _VARIATION[0], _SOFTEST, 1.0),
         sampled(expression.offset, expression.offset_log_scale, _VARIATION[1], -WIDEST, WIDEST),
     )
+
+
+def save_drums(path: Path, network: Network) -> None:
+    """Writes a network as half-precision safetensors."""
+    state = network.state_dict()
+    if isinstance(network, DrumVae):
+        state[_CENTRES] = network.centres
+    save_weights(path, state, {"kind": network.kind, **network.shape()}, _METADATA)
+
+
+def load_drums(path: Path) -> Network:
+    """Reads what :func:`save_drums` wrote. Raises AudioTransferError for anything else."""
+    shape, state = load_weights(path, _METADATA)
+    try:
+        network = NETWORKS[shape.pop("kind")](**shape)
+        if isinstance(network, DrumVae):
+            network.centres.copy_(state.pop(_CENTRES))
+        network.load_state_dict(state)
+    except (ValueError, KeyError, TypeError, RuntimeError) as error:
+        raise AudioTransferError(
+            f"{path} holds no drum network that this version knows; install it again"
+        ) from error
+    return network.eval()

@@ -5,17 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import Generator, Tensor, nn
 
-from audiotransfer.errors import AudioTransferError
 from audiotransfer.symbolic.drums.beats import BAR
-from audiotransfer.symbolic.drums.music_vae import MusicVae
+from audiotransfer.symbolic.drums.drummer import Network
 from audiotransfer.symbolic.drums.network import DrumVae, Expression
 from audiotransfer.training import Group, Preview, Turn
-from audiotransfer.weights import load_weights, save_weights
 
 _NETWORK = "drums"
 
@@ -134,37 +131,3 @@ def _laplace(value: Tensor, location: Tensor, log_scale: Tensor) -> Tensor:
 
 def _coin(count: int, probability: float, generator: Generator) -> Tensor:
     return (torch.rand(count, generator=generator) < probability).float()
-
-
-Network = DrumVae | MusicVae
-NETWORKS: dict[str, type[DrumVae] | type[MusicVae]] = {
-    network.kind: network for network in (DrumVae, MusicVae)
-}
-SHIPPED = Path(__file__).parent.parent / "shipped" / "drums"
-"""Folder of the drum network that ships: weights and card."""
-
-_METADATA = "drums"
-_CENTRES = "centres"
-
-
-def save_drums(path: Path, network: Network) -> None:
-    """Writes a network as half-precision safetensors."""
-    state = network.state_dict()
-    if isinstance(network, DrumVae):
-        state[_CENTRES] = network.centres
-    save_weights(path, state, {"kind": network.kind, **network.shape()}, _METADATA)
-
-
-def load_drums(path: Path) -> Network:
-    """Reads what :func:`save_drums` wrote. Raises AudioTransferError for anything else."""
-    shape, state = load_weights(path, _METADATA)
-    try:
-        network = NETWORKS[shape.pop("kind")](**shape)
-        if isinstance(network, DrumVae):
-            network.centres.copy_(state.pop(_CENTRES))
-        network.load_state_dict(state)
-    except (ValueError, KeyError, TypeError, RuntimeError) as error:
-        raise AudioTransferError(
-            f"{path} holds no drum network that this version knows; install it again"
-        ) from error
-    return network.eval()

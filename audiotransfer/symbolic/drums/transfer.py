@@ -14,9 +14,8 @@ from torch import Generator
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.midi.percussion import DRUMS, KEYS, NONE
 from audiotransfer.symbolic.drums.beats import BAR, Beat, Cells, beat_of, loudest
-from audiotransfer.symbolic.drums.drummer import WIDEST, Drummer
+from audiotransfer.symbolic.drums.drummer import SHIPPED, WIDEST, Drummer, load_drums
 from audiotransfer.symbolic.drums.network import DrumVae
-from audiotransfer.symbolic.drums.objective import SHIPPED, load_drums
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -61,13 +60,13 @@ class DrumTransfer:
         if progress is not None:
             progress(1.0)
         real = _steps_at(placed, grid)
-        gone = placed.beat.hits & ~made.hits & (real >= 0)[:, None]
+        removed = placed.beat.hits & ~made.hits & (real >= 0)[:, None]
         cells = placed.cells
         known = placed.leaders >= 0
         kept = np.ones(len(notes), dtype=bool)
-        kept[known] = ~gone[placed.places[cells.steps[known]], cells.drums[known]]
-        came = made.hits & ~placed.beat.hits & (real >= 0)[:, None]
-        fresh = _fresh(notes, placed, grid, made, came, real)
+        kept[known] = ~removed[placed.places[cells.steps[known]], cells.drums[known]]
+        added = made.hits & ~placed.beat.hits & (real >= 0)[:, None]
+        fresh = _fresh(notes, placed, grid, made, added, real)
         table = np.concatenate([notes[kept], fresh])
         return table[np.lexsort((table[:, TRACK], table[:, KEY], table[:, 0]))]
 
@@ -98,10 +97,10 @@ def _steps_at(placed: Placed, grid: Grid) -> Table:
 
 
 def _fresh(
-    notes: Table, placed: Placed, grid: Grid, made: Beat, came: np.ndarray, real: Table
+    notes: Table, placed: Placed, grid: Grid, made: Beat, added: np.ndarray, real: Table
 ) -> Table:
     """New hits as rows, on the keys that the score uses, in the track with most drum notes."""
-    place, drums = np.nonzero(came)
+    place, drums = np.nonzero(added)
     steps = real[place]
     sixteenth = np.diff(grid.ticks)[steps]
     times = grid.ticks[steps] + np.round(made.offsets[place, drums] * sixteenth)
@@ -144,10 +143,10 @@ class Placed:
         places = bar_places(grid)
         placed = Cells(places[cells.steps], cells.drums, cells.offsets)
         steps = BAR * -(-(int(places[-1]) + 1) // BAR)
-        leading = np.full((steps, len(DRUMS)), -1)
+        leader_at = np.full((steps, len(DRUMS)), -1)
         chosen = loudest(placed, notes[:, VELOCITY])
-        leading[placed.steps[chosen], placed.drums[chosen]] = chosen
-        leaders = np.where(cells.drums == NONE, -1, leading[placed.steps, placed.drums])
+        leader_at[placed.steps[chosen], placed.drums[chosen]] = chosen
+        leaders = np.where(cells.drums == NONE, -1, leader_at[placed.steps, placed.drums])
         return cls(cells, beat_of(placed, notes[:, VELOCITY], steps), leaders, places)
 
 

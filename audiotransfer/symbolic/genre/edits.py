@@ -46,42 +46,42 @@ def change_notes(
     number of bars stays.
     """
     inside = in_range(notes)
-    own, passed = notes[inside], notes[~inside]
+    own, outside = notes[inside], notes[~inside]
     cells = cells_of(own, grid)
-    wanted = _Wanted.of(draw(cells, grid.steps), logits)
+    edits = _Edits.of(draw(cells, grid.steps), logits)
     if not len(own):
         return notes
-    gone = _surest(wanted.gone, wanted.surety_gone, strength)
-    came = _surest(wanted.came, wanted.surety_came, strength)
-    resized = _surest(wanted.resized, wanted.surety_resized, strength)
-    if not len(gone) + len(came) + len(resized):
+    removed = _most_confident(edits.removed, edits.removed_confidence, strength)
+    added = _most_confident(edits.added, edits.added_confidence, strength)
+    resized = _most_confident(edits.resized, edits.resized_confidence, strength)
+    if not len(removed) + len(added) + len(resized):
         return notes
     keys = _keys(cells)
     changed, fresh = _resize(own, keys, grid, resized)
-    kept_notes = ~np.isin(keys, _keys(gone))
-    added = _add(own, cells, wanted.before, grid, came)
-    table = np.concatenate([changed[kept_notes], added, passed])
+    remaining = ~np.isin(keys, _keys(removed))
+    added_rows = _add(own, cells, edits.before, grid, added)
+    table = np.concatenate([changed[remaining], added_rows, outside])
     marks = np.concatenate(
-        [fresh[kept_notes], np.ones(len(added), bool), np.zeros(len(passed), bool)]
+        [fresh[remaining], np.ones(len(added_rows), bool), np.zeros(len(outside), bool)]
     )
-    return _untangled(table, marks)
+    return _without_overlaps(table, marks)
 
 
 @dataclass(frozen=True)
-class _Wanted:
+class _Edits:
     """The original notes ``[N, 3]`` (step, length, pitch), and all edits with their logits."""
 
     before: Table
-    gone: Table
-    surety_gone: NDArray[np.float64]
-    came: Table
-    surety_came: NDArray[np.float64]
+    removed: Table
+    removed_confidence: NDArray[np.float64]
+    added: Table
+    added_confidence: NDArray[np.float64]
     resized: Table
-    surety_resized: NDArray[np.float64]
+    resized_confidence: NDArray[np.float64]
 
     @classmethod
-    def of(cls, roll: NDArray[np.bool_], logits: NDArray[np.float32]) -> _Wanted:
-        before, after = notes_of(roll), notes_of(decided(roll, logits))
+    def of(cls, roll: NDArray[np.bool_], logits: NDArray[np.float32]) -> _Edits:
+        before, after = notes_of(roll), notes_of(roll_of_logits(roll, logits))
         was, is_ = _keys(before), _keys(after)
         # With one channel its logits stand for onsets, too.
         begins = np.maximum(logits[ONSET], logits[-1])
@@ -89,8 +89,8 @@ class _Wanted:
         old, new = before[at_before, 1], after[at_after, 1]
         last = _last(before)
         differ = (old != new) & ~last[at_before]
-        gone = before[~np.isin(was, is_) & ~last]
-        came = after[~np.isin(is_, was) & ~_within(after, before[last])]
+        removed = before[~np.isin(was, is_) & ~last]
+        added = after[~np.isin(is_, was) & ~_within(after, before[last])]
         resized = after[at_after][differ]
         # Mean logit of the added cells, or minus that of the removed ones.
         level = np.concatenate([np.zeros((1, PITCHES)), np.cumsum(logits[-1], axis=0)])
@@ -99,16 +99,16 @@ class _Wanted:
         swing = level[ends[1], columns] - level[ends[0], columns]
         return cls(
             before,
-            gone,
-            -begins[gone[:, 0], gone[:, 2] - LOWEST].astype(np.float64),
-            came,
-            begins[came[:, 0], came[:, 2] - LOWEST].astype(np.float64),
+            removed,
+            -begins[removed[:, 0], removed[:, 2] - LOWEST].astype(np.float64),
+            added,
+            begins[added[:, 0], added[:, 2] - LOWEST].astype(np.float64),
             resized,
             swing / (ends[1] - ends[0]) * np.sign(ends[1] - ends[0]),
         )
 
 
-def decided(roll: NDArray[np.bool_], logits: NDArray[np.float32]) -> NDArray[np.bool_]:
+def roll_of_logits(roll: NDArray[np.bool_], logits: NDArray[np.float32]) -> NDArray[np.bool_]:
     """The roll ``[2, S, 84]`` of logits ``[C, S, 84]``.
 
     Without a channel of onsets these are the original ones.
@@ -134,8 +134,8 @@ def _keys(cells: Table) -> Table:
     return cells[:, 0] * PITCHES + cells[:, 2] - LOWEST
 
 
-def _surest(edits: Table, surety: NDArray[np.float64], share: float) -> Table:
-    return edits[np.argsort(-surety, kind="stable")[: round(share * len(edits))]]
+def _most_confident(edits: Table, confidence: NDArray[np.float64], share: float) -> Table:
+    return edits[np.argsort(-confidence, kind="stable")[: round(share * len(edits))]]
 
 
 def _resize(own: Table, keys: Table, grid: Grid, resized: Table) -> tuple[Table, NDArray[np.bool_]]:
@@ -153,7 +153,7 @@ def _resize(own: Table, keys: Table, grid: Grid, resized: Table) -> tuple[Table,
     return changed, fresh
 
 
-def _add(own: Table, cells: Table, before: Table, grid: Grid, came: Table) -> Table:
+def _add(own: Table, cells: Table, before: Table, grid: Grid, added: Table) -> Table:
     """New notes as rows, each with track and velocity of the nearest of the notes ``before``."""
     times = _played_times(own[:, 0], cells[:, 0], grid)
     keys, first = np.unique(_keys(cells), return_index=True)
@@ -163,9 +163,9 @@ def _add(own: Table, cells: Table, before: Table, grid: Grid, came: Table) -> Ta
         for bar in range((step - _NEAR) // BAR, (step + length - 1 + _NEAR) // BAR + 1):
             at_bar[bar].append(index)
     found = []
-    for bar in np.unique(came[:, 0] // BAR).tolist():
+    for bar in np.unique(added[:, 0] // BAR).tolist():
         near = before[at_bar[bar]]
-        here = came[came[:, 0] // BAR == bar]
+        here = added[added[:, 0] // BAR == bar]
         if not len(near):
             continue
         # Steps between the new note's onset and the other note.
@@ -200,7 +200,7 @@ def _played_times(ticks: Table, steps: Table, grid: Grid) -> Table:
     return np.maximum(times, 0)
 
 
-def _untangled(table: Table, fresh: NDArray[np.bool_]) -> Table:
+def _without_overlaps(table: Table, fresh: NDArray[np.bool_]) -> Table:
     """Sorts by start, then pitch; ends a note where the next of its pitch and track begins.
 
     Overlaps of two unchanged notes stay.
