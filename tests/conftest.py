@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import fields, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from audiotransfer.cli import main
 from audiotransfer.training import Trainer, TrainerSettings
 from audiotransfer.training.diagnosis import Diagnosis
 from audiotransfer.training.log import Log
@@ -65,3 +69,23 @@ def every_branch() -> Iterator[None]:
     """`at_each_step`, for a test that trains a config."""
     with at_each_step():
         yield
+
+
+@pytest.fixture
+def run(
+    capfdbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., tuple[int, str, str]]:
+    """Runs the command in this process, on a terminal of 80 columns: exit code, stdout, stderr."""
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+
+    def command(*words: str | Path) -> tuple[int, str, str]:
+        capfdbinary.readouterr()
+        try:
+            code = main([str(word) for word in words])
+        except SystemExit as leave:
+            code = int(leave.code or 0)
+        out, err = capfdbinary.readouterr()
+        return code, os.fsdecode(out), os.fsdecode(err)
+
+    return command

@@ -19,7 +19,6 @@ import pytest
 import soundfile
 
 from audiotransfer import files
-from audiotransfer.cli import main
 
 RATE = 44100
 COMMAND = [sys.executable, "-m", "audiotransfer"]
@@ -64,19 +63,6 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.chdir(folder)
     return folder
-
-
-@pytest.fixture
-def run(capfdbinary: pytest.CaptureFixture[bytes]) -> Run:
-    """Runs the command in this process: code, stdout, stderr."""
-
-    def command(*words: str | Path) -> tuple[int, str, str]:
-        capfdbinary.readouterr()
-        code = main([str(word) for word in words])
-        out, err = capfdbinary.readouterr()
-        return code, os.fsdecode(out), os.fsdecode(err)
-
-    return command
 
 
 def everything(folder: Path) -> set[str]:
