@@ -150,7 +150,7 @@ def test_a_fault_nobody_foresaw_stays_its_songs(
     assert "b.wav cannot be worked on (ZeroDivisionError: in the depth of a decoder)" in err
 
 
-@pytest.mark.parametrize("encoding", ["cp1252", "ascii", "utf-8"])
+@pytest.mark.parametrize("encoding", ["ascii", "utf-8"])
 def test_names_are_printed_whatever_the_encoding_of_stdout(here: Path, encoding: str) -> None:
     for name in ("日本.wav", LATIN, "grün.wav"):
         write_song(here / "in" / name)
