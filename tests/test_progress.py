@@ -201,14 +201,13 @@ def on_a_terminal(columns: int, *words: str) -> tuple[int, list[tuple[float, str
 
 
 def test_a_terminal_shows_a_line_from_the_beginning(song: Path) -> None:
-    used = time.process_time()
     code, drawn = on_a_terminal(40, "song.wav", "--style", "still", "--separator", "hpss")
-    assert code == 0
-    frames = [frame for _, text in drawn for frame in text.split("\r") if frame.strip()]
+    assert code == 0, drawn
+    text = "".join(part for _, part in drawn)  # a read may end within a line
+    frames = [frame for frame in text.split("\r") if frame.strip()]
     assert "song.wav: loading" in frames[0]
     assert max(map(len, frames)) < 40
-    assert "".join(text for _, text in drawn).rstrip(" ").endswith("\r")  # wiped away
-    assert time.process_time() - used < 30
+    assert text.rstrip(" ").endswith("\r")  # wiped away
 
 
 def test_a_file_gets_plain_lines(song: Path) -> None:
