@@ -19,6 +19,7 @@ from audiotransfer.recipes.base import Figures, Fit, Run
 from audiotransfer.recipes.export import About, sizes, style_folder, write_style_card
 from audiotransfer.styles.card import StemEntry
 from audiotransfer.symbolic.genre.data import Archives
+from audiotransfer.symbolic.genre.edits import roll_of_logits
 from audiotransfer.symbolic.genre.phrases import PhraseSet
 from audiotransfer.symbolic.genre.transfer import Generator, save_generator
 from audiotransfer.training import Objective
