@@ -10,6 +10,7 @@ import logging
 import typing
 from collections.abc import Mapping
 from functools import cache
+from pathlib import Path
 from types import UnionType
 from typing import Any
 
@@ -48,6 +49,8 @@ WORDS = {
     "judge": "classifier",
     "packs": "archives",
 }
+#: Folder of rendered songs that a config names -> what 0.1.0 called it.
+FOLDERS = {"ensembles": "bands", "genre-songs": "judge-songs"}
 _RELEASE = "0.3"
 logger = logging.getLogger(__name__)
 
@@ -110,6 +113,17 @@ def present_settings(values: Any, schema: Any, where: str = "") -> Any:
             key = new
         found[key] = present_settings(value, fields.get(key, Any), f"{prefix}{key}")
     return found
+
+
+def present_folder(folder: Path) -> Path:
+    """The folder; that of its old name where only this one is there."""
+    if folder.exists():
+        return folder
+    old = Path(*(FOLDERS.get(part, part) for part in folder.parts))
+    if not old.exists():
+        return folder
+    notice(f"folder {old}", str(folder))
+    return old
 
 
 @cache

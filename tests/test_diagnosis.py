@@ -159,7 +159,7 @@ def test_songs_of_other_lengths_and_stems_that_are_not_in_each_batch_do_not_matt
     for number, frames in enumerate((4, 9, 6)):
         picture = torch.rand(3, frames, generator=Generator().manual_seed(number))
         looks.append(Preview({"bass/source": picture, "bass/output": picture}))
-    looks[1].pictures["other/source"] = looks[1].pictures["other/output"] = torch.rand(3, 9)
+    looks[1].spectrograms["other/source"] = looks[1].spectrograms["other/output"] = torch.rand(3, 9)
     diagnosis = Diagnosis()
     told = [diagnosis.check(Progress(step=step), looks) for step in (1, 2, 3, 4)]
     assert [len(one) for one in told] == [0, 0, 1, 0]

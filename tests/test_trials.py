@@ -293,7 +293,7 @@ def test_prepared_songs_are_held_out_and_the_rest_teaches(
     assert [song.name for song in field.songs] == ["rock/rock-2"]
     assert [song.name for song in field.targets] == ["polka/polka-2"]
     assert field.equaliser is not None
-    with pytest.raises(AudioTransferError, match="audiotransfer train judge"):
+    with pytest.raises(AudioTransferError, match="audiotransfer train audio-genre-classifier"):
         benchmark.judge_for("waltz", prepared=manifest)
 
 

@@ -138,7 +138,7 @@ def load_manifest(place: str | Path) -> Manifest:
             skipped=tuple(Skipped(**one) for one in plain.pop("skipped")),
             sampling=Sampling(tuple(crop) if crop else None),
             notes=tuple(plain.pop("notes")),
-            **present_keys(plain),
+            **present_keys(plain, str(path)),
         )
     except FileNotFoundError:
         raise AudioTransferError(

@@ -15,6 +15,7 @@ from scipy import signal
 from torch import Tensor
 
 from audiotransfer.errors import AudioTransferError
+from audiotransfer.renamed import present_folder
 
 if TYPE_CHECKING:
     from numpy.random import Generator
@@ -70,6 +71,7 @@ class Pair:
 def find_pairs(folder: Path, split: str = "train") -> list[Pair]:
     """The rendered pairs of a split. Raises AudioTransferError where there is none."""
     found = []
+    folder = present_folder(folder)
     for card in sorted(folder.glob("*/song.json")):
         about = json.loads(card.read_text())
         if about["split"] != split or not about["stems"]:

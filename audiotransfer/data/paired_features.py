@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from audiotransfer.errors import AudioTransferError
+from audiotransfer.renamed import present_folder
 from vocoder import SpectrogramSettings
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ def feature_songs(
     Raises AudioTransferError where there is none.
     """
     found = []
+    folder = present_folder(folder)
     for card in sorted(folder.glob("*/song.json")):
         place = card.parent / FOLDER
         wanted = [place / f"{s}.{side}.npy" for s in stems for side in ("source", *styles)]

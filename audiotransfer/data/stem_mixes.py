@@ -22,6 +22,7 @@ from audiotransfer.audio.resampling import resample
 from audiotransfer.audio.writing import write_audio
 from audiotransfer.data.rendering import rendering
 from audiotransfer.errors import AudioTransferError
+from audiotransfer.renamed import present_folder
 
 if TYPE_CHECKING:
     from numpy.random import Generator
@@ -179,7 +180,7 @@ class RandomMixes:
 def rendered_recordings(folder: Path, split: str = "train") -> list[StemRecording]:
     """Stems of rendered songs (``*/{source,target/STYLE}/{stem}.wav`` beside a ``song.json``)."""
     takes = []
-    for card in sorted(folder.glob("*/song.json")):
+    for card in sorted(present_folder(folder).glob("*/song.json")):
         if json.loads(card.read_text())["split"] != split:
             continue
         # Only what was rendered: `separated/` beside it holds a separator's guesses.

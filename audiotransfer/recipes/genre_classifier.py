@@ -24,6 +24,7 @@ from audiotransfer.evaluation.classifiers.genre_data import (
     split_groups,
 )
 from audiotransfer.recipes.base import Run, restore
+from audiotransfer.renamed import present_folder
 
 
 @dataclass
@@ -150,11 +151,11 @@ def rendered_clips(recipe: GenreClassifierRecipe, mixes: Path) -> list[Clip]:
     """The mixes of the rendered songs, written into ``mixes``; each score is a group."""
     clips = []
     for genre, place in recipe.rendered.items():
-        cards = sorted((Path(recipe.data) / place).glob("*/song.json"))
+        folder = present_folder(Path(recipe.data) / place)
+        cards = sorted(folder.glob("*/song.json"))
         if not cards:
             raise AudioTransferError(
-                f"{Path(recipe.data) / place} holds no rendered songs; "
-                "`audiotransfer render` makes them"
+                f"{folder} holds no rendered songs; `audiotransfer render` makes them"
             )
         for card in cards:
             stems = find_audio(card.parent / recipe.side)

@@ -20,6 +20,7 @@ from audiotransfer.evaluation.classifiers.instruments import (
     labelled_stems,
 )
 from audiotransfer.recipes.base import Figures, Run, restore
+from audiotransfer.renamed import present_folder
 from audiotransfer.training import Objective
 
 
@@ -41,7 +42,7 @@ class InstrumentClassifierRecipe:
 
     def train(self, run: Run) -> dict[str, float]:
         """Leaves a classifier in the run's folder, for `InstrumentClassifier.load`."""
-        stems = labelled_stems([Path(self.data) / place for place in self.rendered])
+        stems = labelled_stems([present_folder(Path(self.data) / p) for p in self.rendered])
         trained, held_out = split_scores(stems, self.held_out, run.seed)
         settings = AudioClassifierSettings(FAMILIES, width=self.width)
         objective = InstrumentObjective(settings, learning_rate=self.learning_rate, seed=run.seed)

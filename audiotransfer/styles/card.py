@@ -152,7 +152,7 @@ class Card:
                 stems[stem] = None
             elif isinstance(entry, Mapping):
                 filled = {"route": plain.get("route", "spectral"), "stem": stem}
-                filled |= present_keys(entry)
+                filled |= present_keys(entry, label)
                 stems[stem] = StemEntry(**_typed(StemEntry, filled, f"{label}, stem {stem}"))
             else:
                 raise AudioTransferError(
