@@ -20,9 +20,9 @@ from audiotransfer.data.stem_mixes import (
     MixSettings,
     RandomMixes,
     StemRecording,
-    rendered_recordings,
-    solo_recordings,
-    song_recordings,
+    rendered_stems,
+    solo_stems,
+    song_stems,
 )
 from audiotransfer.errors import AudioTransferError
 
@@ -112,11 +112,11 @@ def test_takes_of_rendered_songs(tmp_path: Path) -> None:
         for side in ("source", "target/jazz", "separated"):
             save(tmp_path / name / side / "bass.wav", noise(0.05, 0))
         (tmp_path / name / "song.json").write_text(json.dumps({"split": split}))
-    found = rendered_recordings(tmp_path)
+    found = rendered_stems(tmp_path)
     # What a separator guessed is no truth for another separator.
     assert [t.song for t in found] == ["one/source", "one/jazz"]
     assert all(t.stem == "bass" and not t.real and t.frames == 2205 for t in found)
-    assert [t.song for t in rendered_recordings(tmp_path, "test")] == ["two/source", "two/jazz"]
+    assert [t.song for t in rendered_stems(tmp_path, "test")] == ["two/source", "two/jazz"]
 
 
 def test_takes_of_real_songs(tmp_path: Path) -> None:
@@ -126,7 +126,7 @@ def test_takes_of_real_songs(tmp_path: Path) -> None:
     save(data / "alpha" / "mixture.wav", noise(0.1, 2))
     save(data / "beta" / "vocals.wav", noise(0.1, 3))
     save(data / "beta" / "bass.wav", np.repeat(noise(0.1, 4), 3, axis=0))
-    found = {(t.song, t.stem): t for t in song_recordings(data, cache, without=["nothing"])}
+    found = {(t.song, t.stem): t for t in song_stems(data, cache, without=["nothing"])}
     assert set(found) == {
         ("alpha", "drums"),
         ("alpha", "other"),
@@ -136,20 +136,20 @@ def test_takes_of_real_songs(tmp_path: Path) -> None:
     assert all(t.real for t in found.values())
     assert found["alpha", "drums"].frames == 8820  # 44.1 kHz now
     assert found["beta", "bass"].read(0, 100).shape == (2, 100)  # six channels folded
-    assert {t.song for t in song_recordings(data, cache, without=["beta"])} == {"alpha"}
-    assert {t.stem for t in song_recordings(data, cache, without=["guitar", "beta"])} == {"drums"}
+    assert {t.song for t in song_stems(data, cache, without=["beta"])} == {"alpha"}
+    assert {t.stem for t in song_stems(data, cache, without=["guitar", "beta"])} == {"drums"}
     stamps = {p: p.stat().st_mtime_ns for p in cache.iterdir()}
-    song_recordings(data, cache)
+    song_stems(data, cache)
     assert stamps == {p: p.stat().st_mtime_ns for p in cache.iterdir()}  # decoded once
 
 
 def test_takes_of_solos(tmp_path: Path) -> None:
     save(tmp_path / "solo" / "singer.wav", noise(0.1, 0))
     save(tmp_path / "solo" / "kept_out.wav", noise(0.1, 1))
-    found = solo_recordings(tmp_path / "solo", "vocals", tmp_path / "cache", ["kept_out"])
+    found = solo_stems(tmp_path / "solo", "vocals", tmp_path / "cache", ["kept_out"])
     assert [(t.stem, t.song) for t in found] == [("vocals", "solo/singer")]
     with pytest.raises(AudioTransferError, match="nowhere"):
-        solo_recordings(tmp_path / "nowhere", "vocals", tmp_path / "cache")
+        solo_stems(tmp_path / "nowhere", "vocals", tmp_path / "cache")
 
 
 # --- random mixes

@@ -16,8 +16,13 @@ from torch import Tensor
 from audiotransfer import recipes
 from audiotransfer.audio.reading import read_audio
 from audiotransfer.audio.writing import write_audio
-from audiotransfer.data.rendering.arranging import ENSEMBLES, Ensemble, ensemble, genre_arrangement
-from audiotransfer.data.rendering.ensembles import Arrangement
+from audiotransfer.data.rendering.arrangement import Arrangement
+from audiotransfer.data.rendering.ensembles import (
+    ENSEMBLES,
+    Ensemble,
+    draw_ensemble,
+    genre_instruments,
+)
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.evaluation import GenreClassifier
 from audiotransfer.recipes.genre_classifier import GenreClassifierRecipe, real_clips, rendered_clips
@@ -122,7 +127,7 @@ BAND = Arrangement(
 def test_every_genre_plays_with_its_own_instruments(genre: str) -> None:
     random = np.random.default_rng(3)
     for players in ENSEMBLES[genre]:
-        chords, lead, bass, drums = genre_arrangement(BAND, players, random).parts
+        chords, lead, bass, drums = genre_instruments(BAND, players, random).parts
         for played, pool in (
             (chords, players.chords),
             (lead, players.leads),
@@ -133,14 +138,14 @@ def test_every_genre_plays_with_its_own_instruments(genre: str) -> None:
                 assert played.program in pool
         assert len(lead.notes) == 8
         assert np.abs(lead.notes[:, 0] - BAND.parts[1].notes[:, 0]).max() < 0.05
-    assert ensemble(genre, random) in ENSEMBLES[genre]
+    assert draw_ensemble(genre, random) in ENSEMBLES[genre]
 
 
 def test_without_programs_the_scores_own_stay() -> None:
-    played = genre_arrangement(BAND, Ensemble(), np.random.default_rng(0))
+    played = genre_instruments(BAND, Ensemble(), np.random.default_rng(0))
     assert [p.program for p in played.parts] == [4, 80, 33, 0]
     with pytest.raises(AudioTransferError, match="no ensemble"):
-        ensemble("polka", np.random.default_rng(0))
+        draw_ensemble("polka", np.random.default_rng(0))
 
 
 def test_songs_of_several_genres_lie_in_a_folder_each(tmp_path: Path) -> None:

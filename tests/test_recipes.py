@@ -23,7 +23,7 @@ from audiotransfer.evaluation import checkpoint_metric
 from audiotransfer.preparation.rendered_pairs import prepare_pairs
 from audiotransfer.recipes import load_training
 from audiotransfer.recipes.registry import find_recipe
-from audiotransfer.recipes.separator import SeparatorRecipe, separator_recordings
+from audiotransfer.recipes.separator import SeparatorRecipe, separator_stems
 from audiotransfer.styles import Keep, load_style, read_card
 from audiotransfer.synthesis.synthesizer import default_soundfont
 from audiotransfer.training.config import load_config
@@ -331,7 +331,7 @@ def test_separators(config: str, data: Path, trained: Path, tmp_path: Path) -> N
 def test_songs_that_are_kept_out_stay_out(data: Path, tmp_path: Path) -> None:
     recipe = load_training("separator", [f"separator.data={data}"]).recipe
     assert isinstance(recipe, SeparatorRecipe)
-    takes = separator_recordings(recipe, tmp_path)
+    takes = separator_stems(recipe, tmp_path)
     assert {t.song for t in takes if t.real} == {"song", "solo/singer", "solo/loop"}
     rendered = {t.song for t in takes if not t.real}
     sides = {"source", "jazz", "classical", "rock", "electronic"}

@@ -23,7 +23,7 @@ from audiotransfer.evaluation.metrics.midi_transfer import Ground
 from audiotransfer.evaluation.report.statistics import Interval
 from audiotransfer.midi.piano_rolls import notes_of
 from audiotransfer.midi.score import read_score
-from audiotransfer.recipes.base import Training
+from audiotransfer.recipes.base import Fit, Run
 from audiotransfer.recipes.midi_styles import GenreRecipe, write_midi_style
 from audiotransfer.symbolic.genre.conditional_networks import ConditionalGenerator
 from audiotransfer.training import TrainerSettings
@@ -266,9 +266,10 @@ def test_a_style_that_takes_all_notes_away_wins_nothing(place: Path, tmp_path: P
 def styles(tmp_path: Path) -> Path:
     """Styles of jazz and pop by an untrained generator, which changes nothing."""
     generator = ConditionalGenerator(GENRES, (4, 6), 1).eval()
-    training = Training(TrainerSettings(steps=1))
+    run = Run(tmp_path / "styles", TrainerSettings(steps=1))
+    fit = Fit(run.folder, {}, 1, 0.0)
     for genre in ("jazz", "pop"):
-        write_midi_style(genre, GenreRecipe(), training, tmp_path / "styles", generator, 1, 0.0)
+        write_midi_style(genre, GenreRecipe(), run, fit, generator)
     return tmp_path / "styles"
 
 
