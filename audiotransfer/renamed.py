@@ -49,6 +49,8 @@ WORDS = {
     "judge": "classifier",
     "packs": "archives",
 }
+#: Key of a config, with those above it -> its present name, where no word of it alone says so.
+KEYS = {"accompaniment.game": "wasserstein"}
 #: Folder of rendered songs that a config names -> what 0.1.0 called it.
 FOLDERS = {"ensembles": "bands", "genre-songs": "judge-songs"}
 _RELEASE = "0.3"
@@ -107,7 +109,7 @@ def present_settings(values: Any, schema: Any, where: str = "") -> Any:
     fields = typing.get_type_hints(schema)
     found = {}
     for key, value in values.items():
-        new = present_key(str(key))
+        new = KEYS.get(f"{prefix}{key}") or present_key(str(key))
         if key not in fields and new in fields and new not in values:
             notice(f"key {prefix}{key}", f"{prefix}{new}")
             key = new

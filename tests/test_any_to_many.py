@@ -218,15 +218,15 @@ def test_every_term_of_pairs_by_hand() -> None:
         assert [turn.group for turn in turns] == ["discriminator", "generator"]
         discriminator, made = (numbers(turn.terms) for turn in turns)
         true = -4 + strength * (1, 3)[style]
-        painted = -4 + strength * (style + 1)
-        assert made["audible"] == pytest.approx(abs(painted - true), abs=1e-5)
-        assert made["frame"] == pytest.approx(math.sqrt((painted - true) ** 2 + 1e-4), abs=1e-4)
-        assert made["deep"] == pytest.approx(abs(painted - true), abs=1e-5)
-        verdict = {name: unit(level) + style for name, level in (("t", true), ("p", painted))}
+        predicted = -4 + strength * (style + 1)
+        assert made["audible"] == pytest.approx(abs(predicted - true), abs=1e-5)
+        assert made["frame"] == pytest.approx(math.sqrt((predicted - true) ** 2 + 1e-4), abs=1e-4)
+        assert made["deep"] == pytest.approx(abs(predicted - true), abs=1e-5)
+        verdict = {name: unit(level) + style for name, level in (("t", true), ("p", predicted))}
         hinge = 0.5 * (max(0, 1 - verdict["t"]) + max(0, 1 + verdict["p"]))
         assert discriminator["discriminator"] == pytest.approx(hinge, abs=1e-5)
         assert made["adversarial"] == pytest.approx(-verdict["p"], abs=1e-5)
-        for terms, level in ((discriminator, true), (made, painted)):
+        for terms, level in ((discriminator, true), (made, predicted)):
             sure = unit(level) if style == 0 else -unit(level)
             surprise = math.log(1 + math.exp(-sure))
             assert terms["domain"] == pytest.approx(strength * surprise, abs=1e-5)
@@ -256,18 +256,18 @@ def test_every_term_of_songs_by_hand() -> None:
     strength = float(torch.rand(2, 1, generator=draws)[1])
     discriminator, made = toy(whole=0.0).turns(batch, 0, torch.Generator().manual_seed(3))
     assert (discriminator.group, made.group) == ("discriminator", "generator")
-    painted = -6.0 + 20
-    surprise = {level: math.log(1 + math.exp(unit(level))) for level in (-4.0, painted)}
+    predicted = -6.0 + 20
+    surprise = {level: math.log(1 + math.exp(unit(level))) for level in (-4.0, predicted)}
     assert numbers(discriminator.terms) == {
-        "discriminator": pytest.approx(0.5 * (0 + 1 + unit(painted) + 1), rel=1e-5),
+        "discriminator": pytest.approx(0.5 * (0 + 1 + unit(predicted) + 1), rel=1e-5),
         "domain": pytest.approx(surprise[-4.0], rel=1e-5),
     }
     assert numbers(made.terms) == {
         "cycle": pytest.approx(30 / 3, rel=1e-5),
         "identity": pytest.approx(20 * strength / 3, rel=1e-5),
         "way": pytest.approx(0, abs=1e-5),
-        "adversarial": pytest.approx(-(unit(painted) + 1), rel=1e-5),
-        "domain": pytest.approx(surprise[painted], rel=1e-5),
+        "adversarial": pytest.approx(-(unit(predicted) + 1), rel=1e-5),
+        "domain": pytest.approx(surprise[predicted], rel=1e-5),
     }
 
 

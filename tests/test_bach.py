@@ -37,7 +37,7 @@ from audiotransfer.pipeline.score_output import Beside
 from audiotransfer.recipes import load_training
 from audiotransfer.styles.card import read_card
 from audiotransfer.symbolic.accompaniment import melody
-from audiotransfer.symbolic.accompaniment.animation import animate, picture, save_frame
+from audiotransfer.symbolic.accompaniment.animation import animate, save_frame, spectrogram
 from audiotransfer.symbolic.accompaniment.chorales import (
     OUTSIDE,
     RANGES,
@@ -304,7 +304,7 @@ def test_it_learns_a_piece_by_heart_and_sets_its_melody() -> None:
     # One melody note stands in two of its chords: the bass may differ there, the alto less.
     assert (made[0].numpy() == piece).mean() > 0.7
     shown = objective.preview(batches.batch(0), random)
-    assert shown.pictures["source"].shape == shown.pictures["output"].shape == (PITCHES, 64)
+    assert shown.spectrograms["source"].shape == shown.spectrograms["output"].shape == (PITCHES, 64)
 
 
 # Gibbs sampling
@@ -754,7 +754,6 @@ def test_every_config_becomes_an_accompanist(config: str, pieces: Path, tmp_path
     figures = recipes.train(config, overrides(config, pieces), tmp_path)
     assert figures["failed_steps"] == 0 and all(map(math.isfinite, figures.values()))
     read = load_training(config).recipe
-    assert read is not None
     network = load_bach(tmp_path / read.name)
     assert network.kind == read.method
     card = read_card(tmp_path / read.name)
@@ -767,9 +766,9 @@ def test_every_config_becomes_an_accompanist(config: str, pieces: Path, tmp_path
 
 def test_papers_are_larger() -> None:
     small, paper = (load_training(name) for name in CONFIGS[1:])
-    assert small.bach is not None and paper.bach is not None
-    assert (paper.bach.width, paper.bach.batch) == (64, 64) and small.bach.width < 64
-    game = paper.bach.game
+    recipe = paper.recipe
+    assert (recipe.width, recipe.batch) == (64, 64) and small.recipe.width < 64
+    game = recipe.wasserstein
     assert (game.generator_every, game.penalty, game.generator_rate) == (5, 10.0, 1e-3)
     assert game.betas == (0.5, 0.9) and paper.trainer.steps == 1000 * game.generator_every
 
@@ -884,7 +883,7 @@ def test_version_paths() -> None:
 
 def test_pictures(tmp_path: Path) -> None:
     voices = invented(0, 4)
-    plane = picture(torch.from_numpy(voices))
+    plane = spectrogram(torch.from_numpy(voices))
     assert plane.shape == (PITCHES, 16) and plane.sum() == 4 * 16
     assert plane[voices[0, 3] - LOWEST, 0] == 1
     assert animate(tmp_path, tmp_path / "a.gif") is None

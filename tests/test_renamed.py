@@ -107,6 +107,7 @@ def test_what_is_present_is_there() -> None:
     ("config", "old", "new"),
     [
         ("bach", "bach.width=8", "accompaniment.width=8"),
+        ("bach-gan", "bach.game.penalty=1.0", "accompaniment.wasserstein.penalty=1.0"),
         ("templates-drums", "bands.widths.drums=8", "templates.widths.drums=8"),
         ("audio-genre-classifier", "judge.width=8", "genre_classifier.width=8"),
         ("midi-classifier", "score_judge.hearing=counts", "midi_classifier.network=counts"),
@@ -160,7 +161,7 @@ def test_names_that_are_data_stay(tmp_path: Path) -> None:
     path.write_text("judge:\n  artists: {my_picture: judge}\ntrainer: {steps: 1}\n")
     assert load_training(path).recipe.artists == {"my_picture": "judge"}
     known = load_training("bach-gan", ["bach.game.critic_rate=0.5"]).recipe
-    assert known.game.critic_rate == 0.5  # a Wasserstein critic keeps its name
+    assert known.wasserstein.critic_rate == 0.5  # a Wasserstein critic keeps its name
 
 
 def test_what_was_never_a_key_is_refused(tmp_path: Path) -> None:

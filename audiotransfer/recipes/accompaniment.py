@@ -61,7 +61,7 @@ class AccompanimentRecipe:
     network: VoiceWiseSettings = field(default_factory=VoiceWiseSettings)
     learning: MaskedVoiceSettings = field(default_factory=MaskedVoiceSettings)
     width: int = 64
-    game: WassersteinSettings = field(default_factory=WassersteinSettings)
+    wasserstein: WassersteinSettings = field(default_factory=WassersteinSettings)
     corpora: list[dict[str, Any]] = field(default_factory=list)
 
     def train(self, run: Run) -> dict[str, float]:
@@ -74,7 +74,9 @@ class AccompanimentRecipe:
         if self.method == "voice-wise":
             objective = MaskedVoiceObjective(VoiceWise(**asdict(self.network)), self.learning)
         else:
-            objective = Wasserstein(RollGenerator(self.width), RollCritic(self.width), self.game)
+            objective = Wasserstein(
+                RollGenerator(self.width), RollCritic(self.width), self.wasserstein
+            )
         gan = self.method == "roll-gan"
         batches = ChoraleBatches(
             chorales["train"],
