@@ -1,4 +1,4 @@
-"""Music style transfer: a song goes in, the same song in another style comes out."""
+"""Music style transfer: a song in, the same song in another style out."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["Song", "load_style", "transfer"]
 
 
 def __getattr__(name: str) -> Any:
-    # Lazy, so that `audiotransfer --help` need not wait for torch.
+    # Imported lazily, so that `audiotransfer --help` does not load torch.
     if name in __all__:
         return getattr(importlib.import_module("audiotransfer.pipeline.song"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

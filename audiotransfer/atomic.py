@@ -1,4 +1,4 @@
-"""Files that are written to a temporary neighbour and renamed, and the checks before that."""
+"""Atomic writing: files are written to a temporary neighbour and renamed; checks before that."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _LONGEST = 255  # bytes of a file's name, where the system does not say
 
 
 def temporary_path(path: Path) -> Path:
-    """Where this process writes the file or folder `path`: a neighbour, ``.NAME.HOST-PID.part``.
+    """Temporary neighbour of the file or folder `path` for this process: ``.NAME.HOST-PID.part``.
 
-    HOST is a digest of the computer and of its table of processes. A NAME with which this would
-    be longer than the file system allows is replaced by its digest, unless it is too long itself.
+    HOST is a digest of the computer and its process namespace. A NAME with which this would be
+    longer than the file system allows is replaced by its digest, unless it is too long itself.
     """
     end = f".{_host()}-{os.getpid()}.part"
     name = f".{path.name}{end}"
@@ -32,10 +32,10 @@ def temporary_path(path: Path) -> Path:
 
 
 def clear_stale(folder: Path) -> None:
-    """Remove what killed runs of this computer left in a folder.
+    """Remove the temporary files that killed processes of this computer left in a folder.
 
-    What other computers write in a shared folder is left alone, since nobody here can tell whether
-    they still do. A process that got the number of a killed one keeps its files until it ends.
+    Those of other computers, which may share the folder, are kept, since their processes cannot be
+    checked. A running process with the number of a killed one protects its files.
     """
     for path in folder.glob(".*.part"):
         match = _NAME.fullmatch(path.name)
@@ -44,7 +44,7 @@ def clear_stale(folder: Path) -> None:
 
 
 def clear_own(folder: Path) -> None:
-    """Remove what this process left unfinished in a folder."""
+    """Remove this process's temporary files in a folder."""
     for path in folder.glob(f".*.{_host()}-{os.getpid()}.part"):
         _remove(path)
 
@@ -59,8 +59,8 @@ def _remove(path: Path) -> None:
 
 @lru_cache(maxsize=1)
 def _host() -> str:
-    # Machines may share a name, and copies of one machine its id. Containers of one machine have
-    # tables of processes of their own, in which the same number means another process.
+    # Computers may share a name, and copies of one its id. Containers have process namespaces of
+    # their own, in which the same number is another process.
     facts = [platform.node()]
     with suppress(OSError):
         facts.append(Path("/etc/machine-id").read_text().strip())
@@ -70,6 +70,7 @@ def _host() -> str:
 
 
 def _longest(folder: Path) -> int:
+    """Longest file name in bytes that the folder's file system allows."""
     try:
         return os.pathconf(folder, "PC_NAME_MAX")
     except (AttributeError, OSError, ValueError):  # Windows has none; no such folder
@@ -78,7 +79,7 @@ def _longest(folder: Path) -> int:
 
 def _alive(pid: int) -> bool:
     if os.name != "posix":
-        return True  # asking would end the process there
+        return True  # os.kill would end the process on Windows
     try:
         os.kill(pid, 0)
     except (ProcessLookupError, OverflowError):
@@ -89,17 +90,16 @@ def _alive(pid: int) -> bool:
 
 
 def check_place(path: str | Path, overwrite: bool = False) -> None:
-    """Refuse, before any work is done, a place where a file of any kind could not be written.
+    """Raise AudioTransferError, before any work is done, where a file could not be written.
 
-    Raises AudioTransferError for a missing or read-only folder, an existing file without overwrite,
-    and a pipe or a device.
+    That is a missing or read-only folder, an existing file without `overwrite`, a pipe or a device.
     """
     path = Path(path)
     check_regular(path)
-    # os.path answers where pathlib raises: for names that are too long
+    # os.path returns False where pathlib raises: for names that are too long
     if os.path.isdir(path):
         raise AudioTransferError(f"{path} is a folder; name a file to write")
-    if os.path.lexists(path) and not overwrite:  # a link that leads nowhere is somebody's, too
+    if os.path.lexists(path) and not overwrite:  # broken links count as existing
         raise AudioTransferError(
             f"{path} exists; choose another name or allow overwriting it (overwrite=True)"
         )
@@ -117,13 +117,13 @@ def check_place(path: str | Path, overwrite: bool = False) -> None:
 
 
 def check_regular(path: str | Path) -> None:
-    """Raises AudioTransferError for a pipe or a device, which a file would take the place of."""
+    """Raise AudioTransferError for a pipe or a device, which a file would replace."""
     if os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path)):
         raise AudioTransferError(f"{path} is a pipe or a device and no file; name a file to write")
 
 
 def write_bytes(path: str | Path, data: bytes, *, overwrite: bool = False) -> None:
-    """Write a file of any kind, whole or not at all. Raises AudioTransferError as `check_place`."""
+    """Write a file atomically. Raises AudioTransferError as `check_place` does."""
     path = Path(path)
     check_place(path, overwrite)
     clear_stale(path.parent)

@@ -1,6 +1,4 @@
-"""The one exception that audiotransfer raises for what a user can put right, and what to say of
-others.
-"""
+"""The root of user-facing errors, and one-line messages for other exceptions."""
 
 from __future__ import annotations
 
@@ -11,11 +9,14 @@ log = logging.getLogger(__name__)
 
 
 class AudioTransferError(Exception):
-    """A request that cannot be met. The message is one line: the thing, its value, the way out."""
+    """Root of the errors that are raised on purpose.
+
+    The message is one line: the thing, its value, the remedy.
+    """
 
 
 def refusal(error: OSError) -> str:
-    """The file that the system refused, and why."""
+    """File and reason of an OSError."""
     reason = error.strerror or str(error)
     if isinstance(error.filename, str | bytes):
         return f"{os.fsdecode(error.filename)}: {reason}"
@@ -23,9 +24,9 @@ def refusal(error: OSError) -> str:
 
 
 def failure(song: str | os.PathLike[str], error: Exception) -> str:
-    """One line about what ended the work on one song of several, though nobody foresaw it.
+    """One-line message for an unexpected error that ended the work on one song of several.
 
-    Where it happened is logged at the level DEBUG.
+    The traceback is logged at level DEBUG.
     """
     if isinstance(error, OSError):
         return f"{os.fspath(song)} cannot be worked on ({refusal(error)})"

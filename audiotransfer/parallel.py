@@ -1,4 +1,4 @@
-"""Independent jobs over the cores of this computer, or of a cluster; workers may die."""
+"""Parallel execution of independent jobs by local processes, Dask or Ray; workers may die."""
 
 from __future__ import annotations
 
@@ -18,33 +18,33 @@ from audiotransfer.errors import AudioTransferError
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 
-#: Clusters that are known, and the package that each needs.
+#: Cluster backends, and the package that each needs.
 BACKENDS = {"dask": "distributed", "ray": "ray"}
-TRIES = 2  # of a job whose worker dies
+TRIES = 2  # attempts at a job whose worker dies
 _WARNINGS = "PYTHONWARNINGS"
-_PATIENCE = 30.0  # seconds that a worker may take to start again
-_QUEUED = 100  # jobs that a cluster of others is given at a time, at least: it may grow with them
+_PATIENCE = 30.0  # seconds that a worker may take to restart
+_QUEUED = 100  # least number of jobs queued on an existing cluster, which may scale with them
 
 
 class WorkerDied(Exception):
-    """Whoever worked on a job is gone, and it is not done."""
+    """The worker of a job has ended before the job was done."""
 
 
 class _Pool(Protocol):
-    """Who works."""
+    """Workers of one backend."""
 
     @property
     def room(self) -> int:
-        """How many jobs it takes at a time."""
+        """Number of jobs that can be submitted at a time."""
 
     def submit(self, work: Callable[[Job], Result], job: Job) -> Any:
-        """Begins a job, and returns a ticket for it."""
+        """Start a job; returns a ticket for it."""
 
     def finished(self, tickets: Collection[Any]) -> Collection[Any]:
-        """Waits until one of these jobs has ended; those that have."""
+        """Wait until one of these jobs has ended; returns those that have."""
 
     def result(self, ticket: Any) -> Any:
-        """What a job gave or raised. Raises WorkerDied."""
+        """Result of a job; raises what the job raised, or WorkerDied."""
 
 
 def each(
@@ -54,17 +54,18 @@ def each(
     backend: str | None = None,
     lost: Callable[[Job, str], Result] | None = None,
 ) -> Generator[Result]:
-    """What ``work`` makes of each job, in the order in which they end.
+    """Yield ``work(job)`` for each job, in the order in which they end.
 
-    Without a backend ``workers`` processes of this computer work, or this one alone. With one the
-    cluster that the program is connected to does, or that its environment names
-    ($DASK_SCHEDULER_ADDRESS, $RAY_ADDRESS), else a local one of so many workers; its workers must
-    see the same files. Processes that are started here share the cores of this computer evenly.
+    Without a backend, ``workers`` processes of this computer are used, or this process alone for
+    one worker. With one, the cluster that the program is connected to or that its environment names
+    ($DASK_SCHEDULER_ADDRESS, $RAY_ADDRESS), else a local one with so many workers; its workers must
+    see the same files. Processes started here share the cores evenly.
 
-    A job whose worker dies is given to another once. If that dies too, ``lost`` makes the result
-    of the job and of what there is to say. The first job to raise ends the others.
+    A job whose worker dies is given to another once. If that dies too, the result is ``lost(job,
+    reason)``. The first job to raise ends the others.
 
-    Raises AudioTransferError for a backend that is not there, and for a lost job without ``lost``.
+    Raises AudioTransferError for a backend that is not installed, and for a lost job without
+    ``lost``.
     """
     if not jobs:
         return
@@ -72,7 +73,7 @@ def each(
         yield from map(work, jobs)
         return
     with ExitStack() as stack:
-        stack.enter_context(_warning_alike())
+        stack.enter_context(_inherited_warning_filter())
         pool = _pool(backend, min(workers, len(jobs)), stack)
         waiting = deque((job, 1) for job in jobs)
         begun: dict[Any, tuple[Job, int]] = {}
@@ -93,7 +94,7 @@ def each(
 
 
 def count_workers(wanted: int | None, device: str = "cpu") -> int:
-    """How many workers there will be: as many as cores, but one for a graphics card.
+    """Number of workers: as wanted, else one per core, or one with a graphics card.
 
     Raises AudioTransferError for fewer than one.
     """
@@ -111,6 +112,7 @@ def _cores() -> int:
 
 
 def _given_up(job: Job, lost: Callable[[Job, str], Result] | None) -> Result:
+    """Result of a job whose workers died too often, or AudioTransferError."""
     why = (
         f"{TRIES} workers that tried it were ended by the system, most likely for want of memory;"
         " give fewer --jobs"
@@ -120,8 +122,8 @@ def _given_up(job: Job, lost: Callable[[Job, str], Result] | None) -> Result:
     return lost(job, why)
 
 
-def _alone(work: Callable[[Job], Result], threads: int, job: Job) -> Result:
-    """Works in a process that is one of several on a computer, with its share of the cores."""
+def _with_threads(work: Callable[[Job], Result], threads: int, job: Job) -> Result:
+    """Run a job with a limited number of threads, in one of several processes on a computer."""
     import torch
 
     if torch.get_num_threads() != threads:
@@ -130,6 +132,7 @@ def _alone(work: Callable[[Job], Result], threads: int, job: Job) -> Result:
 
 
 def _pool(backend: str | None, workers: int, stack: ExitStack) -> _Pool:
+    """The pool of a backend; `stack` closes it."""
     if backend is None:
         return stack.enter_context(_processes(workers))
     if backend not in BACKENDS:
@@ -145,10 +148,8 @@ def _pool(backend: str | None, workers: int, stack: ExitStack) -> _Pool:
 
 
 @contextmanager
-def _warning_alike() -> Iterator[None]:
-    """Where this process ignores warnings, so do those that it starts: workers, and who tidies up
-    after workers that died.
-    """
+def _inherited_warning_filter() -> Iterator[None]:
+    """Pass ignored warnings on to started processes, which Python does not do by itself."""
     ignored = warnings.filters[:1] and warnings.filters[0][:3] == ("ignore", None, Warning)
     if not ignored or _WARNINGS in os.environ:
         yield
@@ -162,11 +163,11 @@ def _warning_alike() -> Iterator[None]:
 
 @contextmanager
 def _quiet(library: str, *below: str) -> Iterator[None]:
-    """A library that runs a cluster tells everything that it does: under our name, if we let it."""
+    """Silence the log of a cluster library, which reports everything that it does."""
     importlib.import_module(library)  # which sets levels of its own
-    talkers = (library, *below)
-    known = (name for name in logging.root.manager.loggerDict if name.partition(".")[0] in talkers)
-    names = {*talkers, *known}
+    packages = (library, *below)
+    known = (name for name in logging.root.manager.loggerDict if name.partition(".")[0] in packages)
+    names = {*packages, *known}
     before = {logger: logger.level for logger in map(logging.getLogger, names)}
     for logger in before:
         logger.setLevel(logging.CRITICAL)
@@ -181,7 +182,7 @@ def _quiet(library: str, *below: str) -> Iterator[None]:
 
 
 class _Processes:
-    """As many processes, each of them in a pool of its own: if it dies no other job is touched."""
+    """Local processes, each in a pool of its own, so that a dying one affects no other job."""
 
     def __init__(self, workers: int) -> None:
         self.room = workers
@@ -195,8 +196,8 @@ class _Processes:
         while True:
             executor = self._idle.pop() if self._idle else self._start()
             try:
-                ticket = executor.submit(_alone, work, self._threads, job)
-            except BrokenProcessPool:  # died while it had nothing to do
+                ticket = executor.submit(_with_threads, work, self._threads, job)
+            except BrokenProcessPool:  # died while idle
                 continue
             self._busy[ticket] = executor
             return ticket
@@ -244,7 +245,7 @@ def _processes(workers: int) -> Iterator[_Processes]:
 
 
 class _Dask:
-    """A Dask cluster; of a local one every worker has one job at a time."""
+    """A Dask cluster; each worker of a local one has one job at a time."""
 
     def __init__(self, client: Any, local: int | None) -> None:
         self._client, self._local = client, local
@@ -257,7 +258,7 @@ class _Dask:
         if self._local is None:
             return self._client.submit(work, job, pure=False)
         threads = max(1, _cores() // self._local)
-        return self._client.submit(_alone, work, threads, job, pure=False)
+        return self._client.submit(_with_threads, work, threads, job, pure=False)
 
     def finished(self, tickets: Collection[Any]) -> Collection[Any]:
         from distributed import wait
@@ -289,10 +290,10 @@ def _dask(workers: int) -> Iterator[_Dask]:
         return
     before_start = dask.config.get("distributed.nanny.pre-spawn-environ", {})
     settings = {
-        "distributed.scheduler.allowed-failures": 0,  # we count them
+        "distributed.scheduler.allowed-failures": 0,  # counted here
         "distributed.nanny.pre-spawn-environ": {
             **before_start,
-            "DASK_LOGGING__DISTRIBUTED": "critical",  # before they import it
+            "DASK_LOGGING__DISTRIBUTED": "critical",  # read when workers import it
         },
     }
     with (
@@ -301,15 +302,15 @@ def _dask(workers: int) -> Iterator[_Dask]:
             n_workers=workers,
             threads_per_worker=1,
             processes=True,
-            memory_limit=None,  # a worker's share of it may be less than a song needs
-            dashboard_address="127.0.0.1:0",  # of its own: another batch may run beside this one
+            memory_limit=None,  # an equal share may be less than a song needs
+            dashboard_address="127.0.0.1:0",  # any port: another batch may run at the same time
             scheduler_kwargs={"dashboard": False},
             silence_logs=logging.CRITICAL,
         ) as cluster,
         Client(cluster) as client,
     ):
         yield _Dask(client, workers)
-        with suppress(TimeoutError):  # one that is closed while it starts complains aloud
+        with suppress(TimeoutError):  # a worker that is closed while it starts prints errors
             client.wait_for_workers(workers, timeout=_PATIENCE)
 
 
@@ -317,13 +318,13 @@ def _dask(workers: int) -> Iterator[_Dask]:
 
 
 class _Ray:
-    """A Ray cluster; of a local one every worker has one job at a time."""
+    """A Ray cluster; each worker of a local one has one job at a time."""
 
     def __init__(self, local: int | None) -> None:
         import ray
 
         self._local = local
-        self._alone = ray.remote(num_cpus=1, max_retries=0)(_alone)
+        self._with_threads = ray.remote(num_cpus=1, max_retries=0)(_with_threads)
         self._plain = ray.remote(num_cpus=1, max_retries=0)(_plain)
 
     @property
@@ -335,7 +336,7 @@ class _Ray:
     def submit(self, work: Callable[[Job], Result], job: Job) -> Any:
         if self._local is None:
             return self._plain.remote(work, job)
-        return self._alone.remote(work, max(1, _cores() // self._local), job)
+        return self._with_threads.remote(work, max(1, _cores() // self._local), job)
 
     def finished(self, tickets: Collection[Any]) -> Collection[Any]:
         import ray
@@ -366,14 +367,14 @@ def _ray(workers: int) -> Iterator[_Ray]:
     if ray.is_initialized():
         yield _Ray(None)
         return
-    there = "RAY_ADDRESS" in os.environ
+    existing = "RAY_ADDRESS" in os.environ
     ray.init(
-        num_cpus=None if there else workers,
-        include_dashboard=None if there else False,
+        num_cpus=None if existing else workers,
+        include_dashboard=None if existing else False,
         log_to_driver=False,
         logging_level=logging.CRITICAL,
     )
     try:
-        yield _Ray(None if there else workers)
+        yield _Ray(None if existing else workers)
     finally:
         ray.shutdown()

@@ -1,4 +1,4 @@
-"""How long work will still take, from how far it is."""
+"""Estimated time left from progress."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ import math
 import time
 from collections.abc import Callable
 
-#: Seconds that a stage has taken, and share of the whole that it has added, before it is judged by.
+#: Seconds and share of the whole after which a stage's rate is used; one pair suffices.
 _ENOUGH = ((3.0, 0.1), (60.0, 0.01))
 _SMOOTHING_SECONDS = 5.0
 
 
 class TimeLeft:
-    """Predicts the end of work from the rate of its present stage, smoothed over some seconds.
+    """Estimates when work ends from the rate of its present stage, smoothed over some seconds.
 
-    Stages differ in rate, and the beginning of one says little: nothing is predicted before a stage
-    has done a tenth of the whole; what an earlier stage predicted holds meanwhile.
+    Stages differ in rate, and the start of one says little: a stage is used after a tenth of the
+    whole; until then the estimate of earlier stages is kept.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._stage: str | None = None
         self._began = (0.0, 0.0)  # time and share at the beginning of the stage
-        self._told = 0.0  # when the end was predicted last
+        self._updated = 0.0  # time of the last estimate
         self._end: float | None = None
 
     def update(self, stage: str, share: float) -> float | None:
@@ -36,11 +36,11 @@ class TimeLeft:
             if self._end is None:
                 self._end = end
             else:
-                weight = 1.0 - math.exp(-(now - self._told) / _SMOOTHING_SECONDS)
+                weight = 1.0 - math.exp(-(now - self._updated) / _SMOOTHING_SECONDS)
                 self._end += weight * (end - self._end)
-            self._told = now
+            self._updated = now
         return self.left()
 
     def left(self) -> float | None:
-        """Seconds from now to the predicted end; ``None`` while unknown."""
+        """Seconds from now to the estimated end; ``None`` while unknown."""
         return None if self._end is None else max(0.0, self._end - self._clock())

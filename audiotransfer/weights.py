@@ -1,4 +1,4 @@
-"""Networks on disk: what builds them again beside their weights, in half precision."""
+"""Networks as safetensors files: weights, and the arguments that rebuild the network."""
 
 from __future__ import annotations
 
@@ -17,20 +17,23 @@ if TYPE_CHECKING:
 def save_weights(
     path: Path, state: Mapping[str, Tensor], shape: Mapping[str, Any], name: str = "generator"
 ) -> None:
-    """Writes half-precision safetensors whose metadata hold ``shape`` under ``name``.
+    """Write safetensors, floats in half precision; metadata hold ``shape`` as JSON under ``name``.
 
-    Raises AudioTransferError where it cannot be written.
+    Raises AudioTransferError where the file cannot be written.
     """
     from safetensors.torch import save
 
-    halves = {key: value.half().contiguous() for key, value in state.items()}
+    halves = {
+        key: (value.half() if value.is_floating_point() else value).contiguous()
+        for key, value in state.items()
+    }
     write_bytes(path, save(halves, {name: json.dumps(shape)}), overwrite=True)
 
 
 def load_weights(path: Path, name: str = "generator") -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """The shape and the weights, in single precision, that :func:`save_weights` wrote.
+    """Shape and single-precision weights that `save_weights` wrote; the shape may be empty.
 
-    Raises AudioTransferError where it cannot be read; another file's shape is empty.
+    Raises AudioTransferError where the file cannot be read.
     """
     from safetensors import SafetensorError, safe_open
 

@@ -1,9 +1,7 @@
-"""Taking a mix apart into stems that sum to it again."""
+"""Source separation: a mix `[C, T]` to stems `[C, T]` that sum to it."""
 
-from separation.base import GRID, Progress, Separator, create, names
+from separation.base import GRID, Progress, SeparationError, Separator, create, fingerprint, names
 from separation.demucs import MODELS, available, fetch, install
-from separation.errors import SeparationError
-from separation.spectrum import fingerprint
 
 __all__ = [
     "GRID",

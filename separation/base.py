@@ -1,14 +1,13 @@
-"""What a separator promises, and how one is found by its name."""
+"""The separator protocol, the registry of separators, and helpers that every separator uses."""
 
 from __future__ import annotations
 
 import difflib
+import hashlib
 from collections.abc import Callable
 from importlib.metadata import EntryPoint, entry_points
 from inspect import Parameter, signature
 from typing import TYPE_CHECKING, Any, Protocol
-
-from separation.errors import SeparationError
 
 if TYPE_CHECKING:
     import torch
@@ -17,25 +16,29 @@ if TYPE_CHECKING:
 GROUP = "audiotransfer.separators"
 
 GRID = 65536
-"""Samples (1.5 s at 44.1 kHz) that our grids divide or are a few times as long as: they have short
-common multiples."""
+"""Samples (1.5 s at 44.1 kHz): the grids of the separators here divide it or are small multiples of
+it, so that their common multiples are short.
+"""
 
 Progress = Callable[[float], None]
-"""Called with the share (0 to 1) of the present block that is done."""
+"""Callback that gets the finished share (0 to 1) of the present block."""
+
+
+class SeparationError(Exception):
+    """Root of the errors that `separation` raises on purpose; one line for the user."""
 
 
 class Separator(Protocol):
-    """Takes a mix apart.
+    """A callable that separates a block of a mix into stems.
 
-    Called with a block `[C, T]` (float32, full scale ±1, any T, one or two channels) it returns
-    one `[C, T]` tensor for each name in `stems`. They sum to the block to −60 dB or better: what
-    no stem claims goes to `other`, which every separator has. The block itself stays untouched.
+    Input is a block `[C, T]` (float32, full scale ±1, any T, one or two channels) at `sample_rate`
+    Hz, output one `[C, T]` tensor for each name in `stems`. The stems sum to the block to −60 dB or
+    better: what no stem takes goes to `other`, which every separator has. The input is not changed.
 
-    `sample_rate` is what the block must have (Hz). A song that is cut at multiples of `grid`
-    samples, each piece with at least `context` samples more on both sides and starting on the grid
-    too, gives the stems of the whole song: segments or frames lie on the same places in both. One
-    that also says `large = True` makes good use of every core by itself, and nothing else is worked
-    on beside it.
+    A song may be separated in blocks: when every block starts on a multiple of `grid` samples and
+    has at least `context` samples more on both sides than are kept, the stems equal those of the
+    whole song. A separator with an attribute `large = True` uses all cores by itself, so that
+    nothing else is run beside it.
     """
 
     stems: tuple[str, ...]
@@ -49,42 +52,42 @@ class Separator(Protocol):
 
 
 def names() -> list[str]:
-    """Names that `create` knows, sorted: ours and those of installed plugins."""
+    """Names of all registered separators, sorted, plugins included."""
     return sorted(_registered())
 
 
 def create(
     name: str, *, device: str = "cpu", progress: Progress | None = None, **options: Any
 ) -> Separator:
-    """Build the separator called `name`.
+    """Build the separator registered as `name`.
 
-    `name` may carry a model after a colon (`demucs:htdemucs_ft`), which is the option `model`.
-    `device` and `progress` reach the separators that can use them; every other option has to be
-    one that the separator has.
+    A model may follow a colon (`demucs:htdemucs_ft`); it is the option `model`. `device` and
+    `progress` are passed to separators that take them; every other option must be a parameter of
+    the separator.
 
-    Raises SeparationError for an unknown name or option, and whatever the separator raises where
-    its weights are missing or damaged.
+    Raises SeparationError for an unknown name or option, and what the separator itself raises, for
+    example for missing or damaged weights.
     """
     kind, _, model = name.partition(":")
     if model:
         options["model"] = model
     factory = _factory(kind)
     parameters = signature(factory).parameters
-    takes_all = any(p.kind is Parameter.VAR_KEYWORD for p in parameters.values())
-    unknown = [] if takes_all else sorted(set(options) - set(parameters))
+    accepts_any = any(p.kind is Parameter.VAR_KEYWORD for p in parameters.values())
+    unknown = [] if accepts_any else sorted(set(options) - set(parameters))
     if unknown:
         raise SeparationError(
             f"separator '{kind}' has no option '{unknown[0]}' "
             f"(value {options[unknown[0]]!r}): it knows {', '.join(parameters) or 'none'}"
         )
     offered = {"device": device, "progress": progress}
-    given = {key: value for key, value in offered.items() if takes_all or key in parameters}
+    given = {key: value for key, value in offered.items() if accepts_any or key in parameters}
     separator: Separator = factory(**given, **options)
     return separator
 
 
 def check_mix(mix: Tensor) -> None:
-    """Refuse what is no block `[C, T]` of real samples; raises SeparationError."""
+    """Raise SeparationError unless `mix` is a block `[C, T]` of real samples."""
     if mix.dim() != 2 or mix.shape[0] < 1 or not mix.is_floating_point():
         raise SeparationError(
             f"a mix is a float tensor [channels, samples], not {mix.dtype} {list(mix.shape)}"
@@ -92,7 +95,7 @@ def check_mix(mix: Tensor) -> None:
 
 
 def complete(mix: Tensor, stems: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Give `other` what the remaining stems leave of the mix, so that all of them sum to it."""
+    """Set `other` to the mix minus all remaining stems, so that the stems sum to the mix."""
     left = mix.clone()
     for name, stem in stems.items():
         if name != "other":
@@ -119,3 +122,42 @@ def _factory(kind: str) -> Callable[..., Separator]:
             "install its package again"
         ) from error
     return factory
+
+
+#: Attributes that do not change the stems.
+_NOT_COUNTED = ("device", "progress")
+
+
+def fingerprint(separator: Any) -> str:
+    """Hexadecimal digest that differs between separators whose stems differ.
+
+    It is the same in all processes.
+
+    It covers the class, its `version` where it has one (raised when results change without the
+    weights), and those attributes that are networks, tensors or plain values.
+    """
+    from torch import Tensor, nn  # `separation` is importable without loading torch
+
+    kind = type(separator)
+    digest = hashlib.blake2b(digest_size=16)
+    digest.update(f"{kind.__module__}.{kind.__qualname__} {getattr(kind, 'version', '')}".encode())
+    for name, value in sorted(vars(separator).items()):
+        if name.lstrip("_") in _NOT_COUNTED:
+            continue
+        if isinstance(value, nn.Module):
+            for key, tensor in sorted(value.state_dict().items()):
+                digest.update(f"{name}.{key}".encode() + _bytes(tensor))
+        elif isinstance(value, Tensor):
+            digest.update(name.encode() + _bytes(value))
+        elif not callable(value) and "0x" not in (shown := repr(value)):  # no memory address
+            digest.update(f"{name}={shown}".encode())
+    return digest.hexdigest()
+
+
+def _bytes(value: Any) -> bytes:
+    import torch
+
+    if not isinstance(value, torch.Tensor):  # a module's extra state
+        return repr(value).encode()
+    plain = value.detach().cpu().contiguous().flatten()
+    return f"{value.dtype}{tuple(value.shape)}".encode() + plain.view(torch.uint8).numpy().tobytes()

@@ -4,6 +4,7 @@
 #
 #   bash tests/installs.sh                 the oldest set of the ranges, then the newest
 #   bash tests/installs.sh oldest|newest   one of them; 5 GB on disk where torch comes with CUDA
+#   PYTHON=3.13 bash tests/installs.sh newest   with another Python
 #   bash tests/installs.sh lock            writes constraints.txt anew: the newest set, torch as it is
 set -uo pipefail
 exec </dev/null
@@ -24,7 +25,7 @@ lock() {
     torch=$(grep '^torch==' constraints.txt)
     echo "$torch" >"$scratch/torch"
     "$uv" pip compile --quiet --no-annotate --no-header --python-version 3.11 \
-        --constraint "$scratch/torch" --extra train --extra test --extra cluster \
+        --constraint "$scratch/torch" --extra train --extra test --extra cluster --extra docs \
         --output-file "$scratch/locked" pyproject.toml || exit 1
     { echo "$header"; grep -vE '^(nvidia|cuda|triton)' "$scratch/locked"; } >constraints.txt
 }
@@ -50,7 +51,7 @@ sys.exit(broken > 0)
 try() {
     local name=$1 resolution=$2 place=$scratch/$1
     echo "== $name"
-    "$uv" venv --quiet --python python3.11 "$place" || return 1
+    "$uv" venv --quiet --python "${PYTHON:-3.11}" "$place" || return 1
     # shellcheck source=/dev/null
     . "$place/bin/activate"
     mkdir "$place/work"

@@ -21,16 +21,17 @@ from audiotransfer.data.manifest import Feature, Manifest, PreparedSong
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.evaluation import checkpoint_metric
 from audiotransfer.recipes import load_training
-from audiotransfer.spectral.models.unet import STEMS, Generator
+from audiotransfer.spectral.models.base import STEMS
+from audiotransfer.spectral.models.unet import UNet
 from audiotransfer.spectral.networks import ConditionalDiscriminator, ConditionalUNet
-from audiotransfer.spectral.objectives.any_to_many import AnyToMany, AnyToManySettings, Wish
-from audiotransfer.spectral.transfer import load_generator, played_by, save_generator
+from audiotransfer.spectral.objectives.any_to_many import AnyToMany, AnyToManySettings, Conditions
+from audiotransfer.spectral.transfer import load_generator, save_generator, stem_transfer
 from audiotransfer.styles import Keep, load_style, read_card
 from audiotransfer.training import Trainer, TrainerSettings
 from audiotransfer.training.devices import launch
 from audiotransfer.training.diagnosis import CHECKS, Diagnosis
+from audiotransfer.training.log import Progress
 from audiotransfer.training.objective import Mixed, Share
-from audiotransfer.training.state import Progress
 from audiotransfer.training.stepping import Stepper
 from vocoder import SpectrogramSettings
 
@@ -53,9 +54,9 @@ def spectrograms(batch: int = 3, frames: int = FRAMES, seed: int = 0) -> Tensor:
     return -4 + 1.5 * noise
 
 
-def wish(stem: int = 0, style: int = 0, strength: float = 1.0, batch: int = 3) -> Wish:
+def conditions(stem: int = 0, style: int = 0, strength: float = 1.0, batch: int = 3) -> Conditions:
     index = torch.zeros(batch, dtype=torch.long)
-    return Wish(index + stem, index + style, torch.full((batch,), strength))
+    return Conditions(index + stem, index + style, torch.full((batch,), strength))
 
 
 # --- networks
@@ -63,21 +64,23 @@ def wish(stem: int = 0, style: int = 0, strength: float = 1.0, batch: int = 3) -
 
 def test_a_new_network_changes_nothing() -> None:
     fresh = ConditionalUNet(STYLES, BINS, (6, 8))
-    assert torch.equal(fresh(spectrograms(), *wish()), spectrograms())
+    assert torch.equal(fresh(spectrograms(), *conditions()), spectrograms())
 
 
 def test_strength_0_is_the_spectrogram_whatever_was_learned() -> None:
-    made = network()(spectrograms(), *wish(strength=0.0))
+    made = network()(spectrograms(), *conditions(strength=0.0))
     assert torch.equal(made, spectrograms())
-    assert not torch.equal(network()(spectrograms(), *wish(strength=0.1)), spectrograms())
+    assert not torch.equal(network()(spectrograms(), *conditions(strength=0.1)), spectrograms())
 
 
-@pytest.mark.parametrize("other", [wish(stem=1), wish(style=1), wish(strength=0.5)])
-def test_each_part_of_a_wish_steers(other: Wish) -> None:
+@pytest.mark.parametrize(
+    "other", [conditions(stem=1), conditions(style=1), conditions(strength=0.5)]
+)
+def test_each_condition_steers(other: Conditions) -> None:
     """The strength beyond scaling what is added."""
     steered = network()
     with torch.no_grad():
-        one, two = (steered(spectrograms(), *w) - spectrograms() for w in (wish(), other))
+        one, two = (steered(spectrograms(), *w) - spectrograms() for w in (conditions(), other))
     two = two / other.strength[:, None, None]
     assert float((one - two).abs().max()) > 1e-2
 
@@ -86,7 +89,7 @@ def test_each_part_of_a_wish_steers(other: Wish) -> None:
 def test_any_number_of_frames_each_example_by_itself(frames: int) -> None:
     steered = network(patch=(2, 4))
     seen = spectrograms(2, frames)
-    both = Wish(torch.tensor([0, 2]), torch.tensor([1, 0]), torch.tensor([1.0, 0.3]))
+    both = Conditions(torch.tensor([0, 2]), torch.tensor([1, 0]), torch.tensor([1.0, 0.3]))
     made = steered(seen, *both)
     assert made.shape == seen.shape
     alone = steered(seen[1:], *(part[1:] for part in both))
@@ -105,23 +108,23 @@ def test_one_style_alone_shares_the_weights() -> None:
     steered = network()
     alone = steered.only("ska")
     seen, stem = spectrograms(), torch.full((3,), 2)
-    assert torch.equal(alone.repaint(seen, stem), steered(seen, *wish(2, 2)))
-    assert torch.equal(alone.repaint_at(seen, stem, 0.4), steered(seen, *wish(2, 2, 0.4)))
+    assert torch.equal(alone.predict(seen, stem), steered(seen, *conditions(2, 2)))
+    assert torch.equal(alone.predict_at(seen, stem, 0.4), steered(seen, *conditions(2, 2, 0.4)))
     with torch.no_grad():
         steered.leave.weight.zero_()
         steered.leave.bias.zero_()  # type: ignore[union-attr]
-    assert torch.equal(alone.repaint(seen, stem), seen)
+    assert torch.equal(alone.predict(seen, stem), seen)
 
 
 def test_what_a_network_cannot_do_is_one_line() -> None:
     with pytest.raises(AudioTransferError, match=r"no style 'jaz'.* jazz"):
         network().only("jaz")
     with pytest.raises(AudioTransferError, match="choose one"):
-        network().repaint(spectrograms(), torch.zeros(3, dtype=torch.long))
+        network().predict(spectrograms(), torch.zeros(3, dtype=torch.long))
     with pytest.raises(AudioTransferError, match="12 bins are no multiple of 8"):
         ConditionalUNet(STYLES, 12, (4, 4, 4))
     with pytest.raises(AudioTransferError, match="no style 'jazz'"):
-        Generator(BINS, (4, 4)).only("jazz")
+        UNet(BINS, (4, 4)).only("jazz")
 
 
 def test_weights_come_back(tmp_path: Path) -> None:
@@ -130,23 +133,23 @@ def test_weights_come_back(tmp_path: Path) -> None:
     loaded = load_generator(tmp_path / "w.safetensors")
     assert loaded.shape() == steered.shape()
     seen, stem = spectrograms(), torch.zeros(3, dtype=torch.long)
-    gap = loaded.only("rock").repaint(seen, stem) - steered.only("rock").repaint(seen, stem)
+    gap = loaded.only("rock").predict(seen, stem) - steered.only("rock").predict(seen, stem)
     assert float(gap.detach().abs().max()) < 0.02  # half precision
 
 
 def test_the_strength_of_the_command_is_the_networks() -> None:
     """A network without strengths gets its change scaled; this one is asked."""
-    plain = Generator(BINS, (4, 4))
+    plain = UNet(BINS, (4, 4))
     nn.init.normal_(plain.leave.weight)
     seen, stem = spectrograms(), torch.zeros(3, dtype=torch.long)
-    half = plain.repaint_at(seen, stem, 0.25) - seen
-    torch.testing.assert_close(half, 0.25 * (plain.repaint(seen, stem) - seen))
+    half = plain.predict_at(seen, stem, 0.25) - seen
+    torch.testing.assert_close(half, 0.25 * (plain.predict(seen, stem) - seen))
     spectrogram = SpectrogramSettings(bins=BINS)
     sound = 0.1 * torch.randn(2, 30000, generator=torch.Generator().manual_seed(0))
     steered = network()
     asked: list[float] = []
     steered.register_forward_hook(lambda m, given, made: asked.append(float(given[3][0])))
-    play = played_by(steered.only("rock"), spectrogram, "bass")
+    play = stem_transfer(steered.only("rock"), spectrogram, "bass")
     for strength in (0.3, 1.0):
         assert play(sound, strength).shape == sound.shape
     assert sorted(set(asked)) == pytest.approx([0.3, 1.0])
@@ -158,9 +161,9 @@ def test_the_discriminator_is_told_but_guesses_by_itself() -> None:
     discriminator = (
         ConditionalDiscriminator(3, width=4, levels=2, code=8).eval().requires_grad_(False)
     )
-    verdict, guess = discriminator(spectrograms(), *wish())
+    verdict, guess = discriminator(spectrograms(), *conditions())
     assert verdict.shape == (3, 1, BINS // 4, FRAMES // 4) and guess.shape == (3, 3)
-    for other in (wish(stem=1), wish(style=1), wish(strength=0.5)):
+    for other in (conditions(stem=1), conditions(style=1), conditions(strength=0.5)):
         said, guessed = discriminator(spectrograms(), *other)
         assert float((said - verdict).abs().max()) > 1e-4
         torch.testing.assert_close(guessed, guess)
@@ -362,7 +365,7 @@ def test_a_turn_moves_every_parameter_of_its_network_and_no_other(kind: str) -> 
     }
     with torch.no_grad():
         # Beyond one of the hinge's corners: within both it moves neither, by symmetry.
-        one.discriminator.verdict.bias.fill_(3.0)
+        one.discriminator.output.bias.fill_(3.0)
     turns = one.turns(Batches(kind).batch(0), 0, torch.Generator().manual_seed(0))
     groups = []
     while (turn := stepper.next(turns)) is not None:
@@ -408,7 +411,7 @@ def test_a_stopped_training_goes_on_to_the_same_bits(kind: str, tmp_path: Path) 
             assert torch.equal(value, parts.networks[name].state_dict()[key]), (name, key)
 
 
-def test_pairs_are_learned_as_the_wish_says(tmp_path: Path) -> None:
+def test_pairs_are_learned_as_the_conditions_say(tmp_path: Path) -> None:
     """Two styles that pull apart, at two strengths."""
 
     class Apart(Batches):
@@ -424,7 +427,8 @@ def test_pairs_are_learned_as_the_wish_says(tmp_path: Path) -> None:
     with torch.no_grad():
         for strength in (0.5, 1.0):
             up, down, still = (
-                float((one.generator(seen, *wish(1, s, strength)) - seen).mean()) for s in range(3)
+                float((one.generator(seen, *conditions(1, s, strength)) - seen).mean())
+                for s in range(3)
             )
             assert up == pytest.approx(strength, abs=0.3)
             assert down == pytest.approx(-strength, abs=0.3)
@@ -437,8 +441,8 @@ def test_a_preview_shows_every_stem_in_every_style(kind: str) -> None:
         shown = objective().preview(Batches(kind).batch(0), torch.Generator())
     sides = ("source", "output") + (("truth",) if kind == "pairs" else ())
     wanted = {f"{stem} to {style}/{side}" for stem in STEMS for style in STYLES for side in sides}
-    assert set(shown.spectrograms) == wanted
-    assert all(p.shape == (BINS, FRAMES) for p in shown.spectrograms.values())
+    assert set(shown.images) == wanted
+    assert all(p.shape == (BINS, FRAMES) for p in shown.images.values())
     assert set(shown.embeddings) == set(STEMS)
 
 
@@ -596,7 +600,7 @@ def test_every_config_can_be_built_as_it_stands(config: str) -> None:
         discriminator = ConditionalDiscriminator(len(recipe.styles), **asdict(recipe.discriminator))
         frames = recipe.songs.frames if recipe.songs else recipe.drawing.frames
         generator = ConditionalUNet(tuple(recipe.styles), **asdict(recipe.generator))
-        told = wish(batch=1)
+        told = conditions(batch=1)
         seen = torch.empty(1, 256, frames)
         assert generator(seen, *(t.to("meta") for t in told)).shape == seen.shape
         assert discriminator(seen, *(t.to("meta") for t in told))[1].shape == (1, 4)

@@ -315,10 +315,10 @@ def test_without_permission_the_hub_is_not_asked(hub: type[Shelf]) -> None:
 
 def test_what_was_fetched_is_found_without_the_hub(hub: type[Shelf]) -> None:
     assert not available("htdemucs")
-    heard: list[float] = []
-    files = fetch("htdemucs", heard.append)
-    assert heard[-1] == 1.0
-    assert heard == sorted(heard)
+    shares: list[float] = []
+    files = fetch("htdemucs", shares.append)
+    assert shares[-1] == 1.0
+    assert shares == sorted(shares)
     assert len(files.networks) == 1
     hub.asked.clear()
     assert available("htdemucs")
@@ -497,11 +497,11 @@ def test_shifts_come_from_the_generator(saved: Path) -> None:
 @pytest.mark.parametrize("shifts", [0, 2])
 def test_progress_rises_to_one(tmp_path: Path, shifts: int) -> None:
     bag = save_bag(tmp_path, "pair", [network(0), network(1)])
-    heard: list[float] = []
-    load(str(bag), progress=heard.append, shifts=shifts)(mix())
-    assert heard == sorted(heard)
-    assert 0 < heard[0] < 0.5
-    assert heard[-1] == 1.0
+    shares: list[float] = []
+    load(str(bag), progress=shares.append, shifts=shifts)(mix())
+    assert shares == sorted(shares)
+    assert 0 < shares[0] < 0.5
+    assert shares[-1] == 1.0
 
 
 def test_interrupting_the_progress_stops_the_work(saved: Path) -> None:

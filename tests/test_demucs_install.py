@@ -107,7 +107,7 @@ def other_cache(tmp_path: Path) -> Path:
     return root.parent.parent
 
 
-def heard(model: str = MODEL) -> torch.Tensor:
+def vocals_estimate(model: str = MODEL) -> torch.Tensor:
     mix = torch.randn(2, 44100, generator=torch.Generator().manual_seed(1))
     return create(f"demucs:{model}", download=False)(mix)["vocals"]
 
@@ -126,7 +126,7 @@ def test_a_folder_of_the_hubs_files(plain: Path, inner: str, tmp_path: Path) -> 
         path.name for path in sorted(plain.glob("*.safetensors"))
     ]
     mix = torch.randn(2, 44100, generator=torch.Generator().manual_seed(1))
-    assert torch.equal(heard(), expected(mix)["vocals"])
+    assert torch.equal(vocals_estimate(), expected(mix)["vocals"])
 
 
 def test_the_list_itself_names_its_folder(plain: Path) -> None:
@@ -140,7 +140,7 @@ def test_a_copy_of_another_computers_cache(other_cache: Path, cache: Path, level
     assert available(MODEL)
     # Under its own commit, so that the hub's client knows it again.
     assert (cache / CACHE / "refs" / "main").read_text() == "ab" * 20
-    assert heard().abs().max() > 0
+    assert vocals_estimate().abs().max() > 0
 
 
 def test_a_copy_of_links_only_says_so(other_cache: Path) -> None:
@@ -169,7 +169,7 @@ def test_checkpoints_of_the_library_are_converted(brought: Path) -> None:
     save_bag(brought / "same", "same", [made])
     mix = torch.randn(2, 44100, generator=torch.Generator().manual_seed(1))
     same = create(f"demucs:{brought / 'same' / 'same'}")(mix)["vocals"]
-    torch.testing.assert_close(heard(), same)
+    torch.testing.assert_close(vocals_estimate(), same)
 
 
 @pytest.mark.parametrize("name", ["955717e8-{}.th", "Downloads (1).th"])
@@ -182,7 +182,7 @@ def test_one_file_is_enough_for_a_model_of_one_network(
     path = path.rename(brought / name.format(digest))
     bag = install(MODEL, path)
     assert [file.name for file in bag.networks] == ["955717e8.safetensors"]
-    assert heard().abs().max() > 0
+    assert vocals_estimate().abs().max() > 0
 
 
 def test_the_librarys_checksums_are_known() -> None:
@@ -298,21 +298,21 @@ def test_what_is_missing_is_named(brought: Path, plain: Path, tmp_path: Path) ->
 
 def test_a_failure_leaves_what_was_there(plain: Path, brought: Path, tmp_path: Path) -> None:
     install(MODEL, plain)
-    before = heard()
+    before = vocals_estimate()
     bad = tmp_path / "bad"
     shutil.copytree(plain, bad)
     (path,) = bad.glob("*.safetensors")
     path.write_bytes(path.read_bytes()[:5000])
     refusal(bad)
-    assert torch.equal(heard(), before)
+    assert torch.equal(vocals_estimate(), before)
 
 
 def test_what_is_there_is_replaced(plain: Path, tmp_path: Path, cache: Path) -> None:
     install(MODEL, plain)
-    before = heard()
+    before = vocals_estimate()
     save_bag(tmp_path / "new", MODEL, [network(seed=1)])
     install(MODEL, tmp_path / "new")
-    assert not torch.equal(heard(), before)
+    assert not torch.equal(vocals_estimate(), before)
     assert not list(cache.rglob(".incoming"))
 
 

@@ -12,7 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from audiotransfer.spectral.objectives.any_to_many import AnyToMany, AnyToManySettings
-from audiotransfer.spectral.objectives.losses import audible, per_frame, seen
+from audiotransfer.spectral.objectives.losses import (
+    audible_difference,
+    frame_distance,
+    visible_difference,
+)
 from audiotransfer.spectral.objectives.melgan_vc import MelGanVc
 from audiotransfer.spectral.objectives.paired import PairedObjective
 from audiotransfer.spectral.objectives.templates import TemplateObjective
@@ -40,7 +44,7 @@ def test_the_audible_difference_by_hand(
     made: float, true: float, loss: float, slope: float
 ) -> None:
     cell = torch.tensor(made, requires_grad=True)
-    found = audible(cell, torch.tensor(true)).abs()
+    found = audible_difference(cell, torch.tensor(true)).abs()
     assert float(found.detach()) == loss and float(gradient(found, cell)) == slope
 
 
@@ -50,7 +54,7 @@ def test_the_difference_that_discriminators_see_by_hand(
 ) -> None:
     """The same three nats lower, in units of three nats."""
     cell = torch.tensor(made - 3, requires_grad=True)
-    found = seen(cell, torch.tensor(true - 3)).abs()
+    found = visible_difference(cell, torch.tensor(true - 3)).abs()
     assert float(found.detach()) == pytest.approx(loss / 3, abs=1e-6)
     assert float(gradient(found, cell)) == pytest.approx(slope / 3)
 
@@ -60,12 +64,12 @@ def test_the_distance_of_a_frame_by_hand() -> None:
     made = torch.tensor([[-8.0], [-1.0]], requires_grad=True)
     true = torch.tensor([[-2.0], [-4.0]])
     root = math.sqrt((16 + 9) / 2 + 1e-4)
-    found = per_frame(made, true)
+    found = frame_distance(made, true)
     assert found.shape == (1,) and float(found.detach()) == pytest.approx(root)
     expected = torch.tensor([[-4 / (2 * root)], [3 / (2 * root)]])
     torch.testing.assert_close(gradient(found.sum(), made), expected)
     silent = torch.full((2, 1), -9.0, requires_grad=True)
-    assert not gradient(per_frame(silent, torch.full((2, 1), -7.0)).sum(), silent).any()
+    assert not gradient(frame_distance(silent, torch.full((2, 1), -7.0)).sum(), silent).any()
 
 
 # --- in what is trained
@@ -73,8 +77,8 @@ def test_the_distance_of_a_frame_by_hand() -> None:
 MISSED, TRUE = -8.0, -2.0
 
 
-class Plays(nn.Module):
-    """Paints one level everywhere, whatever it is shown."""
+class ConstantLevel(nn.Module):
+    """Gives one level everywhere, whatever its input."""
 
     def __init__(self, level: float = MISSED, styles: int | None = None) -> None:
         super().__init__()
@@ -88,23 +92,23 @@ class Plays(nn.Module):
         return flat[:, None].repeat(1, self.styles, 1, 1), None
 
 
-def slopes(turn: Any, player: Plays) -> dict[str, float]:
-    """The gradient of each term that depends on the level that is painted."""
+def slopes(turn: Any, model: ConstantLevel) -> dict[str, float]:
+    """The gradient of each term that depends on the level that it gives."""
     found = {}
     for name, term in turn.terms.items():
-        (slope,) = torch.autograd.grad(term, player.level, retain_graph=True, allow_unused=True)
+        (slope,) = torch.autograd.grad(term, model.level, retain_graph=True, allow_unused=True)
         if slope is not None:
             found[name] = float(slope)
     return found
 
 
-def test_a_missed_note_teaches_every_term_of_bands() -> None:
-    players = {stem: Plays(styles=2) for stem in ("bass", "drums")}
-    objective = TemplateObjective(players, {}, [1.0, 1.0])
-    batch = {f"{stem}/source": torch.full((1, 4, 8), -3.0) for stem in players}
-    batch |= {f"{stem}/target": torch.full((1, 2, 4, 8), TRUE) for stem in players}
+def test_a_missed_note_teaches_every_term_of_templates() -> None:
+    models = {stem: ConstantLevel(styles=2) for stem in ("bass", "drums")}
+    objective = TemplateObjective(models, {}, [1.0, 1.0])
+    batch = {f"{stem}/source": torch.full((1, 4, 8), -3.0) for stem in models}
+    batch |= {f"{stem}/target": torch.full((1, 2, 4, 8), TRUE) for stem in models}
     (turn,) = objective.turns(batch, 0, torch.Generator())
-    found = slopes(turn, players["bass"])
+    found = slopes(turn, models["bass"])
     assert found["bass/audible"] == found["bass/deep"] == pytest.approx(-1)
     assert found["bass/frame"] == pytest.approx(-1, abs=1e-4)
     assert found["together"] == pytest.approx(-0.5, abs=1e-4)  # half of the power is its own
@@ -112,32 +116,32 @@ def test_a_missed_note_teaches_every_term_of_bands() -> None:
 
 def test_a_missed_note_teaches_every_term_of_pairs() -> None:
     spectrogram = SpectrogramSettings(bins=16, n_fft=512, hop_length=128)
-    player = Plays()
-    objective = PairedObjective(player, spectrogram, {}, adversarial_from=10)
+    model = ConstantLevel()
+    objective = PairedObjective(model, spectrogram, {}, adversarial_from=10)
     random = torch.Generator().manual_seed(0)
     loud = 3 * torch.randn(3, 2, spectrogram.samples(8), generator=random)
     batch = {"source": loud, "target": loud, "stem": torch.arange(3)}
     batch |= {"mix": loud.sum(0)[None], "kept": 1e-9 * loud[:1]}
     assert float(spectrogram.stereo(loud).min()) > -6
     (turn,) = objective.turns(batch, 0, torch.Generator())
-    found = slopes(turn, player)
+    found = slopes(turn, model)
     assert found["audible"] == found["deep"] == pytest.approx(-1)
     # The stems are three of four powers; what is kept lies at the spectrogram's floor.
     assert -1 <= found["together"] < -0.75
 
 
 def test_a_missed_note_teaches_every_term_of_many_styles() -> None:
-    player = Plays()
+    model = ConstantLevel()
     settings = AnyToManySettings(whole=1.0, adversarial_from=10)
-    objective = AnyToMany(player, nn.Identity(), ("jazz", "rock"), settings)  # type: ignore[arg-type]
+    objective = AnyToMany(model, nn.Identity(), ("jazz", "rock"), settings)  # type: ignore[arg-type]
     source = torch.full((1, 4, 6), TRUE)
     pairs = {"source": source, "target": torch.stack([source] * 2, 1), "stem": torch.tensor([0])}
     (turn,) = objective.turns(pairs, 0, torch.Generator())
-    found = slopes(turn, player)
+    found = slopes(turn, model)
     assert found["audible"] == found["deep"] == pytest.approx(-1)
     assert found["frame"] == pytest.approx(-1, abs=1e-4)
     with torch.no_grad():
-        player.level.fill_(-12.0)  # below what discriminators see, in which cycles are measured
+        model.level.fill_(-12.0)  # below what discriminators see, in which cycles are measured
     songs = {
         "source": source,
         "target": source,
@@ -145,14 +149,14 @@ def test_a_missed_note_teaches_every_term_of_many_styles() -> None:
         "style": torch.zeros(1).long(),
     }
     (turn,) = objective.turns(songs, 0, torch.Generator())
-    found = slopes(turn, player)
+    found = slopes(turn, model)
     assert found["cycle"] == found["identity"] == pytest.approx(-1 / 3)
 
 
 def test_a_missed_note_teaches_the_identity_without_pairs() -> None:
-    player = Plays(-12.0)
+    model = ConstantLevel(-12.0)
     flat = torch.full((1, 4, 6), TRUE)
-    objective = MelGanVc(player, {}, nn.Flatten(), difference=seen)
+    objective = MelGanVc(model, {}, nn.Flatten(), difference=visible_difference)
     terms = objective.generator_terms({"source": flat, "target": flat})
-    assert float(gradient(terms["identity"], player.level)) == pytest.approx(-1 / 3)
+    assert float(gradient(terms["identity"], model.level)) == pytest.approx(-1 / 3)
     assert float(terms["identity"].detach()) == pytest.approx((9 - 2) / 3)

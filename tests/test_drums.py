@@ -37,7 +37,7 @@ from audiotransfer.midi.grid import Grid
 from audiotransfer.midi.percussion import DRUMS, KEYS, NONE, drums_of
 from audiotransfer.midi.plotting import plot_scores
 from audiotransfer.midi.score import note_table, parse_score, read_score, write_score
-from audiotransfer.pipeline.drumming import load_drummer
+from audiotransfer.pipeline.midi_drums import load_drummer
 from audiotransfer.symbolic.drums.beats import (
     BAR,
     Beat,
@@ -430,7 +430,7 @@ def test_a_turn_is_the_bound_and_teaches(index: int) -> None:
     assert losses[-1] < losses[0] - 0.2
     assert all(p.grad is not None for n, p in network.named_parameters() if "style" not in n)
     preview = objective.preview(batch, seeded())
-    assert preview.spectrograms["source"].shape == preview.spectrograms["output"].shape == (9, 32)
+    assert preview.images["source"].shape == preview.images["output"].shape == (9, 32)
 
 
 # Measures

@@ -1,4 +1,4 @@
-"""The engineer's effects: what each does to the sound, and that blocks hear the same as songs."""
+"""Effects: what each does to the sound, and that blocks equal whole songs."""
 
 from __future__ import annotations
 
@@ -10,9 +10,7 @@ from torch import Tensor
 
 from audiotransfer.effects import Chain, equalise, read_chain
 from audiotransfer.effects.chain import EFFECTS
-from audiotransfer.effects.chorus import PERIOD, chorus
-from audiotransfer.effects.ducking import duck
-from audiotransfer.effects.saturation import USUAL, amplify, saturate
+from audiotransfer.effects.effects import PERIOD, USUAL, amplify, chorus, duck, saturate
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.styles import find_style, read_card
 

@@ -1,4 +1,4 @@
-"""The embedded separator: bands, masks, the loss by hand, and what it promises as a separator."""
+"""The embedded separator: bands, masks, the loss computed by hand, and the separator contract."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ from torch import Tensor, nn
 
 import separation
 from separation import GRID, SeparationError
-from separation.embedded.bands import HOP_LENGTH, N_FFT, Bands, band_matrix
-from separation.embedded.masking import MidSide
+from separation.embedded.masking import Bands, MidSide, band_matrix
 from separation.embedded.network import NETWORKS, REACH, STEMS, _Join, build, fold
 from separation.embedded.objective import SeparatorObjective
 from separation.embedded.separator import (
@@ -23,10 +22,11 @@ from separation.embedded.separator import (
     analyse,
     load,
 )
+from separation.stft import HOP_LENGTH, N_FFT
 
 BINS = N_FFT // 2 + 1
 BANDS = 384
-KINDS = list(NETWORKS)
+NETWORK_NAMES = list(NETWORKS)
 
 
 def noise(channels: int, length: int, seed: int = 0) -> Tensor:
@@ -63,7 +63,7 @@ def lively(kind: str, seed: int = 0) -> nn.Module:
     return network.eval()
 
 
-@pytest.fixture(scope="module", params=KINDS)
+@pytest.fixture(scope="module", params=NETWORK_NAMES)
 def separator(request: pytest.FixtureRequest) -> EmbeddedSeparator:
     return EmbeddedSeparator(lively(request.param))
 
@@ -148,7 +148,7 @@ def test_masks_of_one_give_the_mix_and_levels_are_the_spectrums(length: int) -> 
 # --- networks
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", NETWORK_NAMES)
 @pytest.mark.parametrize("frames", [1, 15, 16, 33])
 def test_masks_sum_to_one(kind: str, frames: int) -> None:
     masks = lively(kind)(torch.rand(2, 2, BANDS, frames))
@@ -157,7 +157,7 @@ def test_masks_sum_to_one(kind: str, frames: int) -> None:
     assert bool((masks >= 0).all()) and masks.std().item() > 0.02  # and they say something
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", NETWORK_NAMES)
 def test_a_batch_is_its_single_songs(kind: str) -> None:
     network, levels = lively(kind), torch.rand(3, 2, BANDS, 16)
     together = network(levels)
@@ -167,7 +167,7 @@ def test_a_batch_is_its_single_songs(kind: str) -> None:
         )
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", NETWORK_NAMES)
 def test_weights_are_small_enough_to_ship(kind: str) -> None:
     values = sum(v.numel() for v in build(kind, BANDS).state_dict().values())
     assert 2 * values < 7e6  # half precision
@@ -191,7 +191,7 @@ def test_a_join_is_a_block_on_repeated_values_and_the_skip(stride: tuple[int, in
     torch.testing.assert_close(join(x, skip), bend(norm(conv(torch.cat([repeated, skip], 1)))))
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", NETWORK_NAMES)
 def test_folded_norms_change_nothing(kind: str) -> None:
     network, levels = lively(kind), torch.rand(1, 2, BANDS, 32)
     before = network(levels)
@@ -258,7 +258,7 @@ def test_right_masks_cost_nothing() -> None:
     assert turn.terms["bass"].item() > 0.03
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", NETWORK_NAMES)
 def test_every_parameter_learns(kind: str) -> None:
     torch.manual_seed(0)
     objective = SeparatorObjective(kind)
@@ -313,7 +313,7 @@ def test_a_few_steps_teach_it_something() -> None:
 
 def test_the_preview_shows_every_stem() -> None:
     objective, batch = SeparatorObjective("tcn"), stems_batch(2)
-    shown = objective.preview(batch, None).spectrograms
+    shown = objective.preview(batch, None).images
     wanted = {"mix", *(f"{s}/{v}" for s in STEMS for v in ("true", "separated"))}
     assert set(shown) == wanted
     assert {tuple(p.shape) for p in shown.values()} == {(BANDS, 1 + 22050 // HOP_LENGTH)}
@@ -366,7 +366,7 @@ def test_a_block_with_context_equals_the_whole(separator: EmbeddedSeparator) -> 
             assert db(inside - whole[stem][:, start:stop], mix) < -80
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", NETWORK_NAMES)
 def test_the_context_covers_all_that_a_mask_hears(kind: str) -> None:
     """By gradients, which are exact where differences fade: no frame farther away has any."""
     network, reach = lively(kind), 0
@@ -374,8 +374,8 @@ def test_the_context_covers_all_that_a_mask_hears(kind: str) -> None:
         levels = torch.rand(1, 2, BANDS, 384, requires_grad=True)
         network(levels)[..., at].square().sum().backward()
         assert levels.grad is not None
-        heard = levels.grad.abs().amax((0, 1, 2)).nonzero().flatten()
-        reach = max(reach, at - int(heard.min()), int(heard.max()) - at)
+        affected = levels.grad.abs().amax((0, 1, 2)).nonzero().flatten()
+        reach = max(reach, at - int(affected.min()), int(affected.max()) - at)
     assert 1 < reach <= REACH < 170  # the window was wide enough to tell
     # A frame's mask works on N_FFT samples, and a heard frame was made of as many.
     assert EmbeddedSeparator.context >= REACH * HOP_LENGTH + N_FFT
@@ -397,7 +397,7 @@ def save(path: Path, network: nn.Module, about: object) -> Path:
     return path
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", NETWORK_NAMES)
 def test_saved_weights_come_back(tmp_path: Path, kind: str) -> None:
     network = lively(kind)
     path = save(tmp_path / "s.safetensors", network, {"network": kind})

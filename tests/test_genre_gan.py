@@ -413,7 +413,7 @@ def test_mixed_discriminators_that_do_not_teach_leave_generators_alone() -> None
 
 def test_discriminators_are_reminded_of_older_phrases() -> None:
     objective = small()
-    assert [len(p.spectrograms) for p in objective.pools.values()] == [0, 0]
+    assert [len(p.images) for p in objective.pools.values()] == [0, 0]
     pooled = GenreGan(
         objective.generators, objective.discriminators, {}, GenreGanSettings(pool=2, noise=0.0)
     )
@@ -534,7 +534,7 @@ def test_previews_show_what_becomes_of_phrases(form: str) -> None:
     if form == "paper":
         objective = small()
         given = batch()
-    spectrograms = objective.preview(given, torch.Generator()).spectrograms
+    spectrograms = objective.preview(given, torch.Generator()).images
     assert len(spectrograms) == 6
     assert all(spectrogram.shape == (84, 64) for spectrogram in spectrograms.values())
     changed = {name.partition("/")[0] for name in spectrograms}

@@ -180,7 +180,7 @@ class Louder(SpectrogramModel):
         super().__init__()
         self.nats = torch.nn.Parameter(torch.tensor(math.log(2)))
 
-    def repaint(self, views: Tensor, stem: Tensor) -> Tensor:
+    def predict(self, views: Tensor, stem: Tensor) -> Tensor:
         return views + self.nats
 
     def shape(self) -> dict[str, Any]:

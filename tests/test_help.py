@@ -12,6 +12,7 @@ import pytest
 
 from audiotransfer.cli import main
 from audiotransfer.cli.main import VERBS
+from audiotransfer.cli.verbs import load
 
 Run = Callable[..., tuple[int, str, str]]
 STYLED = {"transfer": "--style", "demo": "--style", "evaluate": "STYLE", "prepare": "--style-of"}
@@ -74,7 +75,7 @@ def test_a_page_lists_the_styles_that_its_argument_takes(
 
 
 def test_drums_list_the_styles_of_the_drummer(run: Run) -> None:
-    from audiotransfer.pipeline.drumming import SHIPPED, load_drummer
+    from audiotransfer.pipeline.midi_drums import SHIPPED, load_drummer
 
     page = " ".join(run("drums", "--help")[1].split())
     assert f"of a sample: {', '.join(load_drummer(SHIPPED).styles)} (default: any)" in page
@@ -139,6 +140,27 @@ def test_requests_are_refused_in_a_line_that_a_terminal_can_show(
     code, out, err = run(*words)
     assert (code, out, len(err.splitlines())) == (2, "", 1)
     assert says in err and len(err) < 600 and err.rstrip("\n").isprintable()
+
+
+@pytest.mark.parametrize(
+    ("verb", "old", "present"),
+    [
+        ("resynth", "--picture", "--spectrogram"),
+        ("prepare", "--picture", "--spectrogram"),
+        ("evaluate", "--judge", "--classifier"),
+        ("evaluate", "--pictures", "--plots"),
+    ],
+)
+def test_old_names_of_options_are_read_and_not_listed(
+    run: Run, verb: str, old: str, present: str
+) -> None:
+    parser = load(verb)[1]
+    value = "mel" if verb == "resynth" else "bins=8"
+    needed = ["jazz", "--on", "a"] if verb == "evaluate" else ["a"]
+    assert parser.read([*needed, old, value]) == parser.read([*needed, present, value])
+    assert parser.read([*needed, f"{old}={value}"]) == parser.read([*needed, f"{present}={value}"])
+    page = run(verb, "--help")[1]
+    assert present in page and not re.search(rf"{old}\b", page)
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no full device")

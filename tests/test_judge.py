@@ -238,7 +238,7 @@ def test_preview_shows_a_window() -> None:
         "labels": torch.tensor([0, 1]),
     }
     preview = objective.preview(batch, torch.Generator().manual_seed(0))
-    assert preview.spectrograms["masked"].shape == (SETTINGS.bands, SETTINGS.frames)
+    assert preview.images["masked"].shape == (SETTINGS.bands, SETTINGS.frames)
 
 
 def test_silence_and_snippets_are_judged() -> None:

@@ -366,8 +366,8 @@ def test_the_view_is_what_judging_networks_see() -> None:
 
 def test_the_preview_shows_one_of_each() -> None:
     preview = objective().preview(batch_of(windows(2)), torch.Generator())
-    assert set(preview.spectrograms) == {"source", "converted", "target"}
-    assert all(p.shape == (BINS, 3 * FRAMES) for p in preview.spectrograms.values())
+    assert set(preview.images) == {"source", "converted", "target"}
+    assert all(p.shape == (BINS, 3 * FRAMES) for p in preview.images.values())
 
 
 class Spectrograms:

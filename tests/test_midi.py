@@ -1,4 +1,4 @@
-"""MIDI files edited message by message: what is kept, what is read, what is refused."""
+"""MIDI files edited message by message: preserved messages, damaged files, errors."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from audiotransfer import midi
 from audiotransfer.cli import batch as cli_batch
 from audiotransfer.data.rendering.arrangement import arrangement_of
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.midi import messages
+from audiotransfer.midi import reading
 from audiotransfer.midi import score as scores
 from audiotransfer.midi.score import edited, note_table, parse_score, score_of, with_notes
-from audiotransfer.pipeline.drumming import DrumOptions, humanise_file
+from audiotransfer.pipeline.midi_drums import DrumOptions, humanise_file
+from audiotransfer.pipeline.midi_output import render_midi
+from audiotransfer.pipeline.midi_transfer import MidiOptions, MidiReport, transfer_midi
 from audiotransfer.pipeline.options import StemChoice
-from audiotransfer.pipeline.score_output import render_score
-from audiotransfer.pipeline.scores import ScoreOptions, ScoreReport, transfer_score
 from audiotransfer.styles import Card, Style
 
 Track = list[tuple[int, bytes]]
@@ -137,7 +137,7 @@ SCALE = (60, 62, 64, 65, 67, 69, 71, 72)
 TEMPO = (0, b"\xff\x51\x07\xa1\x20")
 PIANO = (0, b"\xc0\0")
 #: One file for each kind of thing that rebuilding a file loses.
-KINDS: dict[str, bytes] = {
+FILES: dict[str, bytes] = {
     "everything in the conductor's track": smf(
         [
             ended([TEMPO, (0, b"\xc0\x28"), (0, b"\xb0\x07\x28"), (0, b"\xb0\x0a\0"),
@@ -258,10 +258,10 @@ def change(notes, grid, strength=1.0, generator=None, progress=None):
 STYLE = Style("other", {"pitched": change, "drums": change}, Card("other", "", {}, {}))
 
 
-def play(folder: Path, data: bytes, **options: object) -> tuple[bytes, ScoreReport]:
+def play(folder: Path, data: bytes, **options: object) -> tuple[bytes, MidiReport]:
     (folder / "in.mid").write_bytes(data)
-    wanted = ScoreOptions(**{"style": STYLE, "overwrite": True, **options})  # type: ignore[arg-type]
-    report = transfer_score(folder / "in.mid", folder / "out.mid", wanted)
+    wanted = MidiOptions(**{"style": STYLE, "overwrite": True, **options})  # type: ignore[arg-type]
+    report = transfer_midi(folder / "in.mid", folder / "out.mid", wanted)
     return (folder / "out.mid").read_bytes(), report
 
 
@@ -273,20 +273,20 @@ def without_notes(tracks: list[Track]) -> list[Track]:
     return [[event for event in track if not is_note(event[1])] for track in tracks]
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", FILES)
 def test_with_strength_zero_every_message_stays_where_it_was(kind: str, tmp_path: Path) -> None:
-    out, report = play(tmp_path, KINDS[kind], strength=0.0)
-    assert decoded(out) == decoded(KINDS[kind])
+    out, report = play(tmp_path, FILES[kind], strength=0.0)
+    assert decoded(out) == decoded(FILES[kind])
     assert report.notices[-1] == f"{tmp_path / 'in.mid'}: no note was changed"
     kept = {stem: StemChoice("keep") for stem in ("pitched", "drums")}
-    assert play(tmp_path, KINDS[kind], stems=kept)[0] == out
+    assert play(tmp_path, FILES[kind], stems=kept)[0] == out
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", FILES)
 def test_a_style_changes_notes_only(kind: str, tmp_path: Path) -> None:
-    out, report = play(tmp_path, KINDS[kind])
+    out, report = play(tmp_path, FILES[kind])
     (before_kind, division, before), (after_kind, new_division, after) = map(
-        decoded, (KINDS[kind], out)
+        decoded, (FILES[kind], out)
     )
     finer = new_division // division
     assert finer == (4 if kind == "a resolution of one" else 1)
@@ -301,7 +301,7 @@ def test_a_style_changes_notes_only(kind: str, tmp_path: Path) -> None:
 
 
 def test_muting_takes_away_the_notes_of_a_stem_and_nothing_else(tmp_path: Path) -> None:
-    data = KINDS["type 0 with several channels"]
+    data = FILES["type 0 with several channels"]
     out, _ = play(tmp_path, data, strength=0.0, stems={"drums": StemChoice("mute")})
     ((track,), (made,)) = (decoded(found)[2] for found in (data, out))
     assert made == [e for e in track if not is_note(e[1]) or e[1][0] & 15 != 9]
@@ -329,19 +329,19 @@ def midi_files(draw: st.DrawFn) -> bytes:
     """Files in which nothing is wrong, with all that may stand in them."""
     tracks: list[Track] = []
     for _ in range(draw(st.integers(1, 4))):
-        kinds = st.one_of(
+        types = st.one_of(
             note_messages, note_messages, channel_messages, metas, exclusive, system_messages
         )
         steps = st.sampled_from([0, 0, 1, 5, 119, 130, 480])
         tick, track = 0, []
-        for step, message in draw(st.lists(st.tuples(steps, kinds), max_size=30)):
+        for step, message in draw(st.lists(st.tuples(steps, types), max_size=30)):
             tick += step
             track.append((tick, message))
         tracks.append([*track, (tick + draw(steps), END)])
     tracks[-1].insert(0, (0, b"\x90\x3c\x40"))  # one note at least
-    kinds_of_file = (0, 1, 2) if len(tracks) == 1 else (1,)
+    types_of_file = (0, 1, 2) if len(tracks) == 1 else (1,)
     division = draw(st.sampled_from([1, 3, 24, 30, 96, 480, 1000, 32767, 0xE728, 0xE250, 0xE802]))
-    return smf(tracks, draw(st.sampled_from(kinds_of_file)), division)
+    return smf(tracks, draw(st.sampled_from(types_of_file)), division)
 
 
 @settings(max_examples=150, deadline=None)
@@ -498,37 +498,37 @@ def groups(data: bytes) -> list[tuple[int, int, int, int, int]]:
 
 
 def test_programs_belong_to_channels_whatever_track_they_stand_in() -> None:
-    assert groups(KINDS["everything in the conductor's track"]) == [
+    assert groups(FILES["everything in the conductor's track"]) == [
         (1, 0, 0, 40, 8),
         (2, 0, 1, 57, 8),
     ]
-    assert [g[3] for g in groups(KINDS["twenty programs on one channel"])] == [
+    assert [g[3] for g in groups(FILES["twenty programs on one channel"])] == [
         6 * n for n in range(20)
     ]
-    assert [g[:4] for g in groups(KINDS["ports"])] == [(n, n, 0, 10 * n) for n in range(3)]
+    assert [g[:4] for g in groups(FILES["ports"])] == [(n, n, 0, 10 * n) for n in range(3)]
 
 
 def test_controllers_are_heard_whatever_track_they_stand_in() -> None:
-    score = parse_score(KINDS["everything in the conductor's track"], "in")
+    score = parse_score(FILES["everything in the conductor's track"], "in")
     told = [[(c.number, c.value) for c in track.controls] for track in score.tracks]
     assert told == [[(7, 40), (10, 0)], [(7, 80)]]
     assert [track.name for track in score.tracks] == ["violin", "brass"]
 
 
 def test_notes_that_nothing_ends_last_as_long_as_their_track() -> None:
-    table = midi.notes_of(midi.parse(KINDS["notes that nothing ends"], "in")).table
+    table = midi.notes_of(midi.parse(FILES["notes that nothing ends"], "in")).table
     assert table[-2:, :3].tolist() == [[1920, 1440, 60], [2400, 960, 64]]
 
 
 def test_overlapping_notes_end_in_the_order_in_which_they_begin() -> None:
-    table = midi.notes_of(midi.parse(KINDS["overlapping notes of one pitch"], "in")).table
+    table = midi.notes_of(midi.parse(FILES["overlapping notes of one pitch"], "in")).table
     assert table[:, :2].tolist() == [[0, 360], [240, 240], [300, 660], [960, 9]]
 
 
 def test_time_in_frames_is_a_beat_of_half_a_second(tmp_path: Path) -> None:
-    (notice,) = play(tmp_path, KINDS["time in frames"])[1].notices
+    (notice,) = play(tmp_path, FILES["time in frames"])[1].notices
     assert notice.endswith("its time is counted in frames; half a second is taken for a beat")
-    score = parse_score(KINDS["time in frames"], "in").to("second")
+    score = parse_score(FILES["time in frames"], "in").to("second")
     assert score.end() == pytest.approx(8 * 240 / 1000)
     assert score.tempos[0].qpm == pytest.approx(120)
     ntsc = parse_score(smf([ended(line(*SCALE))], division=0xE350), "in").to("second")
@@ -540,7 +540,7 @@ def test_time_in_frames_is_a_beat_of_half_a_second(tmp_path: Path) -> None:
 
 def rendered(folder: Path, *tracks: Track) -> NDArray[np.float64]:
     (folder / "a.mid").write_bytes(smf(list(tracks)))
-    render_score(scores.read_score(folder / "a.mid"), folder / "a.wav", overwrite=True)
+    render_midi(scores.read_score(folder / "a.mid"), folder / "a.wav", overwrite=True)
     return soundfile.read(folder / "a.wav")[0]
 
 
@@ -627,8 +627,8 @@ def test_a_track_whose_length_is_wrong_is_read_to_its_end(wrong: int) -> None:
 
 
 def test_chunks_of_others_and_longer_headers_stay() -> None:
-    foreign = chunk(b"XFIH", b"karaoke\0\1")
-    data = chunk(b"MThd", BAND[8:14] + b"more") + foreign + FIRST + foreign
+    other_chunk = chunk(b"XFIH", b"karaoke\0\1")
+    data = chunk(b"MThd", BAND[8:14] + b"more") + other_chunk + FIRST + other_chunk
     file = midi.parse(data, "in")
     assert file.notices == ()
     assert file.to_bytes() == data
@@ -744,7 +744,7 @@ def test_what_cannot_be_played_is_refused_in_one_line(data: bytes, says: str) ->
 
 
 def test_a_file_with_too_many_messages_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(messages, "MOST_MESSAGES", 15)
+    monkeypatch.setattr(reading, "MOST_MESSAGES", 15)
     with pytest.raises(AudioTransferError, match="more than 15 messages; cut it into pieces"):
         midi.parse(BAND, "long")
 
@@ -800,7 +800,7 @@ def notes_by_us(file: midi.MidiFile) -> int:
 @pytest.mark.parametrize("seed", range(8))
 def test_damaged_files_lose_nothing_without_a_word(seed: int, tmp_path: Path) -> None:
     rng = random.Random(seed)
-    files = list(KINDS.values())
+    files = list(FILES.values())
     refused = 0
     for _ in range(40):
         data = mutated(rng.choice(files), rng.choice(files), rng)
@@ -811,7 +811,7 @@ def test_damaged_files_lose_nothing_without_a_word(seed: int, tmp_path: Path) ->
             assert len(str(error).splitlines()) == 1
             refused += bool(peer)
             continue
-        _, _, tracks = decoded(bytes_without_foreign(out))
+        _, _, tracks = decoded(bytes_without_other_chunks(out))
         made = midi.parse(out, "out")
         assert [list(track) for track in made.tracks] == tracks
         if peer is not None and notes_by_us(made) < peer:
@@ -819,7 +819,7 @@ def test_damaged_files_lose_nothing_without_a_word(seed: int, tmp_path: Path) ->
     assert refused <= 2
 
 
-def bytes_without_foreign(data: bytes) -> bytes:
+def bytes_without_other_chunks(data: bytes) -> bytes:
     file = midi.parse(data, "out")
     return midi.MidiFile(file.kind, file.division, file.tracks).to_bytes()
 

@@ -10,8 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.spectral.models.base import SpectrogramNetwork
-from audiotransfer.spectral.models.unet import fold
+from audiotransfer.spectral.models.base import SpectrogramNetwork, fold
 from audiotransfer.spectral.networks import (
     PaddedUNet,
     PatchGan,
@@ -120,7 +119,7 @@ def test_a_generator_comes_back_from_its_weights(
     assert type(loaded) is type(made)
     with torch.no_grad():
         difference = (
-            (loaded.repaint(spectrogram, torch.tensor([2, 2])) - made(spectrogram)).abs().max()
+            (loaded.predict(spectrogram, torch.tensor([2, 2])) - made(spectrogram)).abs().max()
         )
     assert float(difference) < 0.05  # half precision, over 11.5 nats
 
@@ -133,7 +132,7 @@ def test_batch_statistics_come_back_too(tmp_path: Path) -> None:
     save_generator(tmp_path / "g.safetensors", made)
     loaded = load_generator(tmp_path / "g.safetensors").eval()
     with torch.no_grad():
-        one, two = (g.repaint(spectrograms(BINS, 24), torch.tensor([0, 0])) for g in (made, loaded))
+        one, two = (g.predict(spectrograms(BINS, 24), torch.tensor([0, 0])) for g in (made, loaded))
     assert float((one - two).abs().max()) < 0.05
 
 

@@ -83,7 +83,7 @@ COMMANDS = {
     "evaluate": ["evaluate", "{}", "--on", "text.wav", "-q"],
     "evaluate --on": ["evaluate", "still", "--on", "{}", "-q"],
     "evaluate -o": ["evaluate", "still", "--on", "text.wav", "-q", "-o", "{}"],
-    "evaluate --judge": ["evaluate", "still", "--on", "text.wav", "-q", "--judge", "{}"],
+    "evaluate --classifier": ["evaluate", "still", "--on", "text.wav", "-q", "--classifier", "{}"],
     "evaluate --baseline": ["evaluate", "still", "--on", "text.wav", "-q", "--baseline", "{}"],
 }
 

@@ -279,7 +279,7 @@ def test_the_command_tries_a_style_on_midi(
     out, pictures = tmp_path / "figures.json", tmp_path / "pictures"
     words = [
         "evaluate", str(styles / "jazz"), "--on", str(place), "--songs", "1", "-o", str(out),
-        "--pictures", str(pictures), "--baseline", str(place / "jazz"), "--device", "cpu",
+        "--plots", str(pictures), "--baseline", str(place / "jazz"), "--device", "cpu",
     ]  # fmt: skip
     assert main(words) == 0
     said = capsys.readouterr().out
@@ -304,7 +304,7 @@ def test_the_command_tries_a_style_on_midi(
     [
         (["--genre", "polka"], "takes one of jazz, classical, pop"),
         (["--genre", "classical"], "give pieces of classical"),
-        (["--page", "page.html"], "--pictures draws MIDI"),
+        (["--page", "page.html"], "--plots draws MIDI"),
         (["--wrong", "pop"], "that of a third genre"),
     ],
 )

@@ -1,4 +1,4 @@
-"""What every separator promises, and what each of the simple ones does."""
+"""The contract of separators, on every registered one, and the behaviour of the simple ones."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from separation import GRID, SeparationError, Separator, create, fingerprint, names
+from separation.baselines import OracleSeparator
 from separation.hpss import FRAMES, HpssSeparator, percussive_mask
-from separation.oracle import OracleSeparator
 
 RATE = 44100
 LENGTHS = [0, 1, 2, 1023, 12347, 44101]

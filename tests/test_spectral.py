@@ -14,17 +14,16 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.spectral.models.base import SpectrogramModel
-from audiotransfer.spectral.models.unet import (
+from audiotransfer.spectral.models.base import (
     CENTRE,
-    DISCRIMINATOR_FLOOR,
-    INAUDIBLE,
     SPREAD,
     STEMS,
-    Generator,
+    SpectrogramModel,
     fold,
     normalised,
 )
+from audiotransfer.spectral.models.unet import UNet
+from audiotransfer.spectral.objectives.losses import DISCRIMINATOR_FLOOR, INAUDIBLE
 from audiotransfer.spectral.objectives.paired import PairedObjective
 from audiotransfer.spectral.transfer import (
     SpectralTransfer,
@@ -33,7 +32,7 @@ from audiotransfer.spectral.transfer import (
     save_generator,
 )
 from separation import GRID
-from vocoder import GriffinLimInverter, SourceInverter, SpectrogramSettings, VocoderError
+from vocoder import GriffinLimInverter, SpectralGainInverter, SpectrogramSettings, VocoderError
 
 CORE, MARGIN = SpectrogramModel.core, SpectrogramModel.margin
 BINS = 32
@@ -41,10 +40,10 @@ SPECTROGRAM = SpectrogramSettings(bins=BINS)
 SMALL = SpectrogramSettings(bins=16, n_fft=256, hop_length=64)
 
 
-def small_generator(seed: int = 0, change: float = 0.3, bins: int = BINS) -> Generator:
+def small_generator(seed: int = 0, change: float = 0.3, bins: int = BINS) -> UNet:
     """Three levels, instance norms, and something that it does to every spectrogram."""
     torch.manual_seed(seed)
-    generator = Generator(bins, (4, 6, 8))
+    generator = UNet(bins, (4, 6, 8))
     with torch.no_grad():
         generator.leave.weight.normal_(0, change)
     return generator
@@ -71,7 +70,7 @@ def transfer(
     iterations: int = 4,
 ) -> SpectralTransfer:
     return SpectralTransfer(
-        generator, spectrogram, SourceInverter(spectrogram, iterations), stem, "cpu"
+        generator, spectrogram, SpectralGainInverter(spectrogram, iterations), stem, "cpu"
     )
 
 
@@ -92,10 +91,10 @@ class Louder(SpectrogramModel):
         super().__init__()
         self.nats = nats
 
-    def repaint(self, views: Tensor, stem: Tensor) -> Tensor:
-        return views + self.nats
+    def predict(self, features: Tensor, stem: Tensor) -> Tensor:
+        return features + self.nats
 
-    forward = repaint
+    forward = predict
 
 
 # --- spectrograms
@@ -116,7 +115,7 @@ def test_levels_of_songs_suit_the_networks() -> None:
 @pytest.mark.parametrize("frames", [4, 5, 7, 8, 33])
 def test_a_new_generator_changes_nothing(frames: int) -> None:
     spectrogram = torch.randn(2, BINS, frames) * SPREAD + CENTRE
-    made = Generator(BINS, (4, 6, 8))(spectrogram, torch.tensor([0, 2]))
+    made = UNet(BINS, (4, 6, 8))(spectrogram, torch.tensor([0, 2]))
     assert torch.equal(made, spectrogram)
     changed = small_generator()(spectrogram, torch.tensor([0, 2]))
     assert changed.shape == spectrogram.shape and not torch.allclose(
@@ -143,7 +142,7 @@ def test_a_batch_is_its_single_spectrograms() -> None:
 
 def test_every_convolution_is_held_by_its_spectral_norm() -> None:
     """All but the last one, which starts at zero; the largest singular value stays at most 1."""
-    generator = Generator(BINS, (4, 6, 8))
+    generator = UNet(BINS, (4, 6, 8))
     for _ in range(30):  # power iterations settle
         generator(torch.randn(1, BINS, 8), torch.tensor([0]))
     held = [n for n, m in generator.named_modules() if parametrize.is_parametrized(m)]
@@ -172,7 +171,7 @@ def test_folding_keeps_the_output() -> None:
 
 def test_bins_that_cannot_be_halved_are_refused() -> None:
     with pytest.raises(AudioTransferError, match="40 bins"):
-        Generator(40, (4, 6, 8, 10, 12))
+        UNet(40, (4, 6, 8, 10, 12))
 
 
 # --- the paired turn
@@ -243,9 +242,9 @@ def test_paired_discriminators_by_hand() -> None:
 def test_what_lies_below_their_floor_is_the_same_to_discriminators() -> None:
     objective = paired()
     deep = torch.full((1, SMALL.bins, 8), DISCRIMINATOR_FLOOR - 1.0)
-    seen = objective._seen(deep, torch.tensor([1]))
-    assert torch.equal(seen, objective._seen(deep - 0.4, torch.tensor([1])))
-    assert not torch.equal(seen, objective._seen(deep + 2.0, torch.tensor([1])))
+    seen = objective._view(deep, torch.tensor([1]))
+    assert torch.equal(seen, objective._view(deep - 0.4, torch.tensor([1])))
+    assert not torch.equal(seen, objective._view(deep + 2.0, torch.tensor([1])))
 
 
 def test_discriminators_wait_for_their_step() -> None:
@@ -321,7 +320,7 @@ def test_distances_and_preview_know_their_stems() -> None:
     assert figures["bass"] == pytest.approx(0.5, abs=1e-3) and figures["bass/nothing"] == 0
     only = {k: v[:1] for k, v in batch.items()}
     assert set(objective.distances(only)) == {"drums", "drums/nothing"}
-    shown = objective.preview(batch, torch.Generator()).spectrograms
+    shown = objective.preview(batch, torch.Generator()).images
     assert set(shown) == {f"{s}/{v}" for s in STEMS for v in ("source", "output", "truth")}
     torch.testing.assert_close(shown["bass/output"], shown["bass/source"] + 0.5)
 
@@ -341,8 +340,8 @@ def test_strength_grows_with_the_change() -> None:
         for s in (0.25, 0.5, 1.0)
     ]
     assert gains == pytest.approx([math.exp(0.25), math.exp(0.5), math.e], rel=0.02)
-    painted = transfer(small_generator())
-    away = [float((painted(stem, s) - stem).square().mean()) for s in (0.25, 0.5, 0.75, 1.0)]
+    transferred = transfer(small_generator())
+    away = [float((transferred(stem, s) - stem).square().mean()) for s in (0.25, 0.5, 0.75, 1.0)]
     assert away == sorted(away) and away[0] > 0
 
 
@@ -368,9 +367,9 @@ def test_silence_stays_silent() -> None:
 
 
 def test_swapped_channels_come_out_swapped() -> None:
-    stem, painted = song(2.0), transfer(small_generator())
-    assert db(painted(stem.flip(0)).flip(0) - painted(stem), stem) < -90
-    assert db(painted(stem) - stem, stem) > -20  # something was done to it
+    stem, transferred = song(2.0), transfer(small_generator())
+    assert db(transferred(stem.flip(0)).flip(0) - transferred(stem), stem) < -90
+    assert db(transferred(stem) - stem, stem) > -20  # something was done to it
 
 
 def test_what_is_left_stays_left() -> None:
@@ -384,46 +383,46 @@ def test_what_a_spectrogram_of_a_lower_rate_does_not_show_stays(rate: int) -> No
     time = torch.arange(30001) / 44100
     low, high = (0.1 * torch.sin(2 * math.pi * f * time).expand(2, -1) for f in (440.0, 14000.0))
     spectrogram = SpectrogramSettings(sample_rate=rate, bins=BINS, f_max=rate / 2)
-    painted = transfer(Louder(math.log(2)), spectrogram)
-    made, inner = painted(low + high), slice(4000, -4000)
+    transferred = transfer(Louder(math.log(2)), spectrogram)
+    made, inner = transferred(low + high), slice(4000, -4000)
     assert made.shape == low.shape
     assert db((made - 2 * low - high)[:, inner], low) < -30
-    assert torch.equal(painted(low + high, 0.0), low + high)
-    half = painted(low + high, 0.5)
+    assert torch.equal(transferred(low + high, 0.0), low + high)
+    half = transferred(low + high, 0.5)
     assert db((half - 2**0.5 * low - high)[:, inner], low) < -30
 
 
 def test_the_same_call_gives_the_same_samples() -> None:
-    stem, painted = song(1.5), transfer(small_generator())
-    assert torch.equal(painted(stem), painted(stem))
+    stem, transferred = song(1.5), transfer(small_generator())
+    assert torch.equal(transferred(stem), transferred(stem))
 
 
 def test_a_block_with_context_equals_the_whole() -> None:
     """Blocks on the grid see the tiles of the whole song, instance norms included."""
     stem = song(12.0)[:, : 7 * GRID + 12345]
-    painted = transfer(small_generator(), SPECTROGRAM, "drums")
-    before = -(-painted.context // painted.grid) * painted.grid
-    whole = painted(stem)
+    transferred = transfer(small_generator(), SPECTROGRAM, "drums")
+    before = -(-transferred.context // transferred.grid) * transferred.grid
+    whole = transferred(stem)
     assert db(whole - stem, stem) > -20
     for first, last in ((0, 2), (2, 4), (3, 4), (4, 8)):
         start, stop = first * GRID, min(last * GRID, stem.shape[1])
-        left, right = max(0, start - before), min(stem.shape[1], stop + painted.context)
-        block = painted(stem[:, left:right])[:, start - left : stop - left]
+        left, right = max(0, start - before), min(stem.shape[1], stop + transferred.context)
+        block = transferred(stem[:, left:right])[:, start - left : stop - left]
         assert db(block - whole[:, start:stop], whole[:, start:stop]) < -90
 
 
 @pytest.mark.parametrize("rate", [22050, 11025])
 def test_a_block_equals_the_whole_at_a_lower_rate(rate: int) -> None:
     spectrogram = SpectrogramSettings(sample_rate=rate, bins=BINS, f_max=rate / 2)
-    painted = transfer(small_generator(), spectrogram)
-    grid = painted.grid
+    transferred = transfer(small_generator(), spectrogram)
+    grid = transferred.grid
     assert grid == 128 * spectrogram.hop_length * 44100 // rate
     stem = torch.cat([song(6.0)] * 8, dim=1)[:, : 3 * grid + 70001]
-    whole, stop = painted(stem), 2 * grid
-    before = -(-painted.context // grid) * grid
-    block = painted(stem[:, stop - before :])[:, before:]
+    whole, stop = transferred(stem), 2 * grid
+    before = -(-transferred.context // grid) * grid
+    block = transferred(stem[:, stop - before :])[:, before:]
     assert db(block - whole[:, stop:], whole[:, stop:]) < -80
-    first = painted(stem[:, : grid + painted.context])[:, :grid]
+    first = transferred(stem[:, : grid + transferred.context])[:, :grid]
     assert db(first - whole[:, :grid], whole[:, :grid]) < -80
 
 
@@ -441,12 +440,12 @@ def test_tiles_overlap_without_a_seam() -> None:
     class Disagreeing(Louder):
         """Each tile of a batch gets another level."""
 
-        def repaint(self, views: Tensor, stem: Tensor) -> Tensor:
-            return views + torch.arange(len(views))[:, None, None]
+        def predict(self, features: Tensor, stem: Tensor) -> Tensor:
+            return features + torch.arange(len(features))[:, None, None]
 
-    painted = transfer(Disagreeing(0.0))
+    transferred = transfer(Disagreeing(0.0))
     source = torch.zeros(BINS, 4 * CORE)
-    level = painted._repaint(source, None)[0]
+    level = transferred._predict(source, None)[0]
     flat = torch.arange(4.0).repeat_interleave(CORE - 2 * MARGIN)
     middle = torch.cat([level[i * CORE + MARGIN : (i + 1) * CORE - MARGIN] for i in range(4)])
     torch.testing.assert_close(middle, flat)

@@ -85,12 +85,15 @@ def test_an_entry_need_not_repeat_the_route_and_the_stem() -> None:
         ({"schema": 2}, "schema 2"),
         ({"name": "Jazz!"}, "'Jazz!'"),
         ({"name": "keep"}, "'keep'"),
-        ({"name": 3}, "'name' is 3"),
+        ({"name": 3}, "name is 3, but must be str"),
         ({"route": "astral"}, "'astral'"),
-        ({"stem": {}}, "unknown field 'stem'"),
+        ({"stem": {}}, "key stem is unknown; nearest is stems"),
         ({"stems": {"drums": "mute"}}, "'mute'"),
         ({"stems": {"drums": {"weights": "b.safetensors"}}}, "b.safetensors"),
-        ({"stems": {"drums": {"weights": "a.safetensors", "wieghts": 1}}}, "'wieghts'"),
+        (
+            {"stems": {"drums": {"weights": "a.safetensors", "wieghts": 1}}},
+            "key stems.drums.wieghts is unknown; nearest is stems.drums.weights",
+        ),
         ({"stems": {"../x": "keep"}}, "'../x'"),
         ({"stems": {}, "weights": {"../a.safetensors": "0" * 64}}, "../a.safetensors"),
         ({"stems": {}, "weights": {"../../jazz/a.safetensors": "0" * 64}}, "../../jazz/a"),
@@ -99,10 +102,10 @@ def test_an_entry_need_not_repeat_the_route_and_the_stem() -> None:
         ({"stems": {}, "weights": {"nets/a.safetensors": "0" * 64}}, "nets/a"),
         ({"stems": {}, "weights": {"a.pt": "0" * 64}}, "a.pt"),
         ({"weights": {"a.safetensors": "no"}}, "sha256"),
-        ({"weights": {"a.safetensors": 5}}, "sha256"),
+        ({"weights": {"a.safetensors": 5}}, "weights.a.safetensors is 5, but must be str"),
         ({"effects": {"bass": []}}, "effects for 'bass'"),
-        ({"hours": "long"}, "'hours' is 'long'"),
-        ({"description": None}, "'description'"),
+        ({"hours": "long"}, "hours is 'long', but must be float"),
+        ({"description": None}, "description is None"),
     ],
 )
 def test_a_card_that_contradicts_itself_is_refused(change: dict[str, Any], said: str) -> None:
@@ -117,7 +120,7 @@ def test_a_card_that_contradicts_itself_is_refused(change: dict[str, Any], said:
 
 
 def test_a_card_without_a_field_is_refused() -> None:
-    assert "'stems' is missing" in refusal(Card.from_dict, {"name": "jazz", "description": ""})
+    assert "key stems is missing" in refusal(Card.from_dict, {"name": "jazz", "description": ""})
 
 
 @pytest.mark.parametrize("text", ["", "{", "[1]", "\udcff"])
@@ -177,6 +180,19 @@ def test_an_unknown_style_names_its_neighbours(root: Path) -> None:
     make_style(root, "rock")
     assert refusal(styles.find_style, "jaz") == "unknown style 'jaz': did you mean jazz?"
     assert "jazz, rock" in refusal(styles.find_style, "xylophone")
+
+
+def test_weights_are_read_once_for_their_checksum(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = make_style(root, "jazz")
+    card = styles.read_card(folder)
+    styles.check_weights(folder, card)
+    with monkeypatch.context() as patch:
+        patch.delattr("hashlib.file_digest")
+        styles.check_weights(folder, card)
+    (folder / "nets.safetensors").write_bytes(b"others")
+    assert "damaged" in refusal(styles.check_weights, folder, card)
 
 
 def test_styles_may_share_weights_in_a_folder_beside_them(root: Path) -> None:

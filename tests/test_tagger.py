@@ -96,7 +96,7 @@ def test_the_loss_is_binary_cross_entropy() -> None:
     assert float(turn.terms["cross_entropy"]) == pytest.approx(np.log(2), abs=1e-6)
     turn.terms["cross_entropy"].backward()
     assert objective.network.out.weight.grad is not None
-    assert set(objective.preview(batch, torch.Generator()).spectrograms) == {"window"}
+    assert set(objective.preview(batch, torch.Generator()).images) == {"window"}
 
 
 def test_area_under_the_curve_by_hand() -> None:

@@ -1,4 +1,4 @@
-"""Tags: read from files of every kind, and carried into every format that can hold them."""
+"""Tags: read from every format, and written to every format that can hold them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tinytag import TinyTag
 
 from audiotransfer.audio.reading import read_audio
 from audiotransfer.audio.tags import id3
-from audiotransfer.audio.tags.id3 import CoverPicture
+from audiotransfer.audio.tags.id3 import CoverArt
 from audiotransfer.audio.tags.reading import read_tags
 from audiotransfer.audio.tags.tags import FRAMES, Tags, fitting, frames_of
 from audiotransfer.audio.writing import AudioWriter, write_audio
@@ -36,7 +36,7 @@ FIELDS = {
 }  # fmt: skip
 TAGS = Tags(
     {name: (value,) if isinstance(value, str) else value for name, value in FIELDS.items()},
-    (CoverPicture(JPEG, "image/jpeg", 3, "cöver"), CoverPicture(PNG, "image/png", 4, "")),
+    (CoverArt(JPEG, "image/jpeg", 3, "cöver"), CoverArt(PNG, "image/png", 4, "")),
 )
 
 
@@ -91,7 +91,7 @@ def test_all_tags_come_back(tmp_path, suffix):
     assert back.fields == {
         own if name not in FRAMES else name: values for name, values in TAGS.fields.items()
     }
-    assert back.pictures == TAGS.pictures
+    assert back.covers == TAGS.covers
     assert back.unread == ()
     plain = sound(tmp_path / f"plain.{suffix}")
     assert torch.equal(read_audio(path)[0], read_audio(plain)[0])  # the sound is the same
@@ -150,7 +150,7 @@ def test_short_and_odd_sounds_take_tags(tmp_path, suffix, frames):
             path, torch.zeros(1, frames), 44100, encoding=encoding, tags=TAGS, overwrite=True
         )
         assert read_audio(path)[0].shape == (1, frames)
-        assert read_tags(path).pictures == TAGS.pictures
+        assert read_tags(path).covers == TAGS.covers
 
 
 def test_a_tagged_wav_is_a_sound_riff_file(tmp_path):
@@ -189,7 +189,7 @@ def test_a_tagged_ogg_is_sound_page_by_page(tmp_path):
 # --- ID3v2 -----------------------------------------------------------------------------------
 
 NEW = id3.tag([id3.Frame("TIT2", b"\x03new")])
-KINDS = {
+FORMATS = {
     "2.2": tag(
         2,
         frame_2_2("TT2", utf16("Größe")) + frame_2_2("TP1", b"\0Art")
@@ -210,45 +210,45 @@ KINDS = {
         + frame_2_4("USLT", b"\x03eng\0words") + frame_2_4("APIC", b"\0image/jpeg\0\x03\0" + JPEG),
     ),
 }  # fmt: skip
-KINDS["2.3 unsynchronised"] = tag(3, unsynchronised(KINDS["2.3"][10:]), 0x80)
-KINDS["2.3 with an extended header"] = tag(
-    3, struct.pack(">IHI", 6, 0, 0) + KINDS["2.3"][10:], 0x40
+FORMATS["2.3 unsynchronised"] = tag(3, unsynchronised(FORMATS["2.3"][10:]), 0x80)
+FORMATS["2.3 with an extended header"] = tag(
+    3, struct.pack(">IHI", 6, 0, 0) + FORMATS["2.3"][10:], 0x40
 )
-KINDS["2.4 with an extended header"] = tag(4, synchsafe(6) + b"\1\0" + KINDS["2.4"][10:], 0x40)
-KINDS["2.4 with a footer"] = (
-    tag(4, KINDS["2.4"][10:], 0x10) + b"3DI\4\0\x10" + synchsafe(len(KINDS["2.4"]) - 10)
+FORMATS["2.4 with an extended header"] = tag(4, synchsafe(6) + b"\1\0" + FORMATS["2.4"][10:], 0x40)
+FORMATS["2.4 with a footer"] = (
+    tag(4, FORMATS["2.4"][10:], 0x10) + b"3DI\4\0\x10" + synchsafe(len(FORMATS["2.4"]) - 10)
 )
-KINDS["2.3 packed"] = tag(
+FORMATS["2.3 packed"] = tag(
     3,
-    KINDS["2.3"][10 : -len(JPEG) - 27]
+    FORMATS["2.3"][10 : -len(JPEG) - 27]
     + frame_2_3(
         "APIC",
         struct.pack(">I", 4000) + zlib.compress(b"\0image/jpeg\0\x03\0" + JPEG),
         0x80,
     ),
 )
-KINDS["2.4 frames packed and unsynchronised"] = tag(
+FORMATS["2.4 frames packed and unsynchronised"] = tag(
     4,
     b"".join(
         frame_2_4(frame.name, synchsafe(9) + unsynchronised(zlib.compress(frame.body)), 0x0B)
-        for frame in id3.frames(KINDS["2.4"])
+        for frame in id3.frames(FORMATS["2.4"])
     ),
 )
-KINDS["2.4 with the plain sizes of old iTunes"] = tag(
-    4, b"".join(frame_2_3(frame.name, frame.body) for frame in id3.frames(KINDS["2.4"]))
+FORMATS["2.4 with the plain sizes of old iTunes"] = tag(
+    4, b"".join(frame_2_3(frame.name, frame.body) for frame in id3.frames(FORMATS["2.4"]))
 )
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", FORMATS)
 def test_id3_of_every_kind_is_read(tmp_path, kind):
     path = tmp_path / "a.mp3"
-    path.write_bytes(KINDS[kind] + sound(tmp_path / "plain.mp3").read_bytes())
+    path.write_bytes(FORMATS[kind] + sound(tmp_path / "plain.mp3").read_bytes())
     read = read_tags(path)
     assert read.fields == {
         "title": ("Größe",), "artist": ("Art",), "date": ("1999",), "genre": ("Jazz",),
         "albumartist": ("VA",), "lyrics": ("words",),
     }  # fmt: skip
-    assert read.pictures == (CoverPicture(JPEG, "image/jpeg", 3, ""),)
+    assert read.covers == (CoverArt(JPEG, "image/jpeg", 3, ""),)
 
 
 @pytest.mark.parametrize("gap", [0, 1, 5000])
@@ -263,7 +263,7 @@ def test_several_id3_tags_are_one(tmp_path, gap):
     )
     read = read_tags(path)
     assert read.fields == {"title": ("one",), "album": ("Album",)}
-    assert [len(shown.data) for shown in read.pictures] == [len(JPEG) * 40]
+    assert [len(shown.data) for shown in read.covers] == [len(JPEG) * 40]
 
 
 def test_id3v1_fills_what_is_missing(tmp_path):
@@ -295,13 +295,13 @@ def test_the_id3_chunk_of_wav_and_aiff(tmp_path, container):
     soundfile.write(path, np.zeros((1001, 2)), 44100, "PCM_16")
     order = "<" if container == "wav" else ">"
     name = b"id3 " if container == "wav" else b"ID3 "
-    content = KINDS["2.3 unsynchronised"]
+    content = FORMATS["2.3 unsynchronised"]
     chunk = name + struct.pack(f"{order}I", len(content)) + content + bytes(len(content) % 2)
     data = path.read_bytes() + chunk
     path.write_bytes(data[:4] + struct.pack(f"{order}I", len(data) - 8) + data[8:])
     read = read_tags(path)
     assert read.get("title") == "Größe" and read.get("lyrics") == "words"
-    assert read.pictures == (CoverPicture(JPEG, "image/jpeg", 3, ""),)
+    assert read.covers == (CoverArt(JPEG, "image/jpeg", 3, ""),)
 
 
 def test_frames_that_are_no_text_stay_in_id3_and_are_named_elsewhere(tmp_path):
@@ -322,10 +322,10 @@ def test_frames_that_are_no_text_stay_in_id3_and_are_named_elsewhere(tmp_path):
 
 
 @settings(max_examples=150, deadline=None)
-@given(seed=st.integers(0, 10**6), kind=st.sampled_from(sorted(KINDS)))
+@given(seed=st.integers(0, 10**6), kind=st.sampled_from(sorted(FORMATS)))
 def test_damaged_tags_are_no_error(tmp_path_factory, seed, kind):
     rng = np.random.default_rng(seed)
-    data = bytearray(KINDS[kind] + b"\xff\xfb\x90\x00" + bytes(300))
+    data = bytearray(FORMATS[kind] + b"\xff\xfb\x90\x00" + bytes(300))
     for place in rng.integers(0, 300 if seed % 2 else len(data), size=int(rng.integers(1, 8))):
         data[place] = int(rng.integers(256))
     path = tmp_path_factory.getbasetemp() / "damaged.mp3"
@@ -376,7 +376,7 @@ def test_the_tags_of_mp4(tmp_path):
         "bpm": ("120",), "discnumber": ("2/3",), "compilation": ("1",), "lyrics": ("la\nla",),
         "artistsort": ("Sort",), "isrc": ("USABC",), "label": ("Lbl",),
     }  # fmt: skip
-    assert read.pictures == (CoverPicture(JPEG, "image/jpeg", 3, ""),)
+    assert read.covers == (CoverArt(JPEG, "image/jpeg", 3, ""),)
 
 
 def test_vorbis_comments_by_their_many_names(tmp_path):
@@ -398,7 +398,7 @@ def test_vorbis_comments_by_their_many_names(tmp_path):
 def test_covers_of_old_ogg_files(tmp_path):
     old = {"coverart": base64.b64encode(JPEG).decode(), "coverartmime": "image/jpeg"}
     path = sound(tmp_path / "a.ogg", Tags({name: (value,) for name, value in old.items()}))
-    assert read_tags(path) == Tags(pictures=(CoverPicture(JPEG, "image/jpeg", 3, ""),))
+    assert read_tags(path) == Tags(covers=(CoverArt(JPEG, "image/jpeg", 3, ""),))
 
 
 def test_kinds_that_only_ffmpeg_reads(tmp_path):
@@ -454,7 +454,7 @@ def test_long_tags_do_not_stop_a_song(tmp_path, suffix):
 
 
 def test_a_cover_too_large_for_flac_is_named(tmp_path):
-    large = Tags({"title": ("T",)}, (CoverPicture(JPEG[:4] + bytes(17 << 20), "image/jpeg"),))
+    large = Tags({"title": ("T",)}, (CoverArt(JPEG[:4] + bytes(17 << 20), "image/jpeg"),))
     assert fitting(large, ".flac") == (Tags({"title": ("T",)}), ("a picture of 17 MB",))
     for suffix in (".mp3", ".wav", ".ogg"):
         assert fitting(large, suffix) == (large, ())
@@ -470,11 +470,11 @@ def test_names_that_vorbis_comments_cannot_hold():
     )
 
 
-def test_pictures_and_comments_with_one_description_stay_apart():
+def test_covers_and_comments_with_one_description_stay_apart():
     """ID3 tells frames apart by their descriptions."""
-    both = (CoverPicture(JPEG, "image/jpeg", 3, ""), CoverPicture(PNG, "image/png", 3, ""))
+    both = (CoverArt(JPEG, "image/jpeg", 3, ""), CoverArt(PNG, "image/png", 3, ""))
     frames = frames_of(Tags({"comment": ("one", "two")}, both))
-    shown = [id3.picture(frame.body) for frame in frames if frame.name == "APIC"]
+    shown = [id3.cover_art(frame.body) for frame in frames if frame.name == "APIC"]
     assert [(one.data, one.description) for one in shown if one] == [(JPEG, ""), (PNG, "2")]
     said = [id3.described(frame.body, 3) for frame in frames if frame.name == "COMM"]
     assert said == [("", ["one"]), ("2", ["two"])]

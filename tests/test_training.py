@@ -33,13 +33,13 @@ from audiotransfer.training import (
     Turn,
     load_networks,
 )
-from audiotransfer.training.averages import MovingAverage
 from audiotransfer.training.checkpoints import load, save
 from audiotransfer.training.config import load_config
 from audiotransfer.training.devices import launch
-from audiotransfer.training.loading import fetch, share
+from audiotransfer.training.loading import fetch, split_batch
 from audiotransfer.training.objective import Mixed, Share
-from audiotransfer.training.settings import factor
+from audiotransfer.training.settings import learning_rate_factor
+from audiotransfer.training.stepping import MovingAverage
 
 STEPS = 12
 
@@ -373,12 +373,12 @@ def test_what_a_worker_finds_wrong_stays_one_line(workers: int) -> None:
 
 def test_processes_share_a_batch_in_runs_of_neighbours() -> None:
     batch = {"song": torch.arange(2), "stem": torch.arange(6), "level": torch.tensor(0.5)}
-    parts = [share(batch, rank, 2) for rank in (0, 1)]
+    parts = [split_batch(batch, rank, 2) for rank in (0, 1)]
     assert [part["song"].tolist() for part in parts] == [[0], [1]]
     assert [part["stem"].tolist() for part in parts] == [[0, 1, 2], [3, 4, 5]]
     assert all(part["level"] == 0.5 for part in parts)
     with pytest.raises(AudioTransferError, match="2 examples of 'song' cannot be shared by 4 proc"):
-        share(batch, 0, 4)
+        split_batch(batch, 0, 4)
 
 
 def test_each_turn_moves_its_group_alone(tmp_path: Path) -> None:
@@ -439,7 +439,7 @@ def test_mixed_objectives_show_all_that_each_shows() -> None:
     shares = [Share(name, Shown(lambda w, _: w), Twos()) for name in ("a", "b")]
     mixed = Mixed(shares)
     seen = mixed.preview(mixed.batch(2), Generator())
-    for shown, name in ((seen.spectrograms, "source"), (seen.embeddings, "points")):
+    for shown, name in ((seen.images, "source"), (seen.embeddings, "points")):
         assert set(shown) == {f"a/{name}", f"b/{name}"} and float(shown[f"b/{name}"].sum()) == 12
     assert seen.audio["a/song"][1] == 8
 
@@ -496,16 +496,22 @@ def test_the_learning_rate_follows_the_schedule(tmp_path: Path) -> None:
 
 
 def test_schedules() -> None:
-    assert [factor(step, 10, "constant", 4) for step in (0, 1, 3, 4, 9)] == [0.25, 0.5, 1, 1, 1]
-    assert [factor(step, 10) for step in (0, 9)] == [1, 1]
-    assert factor(7, 10, "linear", 4) == pytest.approx(0.5)
-    assert factor(7, 10, "cosine", 4) == pytest.approx(0.5)
-    assert factor(10, 10, "cosine") == pytest.approx(0)
+    assert [learning_rate_factor(step, 10, "constant", 4) for step in (0, 1, 3, 4, 9)] == [
+        0.25,
+        0.5,
+        1,
+        1,
+        1,
+    ]
+    assert [learning_rate_factor(step, 10) for step in (0, 9)] == [1, 1]
+    assert learning_rate_factor(7, 10, "linear", 4) == pytest.approx(0.5)
+    assert learning_rate_factor(7, 10, "cosine", 4) == pytest.approx(0.5)
+    assert learning_rate_factor(10, 10, "cosine") == pytest.approx(0)
     with pytest.raises(ValueError, match="'square' is unknown"):
-        factor(1, 10, "square")  # type: ignore[arg-type]
+        learning_rate_factor(1, 10, "square")  # type: ignore[arg-type]
 
 
-def test_averages_follow_and_lend_themselves() -> None:
+def test_averages_follow_and_can_be_applied() -> None:
     network = nn.Linear(1, 1, bias=False)
     nn.init.zeros_(network.weight)
     average = MovingAverage({"n": network}, 0.5)
@@ -515,7 +521,7 @@ def test_averages_follow_and_lend_themselves() -> None:
         average.update()
         expected = decay * expected + (1 - decay) * value
     assert average.weights["n"]["weight"].item() == pytest.approx(expected)
-    with average.in_place():
+    with average.applied():
         assert network.weight.item() == pytest.approx(expected)
     assert network.weight.item() == 3.0
 
@@ -573,31 +579,33 @@ def test_the_log_has_every_term_and_forgets_what_is_repeated(tmp_path: Path) -> 
     lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [4, 4, 8, 8, 12, 12]
     assert {"judge/hinge", "maker/fool", "maker/near", "maker/seen"} <= set(lines[0])
-    assert lines[0]["learning_rate/maker"] == pytest.approx(1e-2 * factor(3, STEPS, "cosine", 2))
+    assert lines[0]["learning_rate/maker"] == pytest.approx(
+        1e-2 * learning_rate_factor(3, STEPS, "cosine", 2)
+    )
     assert all(math.isfinite(value) for line in lines for value in line.values())
 
 
-def test_spectrograms_and_sound_reach_tensorboard(tmp_path: Path) -> None:
+def test_images_and_sound_reach_tensorboard(tmp_path: Path) -> None:
     accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     train(tmp_path, settings=replace(SETTINGS, preview_every=6))
     events = accumulator.EventAccumulator(str(tmp_path))
     events.Reload()
-    assert [e.step for e in events.Images("spectrograms/made")] == [6, 12]
+    assert [e.step for e in events.Images("images/made")] == [6, 12]
     assert [e.sample_rate for e in events.Audio("audio/noise")] == [8000, 8000]
     assert [e.step for e in events.Scalars("maker/near")] == [4, 8, 12]
     assert [e.step for e in events.Scalars("learning_rate/judge")] == [4, 8, 12]
 
 
-def test_an_audition_is_heard_beside_the_spectrograms(tmp_path: Path) -> None:
+def test_samples_are_logged_beside_the_images(tmp_path: Path) -> None:
     accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     states: list[bool] = []
 
-    def audition(toy: Toy) -> dict[str, tuple[Tensor, int]]:
+    def samples(toy: Toy) -> dict[str, tuple[Tensor, int]]:
         states.append(toy.networks["maker"].training or torch.is_grad_enabled())
         return {"song": (torch.zeros(2, 50), 4000)}
 
     settings = replace(SETTINGS, preview_every=6, diagnose_every=1)
-    trainer = Trainer(Toy(), Noise(), settings, tmp_path, audition=audition)
+    trainer = Trainer(Toy(), Noise(), settings, tmp_path, samples=samples)
     trainer.run()
     events = accumulator.EventAccumulator(str(tmp_path))
     events.Reload()

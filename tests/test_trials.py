@@ -363,8 +363,8 @@ def test_command_on_rendered_songs(
     out, pictures, page = (tmp_path / name for name in ("figures.json", "pictures", "page.html"))
     songs = str(place / "songs")
     words = ["--on", songs, "--baseline", songs, "--seconds", "1.5", "--songs", "1"]
-    words += ["--judge", str(place / "judge"), "--wrong", str(place / "jazz")]
-    written = ["-o", str(out), "--pictures", str(pictures), "--page", str(page)]
+    words += ["--classifier", str(place / "judge"), "--wrong", str(place / "jazz")]
+    written = ["-o", str(out), "--plots", str(pictures), "--page", str(page)]
     assert evaluate(place, *words, *written) == 0
     said = capsys.readouterr().out
     assert "1 songs nearer to the truth than matched EQ" in said
@@ -390,7 +390,7 @@ def test_command_on_rendered_songs(
 
 
 def test_command_on_real_songs(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    words = ["--on", str(place / "clips"), "--judge", str(place / "judge"), "--seconds", "1"]
+    words = ["--on", str(place / "clips"), "--classifier", str(place / "judge"), "--seconds", "1"]
     assert evaluate(place, *words, "--json") == 0
     values = json.loads(capsys.readouterr().out)
     assert list(values["songs"]) == ["rock/rock0", "rock/rock1"]
@@ -407,15 +407,15 @@ def test_command_on_real_songs(place: Path, capsys: pytest.CaptureFixture[str]) 
     ("words", "complaint"),
     [
         (["--on", "nowhere"], "nowhere does not exist"),
-        (["--on", "clips", "--judge", "clips"], "no judge can be read"),
-        (["--on", "clips", "--judge", "judge", "--genre", "polka"], "does not know 'polka'"),
+        (["--on", "clips", "--classifier", "clips"], "no judge can be read"),
+        (["--on", "clips", "--classifier", "judge", "--genre", "polka"], "does not know 'polka'"),
         (["--on", "songs", "clips"], "name one folder"),
-        (["--on", "songs", "--split", "valid", "--judge", "judge"], "'valid'"),
+        (["--on", "songs", "--split", "valid", "--classifier", "judge"], "'valid'"),
         (["--on", "songs", "--songs", "0"], "--songs 0"),
         (["--on", "songs", "-o", "no/where.json"], "does not exist"),
         (["--on", "songs", "--page", "no/where.html"], "does not exist"),
         (["--on", "songs", "--baseline", "clips"], "no rendered songs"),
-        (["--on", "clips", "--judge", "judge", "--tagger", "clips"], "no tagger can be read"),
+        (["--on", "clips", "--classifier", "judge", "--tagger", "clips"], "no tagger can be read"),
     ],
 )
 def test_what_cannot_be_is_said_in_one_line(

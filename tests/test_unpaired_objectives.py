@@ -16,12 +16,12 @@ from audiotransfer.spectral.networks import ResNetGenerator
 from audiotransfer.spectral.objectives import registry
 from audiotransfer.spectral.objectives.cut import Cut, CutSettings, patch_nce
 from audiotransfer.spectral.objectives.cycle_gan import SIDES, CycleGan, CycleGanSettings
-from audiotransfer.spectral.objectives.losses import RULES
-from audiotransfer.spectral.objectives.registry import Materials
+from audiotransfer.spectral.objectives.losses import ADVERSARIAL_LOSSES
+from audiotransfer.spectral.objectives.registry import NetworkFactory
 from audiotransfer.training import Objective, Trainer, TrainerSettings
 from audiotransfer.training.adversarial import ImagePool, gradient_penalty
 from audiotransfer.training.devices import launch
-from audiotransfer.training.settings import factor
+from audiotransfer.training.settings import learning_rate_factor
 from audiotransfer.training.stepping import Stepper
 from vocoder.spectrogram import to_unit
 
@@ -74,7 +74,9 @@ def make(form: str, seed: int = 0) -> Objective:
     name, generator, discriminators, settings = FORMS[form]
     with torch.random.fork_rng([]):
         torch.manual_seed(seed)
-        return registry.create(name, Materials(BINS, FRAMES, generator, discriminators), settings)
+        return registry.create(
+            name, NetworkFactory(BINS, FRAMES, generator, discriminators), settings
+        )
 
 
 def windows(batch: int = 2, seed: int = 0) -> Tensor:
@@ -111,17 +113,19 @@ class Mean(nn.Module):
 
 def test_games_by_hand() -> None:
     real, made = torch.tensor([[0.5], [2.0]]), torch.tensor([[-1.0], [0.25], [0.75]])
-    assert RULES["lsgan"].discriminator(real, made).item() == pytest.approx(
+    assert ADVERSARIAL_LOSSES["lsgan"].discriminator(real, made).item() == pytest.approx(
         0.5 * ((0.25 + 1) / 2 + (1 + 0.0625 + 0.5625) / 3)
     )
-    assert RULES["lsgan"].generator(made).item() == pytest.approx((4 + 0.5625 + 0.0625) / 3)
-    assert RULES["hinge"].discriminator(real, made).item() == pytest.approx(
+    assert ADVERSARIAL_LOSSES["lsgan"].generator(made).item() == pytest.approx(
+        (4 + 0.5625 + 0.0625) / 3
+    )
+    assert ADVERSARIAL_LOSSES["hinge"].discriminator(real, made).item() == pytest.approx(
         0.5 * (0.5 / 2 + (0 + 1.25 + 1.75) / 3)
     )
-    assert RULES["wgan-gp"].discriminator(real, made).item() == pytest.approx(0 - 1.25)
+    assert ADVERSARIAL_LOSSES["wgan-gp"].discriminator(real, made).item() == pytest.approx(0 - 1.25)
     for game in ("hinge", "wgan-gp"):
-        assert RULES[game].generator(made).item() == pytest.approx(0.0)
-    assert [RULES[g].penalised for g in RULES] == [False, False, True]
+        assert ADVERSARIAL_LOSSES[game].generator(made).item() == pytest.approx(0.0)
+    assert [ADVERSARIAL_LOSSES[g].penalised for g in ADVERSARIAL_LOSSES] == [False, False, True]
 
 
 def test_gradient_penalty_by_hand() -> None:
@@ -164,7 +168,7 @@ def test_the_pool_by_an_independent_loop() -> None:
             else:
                 expected.append(value)
         assert pool(made, draws).flatten().tolist() == expected
-    assert pool.spectrograms.flatten().tolist() == mine and int(pool.held) == 3
+    assert pool.images.flatten().tolist() == mine and int(pool.held) == 3
 
 
 def test_an_empty_pool_hands_everything_on() -> None:
@@ -245,7 +249,7 @@ def test_discriminators_meet_what_was_made_before() -> None:
     for step in range(3):
         list(objective.turns(batch_of(step), step, torch.Generator().manual_seed(step)))
     pool = objective.pools["target"]
-    assert int(pool.held) == 2 and bool(pool.spectrograms.any())
+    assert int(pool.held) == 2 and bool(pool.images.any())
 
 
 # --- CUT
@@ -317,7 +321,7 @@ def test_patches_are_compared_at_one_place() -> None:
     assert isinstance(objective, Cut)
     spectrogram = windows()
     same, reversed_ = (
-        float(objective.content(spectrogram, other, torch.Generator().manual_seed(0)).detach())
+        float(objective.content_loss(spectrogram, other, torch.Generator().manual_seed(0)).detach())
         for other in (spectrogram, spectrogram.flip(-1))
     )
     assert same < reversed_
@@ -333,12 +337,12 @@ def test_without_identity_the_target_is_not_converted() -> None:
 
 def test_cut_refuses_what_it_cannot_use() -> None:
     discriminators = {"p": {"kind": "patch", "width": 4}}
-    whole = Materials(BINS, FRAMES, {"kind": "whole-frequency", "width": 4}, discriminators)
+    whole = NetworkFactory(BINS, FRAMES, {"kind": "whole-frequency", "width": 4}, discriminators)
     with pytest.raises(AudioTransferError, match="no features"):
         registry.create("cut", whole, {})
     with pytest.raises(AudioTransferError, match="wgan-gp"):
         registry.create(
-            "cut", Materials(BINS, FRAMES, _RESNET, discriminators), {"game": "wgan-gp"}
+            "cut", NetworkFactory(BINS, FRAMES, _RESNET, discriminators), {"game": "wgan-gp"}
         )
 
 
@@ -444,7 +448,7 @@ def test_a_preview_shows_source_and_output(form: str) -> None:
     for network in objective.networks.values():
         network.eval()
     with torch.no_grad():
-        shown = objective.preview(batch_of(), torch.Generator()).spectrograms
+        shown = objective.preview(batch_of(), torch.Generator()).images
     for wanted in ("source", "converted"):
         assert any(name.split("/")[-1] == wanted for name in shown)
     assert all(p.shape == (BINS, FRAMES) and bool(p.isfinite().all()) for p in shown.values())
@@ -452,7 +456,7 @@ def test_a_preview_shows_source_and_output(form: str) -> None:
 
 def test_timbretrons_schedule() -> None:
     """Up by equal ratios over 2500 steps, level to 100 000, along a line to 0 at 1.5 million."""
-    rates = [factor(s, 1_500_000, "linear", 2500, "exponential", 100_000) for s in (
+    rates = [learning_rate_factor(s, 1_500_000, "linear", 2500, "exponential", 100_000) for s in (
         0, 1249, 2499, 2500, 99_999, 100_000, 800_000, 1_499_999
     )]  # fmt: skip
     assert rates[0] == pytest.approx(0.01 ** (2499 / 2500))
@@ -473,24 +477,26 @@ def test_unknown_names_and_settings_are_refused(
     name: str, change: dict[str, int], words: str
 ) -> None:
     with pytest.raises(AudioTransferError, match=words):
-        registry.create(name, Materials(BINS, FRAMES, _RESNET, _PATCH), change)
+        registry.create(name, NetworkFactory(BINS, FRAMES, _RESNET, _PATCH), change)
 
 
 @pytest.mark.parametrize(
-    ("materials", "words"),
+    ("factory", "words"),
     [
-        (Materials(BINS, FRAMES, {"kind": "resnt"}, _PATCH), "did you mean 'resnet'"),
-        (Materials(BINS, FRAMES, {}, _PATCH), "there are whole-frequency"),
-        (Materials(BINS, FRAMES, _RESNET | {"depth": 3}, _PATCH), "depth"),
-        (Materials(BINS, FRAMES, _RESNET, {}), "at least one discriminator"),
-        (Materials(4, FRAMES, _UNET, _PATCH), "4 bins cannot be halved 3 times"),
+        (NetworkFactory(BINS, FRAMES, {"kind": "resnt"}, _PATCH), "did you mean 'resnet'"),
+        (NetworkFactory(BINS, FRAMES, {}, _PATCH), "there are whole-frequency"),
+        (NetworkFactory(BINS, FRAMES, _RESNET | {"depth": 3}, _PATCH), "depth"),
+        (NetworkFactory(BINS, FRAMES, _RESNET, {}), "at least one discriminator"),
+        (NetworkFactory(4, FRAMES, _UNET, _PATCH), "4 bins cannot be halved 3 times"),
         (
-            Materials(BINS, 8, _RESNET, {"w": {"kind": "spectrogram", "levels": 4}}),
+            NetworkFactory(BINS, 8, _RESNET, {"w": {"kind": "spectrogram", "levels": 4}}),
             "32 x 8 cannot be halved 4 times",
         ),
     ],
 )
-def test_networks_that_cannot_be_are_refused_in_one_line(materials: Materials, words: str) -> None:
+def test_networks_that_cannot_be_are_refused_in_one_line(
+    factory: NetworkFactory, words: str
+) -> None:
     with pytest.raises(AudioTransferError, match=words) as caught:
-        registry.create("cycle-gan", materials, {})
+        registry.create("cycle-gan", factory, {})
     assert "\n" not in str(caught.value)

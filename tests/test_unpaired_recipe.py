@@ -30,7 +30,7 @@ from audiotransfer.evaluation.checkpoint_metric import CheckpointMetric
 from audiotransfer.preparation import Settings, prepare_collection
 from audiotransfer.recipes import load_training
 from audiotransfer.recipes.unpaired import UnpairedStyleRecipe
-from audiotransfer.spectral.objectives.registry import Materials, create
+from audiotransfer.spectral.objectives.registry import NetworkFactory, create
 from audiotransfer.spectral.transfer import load_generator
 from audiotransfer.styles import Keep, load_style
 from audiotransfer.training import load_networks
@@ -150,10 +150,12 @@ def test_every_config_can_be_built_as_it_stands(config: str) -> None:
     recipe = load_training(config).recipe
     assert recipe is not None
     spectrogram = SpectrogramSettings.from_dict(recipe.spectrogram)
-    materials = Materials(spectrogram.bins, recipe.frames, recipe.generator, recipe.discriminators)
+    factory = NetworkFactory(
+        spectrogram.bins, recipe.frames, recipe.generator, recipe.discriminators
+    )
     with torch.device("meta"), warnings.catch_warnings():  # shapes without weights
         warnings.simplefilter("ignore", UserWarning)
-        objective = create(recipe.objective, materials, recipe.settings)
+        objective = create(recipe.objective, factory, recipe.settings)
     assert "generator" in objective.networks
 
 

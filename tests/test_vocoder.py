@@ -1,4 +1,4 @@
-"""Laws of spectrograms and inverters, on signals made here."""
+"""Properties of spectrograms and inverters, on synthetic signals."""
 
 from __future__ import annotations
 
@@ -10,7 +10,14 @@ import torch
 from torch import Tensor
 
 import vocoder
-from vocoder import GriffinLimInverter, SourceInverter, SpectrogramSettings, VocoderError, mel, stft
+from vocoder import (
+    GriffinLimInverter,
+    SpectralGainInverter,
+    SpectrogramSettings,
+    VocoderError,
+    mel,
+    stft,
+)
 from vocoder.cqt import ConstantQ
 from vocoder.griffinlim import griffin_lim
 
@@ -74,16 +81,16 @@ def test_stft_round_trip(length: int, padding: str, n_fft: int, hop_length: int)
 
 @pytest.mark.parametrize("length", LENGTHS)
 @pytest.mark.parametrize("hop_length", [128, 100])
-def test_weave_is_the_round_trip(length: int, hop_length: int) -> None:
+def test_overlap_add_is_the_round_trip(length: int, hop_length: int) -> None:
     audio = torch.randn(3, length, generator=torch.Generator().manual_seed(1))
-    weave = stft.Weave(length, 512, hop_length, "reflect-centre", audio.device)
+    overlap_add = stft.OverlapAdd(length, 512, hop_length, "reflect-centre", audio.device)
     seen = []
 
     def change(spectrum: Tensor, frames: slice) -> Tensor:
         seen.append(spectrum.clone())
         return spectrum
 
-    back = weave(audio, change)
+    back = overlap_add(audio, change)
     assert back.shape == audio.shape
     if length:
         assert decibels(back - audio, audio) < -100
@@ -286,7 +293,9 @@ def test_inverters_give_the_exact_length(name: str, length: int) -> None:
     alone = GriffinLimInverter(spectrogram, iterations=2)(
         spectrogram(audio), length, None, generator
     )
-    shaped = SourceInverter(spectrogram, iterations=2)(spectrogram.stereo(audio), length, audio)
+    shaped = SpectralGainInverter(spectrogram, iterations=2)(
+        spectrogram.stereo(audio), length, audio
+    )
     for sound in (alone, shaped):
         assert sound.shape == (2, length)
         assert sound.dtype == torch.float32
@@ -300,7 +309,7 @@ def test_silence_stays_silent(name: str) -> None:
     generator = torch.Generator().manual_seed(0)
     assert not GriffinLimInverter(spectrogram, 3)(spectrogram(silence), 5000, None, generator).any()
     loud = spectrogram.stereo(silence + 1)
-    assert not SourceInverter(spectrogram, 3)(loud, 5000, silence).any()
+    assert not SpectralGainInverter(spectrogram, 3)(loud, 5000, silence).any()
 
 
 def sine_and_back(name: str, inverter: type) -> tuple[Tensor, int]:
@@ -316,7 +325,7 @@ def sine_and_back(name: str, inverter: type) -> tuple[Tensor, int]:
 
 @pytest.mark.parametrize("name", ["mel", "stft", "cqt"])
 def test_a_sine_keeps_its_frequency_through_the_source(name: str) -> None:
-    sound, rate = sine_and_back(name, SourceInverter)
+    sound, rate = sine_and_back(name, SpectralGainInverter)
     assert abs(1200 * math.log2(peak_hz(sound, rate) / SINE_HZ)) < 1
 
 
@@ -325,16 +334,16 @@ def test_a_sine_keeps_its_frequency_through_griffin_lim(name: str) -> None:
     """From a random phase the pitch wanders; the median of 1/8 s windows is within 5 cents."""
     sound, rate = sine_and_back(name, GriffinLimInverter)
     window = rate // 8
-    heard = [peak_hz(part, rate) for part in sound.unfold(0, window, window // 2)]
-    assert abs(1200 * math.log2(sorted(heard)[len(heard) // 2] / SINE_HZ)) < 5
+    peaks = [peak_hz(part, rate) for part in sound.unfold(0, window, window // 2)]
+    assert abs(1200 * math.log2(sorted(peaks)[len(peaks) // 2] / SINE_HZ)) < 5
 
 
 def test_inverters_batch_equals_singles() -> None:
     audio = torch.stack([music(0.4), music(0.4).flip(0) * 0.3])
     length = audio.shape[-1]
     spectrograms = SMALL.stereo(audio)
-    shaped = SourceInverter(SMALL)(spectrograms - 0.5, length, audio)
-    alone = SourceInverter(SMALL)(spectrograms[1] - 0.5, length, audio[1])
+    shaped = SpectralGainInverter(SMALL)(spectrograms - 0.5, length, audio)
+    alone = SpectralGainInverter(SMALL)(spectrograms[1] - 0.5, length, audio[1])
     assert decibels(shaped[1] - alone, alone) < -80
     lim = GriffinLimInverter(SMALL, iterations=4)
     seeds = [torch.Generator().manual_seed(5) for _ in range(2)]
@@ -359,20 +368,20 @@ def test_same_seed_same_samples() -> None:
 def test_the_sources_own_spectrogram_gives_the_source(name: str, iterations: int) -> None:
     spectrogram = SPECTROGRAMS[name]
     audio = music(0.5, spectrogram.sample_rate)
-    sound = SourceInverter(spectrogram, iterations)(
+    sound = SpectralGainInverter(spectrogram, iterations)(
         spectrogram.stereo(audio), audio.shape[-1], audio
     )
     assert decibels(sound - audio, audio) < -80
 
 
 @pytest.mark.parametrize("iterations", [0, 4])
-def test_source_inverter_gain_equivariance(iterations: int) -> None:
+def test_spectral_gain_inverter_gain_equivariance(iterations: int) -> None:
     """Exact above the floor, hence a floor that nothing here comes near."""
     spectrogram = SpectrogramSettings(floor=1e-7)
     audio = music(0.5) + 1e-3 * torch.randn(2, RATE // 2)
     tilt = torch.linspace(-1, 1, spectrogram.bins)[:, None]
     wanted = spectrogram.stereo(audio) + tilt
-    inverter = SourceInverter(spectrogram, iterations)
+    inverter = SpectralGainInverter(spectrogram, iterations)
     plain = inverter(wanted, audio.shape[-1], audio)
     louder = inverter(wanted + math.log(4), audio.shape[-1], 4 * audio)
     assert decibels(louder - 4 * plain, 4 * plain) < -80
@@ -382,13 +391,13 @@ def test_source_inverter_gain_equivariance(iterations: int) -> None:
     assert decibels(flipped + plain, plain) < -80
 
 
-def test_source_inverter_reaches_the_wanted_spectrogram() -> None:
+def test_spectral_gain_inverter_reaches_the_wanted_spectrogram() -> None:
     """Within 1 dB RMS for bands no more than 60 dB below the loudest."""
     spectrogram = SpectrogramSettings()
     audio = music(1.0)
     own = spectrogram.stereo(audio)
     tilt = 2 * torch.sin(torch.linspace(0, 6, spectrogram.bins))[:, None]
-    sound = SourceInverter(spectrogram)(own + tilt, audio.shape[-1], audio)
+    sound = SpectralGainInverter(spectrogram)(own + tilt, audio.shape[-1], audio)
     error = (spectrogram.stereo(sound) - own - tilt)[own > own.max() - math.log(1000)]
     assert error.square().mean().sqrt() < math.log(10) / 20
 
@@ -400,9 +409,9 @@ def test_every_trip_comes_nearer_to_a_spectrogram_of_something_else(name: str) -
     wanted = spectrogram.stereo(audio.flip(-1))  # all that begins ends, and the other way round
     gaps = []
     for iterations in (0, 1, 3):
-        sound = SourceInverter(spectrogram, iterations)(wanted, audio.shape[-1], audio)
-        heard = wanted > wanted.max() - math.log(100)
-        gaps.append(float((spectrogram.stereo(sound) - wanted)[heard].abs().mean()))
+        sound = SpectralGainInverter(spectrogram, iterations)(wanted, audio.shape[-1], audio)
+        audible = wanted > wanted.max() - math.log(100)
+        gaps.append(float((spectrogram.stereo(sound) - wanted)[audible].abs().mean()))
     assert gaps[2] < 0.95 * gaps[1] < 0.95 * gaps[0]
 
 
@@ -411,7 +420,9 @@ def test_source_gain_is_bounded(iterations: int) -> None:
     audio = music(0.5)
     spectrogram = SpectrogramSettings()
     wanted = spectrogram.stereo(audio) + 10.0
-    sound = SourceInverter(spectrogram, iterations, max_gain_db=6.0)(wanted, audio.shape[-1], audio)
+    sound = SpectralGainInverter(spectrogram, iterations, max_gain_db=6.0)(
+        wanted, audio.shape[-1], audio
+    )
     assert decibels(sound - 10 ** (6 / 20) * audio, audio) < -60
 
 
@@ -424,7 +435,7 @@ def test_what_lies_below_the_floor_is_raised_by_the_bound_once(iterations: int) 
     noise = 1e-10 * torch.randn(2, 30000, generator=torch.Generator().manual_seed(0))
     own = spectrogram.stereo(noise)
     assert float(own.max()) == pytest.approx(math.log(spectrogram.floor))
-    sound = SourceInverter(spectrogram, iterations)(own + 10.0, noise.shape[-1], noise)
+    sound = SpectralGainInverter(spectrogram, iterations)(own + 10.0, noise.shape[-1], noise)
     assert decibels(sound, noise) < 35.1
 
 
@@ -433,7 +444,7 @@ def test_rounding_of_the_source_stays_rounding() -> None:
     audio[:, 9000:20000] = 0
     other = audio + 1e-9 * torch.randn(audio.shape, generator=torch.Generator().manual_seed(0))
     wanted = spectrogram.stereo(music(1.0).flip(-1))
-    inverter = SourceInverter(spectrogram, iterations=3)
+    inverter = SpectralGainInverter(spectrogram, iterations=3)
     sound = inverter(wanted, audio.shape[-1], audio)
     assert decibels(inverter(wanted, audio.shape[-1], other) - sound, sound) < -90
 
@@ -441,7 +452,7 @@ def test_rounding_of_the_source_stays_rounding() -> None:
 def test_wrong_shapes_are_refused() -> None:
     audio = torch.zeros(2, 1000)
     spectrogram = SMALL.stereo(audio)
-    inverter = SourceInverter(SMALL)
+    inverter = SpectralGainInverter(SMALL)
     with pytest.raises(VocoderError, match="no source"):
         inverter(spectrogram, 1000)
     with pytest.raises(VocoderError, match="64 bins x 8 frames"):
@@ -452,7 +463,7 @@ def test_wrong_shapes_are_refused() -> None:
         GriffinLimInverter(SMALL)(spectrogram[:-1], 1000)
     for options in ({"iterations": -1}, {"max_gain_db": -1.0}):
         with pytest.raises(VocoderError, match="use 0 or more"):
-            SourceInverter(SMALL, **options)
+            SpectralGainInverter(SMALL, **options)
     with pytest.raises(VocoderError, match="0 to 1"):
         GriffinLimInverter(SMALL, momentum=2.0)
 

@@ -1,15 +1,14 @@
-"""Sound to spectrogram and back: STFT, mel, CQT; Griffin-Lim and source-phase inversion."""
+"""Spectrograms of sound (STFT, mel, CQT) and their inversion (Griffin-Lim, spectral gain)."""
 
-from vocoder.base import Inverter, create, names, require_equal
-from vocoder.errors import VocoderError
+from vocoder.base import Inverter, VocoderError, create, names, require_equal
 from vocoder.griffinlim import GriffinLimInverter, griffin_lim
-from vocoder.source import SourceInverter
+from vocoder.spectral_gain import SpectralGainInverter
 from vocoder.spectrogram import SpectrogramSettings, power_mean
 
 __all__ = [
     "GriffinLimInverter",
     "Inverter",
-    "SourceInverter",
+    "SpectralGainInverter",
     "SpectrogramSettings",
     "VocoderError",
     "create",

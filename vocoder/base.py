@@ -1,26 +1,31 @@
-"""What every inverter promises, and the one door through which they are found."""
+"""The inverter protocol, the registry of inverters, and checks of what they are given."""
 
 from __future__ import annotations
 
 import dataclasses
 import difflib
 from importlib.metadata import entry_points
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from torch import Generator, Tensor
 
-from vocoder.errors import VocoderError
-from vocoder.spectrogram import SpectrogramSettings
+if TYPE_CHECKING:
+    from vocoder.spectrogram import SpectrogramSettings
 
 GROUP = "audiotransfer.inverters"
 
 
+class VocoderError(Exception):
+    """Root of the errors raised on purpose by `vocoder`; the message is one line for the user."""
+
+
 class Inverter(Protocol):
-    """Turns spectrograms back into sound."""
+    """A callable that turns a spectrogram back into sound."""
 
     expects: SpectrogramSettings
+    """Settings of the spectrograms that it inverts."""
     reach: int
-    """Samples on each side of a frame's centre that its values change."""
+    """Samples on each side of a frame's centre that its values affect."""
 
     def __call__(
         self,
@@ -29,26 +34,24 @@ class Inverter(Protocol):
         source: Tensor | None = None,
         generator: Generator | None = None,
     ) -> Tensor:
-        """Spectrogram [.., F, L] -> sound of exactly `length` samples.
+        """Spectrogram [.., F, L] to sound of exactly `length` samples.
 
-        Inverters that need a source take it as [.., C, T] and give [.., C, T]; the others give [..,
-        T].
-        Raises VocoderError when the spectrogram's shape is not what `expects` makes of `length`
-        samples.
+        Inverters that need a source take it as [.., C, T] and return [.., C, T]; the others return
+        [.., T]. `generator` draws initial phases. Raises VocoderError when the spectrogram's shape
+        is not what `expects` makes of `length` samples.
         """
         ...
 
 
 def names() -> list[str]:
-    """The registered inverters, in alphabetical order."""
+    """Names of the registered inverters, sorted."""
     return sorted({entry.name for entry in entry_points(group=GROUP)})
 
 
 def create(name: str, expects: SpectrogramSettings, **options: Any) -> Inverter:
-    """The inverter of this name for spectrograms made with `expects`.
+    """The inverter registered as `name`, for spectrograms made with `expects`.
 
-    Raises VocoderError for a name that nothing is registered under, or a spectrogram the inverter
-    cannot take.
+    Raises VocoderError for an unknown name, and for settings that the inverter cannot invert.
     """
     found = {entry.name: entry for entry in entry_points(group=GROUP)}
     if name not in found:
@@ -63,20 +66,20 @@ def create(name: str, expects: SpectrogramSettings, **options: Any) -> Inverter:
 
 
 def require_equal(expected: SpectrogramSettings, given: SpectrogramSettings, who: str) -> None:
-    """Raise VocoderError, naming what differs, unless `given` is the spectrogram `who` expects."""
-    wanted, got = dataclasses.asdict(expected), dataclasses.asdict(given)
+    """Raise VocoderError, naming what differs, unless `given` equals what `who` expects."""
+    right, wrong = dataclasses.asdict(expected), dataclasses.asdict(given)
     different = [
-        f"{key} {wanted[key]}, not {got[key]}" for key in wanted if wanted[key] != got[key]
+        f"{key} {right[key]}, not {wrong[key]}" for key in right if right[key] != wrong[key]
     ]
     if different:
         raise VocoderError(f"{who} expects spectrograms with {'; '.join(different)}: make them so")
 
 
 def require_shape(expects: SpectrogramSettings, spectrogram: Tensor, length: int) -> None:
-    """Raise VocoderError unless `spectrogram` [.., F, L] is what `expects` makes of `length`."""
-    wanted = (expects.bins, expects.frames(length))
-    if spectrogram.ndim < 2 or tuple(spectrogram.shape[-2:]) != wanted:
+    """Raise VocoderError unless `spectrogram` [.., F, L] has the shape for `length` samples."""
+    expected_shape = (expects.bins, expects.frames(length))
+    if spectrogram.ndim < 2 or tuple(spectrogram.shape[-2:]) != expected_shape:
         raise VocoderError(
             f"spectrogram of shape {list(spectrogram.shape)} for {length} samples: "
-            f"the settings make {wanted[0]} bins x {wanted[1]} frames of them"
+            f"the settings make {expected_shape[0]} bins x {expected_shape[1]} frames of them"
         )

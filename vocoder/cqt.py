@@ -1,10 +1,10 @@
-"""Constant-Q transform (nnAudio's recursive octaves) and the inverse that nnAudio has not.
+"""Constant-Q transform (nnAudio's recursive octaves) and its least-squares inverse.
 
-The transform C is linear in the sound, so its adjoint C* is what automatic differentiation gives,
-and the sound nearest to given coefficients c in least squares solves C*C x = C*c. C*C is nearly a
-filter; dividing by that filter's response makes conjugate gradients converge in a few steps
-(Velasco et al. 2011 divide by it once, which is exact only where filters are sampled densely). What
-no filter covers - below the lowest and above the highest bin - is lost.
+The transform C is linear in the sound, so automatic differentiation gives its adjoint C*, and the
+sound nearest to given coefficients c in least squares solves C*C x = C*c. C*C is nearly a filter;
+dividing by that filter's response makes conjugate gradients converge in a few steps (Velasco et al.
+2011 divide by it once, which is exact only where filters are sampled densely). What no filter
+covers - below the lowest and above the highest bin - is lost.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from vocoder.errors import VocoderError
+from vocoder.base import VocoderError
 
-# Parts of the frequency axis answered more weakly than this (in power, of the strongest) count as
-# not covered.
+# Frequencies at which the power response is below this share of its maximum count as not covered.
 COVERED = 0.1
 
 
 def filter_length(frequency: float, sample_rate: int, bins_per_octave: int) -> int:
-    """Samples that the filter at `frequency` spans: the higher the note, the shorter."""
+    """Length in samples of the filter at `frequency` (Hz); higher filters are shorter."""
     quality = 1.0 / (2.0 ** (1.0 / bins_per_octave) - 1.0)
     return math.ceil(quality * sample_rate / frequency)
 
 
 def top_frequency(f_min: float, bins: int, bins_per_octave: int) -> float:
+    """Centre of the highest bin in Hz."""
     return f_min * 2.0 ** ((bins - 1) / bins_per_octave)
 
 
@@ -43,7 +43,7 @@ def _best_hop(sample_rate: int, bins: int, f_min: float, bins_per_octave: int) -
 
 
 def check(sample_rate: int, hop_length: int, bins: int, f_min: float, bins_per_octave: int) -> None:
-    """Raise VocoderError where sound is lost between frames, naming the nearest good settings."""
+    """Raise VocoderError, naming valid settings, where sound would be lost between frames."""
     top = top_frequency(f_min, bins, bins_per_octave)
     halvings = math.ceil(bins / bins_per_octave) - 1
     shortest = filter_length(top, sample_rate, bins_per_octave)
@@ -69,10 +69,10 @@ def check(sample_rate: int, hop_length: int, bins: int, f_min: float, bins_per_o
 
 
 class ConstantQ(nn.Module):
-    """Sound [N, T] <-> constant-Q coefficients [N, bins, T // hop_length + 1], complex.
+    """Sound [N, T] to constant-Q coefficients [N, bins, T // hop_length + 1], complex, and back.
 
-    Zeros stand before and after the sound: the longest filters reach over seconds, where mirroring
-    makes chords.
+    The sound is padded with zeros: the longest filters span seconds, where mirroring would make
+    chords.
     """
 
     response: Tensor
@@ -83,9 +83,7 @@ class ConstantQ(nn.Module):
     ) -> None:
         super().__init__()
         check(sample_rate, hop_length, bins, f_min, bins_per_octave)
-        from nnAudio.features import (
-            CQT2010v2,
-        )  # takes over a second: only whoever asks for a CQT pays
+        from nnAudio.features import CQT2010v2  # takes over a second to import
 
         self.hop_length = hop_length
         self.longest = filter_length(f_min, sample_rate, bins_per_octave)
@@ -101,20 +99,20 @@ class ConstantQ(nn.Module):
             verbose=False,
         )
         self.layer.requires_grad_(False)
-        # On librosa's scale a longer filter reads more; the filters as they are answer evenly
-        # over the whole range, which the inverse needs.
+        # librosa's scale grows with the filter's length; the inverse needs the filters unscaled,
+        # whose response is even over the whole range.
         self.register_buffer("loudness", self.layer.lenghts.sqrt()[:, None], persistent=False)
         self.register_buffer("response", self._response(), persistent=False)
 
     def forward(self, audio: Tensor) -> Tensor:
-        """Sound [N, T] -> complex [N, bins, T // hop_length + 1]; differentiable."""
+        """Sound [N, T] to complex coefficients [N, bins, T // hop_length + 1]; differentiable."""
         return torch.view_as_complex(self._coefficients(audio)) * self.loudness
 
     def inverse(self, coefficients: Tensor, length: int, iterations: int = 8) -> Tensor:
-        """Complex [N, bins, L] -> sound [N, length], by preconditioned conjugate gradients.
+        """Coefficients [N, bins, L] to sound [N, length], by preconditioned conjugate gradients.
 
-        From f_min to the top bin music comes back to about -70 dB with eight iterations, -27 dB
-        with one (48 bins per octave, hop at most the shortest filter).
+        Between f_min and the top bin music is reconstructed to about -70 dB with eight iterations,
+        to -27 dB with one (48 bins per octave, hop at most the shortest filter).
         """
         rows = coefficients.shape[0]
         if coefficients.numel() == 0 or length == 0:
@@ -136,23 +134,23 @@ class ConstantQ(nn.Module):
         return audio
 
     def impose(self, audio: Tensor, magnitude: Tensor) -> Tensor:
-        """Sound [N, T] -> the same with its coefficients' magnitudes replaced by [N, bins, L]."""
+        """Sound [N, T] with the magnitudes of its coefficients replaced by [N, bins, L]."""
         with torch.inference_mode(False), torch.enable_grad():
             audio = audio.detach().clone().requires_grad_()
             output = self._coefficients(audio)
             phase = torch.sgn(torch.view_as_complex(output.detach()))
-            wanted = torch.view_as_real(phase * (magnitude / self.loudness))
-            return self._precondition(torch.autograd.grad(output, audio, wanted)[0])
+            target = torch.view_as_real(phase * (magnitude / self.loudness))
+            return self._precondition(torch.autograd.grad(output, audio, target)[0])
 
     def _coefficients(self, audio: Tensor) -> Tensor:
         length = audio.shape[-1]
         frames = length // self.hop_length + 1
-        # A whole number of hops keeps every octave at the same number of frames.
+        # With a whole number of hops every octave has the same number of frames.
         padded = functional.pad(audio.float(), (0, frames * self.hop_length - length))
         return self.layer(padded, normalization_type="convolutional")[:, :, :frames].contiguous()
 
     def _adjoint(self, coefficients: Tensor, length: int) -> Tensor:
-        """C* c: coefficients [N, bins, L, 2] -> [N, length]."""
+        """C* c: coefficients [N, bins, L, 2] to [N, length]."""
         with torch.inference_mode(False), torch.enable_grad():
             device = coefficients.device
             audio = torch.zeros(len(coefficients), length, device=device, requires_grad=True)
@@ -160,7 +158,7 @@ class ConstantQ(nn.Module):
             return torch.autograd.grad(output, audio, coefficients.clone())[0]
 
     def _normal(self, audio: Tensor) -> Tensor:
-        """C*C x: sound [N, T] -> [N, T]."""
+        """C*C x: sound [N, T] to [N, T]."""
         with torch.inference_mode(False), torch.enable_grad():
             audio = audio.detach().clone().requires_grad_()
             output = self._coefficients(audio)
@@ -177,6 +175,7 @@ class ConstantQ(nn.Module):
         return (spectrum * torch.fft.rfft(impulses).conj()).real.mean(0).clamp(min=0)
 
     def _precondition(self, audio: Tensor) -> Tensor:
+        """Divide the spectrum of [N, T] by the power response of C*C, limited where it is small."""
         length = audio.shape[-1]
         size = 2 ** math.ceil(math.log2(length + self.longest))
         response = functional.interpolate(
@@ -196,6 +195,6 @@ def constant_q(
     bins_per_octave: int,
     device: torch.device,
 ) -> ConstantQ:
-    """The transform for these settings, made once per device."""
+    """The transform for these settings, built once per device."""
     with torch.inference_mode(False):
         return ConstantQ(sample_rate, hop_length, bins, f_min, bins_per_octave).to(device)

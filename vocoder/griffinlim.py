@@ -1,8 +1,7 @@
-"""Fast Griffin-Lim: a phase for a magnitude, found by going back and forth between the two.
+"""Fast Griffin-Lim phase retrieval (Griffin and Lim 1984; Perraudin, Balazs and Sondergaard 2013).
 
-Griffin and Lim 1984; the momentum is Perraudin, Balazs and Sondergaard 2013. They extrapolate the
-spectra, and the transform is linear, so extrapolating the sound is the same: one past sound is all
-that an iteration remembers.
+The momentum of the fast version extrapolates spectra. As the transform is linear, extrapolating the
+sound is equivalent, and only one earlier sound has to be kept.
 """
 
 from __future__ import annotations
@@ -13,16 +12,15 @@ import torch
 from torch import Generator, Tensor
 
 from vocoder import mel
-from vocoder.base import require_shape
-from vocoder.errors import VocoderError
+from vocoder.base import VocoderError, require_shape
 from vocoder.spectrogram import SpectrogramSettings
-from vocoder.stft import Weave
+from vocoder.stft import OverlapAdd
 
 
 def iterate(
     project: Callable[[Tensor], Tensor], start: Tensor, iterations: int, momentum: float = 0.99
 ) -> Tensor:
-    """Apply `project` (impose magnitudes, back to sound) `iterations` times with momentum."""
+    """Apply `project` (replace magnitudes, resynthesise) `iterations` times with momentum."""
     current = ahead = start
     for _ in range(iterations):
         previous, current = current, project(ahead)
@@ -31,7 +29,7 @@ def iterate(
 
 
 def imposer(magnitude: Tensor) -> Callable[[Tensor, slice], Tensor]:
-    """A change for `Weave`: keep the phase, take the magnitudes [N, L, F]; 0 stays 0."""
+    """A `change` for `OverlapAdd` that keeps phases and sets magnitudes to [N, L, F]; 0 stays 0."""
 
     def change(spectrum: Tensor, frames: slice) -> Tensor:
         return torch.sgn(spectrum, out=spectrum).mul_(magnitude[:, frames])
@@ -49,45 +47,48 @@ def griffin_lim(
     generator: Generator | None = None,
     start: Tensor | None = None,
 ) -> Tensor:
-    """STFT magnitude [.., F, L] -> sound [.., length] whose STFT comes near it.
+    """Sound [.., length] whose STFT magnitude approximates `magnitude` [.., F, L].
 
-    The first phase is that of `start` [.., T] where one is given, else random from `generator`: the
-    same for every item, so that a batch gives what its items give alone and equal channels stay
-    equal.
+    The initial phase is that of `start` [.., T] where one is given, else random from `generator`:
+    the same for every item, so that a batch equals its items and equal channels stay equal.
     """
     batch, device = magnitude.shape[:-2], magnitude.device
     if length == 0 or magnitude.numel() == 0:
         return torch.zeros(*batch, length, device=device)
-    wanted = magnitude.reshape(-1, *magnitude.shape[-2:]).transpose(-1, -2).contiguous()
-    weave = Weave(length, spectrogram.n_fft, spectrogram.hop_length, spectrogram.padding, device)
-    change = imposer(wanted)
+    target = magnitude.reshape(-1, *magnitude.shape[-2:]).transpose(-1, -2).contiguous()
+    overlap_add = OverlapAdd(
+        length, spectrogram.n_fft, spectrogram.hop_length, spectrogram.padding, device
+    )
+    change = imposer(target)
     if start is None:
-        turns = random_turns(wanted.shape[1:], generator, device)
-        first = weave(
-            torch.zeros(len(wanted), length, device=device),
-            lambda _, frames: wanted[:, frames] * turns[frames],
+        phases = random_phases(target.shape[1:], generator, device)
+        first = overlap_add(
+            torch.zeros(len(target), length, device=device),
+            lambda _, frames: target[:, frames] * phases[frames],
         )
     else:
-        first = weave(start.expand(*batch, length).reshape(-1, length), change)
-    audio = iterate(lambda ahead: weave(ahead, change), first, iterations, momentum)
+        first = overlap_add(start.expand(*batch, length).reshape(-1, length), change)
+    audio = iterate(lambda ahead: overlap_add(ahead, change), first, iterations, momentum)
     return audio.reshape(*batch, length)
 
 
-def random_turns(
+def random_phases(
     shape: torch.Size | tuple[int, ...], generator: Generator | None, device: torch.device
 ) -> Tensor:
-    """Unit complex numbers of random angle, drawn where the generator lives."""
-    home = device if generator is None else generator.device
-    angle = 2 * torch.pi * torch.rand(*shape, generator=generator, device=home).to(device)
+    """Unit complex numbers of random angle, drawn on the generator's device."""
+    generator_device = device if generator is None else generator.device
+    angle = (
+        2 * torch.pi * torch.rand(*shape, generator=generator, device=generator_device).to(device)
+    )
     return torch.polar(torch.ones_like(angle), angle)
 
 
 class GriffinLimInverter:
-    """Sound from a spectrogram alone: [.., F, L] -> [.., length].
+    """Sound from a spectrogram alone: [.., F, L] to [.., length].
 
-    Mel spectrograms go through their non-negative pseudo-inverse to a magnitude first. CQT
-    spectrograms iterate on the CQT itself and give what lies between their lowest and highest bin.
-    `source` is not looked at.
+    A mel spectrogram is first mapped to a magnitude by its non-negative pseudo-inverse. A CQT
+    spectrogram is iterated on the CQT itself and gives only what lies between its lowest and
+    highest bin. `source` is ignored.
     """
 
     def __init__(
@@ -123,10 +124,10 @@ class GriffinLimInverter:
         if length == 0 or values.numel() == 0:
             return torch.zeros(*batch, length, device=values.device)
         transform = self.expects.constant_q(values.device)
-        wanted = values.reshape(-1, *values.shape[-2:])
-        turns = random_turns(wanted.shape[1:], generator, values.device)
-        first = transform.inverse(wanted * turns, length, iterations=1)
+        target = values.reshape(-1, *values.shape[-2:])
+        phases = random_phases(target.shape[1:], generator, values.device)
+        first = transform.inverse(target * phases, length, iterations=1)
         audio = iterate(
-            lambda ahead: transform.impose(ahead, wanted), first, self.iterations, self.momentum
+            lambda ahead: transform.impose(ahead, target), first, self.iterations, self.momentum
         )
         return audio.reshape(*batch, length)

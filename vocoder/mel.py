@@ -1,11 +1,9 @@
-"""Mel bands of a magnitude spectrum (Slaney's scale and area normalisation), and the two ways back
-to bins.
+"""Mel filterbank (Slaney's scale and area normalisation) and its inverses.
 
-Where a band is wide these are librosa's `filters.mel(norm="slaney")`. That formula samples each
-triangle at the bins, so a band narrower than the bin spacing can be empty or jump in level with its
-place between two bins. Here the spectrum is taken as a straight line from bin to bin and each
-triangle is integrated over it: narrow bands interpolate, none is ever empty, and every band has the
-same total weight.
+For wide bands it equals librosa's `filters.mel(norm="slaney")`. librosa samples each triangle at
+the bins, so a band narrower than the bin spacing can be empty or change level with its position
+between two bins. Here the spectrum is interpolated linearly between bins and each triangle is
+integrated over it: narrow bands interpolate, none is empty, and all have the same total weight.
 """
 
 from __future__ import annotations
@@ -18,8 +16,7 @@ from torch import Tensor
 
 BREAK_HZ, HZ_PER_MEL = 1000.0, 200.0 / 3.0
 LOG_STEP = math.log(6.4) / 27.0
-# Points per bin on which a triangle is integrated; 32 is within 1e-3 of the integral for the
-# narrowest bands in use.
+# Integration points per bin: with 32 the error is below 1e-3 for the narrowest bands in use.
 OVERSAMPLING = 32
 _BANDS = 16
 RIDGE = 1e-3
@@ -27,19 +24,23 @@ REFINEMENTS = 6
 
 
 def hz_to_mel(hz: Tensor) -> Tensor:
-    """Slaney's mel: linear below 1 kHz, logarithmic above."""
+    """Hz to Slaney's mel: linear below 1 kHz, logarithmic above."""
     above = BREAK_HZ / HZ_PER_MEL + torch.log(hz.clamp(min=BREAK_HZ) / BREAK_HZ) / LOG_STEP
     return torch.where(hz < BREAK_HZ, hz / HZ_PER_MEL, above)
 
 
 def mel_to_hz(mel: Tensor) -> Tensor:
+    """The inverse of `hz_to_mel`."""
     knee = BREAK_HZ / HZ_PER_MEL
     above = BREAK_HZ * torch.exp(LOG_STEP * (mel.clamp(min=knee) - knee))
     return torch.where(mel < knee, mel * HZ_PER_MEL, above)
 
 
 def band_edges(bins: int, f_min: float, f_max: float) -> Tensor:
-    """The bins + 2 corners in Hz (float64): band b rises from b to b + 1, falls to b + 2."""
+    """The bins + 2 corner frequencies in Hz, float64.
+
+    Band b rises from corner b to b + 1 and falls to b + 2.
+    """
     low, high = hz_to_mel(torch.tensor([f_min, f_max], dtype=torch.float64)).tolist()
     return mel_to_hz(torch.linspace(low, high, bins + 2, dtype=torch.float64))
 
@@ -55,12 +56,12 @@ def filterbank(
         edges = band_edges(bins, f_min, f_max)
         grid = torch.arange((size - 1) * OVERSAMPLING + 1, dtype=torch.float64) / OVERSAMPLING
         hz = (grid * spacing)[:, None]
-        # A sample of the triangle at grid point i counts for the two bins beside it, by nearness.
+        # A triangle's value at a grid point is split between the two nearest bins, by distance.
         left = torch.arange(len(grid)) // OVERSAMPLING
         share = (grid - left)[:, None]
         weights = torch.zeros(size + 1, bins, dtype=torch.float64)
         corners = (edges[:-2], edges[1:-1], edges[2:])
-        # A few bands at a time: the points of all together would take a quarter of a gigabyte.
+        # A few bands at a time: the grids of all bands would take a quarter of a gigabyte.
         for some, low, centre, high in zip(
             weights.split(_BANDS, 1), *(corner.split(_BANDS) for corner in corners), strict=True
         ):
@@ -89,16 +90,15 @@ def pseudo_inverse(
 
 
 def to_magnitude(bands: Tensor, weights: Tensor, back: Tensor) -> Tensor:
-    """Bands [.., L, bins] -> a magnitude spectrum [.., L, F] that is nowhere negative and has these
-    bands.
+    """Non-negative magnitude spectrum [.., L, F] that has the given bands [.., L, bins].
 
-    The pseudo-inverse `back`, its negative parts cut off, then a few multiplicative steps of non-
-    negative least squares (Lee and Seung 2001), which repair what the cut broke.
+    The pseudo-inverse `back` is applied and its negative parts are cut off; a few multiplicative
+    updates of non-negative least squares (Lee and Seung 2001) then correct the bands.
     """
     tiny = 1e-12
     peak = bands.amax(-1, keepdim=True).clamp(min=tiny)
     magnitude = (bands @ back).clamp_(min=0) + 1e-4 * (bands @ weights.T) / weights.square().sum()
-    wanted = bands @ weights.T
+    target = bands @ weights.T
     for _ in range(REFINEMENTS):
-        magnitude *= wanted / ((magnitude @ weights) @ weights.T + tiny * peak)
+        magnitude *= target / ((magnitude @ weights) @ weights.T + tiny * peak)
     return magnitude

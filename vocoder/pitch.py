@@ -1,4 +1,4 @@
-"""A spectrogram with a finer look at pitch below it: what tells notes apart."""
+"""A spectrogram with a second, finer resolution of pitch, which separates neighbouring notes."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ PITCH_BINS = BINS_PER_SEMITONE * SEMITONES
 
 
 @dataclass(frozen=True)
-class PitchView:
-    """A mel spectrogram, and the same sound through a window four times as long on a pitch axis.
+class PitchSpectrogram:
+    """A mel spectrogram stacked on a spectrogram of the same sound with a logarithmic pitch axis.
 
-    Sound ``[.., C, T]`` to ``[.., spectrogram.bins + 324, L]``: first the spectrogram of all
-    channels, then natural-log magnitudes in thirds of a semitone from 27.5 Hz on. The long window
-    (8192 samples, every second frame, held for two) parts neighbouring notes down to about C3; the
-    spectrogram's own knows when they begin.
+    Sound ``[.., C, T]`` to ``[.., spectrogram.bins + 324, L]``: the mel spectrogram of all
+    channels, then natural-log magnitudes in thirds of a semitone from 27.5 Hz on. The pitch part
+    has a window of 8192 samples (four times as long; every second frame, repeated), which separates
+    neighbouring notes down to about C3; the mel part resolves their onsets.
     """
 
     spectrogram: SpectrogramSettings = field(default_factory=SpectrogramSettings)
@@ -32,12 +32,12 @@ class PitchView:
 
     @property
     def bins(self) -> int:
-        """Values a frame."""
+        """Values per frame."""
         return self.spectrogram.bins + PITCH_BINS
 
     def __call__(self, audio: Tensor) -> Tensor:
-        """The spectrogram and the pitches of a sound."""
-        shown = self.spectrogram.stereo(audio)
+        """Both spectrograms of a sound, stacked along the bins."""
+        mel = self.spectrogram.stereo(audio)
         bands = pitch_bands(self.spectrogram.sample_rate, self.n_fft, audio.device)
         power = stft.mean_power(
             audio,
@@ -47,12 +47,12 @@ class PitchView:
             lambda power: (power + TINY) @ bands,
         )
         pitches = self.spectrogram.logarithm(power.sqrt()).transpose(-1, -2)
-        pitches = pitches.repeat_interleave(2, dim=-1)[..., : shown.shape[-1]]
-        return torch.cat([shown, pitches], dim=-2)
+        pitches = pitches.repeat_interleave(2, dim=-1)[..., : mel.shape[-1]]
+        return torch.cat([mel, pitches], dim=-2)
 
 
 def pitch_hz(bins: int = PITCH_BINS) -> Tensor:
-    """Centre of each pitch bin in Hz ``[bins]``, float64."""
+    """Centre frequency of each pitch bin in Hz ``[bins]``, float64."""
     steps = torch.arange(bins, dtype=torch.float64) - BINS_PER_SEMITONE // 2
     return LOWEST_HZ * 2 ** (steps / (12 * BINS_PER_SEMITONE))
 
@@ -61,7 +61,7 @@ def pitch_hz(bins: int = PITCH_BINS) -> Tensor:
 def pitch_bands(sample_rate: int, n_fft: int, device: torch.device) -> Tensor:
     """Weights ``[n_fft // 2 + 1, 324]`` from STFT power to pitch bins: triangles that sum to one.
 
-    They are as wide as their neighbours are far, but never narrower than the STFT's own bins.
+    Their width is the distance of neighbouring bins, but at least that of the STFT's own bins.
     """
     with torch.inference_mode(False):
         hz = torch.arange(n_fft // 2 + 1, dtype=torch.float64) * sample_rate / n_fft

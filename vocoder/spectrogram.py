@@ -1,6 +1,4 @@
-"""Spectrograms of sound: the settings that make one, the spectrogram, and its values as
-magnitudes.
-"""
+"""Spectrogram settings, the spectrograms that they make, and the way back to magnitudes."""
 
 from __future__ import annotations
 
@@ -15,18 +13,17 @@ import torch
 from torch import Tensor
 
 from vocoder import cqt, mel, stft
-from vocoder.errors import VocoderError
+from vocoder.base import VocoderError
 
 MEL_BINS = 256
-# Silence has no slope under a root: the offset (-200 dB) keeps its gradient a number.
+# Added under square roots (-200 dB), so that the gradient is finite on silence.
 TINY = 1e-20
 
 
 def power_mean(spectrum: Tensor) -> Tensor:
-    """Complex [.., C, F, L] -> one magnitude [.., F, L]: the root of the mean power of the
-    channels.
+    """Root mean power over channels: complex [.., C, F, L] to one magnitude [.., F, L].
 
-    Neither swapping channels nor turning one's polarity changes it, and channels cannot cancel each
+    It is invariant to swapping channels and to their polarity, and channels cannot cancel each
     other.
     """
     return torch.sqrt(torch.view_as_real(spectrum).square().sum(-1).mean(-3) + TINY)
@@ -34,22 +31,22 @@ def power_mean(spectrum: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class SpectrogramSettings:
-    """Settings of a spectrogram; calling it makes the spectrogram: sound [.., T] -> [.., F, L].
+    """Settings of a spectrogram; called with sound [.., T], it returns the spectrogram [.., F, L].
 
     kind: "mel" (Slaney bands of the magnitude, see `mel`), "stft" (the magnitude itself) or "cqt"
-    (see `cqt`).
-    hop_length and n_fft in samples; for "cqt" n_fft only sets the STFT on which a source is
-    reshaped.
-    bins: 0 takes the kind's usual number: 256 mel bands, n_fft // 2 + 1, or all that fit from f_min
-    to f_max.
-    scale: "log" is the natural logarithm of the magnitude, no less than `floor`; "magnitude" is the
-    magnitude.
+        (see `cqt`).
+    hop_length, n_fft: in samples; for "cqt" n_fft only sets the STFT on which a source is filtered.
+    bins: 0 takes the usual number: 256 mel bands, n_fft // 2 + 1, or all from f_min to f_max.
+    f_min, f_max: in Hz.
+    scale: "log" is the natural logarithm of the magnitude, at least log(`floor`); "magnitude" is
+        the magnitude.
+    padding: "reflect-centre" mirrors the sound at its ends; "zero-centre" adds zeros and is always
+        used for "cqt".
+
     Magnitudes are unnormalised, as in librosa: with Hann 2048 a full-scale sine has 512 in the
-    STFT.
-    padding: "reflect-centre" mirrors the sound at its ends; "zero-centre" does not and is what
-    "cqt" always has.
-    Settings that a kind does not use take their one canonical value, so equal spectrograms compare
-    equal.
+    STFT. Settings that a kind does not use are set to one fixed value, so that settings of equal
+    spectrograms compare equal.
+
     Raises VocoderError for settings that lose sound between frames.
     """
 
@@ -94,60 +91,58 @@ class SpectrogramSettings:
         {"mel": self._settle_mel, "stft": self._settle_stft, "cqt": self._settle_cqt}[self.kind]()
 
     def __call__(self, audio: Tensor) -> Tensor:
-        """Sound [.., T] -> spectrogram [.., F, L]; differentiable, finite on silence, any T."""
+        """Sound [.., T] to its spectrogram [.., F, L]; differentiable, finite on silence, any T."""
         return self.compress(self._magnitude(audio))
 
     def stereo(self, audio: Tensor) -> Tensor:
-        """Sound [.., C, T] -> one spectrogram [.., F, L] of all channels (see `power_mean`)."""
+        """One spectrogram [.., F, L] of all channels of a sound [.., C, T] (see `power_mean`)."""
         if self.kind == "cqt":
             return self.compress(power_mean(self._constant_q(audio)))
-        shown = stft.mean_power(
+        bands = stft.mean_power(
             audio,
             self.n_fft,
             self.hop_length,
             self.padding,
             lambda power: self.frame_bands(torch.sqrt(power + TINY)),
         )
-        return self.compress(shown.transpose(-1, -2).contiguous())
+        return self.compress(bands.transpose(-1, -2).contiguous())
 
     def spectrum(self, audio: Tensor) -> Tensor:
-        """Sound [.., T] -> the complex STFT [.., n_fft // 2 + 1, L] beneath the spectrogram."""
+        """Sound [.., T] to the complex STFT [.., n_fft // 2 + 1, L] under the spectrogram."""
         return stft.transform(audio, self.n_fft, self.hop_length, self.padding)
 
     def bands(self, magnitude: Tensor) -> Tensor:
-        """STFT magnitude [.., n_fft // 2 + 1, L] -> the "mel" or "stft" spectrogram's [.., F,
-        L].
-        """
+        """STFT magnitude [.., n_fft // 2 + 1, L] to a "mel" or "stft" magnitude [.., F, L]."""
         return self.frame_bands(magnitude.transpose(-1, -2)).transpose(-1, -2).contiguous()
 
     def frame_bands(self, magnitude: Tensor) -> Tensor:
-        """The same for frames as they lie in memory: [.., L, n_fft // 2 + 1] -> [.., L, F]."""
+        """`bands` for frames as they lie in memory: [.., L, n_fft // 2 + 1] to [.., L, F]."""
         return magnitude if self.kind == "stft" else magnitude @ self.filterbank(magnitude.device)
 
     def filterbank(self, device: torch.device) -> Tensor:
-        """Weights [n_fft // 2 + 1, bins] of a "mel" spectrogram, made once per device."""
+        """Weights [n_fft // 2 + 1, bins] of a "mel" spectrogram, built once per device."""
         return mel.filterbank(*self._mel_settings(), device)
 
     def pseudo_inverse(self, device: torch.device) -> Tensor:
-        """Weights [bins, n_fft // 2 + 1] back from mel bands, made once per device."""
+        """Weights [bins, n_fft // 2 + 1] from mel bands to bins, built once per device."""
         return mel.pseudo_inverse(*self._mel_settings(), device)
 
     def compress(self, magnitude: Tensor) -> Tensor:
-        """Magnitudes -> the values that the spectrogram holds."""
+        """Magnitudes to spectrogram values, on the settings' scale."""
         return self.logarithm(magnitude) if self.scale == "log" else magnitude
 
     def logarithm(self, magnitude: Tensor) -> Tensor:
-        """Natural logarithm of magnitudes, no less than the floor's."""
+        """Natural logarithm of magnitudes, at least log(`floor`)."""
         return torch.log(magnitude.clamp(min=self.floor))
 
     def log_values(self, values: Tensor) -> Tensor:
-        """A spectrogram's values -> log magnitudes, whichever its scale."""
+        """Spectrogram values to log magnitudes, whichever the scale."""
         if self.scale == "magnitude":
             return self.logarithm(values)
         return values.clamp(min=math.log(self.floor))
 
     def magnitude(self, values: Tensor) -> Tensor:
-        """A spectrogram's values -> magnitudes of the same shape; the floor is silence, 0."""
+        """Spectrogram values to magnitudes of the same shape; the floor becomes 0."""
         if self.scale == "magnitude":
             return values.clamp(min=0)
         return (torch.exp(values) - self.floor * (1 + 1e-5)).clamp(min=0)
@@ -163,20 +158,21 @@ class SpectrogramSettings:
 
     @property
     def reach(self) -> int:
-        """Samples on each side of a frame's centre that it shows."""
+        """Samples on each side of a frame's centre that affect it."""
         if self.kind == "cqt":
             return cqt.filter_length(self.f_min, self.sample_rate, self.bins_per_octave)
         return self.n_fft // 2
 
     def frames(self, length: int) -> int:
-        """L of a sound of `length` samples."""
+        """Number of frames L of a sound of `length` samples."""
         return stft.frame_count(length, self.hop_length)
 
     def samples(self, frames: int) -> int:
-        """The shortest sound whose spectrogram has this many frames."""
+        """Length of the shortest sound whose spectrogram has this many frames."""
         return max(0, frames - 1) * self.hop_length
 
     def to_dict(self) -> dict[str, Any]:
+        """All settings, by name."""
         return dataclasses.asdict(self)
 
     @classmethod
@@ -201,7 +197,7 @@ class SpectrogramSettings:
         return flat.reshape(*audio.shape[:-1], *flat.shape[-2:])
 
     def constant_q(self, device: torch.device) -> cqt.ConstantQ:
-        """The transform under a "cqt" spectrogram, made once per device."""
+        """The transform under a "cqt" spectrogram, built once per device."""
         return cqt.constant_q(*self._cqt_settings(), device)
 
     def _cqt_settings(self) -> tuple[int, int, int, float, int]:
@@ -254,11 +250,10 @@ CHOICES = {
 
 @lru_cache(maxsize=16)
 def bin_neighbours(spectrogram: SpectrogramSettings, device: torch.device) -> tuple[Tensor, Tensor]:
-    """For every STFT bin the spectrogram's bin below it [F] and how far it is on the way to the
-    next one [F].
+    """Position of each STFT bin between the spectrogram's bins: index below [F] and share [F].
 
-    Distances are on the spectrogram's own scale (mel, linear, logarithmic); outside the spectrogram
-    its edges hold.
+    Distances are on the spectrogram's own scale (mel, linear, logarithmic); beyond the outermost
+    bins they are 0 or 1.
     """
     with torch.inference_mode(False):
         size = spectrogram.n_fft // 2 + 1
@@ -278,10 +273,7 @@ def bin_neighbours(spectrogram: SpectrogramSettings, device: torch.device) -> tu
 
 
 def to_bins(spectrogram: SpectrogramSettings, values: Tensor) -> Tensor:
-    """Gains per spectrogram bin [.., bins] -> per STFT bin [.., n_fft // 2 + 1].
-
-    They lie on straight lines between the spectrogram's centres.
-    """
+    """Gains per spectrogram bin [.., bins], interpolated to STFT bins [.., n_fft // 2 + 1]."""
     if spectrogram.kind == "stft":
         return values
     below, way = bin_neighbours(spectrogram, values.device)
@@ -297,10 +289,10 @@ _MIDDLE, _HALF = (TOP + BOTTOM) / 2, (TOP - BOTTOM) / 2
 
 
 def to_unit(spectrogram: Tensor) -> Tensor:
-    """Log levels to -1..1, clipped at both ends."""
+    """Log magnitudes scaled to -1..1, clipped at both ends."""
     return ((spectrogram - _MIDDLE) / _HALF).clamp(-1, 1)
 
 
 def from_unit(unit: Tensor) -> Tensor:
-    """The inverse of `to_unit`: -1..1 to log levels."""
+    """The inverse of `to_unit`: -1..1 to log magnitudes."""
     return _MIDDLE + _HALF * unit

@@ -1,8 +1,8 @@
-"""Short-time Fourier transform of any length of sound, and back to exactly that length.
+"""Short-time Fourier transform of sounds of any length, and its inverse to exactly that length.
 
-Frames are centred: frame l stands over sample l * hop_length, so a sound of T samples has T //
-hop_length + 1 frames. The window is a periodic Hann; magnitudes carry no normalisation, as in
-librosa and torchaudio.
+Frames are centred: frame l is centred on sample l * hop_length, so a sound of T samples has T //
+hop_length + 1 frames. The window is a periodic Hann; magnitudes are not normalised, as in librosa
+and torchaudio.
 """
 
 from __future__ import annotations
@@ -15,26 +15,26 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-# Frames times channels that one pass of Weave holds: the spectra (0.5 MB at n_fft 2048) stay in a
-# core's cache.
+# Frames times channels transformed at a time: their spectra (0.5 MB at n_fft 2048) fit in a core's
+# cache.
 CACHED_FRAMES = 64
 
 
 def frame_count(length: int, hop_length: int) -> int:
-    """How many centred frames `length` samples have; also one for no samples at all."""
+    """Number of centred frames of `length` samples; at least one."""
     return length // hop_length + 1
 
 
 @lru_cache(maxsize=16)
 def hann(n_fft: int, device: torch.device) -> Tensor:
-    # A tensor made under inference_mode could never take part in a gradient again, and this one is
-    # kept.
+    # A tensor made under inference_mode cannot be part of a gradient later, and this one is cached.
+    """Periodic Hann window, cached per size and device."""
     with torch.inference_mode(False):
         return torch.hann_window(n_fft, device=device)
 
 
 def pad_centre(audio: Tensor, margin: int, padding: str) -> Tensor:
-    """[.., T] -> [.., margin + T + margin], mirrored at the ends or with zeros; any T."""
+    """[.., T] to [.., margin + T + margin], with mirrored ends or zeros; any T."""
     length = audio.shape[-1]
     if padding == "zero-centre" or length == 0:
         return functional.pad(audio, (margin, margin))
@@ -51,7 +51,10 @@ def pad_centre(audio: Tensor, margin: int, padding: str) -> Tensor:
 def transform(
     audio: Tensor, n_fft: int, hop_length: int, padding: str = "reflect-centre"
 ) -> Tensor:
-    """Sound [.., T] -> spectrum [.., n_fft // 2 + 1, T // hop_length + 1]; differentiable."""
+    """Sound [.., T] to its complex STFT [.., F, L]; differentiable.
+
+    F is n_fft // 2 + 1 and L is T // hop_length + 1.
+    """
     padded = pad_centre(audio.float(), n_fft // 2, padding)
     spectrum = torch.stft(
         padded.reshape(-1, padded.shape[-1]),
@@ -65,29 +68,29 @@ def transform(
 
 
 def mean_power(
-    audio: Tensor, n_fft: int, hop_length: int, padding: str, see: Callable[[Tensor], Tensor]
+    audio: Tensor, n_fft: int, hop_length: int, padding: str, reduce: Callable[[Tensor], Tensor]
 ) -> Tensor:
-    """What `see` [.., l, F] -> [.., l, K] makes of the channels' mean power: sound [.., C, T] ->
-    [.., T // hop_length + 1, K].
+    """Mean power over channels, reduced frame by frame: sound [.., C, T] to [.., L, K].
 
-    It gets a few frames at a time, so that whole spectra never exist; differentiable.
+    `reduce` maps the power of some frames [.., l, F] to [.., l, K]; it gets a few frames at a time,
+    so that whole spectra are never held. Differentiable.
     """
     padded = pad_centre(audio.float(), n_fft // 2, padding)
     window = hann(n_fft, audio.device)
     frames = frame_count(audio.shape[-1], hop_length)
     rows = max(1, math.prod(audio.shape[:-1]))
     step = max(16, CACHED_FRAMES // rows) if audio.device.type == "cpu" else frames
-    seen = []
+    reduced = []
     for first in range(0, frames, step):
         last = min(first + step, frames)
-        cut = padded[..., first * hop_length : (last - 1) * hop_length + n_fft]
-        spectrum = torch.fft.rfft(cut.unfold(-1, n_fft, hop_length) * window)
-        seen.append(see(torch.view_as_real(spectrum).square().sum(-1).mean(-3)))
-    return torch.cat(seen, dim=-2)
+        segment = padded[..., first * hop_length : (last - 1) * hop_length + n_fft]
+        spectrum = torch.fft.rfft(segment.unfold(-1, n_fft, hop_length) * window)
+        reduced.append(reduce(torch.view_as_real(spectrum).square().sum(-1).mean(-3)))
+    return torch.cat(reduced, dim=-2)
 
 
 def inverse(spectrum: Tensor, length: int, n_fft: int, hop_length: int) -> Tensor:
-    """Spectrum [.., F, L] -> the sound [.., length] nearest in least squares; differentiable."""
+    """Sound [.., length] nearest in least squares to a spectrum [.., F, L]; differentiable."""
     batch = spectrum.shape[:-2]
     if length == 0 or 0 in batch:
         return torch.zeros(*batch, length, device=spectrum.device)
@@ -101,12 +104,11 @@ def inverse(spectrum: Tensor, length: int, n_fft: int, hop_length: int) -> Tenso
     return audio.reshape(*batch, length)
 
 
-class Weave:
-    """One trip sound -> frames -> spectra -> something done to them -> frames -> sound, a few
-    frames at a time.
+class OverlapAdd:
+    """Spectral processing by overlap-add: frames are transformed, changed and added again.
 
-    Whole spectra never exist: each handful of frames is transformed, changed, transformed back and
-    added while it is still in the cache, which is several times faster than two full transforms.
+    A few frames at a time are transformed, changed, transformed back and added while they are in
+    the cache, which is several times faster than two full transforms and holds no whole spectra.
     Carries no gradient.
     """
 
@@ -121,10 +123,9 @@ class Weave:
         self.scale = self._middle(total).clamp(min=1e-8).reciprocal()
 
     def __call__(self, audio: Tensor, change: Callable[[Tensor, slice], Tensor]) -> Tensor:
-        """Sound [N, T] -> sound [N, T].
+        """Sound [N, T] to sound [N, T].
 
-        `change(spectrum [N, l, F], frames)` gets some frames and which ones they are; it may work
-        in place.
+        `change(spectrum [N, l, F], frames)` gets some frames and their range; it may work in place.
         """
         rows = audio.shape[0]
         if audio.numel() == 0:
@@ -136,10 +137,10 @@ class Weave:
             last = min(first + step, self.frames)
             shape = (rows, last - first, self.n_fft)
             strides = (padded.stride(0), self.hop_length, 1)
-            cut = padded.as_strided(shape, strides, first * self.hop_length)
-            spectrum = change(torch.fft.rfft(cut * self.window), slice(first, last))
-            pieces = torch.fft.irfft(spectrum, n=self.n_fft).mul_(self.window)
-            self._add(result, pieces, first)
+            segment = padded.as_strided(shape, strides, first * self.hop_length)
+            spectrum = change(torch.fft.rfft(segment * self.window), slice(first, last))
+            segments = torch.fft.irfft(spectrum, n=self.n_fft).mul_(self.window)
+            self._add(result, segments, first)
         return self._middle(result) * self.scale
 
     def _span(self, frames: int) -> int:
@@ -148,12 +149,15 @@ class Weave:
     def _middle(self, total: Tensor) -> Tensor:
         return total[:, self.n_fft // 2 : self.n_fft // 2 + self.length]
 
-    def _add(self, total: Tensor, pieces: Tensor, first: int) -> None:
-        """Overlap-add: slices one hop long never overlap, so each is a single addition."""
-        rows, frames, _ = pieces.shape
+    def _add(self, total: Tensor, segments: Tensor, first: int) -> None:
+        """Add segments at their places.
+
+        Slices one hop long never overlap, so that each is a single addition.
+        """
+        rows, frames, _ = segments.shape
         strides = (total.stride(0), self.hop_length, 1)
         for start in range(0, self.n_fft, self.hop_length):
-            part = pieces[..., start : start + self.hop_length]
+            part = segments[..., start : start + self.hop_length]
             shape = (rows, frames, part.shape[-1])
             offset = first * self.hop_length + start
             total.as_strided(shape, strides, offset).add_(part)

@@ -1,4 +1,4 @@
-"""Integrated loudness in LUFS (ITU-R BS.1770-5, Annex 1), in a stream."""
+"""Integrated loudness in LUFS of a stream (ITU-R BS.1770-5, Annex 1)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 import numpy as np
 from torch import Tensor
 
-_HOP = 10  # in a second: gating blocks are four hops long and overlap by three
+_HOP = 10  # per second: gating blocks are four hops long and overlap by three
 _HOPS = 4
 _ABSOLUTE_GATE = -70.0  # LUFS
 _RELATIVE_GATE = -10.0  # LU
@@ -20,8 +20,7 @@ _TABLE = (
     (1.0, -2.0, 1.0, 1.0, -1.99004745483398, 0.99007225036621),
 )  # fmt: skip
 _SURROUND = 1.41  # 60 to 120 degrees to the side; low frequencies do not count
-#: Weights of the channels, in the order of wav and flac files: L R C LFE, then what is behind or
-#: at the sides.
+#: Weights of the channels, in the order of wav and flac files: L R C LFE, then surround channels.
 _WEIGHTS = {
     1: (1.0,),
     2: (1.0, 1.0),
@@ -35,10 +34,10 @@ _WEIGHTS = {
 
 
 class LoudnessMeter:
-    """Measures integrated loudness: K-weighted power of blocks of 400 ms, gated twice.
+    """Integrated loudness: K-weighted power of blocks of 400 ms, gated absolutely and relatively.
 
-    Blocks overlap by three quarters; one that the sound's end cuts short does not count. Channels
-    are mono, stereo, 3.0, quad, 5.0, 5.1, 6.1 or 7.1 by their number; more count as 1 each.
+    Blocks overlap by three quarters; an incomplete last block does not count. Channels are mono,
+    stereo, 3.0, quad, 5.0, 5.1, 6.1 or 7.1 by their number; more have the weight 1 each.
     """
 
     def __init__(self, sample_rate: int, channels: int) -> None:
@@ -46,8 +45,8 @@ class LoudnessMeter:
         self._sos = k_weighting(sample_rate)
         self._state = np.zeros((len(self._sos), channels, 2))
         self._weights = np.array(_WEIGHTS.get(channels, (1.0,) * channels))
-        self._hops: list[float] = []  # weighted energy of the hops that are complete
-        self._open = 0.0  # and of the one that is not
+        self._hops: list[float] = []  # weighted energy of complete hops
+        self._open = 0.0  # and of the incomplete one
         self._count = 0
 
     def push(self, block: Tensor) -> None:
@@ -55,7 +54,7 @@ class LoudnessMeter:
         count = block.shape[1]
         if count == 0:
             return
-        from scipy.signal import sosfilt  # slow to load, and MIDI has no loudness
+        from scipy.signal import sosfilt  # slow to import, and not needed for MIDI
 
         weighted, self._state = sosfilt(
             self._sos, block.detach().cpu().double().numpy(), zi=self._state
@@ -72,9 +71,9 @@ class LoudnessMeter:
         self._hops += done
 
     def integrated(self) -> float:
-        """Loudness of all that was pushed, LUFS; -inf for silence.
+        """Loudness of all samples so far in LUFS; -inf for silence.
 
-        Under 0.4 s, where there is no block, the loudness of what there is.
+        Under 0.4 s, where there is no block, ungated loudness.
         """
         if len(self._hops) < _HOPS:
             return _lufs((sum(self._hops) + self._open) / max(1, self._count))
@@ -87,14 +86,15 @@ class LoudnessMeter:
         return _lufs(float(blocks.mean()) if len(blocks) else 0.0)
 
     def _bound(self, hop: int) -> int:
+        """First sample of a hop."""
         return hop * self._rate // _HOP
 
 
 def k_weighting(rate: int) -> np.ndarray:
     """The standard's two filters at any rate, as second-order sections [2, 6].
 
-    The table's are the bilinear transforms of analogue ones, with the frequency of their poles kept
-    in place: here they are taken back to the plane of s and transformed for the other rate.
+    The table's filters are bilinear transforms of analogue ones with pre-warped pole frequencies;
+    they are transformed back to the s plane and then to the other rate.
     """
     sections = []
     for section in _TABLE:
@@ -110,16 +110,19 @@ def k_weighting(rate: int) -> np.ndarray:
 
 
 def _analogue(polynomial: np.ndarray | tuple[float, ...]) -> np.ndarray:
-    """A polynomial of 1/z, where that is (1 - s) / (1 + s), as one of s; and, but for a factor, of
-    s as one of 1/z.
+    """Bilinear transform of a second-order polynomial in 1/z to one in s.
+
+    Up to a factor it is its own inverse.
     """
     first, second, third = polynomial
     return np.array([first + second + third, 2 * (first - third), first - second + third])
 
 
 def _lufs(power: float) -> float:
+    """Loudness in LUFS of a weighted power."""
     return _OFFSET + 10 * math.log10(power) if power > 0 else -math.inf
 
 
 def _power(lufs: float) -> float:
+    """Weighted power of a loudness in LUFS."""
     return float(10 ** ((lufs - _OFFSET) / 10))

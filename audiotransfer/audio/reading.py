@@ -1,4 +1,4 @@
-"""Opening audio files of every kind and reading them in blocks."""
+"""Reading audio files of any format, in blocks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from audiotransfer.audio.decoding import ffmpeg, ladder
+from audiotransfer.audio.decoding import ffmpeg, opening
 from audiotransfer.audio.decoding.source import Source, Undecodable
 from audiotransfer.audio.formats import identify
 from audiotransfer.audio.formats.ogg import CUT
@@ -54,16 +54,16 @@ RATES = (8_000, 192_000)  # Hz
 _BLOCK = 1 << 18
 _DAMAGE = ("truncated or damaged", "damaged")
 _LOSSY = re.compile(r"mp3|mpeg|aac|vorbis|opus|ac-?3|wma|speex|amr", re.IGNORECASE)  # in names
-_OVERSHOOT = 2.0  # what a lossy codec may add to full scale is far less; more is made of damage
+_OVERSHOOT = 2.0  # lossy codecs exceed full scale by far less; larger samples come from damage
 _LOSSY_SLACK = 3000  # samples: two frames of the codecs, and their delay
 
 
 @dataclass(frozen=True)
 class AudioInfo:
-    """What a file holds: Hz, channels, frames that will be played, suffix, and its samples' kind.
+    """Properties of a file: Hz, channels, frames that will be read, suffix, sample format.
 
-    ``layout`` names the channels' loudspeakers where the file does, ``notices`` what one should
-    know of it, ``damaged`` whether something of it is known to be missing.
+    ``layout`` names the channels' loudspeakers where the file does, ``notices`` are remarks for the
+    user, ``damaged`` says whether samples are known to be missing.
     """
 
     sample_rate: int
@@ -77,18 +77,18 @@ class AudioInfo:
 
 
 class AudioReader:
-    """A file opened for reading, front to back, in bounded memory. Use as a context manager."""
+    """A file opened for reading, from start to end, in bounded memory. Use as a context manager."""
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self._survey = identify.survey(self.path)
-        self._source: Source = ladder.open_source(self._survey)
+        self._source: Source = opening.open_source(self._survey)
         self._at = 0  # samples
         self._ended = False
         self._broken = ""
         self._repaired = False
         self._lossy = bool(_LOSSY.search(self._survey.name))
-        self._limited: int | None = None  # the first sample that was
+        self._limited: int | None = None  # the first limited sample
         self.sample_rate, self.channels = self._source.sample_rate, self._source.channels
         self.layout = self._source.layout
         if not RATES[0] <= self.sample_rate <= RATES[1]:
@@ -105,12 +105,12 @@ class AudioReader:
         self.close()
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._source.close()
 
     @property
     def info(self) -> AudioInfo:
-        """What the file holds; counted by decoding where neither header nor frames tell."""
+        """Properties of the file; frames are counted by decoding where nothing else gives them."""
         frames, notices = self._source.frames, self.notices
         if frames is None:
             frames, faults, found = ffmpeg.counted(self._survey)
@@ -130,37 +130,37 @@ class AudioReader:
 
     @property
     def notices(self) -> tuple[str, ...]:
-        """What a user should know of the file; complete when it was read to its end."""
+        """Remarks for the user; complete once the file was read to its end."""
         return self._noted(
             self._source.notices, self._at if self._ended else None, self._source.faults
         )
 
     def _noted(self, found: Collection[str], played: int | None, faults: int) -> tuple[str, ...]:
-        """All notices of a file of which so many samples were, or will be, played."""
+        """All notices, given the number of samples that were or will be read."""
         rate, subtype = self.sample_rate, self._source.subtype
-        said = self._survey.announced
-        said = self._source.frames if said is None else said
+        announced = self._survey.announced
+        announced = self._source.frames if announced is None else announced
         slack = 0 if subtype.startswith(("PCM", "FLOAT", "DOUBLE")) else _LOSSY_SLACK
         notices = [*self._survey.notices, *found]
-        if played is not None and said is not None and said - played > slack:
-            there, promised = _lengths(played, said, rate)
-            notices.append(f"{_DAMAGE[0]}: {there} of {promised} can be decoded")
+        if played is not None and announced is not None and announced - played > slack:
+            present, promised = _lengths(played, announced, rate)
+            notices.append(f"{_DAMAGE[0]}: {present} of {promised} can be decoded")
         elif self._survey.damage or self._broken or faults or self._limited is not None:
             detail = self._survey.damage or self._broken
             if not detail and self._limited is not None:
                 detail = f"at {self._limited / rate:.1f} s: far above full scale, limited"
             detail = detail or f"{faults} stretches of it"
             notices.append(f"{_DAMAGE[1]} ({detail}): what can be decoded is played")
-        elif played is not None and said is not None and played - said > slack:
-            there, promised = _lengths(played, said, rate)
-            notices.append(f"it announces {promised}; {there} were found")
+        elif played is not None and announced is not None and played - announced > slack:
+            present, promised = _lengths(played, announced, rate)
+            notices.append(f"it announces {promised}; {present} were found")
         return tuple(notices)
 
     def blocks(self, frames: int) -> Generator[Tensor, None, None]:
-        """Yield the sound [C, frames] from where the last call stopped; only the last is shorter.
+        """Yield the sound [C, frames] from the present position; only the last block is shorter.
 
-        Raises AudioTransferError for NaN or infinite samples, for sound that no decoder goes on
-        with, and for a file of no samples.
+        Raises AudioTransferError for NaN or infinite samples, for damage that no decoder can skip,
+        and for a file of no samples.
         """
         import torch
 
@@ -169,7 +169,7 @@ class AudioReader:
             block = self._read(frames)
             if len(block):
                 audio = torch.from_numpy(np.ascontiguousarray(block.T))
-                if not bool(audio.sum().isfinite()):  # cheaper than to ask each sample
+                if not bool(audio.sum().isfinite()):  # cheaper than a test of each sample
                     _refuse_not_finite(self.path, audio, self._at)
                 if self._lossy:
                     audio = self._limit(audio)
@@ -186,7 +186,7 @@ class AudioReader:
         self._ended = True
 
     def _limit(self, audio: Tensor) -> Tensor:
-        """Bring to full scale what of a lossy codec's samples [C, t] only damage can have made."""
+        """Clip samples [C, t] far above full scale, which in lossy codecs come from damage."""
         if max(float(audio.max()), -float(audio.min())) <= _OVERSHOOT:
             return audio
         wrong = audio.abs() > _OVERSHOOT
@@ -195,21 +195,22 @@ class AudioReader:
         return audio.where(~wrong, audio.clamp(-1.0, 1.0))
 
     def _read(self, frames: int) -> np.ndarray:
+        """The next samples [t, C], from another decoder where one fails."""
         try:
             return self._source.read(frames)
         except Undecodable as error:
             reason = str(error)
             kept = np.zeros((0, self.channels), np.float32)
             kept = kept if error.samples is None else error.samples
-        self._go_on(self._at + len(kept), reason)
+        self._change_decoder(self._at + len(kept), reason)
         return np.concatenate((kept, self._read(frames - len(kept))))
 
-    def _go_on(self, at: int, reason: str) -> None:
-        """Take another decoder from a sample on, before which one gave up."""
+    def _change_decoder(self, at: int, reason: str) -> None:
+        """Change to another decoder at a sample where the present one failed."""
         seconds = at / self.sample_rate
         found = None
         if not isinstance(self._source, ffmpeg.FfmpegSource):
-            found = ladder.after_damage(self._survey, self._repaired)
+            found = opening.after_damage(self._survey, self._repaired)
         if found is None:
             raise AudioTransferError(
                 f"{self.path} is truncated or damaged: it cannot be decoded after {seconds:.1f} s"
@@ -223,21 +224,22 @@ class AudioReader:
         following.seek(at)
 
     def skip(self, start: int) -> None:
-        """Go to a sample, exactly: the same samples follow as when reading from the beginning."""
+        """Seek to a sample, exactly: the same samples follow as when reading from the beginning."""
         try:
             self._source.seek(start)
         except Undecodable as error:
-            self._go_on(start, str(error))
+            self._change_decoder(start, str(error))
         self._at = start
 
 
-def _lengths(played: int, said: int, rate: int) -> tuple[str, str]:
-    """Two numbers of samples, in seconds where these tell them apart."""
-    seconds = f"{played / rate:.2f} s", f"{said / rate:.2f} s"
-    return seconds if seconds[0] != seconds[1] else (f"{played} samples", f"{said} samples")
+def _lengths(played: int, announced: int, rate: int) -> tuple[str, str]:
+    """Two numbers of samples as text, in seconds where these differ."""
+    seconds = f"{played / rate:.2f} s", f"{announced / rate:.2f} s"
+    return seconds if seconds[0] != seconds[1] else (f"{played} samples", f"{announced} samples")
 
 
 def _refuse_not_finite(path: Path, audio: Tensor, before: int) -> None:
+    """Raise AudioTransferError, naming the place, where a sample of [C, T] is not finite."""
     bad = (~audio.isfinite()).nonzero()
     if not len(bad):
         return  # finite samples whose sum overflows
@@ -249,15 +251,15 @@ def _refuse_not_finite(path: Path, audio: Tensor, before: int) -> None:
 
 
 def open_audio(path: str | Path) -> AudioReader:
-    """Open a sound file of any readable format.
+    """Open an audio file of any readable format.
 
-    Raises AudioTransferError when it is missing, a folder, empty, no audio, or truncated.
+    Raises AudioTransferError where it is missing, a folder, empty, no audio, or truncated.
     """
     return AudioReader(path)
 
 
 def probe_audio(path: str | Path) -> AudioInfo:
-    """What a file holds; raises as `open_audio` does, and for a file of no samples."""
+    """Properties of a file; raises as `open_audio` does, and for a file of no samples."""
     with AudioReader(path) as reader:
         info = reader.info
         if info.frames == 0:
@@ -268,9 +270,10 @@ def probe_audio(path: str | Path) -> AudioInfo:
 def read_audio(
     path: str | Path, *, start: int = 0, frames: int | None = None
 ) -> tuple[Tensor, int]:
-    """Read samples start to start + frames (to the end when None): audio [C, T] and Hz.
+    """Read samples start to start + frames (to the end for None): audio [C, T] and Hz.
 
-    T is smaller than frames where the file ends. Raises as `open_audio` and `Reader.blocks` do.
+    T is smaller than frames where the file ends. Raises as `open_audio` and `AudioReader.blocks`
+    do.
     """
     import torch
 
@@ -290,11 +293,10 @@ def read_audio(
 
 
 def find_audio(folder: str | Path, suffixes: Collection[str] = AUDIO_SUFFIXES) -> list[Path]:
-    """Every audio file in a folder and the folders in it, by name; hidden ones are left out.
+    """All audio files in a folder and its subfolders, sorted by path; hidden ones are left out.
 
-    ``suffixes`` may ask for files of other kinds as well.
-
-    Raises AudioTransferError when the folder does not exist.
+    ``suffixes`` may name other types of files. Raises AudioTransferError where the folder does not
+    exist.
     """
     folder = Path(folder)
     if not folder.is_dir():

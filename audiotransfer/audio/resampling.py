@@ -1,4 +1,4 @@
-"""Changing the sample rate (soxr, very high quality), whole or in a stream."""
+"""Sample rate conversion (soxr, very high quality), whole or in a stream."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import soxr
 import torch
 from torch import Tensor
 
-STEREO_RATE = 44_100  # Hz: what separators, styles and pictures work at
+STEREO_RATE = 44_100  # Hz: sample rate of separators, styles and their spectrograms
 
 
 class StreamResampler:
-    """Resamples blocks to the very samples that `resample` gives for their concatenation."""
+    """Resamples blocks; their concatenation equals `resample` of the whole exactly."""
 
     def __init__(self, from_rate: int, to_rate: int, channels: int) -> None:
         self._from, self._to, self._channels = from_rate, to_rate, channels
@@ -23,15 +23,15 @@ class StreamResampler:
             )
 
     def push(self, block: Tensor, last: bool = False) -> Tensor:
-        """Take a block [C, t] and give what is ready [C, u]; after last nothing more is taken.
+        """Take a block [C, t] and return finished samples [C, u]; `last` ends the stream.
 
-        In all ceil(T * to_rate / from_rate) samples are given.
+        In total ceil(T * to_rate / from_rate) samples are returned.
         """
         if self._stream is None:
             return block
         self._taken += block.shape[1]
         samples = block.detach().cpu().float().numpy().T
-        if last:  # soxr may stop one sample short of the last; silence after the end lets it go on
+        if last:  # soxr may return one sample too few unless silence follows the end
             tail = 2 * (1 + self._from // self._to)
             samples = np.concatenate((samples, np.zeros((tail, self._channels), dtype=np.float32)))
         out = self._stream.resample_chunk(np.ascontiguousarray(samples), last=last)

@@ -1,4 +1,4 @@
-"""True peaks: what the waveform reaches between its samples (four times oversampled, BS.1770-5)."""
+"""True peaks: peaks of the waveform between samples (four times oversampled, BS.1770-5)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from torch import Tensor
 
 OVERSAMPLING = 4
 REACH = 16  # samples on each side that an interpolated value depends on
-_ROW = 32  # samples whose interpolated values one row of a matrix product gives
+_ROW = 32  # samples interpolated by one row of a matrix product
 _PIECE = 1 << 16
 
 
@@ -20,7 +20,7 @@ def _kernels() -> np.ndarray:
 
 
 def _banded(kernels: np.ndarray) -> np.ndarray:
-    """The kernels as a matrix [_ROW + 2 * REACH - 1, 3 * _ROW]: products beat filters."""
+    """The kernels as a banded matrix [_ROW + 2 * REACH - 1, 3 * _ROW], faster than filters."""
     band = np.zeros((_ROW + 2 * REACH - 1, _ROW, OVERSAMPLING - 1), dtype=np.float32)
     for n in range(_ROW):
         band[n : n + 2 * REACH, n] = kernels
@@ -28,16 +28,15 @@ def _banded(kernels: np.ndarray) -> np.ndarray:
 
 
 _BAND = _banded(_kernels())
-_GROWTH = float(
-    np.abs(_kernels()).sum(axis=0).max()
-)  # no interpolated value exceeds this times its samples
+# An interpolated value is at most this times the largest of its samples.
+_GROWTH = float(np.abs(_kernels()).sum(axis=0).max())
 
 
 def envelope(padded: np.ndarray, above: float = 0.0) -> np.ndarray:
-    """The largest magnitude over channels at each sample and at the points between it and the next.
+    """Largest magnitude over channels at each sample and at the points between it and the next.
 
-    padded [C, REACH - 1 + T + REACH] gives [T]. Where nothing can exceed above, the points
-    between the samples are left out.
+    padded [C, REACH - 1 + T + REACH] gives [T]. Where interpolated values cannot exceed `above`,
+    they are not computed.
     """
     count = padded.shape[1] - 2 * REACH + 1
     peaks = np.abs(padded[:, REACH - 1 : REACH - 1 + count]).max(axis=0)
@@ -62,10 +61,10 @@ def envelope(padded: np.ndarray, above: float = 0.0) -> np.ndarray:
 
 
 class TruePeakMeter:
-    """Measures the true peak of a stream, and each channel's largest sample."""
+    """True peak of a stream, and each channel's largest sample."""
 
     def __init__(self, channels: int) -> None:
-        self._held = np.zeros((channels, 2 * REACH - 1), dtype=np.float32)
+        self._history = np.zeros((channels, 2 * REACH - 1), dtype=np.float32)
         self._peak = 0.0
         self._samples = np.zeros(channels, dtype=np.float32)
 
@@ -76,17 +75,17 @@ class TruePeakMeter:
             part = samples[:, start : start + _PIECE]
             self._samples = np.maximum(self._samples, np.abs(part).max(axis=1, initial=0.0))
             self._peak = max(self._peak, float(self._samples.max()))
-            self._held = self._measure(np.concatenate((self._held, part), axis=1))
+            self._history = self._measure(np.concatenate((self._history, part), axis=1))
 
     def peak(self) -> float:
-        """The true peak of all that was pushed, linear (1 is full scale), with silence after it."""
-        ahead, before = self._held, self._peak
+        """True peak of all samples so far, linear (1 is full scale), as if silence followed."""
+        ahead, before = self._history, self._peak
         self._measure(np.pad(ahead, ((0, 0), (0, 2 * REACH))))
         peak, self._peak = self._peak, before
         return peak
 
     def samples(self) -> tuple[float, ...]:
-        """The largest magnitude of a sample in each channel, linear."""
+        """Largest magnitude of a sample in each channel, linear."""
         return tuple(self._samples.tolist())
 
     def _measure(self, padded: np.ndarray) -> np.ndarray:
@@ -96,7 +95,7 @@ class TruePeakMeter:
 
 
 def measure_true_peak(audio: Tensor) -> float:
-    """The true peak of audio [C, T], linear; 0 for no samples."""
+    """True peak of audio [C, T], linear; 0 for no samples."""
     meter = TruePeakMeter(audio.shape[0])
     meter.push(audio)
     return meter.peak() if audio.shape[1] else 0.0

@@ -1,4 +1,4 @@
-"""Writing audio files so that nothing partial ever stands under the final name."""
+"""Writing audio files atomically, in blocks."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ FORMATS = {".wav": "WAV", ".flac": "FLAC", ".ogg": "OGG", ".mp3": "MP3"}
 ENCODINGS = ("int16", "int24", "float32")
 _BITS = {"int16": 16, "int24": 24}
 _MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
-_FLAC_ANY_RATE = 65_535  # Hz: a frame's header has 16 bits for Hz, or for tens of them
+_FLAC_ANY_RATE = 65_535  # Hz: frame headers have 16 bits, for Hz or tens of Hz
 _BLOCK = 1 << 16
-_WAV_LIMIT = (1 << 32) - (1 << 20)  # bytes of sound: the length field has 32 bits
+_WAV_LIMIT = (1 << 32) - (1 << 20)  # bytes of samples: the length field has 32 bits
 _SET_ADD_PEAK_CHUNK = 0x1050  # libsndfile command
 
 
@@ -37,10 +37,10 @@ def check_output(
     channels: int | None = None,
     encoding: str = "int16",
 ) -> None:
-    """Refuse, before any work is done, an output that could not be written at the end of it.
+    """Raise AudioTransferError, before any work is done, where an output could not be written.
 
-    Raises AudioTransferError for an unknown suffix, a missing or read-only folder, an existing
-    file without overwrite, and a rate, channel count or encoding that the format cannot hold.
+    That is an unknown suffix, a missing or read-only folder, an existing file without `overwrite`,
+    and a rate, channel count or encoding that the format cannot hold.
     """
     path = Path(path)
     suffix = path.suffix.lower()
@@ -66,6 +66,7 @@ def check_output(
 
 
 def _check_rate(path: Path, suffix: str, sample_rate: int) -> None:
+    """Raise AudioTransferError for a sample rate that the format cannot hold."""
     if suffix == ".mp3" and sample_rate not in _MP3_RATES:
         held = ", ".join(map(str, _MP3_RATES))
         remedy = f"it holds {held}; use .flac, .ogg or .wav"
@@ -79,10 +80,10 @@ def _check_rate(path: Path, suffix: str, sample_rate: int) -> None:
 
 
 class AudioWriter:
-    """Writes a sound file block by block; it appears under its name when all is well.
+    """Writes an audio file block by block; it appears under its name when it is complete.
 
     A context manager. Samples are never scaled. int16 and int24 (wav and flac) are rounded and
-    clipped at full scale; ogg and mp3 keep what their codecs keep. Tags as from `read_tags` or as a
+    clipped at full scale; ogg and mp3 are encoded from float32. Tags are those of `read_tags` or a
     plain mapping; ``unkept`` names those that the format cannot hold.
     """
 
@@ -142,7 +143,7 @@ class AudioWriter:
             self.discard()
 
     def write(self, audio: Tensor) -> None:
-        """Add audio [C, t]; raises AudioTransferError for other channels, NaN, a full disk."""
+        """Add audio [C, t]; raises AudioTransferError for other shapes, NaN, a full disk."""
         if audio.dim() != 2 or audio.shape[0] != self._channels:
             raise AudioTransferError(
                 f"{self.path} takes blocks [{self._channels}, t], not {list(audio.shape)}"
@@ -167,7 +168,7 @@ class AudioWriter:
             raise self._failed(error) from None
 
     def close(self) -> None:
-        """Finish the file and put it under its name."""
+        """Finish the file and rename it to its final name."""
         try:
             self._sound.close()
             put_tags(self._part, self._suffix, self._tags, temporary_path(self._part))
@@ -182,45 +183,49 @@ class AudioWriter:
             self._part.unlink(missing_ok=True)
 
     def discard(self) -> None:
-        """Give up: nothing is left of the file."""
+        """Delete the unfinished file."""
         try:
             self._sound.close()
         except soundfile.SoundFileError:
-            pass  # the disk is full: what could not be written is thrown away
+            pass  # the disk is full; the file is deleted anyway
         finally:
             self._part.unlink(missing_ok=True)
 
     def _encoded(self, block: np.ndarray) -> np.ndarray:
+        """Samples [t, C] as integers of the encoding, rounded to nearest."""
         if self._encoding == "float32":
             return np.ascontiguousarray(block)
-        # libsndfile rounds down, which turns near-silence into a constant -1
+        # libsndfile rounds down, which turns small negative samples into a constant -1
         bits = _BITS[self._encoding]
         scale = float(1 << bits - 1)
         whole = np.clip(np.rint(block.astype(np.float64) * scale), -scale, scale - 1)
         return whole.astype(np.int16) if bits == 16 else whole.astype(np.int32) << 8
 
     def _without_peak_chunk(self) -> None:
-        # its time stamp would make two equal runs write different bytes
+        """Leave out the PEAK chunk, whose time stamp makes equal runs write different bytes."""
         if self._format == "WAV" and self._encoding == "float32":
             soundfile._snd.sf_command(
                 self._sound._file, _SET_ADD_PEAK_CHUNK, soundfile._ffi.NULL, 0
             )
 
     def _failed(self, error: Exception) -> AudioTransferError:
-        reason = getattr(error, "strerror", None) or self._system_says()
+        reason = getattr(error, "strerror", None) or self._system_reason()
         reason = reason or getattr(error, "error_string", None) or str(error)
         reason = str(reason).strip().rstrip(".") or "the disk may be full"
         return AudioTransferError(
             f"{self.path} cannot be written ({reason}); choose another place or format"
         )
 
-    def _system_says(self) -> str | None:
-        """Why no more can be written to the unfinished file; libsndfile says "System error"."""
+    def _system_reason(self) -> str | None:
+        """The system's reason why the unfinished file cannot grow; None if it can.
+
+        libsndfile says no more than "System error".
+        """
         try:
             with self._part.open("r+b") as file:
                 file.seek(0, os.SEEK_END)
                 file.write(bytes(_BLOCK))
-        except FileNotFoundError:  # it never came to be
+        except FileNotFoundError:  # it was never created
             return None
         except OSError as error:
             return error.strerror
@@ -236,7 +241,10 @@ def write_audio(
     tags: Tags | Mapping[str, str | Sequence[str]] | None = None,
     overwrite: bool = False,
 ) -> None:
-    """Write audio [C, T] at sample_rate Hz to a file of its suffix's format; see `Writer`."""
+    """Write audio [C, T] at sample_rate Hz in the format of the path's suffix.
+
+    Arguments and errors are those of `AudioWriter`.
+    """
     with AudioWriter(
         path, sample_rate, audio.shape[0], encoding=encoding, tags=tags, overwrite=overwrite
     ) as writer:

@@ -153,7 +153,7 @@ def judge_for(
             f"the judge does not know {genre!r}, --genre takes one of {', '.join(judge.classes)}; "
             "one for other genres: audiotransfer prepare GENRE_FOLDERS -o ready, audiotransfer "
             "train audio-genre-classifier genre_classifier.prepared=ready -o runs/judge, then "
-            "--judge runs/judge"
+            "--classifier runs/judge"
         )
     return judge, name
 

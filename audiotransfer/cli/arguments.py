@@ -1,9 +1,8 @@
-"""Arguments that several verbs share, and what may stand behind them."""
+"""The argument parser of a verb, and the arguments that several verbs share."""
 
 from __future__ import annotations
 
 import argparse
-import difflib
 import os
 import re
 import shutil
@@ -13,8 +12,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from audiotransfer.cli.console import shown
+from audiotransfer.cli.console import printable
+from audiotransfer.errors import AudioTransferError
 from audiotransfer.pipeline.naming import check_pattern, has_field
+from audiotransfer.suggest import nearest
 
 if TYPE_CHECKING:
     from audiotransfer.pipeline.cut import Cut
@@ -22,13 +23,14 @@ if TYPE_CHECKING:
 
 Arguments = argparse.Namespace
 Group = argparse._ActionsContainer
+FORMATS = ("wav", "flac", "mp3", "ogg")
 _HELP_COLUMN = 24
-_LIKE = 0.7  # similarity of a misspelt option
+_SIMILAR = 0.7  # least similarity of a misspelt option to the one that is suggested
 _DASHED = "names that begin with a dash go behind --, as in `-- -song.wav`"
 
 
 class _Layout(argparse.RawDescriptionHelpFormatter):
-    """Explains each argument beside its name, which stands once for all ways to write it."""
+    """Formats help pages: the value of an option stands once, behind all its spellings."""
 
     def __init__(self, prog: str) -> None:
         super().__init__(prog, max_help_position=_HELP_COLUMN, width=_columns())
@@ -40,61 +42,74 @@ class _Layout(argparse.RawDescriptionHelpFormatter):
 
 
 class Parser(argparse.ArgumentParser):
-    """Says what is wrong with a request in one line, and exits with 2."""
+    """Parses the arguments of a verb; an error is one line on stderr and exit code 2."""
 
     def __init__(self, prog: str) -> None:
         super().__init__(prog=prog, allow_abbrev=False, formatter_class=_Layout, add_help=False)
         self._positionals.title = "arguments"
+        self._present_names: dict[str, str] = {}
 
     def about(self, description: str, examples: str) -> None:
-        """What stands above the arguments, filled to the terminal, and below them, as it is."""
+        """Sets what the help page says above the arguments, and below them.
+
+        The description is wrapped to the width of the terminal, the examples are not.
+        """
         self.description = textwrap.fill(description, _columns())
         self.epilog = examples
 
+    def accept_old_name(self, old: str, present: str) -> None:
+        """Reads the option ``old`` as ``present``; the help page does not list it."""
+        self._present_names[old] = present
+
     def format_help(self) -> str:
-        """The page of a verb."""
-        self._shorten_usage()
+        """The help page of the verb."""
+        self._set_usage()
         return super().format_help()
 
     def read(self, words: Sequence[str]) -> Arguments:
-        """The arguments in the words of a command.
+        """Parses the words of a command.
 
-        Options may stand between songs or settings, as people write them. Behind ``--`` every word
-        is a name, whatever it begins with.
+        Options may stand between songs or settings. Behind ``--`` every word is the name of a file,
+        whatever it begins with.
         """
-        self._shorten_usage()
+        self._set_usage()
         words = list(words)
         if "--" in words:
             at = words.index("--")
-            # A file of the same name, and no option.
-            names = (f"./{word}" if word.startswith("-") else word for word in words[at + 1 :])
-            words[at:] = names
+            # The same file by a name that does not look like an option.
+            words[at:] = (f"./{word}" if word.startswith("-") else word for word in words[at + 1 :])
+        words = [self._present_name(word) for word in words]
         args, unknown = self.parse_known_intermixed_args(words)
         if unknown:
             self.error(f"unrecognized arguments: {' '.join(unknown)}; {self._hint(unknown)}")
         return args
 
+    def error(self, message: str) -> NoReturn:
+        """Prints the message in one line and exits with 2."""
+        if "ignored explicit argument" in message:
+            message = f"{message}; {_DASHED}"
+        sys.stderr.write(f"{self.prog}: {printable(message)} (see {self.prog} --help)\n")
+        raise SystemExit(2)
+
+    def _present_name(self, word: str) -> str:
+        name, equals, value = word.partition("=")
+        return f"{self._present_names.get(name, name)}{equals}{value}"
+
     def _hint(self, unknown: Sequence[str]) -> str:
-        """What may have been meant by words that are no arguments."""
+        """What to do about words that are no arguments."""
         word = next((word for word in unknown if word.startswith("-")), "")
         known = [name for name in self._option_string_actions if name.startswith("--")]
-        near = difflib.get_close_matches(word.partition("=")[0], known, n=1, cutoff=_LIKE)
+        near = nearest(word.partition("=")[0], known, cutoff=_SIMILAR)
         if near and not os.path.lexists(word):
             return f"did you mean {near[0]}?"
         return _DASHED if word else "there is nothing to do with them"
 
-    def _shorten_usage(self) -> None:
-        """Names what must be given, and not every option."""
+    def _set_usage(self) -> None:
+        """Lists required arguments in the usage line and sums up the rest as ``[options]``."""
         if self.usage is None:
             options = [one for one in self._get_optional_actions() if one.required]
             needed = map(_usage, (*self._get_positional_actions(), *options))
             self.usage = " ".join([self.prog, *needed, "[options]"])
-
-    def error(self, message: str) -> NoReturn:
-        if "ignored explicit argument" in message:
-            message = f"{message}; {_DASHED}"
-        sys.stderr.write(f"{self.prog}: {shown(message)} (see {self.prog} --help)\n")
-        raise SystemExit(2)
 
 
 def _usage(action: argparse.Action) -> str:
@@ -110,8 +125,11 @@ def _columns() -> int:
     return max(40, min(shutil.get_terminal_size().columns, 100) - 2)
 
 
-def text(word: str) -> str:
-    """A name or path as it was given; an empty one, or one with a NUL in it, names nothing."""
+# Types of arguments: each takes the word and raises ArgumentTypeError with one line.
+
+
+def any_name(word: str) -> str:
+    """A name or path, not empty and without NUL."""
     if not word:
         raise argparse.ArgumentTypeError("an empty name names nothing")
     if "\0" in word:
@@ -119,44 +137,80 @@ def text(word: str) -> str:
     return word
 
 
-def place(word: str) -> Path:
+def any_path(word: str) -> Path:
     """The path of a file or folder."""
-    return Path(text(word))
+    return Path(any_name(word))
+
+
+def name_list(word: str) -> tuple[str, ...]:
+    """``NAME,NAME,...`` as a tuple without repetitions."""
+    found = tuple(dict.fromkeys(part.strip() for part in word.split(",")))
+    if not all(found):
+        raise argparse.ArgumentTypeError(f"{word!r} is not NAME or NAME,NAME")
+    return found
+
+
+def name_value(word: str) -> tuple[str, str]:
+    """``NAME=VALUE`` as a pair."""
+    key, equals, value = word.partition("=")
+    if not key or not equals or not value:
+        raise argparse.ArgumentTypeError(f"{word!r} is not NAME=VALUE")
+    return key, value
+
+
+def seed(word: str) -> int:
+    """The seed of a random generator, 0 to 2**63 - 1."""
+    if not word.isdecimal() or int(word) >= 2**63:
+        raise argparse.ArgumentTypeError(f"{word!r} is no seed; give a whole number from 0")
+    return int(word)
+
+
+_TIME = re.compile(r"(?:(?:(\d+):)?(\d+):)?(\d+(?:\.\d*)?|\.\d+)")
+
+
+def seconds(word: str) -> float:
+    """``90``, ``90.5``, ``1:30.5`` or ``1:02:30`` in seconds."""
+    match = _TIME.fullmatch(word)
+    if match is None:
+        raise argparse.ArgumentTypeError(f"{word!r} is no time; give seconds or M:SS, as 1:30.5")
+    hours, minutes, rest = (float(part or 0) for part in match.groups())
+    if (match[2] and rest >= 60) or (match[1] and minutes >= 60):
+        raise argparse.ArgumentTypeError(f"{word!r} is no time; seconds and minutes go up to 59")
+    return 3600 * hours + 60 * minutes + rest
+
+
+# Arguments that several verbs have.
 
 
 def style_names(route: str) -> str:
-    """The installed styles of a route, as a list for people."""
+    """The installed styles of a route, separated by commas."""
     from audiotransfer.styles import available
 
     return ", ".join(card.name for card in available() if card.route == route) or "none"
 
 
-def named(text: str) -> tuple[str, str]:
-    """``NAME=VALUE`` as a pair."""
-    name, equals, value = text.partition("=")
-    if not name or not equals or not value:
-        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
-    return name, value
+def add_songs(parser: Parser, *, midi: bool = False) -> None:
+    """The songs to work on; with ``midi``, MIDI files too."""
+    parser.add_argument(
+        "songs",
+        nargs="+",
+        type=any_path,
+        metavar="SONG",
+        help=f"audio files{', MIDI files (mid, kar)' if midi else ''}, or folders of them",
+    )
 
 
-def seed(text: str) -> int:
-    """What every random generator here takes."""
-    if not text.isdecimal() or int(text) >= 2**63:
-        raise argparse.ArgumentTypeError(f"{text!r} is no seed; give a whole number from 0")
-    return int(text)
-
-
-def add_talk(parser: Parser) -> None:
-    """-q and --json, which every verb has."""
-    group = parser.add_argument_group("what is said")
+def add_messages(parser: Parser) -> None:
+    """``-q``, ``--json`` and ``-h``, which every verb has."""
+    group = parser.add_argument_group("messages")
     group.add_argument("-q", "--quiet", action="store_true", help="no progress, no notices")
     group.add_argument("--json", action="store_true", help="print the result as JSON")
-    group.add_argument("-h", "--help", action="help", help="print this")
+    group.add_argument("-h", "--help", action="help", help="print this page")
 
 
-def add_machine(parser: Parser) -> Group:
-    """Where to work and with which random numbers."""
-    group = parser.add_argument_group("how it is worked out")
+def add_computing(parser: Parser) -> Group:
+    """``--device`` and ``--seed``."""
+    group = parser.add_argument_group("computing")
     group.add_argument(
         "--device",
         default="auto",
@@ -170,7 +224,7 @@ def add_machine(parser: Parser) -> Group:
 
 
 def add_separator(group: Group) -> None:
-    """Who takes songs apart."""
+    """``--separator``: how songs are separated into stems."""
     group.add_argument(
         "--separator",
         default="auto",
@@ -183,112 +237,103 @@ def add_separator(group: Group) -> None:
 
 
 def add_format(parser: Parser) -> Group:
-    """What audio files are written as."""
-    group = parser.add_argument_group("what is written")
+    """``--format``, ``--int24``, ``--float32`` and ``-f``: the format of audio files."""
+    group = parser.add_argument_group("output")
     group.add_argument(
         "--format",
-        choices=("wav", "flac", "mp3", "ogg"),
+        choices=FORMATS,
         metavar="KIND",
-        help="wav (default), flac, mp3 or ogg, if -o does not say",
+        help="wav (default), flac, mp3 or ogg, unless -o says",
     )
-    depth = group.add_mutually_exclusive_group()
-    depth.add_argument(
-        "--int24", dest="encoding", action="store_const", const="int24", help="24-bit wav or flac"
-    )
-    depth.add_argument(
-        "--float32",
-        dest="encoding",
-        action="store_const",
-        const="float32",
-        help="32-bit float wav, which cannot clip",
-    )
+    add_encodings(group, int24="24-bit wav or flac", float32="32-bit float wav, which cannot clip")
     parser.set_defaults(encoding="int16")
-    add_force(group)
+    add_overwrite(group)
     return group
 
 
-def add_score_output(group: Group) -> None:
-    """What may be written beside a MIDI file."""
+def add_encodings(group: Group, **help: str) -> None:
+    """An option for each encoding of samples, of which one may be given, with its help."""
+    exclusive = group.add_mutually_exclusive_group()
+    for encoding, line in help.items():
+        exclusive.add_argument(
+            f"--{encoding}", dest="encoding", action="store_const", const=encoding, help=line
+        )
+
+
+def add_stem_format(group: Group, prefix: str = "") -> None:
+    """``--format`` and ``--rate`` of stems; as ``--stems-format`` and so on with a prefix."""
+    stems = "of stems: " if prefix else ""
+    group.add_argument(
+        f"--{prefix}format",
+        choices=FORMATS,
+        metavar="KIND",
+        default="wav",
+        help=f"{stems}wav (float32, default), flac, mp3 or ogg",
+    )
+    group.add_argument(
+        f"--{prefix}rate",
+        choices=("song", "44100"),
+        default="44100",
+        metavar="RATE",
+        help=f"{stems}44100 (stereo, default) or song (its own)",
+    )
+
+
+def stem_format(args: Arguments) -> StemFormat:
+    """The stem format of a transfer: ``--stems-format``, ``--stems-rate`` and ``--name``."""
+    from audiotransfer.pipeline.options import StemFormat
+
+    if args.stems_out is None and (args.stems_format, args.stems_rate) != ("wav", "44100"):
+        raise AudioTransferError(
+            "--stems-format and --stems-rate say how stems are written: add --stems-out DIR"
+        )
+    pattern = args.name if args.name and has_field(args.name, "stem") else "{stem}"
+    return StemFormat(format=args.stems_format, rate=args.stems_rate, name=pattern)
+
+
+def add_midi_output(group: Group) -> None:
+    """``--render``, ``--soundfont`` and ``--plot``: files beside a MIDI file."""
     group.add_argument(
         "--render", action="store_true", help="of MIDI: also write its sound (OUT.mid.wav)"
     )
     group.add_argument(
         "--soundfont",
-        type=place,
+        type=any_path,
         metavar="FILE",
         help="the .sf2 or .sf3 to render with (default: a small one)",
     )
     group.add_argument(
-        "--plot", action="store_true", help="of MIDI: also draw its piano roll (OUT.png)"
+        "--plot", action="store_true", help="of MIDI: also plot its piano roll (OUT.png)"
     )
 
 
-def add_force(group: Group) -> None:
-    """Leave to write over what is there."""
-    group.add_argument(
-        "-f", "--force", action="store_true", help="write over files that are there already"
-    )
+def add_overwrite(group: Group) -> None:
+    """``-f``: files that exist may be overwritten."""
+    group.add_argument("-f", "--force", action="store_true", help="overwrite files that exist")
 
 
 def add_skip(group: Group) -> None:
-    """Going on where a batch was stopped."""
+    """``--skip-existing``: continues a batch that was stopped."""
     group.add_argument(
-        "--skip-existing",
-        action="store_true",
-        help="leave out songs whose output is there already",
+        "--skip-existing", action="store_true", help="leave out songs whose output exists"
     )
 
 
-def add_jobs(group: Group, what: str) -> None:
-    """How many at a time, here or on a cluster."""
-    group.add_argument("--jobs", type=int, metavar="N", help=what)
+def add_jobs(group: Group, help: str) -> None:
+    """``--jobs`` and ``--backend``: how many songs at a time, on this computer or a cluster."""
+    group.add_argument("--jobs", type=int, metavar="N", help=help)
     group.add_argument(
         "--backend",
         choices=("dask", "ray"),
         metavar="NAME",
-        help=(
-            "dask or ray: a cluster works ($DASK_SCHEDULER_ADDRESS, $RAY_ADDRESS or this computer)"
-        ),
+        help=("dask or ray: a cluster ($DASK_SCHEDULER_ADDRESS, $RAY_ADDRESS, else this computer)"),
     )
-
-
-def add_songs(parser: Parser, *, scores: bool = False) -> None:
-    """What to work on."""
-    parser.add_argument(
-        "songs",
-        nargs="+",
-        type=place,
-        metavar="SONG",
-        help=f"audio files{', MIDI files (mid, kar)' if scores else ''}, or folders of them",
-    )
-
-
-_TIME = re.compile(r"(?:(?:(\d+):)?(\d+):)?(\d+(?:\.\d*)?|\.\d+)")
-
-
-def seconds(text: str) -> float:
-    """``90``, ``90.5``, ``1:30.5`` or ``1:02:30`` in seconds."""
-    match = _TIME.fullmatch(text)
-    if match is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is no time; give seconds or M:SS, as 1:30.5")
-    hours, minutes, rest = (float(part or 0) for part in match.groups())
-    if (match[2] and rest >= 60) or (match[1] and minutes >= 60):
-        raise argparse.ArgumentTypeError(f"{text!r} is no time; seconds and minutes go up to 59")
-    return 3600 * hours + 60 * minutes + rest
-
-
-def names(text: str) -> tuple[str, ...]:
-    """``NAME,NAME,…``, each once."""
-    found = tuple(dict.fromkeys(name.strip() for name in text.split(",")))
-    if not all(found):
-        raise argparse.ArgumentTypeError(f"{text!r} is not NAME or NAME,NAME")
-    return found
 
 
 def add_cut(group: Group) -> None:
-    """Which part of the song."""
+    """``--start``, ``--end`` and ``--preview``: a part of the song."""
     group.add_argument(
-        "--start", type=seconds, metavar="TIME", help="begin there: seconds, or M:SS as 1:30.5"
+        "--start", type=seconds, metavar="TIME", help="start there: seconds, or M:SS as 1:30.5"
     )
     group.add_argument("--end", type=seconds, metavar="TIME", help="end there")
     group.add_argument(
@@ -299,51 +344,18 @@ def add_cut(group: Group) -> None:
 
 
 def cut(args: Arguments) -> Cut:
-    """What `add_cut` was told."""
+    """The part of the song that ``--start``, ``--end`` and ``--preview`` give."""
     from audiotransfer.pipeline.cut import Cut
 
     return Cut(args.start, args.end, args.preview)
 
 
-def add_stem_format(group: Group) -> None:
-    """As what stems beside a transfer are written."""
-    group.add_argument(
-        "--stems-format",
-        choices=("wav", "flac", "mp3", "ogg"),
-        metavar="KIND",
-        default="wav",
-        help="of stems: wav (float32, default), flac, mp3 or ogg",
-    )
-    group.add_argument(
-        "--stems-rate",
-        choices=("song", "44100"),
-        default="44100",
-        metavar="RATE",
-        help="of stems: 44100 (stereo, default) or song (as that is)",
-    )
-
-
-def stem_format(args: Arguments) -> StemFormat:
-    """What `add_stem_format` was told, with the names that `add_name` was."""
-    from audiotransfer.errors import AudioTransferError
-    from audiotransfer.pipeline.options import StemFormat
-
-    if args.stems_out is None and (args.stems_format, args.stems_rate) != ("wav", "44100"):
-        raise AudioTransferError(
-            "--stems-format and --stems-rate say how stems are written: add --stems-out DIR"
-        )
-    named = args.name if args.name and has_field(args.name, "stem") else "{stem}"
-    return StemFormat(format=args.stems_format, rate=args.stems_rate, name=named)
-
-
 def add_name(group: Group, fields: Sequence[str], help: str, needed: Sequence[str] = ()) -> None:
-    """Names of outputs by a pattern of these fields, some of which are needed."""
+    """``--name``: a pattern of these fields for the names of outputs; some must be in it."""
 
-    def pattern(text: str) -> str:
-        from audiotransfer.errors import AudioTransferError
-
+    def pattern(word: str) -> str:
         try:
-            return check_pattern(text, fields, needed=needed)
+            return check_pattern(word, fields, needed=needed)
         except AudioTransferError as error:
             raise argparse.ArgumentTypeError(str(error)) from None
 

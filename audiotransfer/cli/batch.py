@@ -1,99 +1,112 @@
-"""One song or many: what is no song at first sight, and what a failure among many means."""
+"""Works on several songs: which ones, one after the other, and what became of each."""
 
 from __future__ import annotations
 
 import stat
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from audiotransfer.audio.reading import AUDIO_SUFFIXES
 from audiotransfer.cli.arguments import Arguments
 from audiotransfer.cli.console import Console, is_new
 from audiotransfer.errors import AudioTransferError, failure, refusal
-from audiotransfer.pipeline.naming import find_songs, is_folder
+from audiotransfer.midi import SUFFIXES as MIDI_SUFFIXES
+from audiotransfer.pipeline.naming import find_songs, is_folder, name_clashes
 
 if TYPE_CHECKING:
+    from audiotransfer.cli.progress import ProgressLine
     from audiotransfer.pipeline.naming import SongFile
-    from audiotransfer.pipeline.options import Report
-    from audiotransfer.pipeline.scores import ScoreReport
 
-#: Names of MIDI files that are read, and of those that are written (see `symbolic.score`).
-_THERE = " exists; "  # in the error of an output that is there already
-#: What allows overwriting, to those who write Python and on the command line.
+_EXISTS = " exists; "  # in the error for an output that exists
+#: How to allow overwriting, in Python and on the command line.
 _OVERWRITE = ("(overwrite=True)", "(-f)")
-SCORES = (".mid", ".midi", ".kar", ".rmi")
-WRITTEN = (".mid", ".midi", ".kar")
+
+
+class Report(Protocol):
+    """What was done to one song."""
+
+    @property
+    def notices(self) -> list[str]:
+        """What a user should know about it."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
 
 
 def expected_errors() -> tuple[type[Exception], ...]:
-    """The roots of what a user can put right: of the packages that are loaded by now, and what the
-    system refuses.
-    """
-    roots: list[type[Exception]] = [AudioTransferError, OSError]
-    for package, root in (("separation", "SeparationError"), ("vocoder", "VocoderError")):
-        # A package that was never imported cannot have raised anything.
-        module = sys.modules.get(f"{package}.errors")
+    """The exceptions that a user can do something about: those of our packages, and OSError."""
+    expected: list[type[Exception]] = [AudioTransferError, OSError]
+    for package, error in (("separation", "SeparationError"), ("vocoder", "VocoderError")):
+        # A package that is not imported yet cannot have raised anything.
+        module = sys.modules.get(f"{package}.base")
         if module is not None:
-            roots.append(getattr(module, root))
-    return tuple(roots)
+            expected.append(getattr(module, error))
+    return tuple(expected)
 
 
 def one_line(error: Exception | str) -> str:
-    """A message as it is said on the command line."""
-    said = refusal(error) if isinstance(error, OSError) else str(error)
-    return said.replace(*_OVERWRITE).strip()
+    """The message of an error in the words of the command line."""
+    message = refusal(error) if isinstance(error, OSError) else str(error)
+    return message.replace(*_OVERWRITE).strip()
 
 
-def check_song(place: Path, *, scores: bool = False) -> None:
-    """Raises AudioTransferError for what is no song by its name and size; opens nothing.
+def is_midi(song: Path) -> bool:
+    """Whether a file is MIDI, by its suffix."""
+    return song.suffix.lower() in MIDI_SUFFIXES
 
-    MIDI files are songs only to those who can do something with ``scores``.
+
+def check_song(song: Path, *, midi: bool = False) -> None:
+    """Checks name and size of a song without opening it; folders pass.
+
+    Raises AudioTransferError: the file is missing, unreadable, not a regular file or empty; it is
+    a MIDI file, and ``midi`` does not allow these.
     """
     try:
-        about = place.stat()
+        about = song.stat()
     except (FileNotFoundError, NotADirectoryError):
-        raise AudioTransferError(f"{place} does not exist; check the name and the folder") from None
-    except OSError as error:  # a name too long, links in a circle, a folder that is closed to us
-        raise AudioTransferError(f"{place} cannot be read ({error.strerror})") from None
+        raise AudioTransferError(f"{song} does not exist; check the name and the folder") from None
+    except OSError as error:  # such as a name that is too long, circular links, no permission
+        raise AudioTransferError(f"{song} cannot be read ({error.strerror})") from None
     if stat.S_ISDIR(about.st_mode):
         return
     if not stat.S_ISREG(about.st_mode):
         raise AudioTransferError(
-            f"{place} is a pipe or a device and no file; save what comes out of it first"
+            f"{song} is a pipe or a device and no file; save what comes out of it first"
         )
-    if place.suffix.lower() in SCORES and not scores:
+    if is_midi(song) and not midi:
         raise AudioTransferError(
-            f"{place} is a score, and this is for recordings; `audiotransfer render` makes one of"
-            " it"
+            f"{song} is a MIDI file, and this is for recordings; `audiotransfer render` makes one"
+            " of it"
         )
     if about.st_size == 0:
-        raise AudioTransferError(f"{place} is empty (0 bytes); copy or export it again")
+        raise AudioTransferError(f"{song} is empty (0 bytes); copy or export it again")
 
 
-def check_only(places: Sequence[Path], *, scores: bool = False) -> None:
-    """Where one song is asked for, what is wrong with it is wrong with the request.
+def check_only(songs: Sequence[Path], *, midi: bool = False) -> None:
+    """Checks the song where only one is given: its error is that of the whole command.
 
     Among several songs a bad one is left to the batch, which goes on without it.
     """
-    if len(places) == 1:
-        check_song(places[0], scores=scores)
+    if len(songs) == 1:
+        check_song(songs[0], midi=midi)
 
 
-def find(args: Arguments, console: Console, *, scores: bool = False) -> list[SongFile]:
-    """The songs that were named, and those in folders that were; a notice counts what is left out
-    there because the program wrote it itself.
+def find(args: Arguments, console: Console, *, midi: bool = False) -> list[SongFile]:
+    """The songs of the command line, and those in its folders.
+
+    Files in folders that the program wrote itself are left out, and a notice counts them.
     """
     from audiotransfer.styles import available, style_label
 
     styles: set[str] = set()
-    if any(is_folder(place) for place in args.songs):
+    if any(is_folder(song) for song in args.songs):
         styles = {card.name for card in available()}
         if hasattr(args, "style"):
             styles.add(style_label(args.style))
-    suffixes = (*AUDIO_SUFFIXES, *SCORES) if scores else AUDIO_SUFFIXES
+    suffixes = (*AUDIO_SUFFIXES, *MIDI_SUFFIXES) if midi else AUDIO_SUFFIXES
     found = find_songs(args.songs, styles, suffixes)
     if found.own:
         first, *more = found.own
@@ -105,11 +118,14 @@ def find(args: Arguments, console: Console, *, scores: bool = False) -> list[Son
 
 
 @dataclass
-class Tally:
-    """What became of the songs of one command. The error of an only song is raised."""
+class Batch:
+    """The songs of one command: prints what became of each and counts failures.
+
+    Where there is only one song, its error is raised.
+    """
 
     console: Console
-    songs: int
+    size: int
     done: list[Any] = field(default_factory=list)
     failed: list[dict[str, str]] = field(default_factory=list)
     skipped: list[dict[str, str]] = field(default_factory=list)
@@ -117,55 +133,86 @@ class Tally:
     def without_existing(
         self, args: Arguments, songs: Sequence[SongFile], outputs: Sequence[Path]
     ) -> list[tuple[Path, Path]]:
-        """Songs with their outputs; with --skip-existing without those whose output is there: a
-        file, or a folder with something in it.
+        """Pairs of song and output; with ``--skip-existing``, only those whose output is missing.
+
+        A folder counts as missing while it is empty.
         """
         pairs = []
         for song, output in zip(songs, outputs, strict=True):
-            if args.skip_existing and _is_there(output):
+            if args.skip_existing and _exists(output):
                 self.skipped.append({"input": str(song.path), "output": str(output)})
                 self.console.notice(f"{output} is there already: {song.path} is skipped")
             else:
                 pairs.append((song.path, output))
         return pairs
 
-    def readable(
-        self, pairs: Sequence[tuple[Path, Path]], *, scores: bool = False
+    def checked(
+        self, pairs: Sequence[tuple[Path, Path]], *, midi: bool = False
     ) -> list[tuple[Path, Path]]:
-        """Songs with their outputs, without those that are no song at first sight."""
+        """The pairs whose song passes :func:`check_song`; the others have failed."""
         good = []
         for song, output in pairs:
             try:
-                check_song(song, scores=scores)
+                check_song(song, midi=midi)
                 good.append((song, output))
             except AudioTransferError as error:
-                self.failure(song, error)
+                self.fail(song, error)
         return good
 
-    def success(self, text: str, report: Report | ScoreReport) -> None:
-        """One song is done: the text is printed at once, and what there is to say about it."""
+    def each(
+        self,
+        pairs: Sequence[tuple[Path, Path]],
+        line: ProgressLine,
+        work: Callable[[Path, Path], tuple[str, Report]],
+    ) -> None:
+        """Calls ``work`` on each pair, which returns what to print, and a report.
+
+        An error ends the work on its song only.
+        """
+        errors = name_clashes(*zip(*pairs, strict=True)) if pairs else []
+        for (song, output), error in zip(pairs, errors, strict=True):
+            try:
+                if error is not None:
+                    raise AudioTransferError(error)
+                text, report = work(song, output)
+            except Exception as failed:
+                line.next()
+                self.fail(song, failed)
+            else:
+                line.next()
+                self.succeed(text, report)
+
+    def record(self, song: Path, text: str, report: Report | None, error: str | None) -> None:
+        """Records the outcome of a song: a report, or an error."""
+        if report is None:
+            self.fail(song, error or "failed")
+        else:
+            self.succeed(text, report)
+
+    def succeed(self, text: str, report: Report) -> None:
+        """Prints the text about a song that is done, and its notices."""
         from audiotransfer.pipeline.options import SMALL_SEPARATOR
 
         for notice in report.notices:
-            # Who knows of the better one and does not want it need not hear of it on every run.
+            # Which separator would be better is told once, not on every run.
             if not self.console.quiet and (notice != SMALL_SEPARATOR or is_new(notice)):
                 self.console.notice(notice)
         self.done.append(report.to_dict())
         if not self.console.as_json:
             self.console.result(text, None)
 
-    def failure(self, song: Path, error: Exception | str) -> None:
-        """One song failed, or the work on it did as nobody foresaw."""
+    def fail(self, song: Path, error: Exception | str) -> None:
+        """Prints the error of a song; raises it where the song is the only one."""
         if isinstance(error, Exception) and not isinstance(error, expected_errors()):
             error = failure(song, error)
-        if self.songs == 1:
+        if self.size == 1:
             raise AudioTransferError(one_line(error))
         self.failed.append({"input": str(song), "error": one_line(error)})
         self.console.error(one_line(error))
 
     def finish(self) -> int:
-        """Prints the JSON where it was asked for; returns the exit code."""
-        if sum(_THERE in one["error"] for one in self.failed) > 1:
+        """Prints JSON if that was asked for; returns the exit code."""
+        if sum(_EXISTS in one["error"] for one in self.failed) > 1:
             self.console.notice("--skip-existing leaves out what is there already")
         if self.console.as_json:
             self.console.result(
@@ -174,8 +221,8 @@ class Tally:
         return 1 if self.failed else 0
 
 
-def _is_there(output: Path) -> bool:
+def _exists(output: Path) -> bool:
     try:
         return any(output.iterdir()) if output.is_dir() else output.exists()
-    except OSError:  # closed to us, or a name too long: the work on it will say so
+    except OSError:  # no permission, or a name that is too long: writing to it will fail
         return False

@@ -1,36 +1,29 @@
-"""``audiotransfer drums``: beats out of nothing, between two others, or played by hand."""
+"""``audiotransfer drums``: generates, interpolates and humanises drums as MIDI."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
 
-from audiotransfer.cli.arguments import (
-    Arguments,
-    Parser,
-    add_force,
-    add_score_output,
-    add_talk,
-    place,
-    seed,
-    text,
-)
+from audiotransfer.cli.arguments import Arguments, Parser, any_name, any_path
 from audiotransfer.cli.batch import check_song
 from audiotransfer.cli.console import Console
-from audiotransfer.cli.midi import beside
+from audiotransfer.cli.midi import add_sampling, add_written, midi_extras, print_written
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.pipeline.naming import ensure_folder
 
-_SCORES = {"sample": 0, "interpolate": 2, "humanise": 1}
+#: Action -> MIDI files that it takes.
+_INPUTS = {"sample": 0, "interpolate": 2, "humanise": 1}
+#: Option -> the actions that it is for.
 _ONLY = {"bars": ("sample", "interpolate"), "style": ("sample",), "steps": ("interpolate",)}
 
 
 def configure(parser: Parser) -> None:
     """Describes the verb and its arguments."""
     parser.about(
-        "Drums as MIDI. `sample` makes a beat up, `interpolate` goes from the drums of one file "
-        "to those of another, and `humanise` gives the drums of a file the velocities and the "
-        "timing of a drummer, and leaves all else as it is.",
+        "Writes drums as MIDI. `sample` generates a beat, `interpolate` goes in steps from the "
+        "drums of one file to those of another, and `humanise` gives the drums of a file the "
+        "velocities and the timing of a drummer, and leaves everything else as it is.",
         """\
 examples:
   audiotransfer drums sample -o beat.mid                     four bars
@@ -40,25 +33,25 @@ examples:
     )
     parser.add_argument(
         "what",
-        choices=tuple(_SCORES),
+        choices=tuple(_INPUTS),
         metavar="WHAT",
         help="sample, interpolate or humanise",
     )
     parser.add_argument(
-        "scores",
+        "files",
         nargs="*",
-        type=text,
-        metavar="SCORE",
+        type=any_name,
+        metavar="FILE",
         help="two .mid for interpolate, one for humanise",
     )
     parser.add_argument(
         "-o",
         "--out",
-        type=place,
+        type=any_path,
         metavar="OUT",
-        help="file to write (default drums.mid, A.B.mid or SCORE.human.mid here)",
+        help="file to write (default drums.mid, A.B.mid or FILE.human.mid here)",
     )
-    group = parser.add_argument_group("how it is played")
+    group = parser.add_argument_group("drums")
     group.add_argument(
         "--bars",
         type=int,
@@ -66,38 +59,26 @@ examples:
         help="length of a sample (default 4), or of each beat of interpolate (default: all)",
     )
     group.add_argument(
-        "--style", type=text, metavar="NAME", help=f"of a sample: {_styles()} (default: any)"
+        "--style", type=any_name, metavar="NAME", help=f"of a sample: {_styles()} (default: any)"
     )
     group.add_argument(
         "--steps", type=int, metavar="N", help="beats of interpolate, with both ends (default 5)"
     )
     group.add_argument(
-        "--temperature",
-        type=float,
-        default=1.0,
-        metavar="T",
-        help="1: as drummers play (default), 0: the most probable",
+        "--tempo", type=float, metavar="BPM", help="quarters a minute (default 120, or the file's)"
     )
-    group.add_argument(
-        "--tempo", type=float, metavar="BPM", help="quarters a minute (default 120, or as given)"
+    add_sampling(
+        group,
+        temperature=1.0,
+        scale="1: as varied as drummers play (default), 0: the most probable hits",
+        same="beat",
+        model="a model that `audiotransfer train drums`",
     )
-    group.add_argument(
-        "--seed", type=seed, default=0, metavar="N", help="same seed, same beat (default 0)"
-    )
-    group.add_argument(
-        "--by",
-        type=place,
-        metavar="DIR",
-        help="a drummer that `audiotransfer train drums` made (default: the one that ships)",
-    )
-    written = parser.add_argument_group("what is written")
-    add_score_output(written)
-    add_force(written)
-    add_talk(parser)
+    add_written(parser)
 
 
 def _styles() -> str:
-    """The styles that the drummer which ships knows."""
+    """The styles of the drum model that ships, separated by commas."""
     from importlib.resources import files
 
     card = json.loads((files("audiotransfer") / "symbolic/shipped/drums/card.json").read_text())
@@ -107,44 +88,44 @@ def _styles() -> str:
 def run(args: Arguments, console: Console) -> int:
     """Writes one MIDI file."""
     _check(args)
-    from audiotransfer.pipeline import drumming
+    from audiotransfer.pipeline import midi_drums
 
-    options = drumming.DrumOptions(
+    options = midi_drums.DrumOptions(
         by=args.by,
         temperature=args.temperature,
         tempo=args.tempo,
         seed=args.seed,
         overwrite=args.force,
-        beside=beside(args),
+        extras=midi_extras(args),
     )
-    names = [Path(score).stem for score in args.scores]
-    default = {"sample": "drums", "humanise": f"{names[0]}.human" if names else ""}
-    target = Path(args.out or f"{default.get(args.what, '.'.join(names))}.mid")
+    names = [Path(file).stem for file in args.files]
+    default = {
+        "sample": "drums",
+        "interpolate": ".".join(names),
+        "humanise": f"{'.'.join(names)}.human",
+    }
+    target = args.out or Path(f"{default[args.what]}.mid")
     with ensure_folder(target.parent):
         if args.what == "sample":
             bars = 4 if args.bars is None else args.bars
-            report = drumming.sample_file(target, bars, args.style, options)
+            report = midi_drums.sample_file(target, bars, args.style, options)
         elif args.what == "interpolate":
             steps = 5 if args.steps is None else args.steps
-            report = drumming.interpolate_file(
-                args.scores[0], args.scores[1], target, steps, args.bars, options
-            )
+            first, last = args.files
+            report = midi_drums.interpolate_file(first, last, target, steps, args.bars, options)
         else:
-            report = drumming.humanise_file(args.scores[0], target, options)
-    for notice in report.notices:
-        console.notice(notice)
-    console.result("\n".join([report.output, *report.also.values()]), report.to_dict())
-    return 0
+            report = midi_drums.humanise_file(args.files[0], target, options)
+    return print_written(console, [report.output, *report.also.values()], report)
 
 
 def _check(args: Arguments) -> None:
-    """Refuses what does not belong together before anything heavy is loaded."""
-    wanted = _SCORES[args.what]
-    if len(args.scores) != wanted:
+    """Raises AudioTransferError where files or options do not fit the action."""
+    wanted = _INPUTS[args.what]
+    if len(args.files) != wanted:
         needs = ("no file", "one .mid", "two .mid")[wanted]
-        raise AudioTransferError(f"{args.what} takes {needs}, not {len(args.scores)}")
-    for option, verbs in _ONLY.items():
-        if getattr(args, option) is not None and args.what not in verbs:
-            raise AudioTransferError(f"--{option} is for {' and '.join(verbs)}, not {args.what}")
-    for score in args.scores:
-        check_song(Path(score), scores=True)
+        raise AudioTransferError(f"{args.what} takes {needs}, not {len(args.files)}")
+    for option, actions in _ONLY.items():
+        if getattr(args, option) is not None and args.what not in actions:
+            raise AudioTransferError(f"--{option} is for {' and '.join(actions)}, not {args.what}")
+    for file in args.files:
+        check_song(Path(file), midi=True)

@@ -1,4 +1,4 @@
-"""``audiotransfer evaluate``: how well a style does, beside what any style has to beat."""
+"""``audiotransfer evaluate``: measures a style on songs, and compares it with baselines."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from audiotransfer.atomic import write_bytes
 from audiotransfer.cli.arguments import (
     Arguments,
     Parser,
-    add_force,
-    add_machine,
+    add_computing,
+    add_messages,
+    add_overwrite,
     add_separator,
-    add_talk,
-    place,
+    any_name,
+    any_path,
     style_names,
-    text,
 )
 from audiotransfer.cli.batch import check_song
 from audiotransfer.cli.console import Console, to_json
@@ -40,74 +40,85 @@ _COLUMNS = (
 def configure(parser: Parser) -> None:
     """Describes the verb and its arguments."""
     parser.about(
-        "Measures what a style makes of songs, beside doing nothing, a matched equaliser, a round "
-        "trip through a picture, a random clip of the target and another style. A genre judge "
-        "listens to all of it; rendered songs also have a truth to be compared with.",
+        "Measures what a style makes of songs, beside baselines: the unchanged song, a matched "
+        "equaliser, a round trip through a spectrogram, a random clip of the target genre, and "
+        "another style. A genre classifier rates all of them; rendered songs are also compared "
+        "with their true version in the style.",
         """\
 examples:
   audiotransfer evaluate jazz --on data/ensembles-test --baseline data/ensembles
   audiotransfer evaluate jazz --on my/songs -o figures.json --page listen.html
-  audiotransfer evaluate runs/jazz/jazz --on song.mp3 other.mp3 --pictures out
-  audiotransfer evaluate jazz --on scores/jazz scores/pop       MIDI, by genre
+  audiotransfer evaluate runs/jazz/jazz --on song.mp3 other.mp3 --plots out
+  audiotransfer evaluate jazz --on midi/jazz midi/pop           MIDI, by genre
   audiotransfer evaluate bach --on jsb_chorales.zip""",
     )
     parser.add_argument(
         "style",
-        type=text,
+        type=any_name,
         metavar="STYLE",
         help=f"{style_names('spectral')}, of MIDI {style_names('symbolic')}, bach, or a folder",
     )
-    what = parser.add_argument_group("on which songs")
+    what = parser.add_argument_group("songs")
     what.add_argument(
         "--on",
         nargs="+",
-        type=place,
+        type=any_path,
         required=True,
         metavar="SONG",
         help="songs; folders of them, named after genres; folders of rendered or prepared songs; "
-        "of MIDI folders and zips, named after genres",
+        "for MIDI: folders and zips, named after genres",
     )
-    what.add_argument("--split", default="test", metavar="NAME", help="of rendered songs (test)")
+    what.add_argument(
+        "--split", default="test", metavar="NAME", help="split of rendered songs (default test)"
+    )
     what.add_argument("--songs", type=int, metavar="N", help="only so many, evenly spread")
     what.add_argument(
         "--seconds",
         type=float,
         metavar="S",
-        help="so much of each (default 30; of rendered songs all)",
+        help="length of each song (default 30; of rendered songs all)",
     )
-    beside = parser.add_argument_group("beside what")
+    beside = parser.add_argument_group("baselines and classifiers")
     beside.add_argument(
         "--baseline",
-        type=place,
+        type=any_path,
         metavar="FOLDER",
         help="rendered songs, or JSON, to fit the equaliser to (default: what came with the style)",
     )
     beside.add_argument(
-        "--wrong", type=text, metavar="STYLE", help="the other style (default: the first other)"
+        "--wrong",
+        type=any_name,
+        metavar="STYLE",
+        help="another style to compare with (default: the first)",
     )
     beside.add_argument(
-        "--judge", type=place, metavar="DIR", help="a genre judge (default: the one that ships)"
+        "--classifier",
+        type=any_path,
+        metavar="DIR",
+        help="a genre classifier (default: the one that ships)",
     )
     beside.add_argument(
         "--tagger",
-        type=place,
+        type=any_path,
         metavar="DIR",
         help="an instrument tagger (default: the one that ships)",
     )
     beside.add_argument(
-        "--genre", metavar="NAME", help="what the judge is asked about (default: the style's)"
+        "--genre", metavar="NAME", help="target genre of the classifier (default: the style's)"
     )
-    output = parser.add_argument_group("what is written")
-    output.add_argument("-o", "--out", type=place, metavar="FILE", help="all figures, as JSON")
+    output = parser.add_argument_group("output")
+    output.add_argument("-o", "--out", type=any_path, metavar="FILE", help="all figures, as JSON")
     output.add_argument(
-        "--pictures", type=place, metavar="DIR", help="spectrograms before and after"
+        "--plots", type=any_path, metavar="DIR", help="plot spectrograms before and after"
     )
     output.add_argument(
-        "--page", type=place, metavar="FILE", help="an HTML page for blind listening and voting"
+        "--page", type=any_path, metavar="FILE", help="an HTML page for blind listening and voting"
     )
-    add_force(output)
-    add_separator(add_machine(parser))
-    add_talk(parser)
+    parser.accept_old_name("--judge", "--classifier")
+    parser.accept_old_name("--pictures", "--plots")
+    add_overwrite(output)
+    add_separator(add_computing(parser))
+    add_messages(parser)
 
 
 def run(args: Arguments, console: Console) -> int:
@@ -118,7 +129,7 @@ def run(args: Arguments, console: Console) -> int:
         from audiotransfer.audio.resampling import STEREO_RATE
         from audiotransfer.benchmark.listening_page import write_page
         from audiotransfer.pipeline import load_style
-        from audiotransfer.pipeline.accompaniment import is_accompanist
+        from audiotransfer.pipeline.midi_accompaniment import is_accompanist
 
     if is_accompanist(args.style):
         from audiotransfer.cli import evaluate_midi
@@ -137,7 +148,7 @@ def run(args: Arguments, console: Console) -> int:
             seconds=args.seconds,
             genre=args.genre,
             baseline=args.baseline,
-            judge=args.judge,
+            judge=args.classifier,
             tagger=args.tagger,
             wrong=args.wrong,
             show=line.show,
@@ -195,7 +206,7 @@ def run(args: Arguments, console: Console) -> int:
 
 def _check(args: Arguments) -> None:
     for song in args.on:
-        check_song(song, scores=True)
+        check_song(song, midi=True)
     for name in ("songs", "seconds"):
         value = getattr(args, name)
         if value is not None and not value > 0:
@@ -248,9 +259,9 @@ def _listener(args: Arguments, pairs: list[Pair]) -> Heard:
     length = round(_PAGE_SECONDS * STEREO_RATE)
 
     def heard(name: str, sounds: dict[str, Tensor]) -> None:
-        if args.pictures is not None:
+        if args.plots is not None:
             shown = {key: s for key, s in sounds.items() if key in ("source", STYLE, "truth")}
-            path = args.pictures / f"{name.replace('/', '-')}.png"
+            path = args.plots / f"{name.replace('/', '-')}.png"
             save_comparison(path, shown, STEREO_RATE, title=name)
         if args.page is not None:
             before, after = (

@@ -26,7 +26,7 @@ _COLUMNS = (
 def run(args: Arguments, console: Console, write: Callable[[Path, dict[str, Any]], None]) -> int:
     """Prints the tables; writes figures and pictures where that was asked for."""
     if args.page is not None:
-        raise AudioTransferError("--page is for songs that can be heard; --pictures draws MIDI")
+        raise AudioTransferError("--page is for songs that can be heard; --plots draws MIDI")
     if args.wrong is not None:
         raise AudioTransferError(
             "--wrong is for songs; of MIDI the wrong style is that of a third genre, leave it out"
@@ -40,7 +40,7 @@ def run(args: Arguments, console: Console, write: Callable[[Path, dict[str, Any]
             args.on,
             Path(scratch),
             genre=args.genre,
-            judge=args.judge,
+            judge=args.classifier,
             baseline=args.baseline,
             count=args.songs,
             device=args.device,
@@ -53,7 +53,7 @@ def run(args: Arguments, console: Console, write: Callable[[Path, dict[str, Any]
             field.ground,
             Path(scratch),
             show=line.show,
-            heard=None if args.pictures is None else _painter(args.pictures),
+            heard=None if args.plots is None else _painter(args.plots),
         )
     values = {
         "style": args.style,
@@ -138,13 +138,13 @@ def run_accompanist(
     args: Arguments, console: Console, write: Callable[[Path, dict[str, Any]], None]
 ) -> int:
     """Prints the tables; writes the figures where that was asked for."""
-    if args.page is not None or args.pictures is not None:
+    if args.page is not None or args.plots is not None:
         raise AudioTransferError("an accompanist is drawn by `audiotransfer accompany --plot`")
     if len(args.on) > 1:
         raise AudioTransferError(f"{len(args.on)} places of chorales: --on takes one file of them")
     from audiotransfer.evaluation.metrics.chorales import compare
     from audiotransfer.evaluation.report.statistics import plain_table
-    from audiotransfer.pipeline.accompaniment import load_bach
+    from audiotransfer.pipeline.midi_accompaniment import load_bach
     from audiotransfer.symbolic.accompaniment.chorales import read_chorales
     from audiotransfer.symbolic.accompaniment.harmonization import Harmony
 

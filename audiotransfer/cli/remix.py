@@ -1,4 +1,4 @@
-"""``audiotransfer remix``: stems become a song."""
+"""``audiotransfer remix``: mixes stems to a song."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from audiotransfer.cli.arguments import (
     Arguments,
     Parser,
     add_format,
-    add_talk,
-    named,
-    names,
-    place,
-    text,
+    add_messages,
+    any_name,
+    any_path,
+    name_list,
+    name_value,
 )
 from audiotransfer.cli.console import Console
-from audiotransfer.cli.transfer import stage
+from audiotransfer.cli.progress import stage
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.pipeline.naming import ensure_folder, is_folder, names_folder
 
@@ -28,37 +28,37 @@ def configure(parser: Parser) -> None:
     parser.about(
         "Mixes the stems of a folder to a song. The folder is one that `--stems-out` or "
         "`audiotransfer separate` wrote: drums.wav is the stem as it was separated, "
-        "drums.jazz.wav the same stem in the style jazz. A stem that is there in a style is "
-        "taken in it.",
+        "drums.jazz.wav the same stem in the style jazz. Where there are both, the styled one is "
+        "used.",
         """\
 examples:
   audiotransfer remix stems                 writes stems.mix.wav
-  audiotransfer remix stems --mute vocals   all but the voice
+  audiotransfer remix stems --mute vocals   without the vocals
   audiotransfer remix stems --gain vocals=+3 --mute bass,drums
   audiotransfer remix stems --stem drums=dry -o mine.flac""",
     )
-    parser.add_argument("folder", type=place, metavar="FOLDER", help="a folder of stems")
+    parser.add_argument("folder", type=any_path, metavar="FOLDER", help="a folder of stems")
     parser.add_argument(
         "-o",
         "--out",
-        type=text,
+        type=any_name,
         metavar="OUT",
         help="file or folder to write (default FOLDER.mix.wav here)",
     )
-    group = parser.add_argument_group("what is mixed")
+    group = parser.add_argument_group("mix")
     group.add_argument(
         "--stem",
         action="append",
         default=[],
-        type=named,
+        type=name_value,
         metavar="NAME=WHAT",
-        help="take a stem dry (as it was separated), in a STYLE that is there, or mute it",
+        help="use a stem dry (as it was separated) or in a STYLE of the folder, or mute it",
     )
     group.add_argument(
         "--mute",
         action="append",
         default=[],
-        type=names,
+        type=name_list,
         metavar="NAME[,NAME]",
         help="leave stems out",
     )
@@ -66,17 +66,16 @@ examples:
         "--gain",
         action="append",
         default=[],
-        type=named,
+        type=name_value,
         metavar="NAME=DB",
         help="make a stem louder or softer by so many dB",
     )
     add_format(parser)
-    add_talk(parser)
+    add_messages(parser)
 
 
 def run(args: Arguments, console: Console) -> int:
     """Mixes one folder."""
-
     if not is_folder(args.folder):
         raise AudioTransferError(
             f"{args.folder} is no folder; name one that `audiotransfer separate` wrote"

@@ -1,12 +1,19 @@
-"""``audiotransfer render``: scores become sound."""
+"""``audiotransfer render``: renders MIDI files as audio."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from audiotransfer.audio.writing import check_output
-from audiotransfer.cli.arguments import Arguments, Parser, add_force, add_talk, place, text
-from audiotransfer.cli.batch import SCORES, check_song
+from audiotransfer.cli.arguments import (
+    Arguments,
+    Parser,
+    add_messages,
+    add_overwrite,
+    any_name,
+    any_path,
+)
+from audiotransfer.cli.batch import check_song, is_midi
 from audiotransfer.cli.console import Console
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.pipeline.naming import ensure_folder
@@ -15,8 +22,8 @@ from audiotransfer.pipeline.naming import ensure_folder
 def configure(parser: Parser) -> None:
     """Describes the verb and its arguments."""
     parser.about(
-        "Plays a MIDI file with a soundfont; or, given a config, renders the songs that a "
-        "training learns from.",
+        "Renders a MIDI file as audio with a soundfont; or, given a config, renders songs to "
+        "train on.",
         """\
 examples:
   audiotransfer render tune.mid
@@ -25,27 +32,30 @@ examples:
     )
     parser.add_argument(
         "source",
-        type=text,
-        metavar="SCORE|CONFIG",
+        type=any_name,
+        metavar="FILE|CONFIG",
         help="a .mid file, or a config of songs to render",
     )
     parser.add_argument(
         "overrides", nargs="*", metavar="key=value", help="settings that differ from the config"
     )
     parser.add_argument(
-        "-o", "--out", type=place, metavar="OUT", help="file, or folder of the rendered songs"
+        "-o", "--out", type=any_path, metavar="OUT", help="file, or folder of the rendered songs"
     )
     parser.add_argument(
-        "--soundfont", type=place, metavar="FILE", help="an .sf2 or .sf3 (default: pretty_midi's)"
+        "--soundfont",
+        type=any_path,
+        metavar="FILE",
+        help="an .sf2 or .sf3 (default: pretty_midi's)",
     )
-    add_force(parser)
-    add_talk(parser)
+    add_overwrite(parser)
+    add_messages(parser)
 
 
 def run(args: Arguments, console: Console) -> int:
-    """Renders one score, or a config's songs."""
-    if Path(args.source).suffix.lower() in SCORES:
-        return _render_score(args, console)
+    """Renders one MIDI file, or the songs of a config."""
+    if is_midi(Path(args.source)):
+        return _render_midi(args, console)
     from audiotransfer import recipes
     from audiotransfer.training.config import find_config
 
@@ -57,23 +67,25 @@ def run(args: Arguments, console: Console) -> int:
     return 0
 
 
-def _render_score(args: Arguments, console: Console) -> int:
-    score = Path(args.source)
-    check_song(score, scores=True)
+def _render_midi(args: Arguments, console: Console) -> int:
+    source = Path(args.source)
+    check_song(source, midi=True)
     if args.overrides:
-        raise AudioTransferError(f"{args.overrides[0]!r}: a score has no settings, a config has")
+        raise AudioTransferError(
+            f"{args.overrides[0]!r}: settings are for configs, not for MIDI files"
+        )
     from audiotransfer import midi
     from audiotransfer.midi.score import score_of
 
-    target = args.out or Path(f"{score.stem}.wav")
+    target = args.out or Path(f"{source.stem}.wav")
     with ensure_folder(target.parent):
         check_output(target, args.force)
-        file = midi.read(score)
+        file = midi.read(source)
         for notice in file.notices:
             console.notice(notice)
         notes = score_of(file)
-        from audiotransfer.pipeline.score_output import render_score
+        from audiotransfer.pipeline.midi_output import render_midi
 
-        render_score(notes, target, args.soundfont, overwrite=args.force)
-    console.result(str(target), {"input": str(score), "output": str(target)})
+        render_midi(notes, target, args.soundfont, overwrite=args.force)
+    console.result(str(target), {"input": str(source), "output": str(target)})
     return 0

@@ -1,20 +1,20 @@
-"""``audiotransfer train``: a config becomes a style, a separator or a judge."""
+"""``audiotransfer train``: trains a style, a separator or a classifier from a config."""
 
 from __future__ import annotations
 
 import logging
 from pathlib import Path
 
-from audiotransfer.cli.arguments import Arguments, Parser, add_talk, place, text
+from audiotransfer.cli.arguments import Arguments, Parser, add_messages, any_name, any_path
 from audiotransfer.cli.console import Console
 
 
 def configure(parser: Parser) -> None:
     """Describes the verb and its arguments."""
     parser.about(
-        "Trains what a config describes. A run that was stopped goes on where it stood when "
-        "the same command is given again. Losses, pictures and sounds are logged for "
-        "TensorBoard, and at the end the curves are drawn (pip install 'audiotransfer[train]').",
+        "Trains what a config describes. The same command continues a run that was stopped. "
+        "Losses, spectrograms and sounds are logged for TensorBoard, and the curves are plotted "
+        "at the end. Needs pip install 'audiotransfer[train]'.",
         """\
 examples:
   audiotransfer train templates-drums
@@ -27,7 +27,7 @@ examples:
     )
     parser.add_argument(
         "config",
-        type=text,
+        type=any_name,
         metavar="CONFIG",
         help="name of a config that ships, or a .yaml file",
     )
@@ -35,13 +35,13 @@ examples:
         "overrides", nargs="*", metavar="key=value", help="settings that differ from the config"
     )
     parser.add_argument(
-        "-o", "--out", type=place, metavar="DIR", help="folder of the run (default runs/CONFIG)"
+        "-o", "--out", type=any_path, metavar="DIR", help="folder of the run (default runs/CONFIG)"
     )
-    add_talk(parser)
+    add_messages(parser)
 
 
 def run(args: Arguments, console: Console) -> int:
-    """Trains until done or stopped."""
+    """Trains until the last step, or until it is stopped."""
     for override in args.overrides:
         if "=" not in override:
             from audiotransfer.errors import AudioTransferError

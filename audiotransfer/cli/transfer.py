@@ -1,4 +1,4 @@
-"""``audiotransfer SONG --style NAME``: the default verb."""
+"""``audiotransfer SONG --style NAME``: transfers songs to another style; the default verb."""
 
 from __future__ import annotations
 
@@ -10,71 +10,65 @@ from audiotransfer.audio.writing import check_output
 from audiotransfer.cli.arguments import (
     Arguments,
     Parser,
+    add_computing,
     add_cut,
     add_format,
     add_jobs,
-    add_machine,
+    add_messages,
+    add_midi_output,
     add_name,
-    add_score_output,
     add_separator,
     add_skip,
     add_songs,
     add_stem_format,
-    add_talk,
+    any_name,
+    any_path,
     cut,
-    named,
-    place,
+    name_value,
     stem_format,
     style_names,
-    text,
 )
-from audiotransfer.cli.batch import SCORES, Tally, check_only, find
+from audiotransfer.cli.batch import Batch, check_only, find, is_midi
 from audiotransfer.cli.console import Console
-from audiotransfer.cli.midi import check_score, is_score, say_what_means_nothing, transfer_scores
-from audiotransfer.cli.progress import LISTENING, PLAYING, WRITING
+from audiotransfer.cli.midi import check_midi, notice_unused_options, transfer_midi
+from audiotransfer.cli.progress import stage
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.pipeline.naming import (
-    SongFile,
-    ensure_folder,
-    fill_pattern,
-    is_folder,
-    names_folder,
-    output_paths,
-)
+from audiotransfer.pipeline.naming import ensure_folder, fill_pattern, names_folder, output_paths
 
 if TYPE_CHECKING:
     from audiotransfer.pipeline.batch import Outcome
     from audiotransfer.pipeline.naming import SongFile
     from audiotransfer.pipeline.options import TransferOptions
-    from audiotransfer.pipeline.progress import Progress
-
-_STAGES = {"measure": LISTENING, "transfer": PLAYING, "write": WRITING}
+    from audiotransfer.pipeline.reporting import Progress
 
 
 def configure(parser: Parser) -> None:
     """Describes the verb and its arguments."""
     parser.usage = "audiotransfer SONG... --style NAME [-o OUT] [options]"
     parser.about(
-        "Plays songs in another style. Length, rate, channels, loudness and tags stay those of "
-        "the song; of a MIDI file the notes change.",
+        "Transfers songs to another style. Length, sample rate, channels, loudness and tags stay "
+        "those of the song; of a MIDI file the notes change.",
         "",
     )
-    add_songs(parser, scores=True)
-    style = parser.add_argument_group("what it becomes")
+    add_songs(parser, midi=True)
+    style = parser.add_argument_group("style")
     style.add_argument(
         "--style",
-        type=text,
+        type=any_name,
         metavar="NAME",
         help=f"{style_names('spectral')}; of MIDI {style_names('symbolic')}; or a folder",
     )
     style.add_argument(
-        "--strength", default="1", metavar="0..1", help="0: as it is, 1: all of the style (default)"
+        "--strength",
+        default="1",
+        metavar="0..1",
+        help="0: the song as it is, 1: all of the style (default)",
     )
     style.add_argument(
         "--stem",
         action="append",
         default=[],
-        type=named,
+        type=name_value,
         metavar="NAME=WHAT",
         help=(
             "keep, mute, STYLE or STYLE@STRENGTH for drums, bass, other or vocals (of MIDI: drums "
@@ -85,7 +79,7 @@ def configure(parser: Parser) -> None:
         "--gain",
         action="append",
         default=[],
-        type=named,
+        type=name_value,
         metavar="NAME=DB",
         help="make a stem louder or softer (vocals=+2)",
     )
@@ -96,83 +90,94 @@ def configure(parser: Parser) -> None:
         help="without the style's amplifiers and other effects",
     )
     add_cut(style)
-    written = add_format(parser)
-    written.add_argument(
+    output = add_format(parser)
+    output.add_argument(
         "-o",
         "--out",
-        type=text,
+        type=any_name,
         metavar="OUT",
         help="file or folder to write (default SONG.STYLE.wav here)",
     )
     add_name(
-        written,
+        output,
         ("song", "style", "stem"),
         "as '{song} {style}'; with {stem}, of the stems too",
     )
-    add_skip(written)
-    written.add_argument(
+    add_skip(output)
+    output.add_argument(
         "--stems-out",
-        type=place,
+        type=any_path,
         metavar="DIR",
         help="also write the stems, before and after",
     )
-    add_stem_format(written)
-    add_score_output(written)
-    worked = add_machine(parser)
-    add_separator(worked)
-    worked.add_argument(
+    add_stem_format(output, "stems-")
+    add_midi_output(output)
+    computing = add_computing(parser)
+    add_separator(computing)
+    computing.add_argument(
         "--vocoder",
         default="auto",
         choices=("auto", "source", "griffinlim"),
         metavar="NAME",
         help="auto (what suits the style), source or griffinlim",
     )
-    add_jobs(worked, "songs at a time (default 1, which uses several cores)")
-    add_talk(parser)
+    add_jobs(computing, "songs at a time (default 1, which uses several cores)")
+    add_messages(parser)
 
 
 def run(args: Arguments, console: Console) -> int:
-    """Transfers every song that was named, recordings and MIDI files."""
+    """Transfers all songs of the command line, recordings and MIDI files."""
     from audiotransfer.styles import style_label
 
-    label = style_label(args.style)
-    check_only(args.songs, scores=True)
+    check_only(args.songs, midi=True)
     if args.style is None and not args.stem and not args.gain:
         raise AudioTransferError("no style given: name one (`audiotransfer styles` lists them)")
-
-    folders = [song for song in args.songs if is_folder(song)]
-    kinds = {is_score(song) for song in args.songs}
-    if args.style is not None and len(kinds) == 1 and not folders:
-        check_style(args.style, route="symbolic" if kinds == {True} else "spectral")
-    check_places(args, label)
-    songs, refused = _playable(args, find(args, console, scores=True), console)
-    tally = Tally(console, len(songs) + len(refused))
+    songs, refused = _of_style(args, find(args, console, midi=True), console)
+    outputs = name_outputs(songs, args, style_label(args.style))
+    batch = Batch(console, len(songs) + len(refused))
     for song, error in refused:
-        tally.failure(song.path, AudioTransferError(f"{song.path}: {error}"))
-    pairs = tally.without_existing(args, songs, name_outputs(songs, args, label))
-    scores = tally.readable([pair for pair in pairs if is_score(pair[0])], scores=True)
-    recordings = [pair for pair in pairs if not is_score(pair[0])]
-    if scores and cut(args).label:
-        said = "--start, --end and --preview cut recordings, and MIDI files stay whole"
+        batch.fail(song.path, AudioTransferError(f"{song.path}: {error}"))
+    pairs = batch.without_existing(args, songs, outputs)
+    if batch.size == 1 and songs[0].folder is None:
+        for only, output in pairs:
+            _check_pair(only, output, args)
+    midi = batch.checked([pair for pair in pairs if is_midi(pair[0])], midi=True)
+    recordings = [pair for pair in pairs if not is_midi(pair[0])]
+    if midi and cut(args).label:
+        refusal = "--start, --end and --preview cut recordings, and MIDI files stay whole"
         if not recordings:
-            raise AudioTransferError(f"{scores[0][0]}: {said}; leave them out")
-        console.notice(said)
-    if bool(scores) != bool(recordings):
-        say_what_means_nothing(args, console, scores=bool(scores))
-    if scores:
-        transfer_scores(args, scores, tally, alone=not recordings)
+            raise AudioTransferError(f"{midi[0][0]}: {refusal}; leave them out")
+        console.notice(refusal)
+    if bool(midi) != bool(recordings):
+        notice_unused_options(args, console, midi=bool(midi))
+    if midi:
+        transfer_midi(args, midi, batch, alone=not recordings)
     if recordings:
-        _transfer_recordings(args, recordings, tally, alone=not scores)
-    return tally.finish()
+        _transfer_recordings(args, recordings, batch, alone=not midi)
+    return batch.finish()
 
 
-def _playable(
+def check_style(name: str, route: str = "spectral") -> None:
+    """Finds a style and checks its weights before torch is imported.
+
+    Raises AudioTransferError where it is unknown or damaged, or cannot be used on recordings.
+    """
+    from audiotransfer.styles import check_playable, check_weights, find_style
+
+    style = find_style(name, route=route)
+    check_playable(style.card)
+    check_weights(style.folder, style.card)
+
+
+def _of_style(
     args: Arguments, songs: list[SongFile], console: Console
 ) -> tuple[list[SongFile], list[tuple[SongFile, AudioTransferError]]]:
-    """Songs that the style says something about, and those that were named though it does not,
-    with why; what folders happen to hold of that kind is left out.
+    """The songs that the style can be applied to, and the others with the reason.
 
-    Raises AudioTransferError where nothing is left.
+    A style may be for recordings, for MIDI files or both. Songs of the other kind that were found
+    in folders are left out with a notice.
+
+    Raises AudioTransferError where no song is left.
     """
     refused: list[tuple[SongFile, AudioTransferError]] = []
     if args.style is None:
@@ -180,8 +185,8 @@ def _playable(
     errors: list[AudioTransferError] = []
     notices: list[str] = []
     left = songs
-    for route, scores in (("spectral", False), ("symbolic", True)):
-        found = [song for song in songs if is_score(song.path) == scores]
+    for route, midi in (("spectral", False), ("symbolic", True)):
+        found = [song for song in songs if is_midi(song.path) == midi]
         try:
             if found:
                 check_style(args.style, route=route)
@@ -191,7 +196,7 @@ def _playable(
             refused += [(song, error) for song in found if song.folder is None]
             others = sum(song.folder is not None for song in found)
             if others:
-                kind = "MIDI file" if scores else "recording"
+                kind = "MIDI file" if midi else "recording"
                 many = f"{kind} is" if others == 1 else f"{kind}s are"
                 notices.append(f"{others} {many} left out: {error}")
     if not left:
@@ -201,74 +206,81 @@ def _playable(
     return left, refused
 
 
+def name_outputs(songs: list[SongFile], args: Arguments, label: str) -> list[Path]:
+    """The output of each song, by ``-o``, ``--name`` and ``--format``.
+
+    That is ``-o`` itself, or a file in the folder ``-o`` or here, called ``SONG.STYLE.wav``
+    (``SONG.STYLE.mid`` of MIDI) or as ``--name`` says; ``label`` is the style's name.
+
+    Raises AudioTransferError where these options contradict each other.
+    """
+    out, format = args.out, args.format
+    suffix = f".{format or 'wav'}"
+    part = cut(args).label
+
+    def ending(song: Path, label: str = "") -> str:
+        return f"{label}.mid" if is_midi(song) else f"{part}{label}{suffix}"
+
+    if out is None or names_folder(out, len(songs)):
+        if args.name is None:
+            return output_paths(songs, lambda song: ending(song, f".{label}"), out)
+        # Names are made unique before the pattern is filled with them.
+        paths = output_paths(songs, ending, out)
+        names = [fill_pattern(args.name, song=path.stem, style=label, stem="mix") for path in paths]
+        return [path.parent / (name + path.suffix) for path, name in zip(paths, names, strict=True)]
+    if args.name is not None:
+        raise AudioTransferError(
+            f"-o {out} and --name contradict each other: give a folder to -o (end it in /)"
+        )
+    if format and Path(out).suffix.lower() != suffix and not any(is_midi(s.path) for s in songs):
+        raise AudioTransferError(f"-o {out} and --format {format} contradict each other")
+    return [Path(out)]
+
+
+def _check_pair(song: Path, output: Path, args: Arguments) -> None:
+    """Checks the only song and its output before torch is imported."""
+    with ensure_folder(output.parent):
+        if is_midi(song):
+            check_midi(song, output, args)
+            return
+        info = probe_audio(song)
+        check_output(
+            output,
+            args.force,
+            sample_rate=info.sample_rate,
+            channels=min(2, info.channels),
+            encoding=args.encoding,
+        )
+
+
 def _transfer_recordings(
-    args: Arguments, songs: list[tuple[Path, Path]], tally: Tally, *, alone: bool
+    args: Arguments, pairs: list[tuple[Path, Path]], batch: Batch, *, alone: bool
 ) -> None:
-    side_by_side = args.jobs not in (None, 1) or args.backend is not None
-    titles = [f"{len(songs)} songs"] if side_by_side else [song.name for song, _ in songs]
-    with tally.console.progress(*titles) as line:
+    """Transfers recordings to their outputs; ``alone``: no MIDI file is among the songs."""
+    in_parallel = args.jobs not in (None, 1) or args.backend is not None
+    titles = [f"{len(pairs)} songs"] if in_parallel else [song.name for song, _ in pairs]
+    with batch.console.progress(*titles) as line:
         options = _options(args, alone)
-        # torch is loaded here, once the first line says so.
+        # Imports torch, after the first line of progress is shown.
         from audiotransfer.pipeline import transfer_many
 
         def show(_song: Path, progress: Progress) -> None:
             line.show(stage(progress), progress.share)
 
         def done(outcome: Outcome) -> None:
-            if side_by_side:
-                line.show("playing", (len(tally.done) + len(tally.failed) + 1) / tally.songs)
+            if in_parallel:
+                line.show("playing", (len(batch.done) + len(batch.failed) + 1) / batch.size)
             else:
                 line.next()
-            if outcome.report is None:
-                tally.failure(outcome.input, outcome.error or "failed")
-            else:
-                tally.success(str(outcome.report.output), outcome.report)
+            text = str(outcome.report.output) if outcome.report else ""
+            batch.record(outcome.input, text, outcome.report, outcome.error)
 
-        inputs, outputs = zip(*songs, strict=True)
-        transfer_many(inputs, outputs, options, show, done, jobs=args.jobs, backend=args.backend)
-
-
-def stage(progress: Progress) -> str:
-    """What is being done, for people."""
-    return _STAGES.get(progress.stage, progress.stage)
-
-
-def name_outputs(songs: list[SongFile], args: Arguments, label: str) -> list[Path]:
-    """The file that each song becomes: ``SONG.jazz.wav`` or, of MIDI, ``SONG.jazz.mid``, or what
-    --name says, here or in the folder -o; or just -o.
-
-    Raises AudioTransferError where -o is one file for several songs, or not of this kind.
-    """
-
-    out, kind = args.out, args.format
-    suffix = f".{kind or 'wav'}"
-    part = cut(args).label
-
-    def ending(song: Path, label: str = "") -> str:
-        return f"{label}{SCORES[0]}" if is_score(song) else f"{part}{label}{suffix}"
-
-    if out is None or names_folder(out, len(songs)):
-        if args.name is None:
-            return output_paths(songs, lambda song: ending(song, f".{label}"), out)
-        # Songs of one name are told apart before the pattern is filled with it.
-        places = output_paths(songs, ending, out)
-        names = [
-            fill_pattern(args.name, song=place.stem, style=label, stem="mix") for place in places
-        ]
-        return [
-            place.parent / (name + place.suffix) for place, name in zip(places, names, strict=True)
-        ]
-    if args.name is not None:
-        raise AudioTransferError(
-            f"-o {out} and --name contradict each other: give a folder to -o (end it in /)"
-        )
-    if kind and Path(out).suffix.lower() != suffix and not any(is_score(s.path) for s in songs):
-        raise AudioTransferError(f"-o {out} and --format {kind} contradict each other")
-    return [Path(out)]
+        songs, outputs = zip(*pairs, strict=True)
+        transfer_many(songs, outputs, options, show, done, jobs=args.jobs, backend=args.backend)
 
 
 def _options(args: Arguments, alone: bool) -> TransferOptions:
-    """Among MIDI files (not ``alone``) the stem that only they have is passed over."""
+    """The options of recordings; if not ``alone``, stems that only MIDI files have are ignored."""
     from audiotransfer.pipeline.options import (
         StemChoice,
         TransferOptions,
@@ -296,35 +308,3 @@ def _options(args: Arguments, alone: bool) -> TransferOptions:
         encoding=args.encoding,
         overwrite=args.force,
     )
-
-
-def check_places(args: Arguments, label: str) -> None:
-    """What is wrong with an only song's file, or with its output, is found as early."""
-
-    (song, *more) = args.songs
-    if more or is_folder(song):
-        return
-    (output,) = name_outputs([SongFile(song)], args, label)
-    if args.skip_existing and output.exists():
-        return
-    with ensure_folder(output.parent):
-        if is_score(song):
-            check_score(song, output, args)
-            return
-        info = probe_audio(song)
-        check_output(
-            output,
-            args.force,
-            sample_rate=info.sample_rate,
-            channels=min(2, info.channels),
-            encoding=args.encoding,
-        )
-
-
-def check_style(name: str, route: str = "spectral") -> None:
-    """A misspelt or damaged style is found before anything slow is loaded."""
-    from audiotransfer.styles import check_playable, check_weights, find_style
-
-    style = find_style(name, route=route)
-    check_playable(style.card)
-    check_weights(style.folder, style.card)

@@ -1,11 +1,11 @@
-"""What an engineer does to a stem after it was played: amplifier, saturation, chorus, equaliser.
+"""Effects on stems: amplifier, saturation, chorus, ducking, equaliser, gain.
 
-Effects take and give ``[C, T]`` at 44.1 kHz, in place and length. They know no time but what lies
-within their reach (`chain.Kind`), and nothing of how loud a song is elsewhere: levels are absolute,
-of a song at RMS 0.1, so that a song worked on in blocks equals the song in one piece.
+Effects map ``[C, T]`` to ``[C, T]`` at 44.1 kHz. An output sample depends only on samples within
+the effect's reach, and levels are absolute, for a song at RMS 0.1: a song processed in blocks
+equals the song in one piece.
 """
 
 from audiotransfer.effects.chain import NO_EFFECTS, Chain, read_chain
-from audiotransfer.effects.equaliser import equalise
+from audiotransfer.effects.effects import equalise
 
 __all__ = ["NO_EFFECTS", "Chain", "equalise", "read_chain"]

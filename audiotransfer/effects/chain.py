@@ -1,4 +1,4 @@
-"""Effects one after the other, as a style's card names them."""
+"""Chains of effects, read from a style's card."""
 
 from __future__ import annotations
 
@@ -10,10 +10,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from audiotransfer.effects.chorus import PERIOD, chorus
-from audiotransfer.effects.ducking import MEMORY, duck
-from audiotransfer.effects.equaliser import TAPS, equalise
-from audiotransfer.effects.saturation import amplify, saturate
+from audiotransfer.effects.effects import (
+    MEMORY,
+    PERIOD,
+    TAPS,
+    amplify,
+    chorus,
+    duck,
+    equalise,
+    saturate,
+)
 from audiotransfer.errors import AudioTransferError
 
 
@@ -22,77 +28,75 @@ def _gain(sound: Tensor, db: float) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Kind:
-    """What there is to know of an effect."""
+class EffectType:
+    """An effect's function, its one parameter, and what block processing needs to know of it."""
 
     apply: Callable[..., Tensor]
-    knob: str
-    """What it is set by."""
+    parameter: str
     reach: int = 0
-    """Samples on each side that a sample depends on."""
+    """Samples on each side that an output sample depends on."""
     memory: int = 0
-    """Samples for which it remembers the song's drums; one that does is given them."""
+    """Samples for which past drums affect the output; above 0 the drums are passed to `apply`."""
     grid: int = 1
-    """Samples after which it is where it began."""
+    """Period in samples of a time-varying effect."""
     together: bool = False
-    """Whether channels are treated differently."""
+    """Whether channels are processed differently, and so have to be passed together."""
 
 
 _SATURATION = 4096
-EFFECTS: dict[str, Kind] = {
-    "amplifier": Kind(amplify, "drive", reach=_SATURATION + TAPS),
-    "chorus": Kind(chorus, "depth", reach=1300, grid=PERIOD, together=True),
-    "ducking": Kind(duck, "depth", memory=MEMORY),
-    "equaliser": Kind(equalise, "points", reach=TAPS // 2),
-    "gain": Kind(_gain, "db"),
-    "saturation": Kind(saturate, "drive", reach=_SATURATION),
+EFFECTS: dict[str, EffectType] = {
+    "amplifier": EffectType(amplify, "drive", reach=_SATURATION + TAPS),
+    "chorus": EffectType(chorus, "depth", reach=1300, grid=PERIOD, together=True),
+    "ducking": EffectType(duck, "depth", memory=MEMORY),
+    "equaliser": EffectType(equalise, "points", reach=TAPS // 2),
+    "gain": EffectType(_gain, "db"),
+    "saturation": EffectType(saturate, "drive", reach=_SATURATION),
 }
 
 
 @dataclass(frozen=True)
 class Effect:
-    """An effect as it is set."""
+    """An effect with the value of its parameter."""
 
-    kind: Kind
+    type: EffectType
     value: Any
 
     def __call__(self, sound: Tensor, drums: Tensor | None) -> Tensor:
-        setting = {self.kind.knob: self.value}
-        if self.kind.memory:
-            return self.kind.apply(sound, drums, **setting)
-        if self.kind.together:
-            return self.kind.apply(sound, **setting)
+        """``[C, T]`` to ``[C, T]``; ``drums`` ``[C, T]`` are those of the song."""
+        setting = {self.type.parameter: self.value}
+        if self.type.memory:
+            return self.type.apply(sound, drums, **setting)
+        if self.type.together:
+            return self.type.apply(sound, **setting)
         # Oversampling takes many times the memory of the sound: one channel at a time.
-        return torch.cat([self.kind.apply(channel, **setting) for channel in sound.split(1)])
+        return torch.cat([self.type.apply(channel, **setting) for channel in sound.split(1)])
 
 
 @dataclass(frozen=True)
 class Chain:
-    """Effects in order.
-
-    A block that starts on a multiple of ``grid`` sounds as it does in the song.
-    """
+    """Effects in order; blocks that start on a multiple of ``grid`` equal the song in one piece."""
 
     effects: tuple[Effect, ...] = ()
 
     def __call__(self, sound: Tensor, drums: Tensor | None = None, strength: float = 1.0) -> Tensor:
-        """``[C, T] -> [C, T]``; ``drums`` are the song's own, strength 0 returns the input."""
-        finished = sound
+        """``[C, T]`` to ``[C, T]``; ``drums`` are the song's. Strength 0 returns the input."""
+        processed = sound
         for effect in self.effects:
-            finished = effect(finished, drums)
-        return finished if strength == 1.0 else torch.lerp(sound, finished, strength)
+            processed = effect(processed, drums)
+        return processed if strength == 1.0 else torch.lerp(sound, processed, strength)
 
     @property
     def grid(self) -> int:
-        """Samples."""
-        return math.lcm(*(effect.kind.grid for effect in self.effects))
+        """Least common multiple of the effects' periods, in samples."""
+        return math.lcm(*(effect.type.grid for effect in self.effects))
 
     def context(self, sound: int) -> int:
-        """Samples that a block wants on each side, where its sound is right from ``sound`` samples
-        on, and its drums from the first.
+        """Samples of context that a block needs on each side.
+
+        ``sound`` is the context that the stem itself needs to be right; the drums need none.
         """
         for effect in self.effects:
-            sound = max(sound + effect.kind.reach, effect.kind.memory)
+            sound = max(sound + effect.type.reach, effect.type.memory)
         return sound
 
 
@@ -102,29 +106,32 @@ NO_EFFECTS = Chain()
 def read_chain(settings: Sequence[Mapping[str, Any]]) -> Chain:
     """A chain such as ``[{"effect": "amplifier", "drive": 4.0}, {"effect": "gain", "db": 3.0}]``.
 
-    Raises AudioTransferError for an effect or a setting that there is not, or that is no number.
+    Raises AudioTransferError for an unknown effect or parameter, and for a value that is no number.
     """
     return Chain(tuple(_read(setting) for setting in settings))
 
 
 def _read(setting: Mapping[str, Any]) -> Effect:
-    knobs = dict(setting)
-    name = knobs.pop("effect", None)
+    settings = dict(setting)
+    name = settings.pop("effect", None)
     if name not in EFFECTS:
         raise AudioTransferError(f"effect {name!r} is unknown; there are {', '.join(EFFECTS)}")
-    kind = EFFECTS[name]
-    knob = kind.knob
-    if set(knobs) != {knob}:
+    type = EFFECTS[name]
+    parameter = type.parameter
+    if set(settings) != {parameter}:
         raise AudioTransferError(
-            f"effect {name!r} is set by {knob!r} alone, not by {', '.join(knobs) or 'nothing'}"
+            f"effect {name!r} is set by {parameter!r} alone, "
+            f"not by {', '.join(settings) or 'nothing'}"
         )
-    if not _numeric(knobs[knob]):
-        raise AudioTransferError(f"effect {name!r}: {knob} {knobs[knob]!r} is no number")
-    return Effect(kind, knobs[knob])
+    if not _numeric(settings[parameter]):
+        raise AudioTransferError(
+            f"effect {name!r}: {parameter} {settings[parameter]!r} is no number"
+        )
+    return Effect(type, settings[parameter])
 
 
 def _numeric(value: object) -> bool:
-    """A number, or pairs of them."""
+    """Whether a value is a number, or a list of pairs of numbers."""
     if isinstance(value, list | tuple):
         return bool(value) and all(
             isinstance(pair, list | tuple) and len(pair) == 2 and all(map(_numeric, pair))

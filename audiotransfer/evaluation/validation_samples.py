@@ -16,7 +16,7 @@ from audiotransfer.data.splits import spread
 from audiotransfer.data.stem_mixes import StemRecording
 from audiotransfer.data.unpaired import levelled
 from audiotransfer.spectral.models.base import SpectrogramModel
-from audiotransfer.spectral.transfer import played_by
+from audiotransfer.spectral.transfer import stem_transfer
 from audiotransfer.training import Objective
 from vocoder import SpectrogramSettings
 
@@ -56,7 +56,7 @@ class ValidationSamples:
         for line in lines:
             for style, generator in generators[line.stem].items():
                 device = str(next(generator.parameters()).device)
-                play = played_by(generator, self.spectrogram, line.stem, device)
+                play = stem_transfer(generator, self.spectrogram, line.stem, device)
                 played.setdefault(style, []).append(play(line.sound))
         return played
 

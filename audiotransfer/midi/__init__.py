@@ -1,5 +1,6 @@
-"""The only place that opens MIDI files. They are edited message by message, not rebuilt: what is no
-note, and every note that stays, is written as it was read.
+"""MIDI files: read, edited message by message, written; no other package opens them.
+
+Messages that are no notes, and notes that are not edited, are written as they were read.
 """
 
 from audiotransfer.midi.editing import with_notes, with_tempo

@@ -1,4 +1,4 @@
-"""Archives of scores: folders and zip files of MIDI."""
+"""Folders and zip archives of MIDI files."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from audiotransfer.midi.score import SUFFIXES
 
 @cache
 def archive(place: str) -> tuple[str, ...]:
-    """Names of the MIDI files of a folder or zip, sorted.
+    """Names of the MIDI files in a folder or zip, sorted.
 
     Raises AudioTransferError where there is none.
     """
     path = Path(place)
     if path.is_dir():
-        found = [file.relative_to(path).as_posix() for file in path.rglob("*")]
+        found = [entry.relative_to(path).as_posix() for entry in path.rglob("*")]
     elif zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            found = archive.namelist()
+        with zipfile.ZipFile(path) as file:
+            found = file.namelist()
     else:
         raise AudioTransferError(f"scores {place} do not exist; name a folder or a zip of MIDI")
     names = sorted(name for name in found if name.lower().endswith(SUFFIXES))
@@ -34,9 +34,9 @@ def archive(place: str) -> tuple[str, ...]:
 
 
 def contents(place: str, names: Iterable[str]) -> Iterator[tuple[str, bytes]]:
-    """Each of the named files of a folder or zip with its bytes.
+    """Yield each of the named files of a folder or zip with its bytes.
 
-    Raises AudioTransferError where one is not there.
+    Raises AudioTransferError where one is missing.
     """
     path = Path(place)
     try:
@@ -44,15 +44,15 @@ def contents(place: str, names: Iterable[str]) -> Iterator[tuple[str, bytes]]:
             for name in names:
                 yield name, (path / name).read_bytes()
         else:
-            with zipfile.ZipFile(path) as archive:
+            with zipfile.ZipFile(path) as file:
                 for name in names:
-                    yield name, archive.read(name)
+                    yield name, file.read(name)
     except (OSError, KeyError, zipfile.BadZipFile) as error:
-        raise AudioTransferError(f"{place} cannot be read ({error}); check the pack") from None
+        raise AudioTransferError(f"{place} cannot be read ({error}); check the archive") from None
 
 
 def in_split(names: tuple[str, ...], split: str, hold_out: float) -> list[str]:
-    """Scores of a split: a fixed draw by position, so that a score is in one split only."""
+    """Names of a split, "test" or "train", by a fixed random permutation; splits are disjoint."""
     order = np.random.default_rng(20).permutation(len(names))
     held = max(1, round(hold_out * len(names)))
     chosen = order[:held] if split == "test" else order[held:]

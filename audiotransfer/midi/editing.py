@@ -1,4 +1,4 @@
-"""Other notes for a MIDI file, with no more of its messages touched than that takes."""
+"""Editing the notes and the tempo of a MIDI file with minimal changes to its messages."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ if TYPE_CHECKING:
 
 START, LENGTH, PITCH, VELOCITY, GROUP = range(5)
 _TEMPO = b"\xff\x51"
-_RELEASE = 64  # the velocity of a note-off that nobody chose
-#: How a note after is known to be one from before: all of it, where it begins, its pitch.
-_SAME = ((START, LENGTH, PITCH, VELOCITY, GROUP), (START, PITCH, GROUP), (PITCH, GROUP))
-#: Where a message comes among those of its tick: ends, what the file has, beginnings.
+_RELEASE = 64  # default velocity of a note-off
+#: Columns by which new notes are matched with old ones, in this order.
+_MATCHES = ((START, LENGTH, PITCH, VELOCITY, GROUP), (START, PITCH, GROUP), (PITCH, GROUP))
+#: Order of messages at one tick: new note-offs, the file's own messages, new note-ons.
 _FIRST, _OWN, _LAST = range(3)
 
 
 def with_notes(file: MidiFile, table: Table) -> MidiFile:
-    """The file with the notes of a table ``[M, 5]`` such as `notes_of` gives of it.
+    """The file with the notes of a table ``[M, 5]``, in the form that `notes_of` returns.
 
-    Every message that is no note stays at its tick, in the order that the file has. So do those of
-    notes that stay. Of a note that is moved, louder or longer, just that changes. New notes go to
-    the track and channel of their group. At one tick ends of notes come before all that the file
-    has there, beginnings after it: nothing new rings into a pedal or is ahead of its program.
+    Other messages keep their tick and order, and so do unchanged notes. Of a note that is moved,
+    louder or longer, only that is changed. New notes go to the track and channel of their group. At
+    one tick new note-offs come first and new note-ons last, so that no new note sounds into a pedal
+    or precedes its program change.
     """
     notes = notes_of(file)
     if np.array_equal(notes.table, table):
@@ -52,11 +52,11 @@ def with_notes(file: MidiFile, table: Table) -> MidiFile:
             before = notes.table[source].tolist()
             if before != after:
                 edits.change(before, after, int(notes.ons[source]), int(notes.offs[source]))
-    return replace(file, tracks=tuple(edits.made() for edits in tracks))
+    return replace(file, tracks=tuple(edits.edited_track() for edits in tracks))
 
 
 def with_tempo(file: MidiFile, quarters: float) -> MidiFile:
-    """The file at one tempo, in quarter notes a minute, from beginning to end."""
+    """The file with one constant tempo, in quarter notes per minute."""
     value = min(max(round(60_000_000 / quarters), 1), (1 << 24) - 1)
     tracks = [tuple(event for event in track if event[1][:2] != _TEMPO) for track in file.tracks]
     tracks[0] = ((0, _TEMPO + value.to_bytes(3, "big")), *tracks[0])
@@ -64,10 +64,10 @@ def with_tempo(file: MidiFile, quarters: float) -> MidiFile:
 
 
 def _sources(before: Table, after: Table) -> Table:
-    """Which row before each row after comes from, ``[M]``; -1 for a new note."""
+    """Row of ``before`` from which each row of ``after`` comes, ``[M]``; -1 for a new note."""
     found = np.full(len(after), -1)
     left = np.arange(len(before))
-    for columns in _SAME:
+    for columns in _MATCHES:
         queues: defaultdict[tuple[int, ...], deque[int]] = defaultdict(deque)
         for row, values in zip(left.tolist(), before[left][:, columns].tolist(), strict=True):
             queues[tuple(values)].append(row)
@@ -81,27 +81,27 @@ def _sources(before: Table, after: Table) -> Table:
 
 @dataclass
 class _Edits:
-    """What is to become of the messages of one track."""
+    """Edits of the messages of one track."""
 
     track: tuple[Event, ...]
     _gone: set[int] = field(default_factory=set)
     _changed: dict[int, bytes] = field(default_factory=dict)
     _new: list[tuple[int, int, bytes]] = field(default_factory=list)  # tick, order, message
     _spans: list[tuple[int, int, int, int]] = field(default_factory=list)
-    """Channel, pitch, beginning and end of what sounds where it did not."""
+    """Channel, pitch, start and end tick of new sounding spans."""
 
     def drop(self, on: int, off: int) -> None:
-        """Takes a note away; ``off`` is -1 where nothing ended it."""
+        """Remove a note; ``off`` is -1 where no message ends it."""
         self._gone |= {on, off} - {-1}
 
     def add(self, note: list[int], channel: int) -> None:
-        """Puts a note in: start, length, pitch, velocity."""
+        """Add a note: start, length, pitch, velocity."""
         start, length, pitch, velocity = note[:4]
         self._begin(start, bytes((0x90 | channel, pitch, velocity)))
         self._end(start, start + max(1, length), bytes((0x80 | channel, pitch, _RELEASE)))
 
     def change(self, before: list[int], after: list[int], on: int, off: int) -> None:
-        """Moves a note, or makes it longer, shorter, louder or softer."""
+        """Change start, length or velocity of a note."""
         message = self.track[on][1]
         message = message[:2] + bytes((after[VELOCITY],))
         moved = before[START] != after[START]
@@ -118,11 +118,11 @@ class _Edits:
             self._gone |= {off} - {-1}
             self._end(after[START], end, release if off < 0 else self.track[off][1])
 
-    def made(self) -> tuple[Event, ...]:
-        """The track with all that was asked for."""
+    def edited_track(self) -> tuple[Event, ...]:
+        """The edited track."""
         if not (self._gone or self._changed or self._new):
             return self.track
-        gone = self._gone | self._strays()
+        gone = self._gone | self._unmatched_offs()
         *own, (end, last) = self.track
         messages = [
             (tick, _OWN, index, self._changed.get(index, message))
@@ -131,8 +131,8 @@ class _Edits:
         ]
         messages += [(tick, order, place, m) for place, (tick, order, m) in enumerate(self._new)]
         messages.sort(key=lambda entry: entry[:3])
-        made = [(tick, message) for tick, _, _, message in messages]
-        return (*made, (max(end, made[-1][0] if made else 0), last))
+        events = [(tick, message) for tick, _, _, message in messages]
+        return (*events, (max(end, events[-1][0] if events else 0), last))
 
     def _begin(self, tick: int, message: bytes) -> None:
         self._new.append((tick, _LAST, message))
@@ -141,10 +141,10 @@ class _Edits:
         self._new.append((tick, _FIRST, message))
         self._spans.append((message[0] & 0x0F, message[1], start, tick))
 
-    def _strays(self) -> set[int]:
-        """Note-offs that ended nothing, and would now end one of the new notes too early."""
+    def _unmatched_offs(self) -> set[int]:
+        """Note-offs that ended no note, and would now end one of the new notes too early."""
         sounding: defaultdict[tuple[int, int], int] = defaultdict(int)
-        strays: defaultdict[tuple[int, int], list[tuple[int, int]]] = defaultdict(list)
+        unmatched: defaultdict[tuple[int, int], list[tuple[int, int]]] = defaultdict(list)
         for index, (tick, message) in enumerate(self.track):
             key = (message[0] & 0x0F, message[1]) if message[0] < 0xA0 else None
             if key is None:
@@ -154,10 +154,10 @@ class _Edits:
             elif sounding[key]:
                 sounding[key] -= 1
             else:
-                strays[key].append((tick, index))
+                unmatched[key].append((tick, index))
         return {
             index
             for channel, pitch, start, end in self._spans
-            for tick, index in strays.get((channel, pitch), ())
+            for tick, index in unmatched.get((channel, pitch), ())
             if start < tick < end
         }

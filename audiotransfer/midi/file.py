@@ -1,18 +1,18 @@
-"""A MIDI file as the messages of its tracks, and as bytes again."""
+"""A standard MIDI file as the messages of its tracks, and its bytes."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-#: A tick and a message. Messages of channels are their bytes with the status; those of metas are
-#: ``FF kind data``, of system exclusive ``F0 data`` or ``F7 data``, without a length.
+#: A tick and a message. Channel messages are their bytes with the status; meta messages are
+#: ``FF type data``, system exclusive ones ``F0 data`` or ``F7 data``, without a length.
 Event = tuple[int, bytes]
 
 END_OF_TRACK = b"\xff\x2f"
-#: The last tick: a step between two messages can be no longer.
+#: The last tick that can be written: the longest delta time.
 LATEST = (1 << 28) - 1
 _SMPTE = 0x8000
-_DROP_FRAME = {29: 30_000 / 1001}  # frames a second that the header calls 29
+_DROP_FRAME = {29: 30_000 / 1001}  # frames per second that the header calls 29
 _WITH_LENGTH = (0xF0, 0xF7)
 _META = 0xFF
 _SYSTEM = 0xF0
@@ -20,25 +20,25 @@ _SYSTEM = 0xF0
 
 @dataclass(frozen=True)
 class MidiFile:
-    """All that a standard MIDI file says.
+    """The content of a standard MIDI file.
 
-    ``kind`` is 0 (one track), 1 (tracks that play together) or 2 (tracks one after the other).
-    ``division`` is the header's: ticks per quarter note, or above 0x8000 frames and ticks a frame.
-    ``tracks`` each end with an end-of-track message. ``extra`` are bytes that a longer header has,
-    ``foreign`` chunks that are no tracks, whole, each with the number of tracks before it.
-    ``notices`` say what had to be left out or put right to read it.
+    ``kind`` is 0 (one track), 1 (simultaneous tracks) or 2 (independent sequences). ``division`` is
+    the header's: ticks per quarter note, or above 0x8000 SMPTE frames and ticks per frame.
+    ``tracks`` each end with an end-of-track message. ``extra`` are further header bytes,
+    ``other_chunks`` all chunks that are no tracks, whole, each with the number of tracks before it.
+    ``notices`` name what was left out or corrected on reading.
     """
 
     kind: int
     division: int
     tracks: tuple[tuple[Event, ...], ...]
     extra: bytes = b""
-    foreign: tuple[tuple[int, bytes], ...] = ()
+    other_chunks: tuple[tuple[int, bytes], ...] = ()
     notices: tuple[str, ...] = ()
 
     @property
     def ticks_a_second(self) -> float | None:
-        """How fast time runs where it is counted in SMPTE frames, whatever the tempo; else None."""
+        """Ticks per second where time is counted in SMPTE frames, whatever the tempo; else None."""
         if self.division < _SMPTE:
             return None
         frames = 0x100 - (self.division >> 8)
@@ -46,33 +46,31 @@ class MidiFile:
 
     @property
     def quarter(self) -> int:
-        """Ticks of a quarter note; of half a second where time is counted in frames."""
+        """Ticks per quarter note; per half second where time is counted in frames."""
         rate = self.ticks_a_second
         return self.division if rate is None else max(1, round(rate / 2))
 
     @property
     def end(self) -> int:
-        """The tick at which the last track ends, silence included."""
+        """Last tick of the longest track."""
         return max((track[-1][0] for track in self.tracks), default=0)
 
     def finer(self, factor: int) -> MidiFile:
-        """The same with ``factor`` times as many ticks to a quarter: every message sounds when it
-        did.
-        """
+        """The same file at ``factor`` times the resolution; all times stay."""
         tracks = tuple(
             tuple((tick * factor, message) for tick, message in track) for track in self.tracks
         )
         return replace(self, division=self.division * factor, tracks=tracks)
 
     def to_bytes(self) -> bytes:
-        """The file as it is written, with running status."""
+        """The file's bytes, with running status."""
         head = self.kind.to_bytes(2, "big") + len(self.tracks).to_bytes(2, "big")
         head += self.division.to_bytes(2, "big") + self.extra
         chunks = [_chunk(b"MThd", head)]
         for number, track in enumerate(self.tracks):
-            chunks += [whole for before, whole in self.foreign if before == number]
+            chunks += [whole for before, whole in self.other_chunks if before == number]
             chunks.append(_chunk(b"MTrk", _track_bytes(track)))
-        chunks += [whole for before, whole in self.foreign if before >= len(self.tracks)]
+        chunks += [whole for before, whole in self.other_chunks if before >= len(self.tracks)]
         return b"".join(chunks)
 
 
@@ -103,7 +101,7 @@ def _track_bytes(track: tuple[Event, ...]) -> bytes:
 
 
 def _number(value: int) -> bytes:
-    """A number of variable length: seven bits a byte, the highest first."""
+    """A variable-length quantity: seven bits per byte, most significant first."""
     if value < 0x80:
         return bytes((value,))
     found = [value & 0x7F]

@@ -1,4 +1,4 @@
-"""The notes of a MIDI file: which two messages each is, and who plays it."""
+"""The notes of a MIDI file: their messages, and their track, channel and program."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _PORT = b"\xff\x21"
 
 @dataclass(frozen=True)
 class Group:
-    """Notes of one track on one channel of one port, all played with one program (from 0).
+    """Notes of one track on one channel of one port, all with one program (from 0).
 
-    The program is the channel's at the time, whatever track its change stands in.
+    The program is the channel's at the time, whichever track its change is in.
     """
 
     track: int
@@ -39,12 +39,11 @@ class Group:
 
 @dataclass(frozen=True)
 class Notes:
-    """The notes of a file as a table ``[N, 5]``: start (ticks), length (ticks), pitch, velocity,
-    group; by start, then pitch.
+    """The notes of a file as a table ``[N, 5]``, sorted by start, then pitch.
 
-    ``ons`` ``[N]`` and ``offs`` ``[N]`` are the places of their messages in the group's track. A
-    note that no message ends lasts as long as its track, and has -1. ``groups`` stand in the order
-    in which they begin, track by track.
+    Columns are start (ticks), length (ticks), pitch, velocity, group. ``ons`` ``[N]`` and ``offs``
+    ``[N]`` are the indices of their messages in the group's track. A note without a note-off lasts
+    to the end of its track and has -1. ``groups`` are ordered by first note, track by track.
     """
 
     table: NDArray[np.int64]
@@ -54,7 +53,10 @@ class Notes:
 
 
 def notes_of(file: MidiFile) -> Notes:
-    """The notes of a file. On one pitch, channel and track the first to begin is first to end."""
+    """The notes of a file.
+
+    Of overlapping notes on one pitch, channel and track the first to begin is the first to end.
+    """
     programs = _programs(file)
     groups: dict[Group, int] = {}
     rows: list[list[int]] = []
@@ -82,8 +84,9 @@ def notes_of(file: MidiFile) -> Notes:
 
 
 def _programs(file: MidiFile) -> dict[tuple[int, int], list[tuple[int, int, int, int]]]:
-    """Port and channel -> its program changes in the order in which they are played: tick, track,
-    place in the track, program.
+    """Program changes by port and channel, in playing order.
+
+    Each is tick, track, index in the track, program.
     """
     found: defaultdict[tuple[int, int], list[tuple[int, int, int, int]]] = defaultdict(list)
     for number, track in enumerate(file.tracks):
@@ -94,7 +97,7 @@ def _programs(file: MidiFile) -> dict[tuple[int, int], list[tuple[int, int, int,
 
 
 def with_ports(track: tuple[Event, ...]) -> Iterator[tuple[int, int, int, bytes]]:
-    """The messages of a track: place, port that they go to, tick, message."""
+    """Yield the messages of a track: index, port, tick, message."""
     port = 0
     for index, (tick, message) in enumerate(track):
         if message[:2] == _PORT and len(message) > 2:

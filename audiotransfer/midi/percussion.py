@@ -1,8 +1,8 @@
-"""Nine drums: what every percussion key is heard as, and the key that plays each.
+"""Nine drum classes: the class of every percussion key, and the key that plays each class.
 
-The nine classes and their Roland keys are those of the Groove MIDI dataset (Gillick et al. 2019,
+The classes and their Roland keys are those of the Groove MIDI dataset (Gillick et al. 2019,
 "Learning to groove with inverse sequence transformations"); General MIDI's other percussion is
-counted to the drum that plays its part in a kit.
+assigned to the drum with its role in a kit.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ DRUMS = (
     "kick", "snare", "closed hat", "open hat", "low tom", "mid tom", "high tom", "crash", "ride",
 )  # fmt: skip
 KEYS = (36, 38, 42, 46, 43, 47, 50, 49, 51)
-"""The General MIDI key that plays each drum."""
+"""General MIDI key of each drum class."""
 
 NONE = -1
-"""What `drums_of` gives for a key that is no percussion."""
+"""Class of keys that are no percussion."""
 
 _KEYS_OF: dict[str, tuple[int, ...]] = {
     "kick": (35, 36, 86, 87),  # and surdos
     # Also stick, clap, slap, sticks, claves, wood blocks, castanets.
     "snare": (37, 38, 39, 40, 28, 31, 75, 76, 77, 85),
-    # Also the hat's edge (Roland 22) and pedal, and what keeps short time: scratches, clicks,
+    # Also the hat's edge (Roland 22) and pedal, and other short timekeepers: scratches, clicks,
     # tambourine, cabasa, maracas, short whistle and guiro, shaker, jingle bell.
     "closed hat": (22, 42, 44, 29, 30, 32, 33, 54, 69, 70, 71, 73, 82, 83),
     "open hat": (26, 46, 72, 74),  # also the edge (Roland 26), long whistle and guiro
@@ -51,5 +51,5 @@ _DRUM_OF = _table()
 
 
 def drums_of(keys: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The place in `DRUMS` of each MIDI key 0..127; `NONE` outside percussion's 22, 26–87."""
+    """Index in `DRUMS` of each MIDI key 0..127; `NONE` outside the percussion keys 22, 26–87."""
     return _DRUM_OF[keys]

@@ -1,4 +1,4 @@
-"""Notes as piano rolls, and back: a cell a sixteenth and semitone."""
+"""Conversion between notes and piano rolls with one cell per sixteenth and semitone."""
 
 from __future__ import annotations
 
@@ -11,22 +11,23 @@ if TYPE_CHECKING:
 
     from audiotransfer.midi.grid import Grid
 
-#: The field's range: 84 semitones from MIDI 24 to 107.
+#: Usual range: 84 semitones from MIDI 24 to 107.
 LOWEST, PITCHES = 24, 84
-#: Steps of a bar in four, and of the phrase that networks see.
+#: Steps of a bar in 4/4, and of a phrase, the networks' input.
 BAR, PHRASE = 16, 64
 #: Channels of a roll: a note begins in the cell; a note sounds in it.
 ONSET, SOUND = 0, 1
 
 
 def in_range(notes: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Which notes ``[N, >= 3]`` (start, length, MIDI pitch, ..) a roll has a row for."""
+    """Which notes ``[N, >= 3]`` (start, length, MIDI pitch, ..) are in the roll's pitch range."""
     return (notes[:, 2] >= LOWEST) & (notes[:, 2] < LOWEST + PITCHES)
 
 
 def cells_of(notes: NDArray[np.int64], grid: Grid) -> NDArray[np.int64]:
-    """Notes ``[N, >= 3]`` (start and length in ticks, MIDI pitch, ..) on the grid: ``[N, 3]`` step,
-    length in steps (at least one), pitch.
+    """Notes ``[N, >= 3]`` (start and length in ticks, MIDI pitch, ..) quantised to the grid.
+
+    Returns ``[N, 3]``: step, length in steps (at least one), pitch.
     """
     begin = np.minimum(grid.nearest(notes[:, 0]), grid.steps - 1)
     end = np.maximum(grid.nearest(notes[:, 0] + notes[:, 1]), begin + 1)
@@ -36,16 +37,14 @@ def cells_of(notes: NDArray[np.int64], grid: Grid) -> NDArray[np.int64]:
 def roll_of(notes: NDArray[np.int64], grid: Grid) -> NDArray[np.bool_]:
     """The roll ``[2, S, 84]`` of notes ``[N, >= 3]`` (start and length in ticks, MIDI pitch, ..).
 
-    Channel 0: a note begins; channel 1: a note sounds, its beginning included. Notes outside of
-    MIDI 24 to 107, and those that do not begin within the grid, are left out.
+    Channel 0 is set where a note begins, channel 1 where a note sounds. Notes outside of MIDI 24 to
+    107, and those that begin outside the grid, are left out.
     """
     return draw(cells_of(notes[in_range(notes) & grid.holds(notes[:, 0])], grid), grid.steps)
 
 
 def draw(cells: NDArray[np.int64], steps: int) -> NDArray[np.bool_]:
-    """The roll ``[2, S, 84]`` of notes ``[N, 3]`` (step, length in steps, MIDI pitch), all of which
-    lie in it.
-    """
+    """The roll ``[2, S, 84]`` of notes ``[N, 3]`` (step, length in steps, MIDI pitch) inside it."""
     begin, end, pitch = cells[:, 0], cells[:, 0] + cells[:, 1], cells[:, 2] - LOWEST
     changes = np.zeros((steps + 1, PITCHES), dtype=np.int32)
     np.add.at(changes, (begin, pitch), 1)
@@ -57,23 +56,24 @@ def draw(cells: NDArray[np.int64], steps: int) -> NDArray[np.bool_]:
 
 
 def beginnings(roll: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Cells ``[S, 84]`` of a roll where a note begins: marked so, or sounding after silence."""
+    """Cells ``[S, 84]`` where a note begins: marked as onsets, or sounding after silence."""
     before = np.zeros_like(roll[SOUND])
     before[1:] = roll[SOUND, :-1]
     return roll[ONSET] | (roll[SOUND] & ~before)
 
 
 def notes_of(roll: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """The notes of a roll ``[2, S, 84]``: ``[N, 3]`` step, length in steps, MIDI pitch; by step,
-    then pitch.
+    """Notes ``[N, 3]`` of a roll ``[2, S, 84]``: step, length in steps, MIDI pitch.
 
-    A note lasts until the next one on its pitch, or until nothing sounds there. Where a cell
-    sounds after silence a note begins, marked or not; a marked cell sounds in any case.
+    They are sorted by step, then pitch.
+
+    A note lasts until the next one of its pitch, or until its pitch is silent. Cells that sound
+    after silence begin a note, marked as onset or not; onset cells always sound.
     """
     begin = beginnings(roll)
     sound = roll[SOUND] | roll[ONSET]
     steps = begin.shape[0]
-    # A silent column between the pitches ends what sounds to the last step.
+    # A silent column between the pitches ends notes that sound to the last step.
     starts = np.zeros((PITCHES, steps + 1), dtype=np.bool_)
     breaks = np.ones((PITCHES, steps + 1), dtype=np.bool_)
     starts[:, :-1] = begin.T

@@ -1,4 +1,4 @@
-"""Scores as pictures: piano rolls in the colours of their tracks."""
+"""Plots of scores as piano rolls, one colour per track."""
 
 from __future__ import annotations
 
@@ -22,24 +22,23 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
-#: Bars in a row of the picture, and rows at most: what comes after them is not drawn.
+#: Bars in a row of the figure, and rows at most: later bars are not drawn.
 _ROW_BARS, _MOST_ROWS = 24, 4
-_DRUM_ROW = 2.0  # as high as so many semitones
-_STROKE = 1.6  # of a drum, in semitones and in points
-_MARGIN = 0.5  # steps on the left, so that a stroke on the first is seen
+_DRUM_ROW = 2.0  # height of a drum's row in semitones
+_STROKE = 1.6  # height in semitones and width in points of a drum hit
+_MARGIN = 0.5  # steps on the left, so that a hit on the first step is visible
 _GREY = "#666666"
-_COLOURS = 10  # of the palette; tracks beyond have them again
+_COLOURS = 10  # of the palette; further tracks repeat them
 _C_STEPS = 12
 
 
 def plot_scores(
     scores: Mapping[str, Any], path: str | Path, title: str = "", overwrite: bool = False
 ) -> None:
-    """Writes piano rolls, one below the other, as PNG: titles with their scores.
+    """Write piano rolls of scores, keyed by title, one below the other, as PNG.
 
-    Time runs in bars of the first score, a track has one colour in all of them, stronger where it
-    is louder, and the drums of a kit have a row each below. Of long scores the first 96 bars are
-    drawn.
+    Time runs in bars of the first score; a track has one colour in all rolls, more opaque where it
+    is louder; the drums of a kit have a row each below. Of long scores the first 96 bars are drawn.
     """
     from matplotlib.figure import Figure
 
@@ -47,13 +46,13 @@ def plot_scores(
     grid = Grid.of(first)
     bars = len(grid.bars) - 1
     rows = min(_MOST_ROWS, -(-bars // _ROW_BARS))
-    drawn = min(bars, rows * _ROW_BARS)
-    notes = {name: _drawn(score, grid) for name, score in scores.items()}
+    shown_bars = min(bars, rows * _ROW_BARS)
+    notes = {name: _note_rows(score, grid) for name, score in scores.items()}
     span = _span(list(notes.values()))
     height = 0.6 + (span[-1] - span[0]) * 0.05
     figure = Figure(figsize=(15, 1.0 + rows * len(scores) * height), dpi=100, layout="constrained")
     axes = figure.subplots(rows * len(scores), 1, squeeze=False).flatten()
-    breaks = grid.bars[[*range(0, drawn, _ROW_BARS), drawn]]
+    breaks = grid.bars[[*range(0, shown_bars, _ROW_BARS), shown_bars]]
     widest = np.diff(breaks).max()
     for row, edges in enumerate(pairwise(breaks)):
         for place, (name, found) in enumerate(notes.items()):
@@ -63,19 +62,19 @@ def plot_scores(
             _bars(axis, grid, row * _ROW_BARS, edges)
             axis.set_xlim(edges[0] - _MARGIN, edges[0] + widest)
             axis.set_title(name, loc="left", fontsize=10, parse_math=False)
-    cut = f" (bars 1 to {drawn} of {bars})" if drawn < bars else ""
+    cut = f" (bars 1 to {shown_bars} of {bars})" if shown_bars < bars else ""
     figure.suptitle(f"{title}{cut}", fontsize=12, parse_math=False)
     _legend(figure, list(scores.values()))
-    picture = io.BytesIO()
+    image = io.BytesIO()
     with warnings.catch_warnings():
         # The font lacks the letters of some names, which are drawn as boxes.
         warnings.simplefilter("ignore", UserWarning)
-        figure.savefig(picture, format="png")
-    write_bytes(path, picture.getvalue(), overwrite=overwrite)
+        figure.savefig(image, format="png")
+    write_bytes(path, image.getvalue(), overwrite=overwrite)
 
 
-def _drawn(score: Any, grid: Grid) -> NDArray[np.float64]:
-    """Notes ``[N, 6]``: start and end in steps, height, velocity, track, drums or not."""
+def _note_rows(score: Any, grid: Grid) -> NDArray[np.float64]:
+    """Notes ``[N, 6]``: start and end in steps, pitch, velocity, track, drums or not."""
     tables = []
     for drums in (False, True):
         table = note_table(score, drums=drums).astype(np.float64)
@@ -88,8 +87,9 @@ def _drawn(score: Any, grid: Grid) -> NDArray[np.float64]:
 
 
 def _span(tables: Sequence[NDArray[np.float64]]) -> tuple[float, float, float]:
-    """The bottom, the lowest pitch and the highest, which are at least two octaves apart, where
-    there are any. Below the lowest are the rows of drums, where there are any.
+    """Bottom of the axis, lowest and highest pitch, at least two octaves apart where there are any.
+
+    Drum rows, where there are any, lie between the bottom and the lowest pitch.
     """
     notes = np.concatenate(tables)
     drums = notes[:, 5] > 0
@@ -114,7 +114,7 @@ def _draw(axis: Axes, notes: NDArray[np.float64], span: tuple[float, float, floa
 
 
 def _roll(axis: Axes, notes: NDArray[np.float64], low: float, high: float) -> dict[float, str]:
-    """Pitched notes as bars in their tracks' colours; returns the octaves' heights and names."""
+    """Draw pitched notes in their tracks' colours; returns heights and names of the octaves."""
     from matplotlib.collections import PolyCollection
 
     start, end, pitch = notes[:, :3].T
@@ -131,7 +131,7 @@ def _roll(axis: Axes, notes: NDArray[np.float64], low: float, high: float) -> di
 
 
 def _kit(axis: Axes, notes: NDArray[np.float64], bottom: float) -> dict[float, str]:
-    """Hits as strokes, each drum in its row; returns the rows' heights and names."""
+    """Draw drum hits as strokes, one row per drum; returns heights and names of the rows."""
     from matplotlib.collections import LineCollection
 
     rows = bottom + _DRUM_ROW * np.arange(len(DRUMS))
@@ -145,7 +145,7 @@ def _kit(axis: Axes, notes: NDArray[np.float64], bottom: float) -> dict[float, s
 
 
 def _strong(notes: NDArray[np.float64], names: Sequence[str]) -> NDArray[np.float64]:
-    """Colours of notes, the fainter the softer they are."""
+    """Colours of notes, more transparent the softer they are."""
     from matplotlib.colors import to_rgba_array
 
     colours: NDArray[np.float64] = to_rgba_array(names)
@@ -177,7 +177,7 @@ def _legend(figure: Figure, scores: Sequence[Any]) -> None:
     shown = ["track"] * len(labels)
     legend = figure.legend(patches, shown, loc="outside lower center", ncols=6, prop={"size": 8})
     for text, label in zip(legend.get_texts(), labels, strict=True):
-        # Names of all kinds: no mathematics, and not left out for what they begin with.
+        # Names are arbitrary: no mathematics, and matplotlib omits labels that begin with "_".
         text.set_parse_math(False)
         text.set_text(label)
 

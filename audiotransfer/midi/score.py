@@ -1,4 +1,4 @@
-"""The notes of MIDI files as scores in ticks, and changed scores back into their files."""
+"""MIDI files as symusic scores in ticks, and edited scores back into their files."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from audiotransfer.atomic import write_bytes
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-#: Names of the MIDI files that are read, and of those that are written.
+#: Suffixes of MIDI files that are read, and of those that are written.
 SUFFIXES = midi.SUFFIXES
 WRITTEN = (".mid", ".midi", ".kar")
 _EFFECTS = 112  # the first program without a pitch
-_FINEST = 32767  # ticks a quarter that a file's header can say
-_COARSE = 24  # ticks a quarter: with fewer, one that is rounded is heard
+_FINEST = 32767  # largest number of ticks per quarter in a file's header
+_COARSE = 24  # ticks per quarter: with fewer, rounding to a tick is audible
 _SECOND = 1_000_000  # microseconds
 _MODES = 2  # major and minor
 _MOST_SHARPS = 7
@@ -31,7 +31,7 @@ _NAME, _LYRIC, _MARKER, _TEMPO, _METRE, _KEY = 0x03, 0x05, 0x06, 0x51, 0x58, 0x5
 
 
 def read_score(path: str | Path) -> Any:
-    """The score in a MIDI file: a ``symusic.Score`` in ticks, whose sixteenths are whole ticks.
+    """Read a MIDI file as a ``symusic.Score`` in ticks; its sixteenths are whole ticks.
 
     Raises AudioTransferError as `midi.read` does.
     """
@@ -39,7 +39,7 @@ def read_score(path: str | Path) -> Any:
 
 
 def parse_score(data: bytes, name: str) -> Any:
-    """The score in the bytes of a MIDI file, which is called ``name`` in messages.
+    """Decode the bytes of a MIDI file as a score; ``name`` is its name in messages.
 
     Raises AudioTransferError as `midi.parse` does.
     """
@@ -47,58 +47,58 @@ def parse_score(data: bytes, name: str) -> Any:
 
 
 def write_score(score: Any, path: str | Path, overwrite: bool = False) -> None:
-    """Writes a score that stood in no file before as a MIDI file of type 1, whole or not at all.
+    """Write a new score as a MIDI file of type 1, atomically.
 
-    Raises AudioTransferError where it cannot be written, or stands there already.
+    Raises AudioTransferError where it cannot be written, or exists already.
     """
     write_bytes(path, score.dumps_midi(), overwrite=overwrite)
 
 
 def write_midi(file: midi.MidiFile, path: str | Path, overwrite: bool = False) -> None:
-    """Writes a MIDI file, whole or not at all.
+    """Write a MIDI file, atomically.
 
-    Raises AudioTransferError where it cannot be written, or stands there already.
+    Raises AudioTransferError where it cannot be written, or exists already.
     """
     write_bytes(path, file.to_bytes(), overwrite=overwrite)
 
 
 def score_of(file: midi.MidiFile) -> Any:
-    """The notes of a MIDI file, with what says when and how they sound, as a ``symusic.Score``.
+    """The notes of a MIDI file with tempos, metres, keys and controllers, as a ``symusic.Score``.
 
-    It has a track for each of the file's groups of notes (`midi.Group`), with the controllers and
-    bends of their channel, whatever track of the file those stand in. A resolution that cannot
-    tell sixteenths apart is raised, which moves nothing.
+    Each of the file's groups of notes (`midi.Group`) is a track, with the controllers and bends of
+    its channel, whichever track of the file they are in. A resolution without whole sixteenths is
+    raised, which changes no time.
     """
     import symusic
 
     factor = 4 if file.quarter % 4 and 4 * file.quarter <= _FINEST else 1
     score: Any = symusic.Score(factor * file.quarter)
     notes = midi.notes_of(file)
-    said = _Said(file, factor)
+    meta = _MetaEvents(file, factor)
     for index, group in enumerate(notes.groups):
         channel = (group.port, group.channel)
-        track: Any = symusic.Track(said.names.get(group.track, ""), group.program, group.drums)
+        track: Any = symusic.Track(meta.names.get(group.track, ""), group.program, group.drums)
         own = notes.table[notes.table[:, 4] == index]
         times, lengths = (factor * own[:, :2].T).astype(np.int32)
         pitches, velocities = own[:, 2:4].T.astype(np.int8)
         track.notes = symusic.Note.from_numpy(times, lengths, pitches, velocities, "tick")
-        track.controls = [symusic.ControlChange(*event) for event in said.controls[channel]]
-        track.pitch_bends = [symusic.PitchBend(*event) for event in said.bends[channel]]
-        # Words belong to the first who plays on their track.
-        track.lyrics = [symusic.TextMeta(*event) for event in said.lyrics.pop(group.track, [])]
+        track.controls = [symusic.ControlChange(*event) for event in meta.controls[channel]]
+        track.pitch_bends = [symusic.PitchBend(*event) for event in meta.bends[channel]]
+        # Lyrics go to the first group of their track.
+        track.lyrics = [symusic.TextMeta(*event) for event in meta.lyrics.pop(group.track, [])]
         score.tracks.append(track)
-    score.tempos = [symusic.Tempo(at, mspq=value) for at, value in said.tempos]
-    score.time_signatures = [symusic.TimeSignature(*event) for event in said.metres]
-    score.key_signatures = [symusic.KeySignature(*event) for event in said.keys]
-    score.markers = [symusic.TextMeta(*event) for event in said.markers]
+    score.tempos = [symusic.Tempo(at, mspq=value) for at, value in meta.tempos]
+    score.time_signatures = [symusic.TimeSignature(*event) for event in meta.metres]
+    score.key_signatures = [symusic.KeySignature(*event) for event in meta.keys]
+    score.markers = [symusic.TextMeta(*event) for event in meta.markers]
     return score
 
 
 def edited(file: midi.MidiFile, score: Any) -> midi.MidiFile:
-    """The file with the notes of a score that was made from its own (`score_of`).
+    """The file with the notes of a score that was made from it (`score_of`).
 
-    No other message changes, nor does its tick: what is new is rounded to the file's ticks. Only
-    where a quarter has so few that this is heard, the file gets more.
+    No other message changes, nor its tick; new notes are rounded to the file's ticks. Only where
+    its resolution is so low that this is audible, the resolution is raised.
     """
     factor = score.tpq // file.quarter
     table = _table(score, range(len(score.tracks)))
@@ -112,18 +112,19 @@ def edited(file: midi.MidiFile, score: Any) -> midi.MidiFile:
 
 
 def note_table(score: Any, *, drums: bool = False) -> NDArray[np.int64]:
-    """The pitched notes, or those of drums: ``[N, 5]`` start (ticks), length (ticks), MIDI pitch,
-    velocity, track; by start, then pitch. Percussion and sound effects (programs from 112 on) are
-    neither.
+    """Pitched notes, or those of drums, as a table ``[N, 5]``, sorted by start, then pitch.
+
+    Columns are start (ticks), length (ticks), MIDI pitch, velocity, track. Sound effects (programs
+    from 112 on) are neither pitched nor drums.
     """
     playing = [i for i, track in enumerate(score.tracks) if _plays(track, drums)]
     return _table(score, playing)
 
 
 def with_notes(score: Any, table: NDArray[np.int64], *, drums: bool = False) -> Any:
-    """The score with other pitched notes, or other drums: a table as `note_table` gives it.
+    """The score with its pitched notes, or its drums, replaced by a table as of `note_table`.
 
-    Everything else, tracks without notes too, stays as it is.
+    Everything else, also tracks without notes, stays as it is.
     """
     import symusic
 
@@ -138,10 +139,12 @@ def with_notes(score: Any, table: NDArray[np.int64], *, drums: bool = False) -> 
 
 
 def _plays(track: Any, drums: bool) -> bool:
+    """Whether a track has drums, or else pitched notes."""
     return bool(track.is_drum) if drums else not track.is_drum and track.program < _EFFECTS
 
 
 def _table(score: Any, tracks: Iterable[int]) -> NDArray[np.int64]:
+    """Notes of the given tracks ``[N, 5]``, as `note_table` returns them."""
     columns = []
     for index in tracks:
         notes = score.tracks[index].notes.numpy()
@@ -151,8 +154,8 @@ def _table(score: Any, tracks: Iterable[int]) -> NDArray[np.int64]:
     return table[np.lexsort((table[:, 4], table[:, 2], table[:, 0]))]
 
 
-class _Said:
-    """What a file says beside its notes, by tick times ``factor``: ``(tick, value...)`` each."""
+class _MetaEvents:
+    """All events of a file but notes, as ``(tick * factor, value...)``."""
 
     def __init__(self, file: midi.MidiFile, factor: int) -> None:
         self.tempos: list[tuple[int, int]] = []
@@ -175,9 +178,9 @@ class _Said:
                     self.bends[port, message[0] & 0x0F].append((factor * tick, value))
         if file.ticks_a_second is not None:
             self.tempos = [(0, round(_SECOND * file.quarter / file.ticks_a_second))]
-        # Several tracks may say the same kind of thing, each in its order.
-        told: list[list[Any]] = [self.tempos, self.metres, self.keys, self.markers]
-        for events in (*told, *self.controls.values(), *self.bends.values()):
+        # Several tracks may hold events of one type, each sorted by itself.
+        merged: list[list[Any]] = [self.tempos, self.metres, self.keys, self.markers]
+        for events in (*merged, *self.controls.values(), *self.bends.values()):
             events.sort(key=lambda event: event[0])
 
     def _meta(self, track: int, tick: int, kind: int, data: bytes) -> None:
@@ -198,7 +201,7 @@ class _Said:
 
 
 def _text(data: bytes) -> str:
-    """Words to be shown. Files do not say how theirs are written."""
+    """Text of a meta message, whose encoding files do not state."""
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError:

@@ -20,7 +20,7 @@ from audiotransfer.data.paired_features import FOLDER
 from audiotransfer.data.stem_mixes import mix
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.spectral.models.note_templates import KEYS
-from audiotransfer.spectral.objectives.templates import PLAYERS
+from audiotransfer.spectral.objectives.templates import TEMPLATE_MODELS
 from audiotransfer.synthesis.synthesizer import sustains
 from separation import Separator, create, fingerprint
 from vocoder import SpectrogramSettings
@@ -44,16 +44,16 @@ def write_features(song: Path) -> None:
     part = temporary_path(song / FOLDER)
     part.mkdir(exist_ok=True)
     for stem in about["stems"]:
-        model, frames = PLAYERS[stem], 0
+        model, frames = TEMPLATE_MODELS[stem], 0
         for side in ("source", "separated"):
             if (song / side / f"{stem}.wav").is_file():
-                values = model.look(_read(song / side / f"{stem}.wav"), spectrogram)
+                values = model.features(_read(song / side / f"{stem}.wav"), spectrogram)
                 frames = values.shape[-1]
                 _save(part / f"{stem}.{side}.npy", values)
         for place in sorted((song / "target").iterdir()):
             values = spectrogram.stereo(_read(place / f"{stem}.wav"))
             _save(part / f"{stem}.{place.name}.npy", values)
-        if model.told_keys:
+        if model.learns_keys:
             notes = np.load(song / "notes.npz")[stem]
             rate = spectrogram.sample_rate / (2 * spectrogram.hop_length)
             np.save(part / f"{stem}.keys.npy", key_roll(notes, -(-frames // 2), rate))

@@ -24,8 +24,7 @@ from audiotransfer.recipes.export import (
     validated_alone,
     write_spectral_card,
 )
-from audiotransfer.spectral.models.base import SpectrogramModel
-from audiotransfer.spectral.models.unet import STEMS
+from audiotransfer.spectral.models.base import STEMS, SpectrogramModel
 from audiotransfer.spectral.networks import ConditionalDiscriminator, ConditionalUNet
 from audiotransfer.spectral.objectives.any_to_many import AnyToMany, AnyToManySettings
 from audiotransfer.spectral.transfer import TARGET, save_generator

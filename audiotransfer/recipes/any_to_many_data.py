@@ -18,8 +18,7 @@ from audiotransfer.evaluation.checkpoint_metric import CheckpointMetric, Checkpo
 from audiotransfer.evaluation.validation_samples import ValidationSample, ValidationSamples
 from audiotransfer.recipes.base import Figures
 from audiotransfer.recipes.prepared import card_corpora, song_classifier, song_samples
-from audiotransfer.spectral.models.base import SpectrogramModel
-from audiotransfer.spectral.models.unet import STEMS
+from audiotransfer.spectral.models.base import STEMS, SpectrogramModel
 from audiotransfer.training import Objective
 from vocoder import SpectrogramSettings
 

@@ -94,7 +94,7 @@ class Run:
             self.folder,
             None if validation is None else validate,
             config=identity,
-            audition=samples,
+            samples=samples,
         )
         began = time.monotonic()
         figures = trainer.run(should_stop=watch(trainer, self.show))

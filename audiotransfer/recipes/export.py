@@ -11,12 +11,11 @@ from typing import Any, Protocol
 from torch import Tensor
 
 from audiotransfer.recipes.base import VALIDATION, Fit, Run
-from audiotransfer.spectral.models.base import SpectrogramModel
-from audiotransfer.spectral.models.unet import STEMS, fold
+from audiotransfer.spectral.models.base import STEMS, SpectrogramModel, fold
 from audiotransfer.spectral.transfer import save_generator
 from audiotransfer.styles.card import SILENT, Card, StemEntry, sha256, write_card
 from audiotransfer.training.checkpoints import load_facts
-from audiotransfer.training.settings import resolve_device
+from audiotransfer.training.devices import resolve_device
 
 
 class Described(Protocol):

@@ -20,7 +20,7 @@ from audiotransfer.data.stem_mixes import (
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.recipes.base import Run
 from audiotransfer.training import load_networks
-from separation.embedded.bands import Bands
+from separation.embedded.masking import Bands
 from separation.embedded.network import build as build_separator
 from separation.embedded.objective import SeparatorObjective
 

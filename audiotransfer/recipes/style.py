@@ -17,7 +17,8 @@ from audiotransfer.evaluation.checkpoint_metric import CheckpointMetricSettings,
 from audiotransfer.evaluation.validation_samples import ValidationSamples, recorded_samples
 from audiotransfer.recipes.base import Figures, Run, restore, start_from
 from audiotransfer.recipes.export import write_style
-from audiotransfer.spectral.models.unet import STEMS, Generator
+from audiotransfer.spectral.models.base import STEMS
+from audiotransfer.spectral.models.unet import UNet
 from audiotransfer.spectral.objectives.melgan_vc import MelGanVcSettings
 from audiotransfer.spectral.objectives.paired import PairedObjective
 from audiotransfer.spectral.objectives.unpaired import UnpairedObjective
@@ -81,7 +82,7 @@ class StyleRecipe:
         """Leaves a style in ``NAME`` in the run's folder."""
         Card(self.name, self.description, {}, {})  # refuses a name that no card takes
         spectrogram = SpectrogramSettings.from_dict(self.spectrogram)
-        generator = Generator(spectrogram.bins, self.channels)
+        generator = UNet(spectrogram.bins, self.channels)
         if self.start is not None:
             start_from(generator, Path(self.start), "spectrogram and channels")
         shares: list[Share] = []
@@ -123,7 +124,7 @@ def _paired(
     recipe: StyleRecipe,
     place: str,
     folder: Path,
-    generator: Generator,
+    generator: UNet,
     spectrogram: SpectrogramSettings,
 ) -> tuple[Share, ValidationSamples, Figures]:
     """The share of training on rendered pairs, and the validation on those that are held out."""
@@ -163,7 +164,7 @@ def _unpaired(
     recipe: StyleRecipe,
     part: UnpairedRecipe,
     folder: Path,
-    generator: Generator,
+    generator: UNet,
     spectrogram: SpectrogramSettings,
 ) -> tuple[Share, ValidationSamples]:
     """The share of training on two folders of songs, and samples of the source's."""

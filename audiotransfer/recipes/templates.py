@@ -25,7 +25,7 @@ from audiotransfer.recipes.export import (
     write_spectral_card,
 )
 from audiotransfer.spectral.models.templates import TemplateModel
-from audiotransfer.spectral.objectives.templates import PLAYERS, TOGETHER, TemplateObjective
+from audiotransfer.spectral.objectives.templates import TEMPLATE_MODELS, TOGETHER, TemplateObjective
 from audiotransfer.spectral.transfer import save_generator
 from audiotransfer.styles import read_card
 from audiotransfer.styles.card import StemEntry
@@ -65,7 +65,9 @@ class TemplateRecipe:
     def train(self, run: Run) -> dict[str, float]:
         """Trains a network for each stem and leaves every style in ``STYLE`` in the folder."""
         styles = tuple(self.styles)
-        models = {stem: _model(stem)(styles, _width(self, stem)).begin() for stem in self.stems}
+        models = {
+            stem: _model(stem)(styles, _width(self, stem)).initialise() for stem in self.stems
+        }
         songs = feature_songs(Path(self.data) / self.songs, self.stems, styles, "train")
         held_out, trained = songs[: self.validation_songs], songs[self.validation_songs :]
         if not trained:
@@ -110,9 +112,11 @@ class TemplateRecipe:
 
 
 def _model(stem: str) -> type[TemplateModel]:
-    if stem not in PLAYERS:
-        raise AudioTransferError(f"{stem!r} has no templates; there are {', '.join(PLAYERS)}")
-    return PLAYERS[stem]
+    if stem not in TEMPLATE_MODELS:
+        raise AudioTransferError(
+            f"{stem!r} has no templates; there are {', '.join(TEMPLATE_MODELS)}"
+        )
+    return TEMPLATE_MODELS[stem]
 
 
 def _width(recipe: TemplateRecipe, stem: str) -> int:
@@ -126,7 +130,7 @@ def _width(recipe: TemplateRecipe, stem: str) -> int:
 def _crops(
     recipe: TemplateRecipe, songs: Sequence[Path], settings: FeatureSettings
 ) -> FeatureCrops:
-    bands_hz = {stem: _model(stem).hertz(SpectrogramSettings()) for stem in recipe.stems}
+    bands_hz = {stem: _model(stem).frequencies(SpectrogramSettings()) for stem in recipe.stems}
     return FeatureCrops(songs, tuple(recipe.styles), bands_hz, settings)
 
 

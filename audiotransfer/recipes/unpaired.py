@@ -12,10 +12,9 @@ from audiotransfer.evaluation.validation_samples import ValidationSamples
 from audiotransfer.recipes.base import Run, restore
 from audiotransfer.recipes.export import write_style
 from audiotransfer.recipes.unpaired_data import prepared, recorded
-from audiotransfer.spectral.models.base import SpectrogramModel
-from audiotransfer.spectral.models.unet import STEMS
+from audiotransfer.spectral.models.base import STEMS, SpectrogramModel
 from audiotransfer.spectral.objectives import registry
-from audiotransfer.spectral.objectives.registry import Materials
+from audiotransfer.spectral.objectives.registry import NetworkFactory
 from audiotransfer.styles.card import Card
 
 logger = logging.getLogger(__name__)
@@ -30,7 +29,7 @@ class UnpairedStyleRecipe:
     ``data``. Windows have ``frames`` frames of the ``spectrogram`` (settings of
     `vocoder.SpectrogramSettings`; a prepared collection brings its own). ``generator`` and
     ``discriminators`` are kinds of networks with their settings (see
-    `spectral.objectives.registry.Materials`), ``settings`` those of the objective.
+    `spectral.objectives.registry.NetworkFactory`), ``settings`` those of the objective.
     ``checkpoint_metric`` says how H is measured on the validation songs of a prepared collection;
     the style has the best weights by it, without it the last.
     """
@@ -66,8 +65,8 @@ class UnpairedStyleRecipe:
         if data.silent:
             logger.warning("%s will play no songs: %s", self.name, data.silent)
         bins = int(data.settings["bins"])
-        materials = Materials(bins, self.frames, self.generator, self.discriminators)
-        objective = registry.create(self.objective, materials, self.settings)
+        factory = NetworkFactory(bins, self.frames, self.generator, self.discriminators)
+        objective = registry.create(self.objective, factory, self.settings)
         generator = cast(SpectrogramModel, objective.networks["generator"])
         samples = metric = None
         if data.spectrogram is not None:

@@ -1,8 +1,13 @@
-"""Style bundles: finding, checking and loading them. Nothing heavy is imported before a style is
-loaded.
-"""
+"""Style bundles: finds, checks and loads them. torch is imported only when a style is loaded."""
 
-from audiotransfer.styles.bundle import Keep, Share, StemTransfer, Style, load_style
+from audiotransfer.styles.bundle import (
+    Keep,
+    Share,
+    StemTransfer,
+    Style,
+    load_style,
+    style_label,
+)
 from audiotransfer.styles.card import (
     Card,
     StemEntry,
@@ -18,7 +23,6 @@ from audiotransfer.styles.find import (
     find_style,
     installed,
     search_path,
-    style_label,
 )
 
 __all__ = [

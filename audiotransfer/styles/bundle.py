@@ -1,4 +1,4 @@
-"""A style in use: one transfer for each stem."""
+"""Loads a style: one transfer for each stem, with its effects."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.styles.card import Card, StemEntry, check_playable, check_weights
@@ -18,18 +18,17 @@ if TYPE_CHECKING:
     from audiotransfer.effects import Chain
 
 Share = Callable[[float], None]
-"""Is told the share of the work that is done, 0..1."""
+"""Callback that is given the share of the work that is done, 0..1."""
 
 
 @runtime_checkable
 class StemTransfer(Protocol):
-    """Turns one stem into the style's version of it."""
+    """Transfers the audio of one stem to the style."""
 
     context: int
+    """Samples at 44.1 kHz that a block needs on each side to equal the same part of the whole."""
     grid: int
-    """A block that starts on a multiple of ``grid`` samples (44.1 kHz), with ``context`` samples
-    more on each side that start on one too, sounds as it does in the song.
-    """
+    """Blocks, with their context, start on multiples of so many samples."""
 
     def __call__(
         self,
@@ -38,14 +37,15 @@ class StemTransfer(Protocol):
         generator: torch.Generator | None = None,
         progress: Share | None = None,
     ) -> torch.Tensor:
-        """``[C, T] -> [C, T]`` at 44.1 kHz; any length, in bounded memory; strength 0 returns the
-        input.
+        """``[C, T] -> [C, T]`` at 44.1 kHz, of any length, in bounded memory.
+
+        ``strength`` 0 returns the input, 1 is all of the style.
         """
         ...
 
 
 class Keep:
-    """The stem as it is, to the bit."""
+    """Returns the stem unchanged, to the bit."""
 
     context = 0
     grid = 1
@@ -62,19 +62,19 @@ class Keep:
 
 @dataclass(frozen=True)
 class Style:
-    """A name and a :class:`StemTransfer` for each stem that the style knows."""
+    """A loaded style: a :class:`StemTransfer` for each stem that it knows."""
 
     name: str
     stems: Mapping[str, StemTransfer]
     card: Card | None = field(default=None, compare=False)
     effects: Mapping[str, Chain] = field(default_factory=dict)
-    """Stem -> what its sound goes through once it is played."""
+    """Stem -> effects that follow its transfer."""
 
     def transfer_for(self, stem: str) -> tuple[StemTransfer, str]:
-        """The transfer for a stem, and the name under which the style knows it.
+        """The transfer for a stem, and the name of the stem in this style.
 
-        A separator may give stems that the style never heard of (``guitar``, or the whole mix):
-        what is no voice is treated as ``other``.
+        A stem that the style does not know (such as ``guitar``, or the whole mix) is treated as
+        ``other``, except vocals, which are kept.
         """
         if stem in self.stems:
             return self.stems[stem], stem
@@ -83,21 +83,30 @@ class Style:
         return Keep(), stem
 
 
+def style_label(style: str | Path | Style | None) -> str:
+    """The name of a style as output files carry it; ``mix`` without a style."""
+    if style is None:
+        return "mix"
+    return Path(style).name if isinstance(style, (str, Path)) else style.name
+
+
 def load_style(
     name_or_path: str | Path, *, route: str = "spectral", device: str = "cpu", vocoder: str = "auto"
 ) -> Style:
-    """Finds a style, checks its weights against the card and builds the transfer of each stem.
+    """Finds a style, checks its weights against its card and loads the transfer of each stem.
 
-    Raises :class:`AudioTransferError`: unknown name, damaged card or weights, a style of another
-    route.
+    Raises :class:`AudioTransferError`: an unknown name, a damaged card or weights, a style of
+    another route.
     """
-    from audiotransfer.effects import read_chain  # heavy, and listing styles needs none of it
+    from audiotransfer.effects import (
+        read_chain,  # imports torch, which listing styles does not need
+    )
 
     style = find_style(name_or_path, route=route)
     check_playable(style.card)
     check_weights(style.folder, style.card)
     stems = {
-        stem: _build(style.folder, style.card, entry, device, vocoder) if entry else Keep()
+        stem: _load_transfer(style.folder, style.card, entry, device, vocoder) if entry else Keep()
         for stem, entry in style.card.stems.items()
     }
     try:
@@ -107,15 +116,19 @@ def load_style(
     return Style(style.card.name, stems, style.card, effects)
 
 
-def _build(folder: Path, card: Card, entry: StemEntry, device: str, vocoder: str) -> Any:
+def _load_transfer(
+    folder: Path, card: Card, entry: StemEntry, device: str, vocoder: str
+) -> StemTransfer:
+    """The transfer of one stem, loaded by the module of its route."""
     module = f"audiotransfer.{entry.route}.transfer"
     try:
         route = importlib.import_module(module)
     except ModuleNotFoundError as error:
         if not module.startswith(error.name or "?"):
-            raise  # the route is there, but something that it needs is not
+            raise  # the route exists, but a package that it imports does not
         raise AudioTransferError(
             f"style {card.name!r}: this version has no {entry.route} transfer: install a"
             " newer audiotransfer"
         ) from None
-    return route.load(folder, entry.to_dict(), entry.stem, device, vocoder)
+    transfer: StemTransfer = route.load(folder, entry.to_dict(), entry.stem, device, vocoder)
+    return transfer

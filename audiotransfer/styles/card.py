@@ -1,15 +1,17 @@
-"""The card of a style: what it does, what it was made of, and how to know its weights again.
+"""The card of a style: its stems, how it was trained, and the checksums of its weights.
 
-A card is ``card.json`` in the style's folder. Reading one needs no torch, so that listing styles is
-instant.
+A card is ``card.json`` in the style's folder. Reading one imports no torch, so that listing styles
+is instant.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
 import re
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,29 +20,29 @@ from typing import Any
 from audiotransfer.atomic import write_bytes
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.renamed import present_keys
+from audiotransfer.typed import WrongValue, read_mapping
 
 SCHEMA = 1
 CARD_NAME = "card.json"
 KEEP = "keep"
 ROUTES = ("spectral", "symbolic", "waveform")
-#: Route -> what its styles are given.
+#: Route -> the kind of input that its styles transfer.
 PLAYS = {"spectral": "recordings", "symbolic": "MIDI files", "waveform": "recordings"}
 # Names of styles and stems become parts of file names and of `--stem NAME=STYLE@STRENGTH`.
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
-# What these words mean behind `--stem NAME=` and in `remix` is taken.
+# These words have a meaning of their own in `--stem NAME=` and in `remix`.
 RESERVED = frozenset({"keep", "mute", "dry"})
-# The option of a stem's entry that says why it cannot be played on songs.
+# Option of a stem's entry: the reason why its spectrograms cannot become sound.
 SILENT = "silent"
+_TICK_NS = 2_000_000_000
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-# Beside the card, or in a folder beside the style's, whose files several styles may share.
+# Beside the card, or in a folder beside the style's that several styles share.
 _WEIGHTS = re.compile(r"(\.\./[A-Za-z0-9_-]+/)?[^/\\]+\.safetensors")
 
 
 @dataclass(frozen=True)
 class StemEntry:
-    """How one stem is transferred: by which route, from which weights file, under which name inside
-    it.
-    """
+    """How one stem is transferred: the route, its weights file, and the stem's name in there."""
 
     route: str
     weights: str
@@ -48,7 +50,7 @@ class StemEntry:
     spectrogram: dict[str, Any] = field(default_factory=dict)
     """Settings of the spectrogram (see ``vocoder.Spectrogram``) that the network was trained on."""
     options: dict[str, Any] = field(default_factory=dict)
-    """Further settings which only the route understands."""
+    """Further settings, read by the route alone."""
 
     def to_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
@@ -56,20 +58,21 @@ class StemEntry:
 
 @dataclass(frozen=True)
 class Card:
-    """Everything there is to say about a style. Raises :class:`AudioTransferError` where it
-    contradicts itself.
+    """The content of ``card.json``.
+
+    Raises :class:`AudioTransferError` where fields contradict each other.
     """
 
     name: str
     description: str
-    """What one hears, in a sentence."""
+    """How songs in this style sound, in a sentence."""
     stems: dict[str, StemEntry | None]
     """Stem name -> its entry; ``None`` (``"keep"`` in the file) leaves the stem alone."""
     weights: dict[str, str]
     """Weights file -> sha256 of its bytes. ``../FOLDER/FILE`` is one that styles share."""
     route: str = "spectral"
     effects: dict[str, Any] = field(default_factory=dict)
-    """Stem name -> what is done to it once it is played (see ``audiotransfer.effects``)."""
+    """Stem name -> effects that follow its transfer (see ``audiotransfer.effects``)."""
     networks: dict[str, Any] = field(default_factory=dict)
     """Network name -> its sizes."""
     corpora: list[dict[str, Any]] = field(default_factory=list)
@@ -127,7 +130,7 @@ class Card:
                 raise AudioTransferError(f"style {self.name!r}: {digest!r} for {file} is no sha256")
 
     def to_dict(self) -> dict[str, Any]:
-        """The card as plain JSON values; :meth:`from_dict` takes them back."""
+        """The card as plain JSON values, which :meth:`from_dict` reads."""
         values = {spec.name: getattr(self, spec.name) for spec in dataclasses.fields(self)}
         values["stems"] = {
             stem: entry.to_dict() if entry else KEEP for stem, entry in self.stems.items()
@@ -136,8 +139,10 @@ class Card:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Card:
-        """Checks every field's presence, name and type. Raises :class:`AudioTransferError` in one
-        line.
+        """Reads the values of a ``card.json``.
+
+        Raises :class:`AudioTransferError`: a field is unknown, missing or of the wrong type, or the
+        card is of another version.
         """
         label = f"card of style {values.get('name', '?')!r}"
         if values.get("schema", SCHEMA) != SCHEMA:
@@ -145,56 +150,33 @@ class Card:
                 f"{label} has schema {values['schema']!r}, this version reads {SCHEMA}:"
                 " install the audiotransfer that wrote it"
             )
-        plain = _typed(cls, values, label)
-        stems: dict[str, StemEntry | None] = {}
-        for stem, entry in plain["stems"].items():
-            if entry == KEEP:
-                stems[stem] = None
-            elif isinstance(entry, Mapping):
-                filled = {"route": plain.get("route", "spectral"), "stem": stem}
-                filled |= present_keys(entry, label)
-                stems[stem] = StemEntry(**_typed(StemEntry, filled, f"{label}, stem {stem}"))
-            else:
-                raise AudioTransferError(
-                    f"{label}: stem {stem} is {entry!r}, expected {KEEP!r} or an object"
-                )
-        if not all(isinstance(digest, str) for digest in plain["weights"].values()):
-            raise AudioTransferError(f"{label}: weights must give a sha256 for each file")
-        return cls(**{**plain, "stems": stems})
+        plain = dict(values)
+        if isinstance(stems := plain.get("stems"), Mapping):
+            route = plain.get("route", "spectral")
+            plain["stems"] = {
+                stem: _plain_entry(entry, stem, route, label) for stem, entry in stems.items()
+            }
+        try:
+            return read_mapping(plain, cls)
+        except WrongValue as error:
+            raise AudioTransferError(f"{label}: {error}") from None
 
 
-_TYPES: dict[str, tuple[type, ...]] = {"str": (str,), "int": (int,), "float": (int, float)}
-
-
-def _typed(schema: type, values: Mapping[str, Any], label: str) -> dict[str, Any]:
-    """The values that `schema` (a dataclass) knows, each of the type that its annotation begins
-    with.
-    """
-    specs = {spec.name: spec for spec in dataclasses.fields(schema)}
-    for name in values:
-        if name not in specs:
-            raise AudioTransferError(
-                f"{label}: unknown field {name!r}; there are {', '.join(specs)}"
-            )
-    for name, spec in specs.items():
-        required = (
-            spec.default is dataclasses.MISSING and spec.default_factory is dataclasses.MISSING
+def _plain_entry(entry: Any, stem: str, route: str, label: str) -> dict[str, Any] | None:
+    """A stem's entry as the file has it, with the defaults of its card; ``None`` for ``"keep"``."""
+    if entry == KEEP:
+        return None
+    if not isinstance(entry, Mapping):
+        raise AudioTransferError(
+            f"{label}: stem {stem} is {entry!r}, expected {KEEP!r} or an object"
         )
-        if name not in values:
-            if required:
-                raise AudioTransferError(f"{label}: field {name!r} is missing")
-            continue
-        kind = str(spec.type).partition("[")[0]
-        expected = _TYPES.get(kind, (dict,) if kind == "dict" else (list,))
-        value = values[name]
-        if not isinstance(value, expected) or isinstance(value, bool):
-            raise AudioTransferError(f"{label}: field {name!r} is {value!r}, expected {spec.type}")
-    return dict(values)
+    return {"route": route, "stem": stem, **present_keys(entry, label)}
 
 
 def read_card(folder: str | Path) -> Card:
-    """The card in a style's folder. Raises :class:`AudioTransferError` where there is none or it is
-    damaged.
+    """Reads the card in a style's folder.
+
+    Raises :class:`AudioTransferError`: there is none, or it is damaged.
     """
     path = Path(folder) / CARD_NAME
     try:
@@ -213,9 +195,10 @@ def read_card(folder: str | Path) -> Card:
 
 
 def write_card(folder: str | Path, card: Card) -> Path:
-    """Writes ``card.json`` whole or not at all. Raises :class:`AudioTransferError` in one line."""
-    # heavy, and reading needs none of it
+    """Writes ``card.json`` atomically and returns its path.
 
+    Raises :class:`AudioTransferError` where it cannot be written.
+    """
     path = Path(folder) / CARD_NAME
     text = json.dumps(card.to_dict(), indent=1, ensure_ascii=False) + "\n"
     write_bytes(path, text.encode(), overwrite=True)
@@ -223,21 +206,32 @@ def write_card(folder: str | Path, card: Card) -> Path:
 
 
 def sha256(path: str | Path) -> str:
-    """Digest of a file's bytes, in hexadecimal."""
-    with Path(path).open("rb") as stream:
+    """SHA-256 of a file's bytes, in hexadecimal; computed once as long as the file is the same."""
+    path = Path(path)
+    state = path.stat()
+    # A file that was just written may change again within one tick of the file system's clock.
+    settled = time.time_ns() - state.st_mtime_ns > _TICK_NS
+    compute = _sha256 if settled else _sha256.__wrapped__
+    return compute(path, state.st_ino, state.st_size, state.st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=256)
+def _sha256(path: Path, _inode: int, _size: int, _modified: int) -> str:
+    with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def check_playable(card: Card) -> None:
-    """Raises :class:`AudioTransferError` for a style of spectrograms that cannot become sound."""
+    """Raises :class:`AudioTransferError` for a style whose spectrograms cannot become sound."""
     for entry in card.stems.values():
         if entry is not None and (why := entry.options.get(SILENT)):
             raise AudioTransferError(f"style {card.name!r} plays no songs: {why}")
 
 
 def check_weights(folder: str | Path, card: Card) -> None:
-    """Raises :class:`AudioTransferError` unless each weights file is there with the digest that the
-    card gives.
+    """Compares each weights file with the card's SHA-256.
+
+    Raises :class:`AudioTransferError` for a file that is missing or has another one.
     """
     for file, digest in card.weights.items():
         path = Path(folder) / file

@@ -1,22 +1,19 @@
-"""Where styles are looked for, in this order: a path, ``$AUDIOTRANSFER_STYLES``, the user's data
-folder, the package.
+"""Finds styles: in a folder that is named, else by name on a search path.
+
+The search path is ``$AUDIOTRANSFER_STYLES``, the user's data folder, then the package.
 """
 
 from __future__ import annotations
 
-import difflib
 import logging
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.styles.card import CARD_NAME, PLAYS, Card, read_card
-
-if TYPE_CHECKING:
-    from audiotransfer.styles.bundle import Style
+from audiotransfer.suggest import suggest
 
 VARIABLE = "AUDIOTRANSFER_STYLES"
 SHIPPED = Path(__file__).parent / "shipped"
@@ -26,15 +23,16 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Installed:
-    """A style that was found: its folder and its card."""
+    """A style on disk: its folder and its card."""
 
     folder: Path
     card: Card
 
 
 def search_path() -> list[Path]:
-    """Folders whose subfolders are styles, first found wins. The variable may name several, as PATH
-    does.
+    """Folders whose subfolders are styles, in order of precedence.
+
+    ``$AUDIOTRANSFER_STYLES`` may name several folders, separated as in ``PATH``.
     """
     import platformdirs
 
@@ -43,8 +41,9 @@ def search_path() -> list[Path]:
 
 
 def installed() -> list[Installed]:
-    """Every style on the search path, one for each name and route, sorted by name; damaged cards
-    are logged.
+    """Every style on the search path, one for each name and route, sorted by name.
+
+    A damaged card is logged as a warning and left out.
     """
     found: dict[tuple[str, str], Installed] = {}
     for root in search_path():
@@ -59,15 +58,15 @@ def installed() -> list[Installed]:
 
 
 def available() -> list[Card]:
-    """The cards of :func:`installed`. Imports nothing heavy."""
+    """The cards of all installed styles."""
     return [style.card for style in installed()]
 
 
 def find_style(name_or_path: str | Path, *, route: str = "spectral") -> Installed:
-    """The style of a name (of this route) or in a folder.
+    """Finds the style of ``route`` that has this name, or that lies in this folder.
 
-    Raises :class:`AudioTransferError`: unknown name (with near matches), a damaged card, a style of
-    another route.
+    Raises :class:`AudioTransferError`: an unknown name (similar ones are named), a damaged card, a
+    style of another route.
     """
     if not isinstance(name_or_path, str | Path):
         raise AudioTransferError(
@@ -81,27 +80,20 @@ def find_style(name_or_path: str | Path, *, route: str = "spectral") -> Installe
             raise AudioTransferError(
                 f"style {text!r}: there is no such folder; `audiotransfer styles` lists names"
             )
-        return _of_route(Installed(path, read_card(path)), route)
+        return _check_route(Installed(path, read_card(path)), route)
     styles = installed()
     namesakes = [style for style in styles if style.card.name == text]
     for style in namesakes:
         if style.card.route == route:
             return style
     if namesakes:
-        return _of_route(namesakes[0], route)
-    for root in search_path():  # a damaged card must not read as an unknown style
+        return _check_route(namesakes[0], route)
+    for root in search_path():  # a damaged card is reported as such, not as an unknown style
         if (root / text / CARD_NAME).is_file():
-            return _of_route(Installed(root / text, read_card(root / text)), route)
+            return _check_route(Installed(root / text, read_card(root / text)), route)
     raise AudioTransferError(
         _unknown(text, sorted(s.card.name for s in styles if s.card.route == route))
     )
-
-
-def style_label(style: str | Path | Style | None) -> str:
-    """What songs in a style are called after: its name; ``mix`` where there is none."""
-    if style is None:
-        return "mix"
-    return Path(style).name if isinstance(style, (str, Path)) else style.name
 
 
 def _style_folders(root: Path) -> Iterator[Path]:
@@ -111,7 +103,7 @@ def _style_folders(root: Path) -> Iterator[Path]:
         return
 
 
-def _of_route(style: Installed, route: str) -> Installed:
+def _check_route(style: Installed, route: str) -> Installed:
     if style.card.route != route:
         raise AudioTransferError(
             f"style {style.card.name!r} is of the {style.card.route} route and for"
@@ -122,9 +114,6 @@ def _of_route(style: Installed, route: str) -> Installed:
 
 
 def _unknown(name: str, names: list[str]) -> str:
-    near = difflib.get_close_matches(name.lower(), names, n=3, cutoff=0.5)
-    if near:
-        return f"unknown style {name!r}: did you mean {' or '.join(near)}?"
     if names:
-        return f"unknown style {name!r}: there are {', '.join(names)}"
+        return f"unknown style {name!r}: {suggest(name, names, count=3, cutoff=0.5)}"
     return f"unknown style {name!r}: none is installed; put its folder into ${VARIABLE}"

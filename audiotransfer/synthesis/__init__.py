@@ -1,6 +1,6 @@
-"""Notes to sound: SoundFont files and the sampler that plays them."""
+"""Synthesis of notes by soundfonts, and by random additive instruments."""
 
-from audiotransfer.synthesis.sampler import Sampler
 from audiotransfer.synthesis.soundfont import DRUM_BANK, SoundFont
+from audiotransfer.synthesis.synthesizer import Part, Sampler, Synthesizer
 
-__all__ = ["DRUM_BANK", "Sampler", "SoundFont"]
+__all__ = ["DRUM_BANK", "Part", "Sampler", "SoundFont", "Synthesizer"]

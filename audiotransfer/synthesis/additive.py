@@ -1,4 +1,4 @@
-"""Instruments that no soundfont has: random spectra, envelopes and vibrato, by addition."""
+"""Additive synthesis with random spectra, envelopes and vibrato: timbres that no soundfont has."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _RELEASE = 0.08
 
 
 class AdditiveInstrument:
-    """An instrument drawn at random, so that what learns from it learns notes, not a soundfont.
+    """An instrument with random parameters, for training data that is not tied to a soundfont.
 
-    Up to 24 harmonics with a random slope and random formants; upper ones die away sooner. A
-    second, detuned voice, vibrato and breath at the onset come and go by chance. Instruments that
-    sustain keep their level, all others decay.
+    Up to 24 harmonics with a random slope and random formants; higher ones decay faster. A second,
+    detuned voice, vibrato and noise at the onset are added at random. Instruments that sustain keep
+    their level, all others decay.
     """
 
     def __init__(self, program: int, sample_rate: int, random: Generator) -> None:
@@ -49,7 +49,7 @@ class AdditiveInstrument:
         self._noise = random.standard_normal(sample_rate // 4)
 
     def render(self, part: Part, seconds: float) -> Sound:
-        """Sound of the part's notes ``[2, seconds * sample_rate]``."""
+        """Render the part's notes to sound ``[2, seconds * sample_rate]``."""
         total = round(seconds * self.sample_rate)
         mono = np.zeros(total)
         for start, duration, pitch, velocity in part.notes:
@@ -62,6 +62,7 @@ class AdditiveInstrument:
         return (sides[:, None] * mono).astype(np.float32)
 
     def _note(self, duration: float, hertz: float, velocity: float) -> NDArray[np.float64]:
+        """Sound ``[T]`` of one note, with attack and release."""
         rate = self.sample_rate
         count = max(1, round((max(duration, 0.05) + _RELEASE) * rate))
         time = np.arange(count) / rate
@@ -82,11 +83,11 @@ class AdditiveInstrument:
     def _harmonics(
         self, wave: NDArray[np.complex128], time: NDArray[np.float64], hertz: float, velocity: float
     ) -> Sound:
-        """Powers of one complex wave are its harmonics: cheaper than a sine each."""
+        """Sum of the harmonics, computed as powers of one complex wave."""
         wave, time = wave.astype(np.complex64), time.astype(np.float32)
         sound = np.zeros(len(time), dtype=np.float32)
         power = np.ones_like(wave)
-        # Played softly, the upper harmonics go first.
+        # Soft notes have weaker upper harmonics.
         dull = self._brightness * (1 - velocity)
         for index in range(min(_PARTIALS, int(0.45 * self.sample_rate / hertz))):
             power *= wave

@@ -1,6 +1,6 @@
-"""Generators of the SoundFont specification, 8.1: what each number sets, and in which unit.
+"""Generators and modulators of the SoundFont specification (2.04, 8.1 and 8.2).
 
-Times are in timecents (1200 a factor of 2, 0 is a second), cutoffs and frequencies in cents above
+Times are in timecents (1200 per factor of 2, 0 is a second), cutoffs and frequencies in cents above
 8.176 Hz, attenuations in centibels, offsets in samples.
 """
 
@@ -18,7 +18,7 @@ END_COARSE = 12
 MOD_LFO_TO_VOLUME = 13
 PAN = 17
 MOD_LFO_DELAY, MOD_LFO_FREQUENCY, VIBRATO_DELAY, VIBRATO_FREQUENCY = 21, 22, 23, 24
-#: Delay, attack, hold, decay, sustain, release follow each other, then key to hold and to decay.
+#: First of eight: delay, attack, hold, decay, sustain, release, key to hold, key to decay.
 MOD_ENVELOPE, VOLUME_ENVELOPE = 25, 33
 INSTRUMENT, KEY_RANGE, VELOCITY_RANGE = 41, 43, 44
 LOOP_START_COARSE = 45
@@ -28,9 +28,9 @@ LOOP_END_COARSE = 50
 COARSE_TUNE, FINE_TUNE = 51, 52
 SAMPLE, SAMPLE_MODES, SCALE_TUNING, EXCLUSIVE_CLASS, ROOT_KEY = 53, 54, 56, 57, 58
 
-#: A time of nothing.
+#: Timecents at or below which a delay or hold is left out.
 NO_TIME = -12000
-#: What holds where a file says nothing.
+#: Amounts of generators that a zone does not set.
 DEFAULTS = {
     **dict.fromkeys(range(18), 0),
     CUTOFF: 13500,
@@ -53,7 +53,7 @@ DEFAULTS = {
     EXCLUSIVE_CLASS: 0,
     ROOT_KEY: -1,
 }
-#: What only an instrument may set.
+#: Generators that only instruments may set.
 NOT_IN_PRESETS = {
     START,
     END,
@@ -72,13 +72,13 @@ NOT_IN_PRESETS = {
 
 
 _VELOCITY, _KEY, _PITCH_WHEEL, _WHEEL_RANGE = 2, 3, 14, 16
-#: Controllers that do not rest at 0: volume, balance, pan, expression. Volume counts as full.
-_AT_REST = {7: 127, 8: 64, 10: 64, 11: 127}
+#: Constant values of the controllers that are not 0: volume, balance, pan, expression.
+_CONTROLLER_VALUES = {7: 127, 8: 64, 10: 64, 11: 127}
 
 
 @dataclass(frozen=True)
 class Modulator:
-    """``amount`` times a source and another one, added to a generator."""
+    """Adds ``amount`` times the values of two sources to a generator."""
 
     source: int
     destination: int
@@ -88,7 +88,7 @@ class Modulator:
 
     @property
     def identity(self) -> tuple[int, ...]:
-        """Of two modulators that are alike in these, the nearer one counts."""
+        """Key of the modulator: one with an equal key replaces it."""
         return self.source, self.destination, self.amount_source, self.transform
 
     def value(self, key: int, velocity: int) -> float:
@@ -101,14 +101,14 @@ class Modulator:
         return abs(value) if self.transform == 2 else value
 
 
-#: Velocity attenuates by up to 96 dB. (The other default that follows velocity, of the cutoff, is
-#: left out, as in FluidSynth: soundfonts are made for synthesizers without it.)
+#: Velocity attenuates by up to 96 dB. The specification's second default, velocity to cutoff, is
+#: left out, as in FluidSynth: soundfonts are made for synthesizers without it.
 _LOUDNESS = Modulator(0x0502, ATTENUATION, 960, 0, 0)
 DEFAULT_MODULATORS = {_LOUDNESS.identity: _LOUDNESS}
 
 
 def modulation(modulators: Iterable[Modulator], key: int, velocity: int) -> dict[int, float]:
-    """Generator -> what modulators add to it for a note."""
+    """Sum of the modulators' values for a note, by generator."""
     sums: dict[int, float] = {}
     for modulator in modulators:
         value = modulator.value(key, velocity)
@@ -122,7 +122,7 @@ def _source(source: int, key: int, velocity: int) -> float:
     if index == 0 and not is_controller:
         return 1.0
     if is_controller:
-        raw = _AT_REST.get(index, 0) / 127
+        raw = _CONTROLLER_VALUES.get(index, 0) / 127
     else:
         raw = {_VELOCITY: velocity / 127, _KEY: key / 127, _PITCH_WHEEL: 0.5}.get(index, 0.0)
         raw = 2 / 127 if index == _WHEEL_RANGE else raw
@@ -134,7 +134,7 @@ def _source(source: int, key: int, velocity: int) -> float:
 
 
 def _curve(value: float, kind: int) -> float:
-    """Linear, concave, convex (logarithms over 96 dB) or a switch, of 0..1."""
+    """Linear, concave, convex (logarithms over 96 dB) or switch curve of a value 0..1."""
     if kind == 1:
         return min(1.0, -40 / 96 * math.log10(max(1 - value, 1e-9)))
     if kind == 2:

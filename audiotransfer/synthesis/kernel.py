@@ -1,4 +1,4 @@
-"""The inner loop of a SoundFont voice, compiled: reads a sample at a pitch, filters and adds it."""
+"""The compiled inner loop of a SoundFont voice: resampling, low-pass filter, envelope, panning."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-#: Samples between two values of what is modulated; in between they are interpolated.
+#: Samples between two values of modulated quantities, which are interpolated in between.
 STEP = 64
-#: Below this amplitude (-96 dB) a voice that only gets quieter is over.
+#: Amplitude (-96 dB) below which a voice in its last segment ends.
 _SILENCE = 1.6e-5
 
 
@@ -27,13 +27,13 @@ def add(
     left: float,
     right: float,
 ) -> None:
-    """Adds ``source`` to ``into`` ``[2, T]``, as long as it and the envelope last.
+    """Add ``source`` to ``into`` ``[2, T]``, as long as it and the envelope last.
 
-    ``envelope`` is ``[S, 3]``: for so many samples, amplitudes are multiplied by a factor and a
-    term is added, from sample to sample, from 0 on. ``speeds`` ``[L]`` are source samples a sample
-    and ``levels`` ``[L]`` factors of the amplitude, every STEP samples; so are ``filters``
-    ``[L, 3]``, gain and feedback coefficients of a low-pass filter, unless the first gain is 0.
-    The source starts with one sample that comes before its first.
+    ``envelope`` ``[S, 3]`` holds segments: a number of samples, and the factor and term that turn
+    each amplitude into the next, from 0 on. ``speeds`` ``[L]`` (source samples per output sample),
+    ``levels`` ``[L]`` (gains) and ``filters`` ``[L, 3]`` (gain and two feedback coefficients of a
+    low-pass filter; none if the first gain is 0) are given every STEP samples. ``left`` and
+    ``right`` are gains. The source begins with one sample of padding.
     """
     filtered = filters[0, 0] > 0.0
     before = before2 = made = made2 = amplitude = place = 0.0
@@ -60,7 +60,7 @@ def add(
             whole = int(place)
             if whole >= end or (segment == last and amplitude < _SILENCE):
                 return
-            # Four points, third order (Catmull and Rom).
+            # Third-order interpolation of four points (Catmull and Rom).
             share = place - whole
             a, b, c, d = source[whole], source[whole + 1], source[whole + 2], source[whole + 3]
             curve = share * (3.0 * (b - c) + d - a) + (2.0 * a - 5.0 * b + 4.0 * c - d)

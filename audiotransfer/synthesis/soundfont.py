@@ -1,4 +1,4 @@
-"""SoundFont files (SF2, and SF3 with Vorbis samples): presets as zones, zones with their samples.
+"""SoundFont files (SF2, and SF3 with Vorbis samples): presets, their zones and samples.
 
 Source: SoundFont Technical Specification 2.04, E-mu Systems 2006.
 """
@@ -29,7 +29,7 @@ from audiotransfer.synthesis.generators import (
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-#: Percussion kits are presets of this bank.
+#: Bank of the percussion kits.
 DRUM_BANK = 128
 
 _VORBIS = 0x10
@@ -68,8 +68,11 @@ _RECORDS = {
 
 @dataclass(frozen=True)
 class Sample:
-    """A recorded sound: its place in the file (samples, or bytes of Vorbis), its loop from its own
-    start on (samples), its rate (Hz), the MIDI key it sounds at and by how far it is off (cents).
+    """A recorded sound.
+
+    ``start`` and ``end`` are its place in the file (samples, or bytes of Vorbis), ``loop`` is
+    relative to its start (samples), ``rate`` in Hz, ``key`` the MIDI key of its pitch,
+    ``correction`` in cents.
     """
 
     start: int
@@ -83,9 +86,10 @@ class Sample:
 
 @dataclass(frozen=True)
 class Zone:
-    """A sample with all that is known of how a preset plays it, for a range of keys and velocities.
+    """A sample and the parameters with which a preset plays it, for a range of keys and velocities.
 
-    ``generators`` maps the specification's numbers to amounts, those of the preset added.
+    ``generators`` maps the specification's numbers to amounts, those of instrument and preset
+    added.
     """
 
     sample: Sample
@@ -95,7 +99,7 @@ class Zone:
     modulators: tuple[Modulator, ...]
 
     def sounds_at(self, key: int, velocity: int) -> bool:
-        """Whether a note of that key and velocity plays this zone."""
+        """Whether a note of this key and velocity plays the zone."""
         low, high = self.keys
         soft, loud = self.velocities
         return low <= key <= high and soft <= velocity <= loud
@@ -103,18 +107,18 @@ class Zone:
 
 @dataclass
 class _Bag:
-    """One zone of a preset or an instrument, as the file has it."""
+    """Generators and modulators of one zone of a preset or an instrument, as in the file."""
 
     generators: dict[int, int] = field(default_factory=dict)
     modulators: dict[tuple[int, ...], Modulator] = field(default_factory=dict)
 
     def over(self, base: _Bag) -> _Bag:
-        """This zone where it says something, elsewhere the list's global zone."""
+        """This zone, completed by the settings of ``base``, the global zone of its list."""
         return _Bag(base.generators | self.generators, base.modulators | self.modulators)
 
 
 class SoundFont:
-    """An SF2 or SF3 file, whose samples stay on disk until they are played.
+    """An SF2 or SF3 file; its samples are read when they are played.
 
     Raises AudioTransferError where the file cannot be read or is no SoundFont.
     """
@@ -134,15 +138,17 @@ class SoundFont:
 
     @cached_property
     def presets(self) -> dict[tuple[int, int], str]:
-        """(bank, program) -> name; percussion kits are in bank 128."""
+        """Names of the presets by (bank, program)."""
         return {
             (int(preset["bank"]), int(preset["program"])): _text(preset["name"])
             for preset in reversed(self._tables["phdr"][:-1])
         }
 
     def zones(self, bank: int, program: int) -> tuple[Zone, ...]:
-        """All zones of a preset, of all its instruments. Raises AudioTransferError if there is none
-        such, or if the file contradicts itself there.
+        """All zones of a preset, of all its instruments.
+
+        Raises AudioTransferError where there is no such preset, or where its part of the file is
+        damaged.
         """
         place = (bank, program)
         if place not in self.presets:
@@ -160,9 +166,9 @@ class SoundFont:
         return self._zones[place]
 
     def sound(self, sample: Sample) -> NDArray[Any]:
-        """``[T]``, 16-bit integers, or float32 of full scale 1 where they were compressed.
+        """A sample's sound ``[T]``: 16-bit integers, or float32 where it was compressed.
 
-        Raises AudioTransferError where compressed samples are damaged.
+        Raises AudioTransferError where a compressed sample is damaged.
         """
         if sample.compressed:
             return self._vorbis(sample)
@@ -191,6 +197,7 @@ class SoundFont:
                     yield zone
 
     def _zone(self, of_preset: _Bag, of_instrument: _Bag) -> Zone | None:
+        """Combination of a preset's and an instrument's zone; None where no note plays it."""
         ours, theirs = of_instrument.generators, of_preset.generators
         keys, velocities = (
             _overlap(_range(ours.get(kind)), _range(theirs.get(kind)))
@@ -213,7 +220,7 @@ class SoundFont:
         )
 
     def _bags(self, kind: str, headers: NDArray[Any], index: int, target: int) -> Iterator[_Bag]:
-        """The zones of a preset or an instrument that lead to ``target``, on its global zone."""
+        """Zones of a preset or an instrument with generator ``target``, on its global zone."""
         if not 0 <= index < len(headers) - 1:
             raise IndexError(index)
         bags, generators = self._tables[f"{kind}bag"], self._tables[f"{kind}gen"]
@@ -221,11 +228,11 @@ class SoundFont:
         base = _Bag()
         first, last = int(headers["bag"][index]), int(headers["bag"][index + 1])
         for number in range(first, last):
-            here, behind = bags[number], bags[number + 1]
+            this, following = bags[number], bags[number + 1]
             bag = _Bag()
-            for record in generators[here["generators"] : behind["generators"]]:
+            for record in generators[this["generators"] : following["generators"]]:
                 bag.generators[int(record["generator"])] = int(record["amount"])
-            for record in modulators[here["modulators"] : behind["modulators"]]:
+            for record in modulators[this["modulators"] : following["modulators"]]:
                 modulator = Modulator(*(int(value) for value in record))
                 bag.modulators[modulator.identity] = modulator
             if target in bag.generators:
@@ -234,7 +241,7 @@ class SoundFont:
                 base = bag
 
     def _sample(self, index: int) -> Sample | None:
-        """A sample, or None where it is empty, or in a sound module's memory."""
+        """A sample's header, or None where it is empty or in a sound module's ROM."""
         headers = self._tables["shdr"]
         if not 0 <= index < len(headers) - 1:
             raise IndexError(index)
@@ -245,10 +252,10 @@ class SoundFont:
         end = min(int(record["end"]), limit)
         if start >= end or record["rate"] == 0 or record["type"] & 0x8000:
             return None
-        # Loops count from the file's first sample, but from the sound's own where it is compressed.
+        # Loops are relative to the file's first sample, or to the sound's own if it is compressed.
         origin = 0 if compressed else start
         loop = (int(record["loop_start"]) - origin, int(record["loop_end"]) - origin)
-        # Keys above 127 stand for sounds without a pitch; the specification takes 60.
+        # Keys above 127 mark sounds without a pitch; the specification uses 60 for them.
         key = int(record["key"]) if record["key"] < 128 else 60
         correction = int(record["correction"])
         return Sample(start, end, loop, int(record["rate"]), key, correction, compressed)
@@ -273,16 +280,17 @@ def _chunks(data: NDArray[np.uint8]) -> Iterator[tuple[str, NDArray[np.uint8]]]:
 
 
 def _records(chunks: dict[str, NDArray[np.uint8]], name: str) -> NDArray[Any]:
-    kind = _RECORDS[name if name in _RECORDS else name[1:]]
+    """A table of the file as a record array."""
+    dtype = _RECORDS[name if name in _RECORDS else name[1:]]
     content = chunks[name]
-    records = np.frombuffer(content[: len(content) // kind.itemsize * kind.itemsize], dtype=kind)
+    records = np.frombuffer(content[: len(content) // dtype.itemsize * dtype.itemsize], dtype=dtype)
     if not len(records) and not name.endswith("mod"):
         raise ValueError(f"its {name} part is empty")
     return records
 
 
 def _range(amount: int | None) -> tuple[int, int]:
-    """Lowest and highest value of a range, both of which share one amount."""
+    """Lowest and highest value of a range, which are packed into one amount."""
     return (0, 127) if amount is None else (amount & 0xFF, amount >> 8 & 0xFF)
 
 

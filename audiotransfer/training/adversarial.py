@@ -1,4 +1,4 @@
-"""What a generator made a while ago, so that critics do not forget it."""
+"""Parts of adversarial training: a pool of earlier outputs, and the gradient penalty."""
 
 from __future__ import annotations
 
@@ -10,58 +10,58 @@ from torch.nn import functional
 
 
 class ImagePool(nn.Module):
-    """Keeps some made spectrograms and hands old ones out in place of new ones.
+    """Keeps earlier outputs of a generator and returns some of them in place of new ones.
 
-    While there is room every spectrogram is kept and handed on. Then each is handed on with
-    probability ½, or else kept in place of an old one, which is handed out instead. A module
-    without parameters, so that what it holds travels in checkpoints like a network's weights.
+    Until the pool is full every image is kept and returned. Then each is returned with probability
+    1/2, or else kept in place of an earlier one, which is returned instead. A module without
+    parameters, so that checkpoints hold its images like a network's weights.
 
     Source: Shrivastava et al. 2017, as in CycleGAN (Zhu et al. 2017).
 
     Args:
-        size: spectrograms that it keeps; 0 keeps none and hands every spectrogram on.
-        shape: of a spectrogram, ``[F, L]`` say.
+        size: images that it keeps; 0 keeps none and returns every image.
+        shape: of an image, ``[F, L]`` say.
     """
 
-    spectrograms: Tensor
+    images: Tensor
     held: Tensor
 
     def __init__(self, size: int, *shape: int) -> None:
         super().__init__()
-        self.register_buffer("spectrograms", torch.zeros(size, *shape))
+        self.register_buffer("images", torch.zeros(size, *shape))
         self.register_buffer("held", torch.zeros((), dtype=torch.long))
 
     @torch.no_grad()
     def forward(self, made: Tensor, generator: Generator) -> Tensor:
         """``[B, *shape] -> [B, *shape]``; `generator` is on the CPU."""
-        size, held = len(self.spectrograms), int(self.held)
-        handed = made.detach().clone()
+        size, held = len(self.images), int(self.held)
+        returned = made.detach().clone()
         if not size:
-            return handed
-        for number, spectrogram in enumerate(made.detach()):
+            return returned
+        for number, image in enumerate(made.detach()):
             if held < size:
-                self.spectrograms[held] = spectrogram
+                self.images[held] = image
                 held += 1
             elif torch.rand((), generator=generator) < 0.5:
                 place = int(torch.randint(size, (), generator=generator))
-                handed[number] = self.spectrograms[place]
-                self.spectrograms[place] = spectrogram
+                returned[number] = self.images[place]
+                self.images[place] = image
         self.held.fill_(held)
-        return handed
+        return returned
 
 
 def gradient_penalty(
     critic: Callable[[Tensor], Tensor], real: Tensor, made: Tensor, generator: Generator
 ) -> Tensor:
-    """Return how far the critic's slope is from 1, squared, between real and made examples.
+    """Returns the squared difference from 1 of the critic's gradient norm.
 
-    Each pair's point lies at a random place on the straight line between both; a critic of many
-    places is judged by its mean verdict.
+    It is taken at random points between each real and each generated example; of a critic with
+    several outputs, for their mean.
 
     Source: Gulrajani et al., "Improved training of Wasserstein GANs", 2017.
 
     Args:
-        critic: [B, ..] -> verdicts [B, ..].
+        critic: [B, ..] -> outputs [B, ..].
         real, made: [B, ..] of equal shape.
         generator: on the CPU.
     """
@@ -69,13 +69,13 @@ def gradient_penalty(
         places = [1] * (real.ndim - 1)
         share = torch.rand(len(real), *places, generator=generator).to(real.device)
         between = torch.lerp(real.float(), made.float(), share).requires_grad_()
-        verdicts = critic(between).reshape(len(real), -1).mean(1)
-        (slope,) = torch.autograd.grad(verdicts.sum(), between, create_graph=True)
+        outputs = critic(between).reshape(len(real), -1).mean(1)
+        (gradient,) = torch.autograd.grad(outputs.sum(), between, create_graph=True)
         return functional.mse_loss(
-            smooth_norm(slope.flatten(1), 1e-8), torch.ones(len(real), device=real.device)
+            smooth_norm(gradient.flatten(1), 1e-8), torch.ones(len(real), device=real.device)
         )
 
 
 def smooth_norm(vector: Tensor, epsilon: float = 1e-4) -> Tensor:
-    """Return the length of each vector [.., D] -> [..], with a finite gradient at 0."""
+    """Returns the norm of each vector [.., D] -> [..], with a finite gradient at 0."""
     return (vector.square().sum(-1) + epsilon).sqrt()

@@ -1,15 +1,11 @@
-"""Configs: YAML files with a base and a difference, read into a typed dataclass."""
+"""Configs: YAML files, each based on another or not, read into typed dataclasses."""
 
 from __future__ import annotations
 
-import dataclasses
-import difflib
-import types
-import typing
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -17,6 +13,8 @@ from yaml import YAMLError
 
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.renamed import CONFIGS, notice, present_sections, present_settings
+from audiotransfer.suggest import nearest_or_all
+from audiotransfer.typed import WrongValue, read_mapping
 
 Schema = TypeVar("Schema")
 SUFFIX = ".yaml"
@@ -27,18 +25,17 @@ def load_config(
     overrides: Sequence[str],
     schema: type[Schema] | Callable[[Sequence[str]], type[Schema]],
 ) -> Schema:
-    """Read a config, what it is based on and `key=value` changes into a dataclass.
+    """Reads a config, its base and `key=value` overrides into a dataclass.
 
-    A file may start from another one (`base: NAME`, beside it or among the configs) and then holds
-    only what differs. Later wins: base, file, overrides. Keys of nested dataclasses are written
-    with dots. Fields may be bool, int, float, str, Path, Literal, X | None, tuples, lists and
-    dicts of these, and dataclasses.
+    A file may be based on another one (`base: NAME`, beside it or among the configs) and then holds
+    only what differs. Later values win: base, file, overrides. Keys of nested dataclasses are
+    written with dots.
 
     Args:
         name_or_path: a path, or a name that is looked for in ./configs and in the package.
         overrides: such as "trainer.steps=100".
-        schema: a dataclass, or what gives one for the first keys that the config has; a field
-            without a default must be set.
+        schema: a dataclass (see :func:`audiotransfer.typed.read_mapping`), or what gives one for
+            the first keys that the config has.
 
     Raises:
         AudioTransferError: not found, not readable, an unknown key, a value of the wrong type.
@@ -54,8 +51,8 @@ def load_config(
         reason = str(error).splitlines()[0]
         raise AudioTransferError(f"config {path.name}: {reason}; correct it") from error
     try:
-        return cast(Schema, _typed(plain, schema, ""))
-    except _Wrong as error:
+        return read_mapping(cast(dict[str, Any], plain), schema)
+    except WrongValue as error:
         raise AudioTransferError(f"config {path.name}: {error}") from None
 
 
@@ -64,23 +61,11 @@ def _plain(layer: DictConfig) -> dict[str, Any]:
     return present_sections(cast(dict[str, Any], OmegaConf.to_container(layer)))
 
 
-def read_settings(values: Mapping[str, Any], schema: type[Schema], where: str) -> Schema:
-    """Read plain values into a dataclass, as `load_config` does with a file's; `where` they stand.
-
-    Raises:
-        AudioTransferError: an unknown key (the nearest is named), a value of the wrong type.
-    """
-    try:
-        return cast(Schema, _typed(dict(values), schema, where))
-    except _Wrong as error:
-        raise AudioTransferError(str(error)) from None
-
-
 def find_config(name_or_path: str | Path, beside: Path | None = None) -> Path:
-    """Return the file of a config: a path as it stands, else a name (without .yaml).
+    """Returns the file of a config, given its path or its name without .yaml.
 
     Raises:
-        AudioTransferError: there is none; the nearest names are given.
+        AudioTransferError: there is none; the message gives the nearest name.
     """
     asked = Path(name_or_path)
     folders = [*([beside] if beside else []), Path("configs"), *_package_folders()]
@@ -102,12 +87,8 @@ def find_config(name_or_path: str | Path, beside: Path | None = None) -> Path:
             for file in folder.rglob(f"*{SUFFIX}")
         }
     )
-    hint = _nearest(asked.as_posix().removesuffix(SUFFIX), known)
+    hint = nearest_or_all(asked.as_posix().removesuffix(SUFFIX), known)
     raise AudioTransferError(f"config {str(name_or_path)!r} is not there; {hint}")
-
-
-class _Wrong(Exception):
-    """What is wrong with a value, without the file's name."""
 
 
 def _package_folders() -> list[Path]:
@@ -135,6 +116,7 @@ def _with_bases(path: Path, seen: tuple[Path, ...]) -> list[DictConfig]:
 
 
 def _dotlist(overrides: Sequence[str]) -> DictConfig:
+    """`key=value` overrides as a config."""
     for override in overrides:
         key, sign, _ = override.partition("=")
         if not sign or not key.strip():
@@ -144,82 +126,3 @@ def _dotlist(overrides: Sequence[str]) -> DictConfig:
     except YAMLError as error:
         given = " ".join(overrides)
         raise AudioTransferError(f"settings {given!r} are not readable as YAML values") from error
-
-
-def _typed(value: Any, kind: Any, where: str) -> Any:
-    """Return `value` as `kind`; a whole number passes as a float, nothing else is converted."""
-    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
-    if kind is Any:
-        return value
-    if dataclasses.is_dataclass(kind):
-        return _dataclass(value, cast(type, kind), where)
-    if origin in (typing.Union, types.UnionType):
-        return _one_of(value, arguments, where)
-    if origin is Literal:
-        if value not in arguments:
-            raise _Wrong(f"{where} is {value!r}; {_nearest(str(value), map(str, arguments))}")
-        return value
-    if origin is tuple and isinstance(value, list):
-        if arguments[-1] is Ellipsis:
-            return tuple(_typed(v, arguments[0], f"{where}[{i}]") for i, v in enumerate(value))
-        if len(value) == len(arguments):
-            pairs = zip(value, arguments, strict=True)
-            return tuple(_typed(v, a, f"{where}[{i}]") for i, (v, a) in enumerate(pairs))
-    if origin is list and isinstance(value, list):
-        return [_typed(v, arguments[0], f"{where}[{i}]") for i, v in enumerate(value)]
-    if origin is dict and isinstance(value, dict):
-        return {k: _typed(v, arguments[1], f"{where}.{k}") for k, v in value.items()}
-    if kind is Path and isinstance(value, str):
-        return Path(value)
-    if kind is float and type(value) is int:
-        return float(value)
-    if kind in (bool, int, float, str, types.NoneType) and type(value) is kind:
-        return value
-    raise _Wrong(f"{where} is {value!r}, but must be {_name(kind)}")
-
-
-def _dataclass(value: Any, kind: type, where: str) -> Any:
-    if not isinstance(value, Mapping):
-        raise _Wrong(f"{where or 'the file'} is {value!r}, but must hold key: value lines")
-    prefix = f"{where}." if where else ""
-    hints = typing.get_type_hints(kind)
-    fields = {field.name: field for field in dataclasses.fields(kind) if field.init}
-    for key in value:
-        if key not in fields:
-            raise _Wrong(f"key {prefix}{key} is unknown; {_nearest(str(key), fields, prefix)}")
-    for name, field in fields.items():
-        empty = dataclasses.MISSING
-        if name not in value and field.default is empty and field.default_factory is empty:
-            raise _Wrong(f"key {prefix}{name} is missing; set it to {_name(hints[name])}")
-    return kind(**{str(k): _typed(v, hints[str(k)], f"{prefix}{k}") for k, v in value.items()})
-
-
-def _one_of(value: Any, kinds: tuple[Any, ...], where: str) -> Any:
-    """Return `value` as the first kind that takes it; a mapping's complaint is the deepest one."""
-    complaints = []
-    for kind in kinds:
-        try:
-            return _typed(value, kind, where)
-        except _Wrong as error:
-            complaints.append(error)
-            if dataclasses.is_dataclass(kind) and isinstance(value, Mapping):
-                raise
-    raise _Wrong(f"{where} is {value!r}, but must be {' or '.join(map(_name, kinds))}")
-
-
-def _nearest(name: str, known: Iterable[str], prefix: str = "") -> str:
-    known = list(known)
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
-    if near:
-        return f"nearest is {prefix}{near[0]}"
-    if not known:
-        return "nothing is known here"
-    return f"there are {', '.join(prefix + name for name in known)}"
-
-
-def _name(kind: Any) -> str:
-    if kind is types.NoneType:
-        return "null"
-    if typing.get_origin(kind) is not None or not isinstance(kind, type):
-        return str(kind).replace("typing.", "")
-    return kind.__name__

@@ -1,4 +1,4 @@
-"""The curves of a training in one picture, from its log."""
+"""Training curves as an image, from the log."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ from audiotransfer.training.log import NAME
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-PICTURE = "curves.png"
+IMAGE = "curves.png"
 Array = npt.NDArray[np.float64]
 Curves = dict[str, list[tuple[int, float]]]
-_HEADLINES = ("H", "score")  # the first that there is chooses
+_SCORES = ("H", "score")  # the first that exists chooses the best checkpoint
 _BEST = "best by validation"
 _SKIPPED = ("failed_steps", "steps_per_second")
-_SMOOTH = 0.05  # of the points, on either side
+_SMOOTHING = 0.05  # share of the points averaged on either side
 _COLUMNS = 3
-_WIDE = 30  # times the smallest value: then a panel is logarithmic
+_LOGARITHMIC = 30  # ratio of largest to smallest value from which a panel is logarithmic
 
 
 def draw(folder: Path) -> Path | None:
-    """Draw `folder/log.jsonl` to `folder/curves.png`, a panel for each group of figures.
+    """Draws `folder/log.jsonl` to `folder/curves.png`, a panel for each group of figures.
 
     Returns None where nothing was logged yet.
 
     Raises:
-        AudioTransferError: the picture cannot be written.
+        AudioTransferError: the image cannot be written.
     """
     from matplotlib.figure import Figure
 
@@ -50,19 +50,19 @@ def draw(folder: Path) -> Path | None:
         _panel(axis, title, curves)
     for axis in axes[len(panels) :]:
         axis.set_axis_off()
-    path = folder / PICTURE
+    path = folder / IMAGE
     part = temporary_path(path)
     try:
         figure.savefig(part, format="png")
         os.replace(part, path)
     except OSError as error:
         part.unlink(missing_ok=True)
-        raise AudioTransferError(f"picture {path} cannot be written ({error})") from error
+        raise AudioTransferError(f"image {path} cannot be written ({error})") from error
     return path
 
 
 def read(folder: Path) -> Curves:
-    """Return each figure of the log with the steps at which it is finite."""
+    """Returns the steps and values of each figure of the log, where it is finite."""
     curves: Curves = {}
     path = folder / NAME
     for line in path.read_text().splitlines() if path.exists() else ():
@@ -75,7 +75,7 @@ def read(folder: Path) -> Curves:
 
 
 def _panels(curves: Curves) -> dict[str, Curves]:
-    """Terms of a group together, but what chooses the best, and gradients, by themselves."""
+    """Curves by panel: one for each group, one for validation scores, one for gradients."""
     panels: dict[str, Curves] = {}
     for name, points in curves.items():
         group, _, term = name.partition("/")
@@ -84,7 +84,7 @@ def _panels(curves: Curves) -> dict[str, Curves]:
         title = group.replace("_", " ")
         if term == "gradient":
             title, term = term, group
-        elif title == "validation" and term in _HEADLINES:
+        elif title == "validation" and term in _SCORES:
             title = _BEST
         panels.setdefault(title, {})[term] = points
     places = {_BEST: 0, "validation": 1, "gradient": 3, "learning rate": 4}
@@ -92,7 +92,7 @@ def _panels(curves: Curves) -> dict[str, Curves]:
 
 
 def _panel(axis: Axes, title: str, curves: Curves) -> None:
-    """Each curve smoothed over what was measured; NAME/OTHER is dashed in the colour of NAME."""
+    """Draws smoothed curves over raw ones; NAME/OTHER is dashed in the colour of NAME."""
     colours: dict[str, str] = {}
     for name in sorted(curves, key=lambda name: (name == "loss", name)):
         steps, values = (np.array(column) for column in zip(*curves[name], strict=True))
@@ -103,11 +103,11 @@ def _panel(axis: Axes, title: str, curves: Curves) -> None:
         mark = "o" if len(steps) == 1 else None
         axis.plot(steps, _smooth(values), line, color=colour, marker=mark, lw=1.6, label=name)
     if title == _BEST:
-        headline = next(curves[name] for name in _HEADLINES if name in curves)
-        step, value = max(headline, key=lambda point: point[1])
+        score = next(curves[name] for name in _SCORES if name in curves)
+        step, value = max(score, key=lambda point: point[1])
         axis.plot([step], [value], "k*", ms=11, label=f"{value:.3g} at {step}")
-    everything = [value for points in curves.values() for _, value in points]
-    if min(everything) > 0 and max(everything) > _WIDE * min(everything):
+    all_values = [value for points in curves.values() for _, value in points]
+    if min(all_values) > 0 and max(all_values) > _LOGARITHMIC * min(all_values):
         axis.set_yscale("log")
     axis.set_title(title)
     axis.set_xlabel("step")
@@ -117,8 +117,8 @@ def _panel(axis: Axes, title: str, curves: Curves) -> None:
 
 
 def _smooth(values: Array) -> Array:
-    """Mean over neighbours, those that there are at both ends."""
-    reach = round(_SMOOTH * len(values))
+    """Moving average; over fewer neighbours at both ends."""
+    reach = round(_SMOOTHING * len(values))
     total = np.concatenate([[0.0], np.cumsum(values)])
     first = np.maximum(np.arange(len(values)) - reach, 0)
     after = np.minimum(np.arange(len(values)) + reach + 1, len(values))

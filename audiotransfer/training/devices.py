@@ -1,10 +1,11 @@
-"""Lightning Fabric: the device, the precision, and the processes that share each batch."""
+"""Devices, processes and precision: Lightning Fabric, random state and CPU autocast."""
 
 from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -12,29 +13,29 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.training.settings import TrainerSettings, resolve_device
+from audiotransfer.training.settings import TrainerSettings
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-#: Where launchers say which of a run's processes this one is, the surest first.
+#: Environment variables in which launchers give a process's rank, the most reliable first.
 _RANKS = ("RANK", "SLURM_PROCID", "LOCAL_RANK")
 
 
 def is_first() -> bool:
-    """Whether this process speaks for a run: where several share its batches, one of them does.
+    """Whether this process has rank 0 and so writes and shows for all that share the batches.
 
-    The environment tells, so that it is known before anything is launched.
+    Read from the environment, so that it is known before anything is launched.
     """
     return next((os.environ[name] for name in _RANKS if name in os.environ), "0") == "0"
 
 
 def launch(settings: TrainerSettings) -> Fabric:
-    """Return Fabric, launched: this process knows its device and its place among the others.
+    """Returns Fabric, launched, which knows this process's device and rank.
 
-    Under `torchrun` the processes are there already and it says how many; a cluster's launcher must
-    start `devices` on each of `num_nodes` machines. Where nothing has started them, Fabric runs the
-    present command once more for each further device.
+    Under `torchrun` the processes exist already and the environment has their number; a cluster's
+    launcher must start `devices` on each of `num_nodes` machines. Where nothing has started them,
+    Fabric runs the present command again for each further device.
 
     Raises:
         AudioTransferError: Fabric is not installed, or cannot give what is asked for.
@@ -46,7 +47,7 @@ def launch(settings: TrainerSettings) -> Fabric:
         raise AudioTransferError(
             "training needs Lightning Fabric; pip install 'audiotransfer[train]'"
         ) from error
-    # It tells what it chose on stderr, where the line of progress is.
+    # It reports its choice on stderr, where the progress line is.
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     device = resolve_device(settings.device)
     devices, machines = settings.devices, settings.num_nodes
@@ -72,12 +73,52 @@ def launch(settings: TrainerSettings) -> Fabric:
     return fabric
 
 
+def resolve_device(name: str) -> torch.device:
+    """Returns the device of that name; "auto" is the GPU where there is one.
+
+    Raises:
+        AudioTransferError: no such device here.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise AudioTransferError(f"device {name!r} is unknown; take auto, cpu or cuda") from error
+    missing = device.type == "cuda" and not torch.cuda.is_available()
+    if missing or (device.type == "mps" and not torch.backends.mps.is_available()):
+        raise AudioTransferError(f"device {name!r} is not there; take cpu or auto")
+    return device
+
+
+@contextmanager
+def own_randomness(device: torch.device) -> Iterator[None]:
+    """Restores the global random state at the end."""
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        yield
+
+
+@contextmanager
+def own_threads(count: int | None) -> Iterator[None]:
+    """Uses `count` CPU threads inside, if not None, and restores the number at the end."""
+    before = torch.get_num_threads()
+    if count is not None:
+        torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 _CONVOLUTIONS = {torch.conv1d, torch.conv2d, torch.conv3d}
 _TRANSPOSED = {torch.conv_transpose1d, torch.conv_transpose2d, torch.conv_transpose3d}
 
 
 class NarrowInFloat32(TorchFunctionMode):
-    """While entered, convolutions that are strided and one column wide leave CPU autocast."""
+    """Inside, strided convolutions of one column run in float32 under CPU autocast.
+
+    In bfloat16 the CPU kernels read memory that was never written, and may give NaN.
+    """
 
     def __torch_function__(
         self,

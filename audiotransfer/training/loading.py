@@ -1,4 +1,4 @@
-"""Batches fetched by worker processes, beside the step that learns from the last one."""
+"""Loading of batches by worker processes, while the last one is trained on."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 
-class _ByStep(Dataset[dict[str, Tensor] | AudioTransferError]):
+class _StepDataset(Dataset[dict[str, Tensor] | AudioTransferError]):
+    """This process's part of the batches, by step."""
+
     def __init__(self, batches: Batches, rank: int, processes: int) -> None:
         self.batches = batches
         self.rank = rank
@@ -25,31 +27,31 @@ class _ByStep(Dataset[dict[str, Tensor] | AudioTransferError]):
 
     def __getitem__(self, step: int) -> dict[str, Tensor] | AudioTransferError:
         try:
-            return share(self.batches.batch(step), self.rank, self.processes)
+            return split_batch(self.batches.batch(step), self.rank, self.processes)
         except AudioTransferError as error:
-            # Raised in a worker it would come out with the worker's traceback in its message.
+            # Raised in a worker, its message would contain the worker's traceback.
             return error
 
 
 def fetch(
     batches: Batches, start: int, steps: int, *, workers: int, prefetch: int, fabric: Fabric
 ) -> Iterator[dict[str, Tensor]]:
-    """Yield this process's share of the batches of steps `start` to `steps` - 1, on its device.
+    """Yields this process's part of the batches of steps `start` to `steps` - 1, on its device.
 
-    With 0 workers each is made when it is asked for; else `prefetch` wait for each worker.
+    With 0 workers each is loaded when it is needed; else each worker has `prefetch` ready.
 
     Raises:
-        AudioTransferError: what `batches` raised, or a batch that cannot be shared evenly.
+        AudioTransferError: raised by `batches`, or a batch cannot be split evenly.
     """
     loader = DataLoader(
-        _ByStep(batches, fabric.global_rank, fabric.world_size),
+        _StepDataset(batches, fabric.global_rank, fabric.world_size),
         batch_size=None,
         sampler=range(start, steps),
         num_workers=workers,
         prefetch_factor=prefetch if workers else None,
-        worker_init_fn=_quiet_worker,
+        worker_init_fn=_start_worker,
         pin_memory=fabric.device.type == "cuda",
-        generator=torch.Generator(),  # else the loader draws its seed from the global one
+        generator=torch.Generator(),  # else the loader takes its seed from the global one
     )
     found = iter(loader)
     try:
@@ -59,11 +61,11 @@ def fetch(
             yield fabric.to_device(batch)
     finally:
         if workers:
-            _end(found)
+            _stop(found)
 
 
-def share(batch: dict[str, Tensor], rank: int, processes: int) -> dict[str, Tensor]:
-    """Return the part of a batch that process `rank` of `processes` learns from.
+def split_batch(batch: dict[str, Tensor], rank: int, processes: int) -> dict[str, Tensor]:
+    """Returns the part of a batch for process `rank` of `processes`.
 
     Each entry [B, ..] is cut into equal runs of neighbours, so that entries that hold several
     examples for one of another entry stay together; scalars go to all.
@@ -84,10 +86,10 @@ def share(batch: dict[str, Tensor], rank: int, processes: int) -> dict[str, Tens
     return own
 
 
-def _end(found: Any) -> None:
-    """Ends the workers now, not when an error's traceback is forgotten.
+def _stop(found: Any) -> None:
+    """Stops the workers now, not when an error's traceback is released.
 
-    At exit they would be waited for, and they heed no signal but the last.
+    At exit Python would wait for them, and they ignore all signals but SIGKILL.
     """
     found._shutdown_workers()
     for worker in found._workers:
@@ -96,9 +98,10 @@ def _end(found: Any) -> None:
             worker.join()
 
 
-def _quiet_worker(_: int) -> None:
+def _start_worker(_: int) -> None:
+    """One thread, and no reaction to stop signals."""
     torch.set_num_threads(1)
-    # A stop that is sent to the whole process group must not take the workers from under the
-    # trainer, who still saves; they end with it.
+    # A stop signal to the whole process group must not end the workers while the trainer still
+    # saves; they end with it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)

@@ -1,4 +1,4 @@
-"""The training's diary: one JSON line per entry, and TensorBoard where it is installed."""
+"""Progress of a training, and its log: one JSON line per entry, and TensorBoard if installed."""
 
 from __future__ import annotations
 
@@ -6,15 +6,14 @@ import json
 import logging
 import math
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from audiotransfer.training.averages import MovingAverage
 from audiotransfer.training.objective import Preview
 
 NAME = "log.jsonl"
@@ -22,35 +21,85 @@ logger = logging.getLogger(__name__)
 
 
 class Window:
-    """Means of named figures since the last entry; a plain dict carries it over a resume."""
+    """Running means of named figures since the last log entry; `sums` restores one."""
 
     def __init__(self, sums: Mapping[str, list[float]] | None = None) -> None:
         self.sums: dict[str, list[float]] = {k: list(v) for k, v in (sums or {}).items()}
 
     def add(self, figures: Mapping[str, float]) -> None:
+        """Adds one step's figures."""
         for name, value in figures.items():
             entry = self.sums.setdefault(name, [0.0, 0])
             entry[0] += value
             entry[1] += 1
 
     def means(self) -> dict[str, float]:
+        """The mean of each figure."""
         return {name: total / count for name, (total, count) in self.sums.items()}
+
+
+@dataclass
+class Progress:
+    """Steps done and failed, figures, and the best validation score."""
+
+    step: int = 0
+    failed: int = 0
+    failed_in_a_row: int = 0
+    best: float = -math.inf
+    since_best: int = 0  # validations
+    window: Window = field(default_factory=Window)
+    figures: dict[str, float] = field(default_factory=dict)
+
+    def record_score(self, score: float | None) -> bool:
+        """Records a validation's score, if it has one; returns whether it is the best so far."""
+        if score is None:
+            return False
+        better = score > self.best
+        self.since_best = 0 if better else self.since_best + 1
+        if better:
+            self.best = score
+        return better
+
+    def to_json(self) -> dict[str, Any]:
+        """All fields as JSON takes them."""
+        return {
+            "step": self.step,
+            "failed": self.failed,
+            "failed_in_a_row": self.failed_in_a_row,
+            "best": self.best if math.isfinite(self.best) else None,
+            "since_best": self.since_best,
+            "window": self.window.sums,
+            "figures": {n: v if math.isfinite(v) else None for n, v in self.figures.items()},
+        }
+
+    @classmethod
+    def from_json(cls, facts: Mapping[str, Any]) -> Progress:
+        """The inverse of `to_json`, for older checkpoints too."""
+        return cls(
+            int(facts["step"]),
+            int(facts["failed"]),
+            int(facts["failed_in_a_row"]),
+            -math.inf if facts["best"] is None else float(facts["best"]),
+            int(facts.get("since_best", 0)),
+            Window(facts["window"]),
+            {n: math.nan if v is None else v for n, v in facts["figures"].items()},
+        )
 
 
 class Log:
     """Appends to `folder/log.jsonl` and to TensorBoard event files in `folder`.
 
-    Entries of steps after `step` belong to a run that was cut off and is now repeated: they go.
-    Without a folder nothing is written. A disk that is full costs entries, not the training.
+    Entries of steps after `step`, from an interrupted run that is now resumed, are removed. Without
+    a folder nothing is written. If the disk is full entries are lost, but the training goes on.
     """
 
     def __init__(self, folder: Path | None, step: int) -> None:
         self.board: Any = None
         self.path: Path | None = None
-        self._complained = False
+        self._warned = False
         if folder is None:
             return
-        with self._spared():
+        with self._tolerant():
             folder.mkdir(parents=True, exist_ok=True)
             self.path = folder / NAME
             if self.path.exists():
@@ -64,35 +113,36 @@ class Log:
             self.board = SummaryWriter(str(folder), purge_step=step + 1)
 
     def figures(self, step: int, figures: Mapping[str, float]) -> None:
-        """Write numbers that describe the training after `step` steps."""
+        """Writes figures of the training after `step` steps."""
         finite = {name: v if math.isfinite(v) else None for name, v in figures.items()}
-        with self._spared():
+        with self._tolerant():
             self._write({"step": step, **finite})
             if self.board is not None:
                 for name, value in figures.items():
                     self.board.add_scalar(name, value, step)
 
     def note(self, step: int, text: str) -> None:
-        """Write a sentence about the training after `step` steps."""
-        with self._spared():
+        """Writes a sentence about the training after `step` steps."""
+        with self._tolerant():
             self._write({"step": step, "note": text})
             if self.board is not None:
                 self.board.add_text("diagnosis", text, step)
 
     def preview(self, step: int, preview: Preview) -> None:
-        """Show pictures [F, L], low frequencies at the bottom, and audio folded to mono."""
+        """Writes images [F, L], low frequencies at the bottom, and audio mixed to mono."""
         if self.board is None:
             return
-        with self._spared():
-            for name, picture in preview.spectrograms.items():
-                self.board.add_image(f"pictures/{name}", _colours(picture), step, dataformats="HWC")
+        with self._tolerant():
+            for name, image in preview.images.items():
+                self.board.add_image(f"images/{name}", _colours(image), step, dataformats="HWC")
             for name, (audio, rate) in preview.audio.items():
                 mono = audio.detach().float().mean(0).clamp(-1, 1).cpu()
                 self.board.add_audio(f"audio/{name}", mono, step, sample_rate=rate)
 
     def close(self) -> None:
+        """Closes the event files."""
         if self.board is not None:
-            with self._spared():
+            with self._tolerant():
                 self.board.close()
 
     def _write(self, entry: dict[str, Any]) -> None:
@@ -101,14 +151,14 @@ class Log:
                 file.write(json.dumps(entry, allow_nan=False) + "\n")
 
     @contextmanager
-    def _spared(self) -> Iterator[None]:
-        """A log that cannot be written is said once."""
+    def _tolerant(self) -> Iterator[None]:
+        """Logs a warning instead of the first OSError, and ignores further ones."""
         try:
             yield
         except OSError as error:
-            if not self._complained:
+            if not self._warned:
                 logger.warning("the log cannot be written (%s); training goes on without", error)
-            self._complained = True
+            self._warned = True
 
 
 def _step_of(line: str) -> float:
@@ -118,44 +168,10 @@ def _step_of(line: str) -> float:
         return math.inf
 
 
-def _colours(picture: Tensor) -> np.ndarray:
+def _colours(image: Tensor) -> np.ndarray:
+    """RGB values 0..1 ``[F, L, 3]``, upside down, scaled to the image's own range."""
     from matplotlib import colormaps
 
-    values = picture.detach().float().cpu().numpy()[::-1]
+    values = image.detach().float().cpu().numpy()[::-1]
     span = float(values.max() - values.min()) or 1.0
     return np.asarray(colormaps["magma"]((values - values.min()) / span))[..., :3]
-
-
-@contextmanager
-def showing(
-    networks: Mapping[str, nn.Module], average: MovingAverage | None, device: torch.device
-) -> Iterator[None]:
-    """Evaluation mode, averaged weights, no gradients, and no trace in the random numbers."""
-    averaged = average.in_place() if average is not None else nullcontext()
-    with torch.no_grad(), own_randomness(device), averaged:
-        for network in networks.values():
-            network.eval()
-        try:
-            yield
-        finally:
-            for network in networks.values():
-                network.train()
-
-
-@contextmanager
-def own_randomness(device: torch.device) -> Iterator[None]:
-    """Leave the caller's global random numbers as they were."""
-    with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        yield
-
-
-@contextmanager
-def own_threads(count: int | None) -> Iterator[None]:
-    """Compute with so many threads, then as the caller did; None: as the caller does."""
-    before = torch.get_num_threads()
-    if count is not None:
-        torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

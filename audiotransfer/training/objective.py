@@ -1,4 +1,4 @@
-"""What a training is made of: an objective that yields turns, and batches that answer by step."""
+"""The protocols of a training: an objective that yields turns, and batches by step."""
 
 from __future__ import annotations
 
@@ -11,17 +11,21 @@ from torch import Generator, Tensor, nn
 
 @dataclass(frozen=True)
 class Group:
-    """Networks that one optimiser steps together (Adam; AdamW where `weight_decay` is not 0)."""
+    """Networks that one optimiser steps together (Adam; AdamW where `weight_decay` is not 0).
+
+    ``rates`` are factors of the learning rate for parameters by the last part of their names.
+    """
 
     networks: tuple[str, ...]
     learning_rate: float = 3e-4
     betas: tuple[float, float] = (0.5, 0.99)
     weight_decay: float = 0.0
+    rates: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Turn:
-    """One optimiser step: which group moves, and the named scalar terms that it descends.
+    """One optimiser step: a group, and the named scalar terms of its loss.
 
     The loss is the sum of the terms, each times its weight; a term that is not named in `weights`
     has weight 1, and a term of weight 0 is only logged.
@@ -34,20 +38,20 @@ class Turn:
 
 @dataclass(frozen=True)
 class Preview:
-    """What one sees and hears of a training: spectrograms [F, L] and audio ([C, T], rate in Hz).
+    """Images [F, L], spectrograms or piano rolls, and audio ([C, T], rate in Hz), for the log.
 
-    The diagnosis compares spectrograms of one size that are named "source" and "output" or
-    "converted" (or "NAME/source" and so on), and watches whether `embeddings`, points [B, D] that a
-    network gives to different examples, stay apart.
+    The diagnosis compares images of one size that are named "source" and "output" or "converted"
+    (or "NAME/source" and so on), and checks that `embeddings` of different examples, [B, D], stay
+    apart.
     """
 
-    spectrograms: dict[str, Tensor] = field(default_factory=dict)
+    images: dict[str, Tensor] = field(default_factory=dict)
     audio: dict[str, tuple[Tensor, int]] = field(default_factory=dict)
     embeddings: dict[str, Tensor] = field(default_factory=dict)
 
 
 class GroupLike(Protocol):
-    """A `Group`, or what another package has in its place: `separation` imports nothing of ours."""
+    """A `Group`, or another package's equivalent: `separation` imports nothing of ours."""
 
     @property
     def networks(self) -> tuple[str, ...]: ...
@@ -57,10 +61,12 @@ class GroupLike(Protocol):
     def betas(self) -> tuple[float, float]: ...
     @property
     def weight_decay(self) -> float: ...
+    @property
+    def rates(self) -> Mapping[str, float]: ...
 
 
 class TurnLike(Protocol):
-    """A `Turn`, or what another package has in its place."""
+    """A `Turn`, or another package's equivalent."""
 
     @property
     def group(self) -> str: ...
@@ -71,10 +77,10 @@ class TurnLike(Protocol):
 
 
 class PreviewLike(Protocol):
-    """A `Preview`, or what another package has in its place."""
+    """A `Preview`, or another package's equivalent."""
 
     @property
-    def spectrograms(self) -> dict[str, Tensor]: ...
+    def images(self) -> dict[str, Tensor]: ...
     @property
     def audio(self) -> dict[str, tuple[Tensor, int]]: ...
     @property
@@ -82,7 +88,7 @@ class PreviewLike(Protocol):
 
 
 class Objective(Protocol):
-    """Owns networks and says how they learn; knows nothing of optimisers, devices or files."""
+    """Networks and their losses; independent of optimisers, devices and files."""
 
     @property
     def networks(self) -> Mapping[str, nn.Module]: ...
@@ -93,7 +99,7 @@ class Objective(Protocol):
     def turns(
         self, batch: dict[str, Tensor], step: int, generator: Generator
     ) -> Iterator[TurnLike]:
-        """Yield the turns of one step, lazily: each is stepped before the next is asked for.
+        """Yields the turns of one step, lazily: each is stepped before the next is computed.
 
         Args:
             batch: tensors on the networks' device.
@@ -103,21 +109,21 @@ class Objective(Protocol):
         ...
 
     def preview(self, batch: dict[str, Tensor], generator: Generator) -> PreviewLike:
-        """Show the present networks at work on a batch; called without gradients."""
+        """Returns examples of the present networks' output on a batch; called without gradients."""
         ...
 
 
 class Batches(Protocol):
-    """Training data as a pure function of the step, which makes every resume exact."""
+    """Training data as a pure function of the step, so that a resumed run is exact."""
 
     def batch(self, step: int) -> dict[str, Tensor]:
-        """Return the tensors of a step, on the CPU; called in worker processes."""
+        """Returns the tensors of a step, on the CPU; called in worker processes."""
         ...
 
 
 @dataclass(frozen=True)
 class Share:
-    """An objective with its data, taken at every ``every``-th step."""
+    """An objective with its data, trained at every ``every``-th step."""
 
     name: str
     objective: Objective
@@ -126,11 +132,11 @@ class Share:
 
 
 class Mixed:
-    """Objectives that take turns; also the batches for all of them.
+    """Several objectives and their batches as one objective with its batches.
 
-    A network that two of them own is trained by both and kept once, under the name that the
-    first gives it; all other names get the objective's own name in front. Every group keeps its
-    own optimiser, so that the moments of one loss never steer another.
+    Networks and groups are named ``SHARE_NAME``. A network that two objectives have in common is
+    trained by both and listed once, under the name of the first. Every group keeps its own
+    optimiser, so that the moments of one loss do not affect another's.
     """
 
     def __init__(self, shares: Sequence[Share]) -> None:
@@ -149,18 +155,19 @@ class Mixed:
                     group.learning_rate,
                     group.betas,
                     group.weight_decay,
+                    group.rates,
                 )
 
     def network(self, share: str, name: str) -> str:
-        """Under which name an objective's network is kept."""
+        """The name here of an objective's network."""
         for one in self.shares:
             if one.name == share:
-                wanted = one.objective.networks[name]
-                return next(n for n, network in self.networks.items() if network is wanted)
+                own = one.objective.networks[name]
+                return next(n for n, network in self.networks.items() if network is own)
         raise KeyError(share)
 
     def batch(self, step: int) -> dict[str, Tensor]:
-        """The tensors of those whose turn it is, as ``NAME/KEY``."""
+        """The tensors of the objectives due at a step, as ``SHARE/KEY``."""
         found: dict[str, Tensor] = {}
         for share in self.shares:
             if step % share.every == 0:
@@ -169,7 +176,7 @@ class Mixed:
         return found
 
     def turns(self, batch: dict[str, Tensor], step: int, generator: Generator) -> Iterator[Turn]:
-        """The turns of those whose turn it is, one objective after the other."""
+        """Yields the turns of the objectives due at a step, one objective after the other."""
         for share in self.shares:
             if step % share.every == 0:
                 own = _of(share.name, batch)
@@ -177,19 +184,20 @@ class Mixed:
                     yield Turn(f"{share.name}_{turn.group}", turn.terms, turn.weights)
 
     def preview(self, batch: dict[str, Tensor], generator: Generator) -> Preview:
-        """Everything that they show."""
-        spectrograms: dict[str, Tensor] = {}
+        """The previews of all objectives, as ``SHARE/NAME``."""
+        images: dict[str, Tensor] = {}
         audio: dict[str, tuple[Tensor, int]] = {}
         embeddings: dict[str, Tensor] = {}
         for share in self.shares:
             if own := _of(share.name, batch):
-                shown = share.objective.preview(own, generator)
-                spectrograms |= {f"{share.name}/{k}": v for k, v in shown.spectrograms.items()}
-                audio |= {f"{share.name}/{k}": v for k, v in shown.audio.items()}
-                embeddings |= {f"{share.name}/{k}": v for k, v in shown.embeddings.items()}
-        return Preview(spectrograms, audio, embeddings)
+                preview = share.objective.preview(own, generator)
+                images |= {f"{share.name}/{k}": v for k, v in preview.images.items()}
+                audio |= {f"{share.name}/{k}": v for k, v in preview.audio.items()}
+                embeddings |= {f"{share.name}/{k}": v for k, v in preview.embeddings.items()}
+        return Preview(images, audio, embeddings)
 
 
 def _of(name: str, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """One share's entries of a batch, under their own names."""
     prefix = f"{name}/"
     return {k.removeprefix(prefix): v for k, v in batch.items() if k.startswith(prefix)}

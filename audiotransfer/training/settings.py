@@ -1,4 +1,4 @@
-"""What can be set about a training, apart from its objective and its data."""
+"""Settings of a training, apart from its objective and data, and learning-rate schedules."""
 
 from __future__ import annotations
 
@@ -6,46 +6,46 @@ import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import torch
-
-from audiotransfer.errors import AudioTransferError
+Schedule = Literal["constant", "cosine", "linear"]
+Rise = Literal["linear", "exponential"]
+_FIRST = 0.01  # factor at the start of an exponential rise
 
 
 @dataclass(frozen=True)
 class TrainerSettings:
-    """How long, how fast and how watched a training is.
+    """Length, schedule, logging, checkpoints and devices of a training.
 
-    Every "every" counts steps; None switches it off (the last step is always logged, validated and
-    saved). Device, devices, machines, strategy and precision are those of Lightning Fabric.
+    Every ``*_every`` counts steps; None switches it off (the last step is always logged, validated
+    and saved). Device, devices, machines, strategy and precision are those of Lightning Fabric.
     """
 
     steps: int
     seed: int = 0
-    workers: int = 1  # processes that make batches; 0 makes them between the steps
-    prefetch: int = 4  # batches that wait for each worker
+    workers: int = 1  # processes that load batches; 0 loads them between the steps
+    prefetch: int = 4  # batches that each worker has ready
     schedule: Schedule = "constant"
     warmup: int = 0  # steps
     rise: Rise = "linear"  # of the warm-up
     hold: int = 0  # the step from which the schedule falls, where that is later than the warm-up
     clip_norm: float | None = None  # of each turn's whole gradient
     ema_decay: float | None = None
-    ema: tuple[str, ...] = ()  # networks that are averaged
+    ema: tuple[str, ...] = ()  # names of the networks that are averaged
     channels_last: bool = False
     log_every: int = 50
     checkpoint_every: int = 1000
     preview_every: int | None = None
     validate_every: int | None = None
     diagnose_every: int | None = 500
-    patience: int | None = None  # validations in a row that may bring no better score
+    patience: int | None = None  # validations in a row without a better score
     device: str = "cpu"  # or "cuda", "cuda:1", "mps", "auto"
     devices: int = 1  # on each machine; each takes its share of every batch
     num_nodes: int = 1  # machines; `torchrun` knows both numbers itself
     strategy: Literal["auto", "ddp"] = "auto"
     precision: Literal["32-true", "bf16-mixed"] = "32-true"
-    threads: int | None = None  # of the training process; None leaves what is set
+    threads: int | None = None  # of the training process; None keeps what is set
 
-    def what_decides(self) -> dict[str, Any]:
-        """The settings without which the same steps would give other weights."""
+    def decisive(self) -> dict[str, Any]:
+        """The settings that decide which weights the same steps give."""
         names = ["seed", "schedule", "warmup", "clip_norm", "ema_decay", "ema", "precision"]
         if self.schedule != "constant":
             names.append("steps")
@@ -54,30 +54,7 @@ class TrainerSettings:
         return {name: getattr(self, name) for name in names}
 
 
-def resolve_device(name: str) -> torch.device:
-    """Return the device of that name; "auto" is the GPU where there is one.
-
-    Raises:
-        AudioTransferError: no such device here.
-    """
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise AudioTransferError(f"device {name!r} is unknown; take auto, cpu or cuda") from error
-    missing = device.type == "cuda" and not torch.cuda.is_available()
-    if missing or (device.type == "mps" and not torch.backends.mps.is_available()):
-        raise AudioTransferError(f"device {name!r} is not there; take cpu or auto")
-    return device
-
-
-Schedule = Literal["constant", "cosine", "linear"]
-Rise = Literal["linear", "exponential"]
-_FIRST = 0.01  # where an exponential rise begins
-
-
-def factor(
+def learning_rate_factor(
     step: int,
     steps: int,
     schedule: Schedule = "constant",
@@ -85,15 +62,15 @@ def factor(
     rise: Rise = "linear",
     hold: int = 0,
 ) -> float:
-    """Return the factor of step `step` (from 0) in a run of `steps`.
+    """Returns the factor of the learning rate at step `step` (from 0) in a run of `steps`.
 
-    It rises over `warmup` steps to 1, along a line or by equal ratios from 0.01, stays there until
-    step `hold`, and then stays ("constant") or falls to 0 at `steps`, along half a cosine
-    ("cosine") or a line ("linear").
+    It rises to 1 over `warmup` steps, linearly or exponentially from 0.01, stays there until step
+    `hold`, and then stays ("constant") or falls to 0 at `steps`, along half a cosine ("cosine") or
+    a line ("linear").
     """
     if step < warmup:
-        risen = (step + 1) / warmup
-        return risen if rise == "linear" else _FIRST ** (1 - risen)
+        rising = (step + 1) / warmup
+        return rising if rise == "linear" else _FIRST ** (1 - rising)
     begin = max(warmup, hold)
     progress = min(1.0, max(0, step - begin) / max(1, steps - begin))
     if schedule == "constant":

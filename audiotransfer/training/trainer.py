@@ -1,4 +1,4 @@
-"""The loop: fetch a batch, step each of the objective's turns, log, check, save."""
+"""The training loop: load a batch, step the objective's turns, log, validate, save."""
 
 from __future__ import annotations
 
@@ -16,45 +16,48 @@ import torch
 from torch import Tensor
 
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.training import checkpoints, loading, state
-from audiotransfer.training.averages import MovingAverage
-from audiotransfer.training.checkpoints import identity, refuse_another
-from audiotransfer.training.devices import launch
+from audiotransfer.training import checkpoints, loading
+from audiotransfer.training.devices import launch, own_randomness, own_threads
 from audiotransfer.training.diagnosis import Diagnosis
-from audiotransfer.training.log import Log, Window, own_randomness, own_threads, showing
+from audiotransfer.training.log import Log, Progress, Window
 from audiotransfer.training.objective import Batches, Objective, Preview
-from audiotransfer.training.settings import TrainerSettings, factor
-from audiotransfer.training.state import Progress
-from audiotransfer.training.stepping import Stepper, impossible, require
+from audiotransfer.training.settings import TrainerSettings, learning_rate_factor
+from audiotransfer.training.stepping import (
+    MovingAverage,
+    Stepper,
+    evaluating,
+    require_networks,
+    step_error,
+)
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-GIVE_UP = 20  # steps in a row that may fail before the run ends
-PROBES = 4  # fixed batches that the diagnosis looks at
+MAX_FAILURES = 20  # in a row, before the run ends
+DIAGNOSED_BATCHES = 4  # always the same ones
 logger = logging.getLogger(__name__)
 
 
 class Trainer:
-    """Trains an objective's networks and keeps what it needs to go on after any interruption.
+    """Trains an objective's networks, with checkpoints from which a stopped run goes on exactly.
 
-    Of several processes (`torchrun`, or the settings' `devices`) each takes its share of every
-    batch and they step alike, to the weights of one process that takes it all; `first` says which
-    of them writes, shows and exports. An objective whose loss is no mean over examples, as with
+    Of several processes (`torchrun`, or the settings' `devices`) each takes its part of every
+    batch; they step together, to the weights of one process with the whole batch. `first` is true
+    in the one that writes and exports. An objective whose loss is no mean over examples, as with
     batch norm, learns a little differently then.
 
     Args:
         objective: its networks are moved to the device and trained in place.
         batches: a pure function of the step.
         settings: see `TrainerSettings`.
-        folder: holds `log.jsonl`, TensorBoard files, `checkpoint/` and `best/`.
+        folder: for `log.jsonl`, TensorBoard files, `checkpoint/` and `best/`.
         validation: figures of the present networks (averaged ones where there are averages), in
             evaluation mode and without gradients; "H", or else "score", higher is better, chooses
-            `best/` and ends the run when it stays behind for the settings' `patience`.
-        config: what else makes this run what it is (corpus, objective): a checkpoint of another
-            config is refused.
-        audition: sounds that the present networks make, [C, T] and rate in Hz, heard in the log
-            beside the objective's spectrograms; called like the validation.
+            `best/` and ends the run when it does not improve for the settings' `patience`.
+        config: what else decides the weights (corpus, objective): a checkpoint of another config
+            is refused.
+        samples: sounds from the present networks, [C, T] and rate in Hz, for the log beside the
+            objective's preview; called like the validation.
     """
 
     def __init__(
@@ -66,14 +69,14 @@ class Trainer:
         validation: Callable[[Objective], dict[str, float]] | None = None,
         *,
         config: DataclassInstance | None = None,
-        audition: Callable[[Objective], dict[str, tuple[Tensor, int]]] | None = None,
+        samples: Callable[[Objective], dict[str, tuple[Tensor, int]]] | None = None,
     ) -> None:
         self.objective = objective
         self.batches = batches
         self.settings = settings
         self.folder = Path(folder)
         self.validation = validation
-        self.audition = audition
+        self.samples = samples
         self.fabric = launch(settings)
         self.first = self.fabric.is_global_zero
         self.networks = dict(objective.networks)
@@ -86,12 +89,12 @@ class Trainer:
         self.stepper = Stepper(
             self.networks, objective.groups, self.fabric, clip_norm=settings.clip_norm
         )
-        require(self.networks, settings.ema, "setting ema")
+        require_networks(self.networks, settings.ema, "setting ema")
         self.average: MovingAverage | None = None
         if settings.ema_decay is not None:
             averaged = {name: self.networks[name] for name in settings.ema}
             self.average = MovingAverage(averaged, settings.ema_decay)
-        self.identity = identity(objective, settings, config)
+        self.identity = checkpoints.identity(objective, settings, config)
         self.seed = settings.seed + self.fabric.global_rank
         self.generator = torch.Generator().manual_seed(self.seed)
         self.progress = Progress()
@@ -99,23 +102,23 @@ class Trainer:
 
     @property
     def step(self) -> int:
-        """How many steps are done."""
+        """The number of steps done."""
         return self.progress.step
 
     def run(
         self, resume: bool = True, should_stop: Callable[[], bool] | None = None
     ) -> dict[str, float]:
-        """Train to the last step and return the last figures.
+        """Trains to the last step and returns the last figures.
 
         Args:
-            resume: go on from the folder's checkpoint where there is one; else start afresh.
-            should_stop: asked after every step; a yes saves a checkpoint and returns. Ctrl-C and
-                SIGTERM save a checkpoint as well, and then do what they always do.
+            resume: whether to go on from the folder's checkpoint, where there is one.
+            should_stop: called after every step; if true a checkpoint is saved and the run
+                returns. Ctrl-C and SIGTERM save a checkpoint too, before they take effect.
 
         Raises:
-            AudioTransferError: the checkpoint is of another config, damaged or in the end cannot
-                be written; a step cannot be computed; or the loss or gradient was not finite in 20
-                steps in a row.
+            AudioTransferError: the checkpoint is of another config or damaged, or the last one
+                cannot be written; a step cannot be computed; or the loss or gradient was not finite
+                in 20 steps in a row.
         """
         threads = own_threads(self.settings.threads)
         with threads, own_randomness(self.fabric.device), StopRequest() as stop:
@@ -127,17 +130,17 @@ class Trainer:
                 self._loop(log, stop, should_stop or (lambda: False))
             finally:
                 log.close()
-            self.fabric.barrier()  # what the first one wrote is there for all
-        stop.act()
+            self.fabric.barrier()  # all files of the first process are written
+        stop.raise_signal()
         return self.progress.figures
 
     def _loop(self, log: Log, stop: StopRequest, should_stop: Callable[[], bool]) -> None:
         settings, progress = self.settings, self.progress
-        if self._hopeless():
+        if self._out_of_patience():
             return
         for network in self.networks.values():
             network.train()
-        began, before = time.monotonic(), self.step
+        started, first_step = time.monotonic(), self.step
         batches = loading.fetch(
             self.batches,
             self.step,
@@ -150,32 +153,32 @@ class Trainer:
             try:
                 rates = self._train_step(batch)
             except (RuntimeError, ValueError) as error:
-                raise impossible(self.step, batch, error) from error
+                raise step_error(self.step, batch, error) from error
             progress.step += 1
             last = self.step >= settings.steps
             if last or self.step % settings.log_every == 0:
                 figures = progress.window.means() | {"failed_steps": float(progress.failed)}
                 progress.figures |= figures
                 progress.window = Window()
-                speed = (self.step - before) / max(1e-9, time.monotonic() - began)
+                speed = (self.step - first_step) / max(1e-9, time.monotonic() - started)
                 log.figures(self.step, figures | rates | {"steps_per_second": speed})
             if last or _due(self.step, settings.validate_every):
                 self._validate(log)
-            leave = self._agreed(should_stop() or stop.signal is not None)
-            leave = leave or last or self._hopeless()
-            if leave or _due(self.step, settings.checkpoint_every):
-                self._save("checkpoint", needed=leave)
+            stopping = self._in_any_process(should_stop() or stop.signal is not None)
+            stopping = stopping or last or self._out_of_patience()
+            if stopping or _due(self.step, settings.checkpoint_every):
+                self._save("checkpoint", needed=stopping)
             if log.board is not None and (last or _due(self.step, settings.preview_every)):
-                log.preview(self.step, self._look(0, heard=True))
+                log.preview(self.step, self._preview(0, with_samples=True))
             if self.first and _due(self.step, settings.diagnose_every):
                 self._diagnose(log)
-            if leave:
+            if stopping:
                 return
 
     def _train_step(self, batch: dict[str, Tensor]) -> dict[str, float]:
-        """Take the step's turns, and return each group's learning rate in it."""
+        """Steps the batch's turns, and returns each group's learning rate."""
         settings, progress = self.settings, self.progress
-        scale = factor(
+        scale = learning_rate_factor(
             self.step,
             settings.steps,
             settings.schedule,
@@ -192,7 +195,7 @@ class Trainer:
         while (turn := self.stepper.next(turns)) is not None:
             numbers = self.stepper.take(turn, scale)
             if not all(map(math.isfinite, numbers.values())):
-                self._note_failure(turn.group, numbers)
+                self._record_failure(turn.group, numbers)
                 return rates
             figures |= numbers
         progress.failed_in_a_row = 0
@@ -201,15 +204,15 @@ class Trainer:
             self.average.update()
         return rates
 
-    def _note_failure(self, group: str, numbers: dict[str, float]) -> None:
+    def _record_failure(self, group: str, numbers: dict[str, float]) -> None:
         self.progress.failed += 1
         self.progress.failed_in_a_row += 1
-        wrong = ", ".join(name for name, value in numbers.items() if not math.isfinite(value))
-        logger.warning("step %d skipped: %s not finite", self.step, wrong)
-        if self.progress.failed_in_a_row >= GIVE_UP:
+        names = ", ".join(name for name, value in numbers.items() if not math.isfinite(value))
+        logger.warning("step %d skipped: %s not finite", self.step, names)
+        if self.progress.failed_in_a_row >= MAX_FAILURES:
             raise AudioTransferError(
-                f"training gave up at step {self.step}: {wrong} not finite in {GIVE_UP} steps in a "
-                f"row; lower the learning rate of group {group!r} and resume from the last "
+                f"training gave up at step {self.step}: {names} not finite in {MAX_FAILURES} steps "
+                f"in a row; lower the learning rate of group {group!r} and resume from the last "
                 "checkpoint"
             )
 
@@ -218,46 +221,46 @@ class Trainer:
             return
         found: dict[str, float] = {}
         if self.first:
-            with showing(self.networks, self.average, self.fabric.device):
+            with evaluating(self.networks, self.average, self.fabric.device):
                 found = {name: float(v) for name, v in self.validation(self.objective).items()}
         found = self.fabric.broadcast(found)
         figures = {f"validation/{name}": value for name, value in found.items()}
         self.progress.figures |= figures
         log.figures(self.step, figures)
-        if self.progress.score(found.get("H", found.get("score"))):
+        if self.progress.record_score(found.get("H", found.get("score"))):
             self._save("best", needed=False)
 
-    def _hopeless(self) -> bool:
+    def _out_of_patience(self) -> bool:
         patience = self.settings.patience
         return patience is not None and self.progress.since_best >= patience
 
     def _diagnose(self, log: Log) -> None:
-        looks = [self._look(step) for step in range(PROBES)]
-        for finding in self.diagnosis.check(self.progress, looks):
+        previews = [self._preview(step) for step in range(DIAGNOSED_BATCHES)]
+        for finding in self.diagnosis.check(self.progress, previews):
             logger.warning("step %d: %s", self.step, finding)
             log.note(self.step, finding)
 
-    def _look(self, step: int, heard: bool = False) -> Preview:
-        """What the present networks make of the batch of that step, always with the same noise."""
-        with showing(self.networks, self.average, self.fabric.device):
+    def _preview(self, step: int, with_samples: bool = False) -> Preview:
+        """The objective's preview of the batch of that step, always with the same noise."""
+        with evaluating(self.networks, self.average, self.fabric.device):
             batch = self.fabric.to_device(self.batches.batch(step))
             noise = torch.Generator().manual_seed(self.settings.seed)
-            seen = self.objective.preview(batch, noise)
-            sounds = self.audition(self.objective) if heard and self.audition else {}
-            return Preview(seen.spectrograms, seen.audio | sounds, seen.embeddings)
+            preview = self.objective.preview(batch, noise)
+            samples = self.samples(self.objective) if with_samples and self.samples else {}
+            return Preview(preview.images, preview.audio | samples, preview.embeddings)
 
-    def _agreed(self, wish: bool) -> bool:
-        """Whether any process wishes it: all must leave after the same step."""
-        return bool(self.fabric.all_reduce(torch.tensor(float(wish)), reduce_op="sum"))
+    def _in_any_process(self, condition: bool) -> bool:
+        """Whether it holds in any process: all must stop after the same step."""
+        return bool(self.fabric.all_reduce(torch.tensor(float(condition)), reduce_op="sum"))
 
     def _save(self, name: str, *, needed: bool) -> None:
-        """Write a checkpoint; where it is not `needed` now, the next one may succeed."""
-        tensors = state.collect(
+        """Writes a checkpoint; unless it is `needed` a failure is only a warning."""
+        tensors = checkpoints.collect_state(
             self.networks, self.stepper.optimisers, self.average, self.generator, self.fabric
         )
         if not self.first:
             return
-        facts = self.progress.facts() | {
+        facts = self.progress.to_json() | {
             "identity": self.identity,
             "average_updates": self.average.updates if self.average is not None else 0,
         }
@@ -274,8 +277,8 @@ class Trainer:
         if found is None:
             return
         tensors, facts = found
-        refuse_another(folder, facts["identity"], self.identity)
-        state.restore(
+        checkpoints.check_identity(folder, facts["identity"], self.identity)
+        checkpoints.restore_state(
             tensors,
             self.networks,
             self.stepper.optimisers,
@@ -283,7 +286,7 @@ class Trainer:
             self.generator,
             self.fabric,
         )
-        self.progress = Progress.of(facts)
+        self.progress = Progress.from_json(facts)
         if self.average is not None:
             self.average.updates = int(facts["average_updates"])
 
@@ -296,9 +299,9 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class StopRequest:
-    """Holds the first stop signal back inside its `with` block; a second one acts at once.
+    """Defers the first stop signal inside its `with` block; a second one takes effect at once.
 
-    Outside the main thread, where Python takes no signals, it never sees one.
+    Outside the main thread, where Python handles no signals, it does nothing.
     """
 
     def __init__(self) -> None:
@@ -308,7 +311,7 @@ class StopRequest:
     def __enter__(self) -> StopRequest:
         if threading.current_thread() is threading.main_thread():
             for number in SIGNALS:
-                self._before[number] = signal.signal(number, self._note)
+                self._before[number] = signal.signal(number, self._defer)
         return self
 
     def __exit__(
@@ -317,19 +320,19 @@ class StopRequest:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._give_back()
+        self._restore_handlers()
 
-    def act(self) -> None:
-        """Let the held-back signal do what it would have done."""
-        self._give_back()
+    def raise_signal(self) -> None:
+        """Raises the deferred signal, if there was one."""
+        self._restore_handlers()
         if self.signal is not None:
             signal.raise_signal(self.signal)
 
-    def _note(self, number: int, _: FrameType | None) -> None:
+    def _defer(self, number: int, _: FrameType | None) -> None:
         self.signal = number
-        self._give_back()
+        self._restore_handlers()
 
-    def _give_back(self) -> None:
+    def _restore_handlers(self) -> None:
         for number, before in self._before.items():
             signal.signal(number, before)
         self._before = {}

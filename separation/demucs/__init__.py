@@ -1,4 +1,4 @@
-"""Demucs, by the real library: which models there are, whether and how their weights get here.
+"""Demucs through its own library: the models, where their files are found, and their installation.
 
 The separator itself is in `separation.demucs.separator`, which loads torch.
 """

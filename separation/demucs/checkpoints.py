@@ -1,4 +1,4 @@
-"""Building a Demucs model from its files without trusting them."""
+"""Reading Demucs models from safetensors files with checks, and writing them."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from separation.base import SeparationError
 from separation.demucs.hub import BagFiles
-from separation.errors import SeparationError
 
 CLASSES = ("demucs.htdemucs.HTDemucs", "demucs.hdemucs.HDemucs", "demucs.demucs.Demucs")
-"""The networks that a file may name: the library imports whatever stands there."""
+"""Networks that a file may name: the library imports whatever class stands there."""
 
 
 def load_bag(files: BagFiles) -> BagOfModels:
-    """The networks of a bag with their weights, on the CPU, ready to separate.
+    """The networks of a bag with their weights, on the CPU, in evaluation mode.
 
-    Raises SeparationError, naming the file, for what is no safetensors file, for a class that is
-    not Demucs's, for weights that do not fit it or are not finite.
+    Raises SeparationError, naming the file, where it is no safetensors file, names a class that is
+    not Demucs's, or holds weights that do not fit it or are not finite.
     """
     networks: list[Any] = [_load_network(path) for path in files.networks]
     try:
@@ -57,7 +57,7 @@ def _load_network(path: Path) -> nn.Module:
     except SeparationError:
         raise
     except Exception as error:
-        # Arguments from a file reach a constructor: it may fail in any way.
+        # Arguments from a file are passed to a constructor, which may raise anything.
         reason = " ".join(str(error).split())[:160]
         raise SeparationError(
             f"{path} does not hold the demucs network that it names ({reason}): fetch it again"
@@ -68,6 +68,7 @@ def _load_network(path: Path) -> nn.Module:
 
 
 def _check_header(path: Path) -> None:
+    """Raise SeparationError for a class, quantisation or arguments that cannot be loaded safely."""
     with safe_open(str(path), framework="pt") as file:
         header = file.metadata() or {}
     name = header.get("klass")
@@ -88,9 +89,10 @@ def save_bag(
     weights: list[list[float]] | None = None,
     segment: float | None = None,
 ) -> Path:
-    """Write Demucs networks (one's own, or ones that were pickled) so that the separator takes
-    them as `demucs:FOLDER/NAME`: `NAME.yaml` and a safetensors file for each network, which
-    carries its class and arguments. Returns the path to ask for, `FOLDER/NAME`.
+    """Write Demucs networks so that the separator takes them as `demucs:FOLDER/NAME`.
+
+    Writes `NAME.yaml` and a safetensors file per network, which holds its class and arguments.
+    Returns the path `FOLDER/NAME`.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -119,7 +121,7 @@ def serialise(
 
 
 def _save_network(folder: Path, network: Any) -> str:
-    # Demucs's networks keep the arguments that they were built with.
+    # Demucs's networks store the arguments of their constructor.
     arguments, options = network._init_args_kwargs
     content = serialise(type(network), arguments, options, network.state_dict())
     signature = hashlib.sha256(content).hexdigest()[:8]

@@ -1,9 +1,9 @@
-"""Finding the files of a Demucs model: the hub's cache, a local folder, or a bounded download.
+"""Files of a Demucs model: from the hub's cache, from a folder, or by a bounded download.
 
 A model is a *bag*: `NAME.yaml` lists `models` (signatures), `weights` and `segment`, and for each
-signature there is one `SIGNATURE.safetensors`. On the hub every bag has a repository of its own.
-The library's own search is not used: it spends half a minute without a network and then falls
-back to pickled weights. Nothing here loads torch.
+signature there is one `SIGNATURE.safetensors`. On the hub every bag has its own repository. The
+library's own search is not used: it waits half a minute without a network and then falls back to
+pickled weights. Nothing here loads torch.
 """
 
 from __future__ import annotations
@@ -20,8 +20,7 @@ from typing import Any
 import yaml
 from tqdm.std import tqdm
 
-from separation.base import Progress
-from separation.errors import SeparationError
+from separation.base import Progress, SeparationError
 
 REPOSITORIES = {
     "htdemucs": "adefossez/HTDemucs",
@@ -32,13 +31,16 @@ REPOSITORIES = {
 }
 MODELS = tuple(REPOSITORIES)
 PATIENCE = 4.0
-"""Seconds that the hub has to answer at all."""
+"""Seconds within which the hub has to answer."""
 
 
 @dataclass(frozen=True)
 class BagFiles:
-    """A Demucs model on disk: a file for each network, their weights `[network][stem]` in the
-    average, and the segment that it asks for in seconds."""
+    """Files of a Demucs model: one per network.
+
+    `weights` `[network][stem]` are those of the networks in the average, `segment` is the segment
+    in seconds that the model asks for.
+    """
 
     name: str
     networks: tuple[Path, ...]
@@ -55,17 +57,17 @@ def available(model: str = "htdemucs", folder: str | Path | None = None) -> bool
 
 
 def fetch(model: str = "htdemucs", progress: Progress | None = None) -> BagFiles:
-    """Bring `model` into the hub's cache; what is there already is not asked for again.
+    """Download `model` into the hub's cache, unless all its files are there.
 
-    `progress` hears the share of the download. Raises SeparationError for an unknown name, and
-    within five seconds when the hub does not answer.
+    `progress` is called with the share of the download. Raises SeparationError for an unknown name,
+    and within five seconds where the hub does not answer.
     """
     name = check_name(model)
     return _on_disk(name, None) or _download(name, progress)
 
 
 def check_name(model: str) -> str:
-    """The model, which the hub has; raises SeparationError for any other."""
+    """Name of a model that the hub has; raises SeparationError for any other."""
     name, folder = _place(model, None)
     if folder is not None:
         raise SeparationError(f"'{model}' is no name on the hub: there are {', '.join(MODELS)}")
@@ -73,11 +75,13 @@ def check_name(model: str) -> str:
 
 
 def resolve(model: str, folder: str | Path | None = None, download: bool = True) -> BagFiles:
-    """The files of `model`: from `folder` if one is given or the model is a path
-    (`FOLDER/NAME`), else from the hub's cache, else, where `download` allows it, from the hub.
+    """Files of `model`: from a folder, else from the hub's cache, else from the hub.
 
-    Raises SeparationError, one line that says what to do, for an unknown name, for files that are
-    missing and for a hub that does not answer.
+    A folder is used where `folder` is given or the model is a path (`FOLDER/NAME`); the hub is
+    asked only where `download` allows it.
+
+    Raises SeparationError, one line that says what to do, for an unknown name, for missing files,
+    and for a hub that does not answer.
     """
     name, place = _place(model, folder)
     found = _on_disk(name, place)
@@ -93,7 +97,7 @@ def resolve(model: str, folder: str | Path | None = None, download: bool = True)
 
 
 def _place(model: str, folder: str | Path | None) -> tuple[str, Path | None]:
-    """Name of the bag and its local folder, None for the hub."""
+    """Name of the bag and its local folder; None stands for the hub."""
     if folder is not None:
         return model, Path(folder).expanduser()
     if os.sep in model or "/" in model:
@@ -110,7 +114,7 @@ def _place(model: str, folder: str | Path | None) -> tuple[str, Path | None]:
 
 
 def _on_disk(name: str, folder: Path | None) -> BagFiles | None:
-    """The bag, None unless all of its files are there."""
+    """The bag, or None unless all of its files are there."""
     listing = _find(name, folder, f"{name}.yaml")
     if listing is None:
         return None
@@ -131,6 +135,7 @@ def _find(name: str, folder: Path | None, filename: str) -> Path | None:
 
 
 def _download(name: str, progress: Progress | None) -> BagFiles:
+    """Download the bag from the hub; one progress over all its networks."""
     from huggingface_hub import constants, hf_hub_download
 
     def download(filename: str, first: float, last: float) -> Path:
@@ -165,10 +170,11 @@ def _download(name: str, progress: Progress | None) -> BagFiles:
 
 
 def _ask_hub(name: str) -> None:
-    """Return once the hub knows the model; raise SeparationError after PATIENCE seconds.
+    """Return once the hub has answered that it has the model.
 
-    The question is asked by a thread that can be left behind, because the resolution of a name
-    cannot be given a time limit.
+    Raises SeparationError after PATIENCE seconds.
+
+    The request runs in a thread that can be abandoned, because name resolution has no timeout.
     """
     from huggingface_hub import constants, get_hf_file_metadata, hf_hub_url
 
@@ -195,13 +201,17 @@ def _ask_hub(name: str) -> None:
 
 
 def read_bag(path: Path) -> dict[str, Any]:
+    """The parsed `NAME.yaml`, signatures as text.
+
+    Raises SeparationError where it lists no networks.
+    """
     try:
         bag = yaml.safe_load(path.read_text())
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise SeparationError(f"{path} cannot be read as yaml ({one_line(error)})") from error
     signatures = bag.get("models") if isinstance(bag, dict) else None
-    # A signature becomes a file name: nothing that leads out of the folder. Unquoted, one of
-    # eight digits reads as a number.
+    # A signature becomes a file name, so it must not lead out of the folder. YAML reads an unquoted
+    # one of eight digits as a number.
     if (
         not isinstance(signatures, list)
         or not signatures
@@ -235,12 +245,13 @@ def _way_out(name: str) -> str:
 
 
 def one_line(error: Exception) -> str:
+    """An error's message in one line of at most 160 characters."""
     text = " ".join(str(error).split())
     return (text[:160] or type(error).__name__).rstrip(".:")
 
 
 def progress_bar(report: Progress) -> type[tqdm]:
-    """A progress bar class that draws nothing and calls `report` with the share of bytes."""
+    """A tqdm class that displays nothing and calls `report` with the share of bytes."""
 
     class Bar(tqdm):
         def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -1,9 +1,9 @@
-"""Installing a Demucs model from files, for a computer without a network.
+"""Installation of a Demucs model from files, for computers without a network.
 
-What people have is a copy of the hub's cache from another computer, the files of the hub's page, or
-the checkpoints `SIGNATURE-CHECKSUM.th` of the library's earlier releases. A checkpoint is a pickle:
-its checksum is compared with the one that the library lists, and then only tensors, numbers and the
-classes of Demucs's networks are let out of it. Whatever came is loaded once before it is installed.
+Accepted are a copy of the hub's cache from another computer, the files of the hub's page, or the
+checkpoints `SIGNATURE-CHECKSUM.th` of the library's earlier releases. A checkpoint is a pickle: its
+checksum is compared with the library's list, and unpickling is restricted to tensors, numbers and
+the classes of Demucs's networks. The model is loaded once before it is installed.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from importlib import import_module, resources
 from pathlib import Path
 from typing import Any
 
-from separation.base import Progress
+from separation.base import Progress, SeparationError
 from separation.demucs.hub import (
     REPOSITORIES,
     BagFiles,
@@ -27,10 +27,9 @@ from separation.demucs.hub import (
     read_bag,
     resolve,
 )
-from separation.errors import SeparationError
 
 _DEPTH = 6
-"""Folders in folders that are searched: the hub's cache lies four deep in the user's."""
+"""Levels of subfolders that are searched; the hub's cache is four deep in the user's."""
 _CHECKPOINT = re.compile(r"(?P<signature>[\w-]+)-(?P<checksum>[0-9a-f]{8,64})\.th")
 _BLOB = re.compile(r"[0-9a-f]{64}")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -39,11 +38,10 @@ _BLOCK = 1 << 20
 
 
 def install(model: str, source: str | Path, progress: Progress | None = None) -> BagFiles:
-    """Puts `model` from `source`, a file or a folder, into the hub's cache, where it is found from
-    then on; what is there already is replaced.
+    """Install `model` from `source`, a file or a folder, into the hub's cache, replacing it there.
 
-    `progress` hears the share of the networks that were checked. Raises SeparationError, with
-    nothing installed, for an unknown name, and for files that are missing, damaged, of another
+    `progress` is called with the share of the networks that were checked. Raises SeparationError,
+    with nothing installed, for an unknown name, and for files that are missing, damaged, of another
     model, or hold anything but weights.
     """
     name = check_name(model)
@@ -82,18 +80,19 @@ def install(model: str, source: str | Path, progress: Progress | None = None) ->
 
 
 def official_checksums() -> dict[str, str]:
-    """Signature -> the first digits of the SHA-256 of its checkpoint, as the library lists them."""
+    """First digits of each checkpoint's SHA-256 by signature, as the library lists them."""
     lines = _of_library("files.txt").decode().split()
     matches = (_CHECKPOINT.fullmatch(line) for line in lines)
     return {match["signature"]: match["checksum"] for match in matches if match}
 
 
 def _cache_folder(name: str) -> str:
-    """As the hub's client names it; its own function for this moves from version to version."""
+    """Folder name in the hub's cache; the client's own function for it moves between versions."""
     return "--".join(("models", *REPOSITORIES[name].split("/")))
 
 
 def _of_library(filename: str) -> bytes:
+    """Content of a file that the demucs package carries; empty where it is missing."""
     try:
         return (resources.files("demucs") / "remote" / filename).read_bytes()
     except OSError:
@@ -101,7 +100,7 @@ def _of_library(filename: str) -> bytes:
 
 
 def _files_in(source: Path) -> Iterator[Path]:
-    """The file, or those in the folder and the folders in it, by name."""
+    """The file itself, or all files in the folder and its subfolders, sorted."""
     if not source.is_dir():
         yield source
         return
@@ -113,7 +112,7 @@ def _files_in(source: Path) -> Iterator[Path]:
 
 
 def _listing(name: str, found: Iterable[Path]) -> tuple[bytes, list[str]]:
-    """The model's list of networks, as it is and read: the given one, else the library's."""
+    """Content and signatures of the model's list: the given one, else the library's."""
     with resources.as_file(resources.files("demucs") / "remote" / f"{name}.yaml") as library:
         path = next((path for path in found if path.name == library.name), library)
         _check_link(name, path)
@@ -124,7 +123,7 @@ def _listing(name: str, found: Iterable[Path]) -> tuple[bytes, list[str]]:
 
 
 def _network(name: str, signature: str, source: Path, found: list[Path]) -> Path:
-    """The file of one network, whose checksum is right where there is one."""
+    """The file of one network, its checksum verified where there is one."""
     plain = [path for path in found if path.name == f"{signature}.safetensors"]
     pickled = [
         path
@@ -148,7 +147,7 @@ def _network(name: str, signature: str, source: Path, found: list[Path]) -> Path
 
 
 def _check_link(name: str, path: Path) -> None:
-    """In the hub's cache a file is a link, which is easily copied without what it leads to."""
+    """Raise SeparationError for a broken link, since files in the hub's cache are links."""
     if path.is_symlink() and not path.exists():
         raise SeparationError(
             f"{path} is a link to {path.readlink()}, which is not there: copy the whole folder "
@@ -157,7 +156,7 @@ def _check_link(name: str, path: Path) -> None:
 
 
 def _only_file(name: str, signature: str, path: Path) -> Path:
-    """A file of any name, told by its content."""
+    """A file of any name, identified by its checksum."""
     known = official_checksums()
     digest = _sha256(path)
     if signature in known and digest.startswith(known[signature]):
@@ -184,13 +183,14 @@ def _check_checkpoint(path: Path, signature: str) -> None:
 
 
 def _check_blob(path: Path) -> None:
-    """In the hub's cache a file is a link to one that is named by its SHA-256."""
+    """Compare a file of the hub's cache with its SHA-256, the name that its link points to."""
     named = path.resolve().name
     if _BLOB.fullmatch(named):
         _compare(path, named)
 
 
 def _compare(path: Path, expected: str) -> None:
+    """Raise SeparationError unless the file's SHA-256 begins with `expected`."""
     digest = _sha256(path)
     if not digest.startswith(expected):
         raise SeparationError(
@@ -208,6 +208,7 @@ def _sha256(path: Path) -> str:
 
 
 def _stage(path: Path, target: Path) -> None:
+    """Copy a network to the staging folder, converted to safetensors where it is a checkpoint."""
     with path.open("rb") as file:
         if file.read(len(_POINTER)) == _POINTER:
             raise SeparationError(
@@ -220,25 +221,25 @@ def _stage(path: Path, target: Path) -> None:
 
 
 def _converted(path: Path) -> bytes:
-    """A checkpoint as a safetensors file. Unpickles nothing but what a network is made of."""
+    """A checkpoint as a safetensors file; unpickles only what a network is made of."""
     import torch
 
     from separation.demucs.checkpoints import CLASSES, serialise
 
-    kinds = [
+    classes = [
         getattr(import_module(module), name)
         for module, _, name in (dotted.rpartition(".") for dotted in CLASSES)
     ]
     try:
-        with torch.serialization.safe_globals([*kinds, Fraction]):
+        with torch.serialization.safe_globals([*classes, Fraction]):
             package: Any = torch.load(path, map_location="cpu", weights_only=True)
-        if package["klass"] not in kinds:
+        if package["klass"] not in classes:
             raise TypeError(f"its class is {package['klass']!r}")
         return serialise(package["klass"], package["args"], package["kwargs"], package["state"])
     except OSError:
         raise
     except Exception as error:
-        # A pickle may hold anything, and fail in any way.
+        # Unpickling may raise anything.
         raise SeparationError(
             f"{path} is no checkpoint of a demucs network, or holds more than weights "
             f"({one_line(error)}): it is not opened"
@@ -246,7 +247,7 @@ def _converted(path: Path) -> bytes:
 
 
 def _check(name: str, staged: Path, networks: dict[str, Path]) -> None:
-    """Loads what was staged, once."""
+    """Load the staged model once."""
     from separation.demucs.checkpoints import load_bag
 
     try:
@@ -254,14 +255,13 @@ def _check(name: str, staged: Path, networks: dict[str, Path]) -> None:
     except SeparationError as error:
         text = str(error)
         for signature, path in networks.items():
-            # Named as the user knows it, not where it lies for the moment.
+            # Messages name the user's file, not the staged one.
             text = text.replace(str(staged / f"{signature}.safetensors"), str(path))
         raise SeparationError(text) from error
 
 
 def _revision(place: Path, staged: Path, networks: dict[str, Path]) -> str:
-    """The hub's commit where the files come from its cache or belong to one that is here; else a
-    name made of their content."""
+    """Name of the snapshot: the hub's commit where it is known, else a digest of the content."""
     folder = next(iter(networks.values())).parent
     if folder.parent.name == "snapshots" and _COMMIT.fullmatch(folder.name):
         return folder.name
@@ -273,7 +273,7 @@ def _revision(place: Path, staged: Path, networks: dict[str, Path]) -> str:
 
 
 def _publish(place: Path, staged: Path, revision: str) -> None:
-    """Moves the files to where the hub's client looks; they count once `refs/main` names them."""
+    """Move the files to the client's snapshot, which is valid once `refs/main` names it."""
     snapshot, reference = place / "snapshots" / revision, place / "refs" / "main"
     for folder in (snapshot, reference.parent):
         folder.mkdir(parents=True, exist_ok=True)

@@ -18,18 +18,71 @@ from demucs.htdemucs import HTDemucs
 from torch import Tensor
 from torch.nn import functional
 
-from separation.base import GRID, Progress, check_mix, complete
+from separation.base import GRID, Progress, SeparationError, check_mix, complete
 from separation.demucs.checkpoints import load_bag
 from separation.demucs.hub import resolve
-from separation.errors import SeparationError
 
 LONGEST = 20
-"""Seconds of the longest segment taken unasked: models trained on 44 s work as well in half of
-the memory and let a song be cut into blocks."""
+"""Default limit of a segment in seconds: models trained on 44 s separate as well with it, in half
+of the memory and in blocks.
+"""
 SILENCE = 1e-10
-"""RMS below which a block is silence: a network scaled up to hear it would hear rounding."""
+"""RMS below which a block is treated as silence: scaling it up would separate rounding errors."""
+
+STEPS = (20, 10, 5, 4, 2, 1)
+"""Default strides, in multiples of the grid: 20 multiples hold a whole number of each."""
+SHORTEST = 0.25
+"""Shortest segment in seconds."""
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Tiles:
+    """Segments of `length` samples, one every `stride` samples."""
+
+    length: int
+    stride: int
+    sample_rate: int
+
+    @property
+    def segment(self) -> float:
+        """Length in seconds, for which the library computes exactly `length` samples."""
+        return (self.length + 0.5) / self.sample_rate
+
+    @property
+    def overlap(self) -> float:
+        """Overlap as a share of the length, for which the library computes exactly `stride`."""
+        return 1 - (self.stride + 0.5) / self.length
+
+
+def tiles(seconds: float | Fraction, sample_rate: int, overlap: float | None = None) -> Tiles:
+    """Segments of `seconds`, overlapping by the share `overlap`.
+
+    By default they overlap by at least a fifth, and the stride divides 20 multiples of the grid.
+
+    Raises SeparationError for a segment under a quarter of a second or an overlap outside 0 to
+    0.95.
+    """
+    if not seconds >= SHORTEST:
+        raise SeparationError(f"a segment of {float(seconds):g} s is too short: from {SHORTEST} s")
+    length = int(seconds * sample_rate)
+    if overlap is None:
+        return Tiles(length, _aligned_stride(length), sample_rate)
+    if not 0 <= overlap <= 0.95:
+        raise SeparationError(f"overlap {overlap:g} is out of range: from 0 to 0.95")
+    return Tiles(length, int((1 - overlap) * length), sample_rate)
+
+
+def _aligned_stride(length: int) -> int:
+    """Largest default stride that leaves an overlap of a fifth."""
+    for stride in (steps * GRID for steps in STEPS):
+        if 5 * stride <= 4 * length:
+            return stride
+    stride = GRID
+    while 5 * stride > 4 * length:
+        stride //= 2
+    return stride
 
 
 def load(
@@ -43,10 +96,11 @@ def load(
     overlap: float | None = None,
     shifts: int = 0,
 ) -> DemucsSeparator:
-    """The Demucs separator called `model`: a name on the hub, `FOLDER/NAME`, or a name in
-    `model_folder`. The hub's cache is asked first; `download` allows asking the hub.
+    """The Demucs separator for `model`: a hub name, `FOLDER/NAME`, or a name in `model_folder`.
 
-    Raises SeparationError where the weights are not to be had, damaged or not Demucs's.
+    The hub's local cache is searched first; `download` allows a request to the hub.
+
+    Raises SeparationError where the weights cannot be found, are damaged, or are not Demucs's.
     """
     bag = load_bag(resolve(model, model_folder, download))
     return DemucsSeparator(
@@ -55,19 +109,20 @@ def load(
 
 
 class DemucsSeparator:
-    """Separates blocks with a bag of Demucs networks (Défossez, "Hybrid spectrogram and waveform
-    source separation", 2021; Rouard, Massa and Défossez, "Hybrid transformers for music source
-    separation", 2023), by the authors' library.
+    """Separates blocks with a bag of Demucs networks, by the authors' library.
 
-    `segment` (seconds) is what the networks hear at once, at most what they were trained on;
-    `overlap` is the share that neighbouring segments have in common (see `tiles`). Songs are cut
-    at whole strides, so that the same segments are heard in blocks as in the whole. With `shifts`
-    the block is separated that many times at random offsets of up to half a second, drawn from the
-    generator, and averaged: a little cleaner, as many times slower. When the device runs out of
-    memory the segment is halved, and stays so.
+    Défossez, "Hybrid spectrogram and waveform source separation" (2021); Rouard, Massa and
+    Défossez, "Hybrid transformers for music source separation" (2023).
 
-    Stems are the model's; what they leave of the mix is added to `other`. A mono mix is heard as
-    two equal channels.
+    `segment` (seconds) is the length of a network's input, at most that of its training; `overlap`
+    is the share that neighbouring segments have in common (see `tiles`). Songs are cut at whole
+    strides, so that blocks are made of the same segments as the whole song. With `shifts` the block
+    is separated that many times at random offsets of up to half a second, drawn from the generator,
+    and averaged: slightly better, at as many times the cost. When the device runs out of memory the
+    segment is halved for all further blocks.
+
+    The stems are the model's; what they leave of the mix is added to `other`. A mono mix is
+    separated as two equal channels.
     """
 
     large = True
@@ -91,13 +146,15 @@ class DemucsSeparator:
             raise SeparationError(
                 f"segment {segment:g} s is longer than the model takes: up to {float(limit):g} s"
             )
-        unasked = trained if limit else min(trained, Fraction(LONGEST))
+        default_segment = trained if limit else min(trained, Fraction(LONGEST))
         self.stems: tuple[str, ...] = tuple(dict.fromkeys([*bag.sources, "other"]))
         self.sample_rate: int = bag.samplerate
         self.progress = progress
         self._overlap = overlap
         self._shifts = shifts
-        self._tiles = tiles(unasked if segment is None else segment, self.sample_rate, overlap)
+        self._tiles = tiles(
+            default_segment if segment is None else segment, self.sample_rate, overlap
+        )
         try:
             self._device = torch.device(device)
             self._bag = bag.to(self._device)
@@ -109,8 +166,8 @@ class DemucsSeparator:
 
     @property
     def context(self) -> int:
-        """What a segment that begins in the kept part, or ends there, reaches beyond it."""
-        # Shifted segments begin before the block, and the oldest networks hear more than those.
+        """Samples by which a segment that begins or ends in the kept part reaches beyond it."""
+        # Shifted segments begin before the block, and the oldest networks pad their input.
         longer = self._shifts or any(isinstance(n, Demucs) for n in self._bag.models)
         return self._tiles.length - (0 if longer else self._tiles.stride)
 
@@ -120,7 +177,7 @@ class DemucsSeparator:
         return self._tiles.stride
 
     def __call__(self, mix: Tensor, generator: torch.Generator | None = None) -> dict[str, Tensor]:
-        """`[C, T]`, one or two channels, to the model's stems; `generator` seeds the shifts."""
+        """Mix `[C, T]`, one or two channels, to the model's stems; `generator` draws the shifts."""
         check_mix(mix)
         channels, length = mix.shape
         if channels > 2:
@@ -130,7 +187,7 @@ class DemucsSeparator:
         if level < SILENCE:
             return complete(mix, {name: torch.zeros_like(mix) for name in self.stems})
         offsets = self._offsets(generator)
-        with _randomness_kept():
+        with _preserved_random_state():
             estimate = self._separate((mix / level).expand(2, length)[None], offsets)[0] * level
         if not bool(torch.isfinite(estimate).all()):
             raise SeparationError(
@@ -142,13 +199,13 @@ class DemucsSeparator:
         return {name: stem.contiguous() for name, stem in complete(mix, found).items()}
 
     def _offsets(self, generator: torch.Generator | None) -> list[int]:
-        """How many samples before the block each of the shifted passes begins."""
-        most = self.sample_rate // 2
-        drawn = torch.randint(most + 1, (self._shifts,), generator=generator or torch.Generator())
-        return drawn.tolist() or [0]
+        """Samples by which each of the shifted passes begins before the block."""
+        longest = self.sample_rate // 2
+        generator = generator or torch.Generator()
+        return torch.randint(longest + 1, (self._shifts,), generator=generator).tolist() or [0]
 
     def _separate(self, mix: Tensor, offsets: list[int]) -> Tensor:
-        """`[1, 2, T]` to `[1, S, 2, T]`, in shorter segments where memory does not suffice."""
+        """Mix `[1, 2, T]` to stems `[1, S, 2, T]`; halves the segment when memory is exhausted."""
         while True:
             try:
                 total = self._apply(mix, offsets, 0)
@@ -163,6 +220,7 @@ class DemucsSeparator:
             self._halve(reason)
 
     def _halve(self, reason: str) -> None:
+        """Halve the segment. Raises SeparationError where it would be too short."""
         half = self._tiles.segment / 2
         if half < SHORTEST:
             raise SeparationError(
@@ -180,11 +238,11 @@ class DemucsSeparator:
             torch.cuda.empty_cache()
 
     def _apply(self, mix: Tensor, offsets: list[int], number: int) -> Tensor:
-        """One pass. The library's own shifts depend on how long the block is."""
+        """One pass with a fixed shift. The library's own shifts depend on the block's length."""
         offset = offsets[number]
         for network in self._bag.models:
             if isinstance(network, HTDemucs):
-                # Otherwise it fills shorter segments up to the length of its training, in vain.
+                # Otherwise shorter segments are padded to the training length, at full cost.
                 trained = int(network.segment * self.sample_rate)
                 network.use_train_segment = self._tiles.length + 1 >= trained
         estimate: Tensor = apply_model(
@@ -199,7 +257,7 @@ class DemucsSeparator:
         return estimate[..., offset:]
 
     def _report(self, length: int, number: int) -> Any:
-        """The library's callback (a dict for each segment) as a share of all passes."""
+        """The library's callback for a pass, which reports the share of all passes."""
         progress = self.progress
         networks = len(self._bag.models)
         passes = networks * max(1, self._shifts)
@@ -216,8 +274,8 @@ class DemucsSeparator:
 
 
 @contextmanager
-def _randomness_kept() -> Iterator[None]:
-    """The library draws from Python's global numbers, to no effect."""
+def _preserved_random_state() -> Iterator[None]:
+    """Restore Python's global random state, from which the library draws unused numbers."""
     before = random.getstate()
     try:
         yield
@@ -231,57 +289,3 @@ def _out_of_memory(error: RuntimeError) -> bool:
 
 def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0][:160]
-
-
-STEPS = (20, 10, 5, 4, 2, 1)
-"""Strides that are taken unasked, in steps of the grid: half a minute holds a whole number."""
-SHORTEST = 0.25
-"""Seconds below which a segment is no longer worth separating."""
-
-
-@dataclass(frozen=True)
-class Tiles:
-    """Segments of `length` samples, one every `stride` samples."""
-
-    length: int
-    stride: int
-    sample_rate: int
-
-    @property
-    def segment(self) -> float:
-        """The seconds that the library turns into this very length when it rounds down."""
-        return (self.length + 0.5) / self.sample_rate
-
-    @property
-    def overlap(self) -> float:
-        """The share that the library turns into this very stride when it rounds down."""
-        return 1 - (self.stride + 0.5) / self.length
-
-
-def tiles(seconds: float | Fraction, sample_rate: int, overlap: float | None = None) -> Tiles:
-    """Segments of `seconds`, overlapping by the share `overlap`.
-
-    Without `overlap` it is at least a fifth, and the stride is one that divides 20 steps of the
-    grid.
-
-    Raises SeparationError for a segment under a quarter of a second or an overlap outside 0 to
-    0.95.
-    """
-    if not seconds >= SHORTEST:
-        raise SeparationError(f"a segment of {float(seconds):g} s is too short: from {SHORTEST} s")
-    length = int(seconds * sample_rate)
-    if overlap is None:
-        return Tiles(length, _aligned_stride(length), sample_rate)
-    if not 0 <= overlap <= 0.95:
-        raise SeparationError(f"overlap {overlap:g} is out of range: from 0 to 0.95")
-    return Tiles(length, int((1 - overlap) * length), sample_rate)
-
-
-def _aligned_stride(length: int) -> int:
-    for stride in (steps * GRID for steps in STEPS):
-        if 5 * stride <= 4 * length:
-            return stride
-    stride = GRID
-    while 5 * stride > 4 * length:
-        stride //= 2
-    return stride

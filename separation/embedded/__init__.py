@@ -1,1 +1,1 @@
-"""The separator that ships with the package."""
+"""The separator whose weights ship with the package."""

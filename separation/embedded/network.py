@@ -1,4 +1,4 @@
-"""Networks of the embedded separator: from band levels to one mask per stem."""
+"""Networks of the embedded separator: band levels to one mask per stem."""
 
 from __future__ import annotations
 
@@ -10,23 +10,25 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from separation.errors import SeparationError
+from separation.base import SeparationError
 
 STEMS = ("drums", "bass", "other", "vocals")
 REACH = 127
-"""Frames on each side that a mask depends on, at most (of all networks here)."""
+"""Frames on each side that a mask depends on, at most, for every network here."""
 _VIEWS = 2  # mid and side
 _FLOOR = 1e-3
 _CENTRE, _SPREAD = -3.0, 2.5
 
 
 def features(levels: Tensor) -> Tensor:
-    """Band levels ``[B, 2, F, L]`` as roughly unit-variance logarithms."""
+    """Band levels ``[B, 2, F, L]`` as logarithms of roughly unit variance."""
     return (torch.log(levels + _FLOOR) - _CENTRE) / _SPREAD
 
 
 def _masks(logits: Tensor) -> Tensor:
-    """``[B, stems * views, F, L]`` to ``[B, stems, views, F, L]``, which sum to 1 over stems."""
+    """Logits ``[B, stems * views, F, L]`` to masks ``[B, stems, views, F, L]`` of sum 1
+    over stems.
+    """
     batch, _, bands, frames = logits.shape
     shaped = logits.view(batch, len(STEMS), _VIEWS, bands, frames)
     return torch.softmax(shaped.float(), dim=1)
@@ -42,10 +44,10 @@ def _block(inputs: int, outputs: int, stride: tuple[int, int] = (1, 1)) -> nn.Se
 
 
 class _Join(nn.Sequential):
-    """A block on what comes from below, brought to the size of the skip, and on the skip.
+    """Convolution block over the upsampled input and the skip connection.
 
-    Joins what ``block(cat([repeat(x), skip]))`` would, without making either: a convolution of
-    repeated values is a transposed convolution of the values themselves, with fewer products.
+    Equals ``block(cat([repeat(x), skip]))`` without making either: a convolution of repeated values
+    is a transposed convolution of the values themselves, with fewer products.
     """
 
     def __init__(self, below: int, outputs: int, stride: tuple[int, int]) -> None:
@@ -53,8 +55,10 @@ class _Join(nn.Sequential):
         self.below, self.stride = below, stride
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:  # type: ignore[override]
-        """``[B, below, F, L]`` and ``[B, outputs, F', L']`` to the latter."""
-        conv, norm, bend = self
+        """``[B, below, F, L]`` and the skip connection ``[B, outputs, F', L']`` to the latter
+        shape.
+        """
+        conv, norm, activation = self
         assert isinstance(conv, nn.Conv2d)
         weight, bias = conv.weight, conv.bias
         kernel = weight[:, : self.below].flip(-1, -2).transpose(0, 1)
@@ -65,16 +69,16 @@ class _Join(nn.Sequential):
                 kernel = functional.pad(kernel, late) + functional.pad(kernel, early)
         joined = functional.conv_transpose2d(x, kernel, bias, self.stride, padding=1)
         joined += functional.conv2d(skip, weight[:, self.below :], padding=1)
-        done: Tensor = bend(norm(joined))
+        done: Tensor = activation(norm(joined))
         return done
 
 
 class UNet(nn.Module):
     """A masking U-Net over bands and frames.
 
-    Norms are batch norms: at inference every layer is local in time, so that a block with
-    enough context gives exactly what the whole song gives. ``frames`` are padded to a multiple
-    of ``time_factor`` inside.
+    Norms are batch norms: at inference every layer is local in time, so that a block with enough
+    context gives exactly what the whole song gives. Frames are padded to a multiple of
+    ``time_factor`` inside.
     """
 
     position: Tensor
@@ -114,16 +118,16 @@ class UNet(nn.Module):
         return _masks(self.leave(x)[..., :frames])
 
     def _level(self, level: int, x: Tensor) -> Tensor:
-        """What else happens at a level on the way down."""
+        """Hook after the layers of each resolution on the way down."""
         return x
 
     def _deepest(self, x: Tensor) -> Tensor:
-        """What else happens at the lowest resolution."""
+        """Hook at the lowest resolution."""
         return x
 
 
 class TemporalBlock(nn.Module):
-    """A residual block of a temporal convolution network: depthwise over time, then mixing."""
+    """Residual block of a temporal convolution network: depthwise over time, then over channels."""
 
     def __init__(self, width: int, hidden: int, dilation: int) -> None:
         super().__init__()
@@ -138,14 +142,14 @@ class TemporalBlock(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """``[B, width, L]`` to the same."""
+        """``[B, width, L]`` to the same shape."""
         return x + self.body(x)
 
 
 class TemporalConvNet(nn.Module):
-    """Whole spectra as channels of a dilated convolution network over time.
+    """A dilated convolution network over time with whole spectra as channels.
 
-    Some ten times cheaper a frame than the U-Net, but every pitch is learned by itself.
+    Some ten times cheaper a frame than the U-Net, but it shares no weights between pitches.
     """
 
     time_factor = 1
@@ -166,7 +170,7 @@ class TemporalConvNet(nn.Module):
 
 
 class AcrossBands(nn.Module):
-    """Every band sees all others: a narrow linear layer over bands, shared by the channels.
+    """Residual bottleneck over bands, shared by the channels: each band depends on all others.
 
     The time-distributed fully connected block of TFC-TDF (Choi et al. 2020). It starts as the
     identity.
@@ -181,16 +185,16 @@ class AcrossBands(nn.Module):
         nn.init.zeros_(self.spread.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        """``[B, C, F, L]`` to the same."""
+        """``[B, C, F, L]`` to the same shape."""
         narrow = self.squeeze(x.transpose(-1, -2))
         narrow = functional.leaky_relu(self.norm(narrow), 0.1)
         return x + self.spread(narrow).transpose(-1, -2)
 
 
 class DenseUNet(UNet):
-    """The U-Net with what the temporal network is better at: whole spectra, at every level.
+    """The U-Net with a bottleneck over bands at each level and a temporal network at the lowest.
 
-    It starts as the U-Net that its weights may come from.
+    At initialisation it equals the U-Net, whose weights it may take.
     """
 
     def __init__(self, bands: int, channels: Sequence[int] = (16, 32, 64, 96, 128, 160)) -> None:
@@ -216,7 +220,7 @@ class DenseUNet(UNet):
 
 
 def fold(network: nn.Module) -> nn.Module:
-    """Bakes the norms of convolutions into their weights: same masks, sooner. For use only."""
+    """Fold batch norms into the convolutions before them, for inference: same masks, less work."""
     for module in network.modules():
         if isinstance(module, nn.Sequential) and len(module) > 1:
             conv, norm = module[0], module[1]
@@ -233,7 +237,7 @@ NETWORKS: dict[str, Callable[[int], nn.Module]] = {
 
 
 def build(kind: str, bands: int) -> nn.Module:
-    """The network of that name. Raises SeparationError for another name."""
+    """The network registered as ``kind``. Raises SeparationError for an unknown name."""
     if kind not in NETWORKS:
         raise SeparationError(
             f"separator network {kind!r} is not known; there are {', '.join(NETWORKS)}"

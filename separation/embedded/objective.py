@@ -1,36 +1,37 @@
 """Training the embedded separator: masks of the mix's spectrum against the true stems.
 
-A real mask m on a band leaves of stem S in mix X the energy
+A real mask m on a band of mix X has, for stem S, the error energy
 sum |m X - S|^2 = m^2 sum |X|^2 - 2 m sum Re(S X*) + sum |S|^2, three sums that need no gradient.
-The loss is its root: the distance of complex spectra, phase included, at the cost of bands.
+The loss is its root: the distance of complex spectra, phase included, computed on bands.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 
-from separation.embedded.bands import Bands
+from separation.embedded.masking import Bands
 from separation.embedded.network import STEMS, build
 from separation.embedded.separator import analyse
 
 
 @dataclass(frozen=True)
 class OptimiserGroup:
-    """Which networks an optimiser steps, and how."""
+    """Networks that one optimiser updates, and its settings."""
 
     networks: tuple[str, ...]
     learning_rate: float
     betas: tuple[float, float]
     weight_decay: float
+    rates: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class SeparatorTurn:
-    """One step of one group: named losses and their weights."""
+    """One update of one optimiser group: named losses and their weights."""
 
     group: str
     terms: dict[str, Tensor]
@@ -39,11 +40,11 @@ class SeparatorTurn:
 
 @dataclass(frozen=True)
 class SeparatorPreview:
-    """What the log shows: spectrograms ``[F, L]``, sounds ``([C, T], rate)`` and points ``[B,
-    D]``.
+    """For the training log: images ``[F, L]``, audio ``([C, T], rate in Hz)`` and embeddings
+    ``[B, D]``.
     """
 
-    spectrograms: dict[str, Tensor]
+    images: dict[str, Tensor]
     audio: dict[str, tuple[Tensor, int]] = field(default_factory=dict)
     embeddings: dict[str, Tensor] = field(default_factory=dict)
 
@@ -69,7 +70,10 @@ class SeparatorObjective:
 
     @torch.no_grad()
     def _energies(self, stems: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Of mix ``[B, 1, 2, F, L]``, of mix times stem and of stems ``[B, 4, 2, F, L]``."""
+        """Band energies of the mix ``[B, 1, 2, F, L]``, and two ``[B, 4, 2, F, L]``.
+
+        These are the products of mix and stems, and the stems.
+        """
         self.bands.to(stems.device)
         spectra = analyse(stems)
         mix = spectra.sum(1, keepdim=True)
@@ -83,7 +87,7 @@ class SeparatorObjective:
     def turns(
         self, batch: dict[str, Tensor], step: int, generator: torch.Generator | None
     ) -> Iterator[SeparatorTurn]:
-        """One turn a step."""
+        """Yield the one update of a step."""
         with torch.autocast(batch["stems"].device.type, enabled=False):
             mix, common, stem = self._energies(batch["stems"].float())
             levels = (mix[:, 0] / self.bands.widths).clamp_min(1e-12).sqrt()
@@ -97,14 +101,14 @@ class SeparatorObjective:
     def preview(
         self, batch: dict[str, Tensor], generator: torch.Generator | None
     ) -> SeparatorPreview:
-        """Masked band levels beside the true ones, of the first song."""
+        """Masked band levels beside the true ones, of the first song of a batch."""
         stems = batch["stems"][:1].float()
         mix, _, true = self._energies(stems)
         levels = (mix[:, 0] / self.bands.widths).clamp_min(1e-12).sqrt()
         masks = self.separator(levels)
-        spectrograms = {"mix": torch.log(levels[0, 0] + 1e-3)}
+        images = {"mix": torch.log(levels[0, 0] + 1e-3)}
         true = (true[0, :, 0] / self.bands.widths).sqrt()
         for i, stem in enumerate(STEMS):
-            spectrograms[f"{stem}/true"] = torch.log(true[i] + 1e-3)
-            spectrograms[f"{stem}/separated"] = torch.log(masks[0, i, 0] * levels[0, 0] + 1e-3)
-        return SeparatorPreview(spectrograms)
+            images[f"{stem}/true"] = torch.log(true[i] + 1e-3)
+            images[f"{stem}/separated"] = torch.log(masks[0, i, 0] * levels[0, 0] + 1e-3)
+        return SeparatorPreview(images)

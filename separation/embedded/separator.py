@@ -1,4 +1,4 @@
-"""The small separator that ships: masks on the complex spectrum, no download."""
+"""The separator that ships: a network's masks on the spectrum of mid and side."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from separation.base import check_mix
-from separation.embedded.bands import HOP_LENGTH, N_FFT, SAMPLE_RATE, Bands
-from separation.embedded.masking import SCALE, MidSide
+from separation.base import SeparationError, check_mix
+from separation.embedded.masking import SCALE, Bands, MidSide
 from separation.embedded.network import NETWORKS, REACH, STEMS, build, fold
-from separation.errors import SeparationError
+from separation.stft import HOP_LENGTH, N_FFT, stft
 
 SHIPPED = Path(__file__).parent / "separator.safetensors"
 
@@ -22,23 +21,22 @@ def analyse(audio: Tensor) -> Tensor:
     left, right = audio[..., 0, :], audio[..., 1, :]
     mid_side = torch.stack([left + right, left - right]).movedim(0, -2) / 2
     flat = mid_side.reshape(-1, mid_side.shape[-1])
-    window = torch.hann_window(N_FFT, device=audio.device)
-    spectra = torch.stft(
-        flat, N_FFT, HOP_LENGTH, window=window, return_complex=True, pad_mode="constant"
-    )
+    spectra = stft(flat)
     return spectra.div_(SCALE).reshape(*mid_side.shape[:-1], *spectra.shape[-2:])
 
 
 class EmbeddedSeparator:
-    """Takes a song apart into drums, bass, other and vocals, on any machine.
+    """Separates drums, bass, other and vocals with a small network.
 
-    ``(mix [C, T]) -> {stem: [C, T]}`` for one or two channels at 44.1 kHz, best near the level
-    it was trained at (RMS 0.1). Every layer is local in time: a mask sees ``REACH`` frames on each
-    side, and the lowest resolution has one frame for ``time_factor``.
+    Mix ``[C, T]`` to stems ``[C, T]``.
+
+    Takes one or two channels at 44.1 kHz and works best near its training level (RMS 0.1). Every
+    layer is local in time: a mask depends on ``REACH`` frames on each side, and blocks start on the
+    grid of the network's lowest time resolution.
     """
 
     stems = STEMS
-    sample_rate = SAMPLE_RATE
+    sample_rate = 44100
     context = REACH * HOP_LENGTH + N_FFT
 
     def __init__(self, network: torch.nn.Module, device: str = "cpu") -> None:
@@ -49,7 +47,7 @@ class EmbeddedSeparator:
 
     @torch.no_grad()
     def __call__(self, mix: Tensor, generator: torch.Generator | None = None) -> dict[str, Tensor]:
-        """Separates one block; the stems add up to the mix."""
+        """Separate one block; the stems sum to the mix."""
         check_mix(mix)
         channels, length = mix.shape
         if channels not in (1, 2):
@@ -71,7 +69,7 @@ class EmbeddedSeparator:
 def load(device: str = "cpu", weights: str | Path | None = None) -> EmbeddedSeparator:
     """The shipped separator, or one from a ``.safetensors`` file that training wrote.
 
-    Raises SeparationError when the file is missing, damaged or holds something else.
+    Raises SeparationError where the file is missing, damaged or holds something else.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -80,23 +78,23 @@ def load(device: str = "cpu", weights: str | Path | None = None) -> EmbeddedSepa
         raise SeparationError(f"separator weights {path} do not exist; install the package again")
     try:
         with safe_open(str(path), framework="pt") as file:
-            about = json.loads((file.metadata() or {}).get("separator", "{}"))
+            header = json.loads((file.metadata() or {}).get("separator", "{}"))
             state = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118
     except (OSError, SafetensorError, ValueError) as error:
         raise SeparationError(f"separator weights {path} are damaged: {error}") from error
-    if not isinstance(about, dict) or "network" not in about:
+    if not isinstance(header, dict) or "network" not in header:
         raise SeparationError(f"{path} holds no separator; name a file that `train` wrote for one")
-    kind = str(about["network"])
-    if kind not in NETWORKS:
+    name = str(header["network"])
+    if name not in NETWORKS:
         raise SeparationError(
-            f"{path} holds a network {kind!r}, but this version knows {', '.join(NETWORKS)};"
+            f"{path} holds a network {name!r}, but this version knows {', '.join(NETWORKS)};"
             " install a newer one"
         )
-    network = build(kind, Bands().count)
+    network = build(name, Bands().count)
     try:
         network.load_state_dict(state)
     except RuntimeError as error:
         raise SeparationError(
-            f"{path} does not fit the network {kind}; name a file that `train` wrote"
+            f"{path} does not fit the network {name}; name a file that `train` wrote"
         ) from error
     return EmbeddedSeparator(fold(network.eval()), device)

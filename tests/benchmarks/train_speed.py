@@ -35,7 +35,7 @@ from audiotransfer.data.manifest import Feature, Manifest, PreparedSong
 from audiotransfer.data.unpaired import PreparedWindows
 from audiotransfer.evaluation import plain_table
 from audiotransfer.spectral.objectives.melgan_vc import MelGanVc, MelGanVcSettings, SiameseSettings
-from audiotransfer.spectral.objectives.registry import Materials
+from audiotransfer.spectral.objectives.registry import NetworkFactory
 from audiotransfer.training import Batches, Trainer, TrainerSettings, loading
 from audiotransfer.training.devices import launch
 from vocoder import SpectrogramSettings
@@ -161,14 +161,14 @@ def collection(folder: Path, batch: int) -> Batches:
 def build(args: argparse.Namespace) -> MelGanVc:
     """The same first weights for everyone."""
     torch.manual_seed(0)
-    materials = Materials(
+    factory = NetworkFactory(
         BINS,
         FRAMES,
         {"kind": "whole-frequency", "width": args.width, "norm": "batch"},
         {"window": {"kind": "whole-frequency", "width": 2 * args.width}},
     )
     siamese = SiameseSettings(args.width, 128, "batch")
-    return MelGanVc.on_spectrograms(materials, MelGanVcSettings(siamese=siamese))
+    return MelGanVc.on_spectrograms(factory, MelGanVcSettings(siamese=siamese))
 
 
 def settings(args: argparse.Namespace) -> TrainerSettings:

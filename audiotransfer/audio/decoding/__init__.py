@@ -1,1 +1,1 @@
-
+"""Decoders of audio files: libsndfile, FFmpeg, sphn for AAC."""

@@ -1,4 +1,4 @@
-"""Decoding by FFmpeg: the first sound stream of a file, brought to one rate and channel count."""
+"""Decoding by FFmpeg: the first audio stream of a file at a constant rate and channel count."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from audiotransfer.audio.channels import Layout
 from audiotransfer.audio.decoding.ffmpeg_decoders import (
     Decoder,
     LibraryDecoder,
@@ -16,20 +17,18 @@ from audiotransfer.audio.decoding.ffmpeg_decoders import (
     Stretch,
     load_av,
 )
-from audiotransfer.audio.decoding.joining import Resampling, matched_channels, resampler
-from audiotransfer.audio.decoding.source import Undecodable
-from audiotransfer.audio.decoding.speakers import Layout
+from audiotransfer.audio.decoding.source import Resampling, Undecodable, matched_channels, resampler
 from audiotransfer.audio.formats.survey import Survey
 
 
 def available() -> str | None:
-    """What decodes here beyond libsndfile: "PyAV 18.1", the program's path, or nothing."""
+    """FFmpeg's decoders here: "PyAV 18.1", the program's path, or None."""
     av = load_av()
     return f"PyAV {av.__version__}" if av is not None else shutil.which("ffmpeg")
 
 
 class FfmpegSource:
-    """The first sound stream of a file, at the rate and in the channels of its first frame."""
+    """The first audio stream of a file, at the rate and in the channels of its first frame."""
 
     subtype = "FFMPEG"
 
@@ -40,19 +39,19 @@ class FfmpegSource:
         if first is None:
             self.close()
             raise Undecodable(self._decoder.reason)
-        self._held, self.sample_rate, self.layout = first
-        self.channels = self._held.shape[1]
+        self._buffer, self.sample_rate, self.layout = first
+        self.channels = self._buffer.shape[1]
         self._form = self.sample_rate, self.channels
         self.frames = self._last
 
     @property
     def faults(self) -> int:
-        """Stretches that could not be decoded so far."""
+        """Number of stretches that could not be decoded so far."""
         return max(0, self._decoder.faults - self._survey.spare)
 
     @property
     def notices(self) -> tuple[str, ...]:
-        """Whether the sample rate or the channels changed so far."""
+        """A notice if the sample rate or the channels changed so far."""
         if not self.changes:
             return ()
         return (
@@ -61,39 +60,39 @@ class FfmpegSource:
         )
 
     def _restarted(self) -> Iterator[Stretch]:
-        """From the beginning."""
+        """Start decoding from the beginning."""
         start, end = self._decoder.kept
         self._last = None if end is None else end - start
-        self._frames = _behind(self._decoder.frames(), start)
+        self._frames = _after(self._decoder.frames(), start)
         self._at = self.changes = 0
         self._resampler: Resampling | None = None
         return self._frames
 
     def read(self, count: int) -> np.ndarray:
-        """The next samples [t, C]; fewer than asked only at the end."""
+        """The next samples [t, C]; fewer than `count` only at the end."""
         if self._last is not None:
             count = max(0, min(count, self._last - self._at))
-        parts, there = [self._held], len(self._held)
-        while there < count:
+        parts, count_buffered = [self._buffer], len(self._buffer)
+        while count_buffered < count:
             frame = next(self._frames, None)
             piece = self._tail() if frame is None else self._matched(*frame)
             if piece is not None:
                 parts.append(piece)
-                there += len(piece)
+                count_buffered += len(piece)
             if frame is None:
                 break
-        held = np.concatenate(parts) if len(parts) > 1 else parts[0]
-        self._held = held[count:]
-        self._at += min(count, len(held))
-        return held[:count]
+        buffer = np.concatenate(parts) if len(parts) > 1 else parts[0]
+        self._buffer = buffer[count:]
+        self._at += min(count, len(buffer))
+        return buffer[:count]
 
     def seek(self, sample: int) -> None:
-        """Go to a sample, by decoding up to it: FFmpeg's own seeking is not exact."""
+        """Seek to a sample by decoding up to it: FFmpeg's own seeking is not exact."""
         if sample < self._at:
             self.close()
             self._decoder = _decoder(self._survey)
             self._restarted()
-            self._held = np.zeros((0, self.channels), dtype=np.float32)
+            self._buffer = np.zeros((0, self.channels), dtype=np.float32)
             self._form = self.sample_rate, self.channels
         while self._at < sample and len(self.read(min(1 << 16, sample - self._at))):
             pass
@@ -102,7 +101,7 @@ class FfmpegSource:
         self._decoder.close()
 
     def _matched(self, samples: np.ndarray, rate: int, layout: Layout | None) -> np.ndarray:
-        """Like the first frame: a change within the file is resampled, and its channels mapped."""
+        """Samples at the first frame's rate and in its channels."""
         form, ended = (rate, samples.shape[1]), None
         if form != self._form:
             self.changes += 1
@@ -116,7 +115,7 @@ class FfmpegSource:
         return samples if ended is None else np.concatenate((ended, samples))
 
     def _tail(self) -> np.ndarray | None:
-        """What a resampler still holds."""
+        """Samples that the resampler still holds."""
         kept, self._resampler = self._resampler, None
         return None if kept is None else kept(np.zeros((0, self.channels), np.float32), True)
 
@@ -127,12 +126,12 @@ def _decoder(survey: Survey) -> Decoder:
 
 
 def reads(survey: Survey) -> bool:
-    """What is there decodes such a file; the order of some files' channels only the program."""
+    """Whether such a file can be decoded here; some channel orders need the program."""
     return bool(shutil.which("ffmpeg") if survey.odd_order else available())
 
 
-def _behind(frames: Iterator[Stretch], start: int) -> Iterator[Stretch]:
-    """What follows after some samples."""
+def _after(frames: Iterator[Stretch], start: int) -> Iterator[Stretch]:
+    """Frames without the first `start` samples."""
     for samples, rate, layout in frames:
         if start < len(samples):
             yield samples[start:], rate, layout
@@ -150,9 +149,6 @@ def _counted(survey: Survey, size: int, modified: int) -> tuple[int, int, tuple[
 
 
 def counted(survey: Survey) -> tuple[int, int, tuple[str, ...]]:
-    """Samples, faults and notices of a whole file, by decoding it once.
-
-    Remembered while the file is the same.
-    """
+    """Samples, faults and notices of a whole file, by decoding it once; cached per file version."""
     about = survey.path.stat()
     return _counted(survey, about.st_size, about.st_mtime_ns)

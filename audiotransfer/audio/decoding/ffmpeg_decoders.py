@@ -1,4 +1,4 @@
-"""FFmpeg's decoders: its libraries (PyAV), or the ``ffmpeg`` program at the end of a pipe."""
+"""FFmpeg's decoders: its libraries (PyAV), or the ``ffmpeg`` program through a pipe."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from audiotransfer.audio.channels import Layout, mask_layout, of_ffmpeg
 from audiotransfer.audio.decoding import mp4
-from audiotransfer.audio.decoding.source import Undecodable, View
-from audiotransfer.audio.decoding.speakers import Layout, mask_layout, of_ffmpeg
-from audiotransfer.audio.formats.survey import Survey
+from audiotransfer.audio.decoding.source import Undecodable
+from audiotransfer.audio.formats.survey import Survey, View
 
-# What else FFmpeg reads opens other files or addresses (playlists), or takes anything for sound.
+# FFmpeg's other formats open further files or addresses (playlists), or accept any data as sound.
 FORMATS = (
     "aac,aa,aax,ac3,eac3,ac4,aiff,amr,ape,asf,ast,au,avi,bfstm,binka,brstm,caf,dsf,dts,dtshd,flac,"
     "flv,fsb,iff,ircam,loas,matroska,mlp,mov,mp3,mpc,mpc8,mpeg,mpegts,nistsphere,ogg,oma,qcp,rm,"
     "rso,sbg,shn,sol,sox,svag,tak,truehd,tta,vag,voc,vqf,w64,wav,wsd,wv,wve,xwma,xmd,paf,pvf,"
     "avr,aea,ads,caf,sds,osq,bonk,apm,laf"
 )
-_PLANES = 8  # of so many channels, one by one, PyAV reads past the last (18.1)
+_PLANES = 8  # with so many planar channels PyAV (18.1) reads past the last one
 _INTEGERS = {"u1": 7, "i2": 15, "i4": 31, "i8": 63}
 
 
@@ -35,17 +35,17 @@ Stretch = tuple[np.ndarray, int, Layout | None]
 
 
 class Decoder(Protocol):
-    """Decodes the first sound stream of a file."""
+    """Decodes the first audio stream of a file."""
 
     faults: int
-    """Stretches that could not be decoded so far."""
+    """Number of stretches that could not be decoded so far."""
     reason: str
-    """Why the last one could not."""
+    """Reason of the last fault."""
     kept: tuple[int, int | None]
-    """The samples that are the sound; what is before and behind is to be dropped."""
+    """Range of the decoded samples that belongs to the sound; the rest is padding."""
 
     def frames(self) -> Iterator[Stretch]:
-        """Everything, front to back."""
+        """Yield all frames, from start to end."""
         ...
 
     def close(self) -> None: ...
@@ -53,7 +53,7 @@ class Decoder(Protocol):
 
 @lru_cache(maxsize=1)
 def load_av() -> Any:
-    """PyAV, silenced; None where it is missing or does not load."""
+    """PyAV with its log silenced; None where it is missing or does not load."""
     try:
         import av
         import av.logging
@@ -64,7 +64,7 @@ def load_av() -> Any:
 
 
 class LibraryDecoder:
-    """FFmpeg's libraries."""
+    """Decoding by FFmpeg's libraries."""
 
     def __init__(self, survey: Survey) -> None:
         av = load_av()
@@ -90,11 +90,14 @@ class LibraryDecoder:
             self._stream.codec_context.flags2 |= av.codec.context.Flags2.skip_manual
 
     def _timed(self) -> int | None:
-        """Where an MP4 of another codec ends: FFmpeg leaves the last frame's padding."""
+        """Length in samples by the stated duration, without the last frame's padding.
+
+        Only for an MP4 with another codec than AAC.
+        """
         stream = self._stream
         if "mov" not in self._container.format.name or not stream.duration:
             return None
-        if stream.codec_context.name == "aac":  # of a kind that doubles its rate
+        if stream.codec_context.name == "aac":  # HE-AAC, which doubles its rate
             return None
         return round(stream.duration * stream.time_base * stream.codec_context.sample_rate)
 
@@ -134,24 +137,24 @@ def _layout(layout: Any) -> Layout | None:
 
 
 def _samples(frame: Any) -> np.ndarray:
-    """Float32 [t, C], full scale ±1."""
+    """Samples of a frame as float32 [t, C], full scale ±1."""
     if frame.format.is_planar and frame.layout.nb_channels >= _PLANES:
         packer = load_av().AudioResampler(frame.format.packed.name, frame.layout, frame.sample_rate)
         return np.concatenate([_samples(packed) for packed in packer.resample(frame)])
     raw = frame.to_ndarray()
     samples = raw.T if frame.format.is_planar else raw.reshape(frame.samples, -1)
-    kind = samples.dtype.str[1:]
-    if kind in _INTEGERS:
-        scale = 2.0 ** -_INTEGERS[kind]
-        offset = 128 if kind == "u1" else 0
+    dtype = samples.dtype.str[1:]
+    if dtype in _INTEGERS:
+        scale = 2.0 ** -_INTEGERS[dtype]
+        offset = 128 if dtype == "u1" else 0
         samples = (
-            samples.astype(np.float64 if kind in ("i4", "i8") else np.float32) - offset
+            samples.astype(np.float64 if dtype in ("i4", "i8") else np.float32) - offset
         ) * scale
     return np.ascontiguousarray(samples, dtype=np.float32)
 
 
 def _name(path: Path) -> str | View:
-    """What PyAV opens: it takes no name whose bytes are no UTF-8, but what such a file holds."""
+    """What PyAV opens: the path, or the open file where the path is not valid UTF-8."""
     name = f"file:{path.absolute()}"
     try:
         name.encode()
@@ -161,7 +164,7 @@ def _name(path: Path) -> str | View:
 
 
 class ProgramDecoder:
-    """The ``ffmpeg`` program, writing a wav stream into a pipe."""
+    """Decoding by the ``ffmpeg`` program, which writes a wav stream into a pipe."""
 
     def __init__(self, survey: Survey) -> None:
         program = shutil.which("ffmpeg")
@@ -200,9 +203,9 @@ class ProgramDecoder:
             yield np.frombuffer(data[:whole], "<f4").reshape(-1, channels), rate, layout
         self._process.wait()
         self._errors.seek(0)
-        said = self._errors.read().decode(errors="replace").strip().splitlines()
-        self.faults = sum("decod" in line for line in said) or len(said[:1])
-        self.reason = said[-1].rsplit(": ", 1)[-1] if said else ""
+        lines = self._errors.read().decode(errors="replace").strip().splitlines()
+        self.faults = sum("decod" in line for line in lines) or len(lines[:1])
+        self.reason = lines[-1].rsplit(": ", 1)[-1] if lines else ""
 
     def close(self) -> None:
         if self._process.poll() is None:
@@ -214,9 +217,9 @@ class ProgramDecoder:
 
 
 def _edited(survey: Survey) -> tuple[int, int] | None:
-    """The samples of an m4a that its edit list, or iTunes' note, keeps.
+    """Range of samples that the edit list, or iTunes' tag, of an m4a keeps.
 
-    FFmpeg's own cutting differs from version to version: 8 leaves padding, 9 may cut too much.
+    FFmpeg's own trimming differs between versions: 8 leaves padding, 9 may cut too much.
     """
     if not survey.name.startswith("MP4 with AAC"):
         return None

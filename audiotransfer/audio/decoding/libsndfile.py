@@ -12,19 +12,19 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from audiotransfer.audio.decoding.source import Undecodable, View
-from audiotransfer.audio.decoding.speakers import mask_order, of_libsndfile
-from audiotransfer.audio.formats.survey import Part
+from audiotransfer.audio.channels import mask_order, of_libsndfile
+from audiotransfer.audio.decoding.source import Undecodable
+from audiotransfer.audio.formats.survey import Part, View
 
 _BLOCK = 1 << 18
-_UNKNOWN = 1 << 48  # more frames than a file holds: the header does not say
-_SETTLE = 8192  # samples after which a Vorbis decoder has forgotten where it was started
+_UNKNOWN = 1 << 48  # frame count from which on the header is taken not to state it
+_SETTLE = 8192  # samples after which a Vorbis decoder's output does not depend on its start
 _FEW = 4096  # samples read at once: flac's usual frame
 _GET_CHANNEL_MAP = 0x1100  # libsndfile command
 
 
 class SndfileSource:
-    """One part of a file, through libsndfile."""
+    """One part of a file, decoded by libsndfile."""
 
     def __init__(self, path: Path, part: Part) -> None:
         self._part = part
@@ -43,35 +43,35 @@ class SndfileSource:
         self.subtype = self.file.subtype
         layout = part.layout or self._layout()
         self.layout = mask_order(layout) if layout else None
-        # Vorbis has an order of its own; whoever goes by the number of channels expects wav's
+        # Vorbis has its own channel order; callers expect that of wav
         self._order = [layout.index(name) for name in self.layout or ()] if layout else None
         self._at = 0
-        self._end = None if part.lossy else part.held
+        self._end = None if part.lossy else part.samples
         self.frames = self._length()
         self.notices: tuple[str, ...] = ()
         self.faults = 0
 
     def _length(self) -> int | None:
-        """Samples that will be read. Raises Undecodable where some are known to be left out."""
+        """Number of samples that will be read. Raises Undecodable where some would be left out."""
         frames = self.file.frames if self.file.frames < _UNKNOWN else None
-        held, slack = self._part.held, _FEW if self._part.lossy else 0
-        if held is None:
+        samples, slack = self._part.samples, _FEW if self._part.lossy else 0
+        if samples is None:
             return frames
-        if frames is not None and frames < held - slack:
+        if frames is not None and frames < samples - slack:
             self.close()
-            raise Undecodable(f"libsndfile finds {frames} of {held} samples")
+            raise Undecodable(f"libsndfile finds {frames} of {samples} samples")
         # an mp3's index may announce more than is there, or a little less
-        return frames if frames is not None and frames < held else held
+        return frames if frames is not None and frames < samples else samples
 
     def read(self, count: int) -> np.ndarray:
-        """The next samples [t, C]; fewer than asked only at the end."""
+        """The next samples [t, C]; fewer than `count` only at the end."""
         if self._end is not None:
             count = min(count, self._end - self._at)
         block = np.empty((max(0, count), self.channels), dtype=np.float32)
         done = got = 0
         with self._quietly():
             while done < count:
-                # what the decoder had ready before damage is lost with the step
+                # in small steps: samples decoded before damage are lost with their step
                 step = block[done : min(count, done + _FEW - (self._at + done) % _FEW)]
                 got = self._read_into(step)
                 done += max(0, got)
@@ -83,11 +83,14 @@ class SndfileSource:
         return self._ordered(block[:done])
 
     def _read_into(self, step: np.ndarray) -> int:
-        """Samples that were read, or -1; soundfile's own reading seeks, which moves an mp3."""
+        """Number of samples read into `step`, or -1 for damage.
+
+        soundfile's own reading is not used, because it seeks, which is inexact in mp3.
+        """
         sound = self.file._file
         into = soundfile._ffi.from_buffer("float[]", step)
         got = int(soundfile._snd.sf_readf_float(sound, into, len(step)))
-        # over damage a flac goes on with silence, or with what is behind
+        # after damage a flac continues with silence, or with later samples
         short = got < len(step) or self.file.format == "FLAC"
         return -1 if short and soundfile._snd.sf_error(sound) else got
 
@@ -95,7 +98,7 @@ class SndfileSource:
         return block if self._order is None else block[:, self._order]
 
     def seek(self, sample: int) -> None:
-        """Go to a sample: the same ones follow as from the beginning."""
+        """Seek to a sample; the same samples follow as when reading from the beginning."""
         if self._end is not None:
             sample = min(sample, self._end)
         lead = {"MP3": sample, "OGG": _SETTLE}.get(self.file.format, 0)
@@ -120,6 +123,7 @@ class SndfileSource:
 
     @contextlib.contextmanager
     def _quietly(self) -> Iterator[None]:
+        """Silence libmpg123 while it works."""
         if not self._chatty:
             yield
             return
@@ -131,20 +135,21 @@ class SndfileSource:
         if count <= 2 or self.file.format == "AIFF":  # libsndfile 1.2 reads aiff's past its end
             return None
         numbers = soundfile._ffi.new("int[]", count)
-        said = soundfile._snd.sf_command(
+        known = soundfile._snd.sf_command(
             self.file._file, _GET_CHANNEL_MAP, numbers, count * soundfile._ffi.sizeof("int")
         )
-        return of_libsndfile(numbers) if said else None
+        return of_libsndfile(numbers) if known else None
 
 
 def _reason(error: Exception) -> str:
-    said = str(getattr(error, "error_string", "")).strip().rstrip(".")
-    # of what libmpg123 cannot begin with libsndfile says that it is not there
-    return "its header is damaged" if not said or "does not exist" in said else said
+    """libsndfile's reason for an error."""
+    message = str(getattr(error, "error_string", "")).strip().rstrip(".")
+    # for input that libmpg123 rejects libsndfile reports that the file does not exist
+    return "its header is damaged" if not message or "does not exist" in message else message
 
 
 def native_path(path: Path) -> str | bytes:
-    """A path whose bytes may be no text: soundfile refuses such a string, and takes the bytes."""
+    """A path as bytes on POSIX, since soundfile refuses text that is not valid Unicode."""
     return os.fsencode(path) if os.name == "posix" else str(path)
 
 
@@ -153,24 +158,24 @@ _lock = threading.Lock()
 
 @contextlib.contextmanager
 def silence_stderr(*streams: int) -> Iterator[None]:
-    """Standard error (2) of the whole process, or other streams, lead nowhere meanwhile.
+    """Redirect standard error (2) of the whole process, or other streams, to the null device.
 
-    libmpg123 writes there directly, past every switch of libsndfile. One at a time: two that
-    overlap could leave it shut.
+    libmpg123 writes there directly, past every option of libsndfile. A lock keeps two redirections
+    from overlapping, which could leave the stream closed.
     """
     with _lock, contextlib.ExitStack() as opened:
         for stream in streams or (2,):
-            with contextlib.suppress(OSError):  # there is none
-                kept = os.dup(stream)
-                opened.callback(_restore, kept, stream)
-                nowhere = os.open(os.devnull, os.O_WRONLY)
-                os.dup2(nowhere, stream)
-                os.close(nowhere)
+            with contextlib.suppress(OSError):  # the stream is closed
+                saved = os.dup(stream)
+                opened.callback(_restore, saved, stream)
+                null = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(null, stream)
+                os.close(null)
         yield
 
 
-def _restore(kept: int, stream: int) -> None:
+def _restore(saved: int, stream: int) -> None:
     if stream == 1 and os.name == "posix":
-        ctypes.CDLL(None).fflush(None)  # C keeps what is printed until its buffer is full
-    os.dup2(kept, stream)
-    os.close(kept)
+        ctypes.CDLL(None).fflush(None)  # C's output buffer
+    os.dup2(saved, stream)
+    os.close(saved)

@@ -1,4 +1,4 @@
-"""Where the AAC frames of an MP4 file lie (ISO 14496-12, -14; plain and fragmented files)."""
+"""Positions of the AAC frames in an MP4 file (ISO 14496-12, -14; plain and fragmented files)."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ import numpy as np
 from audiotransfer.audio.decoding.source import Undecodable
 from audiotransfer.audio.formats import mpeg
 
-# Samples of delay, of padding, and of sound, as iTunes notes them in a tag.
+# iTunes' tag with the numbers of samples of delay, padding and sound.
 _ITUNES = re.compile(
     rb"iTunSMPB.{1,32}? 0{8} ([0-9A-F]{8}) [0-9A-F]{8} ([0-9A-F]{16})", re.DOTALL | re.IGNORECASE
 )
 
-Box = tuple[int, int]  # where the body of a box begins and ends
+Box = tuple[int, int]  # start and end of a box's body
 
 
 @dataclass(frozen=True)
 class Mp4Track:
-    """The first AAC track: its frames, and which decoded samples the file's edit list keeps."""
+    """The first AAC track: its frames, and the range of decoded samples that is its sound."""
 
     sample_rate: int
     channels: int
@@ -89,12 +89,14 @@ def _boxes(data: mmap.mmap, box: Box) -> Iterator[tuple[bytes, Box]]:
 
 
 def _inside(data: mmap.mmap, box: Box, *names: bytes) -> Box:
+    """The first box with these names, each inside the one before. Raises KeyError."""
     for name in names:
         box = dict(reversed(list(_boxes(data, box))))[name]
     return box
 
 
 def _wide(data: mmap.mmap, box: Box, name: bytes, short: int, long: int) -> int:
+    """The offset for a box of version 1 (`long`) or 0 (`short`)."""
     return long if data[_inside(data, box, name)[0]] == 1 else short
 
 
@@ -135,6 +137,7 @@ def _config(data: mmap.mmap, stsd: Box) -> tuple[int, int]:
 
 
 def _frames(data: mmap.mmap, table: Box) -> tuple[np.ndarray, np.ndarray]:
+    """Offsets and sizes of the frames from the sample table."""
     parts = dict(_boxes(data, table))
     at = parts[b"stsz"][0]
     same, count = _number(data, at + 4), _number(data, at + 8)
@@ -158,6 +161,7 @@ def _frames(data: mmap.mmap, table: Box) -> tuple[np.ndarray, np.ndarray]:
 def _fragments(
     data: mmap.mmap, top: list[tuple[bytes, Box]], moov: Box, track_id: int
 ) -> tuple[np.ndarray, np.ndarray]:
+    """Offsets and sizes of the frames of a fragmented file."""
     default = 0
     for name, mvex in _boxes(data, moov):
         for inner, trex in _boxes(data, mvex) if name == b"mvex" else ():
@@ -183,6 +187,7 @@ def _run(
     offsets: list[int],
     sizes: list[int],
 ) -> None:
+    """Append the frames of one track fragment."""
     at = _inside(data, traf, b"tfhd")[0]
     flags = _number(data, at) & 0xFFFFFF
     if _number(data, at + 4) != track_id:
@@ -217,7 +222,7 @@ def _run(
 def _edit(
     data: mmap.mmap, moov: Box, trak: Box, mdia: Box, rate: int, decoded: int
 ) -> tuple[int, int]:
-    """What the edit list, or iTunes' note, keeps: without the encoder's run-in and padding."""
+    """Range of samples without encoder delay and padding, by the edit list or iTunes' tag."""
     at, wide = _inside(data, mdia, b"mdhd")[0], _wide(data, mdia, b"mdhd", 4, 8)
     scale = _number(data, at + 4 + 2 * wide)
     media = _number(data, at + 8 + 2 * wide, wide) * rate // max(1, scale)
@@ -236,5 +241,5 @@ def _edit(
     movie = _number(data, at + 4 + 2 * _wide(data, moov, b"mvhd", 4, 8))
     end = start + round(lasting * rate / max(1, movie)) if lasting else decoded
     if abs(end - media) <= rate / max(1, movie):
-        end = media  # the same moment in finer units
+        end = media  # the same time in finer units
     return start, max(start, min(end, decoded))

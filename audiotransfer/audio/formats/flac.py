@@ -1,6 +1,4 @@
-"""FLAC's blocks and frame headers: how many samples a file announces, and how many it holds
-(RFC 9639).
-"""
+"""Inspection and repair of flac: announced and present samples by its frame headers (RFC 9639)."""
 
 from __future__ import annotations
 
@@ -11,9 +9,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from audiotransfer.audio.decoding.source import Piece
-from audiotransfer.audio.decoding.speakers import Layout, mask_layout
-from audiotransfer.audio.formats.survey import Part, Survey
+from audiotransfer.audio.channels import Layout, mask_layout
+from audiotransfer.audio.formats.survey import Part, Piece, Survey, joined_notice
 from audiotransfer.audio.tags import blocks
 
 TAIL = 1 << 20  # bytes: frames of eight channels of 32 bit are no longer
@@ -29,34 +26,34 @@ _MASK = re.compile(rb"WAVEFORMATEXTENSIBLE_CHANNEL_MASK=0x([0-9A-Fa-f]{1,8})", r
 
 @dataclass(frozen=True)
 class Stream:
-    """One flac of a file: where it lies, and what its header says."""
+    """One flac stream of a file: its position, and what its header states."""
 
     begin: int
     end: int
-    sound: int  # where the frames begin
+    sound: int  # offset of the first frame
     bits: int
     announced: int
-    held: int
+    samples: int
     layout: Layout | None
 
     def part(self, data: mmap.mmap) -> Part:
-        """As libsndfile is to see it: it takes the header's length for the truth."""
+        """The part for libsndfile, with the header's length corrected where more is present."""
         pieces: tuple[Piece, ...] = ((self.begin, self.end),)
-        if self.held > self.announced:
+        if self.samples > self.announced:
             head = bytearray(data[self.begin : self.begin + 26])
-            head[21] = head[21] & 0xF0 | self.held >> 32
-            head[22:26] = (self.held & 0xFFFFFFFF).to_bytes(4, "big")
+            head[21] = head[21] & 0xF0 | self.samples >> 32
+            head[22:26] = (self.samples & 0xFFFFFFFF).to_bytes(4, "big")
             pieces = (bytes(head), (self.begin + 26, self.end))
         elif not self.begin and self.end == len(data):
             pieces = ()
-        return Part(pieces, held=self.held, layout=self.layout)
+        return Part(pieces, samples=self.samples, layout=self.layout)
 
 
 def survey(path: Path, data: mmap.mmap, start: int) -> Survey:
-    """Compare what the header says with the last frame."""
+    """Compare the header's length with the last frame."""
     begins = [start, *(match.start() for match in _BEGIN.finditer(data, start + 8))]
-    found = [look(data, *ends) for ends in pairwise((*begins, blocks.end(data)))]
-    streams = [stream for stream in found if stream is not None and stream.held]
+    found = [parse_header(data, *ends) for ends in pairwise((*begins, blocks.end(data)))]
+    streams = [stream for stream in found if stream is not None and stream.samples]
     if len(streams) < len(found):
         return Survey(path, "flac", demuxer="flac")
     first = streams[0]
@@ -64,9 +61,9 @@ def survey(path: Path, data: mmap.mmap, start: int) -> Survey:
         return Survey(path, f"flac of {first.bits} bit", demuxer="flac")
     notices: tuple[str, ...] = ()
     if len(streams) > 1:
-        notices = (f"{len(streams)} recordings are joined in it: one is played after the other",)
+        notices = (joined_notice(len(streams)),)
     elif not first.announced:
-        notices = (f"its header does not say how long it is; {first.held} samples were found",)
+        notices = (f"its header does not say how long it is; {first.samples} samples were found",)
     return Survey(
         path,
         "flac",
@@ -78,8 +75,8 @@ def survey(path: Path, data: mmap.mmap, start: int) -> Survey:
     )
 
 
-def look(data: mmap.mmap, begin: int, end: int) -> Stream | None:
-    """None where the header is damaged."""
+def parse_header(data: mmap.mmap, begin: int, end: int) -> Stream | None:
+    """Parse a stream's header; None where it is damaged."""
     info, at, comments = data[begin + 8 : begin + 42], begin + 4, b""
     if not _BEGIN.match(data, begin) or len(info) < 34:
         return None
@@ -98,13 +95,13 @@ def look(data: mmap.mmap, begin: int, end: int) -> Stream | None:
         at,
         bits=(packed >> 36 & 31) + 1,
         announced=packed & (1 << 36) - 1,
-        held=_held(data, at, end, info),
+        samples=_count_samples(data, at, end, info),
         layout=mask_layout(int(mask[1], 16), (packed >> 41 & 7) + 1) if mask else None,
     )
 
 
-def _held(data: mmap.mmap, sound: int, end: int, info: bytes) -> int:
-    """Samples up to the end of the last frame that is whole; 0: none."""
+def _count_samples(data: mmap.mmap, sound: int, end: int, info: bytes) -> int:
+    """Number of samples up to the end of the last complete frame; 0 where there is none."""
     longest = int.from_bytes(info[2:4], "big")  # samples of a frame
     largest = (int.from_bytes(info[7:10], "big") or 1 << 17) + 16  # bytes
     at, lowest = end, max(sound, end - TAIL)
@@ -116,7 +113,7 @@ def _held(data: mmap.mmap, sound: int, end: int, info: bytes) -> int:
 
 
 def _complete(body: bytes, last: bool) -> bool:
-    """The first frame's checksum comes out right, and another frame, or nothing, follows."""
+    """Whether the first frame's checksum is right, and another frame, or nothing, follows."""
     for size in checked_ends(body):
         rest = body[size : size + 4096]
         if size > 9 and (rest[:1] == b"\xff" or not rest.strip(b"\0")):
@@ -125,7 +122,7 @@ def _complete(body: bytes, last: bool) -> bool:
 
 
 def checked_ends(body: bytes) -> Iterator[int]:
-    """After how many bytes a frame may end: over it and its own checksum the register is 0."""
+    """Yield the sizes at which a frame may end: where the checksum over it and its own is 0."""
     register = 0
     for size, byte in enumerate(body, 1):
         register = (register << 8 & 0xFF00) ^ _CRC16[register >> 8 ^ byte]
@@ -134,7 +131,7 @@ def checked_ends(body: bytes) -> Iterator[int]:
 
 
 def crc16(data: bytes) -> int:
-    """The checksum over a frame (polynomial 8005)."""
+    """Checksum of a frame (polynomial 8005)."""
     register = 0
     for byte in data:
         register = (register << 8 & 0xFF00) ^ _CRC16[register >> 8 ^ byte]
@@ -142,7 +139,7 @@ def crc16(data: bytes) -> int:
 
 
 def frame_header(head: bytes, longest: int = 0) -> tuple[int, int] | None:
-    """The frame's first sample and its length; None where no frame begins."""
+    """A frame's first sample and length; None where no frame begins."""
     if len(head) < 6 or head[0] != 0xFF or head[1] & 0xFE != 0xF8:
         return None
     size, rate = head[2] >> 4, head[2] & 15
@@ -171,7 +168,7 @@ def frame_header(head: bytes, longest: int = 0) -> tuple[int, int] | None:
 
 
 def crc8(data: bytes) -> int:
-    """The checksum over a frame's header (polynomial 07)."""
+    """Checksum of a frame's header (polynomial 07)."""
     crc = 0
     for byte in data:
         crc ^= byte
@@ -198,14 +195,14 @@ _SHORTEST = 9  # bytes of a frame
 _SILENT = 4096  # samples of a silent frame where frames may have any length
 
 Gap = tuple[int, int]
-"""The first sample of what is lost, and the one behind it."""
+"""First sample of a lost range, and the one after it."""
 
 
 def repair(path: Path, layout: tuple[str, ...] | None) -> tuple[Part, list[Gap]] | None:
-    """The file as libsndfile is to see it, and what of it is silence; None: nothing can be kept."""
+    """A repaired part for libsndfile, and its silent gaps; None where nothing can be kept."""
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         begin, end = blocks.skip(data), blocks.end(data)
-        stream = look(data, begin, end)
+        stream = parse_header(data, begin, end)
         if stream is None:
             return None
         info = data[begin + 8 : begin + 42]
@@ -221,9 +218,9 @@ def repair(path: Path, layout: tuple[str, ...] | None) -> tuple[Part, list[Gap]]
                 second = data[start + 1]
                 pieces += silence(at, first, second, 0 if second & 1 else longest, channels, stream)
                 gaps.append((at, first))
-            kept = pieces[-1] if pieces else b""
-            if isinstance(kept, tuple) and kept[1] == start:
-                pieces[-1] = kept[0], stop
+            last = pieces[-1] if pieces else b""
+            if isinstance(last, tuple) and last[1] == start:
+                pieces[-1] = last[0], stop
             else:
                 pieces.append((start, stop))
             at = first + length
@@ -232,13 +229,13 @@ def repair(path: Path, layout: tuple[str, ...] | None) -> tuple[Part, list[Gap]]
         head = bytearray(data[begin : stream.sound])
         head[21] = head[21] & 0xF0 | at >> 32
         head[22:26] = (at & 0xFFFFFFFF).to_bytes(4, "big")
-        return Part((bytes(head), *pieces), held=at, layout=layout), gaps
+        return Part((bytes(head), *pieces), samples=at, layout=layout), gaps
 
 
 def _frames(
     data: mmap.mmap, sound: int, end: int, longest: int
 ) -> Iterator[tuple[int, int, int, int]]:
-    """Where frames begin and end whose checksum is right; their first sample and their length."""
+    """Yield start, end, first sample and length of the frames whose checksum is right."""
     found = []
     for match in _SYNC.finditer(data, sound, end):
         header = frame_header(data[match.start() : match.start() + 17], longest)
@@ -251,7 +248,7 @@ def _frames(
         near = found[number + 1 : number + 9]
         following = {place for place, begins, _ in near if begins == first + length}
         limit = max(following, default=min(end, start + TAIL))
-        # by chance a checksum is right elsewhere: the next frame, or nothing but zeros, must follow
+        # checksums can match by chance: the next frame, or only zeros, must follow
         fits = [start + size for size in checked_ends(data[start:limit]) if size >= _SHORTEST]
         stop = next((place for place in fits if place in following), 0)
         if not following and limit == end:
@@ -264,7 +261,10 @@ def _frames(
 def silence(
     at: int, end: int, second: int, fixed: int, channels: int, stream: Stream
 ) -> Iterator[bytes]:
-    """Frames of zeros from a sample to another; ``fixed``: samples of each, by which they count."""
+    """Silent frames from sample ``at`` to ``end``.
+
+    ``fixed`` is the frames' size where the file numbers frames, 0 where it numbers samples.
+    """
     edges = [*range(at, end, fixed or _SILENT), end]
     for begin, stop in pairwise(edges):
         head = bytes((0xFF, second, 0x70, channels - 1 << 4))
@@ -275,7 +275,7 @@ def silence(
 
 
 def _coded(number: int) -> bytes:
-    """As UTF-8 has it, up to 36 bits."""
+    """A frame or sample number coded like UTF-8, up to 36 bits."""
     if number < 0x80:
         return bytes((number,))
     more = next(count for count in range(1, 7) if number < 1 << (5 * count + 6 - (count == 6)))

@@ -1,4 +1,4 @@
-"""What a file is by its own bytes, whatever its name says."""
+"""Identification of a file's format by its content, whatever its suffix."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _CHUNKS = {
     b"caff": "CAF",
     b".snd": "AU",
 }
-_SOUND = {  # what FFmpeg may read
+_SOUND = {  # formats that FFmpeg may read
     b"\x1a\x45\xdf\xa3": "Matroska or WebM",
     b"\x30\x26\xb2\x75\x8e\x66\xcf\x11": "Windows Media (WMA)",
     b"#!AMR": "AMR",
@@ -86,9 +86,9 @@ def readable() -> str:
 
 
 def open_bytes(path: Path) -> int:
-    """The size of a file that can be read.
+    """Size of a readable file in bytes.
 
-    Raises AudioTransferError for what is missing, a folder, no file, or empty.
+    Raises AudioTransferError for a file that is missing, a folder, not regular, or empty.
     """
     if path.is_dir():
         raise AudioTransferError(f"{path} is a folder, not an audio file; name a file in it")
@@ -111,10 +111,10 @@ def open_bytes(path: Path) -> int:
 
 
 def survey(path: Path) -> Survey:
-    """Name a file and look through it.
+    """Identify a file and inspect it.
 
-    Raises AudioTransferError for what is missing, a folder, no file, empty, or of a kind that
-    holds no sound.
+    Raises AudioTransferError for a file that is missing, a folder, not regular, empty, or of a
+    format without sound.
     """
     open_bytes(path)
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
@@ -135,7 +135,7 @@ def survey(path: Path) -> Survey:
             return ogg.survey(path, data, start)
         if head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"):
             name = _mp4(data)
-            # what PyAV cannot bear stands where sound is not compressed
+            # uncompressed sound with a channel layout makes PyAV crash
             odd = name == "MP4 with PCM" and data.find(b"chan") >= 0 and _mp4_channels(data) > 2
             locked = "DRM" in name or "encrypted" in name
             return Survey(path, name, odd_order=odd, locked=locked)
@@ -175,11 +175,11 @@ _MP4_CODECS = {
     b"sowt": "PCM",
     b"lpcm": "PCM",
 }
-_AAC_KINDS = {1: "AAC Main", 2: "AAC", 3: "AAC SSR", 4: "AAC LTP", 5: "HE-AAC", 29: "HE-AAC v2", 34: "mp3", 42: "xHE-AAC"}  # fmt: skip  # noqa: E501
+_AAC_TYPES = {1: "AAC Main", 2: "AAC", 3: "AAC SSR", 4: "AAC LTP", 5: "HE-AAC", 29: "HE-AAC v2", 34: "mp3", 42: "xHE-AAC"}  # fmt: skip  # noqa: E501
 
 
 def _mp4(data: mmap.mmap) -> str:
-    """What the first sound track's sample description says."""
+    """Format of the first audio track by its sample description."""
     at = data.find(b"soun")
     if at < 0:
         return "an MP4 file without sound" if data.find(b"vide") >= 0 else "MP4"
@@ -202,11 +202,11 @@ def _mp4(data: mmap.mmap) -> str:
     while body[config + 1 : config + 2] and body[config + 1] & 0x80:
         config += 1
     first = body[config + 2 : config + 4]
-    return f"MP4 with {_AAC_KINDS.get(first[0] >> 3 if first else 2, 'AAC')}"
+    return f"MP4 with {_AAC_TYPES.get(first[0] >> 3 if first else 2, 'AAC')}"
 
 
 def _mp4_channels(data: mmap.mmap) -> int:
-    """Channels of the first sound track, by its sample description."""
+    """Channels of the first audio track by its sample description."""
     entry = data.find(b"stsd", data.find(b"soun")) + 12
     version = int.from_bytes(data[entry + 16 : entry + 18], "big")
     field = data[entry + 48 : entry + 52] if version == 2 else data[entry + 24 : entry + 26]
@@ -214,6 +214,7 @@ def _mp4_channels(data: mmap.mmap) -> int:
 
 
 def _matroska(data: mmap.mmap) -> str | None:
+    """Codec of the first audio track of a Matroska file."""
     if data[:4] != b"\x1a\x45\xdf\xa3":
         return None
     head = data[: 1 << 16]

@@ -1,4 +1,4 @@
-"""MPEG audio and ADTS frame headers: telling mp3 and aac from noise, and counting their frames."""
+"""Inspection of MPEG audio and ADTS: frame headers, recordings, damage, sample counts."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 
-from audiotransfer.audio.decoding.source import Piece
-from audiotransfer.audio.formats.survey import Part, Survey
+from audiotransfer.audio.formats.survey import Part, Piece, Survey, joined_notice
 from audiotransfer.audio.tags import blocks
 
 _KBPS = {  # ISO 11172-3 table and its 13818-3 extension, by (version 1?, layer)
@@ -21,16 +20,16 @@ _KBPS = {  # ISO 11172-3 table and its 13818-3 extension, by (version 1?, layer)
 }
 _RATES = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 12000, 8000)}
 ADTS_RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350)  # fmt: skip  # noqa: E501
-_CHAIN = 3  # this many frames in a row are no accident
+_CHAIN = 3  # consecutive frames that prove a stream
 _FREE_LONGEST = 8192  # bytes of a free-format frame
 
 
 @dataclass(frozen=True)
 class Frame:
-    """One frame header: what follows it and how long it is in bytes."""
+    """One frame header."""
 
     kind: str  # "mp3" (all three layers) or "adts"
-    length: int  # 0: free format, which the next header ends
+    length: int  # bytes; 0: free format, up to the next header
     sample_rate: int
     channels: int
     layer: int  # of adts: the profile
@@ -39,7 +38,7 @@ class Frame:
 
     @property
     def samples(self) -> int:
-        """Per channel."""
+        """Samples per channel."""
         if self.kind == "adts":
             return 1024
         if self.layer == 1:
@@ -47,7 +46,7 @@ class Frame:
         return 1152 if self.layer == 2 or self.version == 3 else 576
 
     def continues(self, other: Frame) -> bool:
-        """Both may belong to one stream."""
+        """Whether both frames may belong to one stream."""
         return (self.kind, self.layer, self.version, self.sample_rate) == (
             other.kind,
             other.layer,
@@ -57,7 +56,7 @@ class Frame:
 
 
 def parse(header: bytes) -> Frame | None:
-    """The frame that the bytes begin with; None when they begin none."""
+    """The frame header at the beginning of the bytes; None where there is none."""
     if len(header) < 4 or header[0] != 0xFF or header[1] & 0xE0 != 0xE0:
         return None
     if header[1] & 6 == 0:
@@ -97,23 +96,23 @@ def _parse_adts(header: bytes) -> Frame | None:
 
 @dataclass
 class Run:
-    """Frames of one recording: mp3s that were joined make several."""
+    """Frames of one recording; joined mp3s make several runs."""
 
     first: Frame
     start: int
     index: Index | None = None
-    """The first frame's, which holds no sound."""
+    """The index of the first frame, which holds no sound."""
     sound: int = 0
-    """Where the first frame with sound begins."""
+    """Offset of the first frame with sound."""
     ranges: list[tuple[int, int]] = field(default_factory=list)
-    """Bytes of its frames without what lies between, index included."""
+    """Byte ranges of its frames, index included."""
     frames: int = 0
-    """With sound."""
+    """Number of frames with sound."""
     mixed: bool = False
-    """The number of channels changes."""
+    """Whether the number of channels changes."""
 
     def add(self, at: int, end: int) -> None:
-        """A frame more."""
+        """Add a frame's byte range."""
         if self.ranges and self.ranges[-1][1] == at:
             self.ranges[-1] = self.ranges[-1][0], end
         else:
@@ -122,7 +121,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Index:
-    """A Xing, Info or VBRI header: how many frames follow, and what the encoder put around them."""
+    """A Xing, Info or VBRI header: number of frames, encoder delay and padding."""
 
     frames: int | None
     delay: int = 0  # samples, without the decoder's own 529
@@ -131,7 +130,7 @@ class Index:
 
 @dataclass
 class Scan:
-    """Everything that lies in an MPEG audio or ADTS file."""
+    """Result of scanning an MPEG audio or ADTS file."""
 
     runs: list[Run] = field(default_factory=list)
     damaged: int = 0
@@ -139,7 +138,7 @@ class Scan:
 
 
 def scan(data: mmap.mmap | bytes, start: int = 0) -> Scan:
-    """Walk over every frame, over tags and damaged stretches too."""
+    """Walk over all frames, skipping tags and damaged stretches."""
     found = Scan()
     at, size = start, blocks.end(data)
     run: Run | None = None
@@ -176,7 +175,7 @@ def scan(data: mmap.mmap | bytes, start: int = 0) -> Scan:
 
 
 def find(data: mmap.mmap | bytes, start: int, size: int) -> int | None:
-    """Where the next run of frames begins before the end of the sound."""
+    """Offset of the next run of frames before ``size``; None where there is none."""
     at = data.find(b"\xff", start, size)
     while at >= 0:
         if parse(data[at : at + 7]) and _chained(data, at, -1, size):
@@ -186,7 +185,7 @@ def find(data: mmap.mmap | bytes, start: int, size: int) -> int | None:
 
 
 def _chained(data: mmap.mmap | bytes, at: int, start: int, size: int) -> bool:
-    """Further frames follow; at the very start one that fills the file is enough."""
+    """Whether further frames follow; at the very start one frame that fills the file suffices."""
     first = frame = parse(data[at : at + 7])
     position, count, free = at, 0, 0
     while frame is not None and first is not None and frame.continues(first):
@@ -205,7 +204,9 @@ def _chained(data: mmap.mmap | bytes, at: int, start: int, size: int) -> bool:
 
 
 def _free_length(data: mmap.mmap | bytes, at: int, frame: Frame) -> int:
-    """Bytes of a free-format frame without its padding, by the headers that follow; 0: none."""
+    """Bytes of a free-format frame without padding, by the following headers; 0 if there
+    are none.
+    """
     head = data[at : at + 2]
     following = at
     for _ in range(16):
@@ -228,6 +229,7 @@ def _free_length(data: mmap.mmap | bytes, at: int, frame: Frame) -> int:
 
 
 def _index(body: bytes, frame: Frame) -> Index | None:
+    """The index in a frame, or None."""
     if body[36:40] == b"VBRI":
         return Index(int.from_bytes(body[50:54], "big"))
     side = (17 if frame.channels == 1 else 32) if frame.version == 3 else 9 * frame.channels
@@ -241,23 +243,23 @@ def _index(body: bytes, frame: Frame) -> Index | None:
     frames = int.from_bytes(body[at + 8 : at + 12], "big") if flags & 1 else None
     at += 8 + 4 * bool(flags & 1) + 4 * bool(flags & 2) + 100 * bool(flags & 4)
     at += 4 * bool(flags & 8)
-    if not body[at : at + 4].isalnum():  # "LAME", "Lavf", "Lavc": who wrote it, or zeros
+    if not body[at : at + 4].isalnum():  # name of the encoder ("LAME", "Lavf", "Lavc"), or zeros
         return Index(frames)
     gap = int.from_bytes(body[at + 21 : at + 24], "big")
     return Index(frames, gap >> 12, gap & 0xFFF)
 
 
 def _zeros(data: mmap.mmap | bytes, at: int, size: int) -> int:
-    """Zeros to the end of the sound: some encoders fill the last block with them."""
+    """Number of zeros up to the end of the sound: some encoders pad the last block with them."""
     rest = data[at : min(at + 65536, size)]
     return len(rest) if at + len(rest) == size and not rest.strip(b"\0") else 0
 
 
 def index_frame(run: Run) -> bytes:
-    """A Xing frame and a silent one, which together announce a run's frames and add no sample.
+    """A Xing frame and a silent one, which together state a run's frames and add no sample.
 
     Without an index libsndfile guesses the length from the first bit rate, and stops there. With
-    one libmpg123 takes 529 samples off, its decoder's delay; the silent frame gives them.
+    one libmpg123 removes 529 samples, its decoder's delay; the silent frame provides them.
     """
     first = run.first
     header = bytes((0xFF, 0xE0 | first.version << 3 | 3, 0x90 | _RATES[first.version].index(first.sample_rate) << 2))  # fmt: skip  # noqa: E501
@@ -274,16 +276,16 @@ def index_frame(run: Run) -> bytes:
 
 
 def survey(path: Path, data: mmap.mmap, start: int) -> Survey:
-    """Count the frames of a file that is neither of a known container nor text.
+    """Count the frames of a file that is in no known container.
 
-    A survey without a name: no frames were found.
+    A survey without a name means that no frames were found.
     """
     found = scan(data, start)
     runs = [run for run in found.runs if run.frames]
     if not runs:
         return Survey(path, "")
     first = runs[0]
-    kinds = {(run.first.sample_rate, run.first.channels) for run in runs}
+    forms = {(run.first.sample_rate, run.first.channels) for run in runs}
     damage, notices = "", []
     if found.damaged > max(4096, len(data) // 1000) or (found.damaged and _split(runs)):
         damage = f"{found.damaged} bytes of it are no sound"
@@ -292,12 +294,12 @@ def survey(path: Path, data: mmap.mmap, start: int) -> Survey:
         return Survey(path, "AAC (ADTS)", whole=False, damage=damage, demuxer="aac", spare=tagged)
     if len(runs) > 1:
         notices.append(
-            f"{len(runs)} recordings are joined in it: one is played after the other"
-            + (f", at {first.first.sample_rate} Hz" if len(kinds) > 1 else "")
+            joined_notice(len(runs))
+            + (f", at {first.first.sample_rate} Hz" if len(forms) > 1 else "")
         )
     announced = None
     if len(runs) == 1 and first.index and first.index.frames:
-        announced = _sound(first, first.index.frames)
+        announced = _sample_count(first, first.index.frames)
         if not damage and first.index.frames - first.frames <= 1:
             announced = None  # all is there
     layer = first.first.layer
@@ -309,30 +311,33 @@ def survey(path: Path, data: mmap.mmap, start: int) -> Survey:
         announced=announced,
         notices=tuple(notices),
         damage=damage,
-        # FFmpeg takes a rate from anywhere in the file
-        parts_first=len(kinds) > 1,
+        # FFmpeg may take the rate from any part of the file
+        parts_first=len(forms) > 1,
         demuxer="mp3",
         spare=len(runs) - 1,
     )
 
 
 def _split(runs: list[Run]) -> bool:
+    """Whether a run's frames are interrupted."""
     return any(len(run.ranges) > 1 for run in runs)
 
 
-def _sound(run: Run, frames: int) -> int:
+def _sample_count(run: Run, frames: int) -> int:
+    """Number of samples of so many frames, without delay and padding."""
     index = run.index
     return frames * run.first.samples - (index.delay + index.padding if index else 0)
 
 
 def _part(run: Run) -> Part:
+    """The part for libsndfile, with a new index where the file's is missing or too short."""
     pieces: list[Piece] = list(run.ranges)
-    held = _sound(run, run.frames)
+    samples = _sample_count(run, run.frames)
     index = run.index
     if run.first.layer == 3 and (index is None or not index.frames or index.frames < run.frames):
         # libsndfile would stop where the index, or a guess, says
         begin, end = run.ranges[0]
         pieces[0] = max(begin, run.sound), end
         pieces.insert(0, index_frame(run))
-        held = run.frames * run.first.samples
-    return Part(tuple(pieces), held=max(0, held), lossy=True)
+        samples = run.frames * run.first.samples
+    return Part(tuple(pieces), samples=max(0, samples), lossy=True)

@@ -1,4 +1,4 @@
-"""Ogg pages: which streams a file holds, link by link of its chain (RFC 3533)."""
+"""Inspection of Ogg: the streams of each link of its chain, lost pages (RFC 3533)."""
 
 from __future__ import annotations
 
@@ -38,6 +38,8 @@ _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 @dataclass
 class _Stream:
+    """One logical stream."""
+
     codec: str
     channels: int
     ranges: list[tuple[int, int]] = field(default_factory=list)
@@ -46,9 +48,10 @@ class _Stream:
     ended: bool = False
     blocks: tuple[int, int] = (0, 0)  # samples of Vorbis' short and long blocks
     last: int = 0  # granule position
-    early: bool = False  # the last position lies before what its page holds
+    early: bool = False  # the last position is less than its page's samples
 
     def add(self, at: int, end: int) -> None:
+        """Add a page's byte range."""
         if self.ranges and self.ranges[-1][1] == at:
             self.ranges[-1] = self.ranges[-1][0], end
         else:
@@ -57,20 +60,22 @@ class _Stream:
 
 @dataclass
 class _Link:
+    """The streams of one link of a chain."""
+
     streams: dict[int, _Stream] = field(default_factory=dict)
     opening: bool = True
 
     @property
     def sound(self) -> _Stream | None:
-        """The first stream with sound in it."""
+        """The first audio stream."""
         return next((s for s in self.streams.values() if s.codec in _SOUND), None)
 
 
 def survey(path: Path, data: mmap.mmap, start: int) -> Survey:
-    """Look at every page."""
+    """Inspect all pages of a file."""
     links, junk, cut = _links(data, start)
-    played = [(link, link.sound) for link in links]
-    sounding = [(link, sound) for link, sound in played if sound is not None]
+    sounds = [(link, link.sound) for link in links]
+    sounding = [(link, sound) for link, sound in sounds if sound is not None]
     names = [sound.codec for _, sound in sounding]
     if not names:
         codecs = {stream.codec for link in links for stream in link.streams.values()}
@@ -98,13 +103,13 @@ def survey(path: Path, data: mmap.mmap, start: int) -> Survey:
         whole=not damage,
         notices=tuple(notices),
         damage=damage,
-        # FFmpeg knows chains of one rate and one channel count only
+        # FFmpeg reads only chains of one rate and one channel count
         parts_first=len(parts) > 1,
     )
 
 
 def _links(data: mmap.mmap, start: int) -> tuple[list[_Link], int, bool]:
-    """Links, bytes between pages, and whether the last page is cut."""
+    """Links, number of bytes between pages, and whether the last page is cut off."""
     links: list[_Link] = []
     junk, at, size = 0, start, len(data)
     while at < size:
@@ -122,17 +127,18 @@ def _links(data: mmap.mmap, start: int) -> tuple[list[_Link], int, bool]:
                 return links, junk, True
             junk, at = junk + following - at, following
             continue
-        if not _sums_up(data[at:end]):
+        if page_checksum(data[at:end]) != data[at + 22 : at + 26]:
             following = data.find(b"OggS", at + 4)
             following = size if following < 0 else following
             junk, at = junk + following - at, following
             continue
-        _take(links, data, at, end, head)
+        _add_page(links, data, at, end, head)
         at = end
     return links, junk, False
 
 
-def _take(links: list[_Link], data: mmap.mmap, at: int, end: int, head: bytes) -> None:
+def _add_page(links: list[_Link], data: mmap.mmap, at: int, end: int, head: bytes) -> None:
+    """Add a page to its stream."""
     serial, number = (int.from_bytes(head[n : n + 4], "little") for n in (14, 18))
     if head[5] & 2:  # a stream begins
         if not links or not links[-1].opening:
@@ -162,8 +168,8 @@ def _take(links: list[_Link], data: mmap.mmap, at: int, end: int, head: bytes) -
     stream.add(at, end)
 
 
-def _sums_up(page: bytes) -> bool:
-    """The page's checksum is right: polynomial 04C11DB7, not reflected as zlib's is."""
+def page_checksum(page: bytes) -> bytes:
+    """Checksum of a page, four bytes: CRC-32 from the highest bit on, zlib's of reversed bits."""
     blank = page[:22] + bytes(4) + page[26:]
-    found = zlib.crc32(blank.translate(_REVERSED), 0xFFFFFFFF) ^ 0xFFFFFFFF
-    return found == int.from_bytes(page[22:26].translate(_REVERSED), "big")
+    reflected = zlib.crc32(blank.translate(_REVERSED), 0xFFFFFFFF) ^ 0xFFFFFFFF
+    return reflected.to_bytes(4, "big").translate(_REVERSED)

@@ -1,1 +1,1 @@
-
+"""Tags of audio files: text fields, cover art, ID3 frames."""

@@ -1,4 +1,4 @@
-"""Tags around the sound: how far each reaches (ID3v1, ID3v2, APE, Lyrics3)."""
+"""Extent of tags before and after the sound (ID3v1, ID3v2, APE, Lyrics3)."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import mmap
 
 
 def length(data: mmap.mmap | bytes, at: int) -> int:
-    """Bytes of the tag that begins there; 0 where none does."""
+    """Bytes of the tag that begins at ``at``; 0 where none does."""
     head = data[at : at + 32]
     if head[:3] in (b"ID3", b"3DI") and len(head) >= 10 and max(head[6:10]) < 0x80:
-        size = 10 + _synchsafe(head[6:10])
+        size = 10 + synchsafe(head[6:10])
         return size + (10 if head[5] & 0x10 else 0)
     if head[:3] == b"TAG":
         rest = len(data) - at
@@ -26,15 +26,16 @@ def length(data: mmap.mmap | bytes, at: int) -> int:
     return 0
 
 
-def _synchsafe(digits: bytes) -> int:
-    size = 0
+def synchsafe(digits: bytes) -> int:
+    """ID3's synchsafe integer: seven bits per byte, most significant first."""
+    number = 0
     for byte in digits:
-        size = size << 7 | byte
-    return size
+        number = number << 7 | byte & 0x7F
+    return number
 
 
 def skip(data: mmap.mmap | bytes) -> int:
-    """Where the file proper begins: behind any number of tags."""
+    """Offset of the file's content after any number of tags."""
     at = 0
     while step := length(data, at):
         at += step
@@ -42,7 +43,7 @@ def skip(data: mmap.mmap | bytes) -> int:
 
 
 def end(data: mmap.mmap | bytes) -> int:
-    """Where the file proper ends: before any number of tags."""
+    """End of the file's content before any number of tags."""
     at = len(data)
     while at >= 32:
         if data[at - 128 : at - 125] == b"TAG":

@@ -1,6 +1,6 @@
-"""ID3v2 tags: read in every version and place (2.2 to 2.4), written as 2.4 in UTF-8.
+"""ID3v2 tags: read in all versions and places (2.2 to 2.4), written as 2.4 in UTF-8.
 
-A frame is carried with its name and layout of ID3v2.4, whatever version it was read from.
+Frames have their names and layouts of ID3v2.4, whatever version they were read from.
 https://id3.org/id3v2.4.0-structure, https://id3.org/id3v2.4.0-frames
 """
 
@@ -12,12 +12,14 @@ import zlib
 from collections.abc import Iterable, Iterator
 from typing import BinaryIO, NamedTuple
 
+from audiotransfer.audio.tags.blocks import synchsafe
+
 ENCRYPTED = "ENCR"
 _HEADER = 10
 _PADDING = 1 << 16  # bytes of zeros that may stand between two tags
 _LARGEST = 1 << 28  # bytes: a tag's size has 28 bits
 _ENCODINGS = ("latin-1", "utf-16", "utf-16-be", "utf-8")
-#: ID3v2.2's names of three letters.
+#: ID3v2.2's names.
 _NAMES_2_2 = {
     "BUF": "RBUF", "CNT": "PCNT", "COM": "COMM", "CRA": "AENC", "EQU": "EQUA", "ETC": "ETCO",
     "GEO": "GEOB", "GP1": "GRP1", "IPL": "IPLS", "LNK": "LINK", "MCI": "MCDI", "MLL": "MLLT",
@@ -37,14 +39,14 @@ _IMAGES_2_2 = {b"JPG": b"image/jpeg", b"PNG": b"image/png", b"BMP": b"image/bmp"
 
 
 class Frame(NamedTuple):
-    """One frame, decompressed: its name of four letters and what it holds."""
+    """One frame, decompressed: its name of four letters and its content."""
 
     name: str
     body: bytes
 
 
-class CoverPicture(NamedTuple):
-    """An embedded picture: its bytes, media type, ID3 picture type (3: front cover), and text."""
+class CoverArt(NamedTuple):
+    """Cover art: image bytes, media type, ID3's type (3: front cover), description."""
 
     data: bytes
     mime_type: str
@@ -53,7 +55,7 @@ class CoverPicture(NamedTuple):
 
 
 def find(file: BinaryIO) -> list[list[Frame]]:
-    """Frames of each ID3v2 tag in front of a file, or in the chunks of a wav or aiff file."""
+    """Frames of each ID3v2 tag at the start of a file, or in the chunks of a wav or aiff file."""
     file.seek(0)
     start = file.read(12)
     if start[:4] in (b"RIFF", b"RF64", b"BW64") or start[:4] == b"FORM":
@@ -77,7 +79,7 @@ def find(file: BinaryIO) -> list[list[Frame]]:
 
 
 def chunks(file: BinaryIO) -> Iterator[tuple[bytes, int]]:
-    """Name and size of each chunk of a RIFF or FORM file, which stands at the chunk's content."""
+    """Yield name and size of each chunk of a RIFF or FORM file, which is at the chunk's content."""
     file.seek(0)
     order = ">" if file.read(12)[:4] == b"FORM" else "<"
     place = 12
@@ -89,34 +91,35 @@ def chunks(file: BinaryIO) -> Iterator[tuple[bytes, int]]:
 
 
 def frames(tag: bytes) -> list[Frame]:
-    """The frames of one tag; what is damaged ends it, what is encrypted comes without content."""
+    """The frames of one tag up to any damage; encrypted frames have no content."""
     if len(tag) < _HEADER or tag[:3] != b"ID3" or tag[3] not in (2, 3, 4):
         return []
-    version, flags, body = tag[3], tag[5], tag[_HEADER : _HEADER + _synchsafe(tag[6:10])]
+    version, flags, body = tag[3], tag[5], tag[_HEADER : _HEADER + synchsafe(tag[6:10])]
     if version < 4 and flags & 0x80:
         body = _synchronised(body)
     if version > 2 and flags & 0x40:  # an extended header
-        size = int.from_bytes(body[:4], "big") + 4 if version == 3 else _synchsafe(body[:4])
+        size = int.from_bytes(body[:4], "big") + 4 if version == 3 else synchsafe(body[:4])
         body = body[size:]
     found = list(_split(body, version, bool(flags & 0x80)))
     return _renamed(found) if version < 4 else found
 
 
 def texts(body: bytes) -> list[str]:
-    """The strings of a text frame: a byte that names their encoding, then each up to its zero."""
+    """Strings of a text frame: a byte for the encoding, then zero-terminated strings."""
     return [text for text in _decoded(body[1:], body[:1]) if text] if body else []
 
 
 def described(body: bytes, skip: int = 0) -> tuple[str, list[str]]:
-    """Description and strings of a TXXX, COMM or USLT frame (the latter with ``skip`` 3 for their
-    language).
+    """Description and strings of a TXXX, COMM or USLT frame.
+
+    COMM and USLT have a language of three bytes, which ``skip=3`` leaves out.
     """
     description, *values = _decoded(body[1 + skip :], body[:1]) or [""]
     return description, values
 
 
-def picture(body: bytes) -> CoverPicture | None:
-    """What an APIC frame shows; ``None`` where it is damaged."""
+def cover_art(body: bytes) -> CoverArt | None:
+    """The cover art of an APIC frame; ``None`` where it is damaged."""
     mime, _, rest = body[1:].partition(b"\0")
     if len(rest) < 2:
         return None
@@ -126,35 +129,33 @@ def picture(body: bytes) -> CoverPicture | None:
         end += width
     description = (_decoded(rest[1:end], body[:1]) or [""])[0]
     data = rest[end + width :]
-    return (
-        CoverPicture(data, mime.decode("latin-1").lower(), rest[0], description) if data else None
-    )
+    return CoverArt(data, mime.decode("latin-1").lower(), rest[0], description) if data else None
 
 
 def text_frame(name: str, values: Iterable[str], description: str | None = None) -> Frame:
-    """A text frame with one or more strings; TXXX has a description in front."""
+    """A text frame with one or more strings; TXXX begins with a description."""
     strings = values if description is None else (description, *values)
     return Frame(name, b"\x03" + "\0".join(strings).encode())
 
 
 def link_frame(name: str, address: str) -> Frame:
-    """A frame with an address (W… but WXXX), which has no encoding but Latin-1."""
+    """A frame with an address (W… but WXXX), which is always Latin-1."""
     return Frame(name, address.encode("latin-1", "replace"))
 
 
 def comment_frame(name: str, text: str, language: str = "und", description: str = "") -> Frame:
-    """A comment (COMM) or lyrics (USLT), in a language of ISO 639-2."""
+    """A comment (COMM) or lyrics (USLT) frame, in a language of ISO 639-2."""
     return Frame(name, b"\x03" + language.encode() + f"{description}\0{text}".encode())
 
 
-def picture_frame(shown: CoverPicture) -> Frame:
-    """The APIC frame of a picture."""
-    head = b"\x03" + shown.mime_type.encode("latin-1", "replace") + b"\0" + bytes([shown.kind])
-    return Frame("APIC", head + shown.description.encode() + b"\0" + shown.data)
+def cover_art_frame(cover: CoverArt) -> Frame:
+    """The APIC frame of cover art."""
+    head = b"\x03" + cover.mime_type.encode("latin-1", "replace") + b"\0" + bytes([cover.kind])
+    return Frame("APIC", head + cover.description.encode() + b"\0" + cover.data)
 
 
 def tag(frames: Iterable[Frame]) -> bytes:
-    """An ID3v2.4 tag; without frames none."""
+    """An ID3v2.4 tag; empty without frames."""
     body = b"".join(
         name.encode("latin-1") + _synchsafe_bytes(len(content)) + b"\0\0" + content
         for name, content in frames
@@ -163,13 +164,13 @@ def tag(frames: Iterable[Frame]) -> bytes:
 
 
 def _length(file: BinaryIO, offset: int) -> int | None:
-    """Bytes of the tag at this place, header and footer with it; ``None`` where there is none."""
+    """Bytes of the tag at an offset, with header and footer; ``None`` where there is none."""
     file.seek(offset)
     head = file.read(_HEADER)
     if len(head) < _HEADER or head[:3] != b"ID3" or max(head[6:10]) > 0x7F:
         return None
     footer = _HEADER if head[3] == 4 and head[5] & 0x10 else 0
-    return _HEADER + _synchsafe(head[6:10]) + footer
+    return _HEADER + synchsafe(head[6:10]) + footer
 
 
 def _split(body: bytes, version: int, unsynchronised: bool) -> Iterator[Frame]:
@@ -194,11 +195,11 @@ def _split(body: bytes, version: int, unsynchronised: bool) -> Iterator[Frame]:
 
 
 def _size_2_4(body: bytes, place: int, plain: int) -> int:
-    """A frame's size, which old iTunes wrote as a plain number where a synchsafe one belongs."""
+    """A frame's size: synchsafe, or the plain number that old iTunes wrote instead."""
     raw = body[place + 4 : place + 8]
     if max(raw) > 0x7F:
         return plain
-    size = _synchsafe(raw)
+    size = synchsafe(raw)
     if size == plain or _frame_or_end(body, place + 10 + size):
         return size
     return plain if _frame_or_end(body, place + 10 + plain) else size
@@ -210,7 +211,7 @@ def _frame_or_end(body: bytes, place: int) -> bool:
 
 
 def _opened(content: bytes, version: int, flags: int, unsynchronised: bool) -> bytes | None:
-    """What a frame holds: without group, unsynchronisation and compression; None if encrypted."""
+    """A frame's content without group, unsynchronisation and compression; None if encrypted."""
     if version == 3:
         encrypted, packed, skip = flags & 0x40, flags & 0x80, 4 * bool(flags & 0x80)
         skip += bool(flags & 0x20)
@@ -231,7 +232,7 @@ def _opened(content: bytes, version: int, flags: int, unsynchronised: bool) -> b
 
 
 def _renamed(found: list[Frame]) -> list[Frame]:
-    """Frames of ID3v2.2 and 2.3 as 2.4 has them."""
+    """Frames of ID3v2.2 and 2.3 as those of 2.4."""
     renamed = []
     dates: dict[str, str] = {}
     for name, body in found:
@@ -258,7 +259,7 @@ def _date(year: str, day_month: str, time: str) -> str:
 
 
 def _decoded(data: bytes, encoding: bytes) -> list[str]:
-    """Strings up to their zeros. The last one needs none."""
+    """Zero-terminated strings; the last one need not be terminated."""
     number = encoding[0] if encoding else 0
     name = _ENCODINGS[number] if number < len(_ENCODINGS) else "latin-1"
     if number not in (1, 2):
@@ -284,13 +285,6 @@ def _decoded(data: bytes, encoding: bytes) -> list[str]:
 
 def _synchronised(data: bytes) -> bytes:
     return data.replace(b"\xff\x00", b"\xff")
-
-
-def _synchsafe(data: bytes) -> int:
-    number = 0
-    for byte in data:
-        number = number << 7 | byte & 0x7F
-    return number
 
 
 def _synchsafe_bytes(number: int) -> bytes:

@@ -1,4 +1,4 @@
-"""Reading tags: ID3v2 by ourselves, all other kinds by tinytag, what that cannot by FFmpeg."""
+"""Reading tags: ID3v2 here, other tags by tinytag, and the rest by FFmpeg."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from typing import BinaryIO
 import soundfile
 
 from audiotransfer.audio.tags import id3
-from audiotransfer.audio.tags.id3 import CoverPicture, Frame
-from audiotransfer.audio.tags.tags import FIELDS, ONLY_ID3, Gathering, Tags
+from audiotransfer.audio.tags.id3 import CoverArt, Frame
+from audiotransfer.audio.tags.tags import FIELDS, ONLY_ID3, TagCollector, Tags
 
-#: ID3 frames about the file or its level, which are not the song's.
+#: ID3 frames about the file or its level, which are left out.
 _OF_THE_FILE = frozenset({
     "AENC", "ASPI", "EQU2", "EQUA", "GRID", "LINK", "MLLT", "NCON", "POSS", "RBUF", "RGAD", "RVA2",
     "RVAD", "RVRB", "SEEK", "SIGN", "SYTC", "XRVA",
@@ -24,7 +24,7 @@ _OF_THE_FILE = frozenset({
 _UNREAD = {"CHAP": "chapters", "CTOC": "chapters", id3.ENCRYPTED: "encrypted frames"}
 _UNREAD_CHUNKS = {b"bext": "broadcast data", b"cue ": "cue points", b"iXML": "iXML"}
 #: tinytag's names of ID3's picture types, in their order.
-_KINDS = (
+_COVER_TYPES = (
     "generic", "icon", "alt_icon", "front_cover", "back_cover", "leaflet", "media", "lead_artist",
     "artist", "conductor", "band", "composer", "lyricist", "recording_location",
     "during_recording", "during_performance", "screen_capture", "bright_colored_fish",
@@ -34,54 +34,54 @@ _FFMPEG_COVERS = {"mjpeg": "image/jpeg", "png": "image/png", "gif": "image/gif",
 
 
 def read_tags(path: str | Path) -> Tags:
-    """All tags of a file; none where there are none, or none that can be read."""
-    found = Gathering()
+    """All tags of a file; empty where there are none, or none that can be read."""
+    collected = TagCollector()
     try:
         with open(path, "rb") as file:
             for frames in id3.find(file):
-                found.complete(_from_id3(frames))
-            found.unread += _unread_chunks(file)
-            known = _from_tinytag(file, bool(found.tags()))
+                collected.complete(_from_id3(frames))
+            collected.unread += _unread_chunks(file)
+            known = _from_tinytag(file, bool(collected.tags()))
     except OSError:
         return Tags()
     if known is not None:
-        found.complete(known)
-    elif not found.tags():
-        found.complete(_from_ffmpeg(str(path)))
-    return found.tags()
+        collected.complete(known)
+    elif not collected.tags():
+        collected.complete(_from_ffmpeg(str(path)))
+    return collected.tags()
 
 
-def _from_id3(frames: list[Frame]) -> Gathering:
-    found = Gathering()
+def _from_id3(frames: list[Frame]) -> TagCollector:
+    collected = TagCollector()
     for frame in frames:
         name, body = frame
         if name == "TXXX":
-            found.add(*id3.described(body))
+            collected.add(*id3.described(body))
         elif name in ("COMM", "USLT"):
             description, values = id3.described(body, skip=3)
             plain = name == "USLT" or description.lower() in ("", "comment", "description")
-            found.add(FIELDS[name] if plain else description, values)
+            collected.add(FIELDS[name] if plain else description, values)
         elif name == "APIC":
-            shown = id3.picture(body)
-            if shown is None:
-                found.unread.append("a damaged picture")
+            cover = id3.cover_art(body)
+            if cover is None:
+                collected.unread.append("a damaged picture")
             else:
-                found.show(shown)
+                collected.add_cover(cover)
         elif name == "TCON":
-            found.add("genre", _genres(frame))
+            collected.add("genre", _genres(frame))
         elif name in ONLY_ID3:
-            found.frames.append(frame)
+            collected.frames.append(frame)
         elif name.startswith("W"):
-            found.add(name, [body.decode("latin-1")])
+            collected.add(name, [body.decode("latin-1")])
         elif name.startswith("T") or name in FIELDS:
-            found.add(name, id3.texts(body))
+            collected.add(name, id3.texts(body))
         elif name not in _OF_THE_FILE:
-            found.unread.append(_UNREAD.get(name, name))
-    return found
+            collected.unread.append(_UNREAD.get(name, name))
+    return collected
 
 
 def _genres(frame: Frame) -> list[str]:
-    """Genres by name, where ID3 may have them as numbers: tinytag has the list."""
+    """Genre names of a frame that may hold numbers, by tinytag's list."""
     from tinytag import TinyTag
 
     tag = TinyTag.get(file_obj=BytesIO(id3.tag([frame])), duration=False)
@@ -89,17 +89,17 @@ def _genres(frame: Frame) -> list[str]:
 
 
 def _unread_chunks(file: BinaryIO) -> list[str]:
+    """Names of the tag chunks of a wav file that are not read."""
     file.seek(0)
     if file.read(4) not in (b"RIFF", b"RF64", b"BW64"):
         return []
     return [_UNREAD_CHUNKS[name] for name, _ in id3.chunks(file) if name in _UNREAD_CHUNKS]
 
 
-def _from_tinytag(file: BinaryIO, tagged: bool) -> Gathering | None:
-    """Vorbis comments, MP4, ASF, RIFF and AIFF texts, ID3v1; ``None`` where a file is damaged or of
-    another kind.
+def _from_tinytag(file: BinaryIO, tagged: bool) -> TagCollector | None:
+    """Tags of Vorbis comments, MP4, ASF, RIFF, AIFF and ID3v1; ``None`` for damaged or other files.
 
-    Of a file ``tagged`` with ID3v2 the frames that tinytag has no name for are passed over.
+    With ``tagged``, for files with an ID3v2 tag, frames that tinytag has no name for are left out.
     """
     from tinytag import TinyTag, TinyTagException
 
@@ -111,37 +111,38 @@ def _from_tinytag(file: BinaryIO, tagged: bool) -> Gathering | None:
             tag = TinyTag.get(file_obj=sought, tags=True, duration=False, image=True)
     except (TinyTagException, ValueError, LookupError):
         return None
-    found = Gathering()
+    collected = TagCollector()
     for name in ("title", "artist", "albumartist", "album", "composer", "genre", "comment"):
-        found.add(name, [getattr(tag, name) or ""])
-    found.add("date", [tag.year or ""])
+        collected.add(name, [getattr(tag, name) or ""])
+    collected.add("date", [tag.year or ""])
     numbers = {
         "tracknumber": tag.track, "tracktotal": tag.track_total,
         "discnumber": tag.disc, "disctotal": tag.disc_total,
     }  # fmt: skip
     for name, number in numbers.items():
-        found.add(name, [str(number)] if number else [])
+        collected.add(name, [str(number)] if number else [])
     for name, values in tag.other.items():
         if name == "xmp":
-            found.unread.append("XMP")
-        elif name == "coverart":  # what came before METADATA_BLOCK_PICTURE
+            collected.unread.append("XMP")
+        elif name == "coverart":  # the predecessor of METADATA_BLOCK_PICTURE
             with contextlib.suppress(ValueError):
-                found.show(CoverPicture(base64.b64decode(values[0]), ""))
+                collected.add_cover(CoverArt(base64.b64decode(values[0]), ""))
         elif not (tagged and re.fullmatch(r"[a-z][a-z0-9]{2,3}", name)):
-            found.add(name, values)
+            collected.add(name, values)
     for name, images in tag.images.as_dict().items():
-        kind = _KINDS.index(name) if name in _KINDS else 0
+        kind = _COVER_TYPES.index(name) if name in _COVER_TYPES else 0
         for image in images:
             text = image.description or ""
-            found.show(CoverPicture(image.data, image.mime_type or "", kind, text))
-    if not found.fields.get("tracknumber"):  # tinytag knows numbers only, and not A1
-        found.add("tracknumber", [_track_side(file)])
-    return found
+            collected.add_cover(CoverArt(image.data, image.mime_type or "", kind, text))
+    if not collected.fields.get("tracknumber"):  # tinytag reads only numbers, not A1
+        collected.add("tracknumber", [_track_side(file)])
+    return collected
 
 
 def _info_in_utf8(file: BinaryIO) -> BinaryIO:
-    """The chunks of a wav file that have tags, INFO texts of Windows-1252 as UTF-8: tinytag takes
-    all for UTF-8. Other files as they are.
+    """The tag chunks of a wav file, INFO texts of Windows-1252 as UTF-8; other files unchanged.
+
+    tinytag decodes all INFO texts as UTF-8.
     """
     file.seek(0)
     head = file.read(12)
@@ -158,6 +159,7 @@ def _info_in_utf8(file: BinaryIO) -> BinaryIO:
 
 
 def _texts_in_utf8(info: bytes) -> bytes:
+    """INFO texts as UTF-8."""
     made, at = info[:4], 4
     while len(head := info[at : at + 8]) == 8:
         size = int.from_bytes(head[4:], "little")
@@ -172,7 +174,7 @@ def _texts_in_utf8(info: bytes) -> bytes:
 
 
 def _track_side(file: BinaryIO) -> str:
-    """A track number as libsndfile reads it, of flac and ogg."""
+    """Track number of flac and ogg as libsndfile reads it."""
     file.seek(0)
     if file.read(4) not in (b"fLaC", b"OggS"):
         return ""
@@ -184,23 +186,23 @@ def _track_side(file: BinaryIO) -> str:
         return ""
 
 
-def _from_ffmpeg(path: str) -> Gathering:
-    """Kinds that tinytag does not know: APE, WavPack, Matroska…, where PyAV is installed."""
-    found = Gathering()
+def _from_ffmpeg(path: str) -> TagCollector:
+    """Tags of formats unknown to tinytag (APE, WavPack, Matroska…), where PyAV is installed."""
+    collected = TagCollector()
     try:
         import av
     except ImportError:
-        return found
+        return collected
     try:
         with av.open(path) as container:
-            told = [container.metadata, *(stream.metadata for stream in container.streams.audio)]
-            for name, value in (item for metadata in told for item in metadata.items()):
-                found.add(name, [value])
+            sources = [container.metadata, *(stream.metadata for stream in container.streams.audio)]
+            for name, value in (item for metadata in sources for item in metadata.items()):
+                collected.add(name, [value])
             for stream in container.streams.video:
                 mime = _FFMPEG_COVERS.get(stream.codec_context.name)
                 if mime and stream.disposition & av.stream.Disposition.attached_pic:
                     packet = next(container.demux(stream))
-                    found.show(CoverPicture(bytes(packet), mime))
+                    collected.add_cover(CoverArt(bytes(packet), mime))
     except (av.FFmpegError, OSError, ValueError, StopIteration):
         pass
-    return found
+    return collected

@@ -1,4 +1,4 @@
-"""A song's tags, and what each output format can hold of them."""
+"""A song's tags, and the part of them that each output format can hold."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from audiotransfer.audio.tags import id3
-from audiotransfer.audio.tags.id3 import CoverPicture, Frame
+from audiotransfer.audio.tags.id3 import CoverArt, Frame
 
-#: Field, named as in Vorbis comments -> ID3v2.4 frame. Fields of any other name are kept as well.
+#: Field, named as in Vorbis comments -> ID3v2.4 frame. Other fields are kept under their names.
 FRAMES = {
     "title": "TIT2", "artist": "TPE1", "albumartist": "TPE2", "album": "TALB", "date": "TDRC",
     "tracknumber": "TRCK", "discnumber": "TPOS", "genre": "TCON", "composer": "TCOM",
@@ -25,15 +25,15 @@ FRAMES = {
     "tpro": "TPRO", "trsn": "TRSN", "trso": "TRSO",
 }  # fmt: skip
 FIELDS = {"GRP1": "grouping", **{frame: name for name, frame in reversed(FRAMES.items())}}
-#: ID3 frames that are no text, and that only an ID3 tag can hold.
+#: ID3 frames that are no text and have no counterpart in other tags.
 ONLY_ID3 = {
     "COMR": "offers", "ETCO": "event times", "GEOB": "attached files", "MCDI": "disc contents",
     "OWNE": "ownership", "PCNT": "play counts", "POPM": "ratings", "PRIV": "private data",
     "SYLT": "synchronised lyrics", "UFID": "file identifiers", "USER": "terms of use",
     "WXXX": "links",
 }  # fmt: skip
-#: Other names of the same fields, in lower case, without spaces and lines.
-_SAME = {
+#: Other names of the same fields, in lower case, without spaces, dashes and underscores.
+_SYNONYMS = {
     **{frame.lower(): name for frame, name in FIELDS.items()},
     **{name: name for name in FRAMES},
     "albumartists": "albumartist", "author": "artist", "beatsperminute": "bpm",
@@ -43,9 +43,9 @@ _SAME = {
     "track": "tracknumber", "unsyncedlyrics": "lyrics", "unsynchronisedlyrics": "lyrics",
     "url": "website", "year": "date",
 }  # fmt: skip
-#: The level of what is written is another one.
+#: Fields about the level, which changes.
 _LEVEL = re.compile(r"replaygain_.*|r128_.*|mp3gain_.*|itunnorm")
-#: What the file was, not the song.
+#: Fields about the encoding of the file.
 _CODING = frozenset({
     "compatiblebrands", "coverartmime", "creationtime", "encodedby", "encoder", "encoderoptions",
     "encodersettings", "encoding", "isft", "itunescddbids", "itunpgap", "itunsmpb", "length",
@@ -63,8 +63,7 @@ _IMAGES = {
 
 @dataclass(frozen=True)
 class Tags:
-    """Text fields (name -> values), pictures, ID3 frames that are neither, and the names of what
-    could not be read.
+    """Text fields (name -> values), cover art, other ID3 frames, and names of what was not read.
 
     Fields are named as in Vorbis comments, in lower case (``albumartist``, ``isrc``), those that
     are not in `FRAMES` as in their file; ``tracknumber`` and ``discnumber`` are ``N`` or
@@ -72,15 +71,15 @@ class Tags:
     """
 
     fields: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    pictures: tuple[CoverPicture, ...] = ()
+    covers: tuple[CoverArt, ...] = ()
     frames: tuple[Frame, ...] = ()
     unread: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.fields or self.pictures or self.frames)
+        return bool(self.fields or self.covers or self.frames)
 
     def __getitem__(self, name: str) -> str:
-        """A field in one line, its values one behind the other; KeyError where there is none."""
+        """A field in one line, its values joined by "; "; KeyError where there is none."""
         return "; ".join(self.fields[name])
 
     def get(self, name: str, default: str = "") -> str:
@@ -89,34 +88,35 @@ class Tags:
 
     @classmethod
     def of(cls, tags: Tags | Mapping[str, str | Sequence[str]] | None) -> Tags:
-        """Tags from a plain mapping, as ``{"title": "Song", "artist": ["A", "B"]}``."""
+        """Tags from a plain mapping such as ``{"title": "Song", "artist": ["A", "B"]}``."""
         if isinstance(tags, Tags):
             return tags
-        gathered = Gathering()
+        collector = TagCollector()
         for name, values in (tags or {}).items():
-            gathered.add(name, [values] if isinstance(values, str) else values)
-        return gathered.tags()
+            collector.add(name, [values] if isinstance(values, str) else values)
+        return collector.tags()
 
 
-class Gathering:
-    """Tags on their way in. Replay gain is left out, since the level changes, and what describes
-    how the file was encoded.
+class TagCollector:
+    """Collects the tags of a song.
+
+    Fields about the level, which changes, and about the file's encoding are left out.
     """
 
     def __init__(self) -> None:
         self.fields: dict[str, list[str]] = {}
-        self.pictures: list[CoverPicture] = []
+        self.covers: list[CoverArt] = []
         self.frames: list[Frame] = []
         self.unread: list[str] = []
 
     def add(self, name: str, values: Iterable[str]) -> None:
-        """Adds values to a field, whichever of its names is used."""
+        """Add values to a field, by any of its names."""
         name = name.replace("\0", " ").strip()
         plain = re.sub(r"[ _-]", "", name.lower())
         if not name or plain in _CODING or _LEVEL.fullmatch(name.lower()):
             return
         spelled = (there for there in self.fields if there.lower() == name.lower())
-        name = _SAME.get(plain) or next(spelled, name)
+        name = _SYNONYMS.get(plain) or next(spelled, name)
         for value in values:
             text = value.replace("\0", " ").strip()
             if len(text) > _LONGEST:
@@ -124,59 +124,60 @@ class Gathering:
             elif text and text not in self.fields.setdefault(name, []):
                 self.fields[name].append(text)
 
-    def show(self, picture: CoverPicture) -> None:
-        """Adds a picture that is not there yet."""
-        if picture.data and all(picture.data != other.data for other in self.pictures):
-            found = (mime for head, mime in _IMAGES.items() if picture.data.startswith(head))
-            mime = next(found, picture.mime_type) or "application/octet-stream"
-            self.pictures.append(picture._replace(mime_type=mime))
+    def add_cover(self, cover: CoverArt) -> None:
+        """Add cover art that is not there yet."""
+        if cover.data and all(cover.data != other.data for other in self.covers):
+            found = (mime for head, mime in _IMAGES.items() if cover.data.startswith(head))
+            mime = next(found, cover.mime_type) or "application/octet-stream"
+            self.covers.append(cover._replace(mime_type=mime))
 
-    def complete(self, other: Gathering) -> None:
-        """Takes from a second source what is not there yet."""
+    def complete(self, other: TagCollector) -> None:
+        """Add from a second source what is not there yet."""
         there = {name.lower() for name in self.fields}
         for name, values in other.fields.items():
             if name.lower() not in there:
                 self.fields[name] = values
-        self.pictures = self.pictures or other.pictures
+        self.covers = self.covers or other.covers
         self.frames = self.frames or other.frames
         self.unread += other.unread
 
     def tags(self) -> Tags:
+        """The collected tags; track and disc numbers are joined with their totals."""
         fields = {name: tuple(values) for name, values in self.fields.items() if values}
         for number, total in (("tracknumber", "tracktotal"), ("discnumber", "disctotal")):
             there, of = fields.get(number, ()), fields.pop(total, ())
             if len(there) == 1 and of and "/" not in there[0]:
                 fields[number] = (f"{there[0]}/{of[0]}",)
         unread = tuple(dict.fromkeys(self.unread))
-        return Tags(fields, tuple(self.pictures), tuple(self.frames), unread)
+        return Tags(fields, tuple(self.covers), tuple(self.frames), unread)
 
 
 def fitting(tags: Tags, suffix: str) -> tuple[Tags, tuple[str, ...]]:
-    """What a file of this suffix can hold of the tags, and the names of what it cannot."""
-    fields, lost = dict(tags.fields), list(tags.unread)
+    """The part of the tags that a file of this suffix can hold, and the names of the rest."""
+    fields, left_out = dict(tags.fields), list(tags.unread)
     if suffix in (".flac", ".ogg"):
-        lost += [ONLY_ID3.get(frame.name, frame.name) for frame in tags.frames]
-        lost += [name for name in fields if not re.fullmatch(r"[\x20-\x3c\x3e-\x7d]+", name)]
+        left_out += [ONLY_ID3.get(frame.name, frame.name) for frame in tags.frames]
+        left_out += [name for name in fields if not re.fullmatch(r"[\x20-\x3c\x3e-\x7d]+", name)]
         tags = replace(tags, frames=())
     largest = room = _LARGEST.get(suffix, _LARGEST_ID3)
     for name, values in tags.fields.items():
         size = sum(len(value.encode()) + len(name.encode()) + 64 for value in values)
         if size > room:
-            lost.append(name)
-        if name in lost:
+            left_out.append(name)
+        if name in left_out:
             del fields[name]
         else:
             room -= size
-    pictures: list[CoverPicture] = []
-    for picture in tags.pictures:
-        size = len(picture.data) + len(picture.description.encode()) + 1024
+    covers: list[CoverArt] = []
+    for cover in tags.covers:
+        size = len(cover.data) + len(cover.description.encode()) + 1024
         room = largest if suffix == ".flac" else room  # one block each
         if size > room:
-            lost.append(f"a picture of {len(picture.data) >> 20} MB")
+            left_out.append(f"a picture of {len(cover.data) >> 20} MB")
         else:
-            pictures.append(picture)
+            covers.append(cover)
             room -= size
-    return replace(tags, fields=fields, pictures=tuple(pictures)), tuple(dict.fromkeys(lost))
+    return replace(tags, fields=fields, covers=tuple(covers)), tuple(dict.fromkeys(left_out))
 
 
 def frames_of(tags: Tags) -> list[Frame]:
@@ -188,9 +189,9 @@ def frames_of(tags: Tags) -> list[Frame]:
     for name, values in tags.fields.items():
         frame = FRAMES.get(name, "")
         if frame in ("COMM", "USLT"):
-            for number, value in enumerate(values):  # told apart by their descriptions
-                apart = str(number + 1) if number else ""
-                others.append(id3.comment_frame(frame, value, language, apart))
+            for number, value in enumerate(values):  # their descriptions must differ
+                description = str(number + 1) if number else ""
+                others.append(id3.comment_frame(frame, value, language, description))
         elif frame.startswith("W"):
             others += [id3.link_frame(frame, value) for value in values]
         elif frame:
@@ -198,11 +199,11 @@ def frames_of(tags: Tags) -> list[Frame]:
         else:
             others.append(id3.text_frame("TXXX", values, name))
     known = [id3.text_frame(frame, values) for frame, values in texts.items()]
-    return [*known, *others, *tags.frames, *map(id3.picture_frame, _told_apart(tags.pictures))]
+    return [*known, *others, *tags.frames, *map(id3.cover_art_frame, _distinct(tags.covers))]
 
 
 def comments_of(tags: Tags) -> list[tuple[str, str]]:
-    """The tags as Vorbis comments, without the pictures."""
+    """The tags as Vorbis comments, without cover art."""
     comments = []
     for name, values in tags.fields.items():
         for value in values:
@@ -214,13 +215,13 @@ def comments_of(tags: Tags) -> list[tuple[str, str]]:
     return [(name.upper(), value) for name, value in comments]
 
 
-def _told_apart(pictures: Iterable[CoverPicture]) -> list[CoverPicture]:
-    """Pictures whose descriptions differ, as ID3 wants them."""
-    apart: dict[str, CoverPicture] = {}
-    for picture in pictures:
-        name, number = picture.description, 1
-        while name in apart:
+def _distinct(covers: Iterable[CoverArt]) -> list[CoverArt]:
+    """Cover art with distinct descriptions, as ID3 requires."""
+    distinct: dict[str, CoverArt] = {}
+    for cover in covers:
+        name, number = cover.description, 1
+        while name in distinct:
             number += 1
-            name = f"{picture.description} {number}".strip()
-        apart[name] = picture._replace(description=name)
-    return list(apart.values())
+            name = f"{cover.description} {number}".strip()
+        distinct[name] = cover._replace(description=name)
+    return list(distinct.values())

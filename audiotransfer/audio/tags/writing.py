@@ -1,4 +1,4 @@
-"""Putting tags into finished files: ID3v2.4 and RIFF INFO, Vorbis comments and flac pictures."""
+"""Writing tags into finished files: ID3v2.4 and RIFF INFO, Vorbis comments and flac cover art."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import base64
 import os
 import shutil
 import struct
-import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from audiotransfer.audio.formats.ogg import page_checksum
 from audiotransfer.audio.tags import id3
-from audiotransfer.audio.tags.id3 import CoverPicture
+from audiotransfer.audio.tags.id3 import CoverArt
 from audiotransfer.audio.tags.tags import Tags, comments_of, frames_of
 
 #: Field -> RIFF INFO chunk.
@@ -21,16 +21,14 @@ _INFO = {
     "comment": b"ICMT", "copyright": b"ICOP", "tracknumber": b"ITRK", "composer": b"IMUS",
     "language": b"ILNG", "publisher": b"IPUB",
 }  # fmt: skip
-_REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
-
-_COMMENT, _PICTURE = 4, 6  # flac metadata blocks
+_COMMENT, _COVER = 4, 6  # flac metadata blocks
 
 
 def put_tags(path: Path, suffix: str, tags: Tags, spare: Path) -> None:
-    """Puts tags that fit (see `fitting`) into a file of this suffix's format without any; one that
-    has to be written anew is so at ``spare``, a neighbour, and put in its place.
+    """Write tags that fit (see `fitting`) into a file of this suffix's format that has none.
 
-    Raises OSError; the file is then as it was, or a wav file with half a chunk behind its sound.
+    Formats that must be rewritten are written at ``spare``, a neighbour, and renamed. Raises
+    OSError; the file is then unchanged, or a wav file with an incomplete chunk after its sound.
     """
     if not tags:
         return
@@ -62,7 +60,7 @@ def _prepend_id3(source: BinaryIO, target: BinaryIO, tags: Tags) -> None:
     target.write(id3.tag(frames_of(tags)))
 
 
-# --- wav: a chunk with all of it, and LIST for those who know no other ------------------------
+# --- wav: an id3 chunk with all tags, and LIST for programs that read nothing else -------------
 
 
 def _append_chunks(path: Path, tags: Tags) -> None:
@@ -90,7 +88,7 @@ def _chunk(name: bytes, content: bytes) -> bytes:
     return name + struct.pack("<I", len(content)) + content + b"\0" * (len(content) % 2)
 
 
-# --- flac: metadata blocks of their own -------------------------------------------------------
+# --- flac: metadata blocks --------------------------------------------------------------------
 
 
 def _rewrite_flac(source: BinaryIO, target: BinaryIO, tags: Tags) -> None:
@@ -107,7 +105,7 @@ def _rewrite_flac(source: BinaryIO, target: BinaryIO, tags: Tags) -> None:
             blocks.append((kind, content))
     blocks[1:1] = [
         (_COMMENT, _comments(vendor, comments_of(tags))),
-        *((_PICTURE, _picture(shown)) for shown in tags.pictures),
+        *((_COVER, _cover_block(cover)) for cover in tags.covers),
     ]
     target.write(b"fLaC")
     for number, (kind, content) in enumerate(blocks, 1):
@@ -120,23 +118,26 @@ def _vendor(comments: bytes) -> bytes:
 
 
 def _comments(vendor: bytes, comments: list[tuple[str, str]]) -> bytes:
-    """https://xiph.org/vorbis/doc/v-comment.html, without its framing bit."""
+    """Vorbis comments (https://xiph.org/vorbis/doc/v-comment.html) without the framing bit."""
     lines = [f"{name}={value}".encode() for name, value in comments]
     counted = (struct.pack("<I", len(line)) + line for line in lines)
     start = struct.pack("<I", len(vendor)) + vendor + struct.pack("<I", len(lines))
     return start + b"".join(counted)
 
 
-def _picture(shown: CoverPicture) -> bytes:
-    """https://xiph.org/flac/format.html#metadata_block_picture; sizes are left unsaid."""
-    mime, text = shown.mime_type.encode("ascii", "replace"), shown.description.encode()
+def _cover_block(cover: CoverArt) -> bytes:
+    """A flac picture block without image sizes.
+
+    https://xiph.org/flac/format.html#metadata_block_picture
+    """
+    mime, text = cover.mime_type.encode("ascii", "replace"), cover.description.encode()
     return b"".join((
-        struct.pack(">II", shown.kind, len(mime)), mime, struct.pack(">I", len(text)), text,
-        bytes(16), struct.pack(">I", len(shown.data)), shown.data,
+        struct.pack(">II", cover.kind, len(mime)), mime, struct.pack(">I", len(text)), text,
+        bytes(16), struct.pack(">I", len(cover.data)), cover.data,
     ))  # fmt: skip
 
 
-# --- ogg: the second packet of a Vorbis stream, and new numbers for the pages behind it ---------
+# --- ogg: the second packet of a Vorbis stream, and new page numbers after it -------------------
 
 
 def _rewrite_ogg(source: BinaryIO, target: BinaryIO, tags: Tags) -> None:
@@ -155,8 +156,8 @@ def _rewrite_ogg(source: BinaryIO, target: BinaryIO, tags: Tags) -> None:
                 packets.append(begun)
                 begun = b""
     listed = comments_of(tags) + [
-        ("METADATA_BLOCK_PICTURE", base64.b64encode(_picture(shown)).decode())
-        for shown in tags.pictures
+        ("METADATA_BLOCK_PICTURE", base64.b64encode(_cover_block(cover)).decode())
+        for cover in tags.covers
     ]
     comments = b"\x03vorbis" + _comments(_vendor(packets[0][7:]), listed) + b"\x01"
     number = 1
@@ -169,7 +170,7 @@ def _rewrite_ogg(source: BinaryIO, target: BinaryIO, tags: Tags) -> None:
 
 
 def _pages(file: BinaryIO) -> Iterator[tuple[bytes, bytes]]:
-    """Header and content of each page; of the first one all is header."""
+    """Yield header and content of each page; the first page is all header."""
     number = 0
     while len(head := file.read(27)) == 27:
         head += file.read(head[26])
@@ -179,7 +180,7 @@ def _pages(file: BinaryIO) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _paged(packets: list[bytes], serial: bytes, number: int) -> Iterator[bytes]:
-    """Whole packets of a stream's header as pages from a number on."""
+    """Header packets of a stream as pages, numbered from ``number``."""
     content = b"".join(packets)
     lacing = b"".join(
         b"\xff" * (len(packet) // 255) + bytes([len(packet) % 255]) for packet in packets
@@ -197,7 +198,6 @@ def _paged(packets: list[bytes], serial: bytes, number: int) -> Iterator[bytes]:
 
 
 def _sealed(head: bytes, content: bytes) -> bytes:
-    """A page with its checksum: a CRC-32 from the highest bit on, zlib's of reversed bits."""
-    page = head[:22] + bytes(4) + head[26:] + content
-    reflected = zlib.crc32(page.translate(_REVERSED), 0xFFFFFFFF) ^ 0xFFFFFFFF
-    return page[:22] + int(f"{reflected:032b}"[::-1], 2).to_bytes(4, "little") + page[26:]
+    """A page with its checksum."""
+    page = head + content
+    return page[:22] + page_checksum(page) + page[26:]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from audiotransfer.errors import AudioTransferError
+from audiotransfer.suggest import suggest
 
 GROUP = "audiotransfer.corpora"
 AUTO = "auto"
@@ -161,11 +161,7 @@ def choose_genres(there: Sequence[str], wanted: Sequence[str], place: Path | str
 
 def near(name: str, known: Sequence[str]) -> str:
     """A hint for an unknown name: the nearest known ones, or a list."""
-    close = difflib.get_close_matches(name.lower(), known, n=2, cutoff=0.6)
-    if close:
-        return f"did you mean {' or '.join(close)}?"
-    shown = ", ".join(sorted(known)[:20])
-    return f"there are {shown}{', …' if len(known) > 20 else ''}"
+    return suggest(name, sorted(known), count=2, most=20)
 
 
 def _registered() -> dict[str, EntryPoint]:

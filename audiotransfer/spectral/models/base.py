@@ -1,24 +1,29 @@
-"""What every generator is that can be used on a song."""
+"""The interface of models that predict a stem's spectrogram, and the scale of their inputs."""
 
 from __future__ import annotations
 
-import difflib
 from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
 from audiotransfer.errors import AudioTransferError
+from audiotransfer.suggest import nearest
 from vocoder.spectrogram import SpectrogramSettings, from_unit, to_unit
+
+STEMS = ("drums", "bass", "other")
+#: Mean and standard deviation, roughly, of natural-log mel levels of stems near RMS 0.1.
+CENTRE, SPREAD = -5.0, 3.0
 
 
 class SpectrogramModel(nn.Module):
-    """A network that looks at a stem and paints the spectrogram that it should have.
+    """A network that maps features of a stem to the spectrogram of the transferred stem.
 
-    ``kind`` names it in weights files. Songs are painted in tiles of ``core`` frames, 128 or 256,
-    that see ``margin`` more on each side and are cross-faded there.
+    ``kind`` names the class in weights files. Songs are processed in tiles of ``core`` frames, 128
+    or 256, with ``margin`` more frames on each side, over which neighbouring tiles cross-fade.
     """
 
     kind: ClassVar[str]
@@ -27,68 +32,58 @@ class SpectrogramModel(nn.Module):
 
     @property
     def reach(self) -> int:
-        """Frames on each side that a painted frame depends on: without norms over tiles, fewer than
-        a tile has.
+        """Frames on each side that an output frame depends on.
+
+        By default a whole tile; fewer for models without normalisation over time.
         """
         return self.core + 2 * self.margin
 
     @abstractmethod
     def shape(self) -> dict[str, Any]:
-        """The arguments that build the same network again."""
+        """The constructor's arguments, as JSON takes them."""
 
     @staticmethod
-    def look(sound: Tensor, spectrogram: SpectrogramSettings) -> Tensor:
-        """What it sees of a sound ``[C, T]``: ``[V, L]``, the spectrogram first.
-
-        By default only the one spectrogram ``[F, L]`` of all channels.
+    def features(sound: Tensor, spectrogram: SpectrogramSettings) -> Tensor:
+        """The model's input for sound ``[C, T]``: ``[V, L]``, whose first F rows are the
+        spectrogram of all channels together. By default there are no further rows.
         """
         return spectrogram.stereo(sound)
 
     @staticmethod
-    def sees(spectrogram: SpectrogramSettings) -> int:
-        """Samples on each side of a frame's centre that `look` shows in it."""
+    def feature_reach(spectrogram: SpectrogramSettings) -> int:
+        """Samples on each side of a frame's centre that its features depend on."""
         return spectrogram.reach
 
     @staticmethod
-    def hertz(spectrogram: SpectrogramSettings) -> Tensor:
-        """The frequency of each of the values of a frame that it sees, in Hz ``[V]``."""
+    def frequencies(spectrogram: SpectrogramSettings) -> Tensor:
+        """The centre frequency of each feature row in Hz: ``[V]``."""
         return spectrogram.centres()
 
     @abstractmethod
-    def repaint(self, views: Tensor, stem: Tensor) -> Tensor:
-        """Views ``[B, V, L]`` and indices of stems ``[B]`` to spectrograms ``[B, F, L]``."""
+    def predict(self, features: Tensor, stem: Tensor) -> Tensor:
+        """Features ``[B, V, L]`` and stem indices ``[B]`` to spectrograms ``[B, F, L]``."""
 
-    def repaint_at(self, views: Tensor, stem: Tensor, strength: float) -> Tensor:
-        """The same at a strength 0..1: that share of the change of every cell's level.
+    def predict_at(self, features: Tensor, stem: Tensor, strength: float) -> Tensor:
+        """Predicts at a strength 0..1: that share of the change of every cell's level (nats).
 
-        A network that was taught strengths may know better.
+        Models trained with strengths override this.
         """
-        painted = self.repaint(views, stem)
-        return torch.lerp(views[:, : painted.shape[1]], painted, strength)
+        predicted = self.predict(features, stem)
+        return torch.lerp(features[:, : predicted.shape[1]], predicted, strength)
 
     def only(self, style: str) -> SpectrogramModel:
-        """Of a network that knows several styles, what paints one of them.
+        """The model of one style out of a model of several.
 
         Raises AudioTransferError where there is no such style.
         """
         raise AudioTransferError(f"these weights hold no style {style!r}; install the style again")
 
 
-def place_of(style: str, styles: Sequence[str]) -> int:
-    """The index of a style among those of a network. Raises AudioTransferError where it has none
-    of that name.
-    """
-    if style not in styles:
-        near = difflib.get_close_matches(style, styles, 1) or styles
-        raise AudioTransferError(f"no style {style!r} in these weights; {', '.join(near)}?")
-    return styles.index(style)
-
-
 class SpectrogramNetwork(SpectrogramModel):
-    """Turns log-level spectrograms ``[B, F, L]`` into new ones, every cell painted afresh.
+    """Maps log-level spectrograms ``[B, F, L]`` to new ones, bounded to 100 dB by tanh.
 
-    A subclass says in `paint` what it does to spectrograms ``[B, 1, F, L]`` in -1..1, before tanh,
-    and gives its settings to `__init__`, so that it can be built again from its `shape`.
+    A subclass implements `transform` on spectrograms ``[B, 1, F, L]`` in -1..1, and hands its
+    settings to `__init__`, which `shape` returns.
     """
 
     def __init__(self, bins: int, **settings: Any) -> None:
@@ -98,18 +93,39 @@ class SpectrogramNetwork(SpectrogramModel):
 
     def forward(self, spectrogram: Tensor) -> Tensor:
         """``[B, F, L] -> [B, F, L]``, any length that the network takes."""
-        painted = torch.tanh(self.paint(to_unit(spectrogram)[:, None]))
-        return from_unit(painted[:, 0].float())
+        output = torch.tanh(self.transform(to_unit(spectrogram)[:, None]))
+        return from_unit(output[:, 0].float())
 
-    def paint(self, unit: Tensor) -> Tensor:
-        """``[B, 1, F, L] -> [B, 1, F, L]``, unbounded."""
+    def transform(self, unit: Tensor) -> Tensor:
+        """``[B, 1, F, L]`` in -1..1 to the same shape, unbounded; tanh follows."""
         raise NotImplementedError
 
     def shape(self) -> dict[str, Any]:
-        """What builds the same network again."""
+        """The constructor's arguments, as JSON takes them."""
         return {"bins": self.bins, **self._settings}
 
-    def repaint(self, views: Tensor, stem: Tensor) -> Tensor:
-        """As `forward`: one network for one stem, whichever it is."""
-        painted: Tensor = self(views)
-        return painted
+    def predict(self, features: Tensor, stem: Tensor) -> Tensor:
+        """As `forward`; the stem makes no difference."""
+        predicted: Tensor = self(features)
+        return predicted
+
+
+def normalised(spectrogram: Tensor) -> Tensor:
+    """Log levels (nats) scaled to about zero mean and unit variance."""
+    return (spectrogram - CENTRE) / SPREAD
+
+
+def fold(network: nn.Module) -> nn.Module:
+    """Replaces spectral-norm parametrizations by the weights they give: the same output, faster."""
+    for module in network.modules():
+        if parametrize.is_parametrized(module):
+            parametrize.remove_parametrizations(module, "weight")
+    return network
+
+
+def style_index(style: str, styles: Sequence[str]) -> int:
+    """The index of a style among a model's. Raises AudioTransferError for an unknown one."""
+    if style not in styles:
+        near = nearest(style, styles) or styles
+        raise AudioTransferError(f"no style {style!r} in these weights; {', '.join(near)}?")
+    return styles.index(style)

@@ -1,4 +1,4 @@
-"""Hears what is hit on a drum kit and plays it with the spectra of another kit."""
+"""Drum stems: a convolutional network predicts activations of each style's drum templates."""
 
 from __future__ import annotations
 
@@ -9,41 +9,27 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from audiotransfer.spectral.models.templates import QUIET, ChannelNorm, TemplateModel, played
-from audiotransfer.spectral.models.unet import normalised
+from audiotransfer.spectral.models.base import normalised
+from audiotransfer.spectral.models.templates import QUIET, ChannelNorm, TemplateModel, synthesise
 
-_BANDS = 16  # in which the source stays or goes
-
-
-class _Block(nn.Module):
-    """Dilated time, residual."""
-
-    def __init__(self, width: int, dilation: int) -> None:
-        super().__init__()
-        self.norm = ChannelNorm(width)
-        self.near = nn.Conv1d(width, width, 3, padding=dilation, dilation=dilation)
-        self.out = nn.Conv1d(width, width, 1)
-        nn.init.zeros_(self.out.weight)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """``[B, W, L]`` to the same shape."""
-        return x + self.out(functional.silu(self.near(self.norm(x))))
+_BANDS = 16  # in which the source passes through
 
 
 class DrumTemplateModel(TemplateModel):
-    """From the spectrogram of a drum kit to that of every style's kit.
+    """Spectrograms of a drum kit to those of every style's kit.
 
-    Convolutions fold the spectrogram into one vector a frame, layers along time read the strokes in
-    it, and every style plays them with spectra of its own: the spectrogram is the sum of their
-    powers and of what stays of the source in each of 16 bands.
+    Strided convolutions reduce each frame to a vector, dilated ones run along time. The output is
+    the sum of the styles' templates and of the source with a gain in each of 16 bands.
 
     Args:
-        styles: names of the target bands.
+        styles: names of the target styles.
         width: values that describe a frame.
-        spectra: spectra per style.
+        spectra: templates per style.
+        dilations: of the residual blocks.
+        bins: F of the spectrograms.
     """
 
-    kind = "hits"
+    kind = "drum-templates"
     to_bins: Tensor
 
     def __init__(
@@ -64,20 +50,20 @@ class DrumTemplateModel(TemplateModel):
         self.frame = nn.Conv1d(48 * bins // 16, width, 1)
         self.blocks = nn.ModuleList(_Block(width, d) for d in self.dilations)
         self.norm = ChannelNorm(width)
-        self.hands = nn.Conv1d(width, len(self.styles) * (spectra + _BANDS), 1)
-        self.register_buffer("to_bins", _hats(_BANDS, bins), persistent=False)
-        self.log_spectra = nn.Parameter(torch.zeros(len(self.styles), spectra, bins))
+        self.activations = nn.Conv1d(width, len(self.styles) * (spectra + _BANDS), 1)
+        self.register_buffer("to_bins", _triangles(_BANDS, bins), persistent=False)
+        self.templates = nn.Parameter(torch.zeros(len(self.styles), spectra, bins))
 
-    def begin(self) -> DrumTemplateModel:
-        """Humps, narrow and wide; all of the source stays."""
-        quiet = torch.zeros(self.spectra + _BANDS)
-        quiet[: self.spectra] = QUIET
+    def initialise(self) -> DrumTemplateModel:
+        """Gaussian templates, narrow and wide, at a low level; the source passes at 0 dB."""
+        bias = torch.zeros(self.spectra + _BANDS)
+        bias[: self.spectra] = QUIET
         shape = len(self.styles), self.spectra + _BANDS
-        self._begin(_humps(self.spectra, self.bins), quiet, shape)
+        self._initialise(_gaussians(self.spectra, self.bins), bias, shape)
         return self
 
     def shape(self) -> dict[str, Any]:
-        """What builds the same network again."""
+        """The constructor's arguments, as JSON takes them."""
         return {
             "styles": list(self.styles),
             "width": self.width,
@@ -88,38 +74,51 @@ class DrumTemplateModel(TemplateModel):
 
     @property
     def reach(self) -> int:
-        """Every fold sees one neighbour."""
+        """One frame for each strided convolution, and the blocks' dilations."""
         return len(self.fold) + sum(self.dilations)
 
-    def repaint(self, views: Tensor, stem: Tensor) -> Tensor:
-        """Views ``[B, V, L]`` to spectrograms ``[B, F, L]`` of the one style that there is."""
-        return self(views)[0].squeeze(1)
+    def predict(self, features: Tensor, stem: Tensor) -> Tensor:
+        """Features ``[B, V, L]`` to spectrograms ``[B, F, L]`` of the only style."""
+        return self(features)[0].squeeze(1)
 
     def forward(self, spectrogram: Tensor) -> tuple[Tensor, None]:
-        """Spectrograms ``[B, F, L]`` to spectrograms ``[B, S, F, L]`` of all styles; nothing is
-        heard.
-        """
+        """Spectrograms ``[B, F, L]`` to those of all styles ``[B, S, F, L]``; no note logits."""
         x = normalised(spectrogram)[:, None]
         for fold in self.fold:
             x = functional.silu(fold(x))
         x = self.frame(x.flatten(1, 2))
         for block in self.blocks:
             x = block(x)
-        hands = self.hands(self.norm(x)).float().unflatten(1, (len(self.styles), -1))
-        with torch.autocast(hands.device.type, enabled=False):
-            stays = self.to_bins @ hands[:, :, self.spectra :]
-            loud = hands[:, :, : self.spectra]
-            return played(loud, self.log_spectra, spectrogram, stays), None
+        output = self.activations(self.norm(x)).float().unflatten(1, (len(self.styles), -1))
+        with torch.autocast(output.device.type, enabled=False):
+            passthrough = self.to_bins @ output[:, :, self.spectra :]
+            activations = output[:, :, : self.spectra]
+            return synthesise(activations, self.templates, spectrogram, passthrough), None
 
 
-def _hats(bands: int, bins: int) -> Tensor:
-    """Weights ``[bins, bands]`` of straight lines between the bands' centres."""
+class _Block(nn.Module):
+    """Residual block with a convolution dilated along time."""
+
+    def __init__(self, width: int, dilation: int) -> None:
+        super().__init__()
+        self.norm = ChannelNorm(width)
+        self.near = nn.Conv1d(width, width, 3, padding=dilation, dilation=dilation)
+        self.out = nn.Conv1d(width, width, 1)
+        nn.init.zeros_(self.out.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[B, W, L]`` to the same shape."""
+        return x + self.out(functional.silu(self.near(self.norm(x))))
+
+
+def _triangles(bands: int, bins: int) -> Tensor:
+    """Weights ``[bins, bands]`` that interpolate linearly between the bands' centres."""
     at = torch.linspace(0, bands - 1, bins)
     return (1 - (at[:, None] - torch.arange(bands)[None]).abs()).clamp_min(0)
 
 
-def _humps(spectra: int, bins: int) -> Tensor:
-    """Where spectra start: log levels ``[spectra, bins]`` of humps, narrow and wide."""
-    centre = torch.linspace(0, bins, spectra)[:, None]
-    width = torch.tensor([12.0, 40.0, 120.0]).repeat(spectra // 3 + 1)[:spectra, None]
+def _gaussians(count: int, bins: int) -> Tensor:
+    """Log spectra ``[count, bins]`` of Gaussian shape, in turn narrow, wider and wide."""
+    centre = torch.linspace(0, bins, count)[:, None]
+    width = torch.tensor([12.0, 40.0, 120.0]).repeat(count // 3 + 1)[:count, None]
     return -0.5 * ((torch.arange(bins)[None] - centre) / width).square().clamp_max(16.0)

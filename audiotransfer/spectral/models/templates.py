@@ -1,24 +1,106 @@
-"""What networks share that hear a stem and play it with the spectra of several bands."""
+"""Models whose output is a sum of learned spectral templates, weighted by activations.
+
+The idea is that of non-negative matrix factorisation: a spectrogram's powers are templates times
+activations. Here a network predicts the activations from the source, and each style has templates
+of its own.
+"""
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
 
-from audiotransfer.spectral.models.base import SpectrogramModel, place_of
+from audiotransfer.spectral.models.base import SpectrogramModel, style_index
 
-#: Adam moves every weight as far a step, whatever its gradient. Spectra have nats to go where a
-#: layer's weights go hundredths: they are kept this much smaller than they are.
-SWIFT = 16.0
+#: Log level (nats) of the activations of a new model.
 QUIET = -7.0
+#: Parameters as 0.1.0 named them, also in what ships, and their present names.
+_OLD_PARAMETERS = {"hands": "activations", "heard": "note_logits", "log_spectra": "templates"}
+#: 0.1.0 divided templates by this before it saved them; by a power of two, so nothing was rounded.
+_OLD_TEMPLATE_SCALE = 16.0
+
+
+class TemplateModel(SpectrogramModel):
+    """A network that predicts, per style, the activation of every spectral template.
+
+    ``activations`` is its last layer. ``templates`` ``[S, ..]`` are the log spectra (nats) of the
+    S styles. Those of a new model are all 0: `initialise` sets what training starts from.
+    """
+
+    core, margin = 256, 32
+    learns_keys: ClassVar[bool] = False
+    """Whether training needs the keys that sound, from the score."""
+    styles: tuple[str, ...]
+    activations: nn.Conv1d | nn.Conv2d
+    templates: nn.Parameter
+
+    @abstractmethod
+    def initialise(self) -> Self:
+        """Sets first templates and low activations, and returns the model."""
+
+    def only(self, style: str) -> Self:
+        """The same model for one style alone, as styles ship.
+
+        Raises AudioTransferError for a style that it does not know.
+        """
+        index = style_index(style, self.styles)
+        single = type(self)(**{**self.shape(), "styles": [style]})
+        state = self.state_dict()
+        for name in ("activations.weight", "activations.bias"):
+            state[name] = state[name].unflatten(0, (len(self.styles), -1))[index]
+        state["templates"] = state["templates"][index : index + 1]
+        single.load_state_dict(state)
+        return single
+
+    def _load_from_state_dict(
+        self, state_dict: dict[str, Any], prefix: str, *arguments: Any, **options: Any
+    ) -> None:
+        """Loads weights and checkpoints of 0.1.0 as well."""
+        for key in [key for key in state_dict if key.startswith(prefix)]:
+            layer, dot, parameter = key.removeprefix(prefix).partition(".")
+            if layer in _OLD_PARAMETERS:
+                value = state_dict.pop(key)
+                if layer == "log_spectra":
+                    value = value * _OLD_TEMPLATE_SCALE
+                state_dict[f"{prefix}{_OLD_PARAMETERS[layer]}{dot}{parameter}"] = value
+        super()._load_from_state_dict(state_dict, prefix, *arguments, **options)
+
+    @torch.no_grad()
+    def _initialise(self, templates: Tensor, bias: Tensor, shape: Sequence[int]) -> None:
+        """Gives every style the same templates, and activations of a constant level.
+
+        ``bias`` is broadcast to the activations' bias, viewed in ``shape``.
+        """
+        nn.init.zeros_(self.activations.weight)
+        assert self.activations.bias is not None
+        self.activations.bias.view(*shape).copy_(bias)
+        self.templates.copy_(templates[None])
+
+
+def synthesise(
+    activations: Tensor, templates: Tensor, source: Tensor, passthrough: Tensor
+) -> Tensor:
+    """The log level of templates and source, summed as powers: ``[B, S, F, L]`` (nats).
+
+    Args:
+        activations: log levels of the K templates, ``[B, S, K, L]``.
+        templates: log spectra, ``[S, K, F]``.
+        source: log-level spectrograms, ``[B, F, L]``.
+        passthrough: log gains of the source, ``[B, S, F, L]``.
+    """
+    power = torch.exp(2 * templates.float()).transpose(1, 2) @ torch.exp(
+        2 * activations.clamp(-12.0, 8.0)
+    )
+    kept = torch.exp(2 * (source.float()[:, None] + passthrough).clamp(-12.0, 8.0))
+    return torch.log(power + kept + 1e-9) / 2
 
 
 class ChannelNorm(nn.Module):
-    """Scales every cell's channels to unit power: no cell's level hides another's."""
+    """Scales the channels of every cell to unit root mean square, then by a learned gain."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -28,57 +110,3 @@ class ChannelNorm(nn.Module):
         """``[B, C, ..]`` to the same shape."""
         gain = self.gain.view(-1, *[1] * (x.dim() - 2))
         return x * torch.rsqrt(x.square().mean(1, keepdim=True) + 1e-4) * gain
-
-
-class TemplateModel(SpectrogramModel):
-    """A network whose ``hands`` say, per style, how loudly each learned spectrum sounds.
-
-    ``log_spectra`` ``[S, ..]`` are the styles' spectra, `SWIFT` times smaller than they are. A
-    built network's are silent: `begin` sets what training starts from, weights files the rest.
-    """
-
-    core, margin = 256, 32
-    told_keys: ClassVar[bool] = False
-    """Whether it learns from the score which keys sound."""
-    styles: tuple[str, ...]
-    hands: nn.Conv1d | nn.Conv2d
-    log_spectra: nn.Parameter
-
-    @abstractmethod
-    def begin(self) -> Self:
-        """Sets the spectra that learning starts from, played quietly; returns the network."""
-
-    def only(self, style: str) -> Self:
-        """The same network for one style alone: what ships with it.
-
-        Raises AudioTransferError for a style that it does not know.
-        """
-        index = place_of(style, self.styles)
-        single = type(self)(**{**self.shape(), "styles": [style]})
-        state = self.state_dict()
-        for name in ("hands.weight", "hands.bias"):
-            state[name] = state[name].unflatten(0, (len(self.styles), -1))[index]
-        state["log_spectra"] = state["log_spectra"][index : index + 1]
-        single.load_state_dict(state)
-        return single
-
-    @torch.no_grad()
-    def _begin(self, spectra: Tensor, quiet: Tensor, shape: Sequence[int]) -> None:
-        """Every style starts from the same spectra; hands that are not ``quiet`` start at 0."""
-        nn.init.zeros_(self.hands.weight)
-        assert self.hands.bias is not None
-        self.hands.bias.view(*shape).copy_(quiet)
-        self.log_spectra.copy_(spectra[None] / SWIFT)
-
-
-def played(loud: Tensor, log_spectra: Tensor, source: Tensor, stays: Tensor) -> Tensor:
-    """The sum of what is played and of what stays of the source, as powers.
-
-    Log levels ``[B, S, K, L]`` of spectra ``[S, K, F]``, the source ``[B, F, L]`` and how much of
-    it stays ``[B, S, F, L]`` (nats) to spectrograms ``[B, S, F, L]``.
-    """
-    power = torch.exp(2 * SWIFT * log_spectra.float()).transpose(1, 2) @ torch.exp(
-        2 * loud.clamp(-12.0, 8.0)
-    )
-    kept = torch.exp(2 * (source.float()[:, None] + stays).clamp(-12.0, 8.0))
-    return torch.log(power + kept + 1e-9) / 2

@@ -1,17 +1,26 @@
-"""Networks of the unpaired objectives: generators, discriminators and what measures content."""
+"""Networks that do not ship: generators and discriminators of the research objectives."""
 
 from audiotransfer.spectral.networks.conditional import ConditionalDiscriminator, ConditionalUNet
-from audiotransfer.spectral.networks.discriminators import PatchGan, SpectrogramDiscriminator
-from audiotransfer.spectral.networks.generators import PaddedUNet, ProjectionHeads, ResNetGenerator
-from audiotransfer.spectral.networks.whole_frequency import (
+from audiotransfer.spectral.networks.discriminators import (
+    FullFrequencyDiscriminator,
+    PatchDiscriminator,
+    PatchGan,
+    SpectrogramDiscriminator,
     WholeFrequencyDiscriminator,
+)
+from audiotransfer.spectral.networks.generators import (
+    PaddedUNet,
+    ProjectionHeads,
+    ResNetGenerator,
     WholeFrequencyGenerator,
 )
 
 __all__ = [
     "ConditionalDiscriminator",
     "ConditionalUNet",
+    "FullFrequencyDiscriminator",
     "PaddedUNet",
+    "PatchDiscriminator",
     "PatchGan",
     "ProjectionHeads",
     "ResNetGenerator",

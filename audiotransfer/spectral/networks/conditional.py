@@ -1,4 +1,4 @@
-"""One U-Net for all styles and stems: what it is asked for steers every block."""
+"""A U-Net and a discriminator conditioned on stem, style and strength."""
 
 from __future__ import annotations
 
@@ -13,45 +13,34 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.spectral.models.base import SpectrogramModel, place_of
+from audiotransfer.spectral.models.base import (
+    SPREAD,
+    STEMS,
+    SpectrogramModel,
+    normalised,
+    style_index,
+)
 from audiotransfer.spectral.models.templates import ChannelNorm
-from audiotransfer.spectral.models.unet import SPREAD, STEMS, normalised
-from audiotransfer.spectral.networks.generators import SLOPE, convolution
+from audiotransfer.spectral.networks.layers import SLOPE, convolution
 
-
-class _Block(nn.Module):
-    """Residual: scaled cells, a convolution, gain and shift by the code, and back."""
-
-    def __init__(self, channels: int, code: int) -> None:
-        super().__init__()
-        self.norm = ChannelNorm(channels)
-        self.near = nn.Conv2d(channels, channels, 3, padding=1)
-        self.film = nn.Linear(code, 2 * channels)
-        self.out = nn.Conv2d(channels, channels, 1)
-
-    def forward(self, x: Tensor, code: Tensor) -> Tensor:
-        """``[B, C, F, L]`` and codes ``[B, D]`` to ``[B, C, F, L]``."""
-        gain, shift = self.film(code)[..., None, None].chunk(2, dim=1)
-        inner = functional.silu(self.near(self.norm(x)) * (1 + gain) + shift)
-        return x + self.out(inner)
+_HARMONICS = 3  # of the strength, in its code
 
 
 class ConditionalUNet(SpectrogramModel):
-    """Log-mel spectrograms of a stem in any of several styles, at any strength.
+    """U-Net on log-mel spectrograms of any stem, for several styles, at any strength.
 
-    What the network adds is a change of level, cell by cell, and the strength scales it besides
-    steering it: at 0 a spectrogram stays as it is, whatever was learned, and so does every
-    spectrogram in a new network. Cells enter in patches, which the first level's cells stand for,
-    so that most of the work is not done at full resolution. Spectrograms of any length: frames are
-    padded inside. `only` gives the network of one style, which songs are played with.
+    Its output is added to its input: a change of each cell's level, which the strength scales as
+    well as conditions. So strength 0 changes nothing, and neither does a new network. The input is
+    folded into patches, so that most of the work is not done at full resolution. Any number of
+    frames: they are padded inside. `only` gives the network of one style, for use on songs.
 
     Args:
         styles: their names.
         bins: F of the spectrograms.
-        channels: of each level, from the top; both axes are halved between them.
-        patch: bins and frames of a spectrogram that one cell of the first level stands for.
-        blocks: at the lowest level.
-        code: values of what it is asked for (see `Condition`).
+        channels: of each level, from the top; both axes are halved between levels.
+        patch: bins and frames of the input that make one cell of the first level.
+        blocks: residual blocks at the lowest level.
+        code: values of the condition's code (see `Condition`).
 
     Raises AudioTransferError for bins that cannot be halved so often.
     """
@@ -94,13 +83,13 @@ class ConditionalUNet(SpectrogramModel):
         self.after = nn.ModuleList(_Block(a, code) for a, _ in reversed(pairs))
         self.norm = ChannelNorm(top)
         self.leave = nn.Conv2d(top, cells, 3, padding=1)
-        # A new network changes nothing: training starts from the identity.
+        # Training starts from the identity.
         nn.init.zeros_(self.leave.weight)
         assert self.leave.bias is not None
         nn.init.zeros_(self.leave.bias)
 
     def shape(self) -> dict[str, Any]:
-        """What builds the same network again."""
+        """The constructor's arguments, as JSON takes them."""
         return {
             "styles": list(self.styles),
             "bins": self.bins,
@@ -111,32 +100,31 @@ class ConditionalUNet(SpectrogramModel):
         }
 
     def only(self, style: str) -> Self:
-        """The same network, weights shared, which paints this style when it is asked to repaint.
+        """The same network, weights shared, whose `predict` gives this style.
 
         Raises AudioTransferError for a style that it does not know.
         """
-        place = place_of(style, self.styles)
-        one = copy.copy(self)
-        one._style = place
-        return one
+        single = copy.copy(self)
+        single._style = style_index(style, self.styles)
+        return single
 
-    def repaint(self, views: Tensor, stem: Tensor) -> Tensor:
-        """Spectrograms ``[B, F, L]`` in the one style of `only`, the whole of it."""
-        return self.repaint_at(views, stem, 1.0)
+    def predict(self, features: Tensor, stem: Tensor) -> Tensor:
+        """Spectrograms ``[B, F, L]`` in the style of `only`, at strength 1."""
+        return self.predict_at(features, stem, 1.0)
 
-    def repaint_at(self, views: Tensor, stem: Tensor, strength: float) -> Tensor:
-        """The same at a strength 0..1, which the network knows itself."""
+    def predict_at(self, features: Tensor, stem: Tensor, strength: float) -> Tensor:
+        """The same at a strength 0..1, as a condition of the network."""
         if self._style is None:
             raise AudioTransferError(f"these weights hold {', '.join(self.styles)}; choose one")
         style = torch.full_like(stem, self._style)
-        painted: Tensor = self(
-            views, stem, style, torch.full_like(stem, strength, dtype=views.dtype)
+        predicted: Tensor = self(
+            features, stem, style, torch.full_like(stem, strength, dtype=features.dtype)
         )
-        return painted
+        return predicted
 
     def forward(self, spectrogram: Tensor, stem: Tensor, style: Tensor, strength: Tensor) -> Tensor:
-        """Spectrograms ``[B, F, L]``, indices of stems and styles and strengths ``[B]`` to
-        spectrograms.
+        """Spectrograms ``[B, F, L]``, stem and style indices and strengths, each ``[B]``, to
+        spectrograms ``[B, F, L]``.
         """
         frames = spectrogram.shape[-1]
         code = self.condition(stem, style, strength)
@@ -158,29 +146,26 @@ class ConditionalUNet(SpectrogramModel):
         return spectrogram + strength[:, None, None] * SPREAD * change
 
     def _patches(self, spectrogram: Tensor) -> Tensor:
-        """``[B, F, L]`` to ``[B, cells, F / p, L / q]``."""
+        """``[B, F, L]`` to patches ``[B, p q, F / p, L / q]``."""
         high, long = self.patch
         split = spectrogram.unflatten(2, (-1, long)).unflatten(1, (-1, high))
         return split.permute(0, 2, 4, 1, 3).flatten(1, 2)
 
     def _cells(self, patches: Tensor) -> Tensor:
-        """The inverse."""
+        """The inverse of `_patches`."""
         split = patches.unflatten(1, self.patch)
         return split.permute(0, 3, 1, 4, 2).flatten(3, 4).flatten(1, 2)
 
 
-_WAVES = 3
-
-
 class Condition(nn.Module):
-    """Indices of stems and styles ``[B]`` and strengths 0..1 ``[B]`` to codes ``[B, D]``.
+    """Embeds stem indices, style indices and strengths 0..1, each ``[B]``, as codes ``[B, D]``.
 
-    Stems and styles are points that add up, so that what a style does to one stem helps the
-    others; a layer mixes them. The strength comes as itself and as slow waves of it, so that
-    near strengths have near codes.
+    Embeddings of stem and style are added, so that what is learned of a style with one stem serves
+    the others, and pass a dense layer. The strength enters as itself and as sines and cosines of
+    low frequency, so that similar strengths have similar codes.
 
     Args:
-        styles: how many there are.
+        styles: their number.
         size: D.
     """
 
@@ -190,33 +175,34 @@ class Condition(nn.Module):
         super().__init__()
         self.stem = nn.Embedding(len(STEMS), size)
         self.style = nn.Embedding(styles, size)
-        self.strength = nn.Linear(1 + 2 * _WAVES, size)
+        self.strength = nn.Linear(1 + 2 * _HARMONICS, size)
         self.mix = nn.Linear(size, size)
-        waves = math.pi * torch.arange(1, _WAVES + 1, dtype=torch.float32)
+        waves = math.pi * torch.arange(1, _HARMONICS + 1, dtype=torch.float32)
         self.register_buffer("waves", waves, persistent=False)
 
     def forward(self, stem: Tensor, style: Tensor, strength: Tensor) -> Tensor:
-        share = strength[:, None].to(self.waves.dtype)
-        turns = share * self.waves
-        told = self.strength(torch.cat([share, turns.sin(), turns.cos()], 1))
-        return functional.silu(self.mix(self.stem(stem) + self.style(style) + told))
+        """Indices and strengths ``[B]`` to codes ``[B, D]``."""
+        scalar = strength[:, None].to(self.waves.dtype)
+        phases = scalar * self.waves
+        encoded = self.strength(torch.cat([scalar, phases.sin(), phases.cos()], 1))
+        return functional.silu(self.mix(self.stem(stem) + self.style(style) + encoded))
 
 
 class ConditionalDiscriminator(nn.Module):
-    """Verdicts on the places of a spectrogram, and one guess at its style.
+    """An output for each patch of a spectrogram, given its conditions, and logits of its style.
 
-    Layers that halve both axes are not told anything but where a bin lies; the verdict on a place
-    is a direction in what they see there, plus one that the stem, style and strength turn to
-    (projection). The guess, from the mean over all places, cannot be read off the wish.
+    Convolutions see the spectrogram and each bin's frequency, but no conditions. A patch's output
+    is a linear function of their features plus the features' product with a projection of the
+    conditions. The style logits, from the mean over all patches, do not depend on the conditions.
 
     Source: StarGAN (Choi et al. 2018) for the two heads, Miyato and Koyama 2018 for the
     projection.
 
     Args:
-        styles: how many there are.
+        styles: their number.
         width: channels of the first layer, doubled at each further one up to eight-fold.
         levels: halvings of both axes.
-        code: values of the wish (see `Condition`).
+        code: values of the condition's code (see `Condition`).
     """
 
     def __init__(self, styles: int, width: int = 32, levels: int = 4, code: int = 64) -> None:
@@ -230,22 +216,39 @@ class ConditionalDiscriminator(nn.Module):
             ]
         self.layers = nn.Sequential(*layers)
         self.condition = Condition(styles, code)
-        self.turn = nn.Linear(code, sizes[-1])
-        self.verdict = convolution(sizes[-1], 1, 1, bias=True, spectral=True)
-        self.guess = nn.Linear(sizes[-1], styles)
+        self.projection = nn.Linear(code, sizes[-1])
+        self.output = convolution(sizes[-1], 1, 1, bias=True, spectral=True)
+        self.style_logits = nn.Linear(sizes[-1], styles)
 
     def forward(
         self, spectrogram: Tensor, stem: Tensor, style: Tensor, strength: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Spectrograms ``[B, F, L]`` in about -1..1 and what was wished for ``[B]`` each.
+        """Spectrograms ``[B, F, L]`` in about -1..1 and their conditions, each ``[B]``.
 
-        To verdicts ``[B, 1, F', L']``, unbounded, and logits of styles ``[B, S]``.
+        Returns outputs ``[B, 1, F', L']``, unbounded, and style logits ``[B, S]``.
         """
         bins = spectrogram.shape[1]
         place = torch.linspace(-1, 1, bins, device=spectrogram.device)[:, None].expand_as(
             spectrogram
         )
-        seen = self.layers(torch.stack([spectrogram, place], 1))
-        turned = self.turn(self.condition(stem, style, strength))[..., None, None]
-        verdict = self.verdict(seen) + (seen * turned).mean(1, keepdim=True)
-        return verdict, self.guess(seen.mean((2, 3)))
+        features = self.layers(torch.stack([spectrogram, place], 1))
+        projected = self.projection(self.condition(stem, style, strength))[..., None, None]
+        output = self.output(features) + (features * projected).mean(1, keepdim=True)
+        return output, self.style_logits(features.mean((2, 3)))
+
+
+class _Block(nn.Module):
+    """Residual block: normalisation, convolution, gain and shift from the code (FiLM)."""
+
+    def __init__(self, channels: int, code: int) -> None:
+        super().__init__()
+        self.norm = ChannelNorm(channels)
+        self.near = nn.Conv2d(channels, channels, 3, padding=1)
+        self.film = nn.Linear(code, 2 * channels)
+        self.out = nn.Conv2d(channels, channels, 1)
+
+    def forward(self, x: Tensor, code: Tensor) -> Tensor:
+        """``[B, C, F, L]`` and codes ``[B, D]`` to ``[B, C, F, L]``."""
+        gain, shift = self.film(code)[..., None, None].chunk(2, dim=1)
+        inner = functional.silu(self.near(self.norm(x)) * (1 + gain) + shift)
+        return x + self.out(inner)

@@ -1,6 +1,4 @@
-"""CycleGAN's discriminators: of patches, as published, and of the whole spectrogram, as in
-TimbreTron.
-"""
+"""Discriminators of spectrograms: of patches, of whole frequency ranges, of whole windows."""
 
 from __future__ import annotations
 
@@ -10,11 +8,11 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.spectral.networks.generators import Norm, convolution, normalisation
+from audiotransfer.spectral.networks.layers import SLOPE, Norm, convolution, normalisation
 
 
 class PatchGan(nn.Module):
-    """A verdict on each patch of 70 x 70 cells: ``[B, 1, F, L] -> [B, 1, F', L']``, unbounded.
+    """An output for each patch of 70 x 70 cells: ``[B, 1, F, L] -> [B, 1, F', L']``, unbounded.
 
     Spectrograms of at least 32 x 32 cells. Source: Isola et al. 2017, Zhu et al. 2017.
 
@@ -34,18 +32,18 @@ class PatchGan(nn.Module):
         )
 
     def forward(self, spectrogram: Tensor) -> Tensor:
-        verdict: Tensor = self.layers(spectrogram)
-        return verdict
+        output: Tensor = self.layers(spectrogram)
+        return output
 
 
 class SpectrogramDiscriminator(nn.Module):
-    """One verdict on a whole spectrogram: ``[B, 1, F, L] -> [B, 1]``, unbounded.
+    """One output for a whole spectrogram: ``[B, 1, F, L] -> [B, 1]``, unbounded.
 
-    Nothing is normalised, as a gradient penalty wants it. Source: TimbreTron (Huang et al. 2019),
-    where a discriminator of patches missed what belongs together across the spectrum.
+    No normalisation, as a gradient penalty requires. Source: TimbreTron (Huang et al. 2019), where
+    a discriminator of patches missed dependencies across the spectrum.
 
     Args:
-        bins, frames: F and L, which must be what the spectrograms have.
+        bins, frames: F and L, which must be those of the spectrograms.
         width: channels of the first layer, doubled at each further level up to eight-fold.
         levels: halvings of both axes.
 
@@ -64,12 +62,106 @@ class SpectrogramDiscriminator(nn.Module):
         layers: list[nn.Module] = []
         for inputs, outputs in pairwise(sizes):
             layers += _layer(inputs, outputs, 2, "none")
-        verdict = nn.Linear(sizes[-1] * left, 1, bias=False)
-        self.layers = nn.Sequential(*layers, nn.Flatten(), verdict)
+        last = nn.Linear(sizes[-1] * left, 1, bias=False)
+        self.layers = nn.Sequential(*layers, nn.Flatten(), last)
 
     def forward(self, spectrogram: Tensor) -> Tensor:
-        verdict: Tensor = self.layers(spectrogram)
-        return verdict
+        output: Tensor = self.layers(spectrogram)
+        return output
+
+
+class WholeFrequencyDiscriminator(nn.Module):
+    """One output for a window of three tiles: ``[B, 1, F, L] -> [B, 1]``, unbounded.
+
+    Spectral norm throughout, no bias anywhere. Source: Pasini, "MelGAN-VC", 2019, with 192 bins,
+    windows of 72 frames and 4.50 M weights.
+
+    Args:
+        bins, frames: F and L, which must be those of the windows.
+        width: channels.
+    """
+
+    def __init__(self, bins: int, frames: int, width: int = 512) -> None:
+        super().__init__()
+        left = frames - 2
+        for _ in range(2):
+            left = (left + 1) // 2
+        last = nn.Linear(width * left, 1, bias=False)
+        nn.init.kaiming_uniform_(last.weight, SLOPE)
+        self.layers = nn.Sequential(
+            convolution(1, width, (bins, 3), spectral=True),
+            nn.LeakyReLU(SLOPE),
+            convolution(width, width, (1, 9), (1, 2), (0, 4), spectral=True),
+            nn.LeakyReLU(SLOPE),
+            convolution(width, width, (1, 7), (1, 2), (0, 3), spectral=True),
+            nn.LeakyReLU(SLOPE),
+            nn.Flatten(),
+            spectral_norm(last),
+        )
+
+    def forward(self, spectrogram: Tensor) -> Tensor:
+        output: Tensor = self.layers(spectrogram)
+        return output
+
+
+class FullFrequencyDiscriminator(nn.Module):
+    """An output for each place in time: ``[B, 1, F, L] -> [B, 1, 1, L']``, unbounded.
+
+    The first kernels span all bins, so that it sees which bins sound together, an instrument's
+    spectrum; the others run along time. Each output depends on about 23 frames. Any length from 3
+    frames on.
+
+    Args:
+        bins: F, which must be that of the spectrograms.
+        width: channels.
+        inputs: planes: the spectrogram, and conditions that may follow it.
+
+    Source: the discriminator of MelGAN-VC (Pasini 2019), with places in time instead of one
+    output.
+    """
+
+    def __init__(self, bins: int, width: int = 128, inputs: int = 1) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            convolution(inputs, width, (bins, 3), bias=True, spectral=True),
+            nn.LeakyReLU(SLOPE),
+            convolution(width, width, (1, 9), (1, 2), (0, 4), bias=True, spectral=True),
+            nn.LeakyReLU(SLOPE),
+            convolution(width, width, (1, 7), (1, 2), (0, 3), bias=True, spectral=True),
+            nn.LeakyReLU(SLOPE),
+            convolution(width, 1, 1, bias=True, spectral=True),
+        )
+
+    def forward(self, spectrogram: Tensor) -> Tensor:
+        output: Tensor = self.layers(spectrogram)
+        return output
+
+
+class PatchDiscriminator(nn.Module):
+    """An output for each patch of about 22 x 22 cells: ``[B, 1, F, L] -> [B, 1, F', L']``.
+
+    Unbounded; F and L from 8 on. It keeps attacks and partials sharp.
+
+    Args:
+        width: channels of the first layer; each further one doubles them.
+        inputs: planes: the spectrogram, and conditions that may follow it.
+    """
+
+    def __init__(self, width: int = 32, inputs: int = 1) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            convolution(inputs, width, 4, 2, 1, bias=True, spectral=True),
+            nn.LeakyReLU(SLOPE),
+            convolution(width, 2 * width, 4, 2, 1, bias=True, spectral=True),
+            nn.LeakyReLU(SLOPE),
+            convolution(2 * width, 4 * width, 4, 2, 1, bias=True, spectral=True),
+            nn.LeakyReLU(SLOPE),
+            convolution(4 * width, 1, 1, bias=True, spectral=True),
+        )
+
+    def forward(self, spectrogram: Tensor) -> Tensor:
+        output: Tensor = self.layers(spectrogram)
+        return output
 
 
 def _layer(inputs: int, outputs: int, stride: int, norm: Norm) -> list[nn.Module]:
@@ -78,79 +170,3 @@ def _layer(inputs: int, outputs: int, stride: int, norm: Norm) -> list[nn.Module
         normalisation(norm, outputs),
         nn.LeakyReLU(SLOPE),
     ]
-
-
-SLOPE = 0.2
-
-
-class FullFrequencyDiscriminator(nn.Module):
-    """Judges a spectrogram through kernels that span all bins, then along time only.
-
-    It knows which bins sound together (an instrument's spectrum) and hears about 23 frames at each
-    of its places in time. Any length from 3 frames on; [B, 1, F, L] -> [B, 1, 1, L'], one verdict
-    a place, unbounded: a hinge needs a linear head (tanh would saturate at its margins).
-
-    Args:
-        bins: F, which must be what the spectrograms have.
-        width: channels.
-        inputs: planes of the spectrogram; conditions may follow the spectrogram itself.
-
-    Source: the discriminator of MelGAN-VC (Pasini 2019), with places in time instead of one
-    verdict.
-    """
-
-    def __init__(self, bins: int, width: int = 128, inputs: int = 1) -> None:
-        super().__init__()
-        self.layers = nn.Sequential(
-            _conv(inputs, width, (bins, 3), 1, (0, 0)),
-            nn.LeakyReLU(SLOPE),
-            _conv(width, width, (1, 9), (1, 2), (0, 4)),
-            nn.LeakyReLU(SLOPE),
-            _conv(width, width, (1, 7), (1, 2), (0, 3)),
-            nn.LeakyReLU(SLOPE),
-            _conv(width, 1, 1, 1, 0),
-        )
-
-    def forward(self, spectrogram: Tensor) -> Tensor:
-        verdict: Tensor = self.layers(spectrogram)
-        return verdict
-
-
-class PatchDiscriminator(nn.Module):
-    """Judges the texture of patches of about 22 x 22 cells, wherever they lie.
-
-    It keeps attacks and partials sharp. [B, 1, F, L] -> [B, 1, F', L'], F and L from 8 on,
-    unbounded.
-
-    Args:
-        width: channels of the first layer; each further one doubles them.
-        inputs: as above.
-    """
-
-    def __init__(self, width: int = 32, inputs: int = 1) -> None:
-        super().__init__()
-        self.layers = nn.Sequential(
-            _conv(inputs, width, 4, 2, 1),
-            nn.LeakyReLU(SLOPE),
-            _conv(width, 2 * width, 4, 2, 1),
-            nn.LeakyReLU(SLOPE),
-            _conv(2 * width, 4 * width, 4, 2, 1),
-            nn.LeakyReLU(SLOPE),
-            _conv(4 * width, 1, 1, 1, 0),
-        )
-
-    def forward(self, spectrogram: Tensor) -> Tensor:
-        verdict: Tensor = self.layers(spectrogram)
-        return verdict
-
-
-def _conv(
-    inputs: int,
-    outputs: int,
-    kernel: int | tuple[int, int],
-    stride: int | tuple[int, int],
-    padding: int | tuple[int, int],
-) -> nn.Module:
-    conv = nn.Conv2d(inputs, outputs, kernel, stride, padding)
-    nn.init.kaiming_uniform_(conv.weight, SLOPE)
-    return spectral_norm(conv)

@@ -1,4 +1,4 @@
-"""One conditional generator for several styles and stems, from pairs, from songs, or from both.
+"""One conditional generator for all styles and stems, trained on pairs, unpaired songs or both.
 
 Source: the two-headed discriminator and the cycle through another style are StarGAN's (Choi et al.,
 "StarGAN: unified generative adversarial networks for multi-domain image-to-image translation",
@@ -15,20 +15,26 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional
 
-from audiotransfer.spectral.models.unet import DISCRIMINATOR_FLOOR, STEMS, normalised
+from audiotransfer.spectral.models.base import STEMS
 from audiotransfer.spectral.networks import ConditionalDiscriminator, ConditionalUNet
-from audiotransfer.spectral.objectives.losses import RULES, audible, per_frame, seen
+from audiotransfer.spectral.objectives.losses import (
+    ADVERSARIAL_LOSSES,
+    audible_difference,
+    discriminator_view,
+    frame_distance,
+    visible_difference,
+)
 from audiotransfer.training import Group, Preview, Turn
 
-_HINGE = RULES["hinge"]
+_HINGE = ADVERSARIAL_LOSSES["hinge"]
 
 
 @dataclass(frozen=True)
 class AnyToManySettings:
-    """The weights of the terms, how strengths are drawn, and how fast each side learns.
+    """Weights of the terms, distribution of strengths, and both sides' optimisers.
 
-    Of the examples a share of ``whole`` is asked for the whole style, the others for a strength
-    between 0 and 1. Discriminators take part from step ``adversarial_from`` on.
+    A share of ``whole`` of the examples has strength 1, the others a uniform one between 0 and 1.
+    The discriminator takes part from step ``adversarial_from`` on.
     """
 
     audible: float = 1.0
@@ -47,8 +53,8 @@ class AnyToManySettings:
     discriminator_betas: tuple[float, float] = (0.0, 0.99)
 
 
-class Wish(NamedTuple):
-    """What is asked for, of each example [B]: indices of its stem and style, a strength 0..1."""
+class Conditions(NamedTuple):
+    """Stem indices, style indices and strengths 0..1 of a batch's examples, each [B]."""
 
     stem: Tensor
     style: Tensor
@@ -56,32 +62,30 @@ class Wish(NamedTuple):
 
 
 class AnyToMany:
-    """A generator that is told stem, style and strength, and a discriminator that is told them too.
+    """A generator and a discriminator, both conditioned on stem, style and strength.
 
     Batches of pairs hold "source" [B, F, L], "target" [B, S, F, L] in all styles and "stem" [B]; a
-    style and a strength are drawn for each example, and the truth is the spectrogram that lies so
-    far on the way from the source to the target, in level. Batches of songs hold "source" and
-    "target" [B, F, L], "stem" [B] and "style" [B], which is the target's.
+    style and a strength are drawn for each example, and the truth is interpolated in log level
+    between source and target. Batches of songs hold "source" and "target" [B, F, L], "stem" [B] and
+    "style" [B], which is the target's.
 
     The turns are "discriminator", once it takes part, and "generator". The discriminator's terms:
     "discriminator", a hinge, and "domain", cross-entropy of its guess at a real spectrogram's
     style. The generator's:
 
-    - from pairs "audible", mean absolute difference (nats) above the level at which a mix hides
-      everything; "frame", the root of its mean square in each frame; "deep", the same as
-      "audible" down to the floor;
-    - from songs "cycle", mean absolute difference of a target from what comes back when it was
-      changed to another style, in what discriminators see; "identity", the same from what its own
-      style makes of it at any strength; "way", of what is made at a strength from that share of the
+    - from pairs "audible", mean absolute audible difference (nats); "frame", its root mean square
+      in each frame; "deep", mean absolute difference down to the floor;
+    - from songs "cycle", mean absolute difference, as discriminators see it, of a target and its
+      reconstruction after conversion to another style; "identity", of a target and its conversion
+      to its own style at any strength; "way", of an output at a strength and that share of the
       whole change;
-    - from both "adversarial", what the discriminator holds against it, and "domain", cross-entropy
-    of the
-      discriminator's guess with the wish. At a strength below 1 it counts as much less.
+    - from both "adversarial", the discriminator's loss for the generator, and "domain", the
+      cross-entropy of the discriminator's style logits with the style asked for, weighted by
+      strength.
 
     Args:
-        generator, discriminator: (spectrograms [B, F, L], stem, style, strength [B]) ->
-        spectrograms [B, F, L];
-            -> verdicts [B, ..] and logits [B, S].
+        generator: (spectrograms [B, F, L], stem, style, strength [B]) -> spectrograms [B, F, L].
+        discriminator: the same arguments -> outputs [B, ..] and style logits [B, S].
         styles: names of the S styles, two or more.
     """
 
@@ -112,7 +116,7 @@ class AnyToMany:
         return {name: getattr(self.settings, name) for name in names}
 
     def turns(self, batch: dict[str, Tensor], step: int, generator: Generator) -> Iterator[Turn]:
-        """Yield the discriminator's turn, where it takes part, and the generator's."""
+        """Yields the discriminator's turn, where it takes part, and the generator's."""
         if "style" in batch:
             yield from self._songs(batch, step, generator)
         else:
@@ -121,64 +125,67 @@ class AnyToMany:
     def _pairs(self, batch: dict[str, Tensor], step: int, generator: Generator) -> Iterator[Turn]:
         source, stem = batch["source"], batch["stem"]
         style = torch.randint(len(self.styles), (len(stem),), generator=generator).to(stem.device)
-        wish = Wish(stem, style, self._strengths(stem, generator))
+        conditions = Conditions(stem, style, self._strengths(stem, generator))
         target = batch["target"][torch.arange(len(stem), device=stem.device), style]
-        truth = torch.lerp(source, target, wish.strength[:, None, None])
-        made = self.generator(source, *wish)
-        judged = step >= self.settings.adversarial_from
-        if judged:
-            yield Turn("discriminator", self.discriminator_terms(truth, made, wish))
+        truth = torch.lerp(source, target, conditions.strength[:, None, None])
+        made = self.generator(source, *conditions)
+        adversarial = step >= self.settings.adversarial_from
+        if adversarial:
+            yield Turn("discriminator", self.discriminator_terms(truth, made, conditions))
         terms = {
-            "audible": audible(made, truth).abs().mean(),
-            "frame": per_frame(made, truth).mean(),
+            "audible": audible_difference(made, truth).abs().mean(),
+            "frame": frame_distance(made, truth).mean(),
             "deep": (made - truth).abs().mean(),
         }
-        if judged:
-            terms |= self.judged_terms(made, wish)
+        if adversarial:
+            terms |= self.adversarial_terms(made, conditions)
         yield Turn("generator", terms, self.weights)
 
     def _songs(self, batch: dict[str, Tensor], step: int, generator: Generator) -> Iterator[Turn]:
         source, target, stem, style = (batch[k] for k in ("source", "target", "stem", "style"))
-        wish = Wish(stem, style, torch.ones_like(stem, dtype=source.dtype))
-        made = self.generator(source, *wish)
-        judged = step >= self.settings.adversarial_from
-        if judged:
-            yield Turn("discriminator", self.discriminator_terms(target, made, wish))
-        partly = wish._replace(strength=self._strengths(stem, generator))
-        share = torch.lerp(source, made.detach(), partly.strength[:, None, None])
-        away = wish._replace(style=self._others(style, generator))
-        back = self.generator(self.generator(target, *away), *wish)
+        conditions = Conditions(stem, style, torch.ones_like(stem, dtype=source.dtype))
+        made = self.generator(source, *conditions)
+        adversarial = step >= self.settings.adversarial_from
+        if adversarial:
+            yield Turn("discriminator", self.discriminator_terms(target, made, conditions))
+        partial = conditions._replace(strength=self._strengths(stem, generator))
+        partial_change = torch.lerp(source, made.detach(), partial.strength[:, None, None])
+        others = conditions._replace(style=self._others(style, generator))
+        back = self.generator(self.generator(target, *others), *conditions)
         terms = {
             "cycle": _difference(back, target),
-            "identity": _difference(self.generator(target, *partly), target),
-            "way": _difference(self.generator(source, *partly), share),
+            "identity": _difference(self.generator(target, *partial), target),
+            "way": _difference(self.generator(source, *partial), partial_change),
         }
-        if judged:
-            terms |= self.judged_terms(made, wish)
+        if adversarial:
+            terms |= self.adversarial_terms(made, conditions)
         yield Turn("generator", terms, self.weights)
 
-    def discriminator_terms(self, real: Tensor, made: Tensor, wish: Wish) -> dict[str, Tensor]:
-        """Return "discriminator" and "domain" of real and made spectrograms [B, F, L] that answer a
-        wish.
-        """
-        true, guess = self.discriminator(_view(real), *wish)
-        false, _ = self.discriminator(_view(made.detach()), *wish)
+    def discriminator_terms(
+        self, real: Tensor, made: Tensor, conditions: Conditions
+    ) -> dict[str, Tensor]:
+        """Returns "discriminator" and "domain" of real and generated spectrograms [B, F, L]."""
+        on_real, style_logits = self.discriminator(discriminator_view(real), *conditions)
+        on_made, _ = self.discriminator(discriminator_view(made.detach()), *conditions)
         return {
-            "discriminator": _HINGE.discriminator(true, false),
-            "domain": _surprise(guess, wish),
+            "discriminator": _HINGE.discriminator(on_real, on_made),
+            "domain": _domain_loss(style_logits, conditions),
         }
 
-    def judged_terms(self, made: Tensor, wish: Wish) -> dict[str, Tensor]:
-        """Return "adversarial" and "domain" of spectrograms that were made."""
-        verdict, guess = self.discriminator(_view(made), *wish)
-        return {"adversarial": _HINGE.generator(verdict), "domain": _surprise(guess, wish)}
+    def adversarial_terms(self, made: Tensor, conditions: Conditions) -> dict[str, Tensor]:
+        """Returns "adversarial" and "domain" of generated spectrograms [B, F, L]."""
+        output, style_logits = self.discriminator(discriminator_view(made), *conditions)
+        return {
+            "adversarial": _HINGE.generator(output),
+            "domain": _domain_loss(style_logits, conditions),
+        }
 
     def preview(self, batch: dict[str, Tensor], generator: Generator) -> Preview:
-        """Show each stem's first example in every style, and how far the wishes' codes differ.
+        """Source, output and, for pairs, truth of each stem's first example in every style.
 
-        Where a batch has the truth it is shown as well.
+        The embeddings are the codes of the conditions.
         """
-        spectrograms: dict[str, Tensor] = {}
+        images: dict[str, Tensor] = {}
         codes: dict[str, Tensor] = {}
         for stem, name in enumerate(STEMS):
             where = (batch["stem"] == stem).nonzero()
@@ -186,20 +193,20 @@ class AnyToMany:
                 continue
             at = int(where[0])
             sources = batch["source"][at].expand(len(self.styles), -1, -1)
-            wish = self._whole(batch["stem"][at].expand(len(sources)))
-            made = self.generator(sources, *wish)
-            for style, said in enumerate(self.styles):
-                spectrograms[f"{name} to {said}/source"] = sources[style]
-                spectrograms[f"{name} to {said}/output"] = made[style]
+            conditions = self._every_style(batch["stem"][at].expand(len(sources)))
+            made = self.generator(sources, *conditions)
+            for style, style_name in enumerate(self.styles):
+                images[f"{name} to {style_name}/source"] = sources[style]
+                images[f"{name} to {style_name}/output"] = made[style]
                 if "style" not in batch:
-                    spectrograms[f"{name} to {said}/truth"] = batch["target"][at, style]
-            codes[name] = self.generator.condition(*wish)
-        return Preview(spectrograms, embeddings=codes)
+                    images[f"{name} to {style_name}/truth"] = batch["target"][at, style]
+            codes[name] = self.generator.condition(*conditions)
+        return Preview(images, embeddings=codes)
 
     def distances(self, batch: dict[str, Tensor]) -> dict[str, float]:
-        """Distance to the truth per style as listeners' are taken (nats), and doing nothing's.
+        """Mean frame distance (nats) of output and of source to the truth, in a batch of pairs.
 
-        Of a batch of pairs.
+        ``STYLE`` and ``STYLE/nothing``.
         """
         figures = {}
         source, stem = batch["source"], batch["stem"]
@@ -207,34 +214,30 @@ class AnyToMany:
             index = torch.full_like(stem, style)
             made = self.generator(source, stem, index, torch.ones_like(stem, dtype=source.dtype))
             for figure, shown in ((name, made), (f"{name}/nothing", source)):
-                figures[figure] = float(per_frame(shown, batch["target"][:, style]).mean())
+                figures[figure] = float(frame_distance(shown, batch["target"][:, style]).mean())
         return figures
 
-    def _whole(self, stem: Tensor) -> Wish:
-        """Every style in full, of one stem [S]."""
+    def _every_style(self, stem: Tensor) -> Conditions:
+        """Each style at strength 1, for one stem given as [S]."""
         styles = torch.arange(len(self.styles), device=stem.device)
-        return Wish(stem, styles, torch.ones(len(styles), device=stem.device))
+        return Conditions(stem, styles, torch.ones(len(styles), device=stem.device))
 
     def _strengths(self, stem: Tensor, generator: Generator) -> Tensor:
-        drawn = torch.rand(2, len(stem), generator=generator).to(stem.device)
-        return torch.where(drawn[0] < self.settings.whole, 1.0, drawn[1])
+        """A random strength for each example."""
+        uniform = torch.rand(2, len(stem), generator=generator).to(stem.device)
+        return torch.where(uniform[0] < self.settings.whole, 1.0, uniform[1])
 
     def _others(self, style: Tensor, generator: Generator) -> Tensor:
-        """For each style another one."""
+        """For each style [B] a random other one."""
         steps = torch.randint(1, len(self.styles), (len(style),), generator=generator)
         return (style + steps.to(style.device)) % len(self.styles)
 
 
-def _view(spectrogram: Tensor) -> Tensor:
-    """What discriminators see."""
-    return normalised(spectrogram.float().clamp_min(DISCRIMINATOR_FLOOR))
-
-
 def _difference(made: Tensor, true: Tensor) -> Tensor:
-    return seen(made, true).abs().mean()
+    return visible_difference(made, true).abs().mean()
 
 
-def _surprise(guess: Tensor, wish: Wish) -> Tensor:
-    """Cross-entropy of guesses with the wished styles, each as much as it was wished for."""
-    surprise = functional.cross_entropy(guess.float(), wish.style, reduction="none")
-    return (wish.strength * surprise).mean()
+def _domain_loss(style_logits: Tensor, conditions: Conditions) -> Tensor:
+    """Cross-entropy of style logits [B, S] with the styles asked for, weighted by strength."""
+    each = functional.cross_entropy(style_logits.float(), conditions.style, reduction="none")
+    return (conditions.strength * each).mean()

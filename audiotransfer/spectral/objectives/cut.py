@@ -1,4 +1,4 @@
-"""CUT: one generator, one way; each place of the output must know its place in the input.
+"""CUT: one-sided unpaired translation with a patchwise contrastive loss on the content.
 
 Source: Park, Efros, Zhang and Zhu, "Contrastive learning for unpaired image-to-image translation",
 2020.
@@ -16,17 +16,22 @@ from torch.nn import functional
 
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.spectral.networks import PaddedUNet, ProjectionHeads, ResNetGenerator
-from audiotransfer.spectral.objectives.losses import RULES, Game, sounding, taught
-from audiotransfer.spectral.objectives.registry import Materials
+from audiotransfer.spectral.objectives.losses import (
+    ADVERSARIAL_LOSSES,
+    Game,
+    detach_silent,
+    is_audible,
+)
+from audiotransfer.spectral.objectives.registry import NetworkFactory
 from audiotransfer.training import Group, Preview, Turn
 from vocoder.spectrogram import to_unit
 
-Encoding = PaddedUNet | ResNetGenerator
+EncodingGenerator = PaddedUNet | ResNetGenerator
 
 
 @dataclass(frozen=True)
 class CutSettings:
-    """The game, the weights of the terms, and how patches are compared.
+    """The adversarial loss, weights of the terms, and the contrastive loss's sizes.
 
     Both contrastive weights together are 1 in the paper; its fast variant takes nce 10 and no
     identity.
@@ -38,14 +43,14 @@ class CutSettings:
     identity: float = 0.5
     temperature: float = 0.07
     patches: int = 256  # of each spectrogram and layer
-    size: int = 256  # of the space in which they are compared
+    size: int = 256  # dimensions of their embeddings
     generator_rate: float = 2e-4
     discriminator_rate: float = 2e-4
     betas: tuple[float, float] = (0.5, 0.999)
 
 
 class Cut:
-    """A generator with discriminators, and heads that measure what it kept of each place.
+    """A generator, discriminators, and projection heads for the contrastive loss.
 
     A batch holds "source" and "target", spectrograms [B, F, L] of log level. Its turns, at every
     step, are "discriminator" and "generator" (with the projection heads).
@@ -53,58 +58,59 @@ class Cut:
     Args:
         generator: [B, F, L] -> [B, F, L], with `encode` [B, 1, F, L] -> features, and
             `feature_channels`.
-        discriminators: by name, [B, 1, F, L] -> verdicts [B, ..].
-        view: from log levels to what the discriminators see.
+        discriminators: by name, [B, 1, F, L] -> outputs [B, ..].
+        settings: see `CutSettings`.
+        view: from log levels to the discriminators' input.
     """
 
     Settings: ClassVar[type[CutSettings]] = CutSettings
 
     def __init__(
         self,
-        generator: Encoding,
+        generator: EncodingGenerator,
         discriminators: Mapping[str, nn.Module],
         settings: CutSettings,
         view: Callable[[Tensor], Tensor],
     ) -> None:
-        if RULES[settings.game].penalised:
+        if ADVERSARIAL_LOSSES[settings.game].penalised:
             raise AudioTransferError(f"cut knows no game {settings.game!r}; take lsgan or hinge")
         self.generator = generator
         self.discriminators = dict(discriminators)
         self.heads = ProjectionHeads(generator.feature_channels, settings.size)
         self.settings = settings
-        self.rules = RULES[settings.game]
+        self.loss = ADVERSARIAL_LOSSES[settings.game]
         self.view = view
-        judges = {
+        parts = {
             f"discriminator_{name}": discriminator
             for name, discriminator in self.discriminators.items()
         }
         self.networks: dict[str, nn.Module] = {
             "generator": generator,
             "heads": self.heads,
-            **judges,
+            **parts,
         }
         self.groups: dict[str, Group] = {
-            "discriminator": Group(tuple(judges), settings.discriminator_rate, settings.betas),
+            "discriminator": Group(tuple(parts), settings.discriminator_rate, settings.betas),
             "generator": Group(("generator", "heads"), settings.generator_rate, settings.betas),
         }
 
     @classmethod
-    def on_spectrograms(cls, materials: Materials, settings: CutSettings) -> Self:
-        """Build the networks anew. Raises AudioTransferError for a generator without features."""
-        generator = materials.new_generator()
+    def on_spectrograms(cls, factory: NetworkFactory, settings: CutSettings) -> Self:
+        """Builds new networks. Raises AudioTransferError for a generator without features."""
+        generator = factory.new_generator()
         if not hasattr(generator, "encode"):
             raise AudioTransferError(
                 f"generator {generator.kind!r} has no features that cut could compare; take "
                 f"{PaddedUNet.kind} or {ResNetGenerator.kind}"
             )
         return cls(
-            cast(Encoding, generator), materials.new_discriminators(), settings, materials.view
+            cast(EncodingGenerator, generator), factory.new_discriminators(), settings, factory.view
         )
 
     def turns(self, batch: dict[str, Tensor], step: int, generator: Generator) -> Iterator[Turn]:
-        """Yield the discriminators' turn, then the generator's."""
+        """Yields the discriminators' turn, then the generator's."""
         source, target = batch["source"].float(), batch["target"].float()
-        made = taught(self.generator(source), sounding(source))
+        made = detach_silent(self.generator(source), is_audible(source))
         yield Turn("discriminator", self.discriminator_terms(target, made))
         yield Turn("generator", self.generator_terms(source, target, made, generator), self.weights)
 
@@ -118,11 +124,11 @@ class Cut:
         }
 
     def discriminator_terms(self, target: Tensor, made: Tensor) -> dict[str, Tensor]:
-        """Return "discriminator_NAME" for each."""
-        real, false = self.view(target)[:, None], self.view(made.detach())[:, None]
+        """Returns "discriminator_NAME" for each."""
+        real, fake = self.view(target)[:, None], self.view(made.detach())[:, None]
         return {
-            f"discriminator_{name}": self.rules.discriminator(
-                discriminator(real), discriminator(false)
+            f"discriminator_{name}": self.loss.discriminator(
+                discriminator(real), discriminator(fake)
             )
             for name, discriminator in self.discriminators.items()
         }
@@ -130,32 +136,33 @@ class Cut:
     def generator_terms(
         self, source: Tensor, target: Tensor, made: Tensor, generator: Generator
     ) -> dict[str, Tensor]:
-        """Return "adversarial_NAME" for each discriminator, "nce" and, where it counts,
+        """Returns "adversarial_NAME" for each discriminator, "nce" and, unless its weight is 0,
         "identity_nce".
 
-        "nce" compares the source with what was made of it, "identity_nce" the target with what the
-        generator makes of that.
+        "nce" compares the source with its conversion, "identity_nce" the target with its own.
         """
-        seen = self.view(made)[:, None]
+        fake = self.view(made)[:, None]
         terms = {
-            f"adversarial_{name}": self.rules.generator(discriminator(seen))
+            f"adversarial_{name}": self.loss.generator(discriminator(fake))
             for name, discriminator in self.discriminators.items()
         }
-        terms["nce"] = self.content(source, made, generator)
+        terms["nce"] = self.content_loss(source, made, generator)
         if self.settings.identity:
-            terms["identity_nce"] = self.content(target, self.generator(target), generator)
+            terms["identity_nce"] = self.content_loss(target, self.generator(target), generator)
         return terms
 
-    def content(self, before: Tensor, after: Tensor, generator: Generator) -> Tensor:
-        """Return PatchNCE from what was [B, F, L] to what became of it, over all layers."""
+    def content_loss(self, before: Tensor, after: Tensor, generator: Generator) -> Tensor:
+        """Returns PatchNCE of input and output spectrograms [B, F, L], the mean over all layers."""
         settings = self.settings
         with torch.no_grad():
             features = self.generator.encode(to_unit(before)[:, None])
-            places = [_places(one, settings.patches, generator) for one in features]
-            keys = self.heads(_patches(features, places))
-        sounds = sounding(before)
-        learning = [taught(one, sounds) for one in self.generator.encode(to_unit(after)[:, None])]
-        queries = self.heads(_patches(learning, places))
+            cells = [_random_cells(one, settings.patches, generator) for one in features]
+            keys = self.heads(_patches(features, cells))
+        audible = is_audible(before)
+        output_features = [
+            detach_silent(one, audible) for one in self.generator.encode(to_unit(after)[:, None])
+        ]
+        queries = self.heads(_patches(output_features, cells))
         losses = [
             patch_nce(query, key, settings.temperature)
             for query, key in zip(queries, keys, strict=True)
@@ -163,32 +170,32 @@ class Cut:
         return torch.stack(losses).mean()
 
     def preview(self, batch: dict[str, Tensor], generator: Generator) -> Preview:
-        """Show the first source window, what becomes of it, and a target window."""
+        """The first source window, its conversion, and a target window."""
         source = batch["source"][:1].float()
         converted = self.generator(source)
-        shown = {"source": source, "converted": converted, "target": batch["target"][:1]}
-        return Preview({name: spectrogram[0] for name, spectrogram in shown.items()})
+        target = batch["target"][0]
+        return Preview({"source": source[0], "converted": converted[0], "target": target})
 
 
 def patch_nce(query: Tensor, key: Tensor, temperature: float = 0.07) -> Tensor:
-    """Return the cross-entropy of finding each query's own key among all keys of its spectrogram.
+    """Returns the cross-entropy of finding each query's own key among all keys of its spectrogram.
 
-    Points of length 1, [B, P, D] both.
+    Queries and keys are unit vectors, [B, P, D] both.
     """
-    likeness = query.float() @ key.float().transpose(1, 2) / temperature
+    similarity = query.float() @ key.float().transpose(1, 2) / temperature
     own = torch.arange(key.shape[1], device=key.device).expand(len(key), -1)
-    return functional.cross_entropy(likeness.flatten(0, 1), own.flatten())
+    return functional.cross_entropy(similarity.flatten(0, 1), own.flatten())
 
 
-def _places(feature: Tensor, count: int, generator: Generator) -> Tensor:
-    """Which cells of a feature [B, C, F, L] are compared: at most `count`, none of them twice."""
-    cells = feature.shape[-2] * feature.shape[-1]
-    return torch.randperm(cells, generator=generator)[:count].to(feature.device)
+def _random_cells(feature: Tensor, count: int, generator: Generator) -> Tensor:
+    """Flat indices of at most `count` distinct cells of a feature [B, C, F, L]."""
+    count_all = feature.shape[-2] * feature.shape[-1]
+    return torch.randperm(count_all, generator=generator)[:count].to(feature.device)
 
 
-def _patches(features: Sequence[Tensor], places: Sequence[Tensor]) -> list[Tensor]:
+def _patches(features: Sequence[Tensor], cells: Sequence[Tensor]) -> list[Tensor]:
     """Features [B, C, F, L] to their chosen cells [B, P, C]."""
     return [
         feature.flatten(2)[:, :, chosen].transpose(1, 2)
-        for feature, chosen in zip(features, places, strict=True)
+        for feature, chosen in zip(features, cells, strict=True)
     ]

@@ -1,4 +1,4 @@
-"""The paired turn: the same score in the target's instruments is the answer."""
+"""The paired objective: the target is the same score in the target style's instruments."""
 
 from __future__ import annotations
 
@@ -8,27 +8,26 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from audiotransfer.spectral.models.unet import DISCRIMINATOR_FLOOR, STEMS, normalised
-from audiotransfer.spectral.networks.discriminators import (
-    FullFrequencyDiscriminator,
-    PatchDiscriminator,
+from audiotransfer.spectral.models.base import STEMS
+from audiotransfer.spectral.networks import FullFrequencyDiscriminator, PatchDiscriminator
+from audiotransfer.spectral.objectives.losses import (
+    audible_difference,
+    discriminator_hinge,
+    discriminator_view,
 )
-from audiotransfer.spectral.objectives.losses import audible
-from audiotransfer.spectral.objectives.melgan_vc import discriminator_hinge
 from audiotransfer.training import Group, Preview, Turn
 from vocoder.spectrogram import SpectrogramSettings
 
 
 class PairedObjective:
-    """Distance to the true spectrogram, and discriminators against blur.
+    """Distance to the true spectrogram, and adversarial terms against blur.
 
     Batches hold sound: ``source`` and ``target`` ``[B, 2, T]``, and ``stem`` ``[B]``. Terms of the
-    generator: ``audible``, mean absolute difference in log level (nats) above the level at which a
-    mix hides everything; ``deep``, the same down to the spectrogram's floor; ``together``, where a
-    batch holds whole songs, ``audible`` of the stems' sum to the true mix; ``full`` and ``patch``,
-    what two discriminators think of the output, from step ``adversarial_from`` on. Discriminators
-    see the stem's index as planes beside the spectrogram, so that a fine brush stroke is never good
-    enough for a bass.
+    generator: ``audible``, mean absolute audible difference in log level (nats); ``deep``, the same
+    down to the spectrogram's floor; ``together``, where a batch holds whole songs, ``audible`` of
+    the stems' sum to the true mix; ``full`` and ``patch``, the adversarial terms of two
+    discriminators, from step ``adversarial_from`` on. Discriminators see the stem as one-hot
+    planes beside the spectrogram, so that they judge each stem by its own kind.
     """
 
     def __init__(
@@ -62,12 +61,12 @@ class PairedObjective:
     def turns(
         self, batch: dict[str, Tensor], step: int, generator: torch.Generator
     ) -> Iterator[Turn]:
-        """The discriminators' turn once they take part, then the generator's."""
+        """Yields the discriminators' turn once they take part, then the generator's."""
         source, target = self._spectrograms(batch)
         stem = batch["stem"]
         made = self.generator(source, stem)
         if step >= self.adversarial_from:
-            real, fake = self._seen(target, stem), self._seen(made.detach(), stem)
+            real, fake = self._view(target, stem), self._view(made.detach(), stem)
             yield Turn(
                 "discriminators",
                 {
@@ -76,13 +75,13 @@ class PairedObjective:
                 },
             )
         terms = {
-            "audible": audible(made, target).abs().mean(),
+            "audible": audible_difference(made, target).abs().mean(),
             "deep": (made - target).abs().mean(),
         }
         if "mix" in batch:
-            terms["together"] = self._together(made, batch)
+            terms["together"] = self._mix_distance(made, batch)
         if step >= self.adversarial_from:
-            fake = self._seen(made, stem)
+            fake = self._view(made, stem)
             for name, discriminator in self.discriminators.items():
                 terms[name] = -discriminator(fake).float().mean()
         yield Turn("generator", terms, self.weights)
@@ -91,28 +90,29 @@ class PairedObjective:
         """Source, output and truth of the first pair of each stem in the batch."""
         source, target = self._spectrograms(batch)
         made = self.generator(source, batch["stem"])
-        spectrograms = {}
+        images = {}
         for index, name in enumerate(STEMS):
             where = (batch["stem"] == index).nonzero()
             if len(where):
                 at = int(where[0])
-                spectrograms[f"{name}/source"] = source[at]
-                spectrograms[f"{name}/output"] = made[at]
-                spectrograms[f"{name}/truth"] = target[at]
-        return Preview(spectrograms)
+                images[f"{name}/source"] = source[at]
+                images[f"{name}/output"] = made[at]
+                images[f"{name}/truth"] = target[at]
+        return Preview(images)
 
     def distances(self, batch: dict[str, Tensor]) -> dict[str, float]:
-        """Audible distance to the truth, per stem, and what doing nothing gives (nats)."""
+        """Mean absolute audible difference (nats) of output and of source to the truth.
+
+        ``STEM`` and ``STEM/nothing`` for each stem in the batch.
+        """
         source, target = self._spectrograms(batch)
         made = self.generator(source, batch["stem"])
         figures = {}
         for index, name in enumerate(STEMS):
             chosen = batch["stem"] == index
             if bool(chosen.any()):
-                figures[name] = float(audible(made[chosen], target[chosen]).abs().mean())
-                figures[f"{name}/nothing"] = float(
-                    audible(source[chosen], target[chosen]).abs().mean()
-                )
+                figures[name] = _mean_difference(made[chosen], target[chosen])
+                figures[f"{name}/nothing"] = _mean_difference(source[chosen], target[chosen])
         return figures
 
     def _spectrograms(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
@@ -121,22 +121,22 @@ class PairedObjective:
                 batch["target"]
             )
 
-    def _together(self, made: Tensor, batch: dict[str, Tensor]) -> Tensor:
-        """Audible distance of the stems' sum, with what is kept, to the true mix."""
+    def _mix_distance(self, made: Tensor, batch: dict[str, Tensor]) -> Tensor:
+        """Audible difference of the mix of outputs and of what is kept, to the true mix."""
         with torch.no_grad(), torch.autocast(made.device.type, enabled=False):
             kept = self.spectrogram.stereo(batch["kept"])
             mix = self.spectrogram.stereo(batch["mix"])
         stems = made.float().unflatten(0, (len(kept), -1))
         # Stems are taken as incoherent: their powers add up.
         total = torch.logsumexp(2 * torch.cat([stems, kept[:, None]], dim=1), dim=1) / 2
-        return audible(total, mix).abs().mean()
+        return audible_difference(total, mix).abs().mean()
 
-    def _seen(self, spectrogram: Tensor, stem: Tensor) -> Tensor:
-        """What discriminators see: the spectrogram and a plane per stem, ``[B, 1 + stems, F,
-        L]``.
-        """
+    def _view(self, spectrogram: Tensor, stem: Tensor) -> Tensor:
+        """The discriminators' input, spectrogram and one-hot planes: ``[B, 1 + stems, F, L]``."""
         planes = functional.one_hot(stem, len(STEMS)).to(spectrogram.dtype)[:, :, None, None]
         planes = planes.expand(-1, -1, *spectrogram.shape[-2:])
-        return torch.cat(
-            [normalised(spectrogram.clamp_min(DISCRIMINATOR_FLOOR))[:, None], planes], 1
-        )
+        return torch.cat([discriminator_view(spectrogram)[:, None], planes], 1)
+
+
+def _mean_difference(made: Tensor, target: Tensor) -> float:
+    return float(audible_difference(made, target).abs().mean())

@@ -1,4 +1,4 @@
-"""MelGAN-VC on sound: stems of any two sets of songs, no pairs needed."""
+"""MelGAN-VC on the sound of one stem, from any two sets of songs, without pairs."""
 
 from __future__ import annotations
 
@@ -9,12 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.spectral.models.unet import DISCRIMINATOR_FLOOR, STEMS, Generator, normalised
-from audiotransfer.spectral.networks.discriminators import (
-    FullFrequencyDiscriminator,
-    PatchDiscriminator,
-)
-from audiotransfer.spectral.objectives.losses import seen
+from audiotransfer.spectral.models.base import STEMS
+from audiotransfer.spectral.models.unet import UNet
+from audiotransfer.spectral.networks import FullFrequencyDiscriminator, PatchDiscriminator
+from audiotransfer.spectral.objectives.losses import discriminator_view, visible_difference
 from audiotransfer.spectral.objectives.melgan_vc import MelGanVc, MelGanVcSettings, Siamese
 from audiotransfer.training import Group, Preview, Turn
 from vocoder import SpectrogramSettings
@@ -26,12 +24,12 @@ class UnpairedObjective:
     """The MelGAN-VC objective for one stem of songs.
 
     Batches hold sound of three neighbouring tiles of ``frames`` each, ``source`` and ``target``
-    ``[B, 2, T]`` (so that the spectrogram has ``3 * frames`` frames). Terms: see ``MelGanVc``.
+    ``[B, 2, T]`` (so that the spectrogram has ``3 * frames`` frames). Terms: see `MelGanVc`.
     """
 
     def __init__(
         self,
-        generator: Generator,
+        generator: UNet,
         spectrogram: SpectrogramSettings,
         stem: str,
         frames: int,
@@ -51,8 +49,8 @@ class UnpairedObjective:
             Siamese(spectrogram.bins, frames, **asdict(settings.siamese)),
             settings,
             condition=_CONDITION,
-            view=_view,
-            difference=seen,
+            view=discriminator_view,
+            difference=visible_difference,
         )
         self.networks: dict[str, nn.Module] = dict(self._melgan.networks)
         self.groups: dict[str, Group] = dict(self._melgan.groups)
@@ -60,7 +58,7 @@ class UnpairedObjective:
     def turns(
         self, batch: dict[str, Tensor], step: int, generator: torch.Generator
     ) -> Iterator[Turn]:
-        """The discriminators' turn, and at some steps the generator's."""
+        """Yields the discriminators' turn, and at some steps the generator's."""
         yield from self._melgan.turns(self._spectrograms(batch), step, generator)
 
     def preview(self, batch: dict[str, Tensor], generator: torch.Generator) -> Preview:
@@ -69,6 +67,7 @@ class UnpairedObjective:
 
     @torch.no_grad()
     def _spectrograms(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The batch's sound as spectrograms, with the stem's index as the condition."""
         sounds = batch["source"]
         stem = torch.full((len(sounds),), self.stem, device=sounds.device)
         with torch.autocast(sounds.device.type, enabled=False):
@@ -76,7 +75,3 @@ class UnpairedObjective:
                 name: self.spectrogram.stereo(batch[name]) for name in ("source", "target")
             }
         return {**spectrograms, _CONDITION: stem}
-
-
-def _view(spectrogram: Tensor) -> Tensor:
-    return normalised(spectrogram.clamp_min(DISCRIMINATOR_FLOOR))

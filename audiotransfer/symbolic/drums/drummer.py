@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
-
 import numpy as np
 import torch
 from torch import Generator, Tensor
 
 from audiotransfer.errors import AudioTransferError
+from audiotransfer.suggest import nearest_or_all
 from audiotransfer.symbolic.drums.beats import BAR, Beat, joined
 from audiotransfer.symbolic.drums.network import DrumVae, Touch
 
@@ -38,8 +37,7 @@ class Drummer:
         if name is None:
             return self.network.any_style
         if name not in self.styles:
-            near = difflib.get_close_matches(name, self.styles, n=1, cutoff=0.5)
-            hint = f"nearest is {near[0]}" if near else f"there are {', '.join(self.styles)}"
+            hint = nearest_or_all(name, self.styles)
             raise AudioTransferError(f"drum style {name!r} is unknown; {hint}")
         return self.styles.index(name)
 

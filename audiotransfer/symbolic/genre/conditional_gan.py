@@ -138,16 +138,16 @@ class ConditionalGan:
 
     def preview(self, batch: dict[str, Tensor], generator: Generator) -> Preview:
         """Show the first phrase of each genre and what becomes of it."""
-        spectrograms = {}
+        images = {}
         genres = batch["genres"].tolist()
         for number, genre in enumerate(self.generator.genres):
             place = genres.index(number)
             roll, target = (batch[name][place : place + 1] for name in ("rolls", "targets"))
             made = self.generator(roll, target).float().sigmoid()
             name = f"{genre} to {self.generator.genres[int(target)]}"
-            spectrograms[f"{name}/source"] = roll[0, 1].T
-            spectrograms[f"{name}/converted"] = made[0, 1].T
-        return Preview(spectrograms)
+            images[f"{name}/source"] = roll[0, 1].T
+            images[f"{name}/converted"] = made[0, 1].T
+        return Preview(images)
 
 
 def played(logits: Tensor, *, binary: bool) -> Tensor:

@@ -135,15 +135,15 @@ class GenreGan:
 
     def preview(self, batch: dict[str, Tensor], generator: Generator) -> Preview:
         """Show the first phrase of each genre, what becomes of it, and what comes back."""
-        spectrograms = {}
+        images = {}
         for genre in self.genres:
             other = self._other(genre)
             source = batch[other][:1, SOUND : SOUND + 1].float()
             made = self._make(genre, source)
             back = self._make(other, made)
             for name, roll in (("source", source), ("converted", made), ("back", back)):
-                spectrograms[f"to {genre}/{name}"] = roll[0, 0].T
-        return Preview(spectrograms)
+                images[f"to {genre}/{name}"] = roll[0, 0].T
+        return Preview(images)
 
     def _make(self, genre: str, roll: Tensor) -> Tensor:
         logits: Tensor = self.generators[genre](roll)

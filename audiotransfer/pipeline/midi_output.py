@@ -1,0 +1,176 @@
+"""Where MIDI goes: its file, and with it rendered audio and piano rolls."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from audiotransfer.atomic import check_place
+from audiotransfer.audio.writing import check_output, write_audio
+from audiotransfer.data.rendering.arrangement import Arrangement, arrangement_of
+from audiotransfer.errors import AudioTransferError
+from audiotransfer.midi.plotting import plot_scores
+from audiotransfer.midi.score import WRITTEN
+from audiotransfer.synthesis.synthesizer import Part, Synthesizer, default_soundfont
+
+_TAIL_SECONDS = 1.5
+_RAMP_SECONDS = 0.005
+_BLOCK = 1 << 20
+_PEAK = 0.9
+_LONGEST_SECONDS = 2 * 3600
+
+
+@dataclass(frozen=True)
+class MidiExtras:
+    """What is written with a MIDI file: audio by a soundfont, and piano rolls."""
+
+    render: bool = False
+    soundfont: Path | None = None
+    """``None`` is the one that pretty_midi carries."""
+    suffix: str = ".wav"
+    encoding: str = "int16"
+    plot: bool = False
+
+
+@dataclass(frozen=True)
+class MidiOutput:
+    """Where one MIDI file goes, with its extras."""
+
+    path: Path
+    extras: MidiExtras = field(default_factory=MidiExtras)
+    overwrite: bool = False
+
+    @property
+    def extra_paths(self) -> dict[str, Path]:
+        """``audio`` and ``plot``, where they are wanted: of ``song.jazz.mid``
+        ``song.jazz.mid.wav``, as ``song.jazz.wav`` is the output of a recording, and
+        ``song.jazz.png``.
+        """
+        paths = {}
+        if self.extras.render:
+            paths["audio"] = self.path.with_name(self.path.name + self.extras.suffix)
+        if self.extras.plot:
+            paths["plot"] = self.path.with_suffix(".png")
+        return paths
+
+    def check(self) -> None:
+        """Raises AudioTransferError for a file that cannot be written, and a missing soundfont."""
+        if self.path.suffix.lower() not in WRITTEN:
+            raise AudioTransferError(
+                f"{self.path} is no MIDI file by its name; end it in .mid (--render adds sound)"
+            )
+        check_place(self.path, self.overwrite)
+        self.check_extras()
+
+    def check_extras(self) -> None:
+        """The same for the extras only."""
+        for kind, path in self.extra_paths.items():
+            if kind == "audio":
+                check_output(path, self.overwrite, encoding=self.extras.encoding)
+            else:
+                check_place(path, self.overwrite)
+        if self.extras.render:
+            _synthesizer(self.extras.soundfont)
+
+    def check_length(self, score: Any) -> None:
+        """Raises AudioTransferError where audio of more than two hours would be rendered."""
+        if self.extras.render:
+            _check_length(arrangement_of(score, controllers=True), self.path)
+
+    def write_extras(self, score: Any, before: Any = None) -> dict[str, str]:
+        """Writes audio and piano rolls of the score, with the rolls of the one before it if there
+        is one; returns the files: ``audio``, ``plot``.
+        """
+        paths = self.extra_paths
+        if "audio" in paths:
+            render_midi(
+                score,
+                paths["audio"],
+                self.extras.soundfont,
+                encoding=self.extras.encoding,
+                overwrite=self.overwrite,
+            )
+        if "plot" in paths:
+            name = self.path.name
+            shown = {name: score} if before is None else {"before": before, "after": score}
+            plot_scores(shown, paths["plot"], self.path.stem, self.overwrite)
+        return {kind: str(path) for kind, path in paths.items()}
+
+
+def render_midi(
+    score: Any,
+    path: Path,
+    soundfont: Path | None = None,
+    *,
+    encoding: str = "int16",
+    overwrite: bool = False,
+) -> None:
+    """Renders a score with a soundfont to an audio file: stereo, 44.1 kHz, with one gain.
+
+    Volume, expression, pan and pedal of the channels are rendered, pitch bend is not.
+    Raises AudioTransferError where the soundfont is missing or unreadable or the score lasts longer
+    than two hours.
+    """
+    synthesizer, font = _synthesizer(soundfont)
+    band = arrangement_of(score, str(path), controllers=True)
+    _check_length(band, path)
+    audio = _rendered(band, synthesizer, font)
+    # General MIDI mixes may pass full scale.
+    audio /= max(float(np.abs(audio).max(initial=0.0)) / _PEAK, 1.0)
+    write_audio(
+        path,
+        torch.from_numpy(audio),
+        synthesizer.sample_rate,
+        encoding=encoding,
+        overwrite=overwrite,
+    )
+
+
+def _rendered(band: Arrangement, synthesizer: Synthesizer, font: Path) -> NDArray[np.float32]:
+    """The audio ``[2, T]`` of all parts, each at its levels."""
+    seconds = band.seconds + _TAIL_SECONDS
+    alike: dict[bytes, list[Part]] = {}
+    for part in band.parts:
+        alike.setdefault(part.levels.tobytes(), []).append(part)
+    audio = np.zeros((2, 0), dtype=np.float32)
+    for parts in alike.values():
+        sound = synthesizer.render([(part, font) for part in parts], seconds)
+        _set_levels(sound, parts[0].levels, synthesizer.sample_rate)
+        audio = sound if not audio.size else np.add(audio, sound, out=audio)
+    return audio
+
+
+def _set_levels(sound: NDArray[np.float32], levels: NDArray[np.float64], sample_rate: int) -> None:
+    """Multiplies sound ``[2, T]`` by gains ``[K, 3]`` (see `Part`), each reached in 5 ms."""
+    if not len(levels):
+        return
+    times = levels[:, 0] * sample_rate
+    # A change lasts until the next at the most, so that time goes on.
+    reached = np.minimum(times + _RAMP_SECONDS * sample_rate, np.append(times[1:], np.inf))
+    places = np.stack([times, reached], axis=1).ravel()
+    for side, gains in zip(sound, levels[:, 1:].T, strict=True):
+        before = np.concatenate([[gains[0] if times[0] <= 0 else 1.0], gains[:-1]])
+        values = np.stack([before, gains], axis=1).ravel()
+        for start in range(0, len(side), _BLOCK):
+            block = side[start : start + _BLOCK]
+            block *= np.interp(start + np.arange(len(block)), places, values)
+
+
+def _check_length(band: Arrangement, path: Path) -> None:
+    if band.seconds > _LONGEST_SECONDS:
+        raise AudioTransferError(
+            f"{path} would sound for {band.seconds / 3600:.1f} hours, more than"
+            f" {_LONGEST_SECONDS / 3600:g}; cut the score, or check its tempo"
+        )
+
+
+def _synthesizer(soundfont: Path | None) -> tuple[Synthesizer, Path]:
+    font = soundfont or default_soundfont()
+    if not font.is_file():
+        raise AudioTransferError(f"soundfont {font} does not exist; name an .sf2 or .sf3")
+    return Synthesizer(), font

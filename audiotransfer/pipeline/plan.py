@@ -1,0 +1,249 @@
+"""What is played: a plan of separator, stems, seed and block length, with all weights loaded.
+
+Everything that can be refused is refused here, before any work.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+import separation
+from audiotransfer.audio.resampling import STEREO_RATE
+from audiotransfer.effects import NO_EFFECTS, Chain
+from audiotransfer.errors import AudioTransferError
+from audiotransfer.pipeline.blocks import check_block
+from audiotransfer.pipeline.options import (
+    SMALL_SEPARATOR,
+    StemChoice,
+    TransferOptions,
+    check_gain,
+    check_strength,
+)
+from audiotransfer.styles import Keep, StemTransfer, Style, load_style
+
+
+@dataclass(frozen=True)
+class StemPlan:
+    """What is done to one stem: its transfer, then effects, then a gain."""
+
+    action: Literal["keep", "mute", "style"]
+    transfer: StemTransfer
+    style: str | None = None
+    strength: float | None = None
+    gain_db: float = 0.0
+    effects: Chain = NO_EFFECTS
+
+    @property
+    def gain(self) -> float:
+        """Linear; 0 for a muted stem."""
+        return 0.0 if self.action == "mute" else 10.0 ** (self.gain_db / 20.0)
+
+    @property
+    def changes(self) -> bool:
+        """Whether the transfer is called at all."""
+        return self.action == "style" and self.strength != 0.0
+
+    @property
+    def grid(self) -> int:
+        """Blocks start on multiples of so many samples: its transfer's and its effects' grid."""
+        return math.lcm(self.transfer.grid, self.effects.grid)
+
+    @property
+    def context(self) -> int:
+        """Samples that transfer and effects together need on each side of a block."""
+        return self.effects.context(self.transfer.context)
+
+    def play(
+        self,
+        stem: Tensor,
+        drums: Tensor | None,
+        generator: torch.Generator,
+        progress: Callable[[float], None],
+    ) -> Tensor:
+        """The stem ``[2, T]`` after transfer and effects; the song's own ``drums`` ``[2, T]`` drive
+        the ducking.
+        """
+        strength = 1.0 if self.strength is None else self.strength
+        return self.effects(self.transfer(stem, strength, generator, progress), drums, strength)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is played; good for any number of songs. Says nothing about where they go."""
+
+    separator: separation.Separator
+    separator_name: str
+    stems: dict[str, StemPlan]
+    """In the separator's order."""
+    seed: int = 0
+    block: int | None = None
+    """Samples at 44.1 kHz worked on at a time; ``None``: about 18 s, to suit each stage."""
+    device: str = "cpu"
+    """Where its networks are."""
+    notices: tuple[str, ...] = ()
+
+    @property
+    def styled(self) -> dict[str, StemPlan]:
+        """The stems that go through a transfer."""
+        return {name: stem for name, stem in self.stems.items() if stem.changes}
+
+    @property
+    def grid(self) -> int:
+        """Samples; `block` is a multiple of it."""
+        return math.lcm(self.separator.grid, *(stem.grid for stem in self.styled.values()))
+
+    def for_silence(self) -> Plan:
+        """The same stems without any network: separator and transfers give silence."""
+        stems = {name: replace(stem, transfer=Keep()) for name, stem in self.stems.items()}
+        return replace(self, separator=_SilentSeparator(tuple(stems)), stems=stems)
+
+
+def prepare(options: TransferOptions, *, separate_only: bool = False) -> Plan:
+    """Loads what the options name; with ``separate_only`` they need not name a style.
+
+    Raises :class:`AudioTransferError` or :class:`separation.SeparationError` in one line for
+    whatever cannot be done: unknown style or stem (with near matches), strength or gain out of
+    range, damaged weights, a block off the grid, nothing asked for.
+    """
+    strength = check_strength(options.strength)
+    gains = {stem: check_gain(stem, gain) for stem, gain in options.gains_db.items()}
+    for choice in options.stems.values():
+        if choice.strength is not None:
+            check_strength(choice.strength)
+    changes = any(choice.action != "keep" for choice in options.stems.values()) or any(
+        gains.values()
+    )
+    if not separate_only and options.style is None and not changes:
+        raise AudioTransferError("no style given: name one (`audiotransfer styles` lists them)")
+    device = resolve_device(options.device)
+    styles = _StyleLoader(device, options.vocoder)
+    main = None if options.style is None else styles.get(options.style)
+    for choice in options.stems.values():
+        if choice.style is not None:
+            styles.get(choice.style)
+    separator, label, notices = resolve_separator(options.separator, device)
+    check_stems((*options.stems, *gains), separator.stems, label)
+    plans: dict[str, StemPlan] = {}
+    for stem in separator.stems:
+        own = options.stems.get(stem)
+        style = main
+        if own is not None:
+            style = styles.get(own.style) if own.style is not None else None
+        level = strength if own is None or own.strength is None else own.strength
+        planned = _plan_stem(stem, own, style, level, notices)
+        planned = replace(planned, gain_db=gains.get(stem, 0.0))
+        plans[stem] = planned if options.effects else replace(planned, effects=NO_EFFECTS)
+    if all(planned.action == "mute" for planned in plans.values()):
+        raise AudioTransferError(f"every stem is muted ({', '.join(plans)}): leave one of them in")
+    plan = Plan(
+        separator, label, plans, options.seed, options.block, device, notices=tuple(notices)
+    )
+    if options.block is not None:
+        check_block(options.block, plan.grid)
+    return plan
+
+
+def resolve_device(name: str) -> str:
+    """``auto`` is CUDA where there is one, else the CPU. Raises on a device that is not there."""
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    kind = name.partition(":")[0]
+    there = {
+        "cpu": True,
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+    }
+    if kind not in there:
+        raise AudioTransferError(f"unknown device {name!r}: there are auto, {', '.join(there)}")
+    if not there[kind]:
+        raise AudioTransferError(f"device {name!r} is not there: use auto or cpu")
+    return name
+
+
+def resolve_separator(
+    wanted: str | separation.Separator, device: str
+) -> tuple[separation.Separator, str, list[str]]:
+    """The separator, its name, and notices about the choice."""
+    notices: list[str] = []
+    if not isinstance(wanted, str):
+        separator, label = wanted, type(wanted).__name__
+    else:
+        label = wanted
+        if wanted == "auto":
+            label = "demucs:htdemucs" if separation.available("htdemucs") else "embedded"
+            if label == "embedded":
+                notices.append(SMALL_SEPARATOR)
+        separator = separation.create(label, device=device)
+    if separator.sample_rate != STEREO_RATE:
+        raise AudioTransferError(
+            f"separator {label!r} works at {separator.sample_rate} Hz, songs at"
+            f" {STEREO_RATE}:"
+            " use another one"
+        )
+    return separator, label, notices
+
+
+class _StyleLoader:
+    """Loads each style once, however many stems name it."""
+
+    def __init__(self, device: str, vocoder: str) -> None:
+        self._device, self._vocoder = device, vocoder
+        self._loaded: dict[str | Path, Style] = {}
+
+    def get(self, wanted: str | Path | Style) -> Style:
+        if isinstance(wanted, Style):
+            return wanted
+        if not isinstance(wanted, str | Path):  # refused; it may have no hash
+            return load_style(wanted)
+        if wanted not in self._loaded:
+            self._loaded[wanted] = load_style(wanted, device=self._device, vocoder=self._vocoder)
+        return self._loaded[wanted]
+
+
+def _plan_stem(
+    stem: str, choice: StemChoice | None, style: Style | None, strength: float, notices: list[str]
+) -> StemPlan:
+    if choice is not None and choice.action == "mute":
+        return StemPlan("mute", Keep())
+    if style is None:
+        return StemPlan("keep", Keep())
+    transfer, known = style.transfer_for(stem)
+    if isinstance(transfer, Keep):
+        if choice is not None:
+            notices.append(f"style {style.name!r} has nothing for {stem}: it stays as it is")
+        return StemPlan("keep", transfer)
+    if known != stem:
+        notices.append(f"style {style.name!r} does not know {stem}: it is played as {known}")
+    effects = style.effects.get(known, NO_EFFECTS)
+    return StemPlan("style", transfer, style.name, strength, effects=effects)
+
+
+def check_stems(named: Iterable[str], stems: Collection[str], label: str) -> None:
+    """Raises :class:`AudioTransferError` for a stem that the separator does not have."""
+    for stem in named:
+        if stem not in stems:
+            near = difflib.get_close_matches(stem.lower(), stems, n=2, cutoff=0.5)
+            hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(stems)}"
+            raise AudioTransferError(f"unknown stem {stem!r} (separator {label}): {hint}")
+
+
+class _SilentSeparator:
+    """A separator that gives silent stems."""
+
+    sample_rate = STEREO_RATE
+    context = 0
+    grid = 1
+
+    def __init__(self, stems: tuple[str, ...]) -> None:
+        self.stems = stems
+
+    def __call__(self, mix: Tensor, generator: torch.Generator | None = None) -> dict[str, Tensor]:
+        return {stem: torch.zeros_like(mix) for stem in self.stems}
