@@ -73,7 +73,9 @@ class GenreClassifierRecipe:
             separator=separation.create(self.separator),
             max_seconds=self.max_seconds,
             copy_seconds=self.copy_seconds,
-            progress=None if show is None else lambda done, total: show("listening", done / total),
+            progress=None
+            if show is None
+            else lambda done, total: show("computing features", done / total),
         )
         # Each by itself: artists are few and must not be outnumbered by scores.
         trained, held_out = split_groups(real, self.held_out, self.split_seed)

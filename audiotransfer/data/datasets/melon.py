@@ -30,7 +30,7 @@ SPECTROGRAM: dict[str, float | str] = {
 }
 NOTES = (
     "Melon has spectrograms of 48 bands and no sound: they cannot be turned back into music, so "
-    "separation, listening and styles for songs need another collection",
+    "separation, the genre classifier and styles for songs need another collection",
     "inferred, as nothing states it: 16 kHz, hop 256 (1876 frames are 30.0 s), logarithmic mel; "
     "values are kept as they are",
 )
