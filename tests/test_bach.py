@@ -743,7 +743,7 @@ def overrides(config: str, pieces: Path) -> list[str]:
     sizes = ["batch=2", "width=1", "steps=32", "look_at=2", "network={width: 8, blocks: 2}"]
     return [
         *(f"trainer.{setting}" for setting in trainer),
-        *(f"bach.{setting}" for setting in sizes),
+        *(f"accompaniment.{setting}" for setting in sizes),
         f"accompaniment.data={pieces}",
     ]
 
