@@ -304,7 +304,7 @@ def test_it_learns_a_piece_by_heart_and_sets_its_melody() -> None:
     # One melody note stands in two of its chords: the bass may differ there, the alto less.
     assert (made[0].numpy() == piece).mean() > 0.7
     shown = objective.preview(batches.batch(0), random)
-    assert shown.spectrograms["source"].shape == shown.spectrograms["output"].shape == (PITCHES, 64)
+    assert shown.images["source"].shape == shown.images["output"].shape == (PITCHES, 64)
 
 
 # Gibbs sampling
