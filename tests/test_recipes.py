@@ -47,9 +47,9 @@ UNPAIRED_FORMS = (
 #: Stepped in other files of tests, by file.
 IN_FILES = {
     "test_genre_classifier_recipe.py": ["audio-genre-classifier"],
-    "test_tagger.py": ["instrument-classifier"],
-    "test_score_judges.py": ["midi-classifier", "midi-classifier-counts"],
-    "test_bach.py": ["bach", "bach-gan", "bach-gan-paper"],
+    "test_instrument_classifier.py": ["instrument-classifier"],
+    "test_midi_classifiers.py": ["midi-classifier", "midi-classifier-counts"],
+    "test_accompaniment.py": ["bach", "bach-gan", "bach-gan-paper"],
     "test_drums.py": [
         "drums",
         "drums-hikl",
@@ -288,7 +288,7 @@ def test_pairs_are_heard_and_judged(
 ) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    monkeypatch.setattr(checkpoint_metric, "_TELLS", -1.0)  # two steps train no classifier
+    monkeypatch.setattr(checkpoint_metric, "_LEAST_DIFFERENCE", -1.0)  # two steps teach nothing
     judged = [
         f"style.checkpoint_metric.{name}"
         for name in ("songs=1", "classifier_songs=2", "classifier_steps=2")

@@ -109,7 +109,9 @@ def test_h_chooses_where_it_is_asked_for(
 ) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    monkeypatch.setattr(checkpoint_metric, "_TELLS", -1.0)  # noise is noise, whoever plays it
+    monkeypatch.setattr(
+        checkpoint_metric, "_LEAST_DIFFERENCE", -1.0
+    )  # noise is noise, whoever plays it
     judged = [
         f"templates.checkpoint_metric.{name}"
         for name in ("songs=1", "classifier_songs=2", "classifier_steps=2")

@@ -258,7 +258,7 @@ def test_h_on_validation_songs_chooses_the_weights(
     bias = "leave.bias"
     assert torch.equal(shipped[bias], best[bias].half().float())
     assert not torch.equal(best[bias], last[bias])
-    assert (tmp_path / "run" / "validation-judge" / "judge.json").is_file()
+    assert (tmp_path / "run" / "validation-classifier" / "genre-classifier.json").is_file()
 
 
 def test_songs_are_heard_in_the_log(tmp_path: Path) -> None:

@@ -93,7 +93,7 @@ class GenreClassifierRecipe:
         if not fit.exports:
             return fit.figures
         restore(fit.last, objective.networks)
-        classifier = objective.judge()
+        classifier = objective.classifier()
         tested = [clip for clip in real if clip.group in held_out]
         on_real = confusion(classifier, tested, self.max_seconds)
         tested_songs = [clip for clip in songs if clip.group in held_out_songs]

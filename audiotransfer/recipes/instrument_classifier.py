@@ -9,7 +9,11 @@ import numpy as np
 import torch
 
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.evaluation.classifiers.audio_classifier import AudioClassifierSettings, logits_of
+from audiotransfer.evaluation.classifiers.audio_classifier import (
+    NETWORK,
+    AudioClassifierSettings,
+    logits_of,
+)
 from audiotransfer.evaluation.classifiers.instruments import (
     FAMILIES,
     InstrumentBatches,
@@ -96,7 +100,7 @@ def _validation(windows: dict[str, torch.Tensor]) -> Figures:
 
 def _areas(objective: Objective, windows: dict[str, torch.Tensor]) -> dict[str, float]:
     """Area under the curve of each family that plays in some windows and not in others."""
-    logits = logits_of(objective.networks[InstrumentClassifier.kind], windows["features"])
+    logits = logits_of(objective.networks[NETWORK], windows["features"])
     areas = areas_under_curve(logits.double().numpy(), windows["labels"].double().numpy())
     return {
         name: round(float(area), 4)
