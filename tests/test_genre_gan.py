@@ -824,7 +824,7 @@ def test_shipped_styles_are_found_by_name_and_route() -> None:
     """Jazz for a song and jazz for a score are two styles of one name."""
     for genre in GENRES:
         style = find_style(genre, route="symbolic")
-        assert style.card.route == "symbolic" and style.folder.name == f"{genre}-score"
+        assert style.card.route == "symbolic" and style.folder.name == f"{genre}-midi"
         check_weights(style.folder, style.card)
         (weights,) = style.card.weights
         assert genre in load_generator(style.folder / weights).genres
@@ -832,10 +832,10 @@ def test_shipped_styles_are_found_by_name_and_route() -> None:
     assert find_style("jazz").card.route == "spectral"
 
 
-def test_what_ships_for_scores_is_small() -> None:
+def test_what_ships_for_midi_is_small() -> None:
     """Eight megabytes for genres, accompaniment and drums: one generator serves all genres."""
     package = SHIPPED.parent.parent
-    found = [*SHIPPED.glob("*-score/*.safetensors"), *SHIPPED.glob("scores/*.safetensors")]
+    found = [*SHIPPED.glob("*-midi/*.safetensors"), *SHIPPED.glob("midi/*.safetensors")]
     found += package.glob("symbolic/shipped/*/*.safetensors")
     assert len(found) == 3
     assert sum(path.stat().st_size for path in found) <= 8_000_000
