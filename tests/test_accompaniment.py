@@ -744,7 +744,7 @@ def overrides(config: str, pieces: Path) -> list[str]:
     sizes = ["batch=2", "width=1", "steps=32", "look_at=2", "network={width: 8, blocks: 2}"]
     return [
         *(f"trainer.{setting}" for setting in trainer),
-        *(f"bach.{setting}" for setting in sizes),
+        *(f"accompaniment.{setting}" for setting in sizes),
         f"accompaniment.data={pieces}",
     ]
 
@@ -755,7 +755,6 @@ def test_every_config_becomes_an_accompanist(config: str, pieces: Path, tmp_path
     figures = recipes.train(config, overrides(config, pieces), tmp_path)
     assert figures["failed_steps"] == 0 and all(map(math.isfinite, figures.values()))
     read = load_training(config).recipe
-    assert read is not None
     network = load_bach(tmp_path / read.name)
     assert network.kind == read.method
     card = read_card(tmp_path / read.name)

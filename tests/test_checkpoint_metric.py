@@ -223,9 +223,9 @@ def test_samples_of_rendered_songs_come_from_the_first_side_that_has_them(tmp_pa
 
 
 def test_samples_of_recordings_are_at_the_level_of_windows(tmp_path: Path) -> None:
-    from audiotransfer.data.stem_mixes import folder_recordings
+    from audiotransfer.data.stem_mixes import folder_stems
 
     write_audio(tmp_path / "one.wav", sound(0.9, 220, 0.5), RATE)
-    (sample,) = recorded_samples(folder_recordings(tmp_path, "other", tmp_path / "cache"), 4, 0.2)
+    (sample,) = recorded_samples(folder_stems(tmp_path, "other", tmp_path / "cache"), 4, 0.2)
     assert sample.stem == "other" and sample.sound.shape == (2, 8820)
     assert float(sample.sound.square().mean().sqrt()) == pytest.approx(0.06, rel=1e-3)

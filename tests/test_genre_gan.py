@@ -746,7 +746,7 @@ def test_the_conditional_config_becomes_three_styles(data: Path, tmp_path: Path)
         run,
     )
     assert figures["failed_steps"] == 0 and all(map(math.isfinite, figures.values()))
-    measured = {"S listener", "centred content", "density ratio", "diversity", "empty bars", "H"}
+    measured = {"S classifier", "centred content", "density ratio", "diversity", "empty bars", "H"}
     assert {f"validation/{name}" for name in measured} <= set(figures)
     best = load_networks(run / "best")["generator"]
     for genre in GENRES:
@@ -768,7 +768,7 @@ def test_the_classifier_that_chooses_is_trained(data: Path, tmp_path: Path) -> N
     classifier = MidiGenreClassifier.load(tmp_path)
     assert classifier.architecture == "beats" and isinstance(classifier.network, BeatClassifier)
     chosen = load_training("genre-gan-conditional").recipe
-    assert chosen is not None and chosen.classifier == "runs/midi-classifier-beats"
+    assert chosen.classifier == "runs/midi-classifier-beats"
 
 
 def moved(transfer: Any) -> None:
@@ -788,14 +788,14 @@ def moved(transfer: Any) -> None:
 def test_every_config_can_be_built_as_it_stands(config: str) -> None:
     found = load_training(config)
     with torch.device("meta"):
-        if found.genre_gan is not None:
-            objective = genre_gan.build(replace(found.genre_gan))
+        if found.section == "genre_gan":
+            objective = genre_gan.build(replace(found.recipe))
             paper = config.endswith("-paper")
             assert paper == (weights_of(objective.generators["jazz"]) == 12_540_032)
             assert paper == (objective.generators["jazz"].passing == 0)
-            assert found.genre_gan.settings.model in (config.rpartition("-")[2], "base")
+            assert found.recipe.settings.model in (config.rpartition("-")[2], "base")
         else:
-            assert found.conditional_gan is not None
+            assert found.section == "conditional_gan"
             assert tuple(found.recipe.archives) == GENRES
 
 
@@ -824,7 +824,7 @@ def test_shipped_styles_are_found_by_name_and_route() -> None:
     """Jazz for a song and jazz for a score are two styles of one name."""
     for genre in GENRES:
         style = find_style(genre, route="symbolic")
-        assert style.card.route == "symbolic" and style.folder.name == f"{genre}-score"
+        assert style.card.route == "symbolic" and style.folder.name == f"{genre}-midi"
         check_weights(style.folder, style.card)
         (weights,) = style.card.weights
         assert genre in load_generator(style.folder / weights).genres
@@ -832,10 +832,10 @@ def test_shipped_styles_are_found_by_name_and_route() -> None:
     assert find_style("jazz").card.route == "spectral"
 
 
-def test_what_ships_for_scores_is_small() -> None:
+def test_what_ships_for_midi_is_small() -> None:
     """Eight megabytes for genres, accompaniment and drums: one generator serves all genres."""
     package = SHIPPED.parent.parent
-    found = [*SHIPPED.glob("*-score/*.safetensors"), *SHIPPED.glob("scores/*.safetensors")]
+    found = [*SHIPPED.glob("*-midi/*.safetensors"), *SHIPPED.glob("midi/*.safetensors")]
     found += package.glob("symbolic/shipped/*/*.safetensors")
     assert len(found) == 3
     assert sum(path.stat().st_size for path in found) <= 8_000_000

@@ -25,7 +25,7 @@ from audiotransfer.evaluation.classifiers.instruments import (
     family,
     labelled_stems,
 )
-from audiotransfer.recipes.instrument_classifier import split_scores
+from audiotransfer.recipes.instrument_classifier import split_by_score
 
 RATE = 44100
 SETTINGS = AudioClassifierSettings(FAMILIES, seconds=1.0, width=2)
@@ -129,12 +129,12 @@ def test_a_classifier_says_what_plays_and_comes_back_from_disk(tmp_path: Path) -
 
 def test_no_score_is_on_both_sides(songs: Path) -> None:
     stems = labelled_stems([songs])
-    trained, unheard = split_scores(stems, 0.3, seed=0)
+    trained, unheard = split_by_score(stems, 0.3, seed=0)
     assert len(trained) + len(unheard) == 9
     assert {one.score for one in trained}.isdisjoint({one.score for one in unheard})
     assert len({one.score for one in unheard}) == 1
     with pytest.raises(AudioTransferError, match="1 scores are too few"):
-        split_scores(stems[:3], 0.3, seed=0)
+        split_by_score(stems[:3], 0.3, seed=0)
 
 
 @pytest.mark.usefixtures("every_branch")

@@ -332,14 +332,14 @@ def write_pack(folder: Path, pieces: dict[str, symusic.Score], *, zipped: bool =
 def test_archives_are_folders_or_zips(tmp_path: Path) -> None:
     pieces = {"b/two.mid": make_score([scale(1)]), "one.MIDI": make_score([scale(2)])}
     folder = write_pack(tmp_path / "scores", pieces)
-    archive = write_pack(tmp_path / "packed", pieces, zipped=True)
+    packed = write_pack(tmp_path / "packed", pieces, zipped=True)
     assert archive(folder) == ("b/two.mid", "one.MIDI")
-    assert archive(archive) == ("packed/b/two.mid", "packed/one.MIDI")
+    assert archive(packed) == ("packed/b/two.mid", "packed/one.MIDI")
     assert dict(contents(folder, ["one.MIDI"])) == {"one.MIDI": midi_bytes(pieces["one.MIDI"])}
-    assert [d for _, d in contents(archive, archive(archive))] == [
+    assert [d for _, d in contents(packed, archive(packed))] == [
         d for _, d in contents(folder, archive(folder))
     ]
-    for place, name in ((folder, "gone.mid"), (archive, "gone.mid")):
+    for place, name in ((folder, "gone.mid"), (packed, "gone.mid")):
         with pytest.raises(AudioTransferError, match="cannot be read"):
             list(contents(place, [name]))
     with pytest.raises(AudioTransferError, match="do not exist"):
@@ -349,7 +349,7 @@ def test_archives_are_folders_or_zips(tmp_path: Path) -> None:
         archive(str(tmp_path / "empty"))
 
 
-def test_a_split_of_a_pack_holds_each_score_once() -> None:
+def test_a_split_of_an_archive_holds_each_score_once() -> None:
     names = tuple(f"{n}.mid" for n in range(20))
     test, train = (in_split(names, split, 0.2) for split in ("test", "train"))
     assert len(test) == 4

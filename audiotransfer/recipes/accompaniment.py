@@ -61,7 +61,7 @@ class AccompanimentRecipe:
     network: MaskedVoiceModelSettings = field(default_factory=MaskedVoiceModelSettings)
     learning: MaskedVoiceSettings = field(default_factory=MaskedVoiceSettings)
     width: int = 64
-    game: WassersteinSettings = field(default_factory=WassersteinSettings)
+    wasserstein: WassersteinSettings = field(default_factory=WassersteinSettings)
     corpora: list[dict[str, Any]] = field(default_factory=list)
 
     def train(self, run: Run) -> dict[str, float]:
@@ -76,9 +76,8 @@ class AccompanimentRecipe:
                 MaskedVoiceModel(**asdict(self.network)), self.learning
             )
         else:
-            objective = Wasserstein(
-                RollGenerator(self.width), WassersteinCritic(self.width), self.game
-            )
+            networks = RollGenerator(self.width), WassersteinCritic(self.width)
+            objective = Wasserstein(*networks, self.wasserstein)
         gan = self.method == "roll-gan"
         batches = ChoraleBatches(
             chorales["train"],
