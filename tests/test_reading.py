@@ -26,7 +26,8 @@ from audiotransfer.audio.reading import open_audio, probe_audio, read_audio
 from audiotransfer.audio.tags import blocks
 from audiotransfer.audio.tags.reading import read_tags
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.pipeline.sources import FileSource, folding
+from audiotransfer.pipeline.measuring import downmix_notice
+from audiotransfer.pipeline.sources import FileSource
 
 DATA = Path(__file__).parent / "data"
 NOISE = np.random.default_rng(0)
@@ -910,7 +911,7 @@ def test_many_channels_without_a_layout_go_left_and_right_by_turns(
     soundfile.write(path, sines(channels, 22_050), 44100, "FLOAT")
     source = FileSource(path)
     assert source.layout is None
-    said = folding(source)
+    said = downmix_notice(source)
     assert f"{channels} channels without a layout" in said and "BS.775" not in said
     audio = played(path)[0]
     stereo = to_stereo(audio, source.layout)

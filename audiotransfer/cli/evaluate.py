@@ -129,7 +129,7 @@ def run(args: Arguments, console: Console) -> int:
         from audiotransfer.audio.resampling import STEREO_RATE
         from audiotransfer.benchmark.listening_page import write_page
         from audiotransfer.pipeline import load_style
-        from audiotransfer.pipeline.accompaniment import is_accompanist
+        from audiotransfer.pipeline.midi_accompaniment import is_accompanist
 
     if is_accompanist(args.style):
         from audiotransfer.cli import evaluate_midi

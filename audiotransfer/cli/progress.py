@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from audiotransfer.timing import TimeLeft
 
 if TYPE_CHECKING:
-    from audiotransfer.pipeline.progress import Progress
+    from audiotransfer.pipeline.reporting import Progress
 
 _REDRAW_SECONDS = 0.2
 #: Delay of the first plain line, and time between two of them.

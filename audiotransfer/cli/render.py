@@ -84,8 +84,8 @@ def _render_midi(args: Arguments, console: Console) -> int:
         for notice in file.notices:
             console.notice(notice)
         notes = score_of(file)
-        from audiotransfer.pipeline.score_output import render_score
+        from audiotransfer.pipeline.midi_output import render_midi
 
-        render_score(notes, target, args.soundfont, overwrite=args.force)
+        render_midi(notes, target, args.soundfont, overwrite=args.force)
     console.result(str(target), {"input": str(source), "output": str(target)})
     return 0
