@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from audiotransfer.benchmark.listening_page import Pair
 
 _PAGE_SECONDS = 12.0
-#: The table in parts that a terminal is wide enough for.
+#: Columns of each table, by their beginnings; a terminal is wide enough for one table.
 _COLUMNS = (
     ("judge says", "heard as", "toward", "style", "H", "content"),
     ("centred chroma", "onset correlation", "onset F1", "artefacts"),
@@ -122,7 +122,7 @@ examples:
 
 
 def run(args: Arguments, console: Console) -> int:
-    """Prints the tables; writes the figures where that was asked for."""
+    """Measures a style or an accompaniment model: prints tables, writes what options ask for."""
     _check(args)
     with console.progress(args.style):
         from audiotransfer import benchmark
@@ -205,6 +205,7 @@ def run(args: Arguments, console: Console) -> int:
 
 
 def _check(args: Arguments) -> None:
+    """Raises AudioTransferError for songs, lengths or outputs that cannot be used."""
     for song in args.on:
         check_song(song, midi=True)
     for name in ("songs", "seconds"):
@@ -221,7 +222,7 @@ def _check(args: Arguments) -> None:
 
 
 def _shares(trial: Benchmark, jury: Classifiers) -> list[dict[str, Any]]:
-    """How many of the songs the style does better on than what it has to beat."""
+    """Shares of the songs on which the style is better than a baseline."""
     from audiotransfer import benchmark
 
     heard_before = jury.judge.report.get("held out", ())

@@ -1,4 +1,4 @@
-"""``audiotransfer evaluate`` on folders of MIDI: the tables, figures and piano rolls of a trial."""
+"""``audiotransfer evaluate`` on MIDI: of styles for MIDI files, and of accompaniment models."""
 
 from __future__ import annotations
 
@@ -15,16 +15,23 @@ if TYPE_CHECKING:
     from audiotransfer.benchmark import MidiBenchmark
     from audiotransfer.benchmark.midi import Heard, MidiEntries
 
-#: The tables in parts that a terminal is wide enough for.
+#: Columns of each table, by their beginnings; a terminal is wide enough for one table.
 _COLUMNS = (
     ("S ", "style", "H"),
     ("target rate", "note F1", "copies", "diversity"),
     ("content", "centred content", "density ratio", "empty bars"),
 )
+#: Columns of each table about accompaniment, by their beginnings.
+_ACCOMPANIMENT_COLUMNS = (
+    ("scale consistency", "polyphony", "consonance", "onsets per bar"),
+    ("unique pitches per bar", "chords", "empty bars"),
+    ("crossing", "parallels per 10 bars", "difference"),
+    ("furthest from held out",),
+)
 
 
 def run(args: Arguments, console: Console, write: Callable[[Path, dict[str, Any]], None]) -> int:
-    """Prints the tables; writes figures and pictures where that was asked for."""
+    """Measures a style for MIDI files: prints tables, writes figures and plots as options say."""
     if args.page is not None:
         raise AudioTransferError("--page is for songs that can be heard; --plots draws MIDI")
     if args.wrong is not None:
@@ -125,23 +132,16 @@ def _text(trial: MidiBenchmark, field: MidiEntries) -> str:
     return "\n".join(parts)
 
 
-#: The table in parts that a terminal is wide enough for.
-_evaluate_accompanists_COLUMNS = (
-    ("scale consistency", "polyphony", "consonance", "onsets per bar"),
-    ("unique pitches per bar", "chords", "empty bars"),
-    ("crossing", "parallels per 10 bars", "difference"),
-    ("furthest from held out",),
-)
-
-
 def run_accompanist(
     args: Arguments, console: Console, write: Callable[[Path, dict[str, Any]], None]
 ) -> int:
-    """Prints the tables; writes the figures where that was asked for."""
+    """Measures an accompaniment model on held-out chorales: prints tables, writes figures."""
     if args.page is not None or args.plots is not None:
-        raise AudioTransferError("an accompanist is drawn by `audiotransfer accompany --plot`")
+        raise AudioTransferError(
+            "`audiotransfer accompany --plot` plots the voices of an accompaniment model"
+        )
     if len(args.on) > 1:
-        raise AudioTransferError(f"{len(args.on)} places of chorales: --on takes one file of them")
+        raise AudioTransferError(f"{len(args.on)} files of chorales: --on takes one of them")
     from audiotransfer.evaluation.metrics.chorales import compare
     from audiotransfer.evaluation.report.statistics import plain_table
     from audiotransfer.pipeline.midi_accompaniment import load_bach
@@ -171,6 +171,6 @@ def run_accompanist(
     }
     if args.out is not None:
         write(args.out, values)
-    tables = [plain_table(rows, ["system", *columns]) for columns in _evaluate_accompanists_COLUMNS]
+    tables = [plain_table(rows, ["system", *columns]) for columns in _ACCOMPANIMENT_COLUMNS]
     console.result("\n\n".join(tables), values)
     return 0
