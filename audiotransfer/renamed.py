@@ -10,6 +10,7 @@ import logging
 import typing
 from collections.abc import Mapping
 from functools import cache
+from pathlib import Path
 from types import UnionType
 from typing import Any
 
@@ -48,6 +49,10 @@ WORDS = {
     "judge": "classifier",
     "packs": "archives",
 }
+#: Key of a config, with those above it -> its present name, where no word of it alone says so.
+KEYS = {"accompaniment.game": "wasserstein"}
+#: Folder of rendered songs that a config names -> what 0.1.0 called it.
+FOLDERS = {"ensembles": "bands", "genre-songs": "judge-songs"}
 _RELEASE = "0.3"
 logger = logging.getLogger(__name__)
 
@@ -104,12 +109,23 @@ def present_settings(values: Any, schema: Any, where: str = "") -> Any:
     fields = typing.get_type_hints(schema)
     found = {}
     for key, value in values.items():
-        new = present_key(str(key))
+        new = KEYS.get(f"{prefix}{key}") or present_key(str(key))
         if key not in fields and new in fields and new not in values:
             notice(f"key {prefix}{key}", f"{prefix}{new}")
             key = new
         found[key] = present_settings(value, fields.get(key, Any), f"{prefix}{key}")
     return found
+
+
+def present_folder(folder: Path) -> Path:
+    """The folder; that of its old name where only this one is there."""
+    if folder.exists():
+        return folder
+    old = Path(*(FOLDERS.get(part, part) for part in folder.parts))
+    if not old.exists():
+        return folder
+    notice(f"folder {old}", str(folder))
+    return old
 
 
 @cache

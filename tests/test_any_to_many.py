@@ -609,7 +609,9 @@ def test_every_config_can_be_built_as_it_stands(config: str) -> None:
 def test_h_of_every_style_chooses_where_there_are_songs(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(checkpoint_metric, "_TELLS", -1.0)  # noise is noise, whoever plays it
+    monkeypatch.setattr(
+        checkpoint_metric, "_LEAST_DIFFERENCE", -1.0
+    )  # noise is noise, whoever plays it
     judged = [
         f"any_to_many.checkpoint_metric.{n}"
         for n in ("songs=1", "classifier_songs=1", "classifier_steps=2")

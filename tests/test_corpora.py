@@ -20,9 +20,9 @@ from audiotransfer.data.stem_mixes import (
     MixSettings,
     RandomMixes,
     StemRecording,
-    rendered_recordings,
-    solo_recordings,
-    song_recordings,
+    rendered_stems,
+    solo_stems,
+    song_stems,
 )
 from audiotransfer.errors import AudioTransferError
 
@@ -51,7 +51,7 @@ def rms(sound: Sound) -> float:
     return float(np.sqrt((sound.astype(np.float64) ** 2).mean()))
 
 
-def take(path: Path, stem: str, song: str = "song", real: bool = False) -> StemRecording:
+def recording(path: Path, stem: str, song: str = "song", real: bool = False) -> StemRecording:
     return StemRecording(path, stem, song, soundfile.info(str(path)).frames, real)
 
 
@@ -61,10 +61,10 @@ def take(path: Path, stem: str, song: str = "song", real: bool = False) -> StemR
 def test_tone_bends_the_spectrum_smoothly_within_its_depth() -> None:
     impulse = np.zeros((2, 4096), dtype=np.float32)
     impulse[:, 2048] = 1
-    heard = rendering.tone(impulse, RATE, np.random.default_rng(3), depth_db=6.0)
-    assert heard.shape == impulse.shape and heard.dtype == np.float32
-    assert np.abs(heard[0]).argmax() == 2048  # no delay
-    gain = 20 * np.log10(np.abs(np.fft.rfft(heard[0])))
+    equalised = rendering.tone(impulse, RATE, np.random.default_rng(3), depth_db=6.0)
+    assert equalised.shape == impulse.shape and equalised.dtype == np.float32
+    assert np.abs(equalised[0]).argmax() == 2048  # no delay
+    gain = 20 * np.log10(np.abs(np.fft.rfft(equalised[0])))
     assert np.abs(gain).max() < 6.6 and np.ptp(gain) > 1
     assert np.abs(np.diff(gain)).max() < 0.5
 
@@ -93,17 +93,17 @@ def test_a_room_leaves_the_direct_sound_and_decays() -> None:
     assert abs(np.corrcoef(tail)[0, 1]) < 0.2  # as wide as rooms are
 
 
-# --- takes
+# --- recordings
 
 
 def test_a_take_reads_anywhere(tmp_path: Path) -> None:
     stereo = noise(0.1, 0)
-    read = take(save(tmp_path / "a.wav", stereo), "drums").read
+    read = recording(save(tmp_path / "a.wav", stereo), "drums").read
     assert np.array_equal(read(100, 50), stereo[:, 100:150])
     behind = read(4400, 100)
     assert np.array_equal(behind[:, :10], stereo[:, 4400:]) and not behind[:, 10:].any()
     mono = noise(0.1, 1)[:1]
-    doubled = take(save(tmp_path / "b.wav", mono), "drums").read(0, 4410)
+    doubled = recording(save(tmp_path / "b.wav", mono), "drums").read(0, 4410)
     assert doubled.shape == (2, 4410) and np.array_equal(doubled[0], doubled[1])
 
 
@@ -112,11 +112,11 @@ def test_takes_of_rendered_songs(tmp_path: Path) -> None:
         for side in ("source", "target/jazz", "separated"):
             save(tmp_path / name / side / "bass.wav", noise(0.05, 0))
         (tmp_path / name / "song.json").write_text(json.dumps({"split": split}))
-    found = rendered_recordings(tmp_path)
+    found = rendered_stems(tmp_path)
     # What a separator guessed is no truth for another separator.
     assert [t.song for t in found] == ["one/source", "one/jazz"]
     assert all(t.stem == "bass" and not t.real and t.frames == 2205 for t in found)
-    assert [t.song for t in rendered_recordings(tmp_path, "test")] == ["two/source", "two/jazz"]
+    assert [t.song for t in rendered_stems(tmp_path, "test")] == ["two/source", "two/jazz"]
 
 
 def test_takes_of_real_songs(tmp_path: Path) -> None:
@@ -126,7 +126,7 @@ def test_takes_of_real_songs(tmp_path: Path) -> None:
     save(data / "alpha" / "mixture.wav", noise(0.1, 2))
     save(data / "beta" / "vocals.wav", noise(0.1, 3))
     save(data / "beta" / "bass.wav", np.repeat(noise(0.1, 4), 3, axis=0))
-    found = {(t.song, t.stem): t for t in song_recordings(data, cache, without=["nothing"])}
+    found = {(t.song, t.stem): t for t in song_stems(data, cache, without=["nothing"])}
     assert set(found) == {
         ("alpha", "drums"),
         ("alpha", "other"),
@@ -136,36 +136,36 @@ def test_takes_of_real_songs(tmp_path: Path) -> None:
     assert all(t.real for t in found.values())
     assert found["alpha", "drums"].frames == 8820  # 44.1 kHz now
     assert found["beta", "bass"].read(0, 100).shape == (2, 100)  # six channels folded
-    assert {t.song for t in song_recordings(data, cache, without=["beta"])} == {"alpha"}
-    assert {t.stem for t in song_recordings(data, cache, without=["guitar", "beta"])} == {"drums"}
+    assert {t.song for t in song_stems(data, cache, without=["beta"])} == {"alpha"}
+    assert {t.stem for t in song_stems(data, cache, without=["guitar", "beta"])} == {"drums"}
     stamps = {p: p.stat().st_mtime_ns for p in cache.iterdir()}
-    song_recordings(data, cache)
+    song_stems(data, cache)
     assert stamps == {p: p.stat().st_mtime_ns for p in cache.iterdir()}  # decoded once
 
 
 def test_takes_of_solos(tmp_path: Path) -> None:
     save(tmp_path / "solo" / "singer.wav", noise(0.1, 0))
     save(tmp_path / "solo" / "kept_out.wav", noise(0.1, 1))
-    found = solo_recordings(tmp_path / "solo", "vocals", tmp_path / "cache", ["kept_out"])
+    found = solo_stems(tmp_path / "solo", "vocals", tmp_path / "cache", ["kept_out"])
     assert [(t.stem, t.song) for t in found] == [("vocals", "solo/singer")]
     with pytest.raises(AudioTransferError, match="nowhere"):
-        solo_recordings(tmp_path / "nowhere", "vocals", tmp_path / "cache")
+        solo_stems(tmp_path / "nowhere", "vocals", tmp_path / "cache")
 
 
 # --- random mixes
 
 
 @pytest.fixture
-def takes(tmp_path: Path) -> list[StemRecording]:
+def recordings(tmp_path: Path) -> list[StemRecording]:
     """Four stems of two songs, one as short as a click, one silent, and a solo singer."""
     found = []
     for song, seconds in (("a", 1.5), ("b", 0.02)):
         for index, stem in enumerate(ALL_STEMS):
             silent = song == "a" and stem == "bass"
             sound = noise(seconds, index, 0.0 if silent else 0.1)
-            found.append(take(save(tmp_path / song / f"{stem}.wav", sound), stem, song))
+            found.append(recording(save(tmp_path / song / f"{stem}.wav", sound), stem, song))
     found.append(
-        take(save(tmp_path / "s.wav", sine(300, 2, channels=1)), "vocals", "solo/s", real=True)
+        recording(save(tmp_path / "s.wav", sine(300, 2, channels=1)), "vocals", "solo/s", real=True)
     )
     return found
 
@@ -184,19 +184,19 @@ def pure(make: Callable[[int], object]) -> None:
     assert not same(later, other.batch(7))  # type: ignore[attr-defined]
 
 
-def test_random_mixes_are_a_function_of_seed_and_step(takes: list[StemRecording]) -> None:
-    pure(lambda seed: RandomMixes(takes, MixSettings(batch=2, seconds=0.1, seed=seed)))
+def test_random_mixes_are_a_function_of_seed_and_step(recordings: list[StemRecording]) -> None:
+    pure(lambda seed: RandomMixes(recordings, MixSettings(batch=2, seconds=0.1, seed=seed)))
 
 
 @pytest.mark.parametrize("song_share", [0.0, 1.0])
 @pytest.mark.parametrize("silent_share", [0.0, 0.5, 1.0])
 def test_random_mixes_are_always_numbers(
-    takes: list[StemRecording], song_share: float, silent_share: float
+    recordings: list[StemRecording], song_share: float, silent_share: float
 ) -> None:
     settings = MixSettings(
         batch=8, seconds=0.1, song_share=song_share, silent_share=silent_share, mono_share=0.5
     )
-    mixes = RandomMixes(takes, settings)
+    mixes = RandomMixes(recordings, settings)
     silent_drums = []
     for step in range(12):
         stems = mixes.batch(step)["stems"]
@@ -213,7 +213,7 @@ def test_random_mixes_are_always_numbers(
 def test_stems_of_one_song_stay_together(tmp_path: Path) -> None:
     """With ``song_share`` 1 all stems come from the same moment, at the same speed."""
     ramp = np.linspace(0.1, 1.0, RATE, dtype=np.float32)[None].repeat(2, 0)
-    found = [take(save(tmp_path / f"{s}.wav", ramp), s) for s in ALL_STEMS]
+    found = [recording(save(tmp_path / f"{s}.wav", ramp), s) for s in ALL_STEMS]
     mixes = RandomMixes(found, MixSettings(batch=8, seconds=0.2, song_share=1.0, mono_share=1.0))
     stems = mixes.batch(0)["stems"].double().numpy()[:, :, 0, 2:]
     for song in stems:
@@ -223,9 +223,9 @@ def test_stems_of_one_song_stay_together(tmp_path: Path) -> None:
 
 
 def test_a_crop_at_another_speed_has_another_pitch(tmp_path: Path) -> None:
-    one = take(save(tmp_path / "a.wav", sine(1000, 2)), "drums")
+    one = recording(save(tmp_path / "a.wav", sine(1000, 2)), "drums")
     mixes = RandomMixes(
-        [one, *(take(one.path, s) for s in ALL_STEMS[1:])], MixSettings(batch=1, seconds=0.5)
+        [one, *(recording(one.path, s) for s in ALL_STEMS[1:])], MixSettings(batch=1, seconds=0.5)
     )
     for speed in (0.85, 1.0, 1.18):
         crop = mixes._crop(one, 1234, 22050, speed, reverse=False)
@@ -235,9 +235,9 @@ def test_a_crop_at_another_speed_has_another_pitch(tmp_path: Path) -> None:
     assert np.array_equal(backwards, one.read(1234, 22050)[:, ::-1])
 
 
-def test_random_mixes_say_what_is_missing(takes: list[StemRecording]) -> None:
+def test_random_mixes_say_what_is_missing(recordings: list[StemRecording]) -> None:
     with pytest.raises(AudioTransferError, match="bass, vocals") as caught:
-        RandomMixes([t for t in takes if t.stem in ("drums", "other")], MixSettings())
+        RandomMixes([t for t in recordings if t.stem in ("drums", "other")], MixSettings())
     assert "\n" not in str(caught.value)
 
 

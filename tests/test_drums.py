@@ -26,12 +26,12 @@ from audiotransfer.evaluation.metrics.drums import (
     DrumStyleClassifier,
     exact,
     expression,
+    expression_errors,
     hit_scores,
     nearest_of,
     novelty,
     reconstruction,
     style_figures,
-    touch_errors,
 )
 from audiotransfer.midi.grid import Grid
 from audiotransfer.midi.percussion import DRUMS, KEYS, NONE, drums_of
@@ -53,17 +53,14 @@ from audiotransfer.symbolic.drums.data import (
     read_grooves,
     windows_of,
 )
-from audiotransfer.symbolic.drums.drummer import Drummer, slerp
+from audiotransfer.symbolic.drums.drummer import SHIPPED, Drummer, load_drums, save_drums, slerp
 from audiotransfer.symbolic.drums.music_vae import MusicVae
-from audiotransfer.symbolic.drums.network import DrumVae, Spread, Touch
+from audiotransfer.symbolic.drums.network import DrumVae, Expression, Gaussian
 from audiotransfer.symbolic.drums.objective import (
-    SHIPPED,
     DrumObjective,
     DrumSettings,
-    load_drums,
-    paid,
-    save_drums,
-    unlikely,
+    beyond_free_bits,
+    expression_loss,
 )
 from audiotransfer.symbolic.drums.steps import STEPS
 from audiotransfer.symbolic.drums.transfer import DrumTransfer, bar_places, humanised, load_part
@@ -170,13 +167,13 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A dataset as Groove is packed: splits, styles, another metre, a file that is not there."""
     folder = tmp_path_factory.mktemp("data")
     lines = ["drummer,session,id,style,bpm,beat_type,time_signature,midi_filename,split"]
-    takes = {
+    performances = {
         "one": ("jazz/swing", "4-4", "train", 5), "two": ("jazz", "4-4", "train", 4),
         "three": ("rock/halftime", "4-4", "train", 6), "four": ("rock", "4-4", "train", 1),
         "waltz": ("jazz", "3-4", "train", 4), "held": ("rock", "4-4", "validation", 6),
         "test": ("latin", "4-4", "test", 5), "lost": ("rock", "4-4", "train", 0),
     }  # fmt: skip
-    for number, (name, (style, metre, split, bars)) in enumerate(takes.items()):
+    for number, (name, (style, metre, split, bars)) in enumerate(performances.items()):
         lines.append(f"d,s,{name},{style},100,beat,{metre},d/{name}.mid,{split}")
         if bars:
             # A last bar that holds nothing but its first hit.
@@ -297,7 +294,7 @@ def test_any_number_of_bars_goes_through(bars: int) -> None:
     assert posterior.mean.shape == (3, bars, 4)
     conducted = network.conducted(posterior.mean)
     assert network.draw(conducted, 1.0, seeded()).shape == (3, 16 * bars, 9)
-    felt = network.feel_of(conducted, batch["hits"])
+    felt = network.expression_of(conducted, batch["hits"])
     assert felt.velocity.shape == felt.offset_log_scale.shape == (3, 16 * bars, 9)
     assert (felt.velocity > 0).all() and (felt.velocity < 1).all()
     assert (felt.offset.abs() < 0.5).all()
@@ -369,8 +366,8 @@ def test_networks_come_back_from_their_files(tmp_path: Path) -> None:
 
 
 def test_divergence_of_normal_distributions_is_the_known_one() -> None:
-    one = Spread(torch.tensor([1.0, 0.0]), torch.tensor([0.0, 0.0]))
-    other = Spread(torch.tensor([0.0, 0.0]), torch.tensor([math.log(2), 0.0]))
+    one = Gaussian(torch.tensor([1.0, 0.0]), torch.tensor([0.0, 0.0]))
+    other = Gaussian(torch.tensor([0.0, 0.0]), torch.tensor([math.log(2), 0.0]))
     # ln 2 + (1 + 1) / (2 · 4) - 1/2, and 0.
     expected = [math.log(2) + 2 / 8 - 0.5, 0.0]
     torch.testing.assert_close(one.divergence(other), torch.tensor(expected))
@@ -379,7 +376,7 @@ def test_divergence_of_normal_distributions_is_the_known_one() -> None:
 def test_free_bits_cost_nothing() -> None:
     nats = torch.tensor([1.0, 4 * math.log(2), 10.0])
     expected = torch.tensor([0.0, 0.0, 10 - 4 * math.log(2)])
-    torch.testing.assert_close(paid(nats, 4.0), expected, atol=1e-6, rtol=0)
+    torch.testing.assert_close(beyond_free_bits(nats, 4.0), expected, atol=1e-6, rtol=0)
 
 
 def test_schedules_are_the_published_ones() -> None:
@@ -399,10 +396,12 @@ def test_the_likelihood_of_touch_counts_hits_only() -> None:
     velocities, offsets = torch.full_like(hits, 0.9), torch.full_like(hits, 0.3)
     same = torch.full_like(hits, 0.5)
     logs = torch.full_like(hits, math.log(0.1))
-    felt = Touch(same, logs, torch.zeros_like(hits), torch.zeros_like(hits))
+    felt = Expression(same, logs, torch.zeros_like(hits), torch.zeros_like(hits))
     # |0.9 - 0.5| / 0.1 + ln 0.2, and 0.3 + ln 2; one hit in two sixteenths.
     expected = (4 + math.log(0.2) + 0.3 + math.log(2)) / 2
-    assert float(unlikely(felt, hits, velocities, offsets)) == pytest.approx(expected, rel=1e-5)
+    assert float(expression_loss(felt, hits, velocities, offsets)) == pytest.approx(
+        expected, rel=1e-5
+    )
 
 
 @pytest.mark.parametrize("index", range(3))
@@ -461,8 +460,8 @@ def test_errors_of_touch_are_in_velocity_and_milliseconds() -> None:
     full = hits.astype("f4")
     windows = Windows(hits, full, 0.5 * full, np.zeros(2, int), np.array([60, 120], "f4"))
     half = torch.full((2, 16, 9), 0.5)
-    felt = Touch(half, half, torch.zeros(2, 16, 9), half)
-    errors = touch_errors(felt, windows)
+    felt = Expression(half, half, torch.zeros(2, 16, 9), half)
+    errors = expression_errors(felt, windows)
     assert errors["velocity MAE"] == pytest.approx(63.5)
     assert errors["timing MAE ms"] == pytest.approx((125 + 62.5) / 2)  # half of a sixteenth each
 
@@ -478,18 +477,18 @@ def test_reconstruction_is_perfect_where_the_decoder_is(monkeypatch: pytest.Monk
     figures = reconstruction(network, windows)
     assert figures["sampled"] == figures["likeliest"] == figures["from a draw"] == 1.0
     assert figures["teacher-forced"] < 1.0
-    assert set(expression(network, windows, told=False)) == {"velocity MAE", "timing MAE ms"}
+    assert set(expression(network, windows, given=False)) == {"velocity MAE", "timing MAE ms"}
 
 
-def test_an_ear_for_styles_hears_what_is_moved() -> None:
+def test_a_style_classifier_tells_what_is_moved() -> None:
     batch = random_beats(60, 2)
     hits, styles = batch["hits"].numpy() > 0, np.arange(60) % 3
     # Jazz rides, rock does not, and the third is no style in particular.
     hits[:, :, 8] = (styles == 0)[:, None]
     full = hits.astype("f4")
     windows = Windows(hits, full, 0 * full, styles, np.full(60, 120, "f4"))
-    ear = DrumStyleClassifier(windows, ("jazz", "rock"))
-    assert ear.accuracy(windows) == 1.0
+    classifier = DrumStyleClassifier(windows, ("jazz", "rock"))
+    assert classifier.accuracy(windows) == 1.0
     drummer = Drummer(toy())
 
     def restyle(beat: Beat, style: str, strength: float, generator: object) -> Beat:
@@ -498,7 +497,7 @@ def test_an_ear_for_styles_hears_what_is_moved() -> None:
         return replace(beat, hits=moved)
 
     drummer.restyle = restyle  # type: ignore[method-assign]
-    figures = style_figures(drummer, ear, windows, "jazz")
+    figures = style_figures(drummer, classifier, windows, "jazz")
     assert figures["after"] > figures["before"] + 0.3
     assert figures["moved"] == 1.0
     others = hits[styles != 0].sum()
@@ -559,9 +558,9 @@ def test_humanised_hits_are_the_same_hits(tmp_path: Path, metre: tuple[int, int]
     assert (grid.nearest(made[:, 0]) == grid.nearest(before[:, 0])).all()
     assert (made[:, 0] != before[:, 0]).mean() > 0.5
     assert (made[:, 3] != before[:, 3]).mean() > 0.5
-    triplet, foreign = before[:, 2] == 51, before[:, 2] == 10
+    triplet, other = before[:, 2] == 51, before[:, 2] == 10
     assert (made[triplet, 0] == before[triplet, 0]).all()
-    assert (made[foreign] == before[foreign]).all()
+    assert (made[other] == before[other]).all()
     flam = [i for i, row in enumerate(before) if row[2] == 38 and row[0] in (2390, 2400)]
     assert len(flam) == 2 and np.diff(made[flam, 0]) > 0 and np.diff(made[flam, 3]) > 0
     again = humanised(before, grid, Drummer(toy()), 0.2, seeded(1))

@@ -94,7 +94,7 @@ def test_distance_is_the_gain_of_a_step_in_the_spectrum() -> None:
     assert distance(quieter, sound, RATE) == pytest.approx(expected, rel=0.05)
 
 
-def test_filling_the_inaudible_ground_of_the_reference_costs_nothing() -> None:
+def test_filling_the_inaudible_floor_of_the_reference_costs_nothing() -> None:
     sound = noise(1.0)
     spectrum = torch.fft.rfft(sound)
     spectrum[:, round(spectrum.shape[-1] * 0.4) :] *= 10 ** (-90 / 20)

@@ -1,4 +1,4 @@
-"""The judge's recipe and the songs it learns from: genres by their own ensembles."""
+"""The recipe of the genre classifier and its training songs: genres by their own ensembles."""
 
 from __future__ import annotations
 
@@ -16,8 +16,13 @@ from torch import Tensor
 from audiotransfer import recipes
 from audiotransfer.audio.reading import read_audio
 from audiotransfer.audio.writing import write_audio
-from audiotransfer.data.rendering.arranging import ENSEMBLES, Ensemble, ensemble, genre_arrangement
-from audiotransfer.data.rendering.ensembles import Arrangement
+from audiotransfer.data.rendering.arrangement import Arrangement
+from audiotransfer.data.rendering.ensembles import (
+    ENSEMBLES,
+    Ensemble,
+    draw_ensemble,
+    genre_instruments,
+)
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.evaluation import GenreClassifier
 from audiotransfer.recipes.genre_classifier import GenreClassifierRecipe, real_clips, rendered_clips
@@ -54,7 +59,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.usefixtures("every_branch")
-def test_the_config_becomes_a_judge_that_says_how_good_it_is(data: Path, tmp_path: Path) -> None:
+def test_the_config_becomes_a_classifier_with_its_accuracy(data: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     overrides = [
         f"genre_classifier.data={data}",
@@ -66,10 +71,10 @@ def test_the_config_becomes_a_judge_that_says_how_good_it_is(data: Path, tmp_pat
         "trainer.validate_every=2",
     ]
     figures = recipes.train("audio-genre-classifier", overrides, run)
-    judge = GenreClassifier.load(run)
-    assert judge.classes == GENRES
-    assert set(judge.probabilities(sound(1), RATE)) == set(GENRES)
-    report = judge.report
+    classifier = GenreClassifier.load(run)
+    assert classifier.classes == GENRES
+    assert set(classifier.probabilities(sound(1), RATE)) == set(GENRES)
+    report = classifier.report
     assert report["steps"] == 2
     unheard = report["held out"]
     # One artist of two is held out, the same one in all genres: nobody is on both sides.
@@ -96,9 +101,9 @@ def test_rendered_songs_are_the_mix_of_one_side(data: Path, tmp_path: Path) -> N
     clips = rendered_clips(recipe, tmp_path)
     assert [clip.group for clip in clips] == ["jazz/one", "jazz/two"]
     stems = [read_audio(path)[0] for path in (data / "genre-songs/jazz/one/source").glob("*.wav")]
-    heard, rate = read_audio(clips[0].path)
+    mixed, rate = read_audio(clips[0].path)
     assert rate == RATE
-    assert torch.allclose(heard, sum(stems), atol=1e-4)
+    assert torch.allclose(mixed, sum(stems), atol=1e-4)
     shutil.rmtree(tmp_path / "jazz")
     with pytest.raises(AudioTransferError, match="render"):
         rendered_clips(GenreClassifierRecipe(str(data), rendered={"jazz": "clips"}), tmp_path)
@@ -108,7 +113,7 @@ def part(notes: list[tuple[float, float, float, float]], program: int, stem: str
     return Part(stem, program, stem == "drums", np.array(notes, dtype=np.float64))
 
 
-BAND = Arrangement(
+ARRANGEMENT = Arrangement(
     (
         part([(t, 0.5, pitch, 80) for t in range(4) for pitch in (60, 64, 67)], 4),
         part([(0.5 * t, 0.4, 70 + t, 80) for t in range(8)], 80),
@@ -121,26 +126,26 @@ BAND = Arrangement(
 @pytest.mark.parametrize("genre", ENSEMBLES)
 def test_every_genre_plays_with_its_own_instruments(genre: str) -> None:
     random = np.random.default_rng(3)
-    for players in ENSEMBLES[genre]:
-        chords, lead, bass, drums = genre_arrangement(BAND, players, random).parts
+    for ensemble in ENSEMBLES[genre]:
+        chords, lead, bass, drums = genre_instruments(ARRANGEMENT, ensemble, random).parts
         for played, pool in (
-            (chords, players.chords),
-            (lead, players.leads),
-            (bass, players.basses),
-            (drums, players.kits),
+            (chords, ensemble.chords),
+            (lead, ensemble.leads),
+            (bass, ensemble.basses),
+            (drums, ensemble.kits),
         ):
             if pool:
                 assert played.program in pool
         assert len(lead.notes) == 8
-        assert np.abs(lead.notes[:, 0] - BAND.parts[1].notes[:, 0]).max() < 0.05
-    assert ensemble(genre, random) in ENSEMBLES[genre]
+        assert np.abs(lead.notes[:, 0] - ARRANGEMENT.parts[1].notes[:, 0]).max() < 0.05
+    assert draw_ensemble(genre, random) in ENSEMBLES[genre]
 
 
 def test_without_programs_the_scores_own_stay() -> None:
-    played = genre_arrangement(BAND, Ensemble(), np.random.default_rng(0))
+    played = genre_instruments(ARRANGEMENT, Ensemble(), np.random.default_rng(0))
     assert [p.program for p in played.parts] == [4, 80, 33, 0]
     with pytest.raises(AudioTransferError, match="no ensemble"):
-        ensemble("polka", np.random.default_rng(0))
+        draw_ensemble("polka", np.random.default_rng(0))
 
 
 def test_songs_of_several_genres_lie_in_a_folder_each(tmp_path: Path) -> None:

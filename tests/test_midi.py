@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from audiotransfer import midi
 from audiotransfer.cli import batch as cli_batch
-from audiotransfer.data.rendering.ensembles import arrangement_of
+from audiotransfer.data.rendering.arrangement import arrangement_of
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.midi import reading
 from audiotransfer.midi import score as scores

@@ -71,8 +71,8 @@ def refused(*args: Any) -> str:
 
 
 def test_stretches_by_hand() -> None:
-    heard = np.array([1, 1, 0, 1, 0, 0, 1], dtype=bool)
-    assert stretches(heard) == [(0, 2), (3, 4), (6, 7)]
+    loud = np.array([1, 1, 0, 1, 0, 0, 1], dtype=bool)
+    assert stretches(loud) == [(0, 2), (3, 4), (6, 7)]
     assert stretches(np.zeros(3, dtype=bool)) == []
 
 
@@ -289,13 +289,13 @@ def test_given_stems_are_kept_at_one_gain(tmp_path: Path) -> None:
     manifest = prepare_collection([tmp_path / "musdb"], tmp_path / "out", settings(separator=None))
     assert manifest.kind == "musdb18-hq" and manifest.separator is None
     assert manifest.stems == ["bass", "drums", "other"]  # nobody sings
-    heard = {
+    read = {
         stem: soundfile.read(manifest.folder / file)[0]
         for stem, file in manifest.songs[0].files.items()
     }
-    mix = np.sum(list(heard.values()), axis=0)
+    mix = np.sum(list(read.values()), axis=0)
     assert np.sqrt((mix**2).mean()) == pytest.approx(0.1, rel=0.01)
-    ratio = np.sqrt((heard["drums"] ** 2).mean() / (heard["bass"] ** 2).mean())
+    ratio = np.sqrt((read["drums"] ** 2).mean() / (read["bass"] ** 2).mean())
     assert ratio == pytest.approx(5, rel=0.05)
     split = prepare_collection([tmp_path / "musdb"], tmp_path / "out", settings())
     assert split.stems == ["other"]  # a separator that was named takes the mix

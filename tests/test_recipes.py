@@ -23,7 +23,7 @@ from audiotransfer.evaluation import checkpoint_metric
 from audiotransfer.preparation.rendered_pairs import prepare_pairs
 from audiotransfer.recipes import load_training
 from audiotransfer.recipes.registry import find_recipe
-from audiotransfer.recipes.separator import SeparatorRecipe, separator_recordings
+from audiotransfer.recipes.separator import SeparatorRecipe, separator_stems
 from audiotransfer.styles import Keep, load_style, read_card
 from audiotransfer.synthesis.synthesizer import default_soundfont
 from audiotransfer.training.config import load_config
@@ -47,9 +47,9 @@ UNPAIRED_FORMS = (
 #: Stepped in other files of tests, by file.
 IN_FILES = {
     "test_genre_classifier_recipe.py": ["audio-genre-classifier"],
-    "test_tagger.py": ["instrument-classifier"],
-    "test_score_judges.py": ["midi-classifier", "midi-classifier-counts"],
-    "test_bach.py": ["bach", "bach-gan", "bach-gan-paper"],
+    "test_instrument_classifier.py": ["instrument-classifier"],
+    "test_midi_classifiers.py": ["midi-classifier", "midi-classifier-counts"],
+    "test_accompaniment.py": ["bach", "bach-gan", "bach-gan-paper"],
     "test_drums.py": [
         "drums",
         "drums-hikl",
@@ -215,8 +215,8 @@ def test_training_and_test_songs_share_nothing() -> None:
     one, two = (load_config(c, [], RenderSettings) for c in ("ensembles", "ensembles-test"))
     assert (one.split, two.split) == ("train", "test") and one.seed != two.seed
     assert (one.scores, one.hold_out) == (two.scores, two.hold_out)  # or splits would overlap
-    judge = load_config("genre-songs", [], RenderSettings)
-    assert one.target_soundfont not in judge.soundfonts
+    genres = load_config("genre-songs", [], RenderSettings)
+    assert one.target_soundfont not in genres.soundfonts
 
 
 @pytest.mark.parametrize("config", [*STYLES, *SEPARATORS, *ELSEWHERE])
@@ -288,7 +288,7 @@ def test_pairs_are_heard_and_judged(
 ) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    monkeypatch.setattr(checkpoint_metric, "_TELLS", -1.0)  # two steps teach no judge anything
+    monkeypatch.setattr(checkpoint_metric, "_LEAST_DIFFERENCE", -1.0)  # two steps teach nothing
     judged = [
         f"style.checkpoint_metric.{name}"
         for name in ("songs=1", "classifier_songs=2", "classifier_steps=2")
@@ -301,8 +301,8 @@ def test_pairs_are_heard_and_judged(
     assert card.figures["validation"]["H"] == pytest.approx(figures["validation/H"], abs=1e-4)
     events = EventAccumulator(str(tmp_path))
     events.Reload()
-    heard = {name.rsplit("/", 1)[1] for name in events.Tags()["audio"]}
-    assert heard == {"source", "jazz"}
+    logged = {name.rsplit("/", 1)[1] for name in events.Tags()["audio"]}
+    assert logged == {"source", "jazz"}
 
 
 def test_a_stopped_run_goes_on(data: Path, trained: Path, tmp_path: Path) -> None:
@@ -331,9 +331,9 @@ def test_separators(config: str, data: Path, trained: Path, tmp_path: Path) -> N
 def test_songs_that_are_kept_out_stay_out(data: Path, tmp_path: Path) -> None:
     recipe = load_training("separator", [f"separator.data={data}"]).recipe
     assert isinstance(recipe, SeparatorRecipe)
-    takes = separator_recordings(recipe, tmp_path)
-    assert {t.song for t in takes if t.real} == {"song", "solo/singer", "solo/loop"}
-    rendered = {t.song for t in takes if not t.real}
+    recordings = separator_stems(recipe, tmp_path)
+    assert {t.song for t in recordings if t.real} == {"song", "solo/singer", "solo/loop"}
+    rendered = {t.song for t in recordings if not t.real}
     sides = {"source", "jazz", "classical", "rock", "electronic"}
     assert {s.split("/")[1] for s in rendered} == sides and len(rendered) == 3 * len(sides)
     assert not any("sodium" in str(p) for p in tmp_path.iterdir())

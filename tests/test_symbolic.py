@@ -16,20 +16,20 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from audiotransfer.data.rendering import composing, rendering
-from audiotransfer.data.rendering.arranging import (
-    UNSEEN_KIT,
-    UNSEEN_PROGRAMS,
-    Choice,
+from audiotransfer.data.rendering.arrangement import (
+    Arrangement,
     bass_line,
-    dress,
-    drummer,
-    humanise,
+    drum_part,
+    read_arrangement,
 )
 from audiotransfer.data.rendering.composing import RenderSettings, compose, in_split
 from audiotransfer.data.rendering.ensembles import (
     TARGETS,
-    Arrangement,
-    read_arrangement,
+    UNSEEN_KIT,
+    UNSEEN_PROGRAMS,
+    InstrumentPool,
+    humanise,
+    random_instruments,
     target_ensemble,
 )
 from audiotransfer.data.rendering.rendering import (
@@ -360,7 +360,7 @@ def test_a_drummer_keeps_the_bands_beat() -> None:
         (part([(i * 0.6, 0.1, 36 + 2 * (i % 2), 90) for i in range(8)], 0, "drums", True),), 0.6
     )
     band = Arrangement((part([(0, 1, 60, 90)]),), beat=0.5, downbeat=0.75)
-    drums = drummer(band, groove, 10.0)
+    drums = drum_part(band, groove, 10.0)
     np.testing.assert_allclose(np.sort(drums.notes[:, 0]), np.arange(0.25, 10.0, 0.5), atol=1e-9)
     kicks = drums.notes[drums.notes[:, 2] == 36, 0]
     assert np.isclose(kicks, 0.75).any()  # the groove's one falls on the band's
@@ -387,7 +387,7 @@ def test_unseen_instruments_are_never_drawn_in_training(unseen: bool) -> None:
         )
     )
     for _ in range(60):
-        other, bass, drums = dress(band, Choice(unseen), random).parts
+        other, bass, drums = random_instruments(band, InstrumentPool(unseen), random).parts
         assert (other.program in UNSEEN_PROGRAMS) == unseen
         assert (bass.program in UNSEEN_PROGRAMS) == unseen and bass.program // 8 == 4
         assert (drums.program == UNSEEN_KIT) == unseen
@@ -431,10 +431,10 @@ def test_a_song_is_a_function_of_seed_and_index(toy: RenderSettings) -> None:
     )
 
 
-def test_missing_players_are_added(toy: RenderSettings, tmp_path: Path) -> None:
+def test_missing_parts_are_added(toy: RenderSettings, tmp_path: Path) -> None:
     for number in (0, 2, 4):
         write_score(tmp_path / "scores" / f"{number}.mid", number)  # no bass, no drums any more
-    composing.pack.cache_clear()
+    composing.archive.cache_clear()
     stems = [
         {p.stem for p in compose(toy, i, np.random.default_rng(i))[0].parts} for i in range(40)
     ]

@@ -95,8 +95,8 @@ def test_stems_are_taught_on_top_of_each_other(data: Path, tmp_path: Path) -> No
         card = read_card(tmp_path / "other" / style)
         taught = {stem for stem, entry in card.stems.items() if entry is not None}
         assert taught == {"drums", "bass", "other"} and card.stems["vocals"] is None
-        kinds = {stem: network["kind"] for stem, network in card.networks.items()}
-        assert kinds == {"drums": "hits", "bass": "notes", "other": "notes"}
+        networks = {stem: network["kind"] for stem, network in card.networks.items()}
+        assert networks == {"drums": "hits", "bass": "notes", "other": "notes"}
         assert card.steps == 6 and set(card.weights) == {f"{s}.safetensors" for s in taught}
         song = Song(0.1 * torch.randn(2, RATE, generator=torch.Generator().manual_seed(9)), RATE)
         done = transfer(song, tmp_path / "other" / style, separator="none")
@@ -109,7 +109,9 @@ def test_h_chooses_where_it_is_asked_for(
 ) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    monkeypatch.setattr(checkpoint_metric, "_TELLS", -1.0)  # noise is noise, whoever plays it
+    monkeypatch.setattr(
+        checkpoint_metric, "_LEAST_DIFFERENCE", -1.0
+    )  # noise is noise, whoever plays it
     judged = [
         f"templates.checkpoint_metric.{name}"
         for name in ("songs=1", "classifier_songs=2", "classifier_steps=2")
@@ -123,8 +125,8 @@ def test_h_chooses_where_it_is_asked_for(
     assert "H/jazz" not in network["validation"]
     events = EventAccumulator(str(tmp_path))
     events.Reload()
-    heard = {f"audio/train-0-0/drums/{side}" for side in ("source", *STYLES)}
-    assert set(events.Tags()["audio"]) == heard
+    logged = {f"audio/train-0-0/drums/{side}" for side in ("source", *STYLES)}
+    assert set(events.Tags()["audio"]) == logged
 
 
 def test_a_stem_is_taught_again_in_place(data: Path, tmp_path: Path) -> None:

@@ -163,7 +163,7 @@ def test_papers_are_larger() -> None:
     for name in FORMS:
         small, paper = (load_training(name + s) for s in ("", "-paper"))
         assert small.trainer.steps < paper.trainer.steps
-        assert small.unpaired.objective == paper.unpaired.objective  # type: ignore[union-attr]
+        assert small.recipe.objective == paper.recipe.objective
 
 
 def test_every_unpaired_config_is_tried() -> None:
@@ -200,7 +200,7 @@ def test_a_prepared_collection_becomes_a_style(tmp_path: Path) -> None:
     assert card["stems"]["other"]["spectrogram"]["bins"] == 32 and card["steps"] == 2
 
 
-def heard_collection(folder: Path, validated: bool = True) -> Path:
+def validated_collection(folder: Path, validated: bool = True) -> Path:
     """The same with sound, a second song a genre to validate with, and spectrograms of what
     sounds.
     """
@@ -225,7 +225,7 @@ def heard_collection(folder: Path, validated: bool = True) -> Path:
 
 #: Nothing is normalised over the batch, so that its halves teach what it teaches.
 BY_GROUP = ["unpaired.settings.siamese.norm=group", "trainer.ema_decay=null"]
-HEARD = [
+VALIDATED = [
     "unpaired.checkpoint_metric.classifier_steps=12",
     "unpaired.checkpoint_metric.songs=1",
     "trainer.validate_every=1",
@@ -236,8 +236,8 @@ HEARD = [
 def test_h_on_validation_songs_chooses_the_weights(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    place = heard_collection(tmp_path)
-    changes = [*overrides("melgan-vc-unet", tmp_path), f"unpaired.prepared={place}", *HEARD]
+    place = validated_collection(tmp_path)
+    changes = [*overrides("melgan-vc-unet", tmp_path), f"unpaired.prepared={place}", *VALIDATED]
     measured = iter([0.5, 0.25])
     inner = CheckpointMetric.__call__
 
@@ -258,14 +258,14 @@ def test_h_on_validation_songs_chooses_the_weights(
     bias = "leave.bias"
     assert torch.equal(shipped[bias], best[bias].half().float())
     assert not torch.equal(best[bias], last[bias])
-    assert (tmp_path / "run" / "validation-judge" / "judge.json").is_file()
+    assert (tmp_path / "run" / "validation-classifier" / "genre-classifier.json").is_file()
 
 
 def test_songs_are_heard_in_the_log(tmp_path: Path) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    place = heard_collection(tmp_path)
-    changes = [*overrides("melgan-vc-unet", tmp_path), f"unpaired.prepared={place}", *HEARD]
+    place = validated_collection(tmp_path)
+    changes = [*overrides("melgan-vc-unet", tmp_path), f"unpaired.prepared={place}", *VALIDATED]
     run("melgan-vc-unet", [*changes, "unpaired.checkpoint_metric.songs=0"], tmp_path / "run")
     events = EventAccumulator(str(tmp_path / "run"))
     events.Reload()
@@ -277,8 +277,8 @@ def test_songs_are_heard_in_the_log(tmp_path: Path) -> None:
 def test_without_validation_songs_the_last_weights_are_taken(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    place = heard_collection(tmp_path, validated=False)
-    changes = [*overrides("melgan-vc-unet", tmp_path), f"unpaired.prepared={place}", *HEARD]
+    place = validated_collection(tmp_path, validated=False)
+    changes = [*overrides("melgan-vc-unet", tmp_path), f"unpaired.prepared={place}", *VALIDATED]
     figures = run("melgan-vc-unet", changes, tmp_path / "run")
     assert "validation/H" not in figures
     assert sum("no H" in line and "rock" in line for line in caplog.messages) == 1
@@ -370,11 +370,11 @@ def test_a_style_of_a_lower_rate_is_a_style(tmp_path: Path) -> None:
 
 def test_two_processes_train_and_one_speaks(tmp_path: Path) -> None:
     """As `torchrun --nproc_per_node 2 -m audiotransfer train CONFIG` starts them."""
-    place = heard_collection(tmp_path)
+    place = validated_collection(tmp_path)
     toy = [*overrides("melgan-vc-unet", tmp_path), f"unpaired.prepared={place}"]
-    alone = run("melgan-vc-unet", [*toy, *BY_GROUP, *HEARD], tmp_path / "one")
+    alone = run("melgan-vc-unet", [*toy, *BY_GROUP, *VALIDATED], tmp_path / "one")
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    config = ["melgan-vc-unet", *toy, *BY_GROUP, *HEARD, "-o", str(tmp_path / "two")]
+    config = ["melgan-vc-unet", *toy, *BY_GROUP, *VALIDATED, "-o", str(tmp_path / "two")]
     done = subprocess.run(
         [sys.executable, *launcher, "-m", "audiotransfer", "train", *config],
         env=os.environ | {"OMP_NUM_THREADS": "1"},

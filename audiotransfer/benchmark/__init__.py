@@ -1,18 +1,18 @@
-"""Styles on trial: the whole command on songs never trained on, beside the baselines."""
+"""Benchmarks: styles and baselines on songs that nothing was trained on, and separators."""
 
-from audiotransfer.benchmark.entries import Entries, gather, judge_for, known_as
+from audiotransfer.benchmark.entries import Entries, gather, genre_classifier_for, known_as
 from audiotransfer.benchmark.measuring import (
     TARGETS,
     TRUTH,
     Benchmark,
     Classifiers,
-    Heard,
+    OnSong,
     Show,
     measure,
-    said,
+    probability_figure,
 )
 from audiotransfer.benchmark.midi import MidiBenchmark, run_midi_benchmark
-from audiotransfer.benchmark.midi_pieces import Piece, Pieces, gather_pieces, genre_of, of_scores
+from audiotransfer.benchmark.midi_pieces import Piece, Pieces, gather_pieces, genre_of, is_midi
 from audiotransfer.benchmark.songs import (
     BenchmarkSong,
     is_prepared,
@@ -50,8 +50,8 @@ __all__ = [
     "BenchmarkSong",
     "Classifiers",
     "Entries",
-    "Heard",
     "MidiBenchmark",
+    "OnSong",
     "Piece",
     "Pieces",
     "Show",
@@ -61,17 +61,17 @@ __all__ = [
     "fit_equaliser",
     "gather",
     "gather_pieces",
+    "genre_classifier_for",
     "genre_of",
+    "is_midi",
     "is_prepared",
     "is_rendered",
-    "judge_for",
     "known_as",
     "measure",
-    "of_scores",
     "prepared_songs",
+    "probability_figure",
     "recorded_songs",
     "rendered_songs",
     "run_midi_benchmark",
-    "said",
     "systems",
 ]

@@ -1,4 +1,4 @@
-"""Who meets whom in a trial: its songs, the songs aimed at, the equaliser, the jury."""
+"""What a benchmark of a style needs: songs, songs of the target, equaliser, classifiers."""
 
 from __future__ import annotations
 
@@ -31,19 +31,26 @@ from audiotransfer.styles import Card, check_playable, find_style
 
 RECORDED_SECONDS = 30.0
 _TARGET_SONGS = 40
+_FOLDER, _OLD_FOLDER = "genre-classifier", "judge"  # in a prepared folder
+Show = Callable[[str, float], None]
 
 
 @dataclass(frozen=True)
 class Entries:
-    """Songs on trial and songs of the target, of which the middle ``seconds`` are heard.
+    """The inputs of a benchmark.
 
-    ``wrong`` is the style of another genre, None where there is none.
+    Attributes:
+        songs: what systems are run on.
+        targets: songs of the target genre.
+        equaliser: from the source's mean spectrum to the target's, where it could be fitted.
+        seconds: how much of each song, around its middle; None is all.
+        wrong: a style of another genre, None where there is none.
     """
 
     songs: list[BenchmarkSong]
     targets: list[BenchmarkSong]
     equaliser: MatchedEQ | None
-    jury: Classifiers
+    classifiers: Classifiers
     seconds: float | None
     wrong: str | Path | None
 
@@ -57,41 +64,43 @@ def gather(
     seconds: float | None = None,
     genre: str | None = None,
     baseline: Path | None = None,
-    judge: Path | None = None,
-    tagger: Path | None = None,
+    genre_classifier: Path | None = None,
+    instrument_classifier: Path | None = None,
     wrong: str | Path | None = None,
     show: Callable[[str, float], None] | None = None,
 ) -> Entries:
-    """Finds all that a trial of a style needs, in a rendered or prepared folder or in recordings.
+    """Finds the inputs of a style's benchmark in a rendered or prepared folder, or in recordings.
 
-    What is aimed at: of rendered songs the true renderings (those of the training songs where
-    ``baseline`` has them), of others the songs of the genre, which are then not on trial
-    themselves. Prepared folders give their test split, and their training split to the equaliser
-    where none came with the style, and to a judge where none knows the genre. ``count`` songs are
-    taken, evenly spread.
-    Raises AudioTransferError where something is missing.
+    Songs of the target are, for rendered songs, the true renderings (those of the training songs
+    where ``baseline`` has them), else the songs of the genre, which systems are then not run on.
+    Prepared folders give their test split; the equaliser, where none came with the style, and a
+    genre classifier, where none knows the genre, are fitted to their training split. ``count``
+    songs are taken, evenly spread.
+
+    Raises:
+        AudioTransferError: something is missing.
     """
-    (first, *others) = on
+    first, *others = on
     rendered, prepared = is_rendered(first), is_prepared(first)
     if (rendered or prepared) and others:
         raise AudioTransferError(
-            f"--on {first} and others: rendered and prepared songs are judged alone, name one "
+            f"--on {first} and others: rendered and prepared songs are evaluated alone, name one "
             "folder"
         )
     card = find_style(style).card
     check_playable(card)
-    wanted = genre or _aim(card)
+    wanted = genre or _target_genre(card)
     manifest = load_manifest(first) if prepared else None
-    chosen, name = judge_for(wanted, judge, manifest, show)
+    classifier, name = genre_classifier_for(wanted, genre_classifier, manifest, show)
     own = {wanted, name}
     if show is not None and baseline is not None:
         show(f"fitting the equaliser to {baseline.name}", 0.0)
     equaliser = equaliser_for(style, wanted, baseline)
     if rendered:
         songs = rendered_songs(first, wanted, split)
-        learned = baseline is not None and baseline.is_dir()
-        aims = rendered_songs(baseline, wanted, "train") if baseline and learned else songs
-        targets = [BenchmarkSong(song.name, song.truth) for song in aims]
+        training = baseline is not None and baseline.is_dir()
+        renderings = rendered_songs(baseline, wanted, "train") if baseline and training else songs
+        targets = [BenchmarkSong(song.name, song.truth) for song in renderings]
     else:
         found = (
             prepared_songs(manifest)
@@ -101,65 +110,62 @@ def gather(
         targets = [song for song in found if song.genre in own]
         songs = [song for song in found if song.genre not in own] or found
     if equaliser is None and manifest is not None:
-        equaliser = _learned(manifest, own)
-    ears = tagger or shipped_instrument_classifier()
+        equaliser = _fitted(manifest, own)
+    instruments = instrument_classifier or shipped_instrument_classifier()
     return Entries(
         spread(songs, count),
         spread(targets, _TARGET_SONGS),
         equaliser,
-        Classifiers(chosen, name, InstrumentClassifier.load(ears) if ears else None),
+        Classifiers(
+            classifier, name, InstrumentClassifier.load(instruments) if instruments else None
+        ),
         seconds or (None if rendered else RECORDED_SECONDS),
         wrong or another_style(style),
     )
 
 
-def _aim(card: Card) -> str:
-    """The genre that a style was trained toward, where its config says one, else its name."""
+def _target_genre(card: Card) -> str:
+    """The genre that a style was trained toward by its config, else its name."""
     recipe = card.config.get("unpaired") or {}
     return Path(recipe.get("target") or card.name).name
 
 
-def _learned(manifest: Manifest, own: set[str]) -> MatchedEQ | None:
-    """From the training songs of other genres to those of the target's, where there are both."""
+def _fitted(manifest: Manifest, own: set[str]) -> MatchedEQ | None:
+    """An equaliser from the training songs of other genres to those of the target, if any."""
     songs = prepared_songs(manifest, ("train",))
     targets = [song for song in songs if song.genre in own]
     sources = [song for song in songs if song.genre not in own]
     return fit_equaliser(sources, targets) if targets and sources else None
 
 
-Show = Callable[[str, float], None]
-
-_FOLDER = "judge"
-
-
-def judge_for(
+def genre_classifier_for(
     genre: str,
     folder: Path | None = None,
     prepared: Manifest | None = None,
     show: Show | None = None,
 ) -> tuple[GenreClassifier, str]:
-    """A judge that knows a genre, and the name that it has there (``rock_metal`` for ``rock``).
+    """A genre classifier that knows a genre, and its name there (``rock_metal`` for ``rock``).
 
     The one in ``folder``; else the one that ships; else, where that one does not know the genre,
-    one trained on what is not the test split of a ``prepared`` collection and kept in its folder.
+    one trained on all but the test split of a ``prepared`` collection, which is kept in its folder.
     Raises AudioTransferError where none of them knows it, with the command that trains one.
     """
-    judge = GenreClassifier.load(folder or shipped_genre_classifier())
-    name = known_as(genre, judge.classes)
+    classifier = GenreClassifier.load(folder or shipped_genre_classifier())
+    name = known_as(genre, classifier.classes)
     if name is None and folder is None and prepared is not None and genre in prepared.genres:
-        judge, name = _trained(prepared, show), genre
+        classifier, name = _trained(prepared, show), genre
     if name is None:
         raise AudioTransferError(
-            f"the judge does not know {genre!r}, --genre takes one of {', '.join(judge.classes)}; "
-            "one for other genres: audiotransfer prepare GENRE_FOLDERS -o ready, audiotransfer "
-            "train audio-genre-classifier genre_classifier.prepared=ready -o runs/judge, then "
-            "--classifier runs/judge"
+            f"the genre classifier does not know {genre!r}, --genre takes one of "
+            f"{', '.join(classifier.classes)}; one for other genres: audiotransfer prepare "
+            "GENRE_FOLDERS -o ready, audiotransfer train audio-genre-classifier "
+            "genre_classifier.prepared=ready -o runs/genres, then --classifier runs/genres"
         )
-    return judge, name
+    return classifier, name
 
 
 def known_as(genre: str, classes: Sequence[str]) -> str | None:
-    """The class that a genre is, or is a part of the name of; None where there is no such one."""
+    """The class named after a genre, or of which it is one word; None where there is none."""
     if genre in classes:
         return genre
     parts = [name for name in classes if genre in name.split("_")]
@@ -167,10 +173,11 @@ def known_as(genre: str, classes: Sequence[str]) -> str | None:
 
 
 def _trained(prepared: Manifest, show: Show | None) -> GenreClassifier:
-    from audiotransfer import recipes  # all of training, which other trials do without
+    from audiotransfer import recipes  # slow to import, and needed here only
 
-    folder = prepared.folder / _FOLDER
-    if not (folder / "judge.json").is_file():
+    old = prepared.folder / _OLD_FOLDER
+    folder = old if GenreClassifier.is_saved(old) else prepared.folder / _FOLDER
+    if not GenreClassifier.is_saved(folder):
         settings = [f"genre_classifier.prepared={prepared.folder}"]
         recipes.train("audio-genre-classifier", settings, folder, show)
     return GenreClassifier.load(folder)

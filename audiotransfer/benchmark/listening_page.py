@@ -1,4 +1,4 @@
-"""One page on which one listens to songs before and after, blind, and votes."""
+"""A blind listening test as one HTML page: songs before and after a style, questions, votes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _HIGHEST = 0.97
 
 @dataclass(frozen=True)
 class Pair:
-    """A song before and after a style: sounds [C, T] of one rate."""
+    """A song before and after a style: sounds [C, T] at one sample rate."""
 
     name: str
     before: Tensor
@@ -35,7 +35,7 @@ class Pair:
 
 
 def questions(genre: str) -> list[dict[str, object]]:
-    """What is asked about each pair; A and B are what stands there in the pair's own order."""
+    """The questions about each pair and their answers; A and B are the sides in a pair's order."""
     return [
         {"id": "tune", "text": "Is it the same tune?", "answers": ["yes", "partly", "no"]},
         {
@@ -65,11 +65,11 @@ def write_page(
     genre: str,
     seed: int = 0,
 ) -> None:
-    """Writes one HTML file that needs nothing else: sounds (mp3), questions and their counting.
+    """Writes a self-contained HTML file: sounds (mp3), questions, and the evaluation of votes.
 
-    The order of the pairs, and which side of each is A, are drawn from ``seed``. Both sides come at
-    RMS 0.1 (less where one would clip), so that loudness gives nothing away. Votes stay in the
-    browser's storage and are saved as JSON, with A and B told apart.
+    The order of the pairs, and which side of each is A, are drawn from ``seed``. Both sides have
+    RMS 0.1 (less where one would clip), so that loudness is no cue. Votes are kept in the
+    browser's storage and saved as JSON, which says which side was which.
     Raises AudioTransferError where there is no pair.
     """
     if not pairs:
@@ -84,19 +84,19 @@ def write_page(
         sides = dict(zip((BEFORE, AFTER), _level(pair.before, pair.after), strict=True))
         key.append({"A": first, "B": second, "name": pair.name})
         shown.append({"A": _mp3(sides[first], sample_rate), "B": _mp3(sides[second], sample_rate)})
-    hidden = json.dumps(key)
+    answers = json.dumps(key)
     data = {
-        "id": hashlib.sha256(f"{style}{genre}{seed}{hidden}{shown}".encode()).hexdigest()[:12],
+        "id": hashlib.sha256(f"{style}{genre}{seed}{answers}{shown}".encode()).hexdigest()[:12],
         "title": f"Blind listening: {style}",
         "style": style,
         "seed": seed,
         "questions": questions(genre),
-        "key": base64.b64encode(hidden.encode()).decode(),
+        "key": base64.b64encode(answers.encode()).decode(),
         "pairs": shown,
     }
     template = (
-        resources.files("audiotransfer.evaluation")
-        .joinpath("page.html")
+        resources.files("audiotransfer.benchmark")
+        .joinpath("listening_page.html")
         .read_text(encoding="utf-8")
     )
     # "<" would end the script element where a name holds "</script>".
@@ -108,7 +108,7 @@ def write_page(
 
 
 def _level(before: Tensor, after: Tensor) -> list[Tensor]:
-    """Both at one RMS, as high as 0.1 where neither clips."""
+    """Both sounds scaled to one RMS: 0.1, or less where one would clip."""
     sounds = [sound / max(float(sound.square().mean().sqrt()), 1e-9) for sound in (before, after)]
     peak = max(float(sound.abs().max()) for sound in sounds)
     level = min(_LEVEL, _HIGHEST / max(peak, 1e-9))
@@ -116,7 +116,7 @@ def _level(before: Tensor, after: Tensor) -> list[Tensor]:
 
 
 def _mp3(sound: Tensor, sample_rate: int) -> str:
-    """A sound [C, T] as a data URL that every browser plays."""
+    """A sound [C, T] as a data URL of an mp3 file."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "sound.mp3"
         write_audio(path, sound, sample_rate)

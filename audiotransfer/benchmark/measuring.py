@@ -1,4 +1,4 @@
-"""Every system on every song, measured: songs by themselves, and all together as a set."""
+"""Runs every system on every song and computes the metrics, of songs and of whole sets."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from audiotransfer.audio.resampling import STEREO_RATE
 from audiotransfer.benchmark.songs import BenchmarkSong
 from audiotransfer.benchmark.systems import NOTHING, RANDOM, System
 from audiotransfer.evaluation import (
+    AudioClassifier,
     GenreClassifier,
     InstrumentClassifier,
     Interval,
@@ -31,8 +32,8 @@ from audiotransfer.evaluation.report.statistics import Row
 
 Figures = dict[str, dict[str, float]]
 Show = Callable[[str, float], None]
-Heard = Callable[[str, dict[str, Tensor]], None]
-"""Is given a song's name and what was heard: ``source``, the output of each system, ``truth``."""
+OnSong = Callable[[str, dict[str, Tensor]], None]
+"""Called after each song: (its name, its sounds [2, T]: ``source``, each system's, ``truth``)."""
 
 TRUTH, TARGETS = "true rendering", "target songs"
 _DISTANCES = {"FAD gain": frechet_distance, "KAD gain": kernel_distance}
@@ -40,9 +41,13 @@ _DISTANCES = {"FAD gain": frechet_distance, "KAD gain": kernel_distance}
 
 @dataclass(frozen=True)
 class Benchmark:
-    """What was measured: song -> system -> figure; system -> figure of the whole set.
+    """Results of a benchmark.
 
-    ``sizes`` says of how many songs and windows the sets are.
+    Attributes:
+        songs: song -> system -> figure -> value.
+        sets: system -> figure -> improvement of the whole set.
+        targets: song of the target -> figure -> value.
+        sizes: numbers of songs and windows in the sets.
     """
 
     songs: dict[str, Figures]
@@ -51,11 +56,11 @@ class Benchmark:
     sizes: dict[str, int] = field(default_factory=dict)
 
     def systems(self) -> list[str]:
-        """Names in the order of the table."""
+        """Names of the systems, in the table's order."""
         return list(dict.fromkeys(name for song in self.songs.values() for name in song))
 
     def rows(self) -> list[Row]:
-        """One row a system: means with 95 % bootstrap intervals; songs of the target last."""
+        """A row for each system: means with 95 % bootstrap intervals; songs of the target last."""
         rows: list[Row] = [
             summary_row(name, [song[name] for song in self.songs.values() if name in song])
             | self.sets.get(name, {})
@@ -66,74 +71,77 @@ class Benchmark:
         return rows
 
     def song_rows(self, figure: str) -> list[Row]:
-        """One row a song: one figure of every system."""
+        """A row for each song: one figure of every system."""
         return [
             {"song": name, **{system: found.get(figure) for system, found in song.items()}}
             for name, song in self.songs.items()
         ]
 
     def better(self, system: str, other: str, figure: str, *, more: bool = False) -> float:
-        """Share of the songs on which ``system`` has less (or more) of a figure than ``other``."""
+        """Share of songs on which a figure is less (``more``: greater) than that of ``other``."""
         pairs = [(song[system][figure], song[other][figure]) for song in self.songs.values()]
         return share([one > two if more else one < two for one, two in pairs])
 
     def only(self, wanted: Callable[[str], bool]) -> Benchmark:
-        """The figures of songs of some names; those of the set belong to all and are left out."""
+        """The figures of songs by name, without those of the set, which are of all songs."""
         return Benchmark({name: song for name, song in self.songs.items() if wanted(name)})
 
 
-def said(genre: str) -> str:
-    """The name of the judge's figure."""
+def probability_figure(genre: str) -> str:
+    """Name of the figure that holds the genre classifier's probability of a genre."""
     return f"judge says {genre}"
 
 
 @dataclass(frozen=True)
 class Classifiers:
-    """Who listens: a judge of genres, asked about one, and a tagger of instruments if there is."""
+    """The genre classifier and the genre that its figures are about; the instrument classifier."""
 
-    judge: GenreClassifier
+    genres: GenreClassifier
     genre: str
-    tagger: InstrumentClassifier | None = None
+    instruments: InstrumentClassifier | None = None
 
-    def verdict(self, sound: Tensor) -> dict[str, float]:
-        """The judge's probability of the genre, and whether no other seems likelier to it."""
-        found = self.judge.probabilities(sound, STEREO_RATE)
-        likeliest = max(found, key=lambda genre: found[genre])
+    def figures(self, sound: Tensor) -> dict[str, float]:
+        """Probability of the genre for a sound [C, T], and whether it is the likeliest (0 or 1)."""
+        shares = self.genres.probabilities(sound, STEREO_RATE)
+        likeliest = max(shares, key=lambda genre: shares[genre])
         return {
-            said(self.genre): found[self.genre],
+            probability_figure(self.genre): shares[self.genre],
             f"heard as {self.genre}": float(likeliest == self.genre),
         }
 
     def embeddings(self, sound: Tensor) -> dict[str, Embeddings]:
-        """What each listener makes of the windows of a sound: [N, D]."""
-        listeners = {"judge": self.judge} | ({"tagger": self.tagger} if self.tagger else {})
+        """The windows of a sound [C, T] in each classifier's embedding: [N, D]."""
+        classifiers: dict[str, AudioClassifier] = {"judge": self.genres}
+        if self.instruments is not None:
+            classifiers["tagger"] = self.instruments
         return {
-            name: listener.embeddings(sound, STEREO_RATE).double().numpy()
-            for name, listener in listeners.items()
+            name: classifier.embeddings(sound, STEREO_RATE).double().numpy()
+            for name, classifier in classifiers.items()
         }
 
 
 def measure(
     songs: Sequence[BenchmarkSong],
     systems: Mapping[str, System],
-    jury: Classifiers,
+    classifiers: Classifiers,
     targets: Sequence[Tensor] = (),
     *,
     seconds: float | None = None,
     artefacts: bool = True,
     show: Show | None = None,
-    heard: Heard | None = None,
+    on_song: OnSong | None = None,
 ) -> Benchmark:
-    """All measures of all systems on the middle ``seconds`` of all songs.
+    """All metrics of all systems on the middle ``seconds`` of all songs.
 
-    ``targets`` are songs of the target ``[2, T]``: what the judge says of them is style 1, and
-    they are the set that gains are measured toward. Songs with a truth get it as a system of its
-    own, and the distance to it.
+    ``targets`` are songs of the target [2, T]: their mean probability of the genre is style 1, and
+    set distances are to them. A song's true rendering counts as a system of its own, and other
+    systems' distances to it are measured.
     """
-    show = show or _in_silence
-    show(f"listening to {len(targets)} songs of the target", 0.0)
-    real = {f"target {n}": jury.verdict(sound) for n, sound in enumerate(targets, start=1)}
-    goal = _joined([jury.embeddings(sound) for sound in targets])
+    show = show or _no_progress
+    show(f"classifying {len(targets)} songs of the target", 0.0)
+    real = {f"target {n}": classifiers.figures(sound) for n, sound in enumerate(targets, start=1)}
+    probability = probability_figure(classifiers.genre)
+    goal = _joined([classifiers.embeddings(sound) for sound in targets])
     measured: dict[str, Figures] = {}
     sets: dict[str, list[dict[str, Embeddings]]] = {}
     for song in songs:
@@ -143,53 +151,53 @@ def measure(
             done = len(measured) + len(outputs) / (len(systems) + 1)
             show(f"{song.name}, {system}", done / len(songs))
             outputs[system] = run(source)
-        show(f"{song.name}, measures", (len(measured) + 1 - 1 / (len(systems) + 1)) / len(songs))
+        show(f"{song.name}, metrics", (len(measured) + 1 - 1 / (len(systems) + 1)) / len(songs))
         if truth is not None:
             source, truth = (part[:, : min(source.shape[-1], truth.shape[-1])]
                              for part in (source, truth))  # fmt: skip
             outputs[TRUTH] = truth
         figures: Figures = {}
         for system, output in outputs.items():
-            figures[system] = jury.verdict(output) | song_figures(
+            figures[system] = classifiers.figures(output) | song_figures(
                 output, source, STEREO_RATE, truth=truth, artefacts=artefacts
             )
-            sets.setdefault(system, []).append(jury.embeddings(output))
-        _compare(figures, jury.genre, [found[said(jury.genre)] for found in real.values()])
+            sets.setdefault(system, []).append(classifiers.embeddings(output))
+        _add_relative(figures, classifiers.genre, [found[probability] for found in real.values()])
         measured[song.name] = figures
-        if heard is not None:
+        if on_song is not None:
             truths = {} if truth is None else {"truth": truth}
-            heard(song.name, {"source": source, **outputs} | truths)
+            on_song(song.name, {"source": source, **outputs} | truths)
     show("comparing", 1.0)
     sizes = {"songs": len(measured), "target songs": len(targets)}
-    for listener, windows in goal.items():
-        sizes[f"target windows ({listener})"] = len(windows)
-        sizes[f"source windows ({listener})"] = sum(
-            len(found[listener]) for found in sets.get(NOTHING, [])
+    for embedding, windows in goal.items():
+        sizes[f"target windows ({embedding})"] = len(windows)
+        sizes[f"source windows ({embedding})"] = sum(
+            len(found[embedding]) for found in sets.get(NOTHING, [])
         )
     return Benchmark(measured, _gains(sets, goal), real, sizes)
 
 
-def _in_silence(_stage: str, _share: float) -> None:
-    """Nobody watches."""
+def _no_progress(_stage: str, _share: float) -> None:
+    """Shows nothing."""
 
 
-def _compare(figures: Figures, genre: str, real: Sequence[float]) -> None:
-    """Adds what is relative to other rows: toward the genre or not, style, content and H.
+def _add_relative(figures: Figures, genre: str, real: Sequence[float]) -> None:
+    """Adds figures relative to other systems: moved toward the genre, style, content and H.
 
-    Style is 0 for doing nothing and 1 for songs of the target, content 0 for a random clip of it
-    and 1 for the source. A source that sounds as much like the target as its own songs has no
-    style to gain.
+    Style is 0 for the source and 1 for songs of the target, content 0 for a random clip of the
+    target and 1 for the source. Style is left out where the source's probability of the genre is
+    not below that of the target's songs.
     """
-    judged = said(genre)
-    nothing = figures[NOTHING][judged]
+    probability = probability_figure(genre)
+    nothing = figures[NOTHING][probability]
     goal = float(np.mean(real)) if real else float("nan")
     for system, found in figures.items():
         if system != NOTHING:
-            found[f"toward {genre}"] = float(found[judged] > nothing)
+            found[f"toward {genre}"] = float(found[probability] > nothing)
         if RANDOM in figures:
             found["content"] = rescaled(_content(found), zero=_content(figures[RANDOM]), one=1.0)
         if nothing < goal:
-            found["style"] = rescaled(found[judged], zero=nothing, one=goal)
+            found["style"] = rescaled(found[probability], zero=nothing, one=goal)
             if "content" in found:
                 found["H"] = harmonic(found["style"], found["content"])
 
@@ -201,25 +209,25 @@ def _content(figures: Mapping[str, float]) -> float:
 def _gains(
     sets: Mapping[str, Sequence[dict[str, Embeddings]]], goal: Mapping[str, Embeddings]
 ) -> dict[str, dict[str, Interval]]:
-    """FAD and KAD gain of each system on each embedding.
+    """Improvement of FAD and KAD to the target by each system in each embedding.
 
-    Songs of one window or none are left out.
+    Songs of fewer than two windows are left out.
     """
     found: dict[str, dict[str, Interval]] = {}
     for system, songs in sets.items():
         if system == NOTHING:
             continue
-        for listener, target in goal.items():
+        for embedding, target in goal.items():
             sounding = [
-                (output[listener], source[listener])
+                (output[embedding], source[embedding])
                 for output, source in zip(songs, sets[NOTHING], strict=True)
-                if min(len(output[listener]), len(source[listener])) > 1
+                if min(len(output[embedding]), len(source[embedding])) > 1
             ]
             if len(target) < 2 or not sounding:
                 continue
             outputs, sources = zip(*sounding, strict=True)
             for name, distance in _DISTANCES.items():
-                found.setdefault(system, {})[f"{name} ({listener})"] = gain(
+                found.setdefault(system, {})[f"{name} ({embedding})"] = gain(
                     outputs, sources, target, distance
                 )
     return found

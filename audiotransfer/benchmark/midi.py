@@ -1,4 +1,4 @@
-"""Who meets whom in a trial of scores: pieces, the styles there and back, judges."""
+"""Benchmark of styles for MIDI: pieces of each genre through the pipeline, there and back."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ from audiotransfer.evaluation.classifiers.midi_genre import (
 )
 from audiotransfer.evaluation.metrics.midi_transfer import (
     Figures,
-    Ground,
-    Passage,
+    References,
+    TransferredPhrases,
     figures,
-    passage,
+    transfer_there_and_back,
 )
 from audiotransfer.evaluation.report.statistics import Interval, Row
 from audiotransfer.midi.score import read_score
@@ -39,88 +39,118 @@ from audiotransfer.styles import find_style
 from audiotransfer.styles.card import CARD_NAME, read_card
 
 _ROUTE = "symbolic"
-_OWN = "named"
+_OWN = "named"  # the classifier that the user names
+STYLE, WRONG, NOTHING, RANDOM, TRANSPOSED, SCATTERED, RETRIEVED = (
+    "style", "wrong style", "doing nothing", "random target phrases", "transposed",
+    "as many notes, scattered", "nearest training phrase",
+)  # fmt: skip
+FileTransfer = Callable[[Path, Path], None]
+"""Transfers a MIDI file by the pipeline: (input, output)."""
+
+Show = Callable[[str, float], None]
+OnResult = Callable[[Piece, str, Path], None]
+"""Called after each piece: (piece, target genre, output file)."""
 
 
 @dataclass(frozen=True)
 class MidiEntries:
-    """Pieces by genre, the genre aimed at, what transfers files to each genre, and the ground."""
+    """The inputs of a benchmark.
+
+    Attributes:
+        pieces: by genre.
+        target: the style's genre.
+        transfers: by the genre that they transfer files to.
+        references: what outputs are compared with.
+    """
 
     pieces: dict[str, list[Piece]]
     target: str
-    plays: dict[str, Play]
-    ground: Ground
+    transfers: dict[str, FileTransfer]
+    references: References
 
 
-def gather_scores(
+def gather_midi(
     style: str | Path,
     places: Sequence[Path],
     work: Path,
     *,
     genre: str | None = None,
-    judge: Path | None = None,
+    classifier: Path | None = None,
     baseline: Path | None = None,
     count: int | None = None,
     device: str = "auto",
     seed: int = 0,
 ) -> MidiEntries:
-    """Finds all that a trial of a style for scores needs in folders and zips of MIDI.
+    """Finds the inputs of a benchmark of a style for MIDI in folders and zips of MIDI files.
 
-    The two judges that ship listen, and one in the folder ``judge`` with the last word. Styles that
-    lead back, or astray, are those called after the other genres that the judges know, beside the
-    style or installed. ``baseline`` holds scores that were trained on; what is unpacked goes into
-    ``work``.
-    Raises AudioTransferError where something is missing.
+    Styles for the way back, and wrong ones, are those named after the other genres that the
+    classifiers know, beside the style or installed.
+
+    Args:
+        places: folders and zips of MIDI files, by genre.
+        work: zips are unpacked into it.
+        genre: the style's genre, by default its name.
+        classifier: folder of a third classifier, beside the two that ship, which then gives the
+            style figure.
+        baseline: folder or zip of pieces that were trained on.
+        count: most pieces of a genre.
+
+    Raises:
+        AudioTransferError: something is missing.
     """
     own = find_style(style, route=_ROUTE)
-    folders = shipped_midi_classifiers() | ({_OWN: judge} if judge is not None else {})
+    folders = shipped_midi_classifiers() | ({_OWN: classifier} if classifier else {})
     if not folders:
         raise AudioTransferError(
-            "no judge of scores ships with this version; `audiotransfer train genre-counter` makes "
-            "one, --classifier names it"
+            "no MIDI classifier ships with this version; `audiotransfer train "
+            "midi-classifier-counts` makes one, --classifier names it"
         )
-    judges = {name: MidiGenreClassifier.load(folder) for name, folder in folders.items()}
-    genres = [g for g in next(iter(judges.values())).genres
-              if all(g in one.genres for one in judges.values())]  # fmt: skip
+    classifiers = {name: MidiGenreClassifier.load(folder) for name, folder in folders.items()}
+    genres = [g for g in next(iter(classifiers.values())).genres
+              if all(g in one.genres for one in classifiers.values())]  # fmt: skip
     target = known_as(genre or own.card.name, genres)
     if target is None:
         raise AudioTransferError(
-            f"the judges do not know {genre or own.card.name!r}, --genre takes one of "
+            f"the MIDI classifiers do not know {genre or own.card.name!r}, --genre takes one of "
             f"{', '.join(genres)}"
         )
-    held_out = {name for one in judges.values() for name in one.report.get("held out", ())}
+    held_out = {name for one in classifiers.values() for name in one.report.get("held out", ())}
     found = gather_pieces(places, genres, work, held_out=held_out, count=count)
-    if target not in found.on_trial or len(found.on_trial) < 2:
+    if target not in found.tested or len(found.tested) < 2:
         raise AudioTransferError(
-            f"--on holds {', '.join(found.on_trial)}: give pieces of {target}, which is aimed at, "
+            f"--on holds {', '.join(found.tested)}: give pieces of {target}, the style's genre, "
             "and of another genre"
         )
-    trained = dict(found.trained)
+    training = dict(found.training)
     if baseline is not None:
         before = gather_pieces([baseline], genres, work / "trained")
-        trained |= {name: phrases_of_pieces(some) for name, some in before.on_trial.items()}
-    real = {name: phrases_of_pieces(some) for name, some in found.on_trial.items()}
-    plays = {target: _play(own.folder, device, seed)}
+        training |= {name: phrases_of_pieces(some) for name, some in before.tested.items()}
+    real = {name: phrases_of_pieces(some) for name, some in found.tested.items()}
+    transfers = {target: _file_transfer(own.folder, device, seed)}
     for other in genres:
         folder = _style_beside(own.folder, other)
         if other != target and folder is not None:
-            plays[other] = _play(folder, device, seed)
-    return MidiEntries(found.on_trial, target, plays, Ground(judges, real, trained))
+            transfers[other] = _file_transfer(folder, device, seed)
+    return MidiEntries(found.tested, target, transfers, References(classifiers, real, training))
 
 
-def _play(folder: Path, device: str, seed: int) -> Play:
+def phrases_of_pieces(pieces: Sequence[Piece]) -> Tensor:
+    """All phrases of some pieces: [N, 2, 64, 84]."""
+    return torch.cat([piece.phrases for piece in pieces])
+
+
+def _file_transfer(folder: Path, device: str, seed: int) -> FileTransfer:
+    """The pipeline with a style, as a function of input and output file."""
     plan = prepare_midi(MidiOptions(folder, device=device, seed=seed))
 
-    def play(source: Path, output: Path) -> None:
+    def transfer(source: Path, output: Path) -> None:
         transfer_midi_by_plan(source, plan, MidiOutput(output, overwrite=True))
 
-    return play
+    return transfer
 
 
 def _style_beside(folder: Path, genre: str) -> Path | None:
-    """The folder of the style for scores that is called after a genre: beside another one, or
-    installed; None where there is none.
-    """
+    """Folder of the style for MIDI named after a genre, beside another one or installed, if any."""
     beside = folder.parent / genre
     if (beside / CARD_NAME).is_file() and read_card(beside).route == _ROUTE:
         return beside
@@ -130,37 +160,25 @@ def _style_beside(folder: Path, genre: str) -> Path | None:
         return None
 
 
-Play = Callable[[Path, Path], None]
-"""Sends one MIDI file through the whole command in a style, into another file."""
-Show = Callable[[str, float], None]
-Heard = Callable[[Piece, str, Path], None]
-"""Is given a piece, the genre that it went to, and the file that came out."""
-
-STYLE, WRONG, NOTHING, RANDOM, TRANSPOSED, SCATTERED, RETRIEVED = (
-    "style", "wrong style", "doing nothing", "random target phrases", "transposed",
-    "as many notes, scattered", "nearest training phrase",
-)  # fmt: skip
-
-
 @dataclass(frozen=True)
 class MidiBenchmark:
-    """What was measured: way (``jazz > pop``) -> system -> figure, and of how much."""
+    """Results: direction (``jazz > pop``) -> system -> figure; ``sizes`` of the data."""
 
-    ways: dict[str, dict[str, Figures]]
+    directions: dict[str, dict[str, Figures]]
     sizes: dict[str, int] = field(default_factory=dict)
 
-    def rows(self, way: str) -> list[Row]:
-        """One row a system."""
-        return [{"system": name, **found} for name, found in self.ways[way].items()]
+    def rows(self, direction: str) -> list[Row]:
+        """A row for each system."""
+        return [{"system": name, **found} for name, found in self.directions[direction].items()]
 
     def pair_rows(self) -> list[Row]:
-        """One row for each two genres between which the style goes both ways, and each system: the
-        means of both ways, as S_tot is.
+        """A row for each system and pair of genres that styles transfer both ways: means of both
+        directions, as S_tot is.
         """
         rows: list[Row] = []
-        for way, systems in self.ways.items():
-            source, target = way.split(" > ")
-            back = self.ways.get(f"{target} > {source}", {})
+        for direction, systems in self.directions.items():
+            source, target = direction.split(" > ")
+            back = self.directions.get(f"{target} > {source}", {})
             if source > target or STYLE not in systems or STYLE not in back:
                 continue
             for name, found in systems.items():
@@ -176,104 +194,110 @@ class MidiBenchmark:
 def run_midi_benchmark(
     pieces: Mapping[str, Sequence[Piece]],
     target: str,
-    plays: Mapping[str, Play],
-    ground: Ground,
+    transfers: Mapping[str, FileTransfer],
+    references: References,
     work: Path,
     *,
     show: Show | None = None,
-    heard: Heard | None = None,
+    on_result: OnResult | None = None,
 ) -> MidiBenchmark:
-    """Sends the pieces of every genre to the target and, where a style does that, back; and those
-    of the target to every other genre that a style is for.
+    """Transfers the pieces of all genres to the target, and those of the target to other genres.
 
-    ``plays`` are what transfers files to a genre; the target must be among them. The first of them
-    that is for neither genre of a way is the wrong style of that way: what it makes is judged as if
-    it had been asked for the way's target. What comes out is written into ``work``.
+    The outputs are transferred back where a style does that. The wrong style of a direction is the
+    first that is for neither of its genres; its outputs are measured as if they were meant for the
+    direction's target.
+
+    Args:
+        transfers: by the genre that they transfer files to; the target must be among them.
+        work: outputs are written into it.
     """
     others = [genre for genre in pieces if genre != target]
-    ways = [(genre, target) for genre in others]
-    ways += [(target, genre) for genre in others if genre in plays and target in pieces]
-    wrong = {way: next((genre for genre in plays if genre not in way), None) for way in ways}
-    astray = [(way[0], genre) for way, genre in wrong.items() if genre is not None]
-    passages: dict[tuple[str, str], Passage] = {}
-    roads = list(dict.fromkeys((*ways, *astray)))
-    for number, (source, goal) in enumerate(roads):
+    directions = [(genre, target) for genre in others]
+    directions += [(target, genre) for genre in others if genre in transfers and target in pieces]
+    wrong = {
+        direction: next((genre for genre in transfers if genre not in direction), None)
+        for direction in directions
+    }
+    wrong_routes = [
+        (direction[0], genre) for direction, genre in wrong.items() if genre is not None
+    ]
+    results: dict[tuple[str, str], TransferredPhrases] = {}
+    routes = list(dict.fromkeys((*directions, *wrong_routes)))
+    for number, (source, goal) in enumerate(routes):
 
-        def tell(name: str, share: float, before: int = number) -> None:
+        def progress(name: str, share: float, before: int = number) -> None:
             if show is not None:
-                show(name, (before + share) / len(roads))
+                show(name, (before + share) / len(routes))
 
-        shown = heard if (source, goal) in ways else None
-        passages[source, goal] = _played(pieces[source], source, goal, plays, work, tell, shown)
+        shown = on_result if (source, goal) in directions else None
+        results[source, goal] = _transferred(
+            pieces[source], source, goal, transfers, work, progress, shown
+        )
     found = {}
-    for way in ways:
-        source, goal = way
-        played, other = passages[way], wrong[way]
-        measured = {STYLE: figures(played, ground)}
+    for direction in directions:
+        source, goal = direction
+        made, other = results[direction], wrong[direction]
+        measured = {STYLE: figures(made, references)}
         if other is not None:
-            measured[WRONG] = figures(replace(passages[source, other], target=goal), ground)
-        for name, system in _systems(ground, {source, goal}).items():
-            by = passage(system, played.phrases, source, goal, played.pieces)
-            measured[name] = figures(by, ground)
+            measured[WRONG] = figures(replace(results[source, other], target=goal), references)
+        for name, system in _systems(references, {source, goal}).items():
+            by = transfer_there_and_back(system, made.phrases, source, goal, made.pieces)
+            measured[name] = figures(by, references)
         found[f"{source} > {goal}"] = measured
     sizes = {f"{genre} pieces": len(of_genre) for genre, of_genre in pieces.items()}
-    sizes |= {f"{genre} phrases": len(given) for genre, given in ground.real.items()}
+    sizes |= {f"{genre} phrases": len(given) for genre, given in references.real.items()}
     return MidiBenchmark(found, sizes)
 
 
-def phrases_of_pieces(pieces: Sequence[Piece]) -> Tensor:
-    """All phrases of some pieces: [N, 2, 64, 84]."""
-    return torch.cat([piece.phrases for piece in pieces])
-
-
-def _systems(ground: Ground, genres: set[str]) -> dict[str, Transfer]:
+def _systems(references: References, genres: set[str]) -> dict[str, Transfer]:
+    """The baselines between some genres."""
     systems: dict[str, Transfer] = {
         NOTHING: do_nothing,
-        RANDOM: RandomPhrases(ground.real),
+        RANDOM: RandomPhrases(references.real),
         TRANSPOSED: Transposed(),
         SCATTERED: Scattered(),
     }
-    if genres <= ground.training.keys():
-        systems[RETRIEVED] = Retrieval(ground.training)
+    if genres <= references.training.keys():
+        systems[RETRIEVED] = Retrieval(references.training)
     return systems
 
 
-def _played(
+def _transferred(
     pieces: Sequence[Piece],
     source: str,
     target: str,
-    plays: Mapping[str, Play],
+    transfers: Mapping[str, FileTransfer],
     work: Path,
     show: Show,
-    heard: Heard | None,
-) -> Passage:
-    """Every piece through the whole command, there and, where a style leads back, back."""
-    outputs, back = [], []
+    on_result: OnResult | None,
+) -> TransferredPhrases:
+    """Every piece through the pipeline and, where a style does that, back."""
+    outputs, backs = [], []
     folder = work / f"{source}-{target}"
     folder.mkdir(parents=True, exist_ok=True)
     for number, piece in enumerate(pieces):
-        there, home = (folder / f"{number:04}{end}.mid" for end in ("", ".back"))
-        outputs.append(_outcome(piece, plays[target], piece.path, there))
-        if source in plays:
-            back.append(_outcome(piece, plays[source], there, home))
-        if heard is not None and there.exists():
-            heard(piece, target, there)
+        output, back = (folder / f"{number:04}{end}.mid" for end in ("", ".back"))
+        outputs.append(_output_phrases(piece, transfers[target], piece.path, output))
+        if source in transfers:
+            backs.append(_output_phrases(piece, transfers[source], output, back))
+        if on_result is not None and output.exists():
+            on_result(piece, target, output)
         show(piece.name, (number + 1) / len(pieces))
     of = [number for number, piece in enumerate(pieces) for _ in piece.starts]
-    return Passage(
+    return TransferredPhrases(
         source,
         target,
         phrases_of_pieces(pieces),
         torch.cat(outputs),
-        torch.cat(back) if back else None,
+        torch.cat(backs) if backs else None,
         of,
     )
 
 
-def _outcome(piece: Piece, play: Play, source: Path, output: Path) -> Tensor:
-    """What becomes of the piece's phrases; where the command leaves not one note it is silence."""
+def _output_phrases(piece: Piece, transfer: FileTransfer, source: Path, output: Path) -> Tensor:
+    """The piece's phrases in a transferred file; silence where the pipeline leaves no notes."""
     try:
-        play(source, output)
+        transfer(source, output)
         return piece.cut(read_score(output))
     except AudioTransferError:
         return torch.zeros_like(piece.phrases)

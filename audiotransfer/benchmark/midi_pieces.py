@@ -1,4 +1,4 @@
-"""MIDI files on trial: their genre, the phrases that are judged, and what was trained on."""
+"""MIDI files of a benchmark: their genre, the phrases that are measured, training phrases."""
 
 from __future__ import annotations
 
@@ -31,9 +31,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Piece:
-    """A MIDI file of a genre, and where in it phrases of four bars are judged.
+    """A MIDI file of a genre and its phrases of four bars.
 
-    ``starts`` are steps of ``grid``; in each of these phrases [N, 2, 64, 84] something sounds.
+    Attributes:
+        ticks: per quarter note.
+        starts: step of ``grid`` at which each phrase begins.
+        phrases: [N, 2, 64, 84]; none is silent.
     """
 
     name: str
@@ -45,7 +48,7 @@ class Piece:
     phrases: Tensor
 
     def cut(self, score: Any) -> Tensor:
-        """The same places of what became of the piece, [N, 2, 64, 84]."""
+        """The phrases of a transferred version of the piece at the same steps, [N, 2, 64, 84]."""
         if score.tpq != self.ticks:
             score = score.resample(self.ticks)
         roll = roll_of(note_table(score), self.grid)
@@ -54,16 +57,14 @@ class Piece:
 
 @dataclass(frozen=True)
 class Pieces:
-    """Pieces on trial by genre, and phrases [M, 2, 64, 84] by genre that were trained on, where the
-    places hold such.
-    """
+    """Pieces to be transferred, and phrases [M, 2, 64, 84] that were trained on, both by genre."""
 
-    on_trial: dict[str, list[Piece]]
-    trained: dict[str, Tensor]
+    tested: dict[str, list[Piece]]
+    training: dict[str, Tensor]
 
 
-def of_scores(places: Sequence[Path]) -> bool:
-    """Whether a trial on these places is one of scores: the first is a folder or zip of MIDI.
+def is_midi(places: Sequence[Path]) -> bool:
+    """Whether a benchmark on these places is one of MIDI: the first is a folder or zip of MIDI.
 
     Raises AudioTransferError for a single MIDI file.
     """
@@ -87,42 +88,48 @@ def gather_pieces(
     held_out: Collection[str] = (),
     count: int | None = None,
 ) -> Pieces:
-    """Finds the MIDI files of folders and zips, of each genre ``count``, evenly spread.
+    """Reads the MIDI files of folders and zips.
 
-    The genre of a file is said by the folder that it is in or by the name of the zip
-    (``jazz/tune.mid``, ``jazz_wjd.zip``). Where a place holds pieces that are ``held_out`` (names
-    without suffix), only these are on trial, and the others count as trained on. What a zip holds
-    is written into ``work``.
-    Raises AudioTransferError for a file whose genre is not said, and where a place, or everything,
-    gives nothing to judge.
+    The genre of a file is in the name of its folder or zip (``jazz/tune.mid``, ``jazz_wjd.zip``).
+
+    Args:
+        work: the files of zips are written into it.
+        held_out: names of pieces, without suffix. Where a place has such pieces, only these are
+            tested, and the others count as trained on.
+        count: most pieces of a genre, evenly spread.
+
+    Raises:
+        AudioTransferError: a file's genre is unknown, or there is no phrase of four bars.
     """
-    on_trial: dict[str, list[Piece]] = {}
-    trained: dict[str, list[NDArray[np.bool_]]] = {}
+    tested: dict[str, list[Piece]] = {}
+    training: dict[str, list[NDArray[np.bool_]]] = {}
     for place in places:
         names = archive(str(place))
-        judged = [name for name in names if PurePosixPath(name).stem in held_out] or list(names)
-        for genre, chosen in _by_genre(place, judged, genres).items():
-            # Somewhat more than asked for: some may be too short.
+        chosen_names = [name for name in names if PurePosixPath(name).stem in held_out] or list(
+            names
+        )
+        for genre, chosen in _by_genre(place, chosen_names, genres).items():
+            # More than asked for: some may be too short.
             some = chosen if count is None else spread(chosen, 2 * count)
-            on_trial.setdefault(genre, []).extend(_pieces(place, some, genre, work))
-        for genre, rest in _by_genre(place, set(names) - set(judged), genres).items():
-            trained.setdefault(genre, []).extend(
+            tested.setdefault(genre, []).extend(_pieces(place, some, genre, work))
+        for genre, rest in _by_genre(place, set(names) - set(chosen_names), genres).items():
+            training.setdefault(genre, []).extend(
                 piece.phrases.numpy() for piece in _pieces(place, rest, genre, None)
             )
-    found = {genre: spread(pieces, count) for genre, pieces in on_trial.items() if pieces}
+    found = {genre: spread(pieces, count) for genre, pieces in tested.items() if pieces}
     if not found:
         raise AudioTransferError(
-            f"{', '.join(map(str, places))}: no phrase of four bars in four to judge"
+            f"{', '.join(map(str, places))}: no phrase of four bars in four to measure"
         )
     return Pieces(
-        found, {g: torch.from_numpy(np.concatenate(cut)) for g, cut in trained.items() if cut}
+        found, {g: torch.from_numpy(np.concatenate(cut)) for g, cut in training.items() if cut}
     )
 
 
 def genre_of(path: PurePosixPath | Path, genres: Sequence[str]) -> str:
-    """The genre that a file's folders, the innermost first, or its zip are called after.
+    """The genre in the name of a file's folder, the innermost first, or of its zip.
 
-    Raises AudioTransferError where none of them is.
+    Raises AudioTransferError where there is none.
     """
     for part in reversed(path.parts[:-1]):
         words = set(re.split(r"[^a-z0-9]+", part.lower()))
@@ -130,7 +137,7 @@ def genre_of(path: PurePosixPath | Path, genres: Sequence[str]) -> str:
         if len(named) == 1:
             return named[0]
     raise AudioTransferError(
-        f"{path}: which genre it is, is not said; put it into a folder called {' or '.join(genres)}"
+        f"{path}: its genre is unknown; put it into a folder called {' or '.join(genres)}"
     )
 
 
@@ -142,7 +149,7 @@ def _by_genre(place: Path, names: Iterable[str], genres: Sequence[str]) -> dict[
 
 
 def _pieces(place: Path, names: Sequence[str], genre: str, work: Path | None) -> Iterator[Piece]:
-    """Those of the named files that have a phrase; without ``work`` nothing is unpacked."""
+    """The named files that have a phrase; without ``work`` nothing is unpacked."""
     how = PhraseSettings(metre=likely_metre(str(place), names))
     for name, score, grid in scores_of(str(place), names, how):
         roll = roll_of(note_table(score), grid)

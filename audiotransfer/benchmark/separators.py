@@ -1,4 +1,4 @@
-"""Separators on trial: how much nearer to the true stems they come than the mix itself."""
+"""Benchmark of separators: SDR improvement over the mix for each stem."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _SILENT = 1e-4
 
 @dataclass(frozen=True)
 class StemSong:
-    """A song as its true stems ``[2, T]`` at 44.1 kHz; the mix is their sum, at RMS 0.1."""
+    """The true stems of a song, [2, T] at 44.1 kHz, whose sum, the mix, has RMS 0.1."""
 
     name: str
     stems: dict[str, Tensor]
@@ -36,15 +36,15 @@ class StemSong:
         return torch.stack(list(self.stems.values())).sum(0)
 
     def mono(self) -> StemSong:
-        """The same song with both channels equal."""
+        """The song with the mean of its channels in both."""
         stems = {n: s.mean(0, keepdim=True).expand(2, -1) for n, s in self.stems.items()}
         return StemSong(f"{self.name} (mono)", stems)
 
 
 def stem_songs(folder: Path, seconds: float | None = None) -> Iterator[StemSong]:
-    """Songs in folders of stems, ``SONG/{drums,bass,other,vocals}[_part].*``.
+    """Reads songs from folders of stems, ``SONG/{drums,bass,other,vocals}[_part].*``.
 
-    Of rendered pairs the ``source`` side is taken. Raises AudioTransferError for none.
+    Rendered songs give their ``source`` side. Raises AudioTransferError where there are no stems.
     """
     places = sorted({path.parent for path in find_audio(folder)})
     found = False
@@ -70,14 +70,14 @@ def stem_songs(folder: Path, seconds: float | None = None) -> Iterator[StemSong]
 
 
 def _added(one: Tensor, other: Tensor) -> Tensor:
-    """The sum of two parts, as long as the longer."""
+    """The sum of two sounds [C, T], the shorter padded with silence."""
     length = max(one.shape[-1], other.shape[-1])
     pad = torch.nn.functional.pad
     return pad(one, (0, length - one.shape[-1])) + pad(other, (0, length - other.shape[-1]))
 
 
 def _levelled(name: str, stems: Mapping[str, Tensor], seconds: float | None) -> StemSong:
-    """Equal lengths, one gain for all stems that brings the mix to RMS 0.1."""
+    """A song with stems of one length, and one gain for all that brings the mix to RMS 0.1."""
     length = max(stem.shape[-1] for stem in stems.values())
     if seconds is not None:
         length = min(length, round(seconds * STEREO_RATE))
@@ -94,9 +94,9 @@ def sdr_gains(
     museval: bool = False,
     show: Callable[[str], None] | None = None,
 ) -> list[Row]:
-    """One row a song and separator: SDR gain over the mix in dB, for each stem that sounds.
+    """A row for each song and separator: `sdr_gain` in dB of each stem that is not silent.
 
-    ``museval`` adds the median of museval's frames, as published tables have it (not a gain).
+    ``museval`` adds `museval_sdr`, as in published tables (no difference to the mix).
     """
     rows: list[Row] = []
     for song in songs:
@@ -104,14 +104,14 @@ def sdr_gains(
         for name, separator in separators.items():
             estimates = separator(mix)
             row: dict[str, object] = {"song": song.name, "separator": name}
-            heard = {
+            sounding = {
                 stem: true
                 for stem, true in song.stems.items()
                 if stem in estimates and float(true.square().mean().sqrt()) > _SILENT
             }
-            row |= {stem: sdr_gain(estimates[stem], true, mix) for stem, true in heard.items()}
-            if museval and heard:
-                found = museval_sdr({s: estimates[s] for s in heard}, heard, STEREO_RATE)
+            row |= {stem: sdr_gain(estimates[stem], true, mix) for stem, true in sounding.items()}
+            if museval and sounding:
+                found = museval_sdr({s: estimates[s] for s in sounding}, sounding, STEREO_RATE)
                 row |= {f"{stem} museval": value for stem, value in found.items()}
             rows.append(row)
         if show is not None:

@@ -1,4 +1,4 @@
-"""The songs of a trial: rendered ones with their truth, prepared ones, or any recordings."""
+"""The songs of a benchmark: rendered with their truth, prepared, or recordings."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _CARD = "song.json"
 
 @dataclass(frozen=True)
 class BenchmarkSong:
-    """A song as the files that add up to it, and those of its true rendering where there is one.
+    """A song: files whose sum it is, and those of its true rendering.
 
-    ``genre`` is None where nobody said it.
+    ``truth`` is empty where there is none, ``genre`` None where it is unknown.
     """
 
     name: str
@@ -32,28 +32,28 @@ class BenchmarkSong:
     genre: str | None = None
 
     def source(self, seconds: float | None = None) -> Tensor:
-        """What is transferred: ``[2, T]`` at 44.1 kHz, its middle ``seconds``, or all of it."""
+        """The song [2, T] at 44.1 kHz: its middle ``seconds``, or all of it."""
         return _middle(self.files, seconds)
 
     def true_rendering(self, seconds: float | None = None) -> Tensor | None:
-        """The same stretch of the same score, played by the target's instruments."""
+        """The same excerpt of the same music rendered with the target's instruments."""
         return _middle(self.truth, seconds) if self.truth else None
 
 
 def is_rendered(folder: Path) -> bool:
-    """Whether a folder holds what `audiotransfer render` made."""
+    """Whether a folder is the output of `audiotransfer render`."""
     return folder.is_dir() and any(folder.glob(f"*/{_CARD}"))
 
 
 def is_prepared(folder: Path) -> bool:
-    """Whether a folder holds what `audiotransfer prepare` made."""
+    """Whether a folder is the output of `audiotransfer prepare`."""
     return (folder / NAME).is_file()
 
 
 def rendered_songs(folder: Path, genre: str, split: str = "test") -> list[BenchmarkSong]:
-    """The rendered songs of a split with their renderings in a genre.
+    """The rendered songs of a split with their true renderings in a genre.
 
-    Raises AudioTransferError where a split, or a song's rendering, is missing.
+    Raises AudioTransferError where the split is empty or a song's rendering is missing.
     """
     found = []
     for card in sorted(folder.glob(f"*/{_CARD}")):
@@ -76,11 +76,11 @@ def rendered_songs(folder: Path, genre: str, split: str = "test") -> list[Benchm
 
 
 def prepared_songs(manifest: Manifest, splits: Sequence[str] = ("test",)) -> list[BenchmarkSong]:
-    """The songs of some splits of a prepared collection, of every genre, as their stems.
+    """The songs of some splits of a prepared collection, of all genres.
 
     Raises AudioTransferError where the collection has no sound, or none in these splits.
     """
-    manifest.require_sound("a trial")
+    manifest.require_sound("a benchmark")
     found = [
         BenchmarkSong(
             song.id if song.id.startswith(f"{song.genre}/") else f"{song.genre}/{song.id}",
@@ -99,12 +99,12 @@ def prepared_songs(manifest: Manifest, splits: Sequence[str] = ("test",)) -> lis
 
 
 def recorded_songs(paths: Iterable[Path]) -> list[BenchmarkSong]:
-    """Recordings, each of the genre that its folder is named after."""
+    """Recordings; the genre of each is the name of its folder."""
     return [BenchmarkSong(f"{p.parent.name}/{p.stem}", (p,), genre=p.parent.name) for p in paths]
 
 
 def _truth(song: Path, genre: str) -> tuple[Path, ...]:
-    """What the target's band plays, as its engineer left it where that was rendered."""
+    """The target rendering: finished with effects where there is one, else its stems."""
     mix = song / "finished" / f"{genre}.wav"
     return (mix,) if mix.is_file() else _stems(song / "target" / genre)
 

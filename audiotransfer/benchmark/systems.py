@@ -1,4 +1,4 @@
-"""What competes in a trial: nothing, an equaliser, a bare round trip, other clips, other styles."""
+"""The systems of a benchmark: a style, another style, and baselines."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ _EQUALISER_SONGS = 40
 
 
 def fit_equaliser(sources: Sequence[BenchmarkSong], targets: Sequence[BenchmarkSong]) -> MatchedEQ:
-    """The equaliser that turns the mean spectrum of some songs into that of others.
+    """An equaliser from the mean spectrum of some songs to that of others.
 
-    Of each set 40 songs and of each song the middle 20 s are heard.
+    It is fitted to the middle 20 s of 40 songs of each set.
     """
     return MatchedEQ.fit(
         *(
@@ -41,10 +41,10 @@ def fit_equaliser(sources: Sequence[BenchmarkSong], targets: Sequence[BenchmarkS
 
 
 def equaliser_for(style: str | Path, genre: str, baseline: Path | None = None) -> MatchedEQ | None:
-    """Fitted to the rendered training songs in ``baseline``, or read from it; else what came with
-    the style.
+    """The matched equaliser of a style.
 
-    None where there is neither.
+    It is fitted to the rendered training songs in the folder ``baseline``, or read from the file
+    ``baseline``; without that it is the one in the style's folder, None where there is none.
     """
     if baseline is not None and not baseline.is_file():
         songs = rendered_songs(baseline, genre, "train")
@@ -54,7 +54,7 @@ def equaliser_for(style: str | Path, genre: str, baseline: Path | None = None) -
 
 
 def another_style(style: str | Path) -> str | None:
-    """The wrong style of a trial: the first of another name that is installed, None without one."""
+    """Name of the first installed style that is not this one; None without one."""
     own = find_style(style).card
     others = [one.card.name for one in installed() if one.card.route == own.route]
     return next((name for name in others if name != own.name), None)
@@ -71,15 +71,15 @@ def systems(
     device: str = "auto",
     seed: int = 0,
 ) -> dict[str, System]:
-    """Doing nothing, the baselines, and the whole command: each takes and gives ``[2, T]``.
+    """The baselines and the whole pipeline with a style, by name: each maps [2, T] to [2, T].
 
-    ``clips`` are songs of the target ``[2, T]`` out of which random clips are taken; ``wrong`` is
-    the style of another genre. Without them, or an ``equaliser``, these rows are left out.
+    ``clips`` are songs of the target [2, T] from which random clips are taken; ``wrong`` is a style
+    of another genre. Without them, or without an ``equaliser``, their rows are left out.
     """
     griffin_lim = GriffinLimInverter(SpectrogramSettings(), iterations=32)
     generator = torch.Generator().manual_seed(seed)
 
-    def command(chosen: str | Path | Style) -> System:
+    def pipeline(chosen: str | Path | Style) -> System:
         def run(audio: Tensor) -> Tensor:
             return transfer(
                 Song(audio, STEREO_RATE), chosen, separator=separator, stems=dict(stems or {}),
@@ -97,6 +97,6 @@ def systems(
     if clips:
         found[RANDOM] = lambda audio: random_target_clip(clips, audio.shape[-1], generator)
     if wrong is not None:
-        found[WRONG] = command(wrong)
-    found[STYLE] = command(style)
+        found[WRONG] = pipeline(wrong)
+    found[STYLE] = pipeline(style)
     return found

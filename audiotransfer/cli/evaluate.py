@@ -24,7 +24,7 @@ from audiotransfer.errors import AudioTransferError
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from audiotransfer.benchmark import Benchmark, Classifiers, Entries, Heard
+    from audiotransfer.benchmark import Benchmark, Classifiers, Entries, OnSong
     from audiotransfer.benchmark.listening_page import Pair
 
 _PAGE_SECONDS = 12.0
@@ -135,7 +135,7 @@ def run(args: Arguments, console: Console) -> int:
         from audiotransfer.cli import evaluate_midi
 
         return evaluate_midi.run_accompanist(args, console, _write)
-    if benchmark.of_scores(args.on):
+    if benchmark.is_midi(args.on):
         from audiotransfer.cli import evaluate_midi
 
         return evaluate_midi.run(args, console, _write)
@@ -148,8 +148,8 @@ def run(args: Arguments, console: Console) -> int:
             seconds=args.seconds,
             genre=args.genre,
             baseline=args.baseline,
-            judge=args.classifier,
-            tagger=args.tagger,
+            genre_classifier=args.classifier,
+            instrument_classifier=args.tagger,
             wrong=args.wrong,
             show=line.show,
         )
@@ -168,23 +168,23 @@ def run(args: Arguments, console: Console) -> int:
         trial = benchmark.measure(
             field.songs,
             competing,
-            field.jury,
+            field.classifiers,
             targets,
             seconds=field.seconds,
             show=line.show,
-            heard=_listener(args, pairs),
+            on_song=_on_song(args, pairs),
         )
-    shares = _shares(trial, field.jury)
+    shares = _shares(trial, field.classifiers)
     values = {
         "style": args.style,
         "on": [str(song) for song in args.on],
-        "genre": field.jury.genre,
+        "genre": field.classifiers.genre,
         "wrong style": field.wrong,
         "separator": args.separator,
         "seed": args.seed,
         "sizes": trial.sizes,
-        "judge": field.jury.judge.report,
-        "tagger": field.jury.tagger.report if field.jury.tagger else None,
+        "judge": field.classifiers.genres.report,
+        "tagger": field.classifiers.instruments.report if field.classifiers.instruments else None,
         "shares": shares,
         "means": [
             {name: value if isinstance(value, str) else vars(value) for name, value in row.items()}
@@ -197,8 +197,8 @@ def run(args: Arguments, console: Console) -> int:
         _write(args.out, values)
     if args.page is not None:
         write_page(
-            args.page, pairs, STEREO_RATE, style=Path(args.style).name, genre=field.jury.genre,
-            seed=args.seed,
+            args.page, pairs, STEREO_RATE, style=Path(args.style).name,
+            genre=field.classifiers.genre, seed=args.seed,
         )  # fmt: skip
     console.result(_text(trial, shares, field), values)
     return 0
@@ -221,22 +221,22 @@ def _check(args: Arguments) -> None:
             raise AudioTransferError(f"folder {path.parent} of {path.name} does not exist")
 
 
-def _shares(trial: Benchmark, jury: Classifiers) -> list[dict[str, Any]]:
+def _shares(trial: Benchmark, classifiers: Classifiers) -> list[dict[str, Any]]:
     """Shares of the songs on which the style is better than a baseline."""
     from audiotransfer import benchmark
 
-    heard_before = jury.judge.report.get("held out", ())
-    unheard = trial.only(heard_before.__contains__)
+    held_out = classifiers.genres.report.get("held out", ())
+    unheard = trial.only(held_out.__contains__)
     kinds = [(trial, "")]
     if 0 < len(unheard.songs) < len(trial.songs):
         kinds.append((unheard, " (those that the judge learned from left out)"))
-    judged = benchmark.said(jury.genre)
+    judged = benchmark.probability_figure(classifiers.genre)
     shares = []
     for found, kind in kinds:
         for other in (benchmark.NOTHING, benchmark.EQUALISER):
             if other not in found.systems():
                 continue
-            figures = [(judged, True, f"moved further toward {jury.genre} than by")]
+            figures = [(judged, True, f"moved further toward {classifiers.genre} than by")]
             if all("distance" in song[other] for song in found.songs.values()):
                 figures.append(("distance", False, "nearer to the truth than"))
             shares += [
@@ -250,7 +250,7 @@ def _shares(trial: Benchmark, jury: Classifiers) -> list[dict[str, Any]]:
     return shares
 
 
-def _listener(args: Arguments, pairs: list[Pair]) -> Heard:
+def _on_song(args: Arguments, pairs: list[Pair]) -> OnSong:
     """Paints what went in, what came out and, where there is one, the truth; keeps pairs."""
     from audiotransfer.audio.resampling import STEREO_RATE
     from audiotransfer.benchmark import STYLE
@@ -259,7 +259,7 @@ def _listener(args: Arguments, pairs: list[Pair]) -> Heard:
 
     length = round(_PAGE_SECONDS * STEREO_RATE)
 
-    def heard(name: str, sounds: dict[str, Tensor]) -> None:
+    def on_song(name: str, sounds: dict[str, Tensor]) -> None:
         if args.plots is not None:
             shown = {key: s for key, s in sounds.items() if key in ("source", STYLE, "truth")}
             path = args.plots / f"{name.replace('/', '-')}.png"
@@ -271,7 +271,7 @@ def _listener(args: Arguments, pairs: list[Pair]) -> Heard:
             )
             pairs.append(Pair(name, before, after))
 
-    return heard
+    return on_song
 
 
 def _write(path: Path, values: dict[str, Any]) -> None:
@@ -297,9 +297,9 @@ def _text(trial: Benchmark, shares: list[dict[str, Any]], field: Entries) -> str
     parts.append(", ".join(f"{name}: {size}" for name, size in trial.sizes.items()))
     if field.wrong is None:
         parts.append("no wrong style: no other style is installed, --wrong names one")
-    if field.jury.tagger is None:
+    if field.classifiers.instruments is None:
         parts.append("no second embedding: no tagger ships, --tagger names one")
-    heard = field.jury.judge.report.get("held-out real clips")
-    if heard:
-        parts.append(f"the judge hears {heard['accuracy']:.0%} of real clips unknown to it right")
+    tested = field.classifiers.genres.report.get("held-out real clips")
+    if tested:
+        parts.append(f"the judge hears {tested['accuracy']:.0%} of real clips unknown to it right")
     return "\n".join(parts)

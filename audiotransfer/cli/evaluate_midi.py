@@ -13,7 +13,7 @@ from audiotransfer.errors import AudioTransferError
 
 if TYPE_CHECKING:
     from audiotransfer.benchmark import MidiBenchmark
-    from audiotransfer.benchmark.midi import Heard, MidiEntries
+    from audiotransfer.benchmark.midi import MidiEntries, OnResult
 
 #: Columns of each table, by their beginnings; a terminal is wide enough for one table.
 _COLUMNS = (
@@ -39,15 +39,15 @@ def run(args: Arguments, console: Console, write: Callable[[Path, dict[str, Any]
             "--wrong is for songs; of MIDI the wrong style is that of a third genre, leave it out"
         )
     from audiotransfer.benchmark import run_midi_benchmark
-    from audiotransfer.benchmark.midi import gather_scores
+    from audiotransfer.benchmark.midi import gather_midi
 
     with tempfile.TemporaryDirectory() as scratch, console.progress(args.style) as line:
-        field = gather_scores(
+        field = gather_midi(
             args.style,
             args.on,
             Path(scratch),
             genre=args.genre,
-            judge=args.classifier,
+            classifier=args.classifier,
             baseline=args.baseline,
             count=args.songs,
             device=args.device,
@@ -56,11 +56,11 @@ def run(args: Arguments, console: Console, write: Callable[[Path, dict[str, Any]
         trial = run_midi_benchmark(
             field.pieces,
             field.target,
-            field.plays,
-            field.ground,
+            field.transfers,
+            field.references,
             Path(scratch),
             show=line.show,
-            heard=None if args.plots is None else _painter(args.plots),
+            on_result=None if args.plots is None else _draw_into(args.plots),
         )
     values = {
         "style": args.style,
@@ -68,7 +68,7 @@ def run(args: Arguments, console: Console, write: Callable[[Path, dict[str, Any]
         "genre": field.target,
         "seed": args.seed,
         "sizes": trial.sizes,
-        "judges": {name: judge.report for name, judge in field.ground.judges.items()},
+        "judges": {name: judge.report for name, judge in field.references.classifiers.items()},
         "pairs": trial.pair_rows(),
         "ways": {
             way: {
@@ -78,7 +78,7 @@ def run(args: Arguments, console: Console, write: Callable[[Path, dict[str, Any]
                 }
                 for system, found in systems.items()
             }
-            for way, systems in trial.ways.items()
+            for way, systems in trial.directions.items()
         },
     }
     if args.out is not None:
@@ -87,18 +87,18 @@ def run(args: Arguments, console: Console, write: Callable[[Path, dict[str, Any]
     return 0
 
 
-def _painter(folder: Path) -> Heard:
+def _draw_into(folder: Path) -> OnResult:
     from audiotransfer.benchmark import Piece
     from audiotransfer.midi.plotting import plot_scores
     from audiotransfer.midi.score import read_score
 
-    def paint(piece: Piece, genre: str, output: Path) -> None:
+    def draw(piece: Piece, genre: str, output: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         shown = {"before": read_score(piece.path), "after": read_score(output)}
         path = folder / f"{piece.name.replace('/', '-')}.{genre}.png"
         plot_scores(shown, path, f"{piece.name} to {genre}", overwrite=True)
 
-    return paint
+    return draw
 
 
 def _text(trial: MidiBenchmark, field: MidiEntries) -> str:
@@ -109,7 +109,7 @@ def _text(trial: MidiBenchmark, field: MidiEntries) -> str:
     pairs = trial.pair_rows()
     if pairs:
         parts += ["both ways (S is S_tot)", plain_table(pairs), ""]
-    for way in trial.ways:
+    for way in trial.directions:
         rows = trial.rows(way)
         names = list(dict.fromkeys(name for row in rows for name in row))
         parts.append(way)
@@ -117,17 +117,17 @@ def _text(trial: MidiBenchmark, field: MidiEntries) -> str:
             columns = [name for name in names if name.startswith(part)]
             parts += [plain_table(rows, ["system", *columns]), ""]
     parts.append(", ".join(f"{name}: {size}" for name, size in trial.sizes.items()))
-    lone = [genre for genre in field.pieces if genre not in field.plays]
+    lone = [genre for genre in field.pieces if genre not in field.transfers]
     if lone:
         parts.append(f"no way back: no style for scores is called {' or '.join(lone)}")
-    if not any(WRONG in systems for systems in trial.ways.values()):
+    if not any(WRONG in systems for systems in trial.directions.values()):
         parts.append("no wrong style: no style for scores of a third genre is installed")
-    if field.target not in field.ground.training:
+    if field.target not in field.references.training:
         parts.append("copies were not looked for: --baseline names the scores that were trained on")
-    for name, judge in field.ground.judges.items():
-        heard = judge.report.get("test")
-        if heard:
-            right = heard["balanced_accuracy"]
+    for name, classifier in field.references.classifiers.items():
+        tested = classifier.report.get("test")
+        if tested:
+            right = tested["balanced_accuracy"]
             parts.append(f"the judge {name} hears {right:.0%} of phrases unknown to it right")
     return "\n".join(parts)
 

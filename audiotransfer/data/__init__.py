@@ -1,1 +1,1 @@
-"""Collections of songs to train from and to measure on."""
+"""Training data: data sets, prepared collections, rendered songs, and batches of them."""

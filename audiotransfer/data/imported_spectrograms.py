@@ -1,6 +1,4 @@
-"""Spectrograms that come with a collection instead of sound: trained on as they are, never
-heard.
-"""
+"""Spectrograms that a collection has instead of sound, scaled for training."""
 
 from __future__ import annotations
 
@@ -16,15 +14,15 @@ from audiotransfer.data.unpaired import PreparedWindows
 from audiotransfer.errors import AudioTransferError
 from vocoder.spectrogram import BOTTOM, TOP
 
-_SONGS = 64  # that tell how loud and how soft the spectrograms get
-_ENDS = (0.001, 0.999)
+_SONGS = 64  # whose cells give the levels
+_QUANTILES = (0.001, 0.999)
 
 
 @dataclass(frozen=True)
 class Levels:
-    """Between which levels nearly all cells of the spectrograms lie, in their own unit.
+    """The levels between which nearly all cells of the spectrograms lie, in their own unit.
 
-    Networks here are made for 100 dB above a floor: these levels become its ends.
+    They become the lowest and the highest level of the spectrograms that networks are made for.
     """
 
     lowest: float
@@ -32,11 +30,14 @@ class Levels:
 
     @classmethod
     def of(cls, manifest: Manifest, stem: str) -> Self:
-        """From the songs that are trained on. Raises AudioTransferError where all is alike."""
+        """The quantiles 0.001 and 0.999 of a stem in the training songs.
+
+        Raises AudioTransferError where both are the same.
+        """
         songs = spread([s for s in manifest.songs if s.split == "train"], _SONGS)
         places = [manifest.folder / song.features[stem].file for song in songs]
         cells = np.concatenate([np.load(place, mmap_mode="r").ravel() for place in places])
-        lowest, highest = np.quantile(cells.astype(np.float32), _ENDS).tolist()
+        lowest, highest = np.quantile(cells.astype(np.float32), _QUANTILES).tolist()
         if not lowest < highest:
             raise AudioTransferError(
                 f"the spectrograms in {manifest.folder} have the one level {lowest:g}; prepare the"
@@ -44,15 +45,15 @@ class Levels:
             )
         return cls(lowest, highest)
 
-    def known(self, spectrogram: Tensor) -> Tensor:
-        """A spectrogram in its own unit as log levels ``[.., F, L]`` that networks know."""
+    def rescaled(self, spectrogram: Tensor) -> Tensor:
+        """Spectrograms ``[.., F, L]`` in their own unit, as natural logarithms of magnitudes."""
         return BOTTOM + (spectrogram - self.lowest) * (
             (TOP - BOTTOM) / (self.highest - self.lowest)
         )
 
 
 class ImportedWindows:
-    """Batches of such spectrograms at levels that networks know."""
+    """Batches of imported spectrograms at the levels that networks are made for."""
 
     def __init__(self, windows: PreparedWindows, levels: Levels) -> None:
         self.windows, self.levels = windows, levels
@@ -60,13 +61,13 @@ class ImportedWindows:
     def batch(self, step: int) -> dict[str, Tensor]:
         """The batch of a step."""
         found = self.windows.batch(step)
-        return found | {side: self.levels.known(found[side]) for side in ("source", "target")}
+        return found | {side: self.levels.rescaled(found[side]) for side in ("source", "target")}
 
 
 def why_silent(manifest: Manifest) -> str:
-    """What spectrograms without sound cannot do, for people."""
+    """Why a style of imported spectrograms plays no songs, as its card says it."""
     return (
-        f"it paints {manifest.kind}'s spectrograms of {manifest.spectrogram['bins']} bands, and"
-        " these cannot be turned back into music; playing songs, listening and the headline H need"
-        " recordings"
+        f"it predicts {manifest.kind}'s spectrograms of {manifest.spectrogram['bins']} bands, and"
+        " these cannot be turned back into music; playing songs, validation samples and the"
+        " checkpoint metric H need recordings"
     )

@@ -1,4 +1,4 @@
-"""What a preparation leaves: one manifest, whatever the songs came from."""
+"""The manifest of a prepared collection: its songs, splits, stems and spectrograms."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _VERSION = 1
 
 @dataclass(frozen=True)
 class Feature:
-    """The spectrogram of a stem without its silence: a float16 array ``[L, F]`` on disk.
+    """The spectrogram of a stem without its silence: a float16 array ``[L, F]`` in a file.
 
-    ``runs`` are the stretches that sound, one behind the other in the file: (frame of the song,
-    frames).
+    ``runs`` are the stretches that sound, concatenated in the file: (first frame in the song,
+    number of frames).
     """
 
     file: str
@@ -30,7 +30,7 @@ class Feature:
 
     @property
     def frames(self) -> int:
-        """L."""
+        """The number of frames L."""
         return sum(frames for _, frames in self.runs)
 
 
@@ -39,7 +39,7 @@ class PreparedSong:
     """A song with its stems and their spectrograms; files are relative to the manifest's folder.
 
     ``files``: stem -> its sound (44.1 kHz stereo, the song at RMS 0.1); none where the collection
-    has no sound. ``sources``: what it was made from.
+    has no sound. ``sources``: the files that it was made from.
     """
 
     id: str
@@ -77,12 +77,12 @@ class Manifest:
 
     @property
     def stems(self) -> list[str]:
-        """Every stem that sounds in a song."""
+        """Every stem that a song has."""
         return sorted({stem for song in self.songs for stem in song.features})
 
     @property
     def frames_per_second(self) -> float:
-        """Of the spectrograms."""
+        """The frame rate of the spectrograms, Hz."""
         return float(self.spectrogram["sample_rate"]) / float(self.spectrogram["hop_length"])
 
     def of(self, genre: str, split: str) -> list[PreparedSong]:
@@ -100,9 +100,7 @@ class Manifest:
         return found
 
     def require_sound(self, purpose: str) -> None:
-        """Raises AudioTransferError where there are spectrograms only and ``purpose`` wants
-        sound.
-        """
+        """Raises AudioTransferError, naming the purpose, where there are spectrograms only."""
         if not any(song.files for song in self.songs):
             raise AudioTransferError(
                 f"{purpose} wants sound, and {self.folder} ({self.kind}) has only spectrograms of"
@@ -110,7 +108,7 @@ class Manifest:
             )
 
     def save(self) -> Path:
-        """Writes ``manifest.json``, whole or not at all.
+        """Writes ``manifest.json`` atomically.
 
         Raises AudioTransferError where it cannot be written.
         """
@@ -124,7 +122,7 @@ class Manifest:
 
 
 def load_manifest(place: str | Path) -> Manifest:
-    """The manifest of a prepared folder. Raises AudioTransferError where it is none."""
+    """Reads the manifest of a prepared folder. Raises AudioTransferError where there is none."""
     path = Path(place)
     path = path / NAME if path.is_dir() else path
     try:
@@ -138,7 +136,7 @@ def load_manifest(place: str | Path) -> Manifest:
             skipped=tuple(Skipped(**one) for one in plain.pop("skipped")),
             sampling=Sampling(tuple(crop) if crop else None),
             notes=tuple(plain.pop("notes")),
-            **present_keys(plain),
+            **present_keys(plain, str(path)),
         )
     except FileNotFoundError:
         raise AudioTransferError(
@@ -153,7 +151,7 @@ def load_manifest(place: str | Path) -> Manifest:
 
 
 def check_apart(songs: Iterable[PreparedSong]) -> None:
-    """Raises AudioTransferError for a song twice, an unknown split, an artist in two of them."""
+    """Raises AudioTransferError for a repeated song, an unknown split, an artist in two splits."""
     seen: set[str] = set()
     splits: dict[str, str] = {}
     for song in songs:

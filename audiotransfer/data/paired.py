@@ -1,4 +1,4 @@
-"""Aligned pairs of stems: the same score played by somebody's band and by the target ensemble."""
+"""Batches of aligned pairs: stems of a MIDI file by random instruments, and by a style's."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from scipy import signal
 from torch import Tensor
 
 from audiotransfer.errors import AudioTransferError
+from audiotransfer.renamed import present_folder
 
 if TYPE_CHECKING:
     from numpy.random import Generator
@@ -30,11 +31,11 @@ SAMPLE_RATE = 44100
 class PairSettings:
     """How pairs are drawn. Gains in dB; shares are probabilities.
 
-    ``style``: whose band plays the target.
-    ``separated_share``: take the stem as a separator gave it, where the corpus has it
-    (``separated/{stem}.wav``); ``bleed_share``: else let the other stems leak in.
+    ``style``: the style whose instruments play the target.
+    ``separated_share``: use the stem that a separator gave, where there is one
+    (``separated/{stem}.wav``); ``bleed_share``: else add bleed of the other stems.
     At every ``songs_every``-th step (0: never) the batch is ``songs`` separated songs, all stems
-    of each together with what the separator took for vocals and the true mix.
+    of each together with the separated vocals and the true mix.
     """
 
     style: str = "jazz"
@@ -53,7 +54,7 @@ class PairSettings:
 
 @dataclass(frozen=True)
 class Pair:
-    """A rendered song's folder, its stems, and how many samples it has."""
+    """A rendered song: its folder, its stems, its length in samples, whether it was separated."""
 
     folder: Path
     stems: tuple[str, ...]
@@ -61,15 +62,16 @@ class Pair:
     separated: bool
 
     def read(self, side: str, stem: str, start: int, frames: int) -> Sound:
-        """``[2, frames]``."""
+        """Reads a stretch of a stem: ``[2, frames]``."""
         path = self.folder / side / f"{stem}.wav"
         sound, _ = soundfile.read(path, start=start, frames=frames, dtype="float32", always_2d=True)
         return np.ascontiguousarray(sound.T)
 
 
 def find_pairs(folder: Path, split: str = "train") -> list[Pair]:
-    """The rendered pairs of a split. Raises AudioTransferError where there is none."""
+    """Finds the rendered pairs of a split. Raises AudioTransferError where there are none."""
     found = []
+    folder = present_folder(folder)
     for card in sorted(folder.glob("*/song.json")):
         about = json.loads(card.read_text())
         if about["split"] != split or not about["stems"]:
@@ -89,9 +91,9 @@ class PairedStems:
     """Batches ``source`` and ``target`` ``[B, 2, T]`` with ``stem`` ``[B]``, by step.
 
     The stem is an index into drums, bass, other. Source and target get the same gain, so that
-    levels are learned as they are; the source alone gets another tone and other stems' bleed.
-    Batches of songs also hold ``kept`` and ``mix`` ``[songs, 2, T]``, with the stems of one song
-    next to each other.
+    levels are learned as they are; the source alone is filtered and gets bleed of other stems.
+    Batches of songs also hold ``kept`` (vocals) and ``mix`` ``[songs, 2, T]``, with the stems of
+    one song next to each other.
     """
 
     def __init__(self, pairs: Sequence[Pair], settings: PairSettings) -> None:
@@ -152,7 +154,7 @@ class PairedStems:
         return (source * gain).astype(np.float32), (target * gain).astype(np.float32)
 
     def _songs(self, random: Generator) -> dict[str, Tensor]:
-        """Separated songs with all that a mix is made of."""
+        """Separated songs: all stems of each, its vocals and its true mix."""
         frames = self.settings.frames * self.settings.hop_length - 1
         side = f"target/{self.settings.style}"
         found: dict[str, list[Sound]] = {"source": [], "target": [], "kept": [], "mix": []}

@@ -1,6 +1,4 @@
-"""Pairs as spectrograms on disk: cut out by memory map, so that a step never waits for a
-transform.
-"""
+"""Batches of pairs from spectrograms on disk, cropped by memory map: no step waits for an STFT."""
 
 from __future__ import annotations
 
@@ -16,6 +14,7 @@ import torch
 from torch import Tensor
 
 from audiotransfer.errors import AudioTransferError
+from audiotransfer.renamed import present_folder
 from vocoder import SpectrogramSettings
 
 if TYPE_CHECKING:
@@ -33,8 +32,8 @@ _CURVES = 5
 class FeatureSettings:
     """How crops are drawn. Gains in dB; shares are probabilities.
 
-    ``separated_share``: the stem as a separator gave it, else as it was rendered. ``tone_share``
-    and ``tone_db``: how often and how much a smooth equaliser changes the source alone.
+    ``separated_share``: the stem that a separator gave, else the rendered one. ``tone_share`` and
+    ``tone_db``: how often and how much a random smooth equaliser changes the source alone.
     """
 
     batch: int = 8
@@ -49,11 +48,12 @@ class FeatureSettings:
 def feature_songs(
     folder: Path, stems: Sequence[str], styles: Sequence[str], split: str
 ) -> list[Path]:
-    """Feature folders of the songs of a split that have all the stems, in every style.
+    """Finds the feature folders of a split's songs that have all the stems in every style.
 
-    Raises AudioTransferError where there is none.
+    Raises AudioTransferError where there are none.
     """
     found = []
+    folder = present_folder(folder)
     for card in sorted(folder.glob("*/song.json")):
         place = card.parent / FOLDER
         wanted = [place / f"{s}.{side}.npy" for s in stems for side in ("source", *styles)]
@@ -68,12 +68,12 @@ def feature_songs(
 
 
 class FeatureCrops:
-    """Batches of the same crop of several stems, by step.
+    """Batches of the same crop of several stems, a function of the step.
 
-    For each stem ``STEM/source`` ``[B, V, L]``, ``STEM/target`` ``[B, S, F, L]`` and ``STEM/keys``:
-    what the score says of each frame pair, ``[B, 4, 88, ceil(L / 2)]``, struck and held keys that
-    sound, and those that begin; only for stems that have them. ``bands_hz`` are, by stem, the
-    frequencies of the source's ``V`` values.
+    For each stem ``STEM/source`` ``[B, V, L]``, ``STEM/target`` ``[B, S, F, L]`` and ``STEM/keys``
+    ``[B, 4, 88, ceil(L / 2)]``: the piano roll of the MIDI file in pairs of frames, keys of
+    decaying and of sustained instruments that sound, and those that begin; only for stems that
+    have it. ``bands_hz`` are, by stem, the frequencies of the source's ``V`` values.
     """
 
     def __init__(
@@ -126,13 +126,13 @@ class FeatureCrops:
         return found
 
     def _cut(self, song: Path, name: str, start: int) -> Cells:
-        """``[V, L]`` in single precision."""
+        """A crop ``[V, L]`` in single precision."""
         cells = np.load(song / f"{name}.npy", mmap_mode="r")
         return cells[start : start + self.settings.frames].T.astype(np.float32)
 
 
 def _curves(hertz: Cells) -> NDArray[np.float64]:
-    """Smooth equalisers' parts ``[curves, V]``: cosines over ten octaves."""
+    """The basis of smooth equalisers ``[curves, V]``: cosines over ten octaves."""
     octaves = np.log2(np.maximum(hertz, 20.0) / 20.0) / 10.0
     curves: NDArray[np.float64] = np.cos(np.pi * np.arange(_CURVES)[:, None] * octaves[None])
     return curves

@@ -1,4 +1,4 @@
-"""Which songs are used for what: no song, and where it is known no artist, for two things."""
+"""Splits of songs into training, validation and test, without an artist in two of them."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ def split_songs(
     held_out: Mapping[str, float] = HELD_OUT,
     before: Iterable[PreparedSong] = (),
 ) -> list[Song]:
-    """Songs with a split drawn for each that has none: an artist goes into one as a whole.
+    """Draws a split for each song that has none; all songs of an artist get the same one.
 
-    A song without an artist stands for itself. Songs and artists that were in a split ``before``
-    stay there: what a network learned from must never test it. Each genre gives its share of
-    artists to what is held out, at least one, and keeps at least one to train on; genres with fewer
-    than three are trained on whole.
+    A song without an artist is drawn by itself. Songs and artists that were in a split ``before``
+    stay there: a network must never be tested on its training songs. Of each genre the shares
+    ``held_out`` of its artists are held out, at least one each, and at least one is trained on; of
+    a genre with fewer than three artists none is held out.
     """
     listed = list(songs)
     of_genre: dict[str, set[str]] = {}
     for song in listed:
         if not song.split:
             of_genre.setdefault(song.genre, set()).add(_group(song))
-    split = _kept(listed, before)
+    split = _known(listed, before)
     # Small genres first: a large one finds others where an artist plays in both.
     for genre in sorted(of_genre, key=lambda name: (len(of_genre[name]), name)):
         groups = of_genre[genre]
@@ -53,9 +53,10 @@ def split_songs(
 
 
 def hold_apart(songs: Iterable[Song]) -> tuple[list[Song], list[Skipped]]:
-    """Songs whose artist is held out as well are not trained on: they are left out.
+    """Leaves out the songs whose artist is also in a split that is held out.
 
-    For collections whose own splits divide songs, not artists. Test goes before validation.
+    For collections whose own splits divide songs, not artists. The test split keeps its songs
+    before the validation split.
     """
     listed = list(songs)
     holder: dict[str, str] = {}
@@ -72,7 +73,7 @@ def hold_apart(songs: Iterable[Song]) -> tuple[list[Song], list[Skipped]]:
 
 
 def unique(songs: Sequence[Song]) -> tuple[list[Song], list[Skipped]]:
-    """The first song of each id; the others are left out."""
+    """Keeps the first song of each id and leaves the others out."""
     kept: dict[str, Song] = {}
     skipped = []
     for song in songs:
@@ -84,16 +85,16 @@ def unique(songs: Sequence[Song]) -> tuple[list[Song], list[Skipped]]:
 
 
 def spread(songs: Sequence[Item], count: int | None) -> list[Item]:
-    """``count`` songs from the beginning to the end of a list, or all of them."""
+    """Picks ``count`` items evenly from a list, or all of them."""
     if count is None or count >= len(songs):
         return list(songs)
     return [songs[index * len(songs) // count] for index in range(count)]
 
 
-def _kept(songs: Iterable[Song], before: Iterable[PreparedSong]) -> dict[str, str]:
-    """The splits that artists, or songs without one, have already.
+def _known(songs: Iterable[Song], before: Iterable[PreparedSong]) -> dict[str, str]:
+    """The splits that artists, or songs without an artist, had before.
 
-    Where it is several, as for an artist who was not known before, what was trained on goes first.
+    Where there are several, as for an artist that was not known before, training comes first.
     """
     of_song, of_artist = {}, {}
     for one in sorted(before, key=lambda one: SPLITS.index(one.split), reverse=True):

@@ -1,4 +1,4 @@
-"""Random mixes of stems, for training a separator."""
+"""Recordings of stems on disk, and random mixes of them for training a separator."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from audiotransfer.audio.resampling import resample
 from audiotransfer.audio.writing import write_audio
 from audiotransfer.data.rendering import rendering
 from audiotransfer.errors import AudioTransferError
+from audiotransfer.renamed import present_folder
 
 if TYPE_CHECKING:
     from numpy.random import Generator
@@ -44,7 +45,7 @@ class StemRecording:
     real: bool
 
     def read(self, start: int, frames: int) -> Sound:
-        """``[2, frames]`` from ``start``, silence behind the end."""
+        """Reads ``[2, frames]`` from ``start``, with silence after the end."""
         sound, _ = soundfile.read(
             self.path,
             start=start,
@@ -62,7 +63,7 @@ class MixSettings:
     """How random mixes are drawn.
 
     Gains in dB, ``seconds`` a crop; the shares are probabilities. ``song_share``: all stems
-    from one song at one time; ``real_share``: a real recording where there is one.
+    from one place in one song; ``real_share``: a recording, not a rendering, where there is one.
     """
 
     batch: int = 6
@@ -77,17 +78,20 @@ class MixSettings:
 
 
 class RandomMixes:
-    """Batches ``stems`` ``[B, 4, 2, T]``, a pure function of seed and step."""
+    """Batches ``stems`` ``[B, 4, 2, T]``, a function of seed and step."""
 
-    def __init__(self, takes: Sequence[StemRecording], settings: MixSettings) -> None:
+    def __init__(self, recordings: Sequence[StemRecording], settings: MixSettings) -> None:
         self.settings = settings
         self._by_stem = {
-            stem: {real: [t for t in takes if t.stem == stem and t.real == real] for real in (0, 1)}
+            stem: {
+                real: [t for t in recordings if t.stem == stem and t.real == real]
+                for real in (0, 1)
+            }
             for stem in STEMS
         }
         songs: dict[str, list[StemRecording]] = {}
-        for take in takes:
-            songs.setdefault(take.song, []).append(take)
+        for recording in recordings:
+            songs.setdefault(recording.song, []).append(recording)
         self._songs = [s for s in songs.values() if len({t.stem for t in s}) >= 2]
         missing = [stem for stem, pool in self._by_stem.items() if not (pool[0] or pool[1])]
         if missing:
@@ -113,8 +117,10 @@ class RandomMixes:
             song = self._songs[int(random.integers(len(self._songs)))]
             start = int(random.integers(max(1, min(t.frames for t in song) - frames)))
             reverse = random.random() < 0.2
-            for take in song:
-                stems[STEMS.index(take.stem)] += self._crop(take, start, frames, speed, reverse)
+            for recording in song:
+                stems[STEMS.index(recording.stem)] += self._crop(
+                    recording, start, frames, speed, reverse
+                )
         else:
             for index, stem in enumerate(STEMS):
                 if random.random() < settings.silent_share:
@@ -123,10 +129,10 @@ class RandomMixes:
                 real = bool(pool[1]) and (not pool[0] or random.random() < settings.real_share)
                 choices = pool[1] if real else pool[0]
                 weights = np.array([min(t.frames, 60 * SAMPLE_RATE) for t in choices], dtype=float)
-                take = choices[random.choice(len(choices), p=weights / weights.sum())]
-                start = int(random.integers(max(1, take.frames - frames)))
+                recording = choices[random.choice(len(choices), p=weights / weights.sum())]
+                start = int(random.integers(max(1, recording.frames - frames)))
                 own = speed if random.random() < 0.3 else float(random.uniform(*settings.speed))
-                stems[index] = self._crop(take, start, frames, own, random.random() < 0.2)
+                stems[index] = self._crop(recording, start, frames, own, random.random() < 0.2)
             if random.random() < 0.3:
                 stems[3] = rendering.room(
                     stems[3], SAMPLE_RATE, random, random.uniform(0.2, 1.2), random.uniform(-20, -8)
@@ -134,11 +140,11 @@ class RandomMixes:
         return self._produce(stems, random)
 
     def _crop(
-        self, take: StemRecording, start: int, frames: int, speed: float, reverse: bool
+        self, recording: StemRecording, start: int, frames: int, speed: float, reverse: bool
     ) -> Sound:
-        """A crop played ``speed`` times as fast (pitch follows), normalised where it is loud."""
+        """A crop played ``speed`` times as fast (pitch follows), reversed where asked."""
         wanted = int(frames * speed) + 2
-        sound = take.read(min(start, max(0, take.frames - wanted)), wanted)
+        sound = recording.read(min(start, max(0, recording.frames - wanted)), wanted)
         if speed != 1.0:
             at = np.arange(frames) * speed
             left = at.astype(int)
@@ -148,7 +154,7 @@ class RandomMixes:
         return sound[:, ::-1] if reverse else sound
 
     def _produce(self, stems: NDArray[np.float32], random: Generator) -> NDArray[np.float32]:
-        """Levels, tone, panning, polarity; then the whole at RMS 0.1 give or take 6 dB."""
+        """Random levels, filters, panning and polarity; then the mix at RMS 0.1 ± 6 dB."""
         settings = self.settings
         for index in range(len(STEMS)):
             level = float(np.sqrt((stems[index] ** 2).mean()))
@@ -176,54 +182,54 @@ class RandomMixes:
         return np.ascontiguousarray(stems, dtype=np.float32)
 
 
-def rendered_recordings(folder: Path, split: str = "train") -> list[StemRecording]:
-    """Stems of rendered songs (``*/{source,target/STYLE}/{stem}.wav`` beside a ``song.json``)."""
-    takes = []
-    for card in sorted(folder.glob("*/song.json")):
+def rendered_stems(folder: Path, split: str = "train") -> list[StemRecording]:
+    """Finds stems of rendered songs: ``*/{source,target/STYLE}/{stem}.wav`` and ``song.json``."""
+    recordings = []
+    for card in sorted(present_folder(folder).glob("*/song.json")):
         if json.loads(card.read_text())["split"] != split:
             continue
-        # Only what was rendered: `separated/` beside it holds a separator's guesses.
+        # Not `separated/`, which holds estimates of a separator.
         sides = [card.parent / "source", *sorted(card.parent.glob("target/*"))]
         for path in (path for side in sides for path in sorted(side.glob("*.wav"))):
             song = f"{card.parent.name}/{path.parent.name}"
-            takes.append(_take(path, path.stem, song, real=False))
-    return takes
+            recordings.append(_recording(path, path.stem, song, real=False))
+    return recordings
 
 
-def song_recordings(folder: Path, cache: Path, without: Iterable[str] = ()) -> list[StemRecording]:
-    """Stems of real songs (``song/{stem}[_part].{ogg,wav,…}``); parts of a stem are added later.
+def song_stems(folder: Path, cache: Path, without: Iterable[str] = ()) -> list[StemRecording]:
+    """Finds stems of recorded songs (``song/{stem}[_part].{ogg,wav,…}``); mixes add up parts.
 
     Songs or files whose name holds a word of ``without`` are left out.
     """
-    takes = []
+    recordings = []
     for path in find_audio(folder):
         stem = re.split(r"[_.]", path.name)[0]
         if stem in STEMS and not _held_out(path, without):
-            takes.append(_take(_decoded(path, cache), stem, path.parent.name, real=True))
-    return takes
+            recordings.append(_recording(_decoded(path, cache), stem, path.parent.name, real=True))
+    return recordings
 
 
-def solo_recordings(
+def solo_stems(
     folder: Path, stem: str, cache: Path, without: Iterable[str] = ()
 ) -> list[StemRecording]:
-    """Recordings of one stem on its own: solo singing, drum loops."""
+    """Finds recordings of one stem alone, such as solo singing or drum loops."""
     return [
-        _take(_decoded(path, cache), stem, f"solo/{path.stem}", real=True)
+        _recording(_decoded(path, cache), stem, f"solo/{path.stem}", real=True)
         for path in find_audio(folder)
         if not _held_out(path, without)
     ]
 
 
-def folder_recordings(folder: Path, stem: str, cache: Path) -> list[StemRecording]:
-    """Every song of a folder as a take. Raises AudioTransferError where there is none."""
-    takes = solo_recordings(folder, stem, cache)
-    if not takes:
+def folder_stems(folder: Path, stem: str, cache: Path) -> list[StemRecording]:
+    """Every file of a folder as a stem. Raises AudioTransferError where there is none."""
+    recordings = solo_stems(folder, stem, cache)
+    if not recordings:
         raise AudioTransferError(f"folder {folder} holds no audio; name one with songs or stems")
-    return takes
+    return recordings
 
 
 def mix(folder: Path) -> Tensor:
-    """The sum of the stems in a folder ``[C, T]``."""
+    """The sum ``[C, T]`` of the stems in a folder."""
     stems = [read_audio(path)[0] for path in sorted(folder.glob("*.wav"))]
     if not stems:
         raise AudioTransferError(f"{folder} holds no stems: render the song again")
@@ -234,12 +240,12 @@ def _held_out(path: Path, without: Iterable[str]) -> bool:
     return any(word in f"{path.parent.name}/{path.name}" for word in without)
 
 
-def _take(path: Path, stem: str, song: str, real: bool) -> StemRecording:
+def _recording(path: Path, stem: str, song: str, real: bool) -> StemRecording:
     return StemRecording(path, stem, song, soundfile.info(str(path)).frames, real)
 
 
 def _decoded(path: Path, cache: Path) -> Path:
-    """A 44.1 kHz 16-bit copy: compressed files cannot be read at random places quickly."""
+    """A 44.1 kHz 16-bit copy: compressed files are slow to read from random places."""
     name = f"{path.stem}-{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:10]}.wav"
     copy = cache / name
     if not copy.is_file():

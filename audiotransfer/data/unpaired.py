@@ -1,4 +1,4 @@
-"""Windows of sound from two folders, for learning without pairs."""
+"""Windows of two sets of songs, sound or prepared spectrograms, for training without pairs."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ _TRIES = 10
 
 
 class UnpairedWindows:
-    """Batches ``source`` and ``target`` ``[B, 2, T]``: windows that sound, each at one level.
+    """Batches ``source`` and ``target`` ``[B, 2, T]``: windows that are not silent, at one level.
 
-    Longer songs are drawn more often, up to a minute's worth. A pure function of seed and step.
+    Songs are drawn in proportion to their length up to a minute. A function of seed and step.
     """
 
     def __init__(
@@ -53,17 +53,19 @@ class UnpairedWindows:
         random = np.random.default_rng((self.seed, step))
         return {
             name: torch.from_numpy(
-                np.stack([self._window(takes, random) for _ in range(self.batch_size)])
+                np.stack([self._window(recordings, random) for _ in range(self.batch_size)])
             )
-            for name, takes in self.sets.items()
+            for name, recordings in self.sets.items()
         }
 
-    def _window(self, takes: list[StemRecording], random: np.random.Generator) -> Sound:
-        weights = np.array([min(take.frames, 60 * SAMPLE_RATE) for take in takes], dtype=float)
+    def _window(self, recordings: list[StemRecording], random: np.random.Generator) -> Sound:
+        weights = np.array(
+            [min(recording.frames, 60 * SAMPLE_RATE) for recording in recordings], dtype=float
+        )
         for _ in range(_TRIES):
-            take = takes[random.choice(len(takes), p=weights / weights.sum())]
-            start = int(random.integers(max(1, take.frames - self.frames)))
-            window = take.read(start, self.frames)
+            recording = recordings[random.choice(len(recordings), p=weights / weights.sum())]
+            start = int(random.integers(max(1, recording.frames - self.frames)))
+            window = recording.read(start, self.frames)
             if _rms(window) > _SILENT:
                 break
         gain = np.float32(10 ** (random.uniform(-4, 4) / 20))
@@ -83,7 +85,7 @@ class SpectrogramBatches:
 
 
 def levelled(window: Sound) -> Sound:
-    """A window ``[2, T]`` at the level that stems have in songs; silence is not raised to it."""
+    """Scales a window ``[2, T]`` to RMS 0.06, the level of stems in songs; silence stays silent."""
     return (window * (_LEVEL / max(_rms(window), _SILENT))).astype(np.float32)
 
 
@@ -91,14 +93,14 @@ def _rms(window: Sound) -> float:
     return float(np.sqrt((window**2).mean()))
 
 
-#: As first of the genres: all of the collection but the target's own.
+#: As the first of the genres: all of the collection but the target.
 ANY = "any"
 _LONGEST_SECONDS = 60.0  # what a longer song counts as when songs are drawn
 
 
 @dataclass(frozen=True)
 class _Run:
-    """A stretch that sounds: frames [start, start + frames) of a file, from song ``song``."""
+    """A stretch that is not silent: frames [start, start + frames) of a file, of a song."""
 
     file: Path
     start: int
@@ -111,9 +113,9 @@ class PreparedWindows:
 
     ``genres``: the source, or ``any``, and one or more targets. A row is of one stem on both
     sides, an index ``[B]`` into ``stems``; ``style`` ``[B]`` is the target genre's index into
-    ``targets``. Stems, targets and sources are drawn evenly, songs by how long they sound up to a
-    minute, and windows from random crops where the collection asks for it. A pure function of
-    seed and step; spectrograms stay on disk.
+    ``targets``. Stems, targets and sources are drawn evenly, songs in proportion to the length
+    that sounds up to a minute, and windows from random crops where the collection asks for it. A
+    function of seed and step; spectrograms stay on disk.
 
     Raises AudioTransferError for a genre that is not there or has no song in ``split``, one genre
     only, a stem that is not there, and windows longer than anything that sounds.
@@ -185,7 +187,7 @@ class PreparedWindows:
     def _pool(
         self, held: Manifest, genre: str, stem: str, split: str
     ) -> tuple[list[_Run], NDArray[np.float64]]:
-        """Every stretch that holds a window, and how likely those up to it are together."""
+        """Every stretch that holds a window, and the cumulative probabilities of drawing them."""
         runs: list[_Run] = []
         of_song: dict[str, int] = {}
         longest = 0
@@ -215,6 +217,6 @@ class PreparedWindows:
 
 @lru_cache(maxsize=4096)
 def _open(path: Path) -> NDArray[np.float16]:
-    """A spectrogram ``[L, F]`` as it lies on disk, mapped into memory once a process."""
+    """Maps a spectrogram ``[L, F]`` on disk into memory, once a process."""
     spectrogram: NDArray[np.float16] = np.load(path, mmap_mode="r", allow_pickle=False)
     return spectrogram

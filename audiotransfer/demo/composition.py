@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from audiotransfer.data.rendering.ensembles import Arrangement
+from audiotransfer.data.rendering.arrangement import Arrangement
 from audiotransfer.data.rendering.rendering import room
 from audiotransfer.synthesis.synthesizer import Part, Synthesizer, default_soundfont
 

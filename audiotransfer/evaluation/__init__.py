@@ -1,4 +1,4 @@
-"""Measures, baselines, judges and tables: what tells a style from an equaliser."""
+"""Metrics, classifiers, baselines and tables that styles are evaluated with."""
 
 from audiotransfer.evaluation.baselines.audio import (
     MatchedEQ,

@@ -1,4 +1,4 @@
-"""H on songs that are not trained on: what chooses a style's checkpoint and ends its training."""
+"""H on validation songs: the metric that selects a style's checkpoint and ends its training."""
 
 from __future__ import annotations
 
@@ -35,20 +35,25 @@ from audiotransfer.spectral.models.base import SpectrogramModel
 from audiotransfer.training import Objective
 from vocoder import SpectrogramSettings
 
-_JUDGE = "validation-judge"
-_HEARD_SECONDS, _COPY_SECONDS = 20.0, 6.0
-#: A judge that gives the target's own songs so little more than the source's tells nothing.
-_TELLS = 0.05
+_FOLDER = "validation-classifier"
+_CLIP_SECONDS, _COPY_SECONDS = 20.0, 6.0
+#: Least difference of the style score between real songs of the target and the sources.
+_LEAST_DIFFERENCE = 0.05
+_SOURCE = "source"
+_LOGGED_SAMPLES = 2  # of each stem, where H is not measured
 logger = logging.getLogger(__name__)
 
 
 @dataclass
 class CheckpointMetricSettings:
-    """How H is found during a training: on so many validation songs (0: it is not).
+    """Size of the validation: songs that H is measured on, and its genre classifier.
 
-    Its judge learns for ``classifier_steps`` from ``classifier_songs`` songs that are trained on,
-    of each genre; it is another one than the judge that reports, and ``seed`` draws its first
-    weights.
+    Attributes:
+        songs: number of validation songs; with 0 H is not measured.
+        classifier_songs: training songs of each genre that the classifier is trained on. It is
+            another network than the one that ships and reports final figures.
+        classifier_steps: training steps of the classifier.
+        seed: draws the classifier's initial weights.
     """
 
     songs: int = 4
@@ -58,27 +63,28 @@ class CheckpointMetricSettings:
 
 
 class CheckpointMetric:
-    """H, style and content of what the present generators make of lines (see `measures`).
+    """H, style and content of what the present generators make of validation samples.
 
-    Both are rescaled from means over the lines: style between what a judge says of them as they
-    are and of the ``targets`` (real lines of each style), content between a random clip of these
-    and the lines themselves. Of several styles the mean counts. A judge that cannot tell the
-    target from the source gives no H.
+    Style and content are means over the samples, rescaled: style from 0 for the samples themselves
+    to 1 for ``targets`` (real samples of each style), content from 0 for a random clip of these to
+    1 for the samples themselves. H is their harmonic mean. Of several styles the mean counts. A
+    style that the classifier does not tell from the sources has no H.
     """
 
     def __init__(
         self,
-        audition: ValidationSamples,
+        samples: ValidationSamples,
         targets: Mapping[str, Sequence[ValidationSample]],
-        judge: Callable[[], GenreClassifier],
+        classifier: Callable[[], GenreClassifier],
     ) -> None:
-        self.audition, self.targets, self.judge = audition, dict(targets), judge
+        """``classifier`` is called once, at the first measurement."""
+        self.samples, self.targets, self.classifier = samples, dict(targets), classifier
 
     def __call__(self, _: Objective) -> dict[str, float]:
         if not self._scales:
             return {}
-        played = self.audition.play(self.audition.lines)
-        found = {style: scale.figures(played[style]) for style, scale in self._scales.items()}
+        converted = self.samples.convert(self.samples.samples)
+        found = {style: scale.figures(converted[style]) for style, scale in self._scales.items()}
         figures = {
             name: float(np.mean([of[name] for of in found.values()]))
             for name in ("H", "style", "content")
@@ -89,97 +95,112 @@ class CheckpointMetric:
 
     @cached_property
     def _scales(self) -> dict[str, _Scale]:
-        """Of the styles that the judge, which is made now, tells from the lines as they are."""
+        """The scale of each style that the classifier tells from the sources."""
         try:
-            judge = self.judge()
+            classifier = self.classifier()
         except AudioTransferError as error:
-            logger.warning("no H, so that the last weights are taken: %s", error)
+            logger.warning("H is not measured, the last checkpoint is taken: %s", error)
             return {}
-        sources = [line.sound for line in self.audition.lines]
+        sources = [sample.sound for sample in self.samples.samples]
         found = {
-            style: _Scale.of(judge, style, sources, [line.sound for line in lines])
-            for style, lines in self.targets.items()
+            style: _Scale.of(classifier, style, sources, [sample.sound for sample in samples])
+            for style, samples in self.targets.items()
         }
         for style, scale in found.items():
-            if scale.goal - scale.nothing < _TELLS:
+            if scale.one - scale.zero < _LEAST_DIFFERENCE:
                 logger.warning(
-                    "no H for %s: the validation judge gives its own songs %.2f and others %.2f;"
-                    " more songs by other artists would tell them apart",
+                    "no H for %s: the validation classifier gives its own songs %.2f and others"
+                    " %.2f; more songs by other artists would help it to tell them apart",
                     style,
-                    scale.goal,
-                    scale.nothing,
+                    scale.one,
+                    scale.zero,
                 )
-        return {s: scale for s, scale in found.items() if scale.goal - scale.nothing >= _TELLS}
+        return {
+            s: scale for s, scale in found.items() if scale.one - scale.zero >= _LEAST_DIFFERENCE
+        }
 
 
 @dataclass(frozen=True)
 class _Scale:
-    """What the judge says of sources (style 0) and of the target's own (1), and what content a
-    random clip of the latter has (content 0).
+    """Rescaling of one style: style scores of the sources (``zero``) and of the target's songs
+    (``one``), and the content score of random clips of the target (``random``).
     """
 
-    judge: GenreClassifier
+    classifier: GenreClassifier
     style: str
     sources: Sequence[Tensor]
-    nothing: float
-    goal: float
+    zero: float
+    one: float
     random: float
 
     @classmethod
     def of(
-        cls, judge: GenreClassifier, style: str, sources: Sequence[Tensor], real: Sequence[Tensor]
+        cls,
+        classifier: GenreClassifier,
+        style: str,
+        sources: Sequence[Tensor],
+        real: Sequence[Tensor],
     ) -> _Scale:
         generator = torch.Generator().manual_seed(0)
         clips = [random_target_clip(real, sound.shape[-1], generator) for sound in sources]
-        nothing, goal = (_said(judge, style, sounds) for sounds in (sources, real))
-        return cls(judge, style, sources, nothing, goal, _content(clips, sources))
+        zero, one = (_style(classifier, style, sounds) for sounds in (sources, real))
+        return cls(classifier, style, sources, zero, one, _content(clips, sources))
 
     def figures(self, sounds: Sequence[Tensor]) -> dict[str, float]:
-        """H and its two halves of what became of the sources."""
-        said = _said(self.judge, self.style, sounds)
-        style = rescaled(said, zero=self.nothing, one=self.goal)
+        """H, style and content of the converted sources."""
+        score = _style(self.classifier, self.style, sounds)
+        style = rescaled(score, zero=self.zero, one=self.one)
         content = rescaled(_content(sounds, self.sources), zero=self.random, one=1.0)
         return {"H": harmonic(style, content), "style": style, "content": content}
+
+
+def _style(classifier: GenreClassifier, style: str, sounds: Sequence[Tensor]) -> float:
+    return float(np.mean([style_score(classifier, sound, STEREO_RATE, style) for sound in sounds]))
+
+
+def _content(sounds: Sequence[Tensor], sources: Sequence[Tensor]) -> float:
+    pairs = zip(sounds, sources, strict=True)
+    return float(np.mean([content_score(one, other, STEREO_RATE) for one, other in pairs]))
 
 
 def validation_classifier(
     clips: Sequence[Clip], folder: Path, settings: CheckpointMetricSettings
 ) -> GenreClassifier:
-    """A judge of the clips' genres, taught once and kept in ``folder/validation-judge``.
+    """A genre classifier of the clips, trained once and kept in ``folder/validation-classifier``.
 
-    Griffin-Lim copies of every clip keep artefacts from being a cue.
+    Griffin-Lim copies of every clip are in its training data, so that artefacts are no cue.
     """
-    place = folder / _JUDGE
-    heard = {"clips": [str(clip.path) for clip in clips], "steps": settings.classifier_steps}
+    place = folder / _FOLDER
+    report = {"clips": [str(clip.path) for clip in clips], "steps": settings.classifier_steps}
     try:
-        judge = GenreClassifier.load(place)
-        if judge.report == heard:
-            return judge
-    except AudioTransferError:  # there is none yet, or a kill tore it
+        classifier = GenreClassifier.load(place)
+        if classifier.report == report:
+            return classifier
+    except AudioTransferError:  # there is none yet, or its writing was interrupted
         pass
     genres = tuple(sorted({clip.genre for clip in clips}))
-    hearing = AudioClassifierSettings(genres, width=12)
+    network = AudioClassifierSettings(genres, width=12)
     features = prepare(
         clips,
         place / "features",
-        hearing,
-        max_seconds=_HEARD_SECONDS,
+        network,
+        max_seconds=_CLIP_SECONDS,
         copy_seconds=_COPY_SECONDS,
         seed=settings.seed,
     )
-    objective = GenreObjective(hearing, seed=settings.seed)
+    objective = GenreObjective(network, seed=settings.seed)
     groups = {clip.group for clip in clips}
     objective.learn(
         GenreWindowBatches(features, groups, batch_size=16, seed=settings.seed),
         settings.classifier_steps,
     )
-    judge = objective.judge(heard)
-    judge.save(place)
-    return judge
+    classifier = objective.classifier(report)
+    classifier.save(place)
+    return classifier
 
 
 def some_of_each(clips: Sequence[Clip], count: int) -> list[Clip]:
-    """``count`` clips of each genre, spread over all of it."""
+    """``count`` clips of each genre, evenly spread."""
     genres = dict.fromkeys(clip.genre for clip in clips)
     return [
         clip
@@ -188,22 +209,9 @@ def some_of_each(clips: Sequence[Clip], count: int) -> list[Clip]:
     ]
 
 
-def _said(judge: GenreClassifier, style: str, sounds: Sequence[Tensor]) -> float:
-    return float(np.mean([style_score(judge, sound, STEREO_RATE, style) for sound in sounds]))
-
-
-def _content(sounds: Sequence[Tensor], sources: Sequence[Tensor]) -> float:
-    pairs = zip(sounds, sources, strict=True)
-    return float(np.mean([content_score(one, other, STEREO_RATE) for one, other in pairs]))
-
-
-_SOURCE = "source"
-_LINES = 2  # that are heard where none are judged
-
-
 def rendered_validation(
-    kept: Sequence[Path],
-    taught: Sequence[Path],
+    held_out: Sequence[Path],
+    training: Sequence[Path],
     stems: Sequence[str],
     generators: Callable[[str], Mapping[str, SpectrogramModel]],
     styles: Sequence[str],
@@ -211,27 +219,33 @@ def rendered_validation(
     settings: CheckpointMetricSettings,
     folder: Path,
 ) -> tuple[ValidationSamples, CheckpointMetric | None]:
-    """Stems of ``kept`` songs, as a separator gives them where it has, played by the generators of
-    styles; and H, by a judge that the ``taught`` songs teach who plays.
+    """Validation samples of rendered songs, and H where ``settings`` ask for it.
+
+    Args:
+        held_out: folders of the songs that samples are taken from, as separated where there are
+            separated stems.
+        training: folders of the songs that the classifier is trained on: the source's and the
+            styles' renderings.
+        generators: stem -> generators by style.
+        folder: keeps the classifier.
     """
 
-    def lines(*sides: str) -> list[ValidationSample]:
-        found = [rendered_samples(kept, sides, stem, settings.songs or _LINES) for stem in stems]
-        return [line for of_stem in found for line in of_stem]
+    def samples(*sides: str) -> list[ValidationSample]:
+        count = settings.songs or _LOGGED_SAMPLES
+        return [one for stem in stems for one in rendered_samples(held_out, sides, stem, count)]
 
-    audition = ValidationSamples(lines("separated", _SOURCE), spectrogram, generators)
+    converted = ValidationSamples(samples("separated", _SOURCE), spectrogram, generators)
     if not settings.songs:
-        return audition, None
+        return converted, None
     sides = {_SOURCE: _SOURCE, **{style: f"target/{style}" for style in styles}}
     clips = [
         Clip(path, genre, song.name)
         for genre, side in sides.items()
-        for song in taught
+        for song in training
         for stem in stems
         if (path := song / side / f"{stem}.wav").is_file()
     ]
-    heard = some_of_each(clips, settings.classifier_songs * len(stems))
-    targets = {style: lines(sides[style]) for style in styles}
-    return audition, CheckpointMetric(
-        audition, targets, partial(validation_classifier, heard, folder, settings)
-    )
+    chosen = some_of_each(clips, settings.classifier_songs * len(stems))
+    targets = {style: samples(sides[style]) for style in styles}
+    classifier = partial(validation_classifier, chosen, folder, settings)
+    return converted, CheckpointMetric(converted, targets, classifier)

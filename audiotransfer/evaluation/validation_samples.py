@@ -1,4 +1,4 @@
-"""Fixed songs, as a training's generators play them: heard in its log, and judged."""
+"""Fixed samples of validation songs, converted by the present generators of a training."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from audiotransfer.training import Objective
 from vocoder import SpectrogramSettings
 
 SECONDS = 6.0
-_HEARD = 2  # lines that the log has
+_LOGGED = 2  # samples
 
 
 @dataclass(frozen=True)
 class ValidationSample:
-    """What one stem of a song plays for some seconds: ``[2, T]`` at 44.1 kHz."""
+    """An excerpt of one stem of a song: ``sound`` [2, T] at 44.1 kHz."""
 
     name: str
     stem: str
@@ -34,39 +34,39 @@ class ValidationSample:
 
 
 class ValidationSamples:
-    """Plays lines with the present generators, one for each style.
+    """Converts samples with the present generators, one for each style.
 
-    ``generators`` gives those of a stem by the styles' names; called, it says what a log keeps of
-    the first two lines.
+    ``generators`` maps a stem to its generators by style. Calling it gives the sounds that a
+    training logs: the first two samples, and each style's version of them.
     """
 
     def __init__(
         self,
-        lines: Sequence[ValidationSample],
+        samples: Sequence[ValidationSample],
         spectrogram: SpectrogramSettings,
         generators: Callable[[str], Mapping[str, SpectrogramModel]],
     ) -> None:
-        self.lines, self.spectrogram, self.generators = list(lines), spectrogram, generators
+        self.samples, self.spectrogram, self.generators = list(samples), spectrogram, generators
 
-    def play(self, lines: Sequence[ValidationSample]) -> dict[str, list[Tensor]]:
-        """What each style makes of lines, each ``[2, T]``."""
-        stems = dict.fromkeys(line.stem for line in lines)
+    def convert(self, samples: Sequence[ValidationSample]) -> dict[str, list[Tensor]]:
+        """The samples in each style: style -> sounds [2, T], in the samples' order."""
+        stems = dict.fromkeys(sample.stem for sample in samples)
         generators = {stem: self.generators(stem) for stem in stems}
-        played: dict[str, list[Tensor]] = {}
-        for line in lines:
-            for style, generator in generators[line.stem].items():
+        converted: dict[str, list[Tensor]] = {}
+        for sample in samples:
+            for style, generator in generators[sample.stem].items():
                 device = str(next(generator.parameters()).device)
-                play = stem_transfer(generator, self.spectrogram, line.stem, device)
-                played.setdefault(style, []).append(play(line.sound))
-        return played
+                transfer = stem_transfer(generator, self.spectrogram, sample.stem, device)
+                converted.setdefault(style, []).append(transfer(sample.sound))
+        return converted
 
     def __call__(self, _: Objective) -> dict[str, tuple[Tensor, int]]:
-        lines = self.lines[:_HEARD]
-        heard = {f"{line.name}/source": (line.sound, STEREO_RATE) for line in lines}
-        for style, sounds in self.play(lines).items():
-            for line, sound in zip(lines, sounds, strict=True):
-                heard[f"{line.name}/{style}"] = (sound, STEREO_RATE)
-        return heard
+        samples = self.samples[:_LOGGED]
+        logged = {f"{sample.name}/source": (sample.sound, STEREO_RATE) for sample in samples}
+        for style, sounds in self.convert(samples).items():
+            for sample, sound in zip(samples, sounds, strict=True):
+                logged[f"{sample.name}/{style}"] = (sound, STEREO_RATE)
+        return logged
 
 
 def prepared_samples(
@@ -76,45 +76,48 @@ def prepared_samples(
     count: int,
     seconds: float = SECONDS,
 ) -> list[ValidationSample]:
-    """A stem's lines out of ``count`` songs that have it, from where it plays longest."""
-    lines = []
+    """Excerpts of a stem from ``count`` prepared songs, around the middle of its longest run."""
+    samples = []
     for song in spread([song for song in songs if stem in song.files], count):
         first, frames = max(song.features[stem].runs, key=lambda run: run[1])
         middle = (first + frames / 2) / manifest.frames_per_second
-        sound = _around(manifest.folder / song.files[stem], seconds, middle)
-        lines.append(ValidationSample(song.id, stem, sound))
-    return lines
+        sound = _excerpt(manifest.folder / song.files[stem], seconds, middle)
+        samples.append(ValidationSample(song.id, stem, sound))
+    return samples
 
 
 def rendered_samples(
     songs: Sequence[Path], sides: Sequence[str], stem: str, count: int, seconds: float = SECONDS
 ) -> list[ValidationSample]:
-    """The middle of a stem out of ``count`` rendered songs, from the first of ``sides`` that has
-    it."""
+    """The middle of a stem from ``count`` rendered songs, of the first of ``sides`` that has it."""
     found = []
     for song in songs:
-        there = [path for side in sides if (path := song / side / f"{stem}.wav").is_file()]
-        found += [(song.name, path) for path in there[:1]]
+        paths = [path for side in sides if (path := song / side / f"{stem}.wav").is_file()]
+        found += [(song.name, path) for path in paths[:1]]
     return [
-        ValidationSample(f"{name}/{stem}", stem, _around(path, seconds))
+        ValidationSample(f"{name}/{stem}", stem, _excerpt(path, seconds))
         for name, path in spread(found, count)
     ]
 
 
 def recorded_samples(
-    takes: Sequence[StemRecording], count: int, seconds: float = SECONDS
+    recordings: Sequence[StemRecording], count: int, seconds: float = SECONDS
 ) -> list[ValidationSample]:
-    """The middle of ``count`` recordings, spread over all, at the level of training windows."""
+    """The middle of ``count`` stem files, evenly spread, at the level of training windows."""
     frames = round(seconds * STEREO_RATE)
-    lines = []
-    for take in spread(takes, count):
-        sound = levelled(take.read(max(0, (take.frames - frames) // 2), min(frames, take.frames)))
-        lines.append(ValidationSample(take.path.stem, take.stem, torch.from_numpy(sound)))
-    return lines
+    samples = []
+    for recording in spread(recordings, count):
+        sound = levelled(
+            recording.read(max(0, (recording.frames - frames) // 2), min(frames, recording.frames))
+        )
+        samples.append(
+            ValidationSample(recording.path.stem, recording.stem, torch.from_numpy(sound))
+        )
+    return samples
 
 
-def _around(path: Path, seconds: float, middle: float | None = None) -> Tensor:
-    """``seconds`` around a place in a file, its own middle by default; less where it is short."""
+def _excerpt(path: Path, seconds: float, middle: float | None = None) -> Tensor:
+    """``seconds`` of a file around ``middle`` (s; its own middle by default), or all of it."""
     sound, rate = read_audio(path)
     frames = round(seconds * rate)
     centre = sound.shape[1] // 2 if middle is None else round(middle * rate)

@@ -22,7 +22,7 @@ from audiotransfer.symbolic.accompaniment.harmonization import (
     back_in_register,
     harmonise,
     load_accompanist,
-    set_score,
+    score_with_voices,
 )
 from audiotransfer.symbolic.accompaniment.melody import Tune
 
@@ -119,7 +119,7 @@ def accompany_file(
         beside=beside,
         track=score.tracks[tune.track].name,
         notes=len(tune.notes),
-        semitones=tune.heard.shift,
+        semitones=tune.melody.shift,
         notices=[*(file.notices if file else ()), *tune.notices],
     )
 
@@ -132,10 +132,12 @@ def accompany(
     progress: Callable[[float], None] | None = None,
 ) -> Any:
     """The melody and three voices below it, as a ``symusic.Score`` of four tracks."""
-    melody, beats = (torch.from_numpy(x)[None] for x in (tune.heard.pitches, tune.heard.phases))
+    melody, beats = (
+        torch.from_numpy(x)[None] for x in (tune.melody.transposed, tune.melody.phases)
+    )
     generator = torch.Generator().manual_seed(seed)
     voices = harmonise(network, melody, beats, harmony, generator, progress)[0].numpy()
-    return set_score(tune, back_in_register(voices, tune.heard))
+    return score_with_voices(tune, back_in_register(voices, tune.melody))
 
 
 def is_accompanist(place: str | Path) -> bool:

@@ -26,9 +26,8 @@ from audiotransfer.pipeline.midi_output import MidiExtras, MidiOutput
 from audiotransfer.styles.card import check_weights, read_card
 from audiotransfer.symbolic.drums.beats import BAR, Beat, Cells, beat_of
 from audiotransfer.symbolic.drums.beats import score_of as beats_score
-from audiotransfer.symbolic.drums.drummer import Drummer
+from audiotransfer.symbolic.drums.drummer import SHIPPED, Drummer, load_drums
 from audiotransfer.symbolic.drums.network import DrumVae
-from audiotransfer.symbolic.drums.objective import SHIPPED, load_drums
 from audiotransfer.symbolic.drums.transfer import humanised
 
 _HOTTEST = 4.0

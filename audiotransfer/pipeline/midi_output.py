@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from audiotransfer.atomic import check_place
 from audiotransfer.audio.writing import check_output, write_audio
-from audiotransfer.data.rendering.ensembles import Arrangement, arrangement_of
+from audiotransfer.data.rendering.arrangement import Arrangement, arrangement_of
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.midi.plotting import plot_scores
 from audiotransfer.midi.score import WRITTEN

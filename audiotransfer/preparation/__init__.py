@@ -1,4 +1,4 @@
-"""Collections of songs made ready for training: stems and spectrograms, worked out once."""
+"""Preparation of songs for training: their stems and spectrograms, computed once."""
 
 from audiotransfer.preparation.collection import Settings, prepare_collection
 from audiotransfer.preparation.spectrograms import spectrogram_settings

@@ -1,4 +1,4 @@
-"""A collection made ready: every song once, over all cores, into one manifest."""
+"""Preparation of a collection: stems and spectrograms of every song, and one manifest."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ Show = Callable[[str, float], None]
 
 @dataclass(frozen=True)
 class Settings:
-    """What is prepared and how.
+    """How a collection is prepared.
 
-    ``kind``: how the folder is laid out, or ``auto``. ``genres``: these only. ``separator``: who
-    takes songs apart; ``None`` takes the stems that come with them, else ``auto``. ``spectrogram``:
-    its settings, the usual ones where ``None``. ``jobs`` songs at a time (``None``: as many as
-    cores) here, or on a ``backend`` (``dask``, ``ray``). ``seed`` draws splits; another one draws
-    them all anew.
+    ``kind``: the name of its data set, or ``auto``. ``genres``: these only. ``separator``: the
+    separator by name; ``None`` uses the stems that come with songs, else ``auto``.
+    ``spectrogram``: its settings, the defaults where ``None``. ``jobs`` songs at a time (``None``:
+    as many as cores) here, or on a ``backend`` (``dask``, ``ray``). ``seed`` draws splits; another
+    one draws them all anew.
     """
 
     kind: str = AUTO
@@ -46,13 +46,12 @@ class Settings:
 def prepare_collection(
     folders: Sequence[Path], out: Path, settings: Settings, show: Show | None = None
 ) -> Manifest:
-    """Stems, spectrograms and ``manifest.json`` of a collection, in ``out``; only what is missing.
+    """Writes the stems and spectrograms that are missing in ``out``, and ``manifest.json``.
 
-    Songs that cannot be used are in the manifest, with the reason. What a run that was stopped, or
-    found the disk full, had done is not done again, and songs stay in the splits that they were in.
-    Raises AudioTransferError where the request
-    cannot be met: see ``Corpus.find``; mixed sample rates; a separator for a collection that has
-    no sound; a genre of which nothing is left.
+    Songs that cannot be used are in the manifest, with the reason. Songs that an earlier run
+    prepared are not prepared again, and stay in the splits that they were in. Raises
+    AudioTransferError where the request cannot be met: see ``Corpus.find``; mixed sample rates; a
+    separator for a collection without sound; a genre of which no song is left.
     """
     kind = _kind(folders, settings.kind)
     _check_out(folders, out)
@@ -130,7 +129,7 @@ def _check_out(folders: Sequence[Path], out: Path) -> None:
 
 
 def _before(out: Path, seed: int) -> tuple[tuple[PreparedSong, ...], list[str]]:
-    """The songs of the preparation that is there, whose splits stay, and what there is to say."""
+    """The songs of an earlier preparation, whose splits are kept, and notes for the manifest."""
     if not (out / NAME).exists():
         return (), []
     try:
@@ -161,11 +160,9 @@ def _spectrogram(found: Found, kind: str, settings: Settings) -> Mapping[str, An
 def _separator(
     songs: Sequence[Song], kind: str, wanted: str | None, device: str
 ) -> tuple[str, str, list[str]]:
-    """The name of who takes the songs apart, or ``given``, its fingerprint, and what there is to
-    say about it.
-    """
-    apart = all(song.files.keys() - {MIX} for song in songs)
-    if apart and wanted is None:
+    """The separator's name, or ``given``, its fingerprint, and notes for the manifest."""
+    with_stems = all(song.files.keys() - {MIX} for song in songs)
+    if with_stems and wanted is None:
         return GIVEN, "", []
     if not all(MIX in song.files for song in songs):
         raise AudioTransferError(
@@ -177,7 +174,7 @@ def _separator(
 
 
 def _sort_out(tasks: Sequence[Task]) -> tuple[list[PreparedSong], list[Task]]:
-    """What earlier runs did, and what is left to do."""
+    """The songs that earlier runs prepared, and the tasks that are left."""
     ready, missing = [], []
     for task in tasks:
         known = already_prepared(task)
@@ -189,7 +186,7 @@ def _sort_out(tasks: Sequence[Task]) -> tuple[list[PreparedSong], list[Task]]:
 
 
 def _check_rates(songs: Sequence[Song], wanted: float) -> None:
-    """A discriminator hears where a recording's bandwidth ends sooner than which genre it is."""
+    """Raises AudioTransferError for mixed rates: a discriminator would learn the bandwidth."""
     rates = Counter(song.sample_rate for song in songs)
     lowest = min(rates)
     if len(rates) > 1 and lowest < wanted:

@@ -1,4 +1,4 @@
-"""Rendered songs as the spectrograms that note generators learn from."""
+"""Preparation of rendered songs: separated stems, and spectrograms and piano rolls of pairs."""
 
 from __future__ import annotations
 
@@ -25,15 +25,19 @@ from audiotransfer.synthesis.synthesizer import sustains
 from separation import Separator, create, fingerprint
 from vocoder import SpectrogramSettings
 
+Show = Callable[[str, float], None]
+
 _LOWEST_KEY = 21
+_LEVEL = 0.1  # RMS of the mix that is separated
+_SIDE, _MAKER = "separated", "separator.txt"
 
 
 def write_features(song: Path) -> None:
-    """Spectrograms of a rendered song's stems, into ``song/features``, all or none.
+    """Writes spectrograms of a rendered song's stems into ``song/features``, all or none.
 
-    ``STEM.source.npy`` and ``STEM.separated.npy`` are the features of the stem's model ``[L, V]``,
-    ``STEM.STYLE.npy`` spectrograms ``[L, F]``, half precision; ``STEM.keys.npy``, for models that
-    learn keys, holds those that sound and begin in each pair of frames, ``[ceil(L / 2), 4, 88]``.
+    ``STEM.source.npy`` and ``STEM.separated.npy`` are the input of the stem's template model
+    ``[L, V]``, ``STEM.STYLE.npy`` spectrograms ``[L, F]``, half precision; ``STEM.keys.npy``, for
+    models that are trained with notes, is the piano roll ``[ceil(L / 2), 4, 88]``.
     """
     about = json.loads((song / "song.json").read_text())
     spectrogram = SpectrogramSettings()
@@ -43,12 +47,12 @@ def write_features(song: Path) -> None:
         model, frames = TEMPLATE_MODELS[stem], 0
         for side in ("source", "separated"):
             if (song / side / f"{stem}.wav").is_file():
-                seen = model.features(_read(song / side / f"{stem}.wav"), spectrogram)
-                frames = seen.shape[-1]
-                _save(part / f"{stem}.{side}.npy", seen)
+                values = model.features(_read(song / side / f"{stem}.wav"), spectrogram)
+                frames = values.shape[-1]
+                _save(part / f"{stem}.{side}.npy", values)
         for place in sorted((song / "target").iterdir()):
-            seen = spectrogram.stereo(_read(place / f"{stem}.wav"))
-            _save(part / f"{stem}.{place.name}.npy", seen)
+            values = spectrogram.stereo(_read(place / f"{stem}.wav"))
+            _save(part / f"{stem}.{place.name}.npy", values)
         if model.learns_keys:
             notes = np.load(song / "notes.npz")[stem]
             rate = spectrogram.sample_rate / (2 * spectrogram.hop_length)
@@ -57,7 +61,10 @@ def write_features(song: Path) -> None:
 
 
 def key_roll(notes: np.ndarray, frames: int, rate: float) -> np.ndarray:
-    """Notes ``[N, 5]`` as ``[L, 4, 88]`` (uint8): struck and held keys that sound, and begin."""
+    """The piano roll ``[L, 4, 88]`` (uint8) of notes ``[N, 5]``, at ``rate`` frames a second.
+
+    Planes are keys of decaying and of sustained instruments that sound, then those that begin.
+    """
     roll = np.zeros((frames, 4, KEYS), dtype=np.uint8)
     for start, duration, pitch, _, program in notes:
         key = int(pitch) - _LOWEST_KEY
@@ -78,12 +85,6 @@ def _save(path: Path, spectrogram: Tensor) -> None:
     np.save(path, spectrogram.T.half().contiguous().numpy())
 
 
-Show = Callable[[str, float], None]
-
-_LEVEL = 0.1
-_SIDE, _MAKER = "separated", "separator.txt"
-
-
 def prepare_pairs(
     folder: Path, separator: str = "embedded", device: str = "cpu", show: Show | None = None
 ) -> int:
@@ -91,9 +92,9 @@ def prepare_pairs(
 
     Each song gets ``separated/{stem}.wav`` beside its ``source`` and ``target``, at the level that
     its mix has, and the spectrograms of all of them in ``features`` (see `write_features`). Songs
-    that this separator took apart already are left alone, so a stopped run goes on; those that
-    another one did, or nobody knows who, are done again. Raises AudioTransferError where the folder
-    holds no rendered songs.
+    that this separator has separated are skipped, so that a stopped run continues; those by
+    another or an unknown one are separated again. Raises AudioTransferError where the folder holds
+    no rendered songs.
     """
     songs = sorted(card.parent for card in folder.glob("*/song.json"))
     if not songs:
@@ -113,7 +114,7 @@ def prepare_pairs(
 
 
 def _maker(song: Path) -> str | None:
-    """The fingerprint of the separator whose stems are there, where it is known."""
+    """The fingerprint of the separator of the stems that are there; None where it is not known."""
     try:
         return (song / _SIDE / _MAKER).read_text()
     except (OSError, UnicodeDecodeError):

@@ -1,8 +1,8 @@
-"""One song made ready: its stems, separated once, and the spectrograms of what sounds in them.
+"""Preparation of one song: its stems, separated once, and spectrograms without their silence.
 
 Below ``songs/ID/SEPARATOR`` lie ``STEM.flac``, ``STEM.SPECTROGRAM.npy``, and the records
-``stems.json`` and ``SPECTROGRAM.json``, written last. What a record names is whole; without it the
-work is done again.
+``stems.json`` and ``SPECTROGRAM.json``, written last. The files that a record names are complete;
+without a record they are written again.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from separation import SeparationError
 from vocoder import SpectrogramSettings
 
 GIVEN = "given"
-"""Instead of a separator's name: the stems, or the spectrogram, that came with the song."""
+"""In place of a separator's name: the song came with its stems or its spectrogram."""
 MIX = "mix"
 
 Runs = dict[str, list[tuple[float, float]]]
@@ -51,14 +51,14 @@ Features = dict[str, Feature]
 
 
 class Unwritable(AudioTransferError):
-    """What ends the whole preparation and not one song: a full disk, a place that is closed."""
+    """Nothing can be written, so that the whole preparation ends: a full disk, a closed folder."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """A song, where it is prepared, by which separator and into which spectrogram.
+    """A song, the folder that it is prepared in, the separator and the spectrogram's settings.
 
-    ``fingerprint`` tells the separator from others of its name (see `separation.fingerprint`).
+    ``fingerprint`` identifies the separator's weights and settings (see `separation.fingerprint`).
     """
 
     song: Song
@@ -70,14 +70,14 @@ class Task:
 
     @property
     def place(self) -> Path:
-        """Where all that is made of the song lies."""
+        """The folder of the song's files."""
         return Path(self.root) / "songs" / self.song.id / self.separator.replace(":", "-")
 
 
 def prepare_song(task: Task) -> PreparedSong | Skipped:
-    """Does what is missing of a song. What is wrong with the song is in the answer.
+    """Computes the stems and spectrograms that a song lacks, or says why it is skipped.
 
-    Raises Unwritable where nothing can be written, which is no song's fault.
+    Raises Unwritable where nothing can be written.
     """
     try:
         if "features" in task.song.files:
@@ -93,7 +93,7 @@ def prepare_song(task: Task) -> PreparedSong | Skipped:
 
 
 def already_prepared(task: Task) -> PreparedSong | None:
-    """The song as an earlier run left it, if that run did all of it."""
+    """The song as an earlier run prepared it; None where it did not, or not all of it."""
     if "features" in task.song.files:
         known = _record(task, label(task.spectrogram))
         if known is None:
@@ -126,11 +126,11 @@ def _prepared(task: Task, runs: Runs, features: Features, seconds: float) -> Pre
 
 
 def _make_stems(task: Task) -> Runs:
-    """Writes each stem that sounds, the song at RMS 0.1."""
+    """Writes each stem that is not silent, the song at RMS 0.1."""
     place = task.place
     with _writing(place):
         place.mkdir(parents=True, exist_ok=True)
-        for record in place.glob("*.json"):  # spectrograms of other stems are none of these
+        for record in place.glob("*.json"):  # of spectrograms of other stems
             record.unlink()
     writers: dict[str, AudioWriter] = {}
     try:
@@ -179,12 +179,12 @@ def _separated(task: Task) -> Iterator[dict[str, Tensor]]:
 
 @lru_cache(maxsize=1)
 def _plan(separator: str, device: str) -> Plan:
-    """The separator, loaded once in every process that works."""
+    """The plan with the separator, which every process loads once."""
     return prepare(TransferOptions(separator=separator, device=device), separate_only=True)
 
 
 def _given(song: Song) -> Iterator[dict[str, Tensor]]:
-    """The stems that came with a song, as files that are added up."""
+    """The stems that came with a song, each the sum of its files."""
     stems: dict[str, Tensor] = {}
     for stem, parts in song.files.items():
         if stem != MIX:
@@ -217,7 +217,7 @@ def _known_stems(task: Task) -> Runs | None:
 
 
 def _origin(task: Task) -> dict[str, Any]:
-    """What tells that stems are still those of this song, of this stretch, by this separator."""
+    """The facts of the record by which stems belong to this song, stretch and separator."""
     song = task.song
     return {
         "sources": [[Path(source).name, os.path.getsize(source)] for source in song.sources],
@@ -232,20 +232,18 @@ def _origin(task: Task) -> dict[str, Any]:
 def _make_features(task: Task, runs: Runs) -> Features:
     spectrogram = SpectrogramSettings.from_dict(dict(task.spectrogram))
     features: Features = {}
-    for stem, heard in runs.items():
+    for stem, seconds in runs.items():
         audio, rate = _read_back(task.place / f"{stem}.flac")
         drawn = draw(resample(audio, rate, spectrogram.sample_rate), spectrogram)
         scale = spectrogram.sample_rate / spectrogram.hop_length
-        spans = [(round(start * scale), round(stop * scale)) for start, stop in heard]
+        spans = [(round(start * scale), round(stop * scale)) for start, stop in seconds]
         features[stem] = _write_spectrogram(task, stem, drawn, spans)
     _write_record(task, label(task.spectrogram), {"features": _plain(features)})
     return features
 
 
 def _keep_spectrogram(task: Task) -> tuple[Features, float]:
-    """The spectrogram that came with a song, without the frames in which all bands lie at its
-    floor.
-    """
+    """Keeps the spectrogram that came with a song, without the frames that are at its floor."""
     drawn = read_spectrogram(task.song.files["features"][0])
     seconds = (
         len(drawn) * float(task.spectrogram["hop_length"]) / float(task.spectrogram["sample_rate"])
@@ -272,7 +270,7 @@ def _keep_spectrogram(task: Task) -> tuple[Features, float]:
 def _write_spectrogram(
     task: Task, stem: str, drawn: NDArray[np.float16], spans: list[tuple[int, int]]
 ) -> Feature:
-    """Keeps the frames of the spans, one behind the other."""
+    """Writes the frames of the spans, concatenated."""
     path = task.place / f"{stem}.{label(task.spectrogram)}.npy"
     runs = [(start, len(drawn[start:stop])) for start, stop in spans]
     part = temporary_path(path)
@@ -323,7 +321,7 @@ def _write_record(task: Task, name: str, values: dict[str, Any]) -> None:
 
 
 def _read_back(path: Path) -> tuple[Tensor, int]:
-    """A stem that was written. A disk that filled up without a word shows here."""
+    """Reads a stem that was written, which fails where the disk filled up unnoticed."""
     with _writing(path.parent):
         return read_audio(path)
 

@@ -1,4 +1,4 @@
-"""Spectrograms of stems for training: which settings, and a whole song's in little memory."""
+"""Spectrograms of stems for training: their settings, block-wise computation, and silence."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _CHUNK_SECONDS, _CONTEXT_SECONDS = 60.0, 4.0
 def spectrogram_settings(
     changes: Sequence[tuple[str, str]] = (), style: str | None = None
 ) -> dict[str, Any]:
-    """The settings of a style's spectrogram, else the usual ones, with changes as (name, value).
+    """The settings of a style's spectrogram, else the defaults, with changes as (name, value).
 
-    A new sample rate takes what lies above its half out of the bands. Raises AudioTransferError
+    A new sample rate limits the highest frequency to its half. Raises AudioTransferError
     for a style that has no spectrogram, VocoderError for settings that no spectrogram has.
     """
     settings: dict[str, Any] = {}
@@ -41,9 +41,7 @@ def spectrogram_settings(
 
 
 def _value(name: str, text: str) -> Any:
-    """A setting of the kind that spectrograms have it in; unknown ones are left to the
-    spectrogram.
-    """
+    """A setting as the type that `SpectrogramSettings` has; unknown ones as they are parsed."""
     value = yaml.safe_load(text)
     wanted = type(getattr(SpectrogramSettings, name, value))
     if wanted is float and type(value) is int:
@@ -55,13 +53,13 @@ def _value(name: str, text: str) -> Any:
 
 
 def label(settings: Mapping[str, Any]) -> str:
-    """A name for spectrograms of these settings: others get another."""
+    """A name for spectrograms of these settings: a hash of them."""
     plain = json.dumps(dict(settings), sort_keys=True)
     return hashlib.sha256(plain.encode()).hexdigest()[:8]
 
 
 def draw(sound: Tensor, spectrogram: SpectrogramSettings) -> NDArray[np.float16]:
-    """The spectrogram ``[L, F]`` of a stem ``[C, T]``, a minute at a time; equal to the whole's."""
+    """The spectrogram ``[L, F]`` of a stem ``[C, T]``, computed in blocks of a minute."""
     hop = spectrogram.hop_length
     frames = spectrogram.frames(sound.shape[-1])
     chunk, context = (
@@ -87,19 +85,19 @@ _SHORTEST_SECONDS = 0.5
 
 
 def sounding(sound: Tensor, sample_rate: int) -> list[tuple[float, float]]:
-    """The stretches of a stem ``[C, T]`` that sound, as seconds (start, stop).
+    """The stretches of a stem ``[C, T]`` that are not silent, as seconds (start, stop).
 
-    Pauses of less than a second are kept, sounds of less than half a second are not.
+    Pauses of less than a second are included, sounds of less than half a second are not.
     """
     window = max(1, round(_WINDOW_SECONDS * sample_rate))
     power = sound.square().mean(0)
     count = -(-len(power) // window)
     power = torch.nn.functional.pad(power, (0, count * window - len(power)))
-    heard = power.reshape(count, window).mean(1).sqrt().numpy() > SILENT
+    loud = power.reshape(count, window).mean(1).sqrt().numpy() > SILENT
     length = sound.shape[-1] / sample_rate
     least = min(_SHORTEST_SECONDS, length)
     unit = window / sample_rate
-    found = [(start * unit, min(stop * unit, length)) for start, stop in stretches(heard)]
+    found = [(start * unit, min(stop * unit, length)) for start, stop in stretches(loud)]
     joined: list[tuple[float, float]] = []
     for start, stop in found:
         if joined and start - joined[-1][1] < _PAUSE_SECONDS:
@@ -109,8 +107,8 @@ def sounding(sound: Tensor, sample_rate: int) -> list[tuple[float, float]]:
     return [(start, stop) for start, stop in joined if stop - start >= least - 1e-9]
 
 
-def stretches(heard: NDArray[np.bool_]) -> list[tuple[int, int]]:
+def stretches(loud: NDArray[np.bool_]) -> list[tuple[int, int]]:
     """Runs of true values as (start, stop)."""
-    edges = np.diff(np.concatenate(([0], heard.astype(np.int8), [0])))
+    edges = np.diff(np.concatenate(([0], loud.astype(np.int8), [0])))
     starts, stops = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)
     return [(int(start), int(stop)) for start, stop in zip(starts, stops, strict=True)]

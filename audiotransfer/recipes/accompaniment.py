@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from audiotransfer.evaluation.metrics.chorales import deviation, mean_measures, set_below
+from audiotransfer.evaluation.metrics.chorales import deviation, harmonise_chorales, mean_measures
 from audiotransfer.recipes.base import Figures, Fit, Run, restore
 from audiotransfer.recipes.export import sizes, style_folder, validated, write_style_card
 from audiotransfer.symbolic.accompaniment import melody
@@ -23,8 +23,8 @@ from audiotransfer.symbolic.accompaniment.harmonization import (
     save_accompanist,
 )
 from audiotransfer.symbolic.accompaniment.masked_voices import (
-    VoiceWise,
-    VoiceWiseSettings,
+    MaskedVoiceModel,
+    MaskedVoiceModelSettings,
     mask,
     phases_from_beat,
 )
@@ -34,7 +34,7 @@ from audiotransfer.symbolic.accompaniment.objectives import (
     Wasserstein,
     WassersteinSettings,
 )
-from audiotransfer.symbolic.accompaniment.roll_gan import STEPS, RollCritic, RollGenerator
+from audiotransfer.symbolic.accompaniment.roll_gan import STEPS, RollGenerator, WassersteinCritic
 from audiotransfer.training import Objective
 
 _FRAMES = "frames"
@@ -58,10 +58,10 @@ class AccompanimentRecipe:
     batch: int = 32
     steps: int = 128
     look_at: int = 24
-    network: VoiceWiseSettings = field(default_factory=VoiceWiseSettings)
+    network: MaskedVoiceModelSettings = field(default_factory=MaskedVoiceModelSettings)
     learning: MaskedVoiceSettings = field(default_factory=MaskedVoiceSettings)
     width: int = 64
-    game: WassersteinSettings = field(default_factory=WassersteinSettings)
+    wasserstein: WassersteinSettings = field(default_factory=WassersteinSettings)
     corpora: list[dict[str, Any]] = field(default_factory=list)
 
     def train(self, run: Run) -> dict[str, float]:
@@ -72,9 +72,12 @@ class AccompanimentRecipe:
         chorales = read_chorales(Path(self.data) / self.chorales)
         objective: MaskedVoiceObjective | Wasserstein
         if self.method == "voice-wise":
-            objective = MaskedVoiceObjective(VoiceWise(**asdict(self.network)), self.learning)
+            objective = MaskedVoiceObjective(
+                MaskedVoiceModel(**asdict(self.network)), self.learning
+            )
         else:
-            objective = Wasserstein(RollGenerator(self.width), RollCritic(self.width), self.game)
+            networks = RollGenerator(self.width), WassersteinCritic(self.width)
+            objective = Wasserstein(*networks, self.wasserstein)
         gan = self.method == "roll-gan"
         batches = ChoraleBatches(
             chorales["train"],
@@ -122,7 +125,7 @@ def _validation(recipe: AccompanimentRecipe, chorales: Sequence[Chorale]) -> Fig
             loss = float(np.mean(losses))
             return {"cross_entropy": loss, "score": -loss}
         assert isinstance(objective, Wasserstein)
-        made = set_below(objective.network, chorales, harmony, seed=0)
+        made = harmonise_chorales(objective.network, chorales, harmony, seed=0)
         found = mean_measures(made)
         return {**found, "score": -deviation(found, goal)}
 

@@ -19,9 +19,10 @@ from audiotransfer.symbolic.drums.data import (
     read_grooves,
     windows_of,
 )
+from audiotransfer.symbolic.drums.drummer import Network, save_drums
 from audiotransfer.symbolic.drums.music_vae import MusicVae
 from audiotransfer.symbolic.drums.network import DrumVae, Widths
-from audiotransfer.symbolic.drums.objective import DrumObjective, DrumSettings, Network, save_drums
+from audiotransfer.symbolic.drums.objective import DrumObjective, DrumSettings
 from audiotransfer.training import Objective
 
 _CENTRE_BARS = 2

@@ -24,6 +24,7 @@ from audiotransfer.evaluation.classifiers.genre_data import (
     split_groups,
 )
 from audiotransfer.recipes.base import Run, restore
+from audiotransfer.renamed import present_folder
 
 
 @dataclass
@@ -72,7 +73,9 @@ class GenreClassifierRecipe:
             separator=separation.create(self.separator),
             max_seconds=self.max_seconds,
             copy_seconds=self.copy_seconds,
-            progress=None if show is None else lambda done, total: show("listening", done / total),
+            progress=None
+            if show is None
+            else lambda done, total: show("computing features", done / total),
         )
         # Each by itself: artists are few and must not be outnumbered by scores.
         trained, held_out = split_groups(real, self.held_out, self.split_seed)
@@ -90,7 +93,7 @@ class GenreClassifierRecipe:
         if not fit.exports:
             return fit.figures
         restore(fit.last, objective.networks)
-        classifier = objective.judge()
+        classifier = objective.classifier()
         tested = [clip for clip in real if clip.group in held_out]
         on_real = confusion(classifier, tested, self.max_seconds)
         tested_songs = [clip for clip in songs if clip.group in held_out_songs]
@@ -150,11 +153,11 @@ def rendered_clips(recipe: GenreClassifierRecipe, mixes: Path) -> list[Clip]:
     """The mixes of the rendered songs, written into ``mixes``; each score is a group."""
     clips = []
     for genre, place in recipe.rendered.items():
-        cards = sorted((Path(recipe.data) / place).glob("*/song.json"))
+        folder = present_folder(Path(recipe.data) / place)
+        cards = sorted(folder.glob("*/song.json"))
         if not cards:
             raise AudioTransferError(
-                f"{Path(recipe.data) / place} holds no rendered songs; "
-                "`audiotransfer render` makes them"
+                f"{folder} holds no rendered songs; `audiotransfer render` makes them"
             )
         for card in cards:
             stems = find_audio(card.parent / recipe.side)

@@ -9,7 +9,11 @@ import numpy as np
 import torch
 
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.evaluation.classifiers.audio_classifier import AudioClassifierSettings, logits_of
+from audiotransfer.evaluation.classifiers.audio_classifier import (
+    NETWORK,
+    AudioClassifierSettings,
+    logits_of,
+)
 from audiotransfer.evaluation.classifiers.instruments import (
     FAMILIES,
     InstrumentBatches,
@@ -20,6 +24,7 @@ from audiotransfer.evaluation.classifiers.instruments import (
     labelled_stems,
 )
 from audiotransfer.recipes.base import Figures, Run, restore
+from audiotransfer.renamed import present_folder
 from audiotransfer.training import Objective
 
 
@@ -41,8 +46,8 @@ class InstrumentClassifierRecipe:
 
     def train(self, run: Run) -> dict[str, float]:
         """Leaves a classifier in the run's folder, for `InstrumentClassifier.load`."""
-        stems = labelled_stems([Path(self.data) / place for place in self.rendered])
-        trained, held_out = split_scores(stems, self.held_out, run.seed)
+        stems = labelled_stems([present_folder(Path(self.data) / p) for p in self.rendered])
+        trained, held_out = split_by_score(stems, self.held_out, run.seed)
         settings = AudioClassifierSettings(FAMILIES, width=self.width)
         objective = InstrumentObjective(settings, learning_rate=self.learning_rate, seed=run.seed)
         test = InstrumentBatches(held_out, settings, batch_size=self.batch, seed=run.seed + 1)
@@ -69,7 +74,7 @@ class InstrumentClassifierRecipe:
         return {**fit.figures, "area_under_curve": float(np.mean(list(areas.values())))}
 
 
-def split_scores(
+def split_by_score(
     stems: list[LabelledStem], held_out: float, seed: int
 ) -> tuple[list[LabelledStem], list[LabelledStem]]:
     """Stems to train on, and stems held out. No score is in both, by whatever instruments."""
@@ -95,7 +100,7 @@ def _validation(windows: dict[str, torch.Tensor]) -> Figures:
 
 def _areas(objective: Objective, windows: dict[str, torch.Tensor]) -> dict[str, float]:
     """Area under the curve of each family that plays in some windows and not in others."""
-    logits = logits_of(objective.networks[InstrumentClassifier.kind], windows["features"])
+    logits = logits_of(objective.networks[NETWORK], windows["features"])
     areas = areas_under_curve(logits.double().numpy(), windows["labels"].double().numpy())
     return {
         name: round(float(area), 4)

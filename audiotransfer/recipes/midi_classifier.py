@@ -115,7 +115,7 @@ def _report(
             for piece in set(parts["test"][genre].pieces.tolist())
         ),
     }
-    noises = NOISES if classifier.hearing == "octaves" else (0.0,)
+    noises = NOISES if classifier.architecture == "octaves" else (0.0,)
     report["pairs"] = {
         str(noise): {
             pair: round(share, 4)

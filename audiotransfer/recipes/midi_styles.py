@@ -19,7 +19,7 @@ from audiotransfer.recipes.base import Figures, Fit, Run
 from audiotransfer.recipes.export import About, sizes, style_folder, write_style_card
 from audiotransfer.styles.card import StemEntry
 from audiotransfer.symbolic.genre.data import Archives
-from audiotransfer.symbolic.genre.edits import decided
+from audiotransfer.symbolic.genre.edits import roll_of_logits
 from audiotransfer.symbolic.genre.phrases import PhraseSet
 from audiotransfer.symbolic.genre.transfer import Generator, save_generator
 from audiotransfer.training import Objective
@@ -75,7 +75,7 @@ def transfer_by(
 def played(phrases: Tensor, logits: Tensor) -> Tensor:
     """The notes ``[N, 2, S, 84]`` that logits ``[N, C, S, 84]`` make of phrases of that shape."""
     rolls = [
-        draw(notes_of(decided(roll, wanted)), roll.shape[1])
+        draw(notes_of(roll_of_logits(roll, wanted)), roll.shape[1])
         for roll, wanted in zip(phrases.bool().numpy(), logits.numpy(), strict=True)
     ]
     return torch.from_numpy(np.stack(rolls)).float()

@@ -67,8 +67,8 @@ def load_training(name: str | Path, overrides: Sequence[str] = ()) -> TrainingCo
 
     def schema(keys: Sequence[str]) -> type[Training]:
         sections[:] = [key for key in keys if key in RECIPES]
-        kinds = {key: Any if key not in sections else find_recipe(key) for key in RECIPES}
-        fields = [(key, kind | None, None) for key, kind in kinds.items()]
+        types = {key: Any if key not in sections else find_recipe(key) for key in RECIPES}
+        fields = [(key, type_ | None, None) for key, type_ in types.items()]
         return make_dataclass("TrainingConfig", fields, bases=(Training,))
 
     read = load_config(name, overrides, schema)

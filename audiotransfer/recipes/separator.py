@@ -13,9 +13,9 @@ from audiotransfer.data.stem_mixes import (
     MixSettings,
     RandomMixes,
     StemRecording,
-    rendered_recordings,
-    solo_recordings,
-    song_recordings,
+    rendered_stems,
+    solo_stems,
+    song_stems,
 )
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.recipes.base import Run
@@ -47,7 +47,7 @@ class SeparatorRecipe:
 
     def train(self, run: Run) -> dict[str, float]:
         """Leaves ``separator.safetensors`` in the run's folder."""
-        recordings = separator_recordings(self, run.folder / "decoded")
+        recordings = separator_stems(self, run.folder / "decoded")
         objective = SeparatorObjective(self.network, self.learning_rate, self.stem_weights)
         if self.start is not None:
             _start(objective, self.start, self.network)
@@ -57,13 +57,13 @@ class SeparatorRecipe:
         return fit.figures
 
 
-def separator_recordings(recipe: SeparatorRecipe, cache: Path) -> list[StemRecording]:
+def separator_stems(recipe: SeparatorRecipe, cache: Path) -> list[StemRecording]:
     """Every stem that the recipe names, without those that are held out."""
     data = Path(recipe.data)
-    recordings = rendered_recordings(data / recipe.rendered)
-    recordings += song_recordings(data / recipe.songs, cache, recipe.without)
+    recordings = rendered_stems(data / recipe.rendered)
+    recordings += song_stems(data / recipe.songs, cache, recipe.without)
     for stem, place in recipe.solos.items():
-        recordings += solo_recordings(data / place, stem, cache, recipe.without)
+        recordings += solo_stems(data / place, stem, cache, recipe.without)
     return recordings
 
 

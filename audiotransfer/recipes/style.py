@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from audiotransfer.data.paired import PairedStems, PairSettings, find_pairs
-from audiotransfer.data.stem_mixes import folder_recordings
+from audiotransfer.data.stem_mixes import folder_stems
 from audiotransfer.data.unpaired import UnpairedWindows
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.evaluation.checkpoint_metric import CheckpointMetricSettings, rendered_validation
@@ -169,7 +169,7 @@ def _unpaired(
 ) -> tuple[Share, ValidationSamples]:
     """The share of training on two folders of songs, and samples of the source's."""
     sources, targets = (
-        folder_recordings(Path(recipe.data) / place, part.stem, folder / "decoded")
+        folder_stems(Path(recipe.data) / place, part.stem, folder / "decoded")
         for place in (part.source, part.target)
     )
     windows = UnpairedWindows(

@@ -12,7 +12,7 @@ from audiotransfer.audio.resampling import STEREO_RATE
 from audiotransfer.data.datasets.genre_folders import LICENCE
 from audiotransfer.data.imported_spectrograms import ImportedWindows, Levels, why_silent
 from audiotransfer.data.manifest import Manifest, load_manifest
-from audiotransfer.data.stem_mixes import folder_recordings
+from audiotransfer.data.stem_mixes import folder_stems
 from audiotransfer.data.unpaired import ANY, PreparedWindows, SpectrogramBatches, UnpairedWindows
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.evaluation import GenreClassifier
@@ -61,7 +61,7 @@ def recorded(recipe: UnpairedStyleRecipe, folder: Path) -> UnpairedData:
         if not getattr(recipe, side):
             raise AudioTransferError(f"unpaired.{side} is empty; name a genre or a folder")
     sources, targets = (
-        folder_recordings(Path(recipe.data) / place, recipe.stem, folder / "decoded")
+        folder_stems(Path(recipe.data) / place, recipe.stem, folder / "decoded")
         for place in (recipe.source, recipe.target)
     )
     windows = UnpairedWindows(

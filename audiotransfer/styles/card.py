@@ -168,7 +168,7 @@ def _plain_entry(entry: Any, stem: str, route: str, label: str) -> dict[str, Any
         raise AudioTransferError(
             f"{label}: stem {stem} is {entry!r}, expected {KEEP!r} or an object"
         )
-    return {"route": route, "stem": stem, **present_keys(entry)}
+    return {"route": route, "stem": stem, **present_keys(entry, label)}
 
 
 def read_card(folder: str | Path) -> Card:

@@ -1,1 +1,1 @@
-"""Route 2: scores (MIDI), and scores to sound."""
+"""Route 2: networks on notes (MIDI): genre transfer, accompaniment, drums."""

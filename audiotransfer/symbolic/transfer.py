@@ -1,4 +1,4 @@
-"""What a style does with the notes of a score: pitched parts and drums, each by their own way."""
+"""Loads the transfer of a MIDI style's stem: pitched parts or drums."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 
 #: Stems of a symbolic style.
 PITCHED, DRUMS = "pitched", "drums"
-#: Who plays each of them: a module with ``load_part(path, options, device) -> PartTransfer``.
-_PLAYERS = {
+#: Stem -> module with ``load_part(path, options, device) -> PartTransfer``.
+_MODULES = {
     PITCHED: "audiotransfer.symbolic.genre.transfer",
     DRUMS: "audiotransfer.symbolic.drums.transfer",
 }
 
 
 class PartTransfer(Protocol):
-    """Turns the pitched notes of a score, or those of its drums, into a style's version of them."""
+    """Transfers the pitched notes of a score, or those of its drums, to a style."""
 
     def __call__(
         self,
@@ -36,8 +36,8 @@ class PartTransfer(Protocol):
         generator: torch.Generator | None = None,
         progress: Callable[[float], None] | None = None,
     ) -> NDArray[np.int64]:
-        """Tables ``[N, 5] -> [M, 5]`` (see `note_table`); the same bars, whatever their metre;
-        strength 0 returns the input.
+        """Tables ``[N, 5] -> [M, 5]`` (see `note_table`) of the same bars; strength 0 returns the
+        input.
         """
         ...
 
@@ -45,16 +45,16 @@ class PartTransfer(Protocol):
 def load(
     folder: Path, entry: Mapping[str, Any], stem: str, device: str, vocoder: str
 ) -> PartTransfer:
-    """The transfer of one stem, ``pitched`` or ``drums``, as a style's card describes it.
+    """The transfer of a stem, ``pitched`` or ``drums``, by its entry in a style's card.
 
-    ``vocoder`` means nothing to notes. Raises AudioTransferError for another stem.
+    ``vocoder`` is ignored. Raises AudioTransferError for another stem.
     """
-    if stem not in _PLAYERS:
+    if stem not in _MODULES:
         raise AudioTransferError(
-            f"a style for scores has the stem {stem!r}; there are {', '.join(_PLAYERS)}"
+            f"a style for MIDI has the stem {stem!r}; there are {', '.join(_MODULES)}"
         )
-    player = importlib.import_module(_PLAYERS[stem])
-    part: PartTransfer = player.load_part(
+    module = importlib.import_module(_MODULES[stem])
+    part: PartTransfer = module.load_part(
         Path(folder) / str(entry["weights"]), dict(entry["options"]), device
     )
     return part

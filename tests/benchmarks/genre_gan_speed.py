@@ -153,7 +153,7 @@ def by_hand(args: argparse.Namespace, folder: Path) -> Clock:
     }
     to_a, to_b, discriminator_a, discriminator_b = networks.values()
     makers = torch.optim.Adam([*to_a.parameters(), *to_b.parameters()], 2e-4, (0.5, 0.999))
-    judges = torch.optim.Adam(
+    discriminator_optimiser = torch.optim.Adam(
         [*discriminator_a.parameters(), *discriminator_b.parameters()], 2e-4, (0.5, 0.999)
     )
     clock, phrases = Clock(), Phrases(args.batch)
@@ -182,9 +182,9 @@ def by_hand(args: argparse.Namespace, folder: Path) -> Clock:
             ):
                 loss = loss + 0.5 * (discriminator(real + noise).float() - 1).square().mean()
                 loss = loss + 0.5 * discriminator(fake.detach() + noise).float().square().mean()
-        judges.zero_grad()
+        discriminator_optimiser.zero_grad()
         loss.backward()
-        judges.step()
+        discriminator_optimiser.step()
         clock.tick(args.device)
     return clock
 

@@ -5,7 +5,7 @@ published.
 
 Every point is `audiotransfer train genre-gan` (`-partial`, `-full`) with its own σ_D or
 `genre_gan.settings.teach`, the same seed and whatever else is given; figures of test pieces that no
-training saw, by the judges that come with the package. First σ_D over {0, .01, .1, 1, 3, 5} for the
+training saw, by the classifiers that ship. First σ_D over {0, .01, .1, 1, 3, 5} for the
 base model; then, at the σ_D with the highest S on validation pieces, the mixed discriminators
 learning only, and teaching the generators as well. What is finished is kept in FOLDER/figures.json
 and not run again.
@@ -34,7 +34,7 @@ from audiotransfer.symbolic.genre.transfer import load_generator
 
 PAIR = ("jazz", "classical")
 NOISES = ("0", "0.01", "0.1", "1", "3", "5")
-#: Share of phrases heard as their source genre, per cent: real, converted and back for each way
+#: Share of phrases predicted as their source genre, per cent: real, converted and back for each way
 #: (jazz to classical, then back), 20 epochs, from the public code's README.
 PUBLISHED = {
     "0": ((88.09, 31.38, 84.71), (92.53, 48.80, 89.24)),
@@ -102,7 +102,7 @@ class Sweep:
         recipe = load_training(config, changes).recipe
         assert recipe is not None
         parts = genre_phrases(recipe.archives, recipe.data, run / "phrases")
-        judges = {
+        classifiers = {
             name.removeprefix("scores-"): MidiGenreClassifier.load(place)
             for name, place in shipped_midi_classifiers().items()
         }
@@ -110,13 +110,13 @@ class Sweep:
         measured = {}
         for part in ("validation", "test"):
             phrases = {genre: some(parts[part][genre], self.phrases) for genre in PAIR}
-            measured[part] = pair_figures(transfer_by(made, {}), phrases, PAIR, judges)
+            measured[part] = pair_figures(transfer_by(made, {}), phrases, PAIR, classifiers)
         return measured["test"] | {"validation S paper": measured["validation"]["S paper"]}
 
 
-def strengths(heard: tuple[tuple[float, float, float], ...]) -> tuple[float, float, float]:
-    """S of both ways and S_tot, from shares of phrases heard as their source genre."""
-    one, other = (((real - made) + (back - made)) / 2 for real, made, back in heard)
+def strengths(rates: tuple[tuple[float, float, float], ...]) -> tuple[float, float, float]:
+    """S of both ways and S_tot, from shares of phrases predicted as their source genre."""
+    one, other = (((real - made) + (back - made)) / 2 for real, made, back in rates)
     return one, other, (one + other) / 2
 
 
@@ -124,7 +124,7 @@ def noise_table(noises: Mapping[str, Figures]) -> str:
     """A column for each σ_D."""
     rows: list[dict[str, object]] = []
     ways = ("S jazz → classical", "S classical → jazz", "S_tot")
-    published = {noise: strengths(heard) for noise, heard in PUBLISHED.items()}
+    published = {noise: strengths(rates) for noise, rates in PUBLISHED.items()}
     for place, way in enumerate(ways):
         told = {noise: f"{found[place]:.1f}" for noise, found in published.items()}
         rows.append({"": f"{way}, published", **told})
@@ -136,8 +136,8 @@ def noise_table(noises: Mapping[str, Figures]) -> str:
 def variant_table(variants: Mapping[tuple[str, str], Figures]) -> str:
     """A row for each set of discriminators."""
     rows: list[dict[str, object]] = []
-    for model, heard in PUBLISHED_BEST.items():
-        *_, total = strengths(heard)
+    for model, rates in PUBLISHED_BEST.items():
+        *_, total = strengths(rates)
         name = f"{model}, published at σ_D {PUBLISHED_AT[model]}"
         rows.append({"discriminators": name, "teach": "no", "S_tot, paper's": f"{total:.1f}"})
     for (model, teach), found in variants.items():

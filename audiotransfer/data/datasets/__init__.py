@@ -1,1 +1,1 @@
-
+"""Data sets: a reader for each layout of a collection."""

@@ -1,4 +1,4 @@
-"""What every kind of collection promises, and how one is found by its name or by its layout."""
+"""The protocol of a data set, and data sets found by name or by the layout of a folder."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from audiotransfer.suggest import suggest
 GROUP = "audiotransfer.corpora"
 AUTO = "auto"
 SPLITS = ("train", "validation", "test")
-#: Share of a genre's artists that are held out where a collection does not say which.
+#: Share of a genre's artists that are held out where a collection has no splits of its own.
 HELD_OUT = {"test": 0.1, "validation": 0.1}
-#: Of any folder of genres; asked last, because it knows least about what it recognises.
+#: The most general layout, a folder for each genre, which is tried last.
 _LAST = "folders"
 
 
 @dataclass(frozen=True)
 class Song:
-    """A song as a collection holds it, in one split only: ``split`` is empty until it is drawn.
+    """A song of a collection, in one split; ``split`` is empty until it is drawn.
 
     ``files``: ``mix`` -> its file; or stem -> the files that add up to it; or ``features`` -> the
-    spectrogram that comes instead of sound. ``seconds`` of it are used, from ``start`` (seconds).
+    spectrogram that it has instead of sound. ``seconds`` of it are used, from ``start`` (seconds).
     """
 
     id: str
@@ -41,13 +41,13 @@ class Song:
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """Every file it is made of."""
+        """All its files."""
         return tuple(file for role in self.files.values() for file in role)
 
 
 @dataclass(frozen=True)
 class Skipped:
-    """A file or song that is left out, and why."""
+    """A file or song that is left out, with the reason."""
 
     id: str
     why: str
@@ -55,49 +55,49 @@ class Skipped:
 
 @dataclass(frozen=True)
 class Sampling:
-    """How windows are drawn from songs: from random crops of so many seconds, where given."""
+    """How windows are drawn: from random crops of a length between two bounds, where given."""
 
     crop_seconds: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
 class Found:
-    """What a folder holds."""
+    """The songs of a collection."""
 
     songs: tuple[Song, ...]
     skipped: tuple[Skipped, ...] = ()
     notes: tuple[str, ...] = ()
-    """What is inferred about the collection rather than stated by it."""
+    """Facts about the collection that are inferred, not stated by it."""
     held_out: Mapping[str, float] = field(default_factory=HELD_OUT.copy)
-    """Shares of a genre's artists that are drawn from the songs that say no split."""
+    """Shares of a genre's artists that are held out, of the songs without a split."""
     sampling: Sampling = field(default_factory=Sampling)
     spectrogram: dict[str, float | str] | None = None
-    """Settings of the spectrogram that comes instead of sound."""
+    """Settings of the spectrograms that it has instead of sound."""
 
 
 class Corpus(Protocol):
-    """A kind of collection."""
+    """A reader of collections of one layout."""
 
     def recognises(self, folder: Path) -> bool:
-        """Whether a folder is laid out this way; opens no more than it must."""
+        """Whether a folder has this layout; opens as few files as possible."""
         ...
 
     def find(self, folders: Sequence[Path], genres: Sequence[str]) -> Found:
         """The songs of folders, of these genres (all where none is named).
 
-        A split that the collection does not say stays empty. Raises AudioTransferError for a
-        folder that is not of this kind and for genres that it does not hold.
+        The split is empty where the collection has none. Raises AudioTransferError for a folder
+        of another layout and for genres that it does not hold.
         """
         ...
 
 
 def names() -> list[str]:
-    """The kinds that are registered, the least particular last."""
+    """The names of the data sets that are registered, the most general last."""
     return sorted(_registered(), key=lambda name: (name == _LAST, name))
 
 
 def create(name: str) -> Corpus:
-    """The kind of this name. Raises AudioTransferError for an unknown one."""
+    """The data set of this name. Raises AudioTransferError for an unknown one."""
     found = _registered()
     if name not in found:
         raise AudioTransferError(f"unknown kind of collection {name!r}: {near(name, names())}")
@@ -112,7 +112,10 @@ def create(name: str) -> Corpus:
 
 
 def recognise(folder: Path) -> str:
-    """The kind whose layout a folder has. Raises AudioTransferError where there is none."""
+    """The name of the data set whose layout a folder has.
+
+    Raises AudioTransferError where there is none.
+    """
     check_folder(folder)
     for name in names():
         if create(name).recognises(folder):
@@ -124,13 +127,13 @@ def recognise(folder: Path) -> str:
 
 
 def check_folder(folder: Path) -> None:
-    """Raises AudioTransferError for what is no folder."""
+    """Raises AudioTransferError where there is no such folder."""
     if not folder.is_dir():
         raise AudioTransferError(f"{folder} is not a folder; name the one that holds the songs")
 
 
 def only(folders: Sequence[Path], kind: str) -> Path:
-    """The one folder of a collection that has one. Raises AudioTransferError for several."""
+    """The only folder of several that are named. Raises AudioTransferError where it is not one."""
     if len(folders) != 1:
         raise AudioTransferError(f"{kind} is one folder, {len(folders)} were named: name its root")
     check_folder(folders[0])
@@ -138,8 +141,9 @@ def only(folders: Sequence[Path], kind: str) -> Path:
 
 
 def choose_genres(there: Sequence[str], wanted: Sequence[str], place: Path | str) -> list[str]:
-    """The genres that were asked for, or all. Raises AudioTransferError for one that is not there,
-    and where there are not two.
+    """The genres that were asked for, or all.
+
+    Raises AudioTransferError for a genre that is not there, and for fewer than two.
     """
     if not there:
         raise AudioTransferError(f"{place} holds no genres; make a folder in it for each")
@@ -156,7 +160,7 @@ def choose_genres(there: Sequence[str], wanted: Sequence[str], place: Path | str
 
 
 def near(name: str, known: Sequence[str]) -> str:
-    """A hint at what was meant."""
+    """A hint for an unknown name: the nearest known ones, or a list."""
     return suggest(name, sorted(known), count=2, most=20)
 
 

@@ -1,4 +1,4 @@
-"""Anyone's own songs, a folder for each genre."""
+"""A user's own songs, in a folder for each genre."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from audiotransfer.data.datasets.base import (
 from audiotransfer.data.splits import unique
 from audiotransfer.errors import AudioTransferError
 
-#: Beginnings and ends of songs are introductions, fades and applause; a clip is neither.
+#: Beginnings and ends of songs are introductions, fades and applause.
 TRIM_SECONDS = 10.0
 CLIP_SECONDS = 40.0
 CROP_SECONDS = (10.0, 15.0)
@@ -35,8 +35,8 @@ LICENCE = "not stated"
 class GenreFolders:
     """``ROOT/GENRE/…/song.*``, or two and more folders that are a genre each.
 
-    The first and last ten seconds of a song are left out, as far as at least forty are left: clips
-    of half a minute are used whole.
+    The first and last ten seconds of a song are left out, as far as forty seconds remain: clips of
+    half a minute are used whole.
     """
 
     def recognises(self, folder: Path) -> bool:
@@ -73,9 +73,9 @@ class GenreFolders:
 
 
 def artist_of(path: Path, genre_folder: Path) -> str | None:
-    """Who made a file, where something tells: its tag, ``Artist - Title``, or the folder it is in.
+    """The artist of a file by its tag, its name ``Artist - Title``, or the folder it is in.
 
-    A track number in front is no artist.
+    A track number in front of the name is ignored. None where the artist is not known.
     """
     if tagged := read_tags(path).get("artist"):
         return tagged
@@ -89,7 +89,7 @@ def artist_of(path: Path, genre_folder: Path) -> str | None:
 
 
 def listed(paths: Sequence[Path]) -> Iterator[tuple[Path, AudioInfo | str]]:
-    """Each file with what its header says, or with why it cannot be learned from."""
+    """Each file with the facts of its header, or with the reason why it cannot be used."""
     for path in paths:
         try:
             info = probe_audio(path)
@@ -99,7 +99,7 @@ def listed(paths: Sequence[Path]) -> Iterator[tuple[Path, AudioInfo | str]]:
 
 
 def seconds_of(path: Path, info: AudioInfo) -> float:
-    """The length of a file, which is read where its header does not say."""
+    """The length of a file in seconds; it is read through where its header has none."""
     if info.frames:
         return info.frames / info.sample_rate
     with open_audio(path) as reader:

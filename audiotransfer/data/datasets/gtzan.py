@@ -1,7 +1,7 @@
-"""GTZAN as it is distributed: a thousand clips of half a minute in ten genres.
+"""The GTZAN data set as it is distributed: 1000 clips of 30 s in ten genres.
 
 G. Tzanetakis, P. Cook: Musical genre classification of audio signals, 2002. The fault-filtered
-split (C. Kereliuk, B. Sturm, J. Larsen, 2015) stands in ``gtzan_split.txt``.
+split (C. Kereliuk, B. Sturm, J. Larsen, 2015) is in ``gtzan_split.txt``.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from audiotransfer.data.datasets.genre_folders import listed
 from audiotransfer.data.splits import unique
 from audiotransfer.errors import AudioTransferError
 
-#: Where the genres' folders lie: in the original archive, in its copies, or unpacked in place.
+#: Folders of the genres: in the original archive, in its copies, or unpacked in place.
 _LAYOUTS = ("genres_original", "genres", "Data/genres_original", ".")
 _NAME = re.compile(r"([a-z]+)\.\d{5}")
 _BROKEN = "jazz.00054.wav"
@@ -31,7 +31,7 @@ class Gtzan:
         if root is None:
             return False
         clips = [path for genre in _genres(root) for path in find_audio(root / genre)]
-        return 2 * sum(map(_is_clip, clips)) >= len(clips)  # one such name may be anyone's song
+        return 2 * sum(map(_is_clip, clips)) >= len(clips)  # a user's song may have such a name
 
     def find(self, folders: Sequence[Path], genres: Sequence[str]) -> Found:
         folder = only(folders, "GTZAN")
@@ -81,7 +81,7 @@ class Gtzan:
 
 
 def fault_filtered() -> dict[str, str]:
-    """Clip -> split: 443 to train on, 197 to validate, 290 to test."""
+    """The fault-filtered split: clip -> split (443 for training, 197 validation, 290 test)."""
     splits = {}
     for line in Path(__file__).with_name("gtzan_split.txt").read_text("utf-8").splitlines():
         if line.startswith("#"):
@@ -98,7 +98,7 @@ def _root(folder: Path) -> Path | None:
 
 
 def _genres(root: Path) -> list[str]:
-    """The folders that hold clips called after them, whatever else lies there."""
+    """The folders that hold clips named after them."""
     if not root.is_dir():
         return []
     return [
@@ -109,7 +109,7 @@ def _genres(root: Path) -> list[str]:
 
 
 def _is_clip(path: Path) -> bool:
-    """Whether a file is called as GTZAN's are: ``GENRE/GENRE.NNNNN.wav``."""
+    """Whether a file is named as GTZAN's are: ``GENRE/GENRE.NNNNN.wav``."""
     match = _NAME.fullmatch(path.stem)
     known = path.suffix.lower() in AUDIO_SUFFIXES
     return known and match is not None and match[1] == path.parent.name

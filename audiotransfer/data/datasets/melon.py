@@ -1,7 +1,7 @@
-"""The Melon Playlist Dataset as it is distributed: spectrograms of 649,091 songs, and no sound.
+"""The Melon Playlist Dataset as it is distributed: spectrograms of 649,091 songs, without sound.
 
-A. Ferraro et al.: Melon Playlist Dataset, ICASSP 2021. What its spectrograms were made with is not
-written beside them: the settings here are inferred from their shape and length.
+A. Ferraro et al.: Melon Playlist Dataset, ICASSP 2021. It does not state the settings of its
+spectrograms: those here are inferred from shape and length.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ SPECTROGRAM: dict[str, float | str] = {
 }
 NOTES = (
     "Melon has spectrograms of 48 bands and no sound: they cannot be turned back into music, so "
-    "separation, listening and styles for songs need another collection",
+    "separation, the genre classifier and styles for songs need another collection",
     "inferred, as nothing states it: 16 kHz, hop 256 (1876 frames are 30.0 s), logarithmic mel; "
     "values are kept as they are",
 )
@@ -43,8 +43,7 @@ _INSIDE = "::"  # between a tar file and the member
 class Melon:
     """``song_meta.json``, ``genre_gn_all.json`` and ``arena_mel_*.tar`` or ``arena_mel/N/ID.npy``.
 
-    Genres are named by code (GN1700) or by the name that belongs to it; a song of several of them
-    is left out.
+    Genres are named by code (GN1700) or by its name; a song of several chosen genres is left out.
     """
 
     def recognises(self, folder: Path) -> bool:
@@ -89,9 +88,9 @@ class Melon:
 
 
 def read_spectrogram(place: str) -> npt.NDArray[np.float32]:
-    """A spectrogram ``[L, 48]`` out of a file or ``TAR::MEMBER``.
+    """Reads a spectrogram ``[L, 48]`` from a file or from ``TAR::MEMBER``.
 
-    Raises AudioTransferError for what is damaged or has another shape.
+    Raises AudioTransferError for a damaged file or another shape.
     """
     archive, inside, member = place.partition(_INSIDE)
     try:
@@ -146,7 +145,7 @@ def _json(path: Path) -> Any:
 
 
 def _spectrograms(folder: Path) -> dict[int, str]:
-    """Song number -> where its spectrogram is; unpacked files go before packed ones."""
+    """Song number -> place of its spectrogram; unpacked files are preferred to packed ones."""
     found: dict[int, str] = {}
     for archive in sorted(folder.glob(_TARS)):
         for member in _members(str(archive.resolve())):
@@ -160,7 +159,7 @@ def _spectrograms(folder: Path) -> dict[int, str]:
 
 @lru_cache(maxsize=64)
 def _members(archive: str) -> dict[str, tuple[int, int]]:
-    """Where each spectrogram lies in a tar file: offset and size in bytes."""
+    """Member of a tar file -> offset and size in bytes, for each spectrogram."""
     try:
         with tarfile.open(archive) as tar:
             return dict(_arrays(tar))

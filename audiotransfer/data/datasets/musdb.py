@@ -1,4 +1,4 @@
-"""MUSDB18 and MUSDB18-HQ as they are distributed: 150 songs, split by their makers.
+"""MUSDB18 and MUSDB18-HQ as they are distributed: 150 songs with a training and a test split.
 
 Z. Rafii, A. Liutkus, F.-R. Stöter, S. I. Mimilakis, R. Bittner, 2017 and 2019.
 """
@@ -26,7 +26,7 @@ _MIXTURE = "mixture.wav"
 class Musdb18:
     """``{train,test}/ARTIST - TITLE.stem.mp4``: the mix of each, which a separator takes apart.
 
-    Of a stem file's five tracks the first is read, the mix.
+    Only the first of a stem file's five tracks is read, the mix.
     """
 
     def recognises(self, folder: Path) -> bool:
@@ -98,7 +98,7 @@ def _song(genre: str, name: str, split: str, roles: Roles, info: AudioInfo) -> S
 
 
 def _found(songs: list[Song], skipped: Iterable[Skipped], *notes: str) -> Found:
-    """Its makers' test songs; of the others some validate."""
+    """The songs with the published test split; a validation split is drawn of the others."""
     kept, shared = hold_apart(songs)
     open_ = (replace(song, split="") if song.split == "train" else song for song in kept)
     genre = f"songs have no genres: all are called {songs[0].genre!r}"

@@ -1,4 +1,4 @@
-"""Songs that `audiotransfer render` made: both sides of every score, by who plays it."""
+"""Songs that `audiotransfer render` made: every MIDI file by random and by styles' instruments."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LICENCE = "that of its score and soundfont"
 class Rendered:
     """``NAME/{source,target/STYLE}/{stem}.wav`` beside a ``song.json``.
 
-    A side is called after its folder: ``source`` for somebody's band, and the styles' names.
+    The genre is the folder's name: ``source`` for random instruments, and the styles' names.
     """
 
     def recognises(self, folder: Path) -> bool:

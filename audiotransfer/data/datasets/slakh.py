@@ -1,4 +1,4 @@
-"""Slakh2100 and BabySlakh as they are distributed: rendered MIDI with every instrument apart.
+"""Slakh2100 and BabySlakh as they are distributed: rendered MIDI files, a file an instrument.
 
 E. Manilow, G. Wichern, P. Seetharaman, J. Le Roux: Cutting music source separation some Slakh,
 2019.
@@ -24,8 +24,8 @@ _SOUNDS = (".flac", ".wav")
 class Slakh:
     """``[SPLIT/]Track*/{metadata.yaml, mix, stems/S00…}``; instruments are added up to stems.
 
-    Drums and basses by their class, the rest is ``other``. A score that comes twice is taken
-    once, since both takes could be on two sides of a split. ``omitted`` tracks stay omitted.
+    Drums and basses by their class, the rest is ``other``. Of tracks of one MIDI file only the
+    first is used, since the others could be in another split. ``omitted`` tracks are not read.
     """
 
     def recognises(self, folder: Path) -> bool:
@@ -90,7 +90,7 @@ _STEMS = {"Drums": "drums", "Bass": "bass"}
 
 
 def _sound(place: Path) -> Path:
-    """A sound by its name without suffix. Raises AudioTransferError where there is none."""
+    """Finds a sound by its name without suffix. Raises AudioTransferError where there is none."""
     for suffix in _SOUNDS:
         if (path := place.with_name(place.name + suffix)).is_file():
             return path
@@ -98,7 +98,7 @@ def _sound(place: Path) -> Path:
 
 
 def _tracks(folder: Path) -> list[tuple[Path, str]]:
-    """Each track with the split whose folder it is in; none, where there are no such folders."""
+    """Each track with the split whose folder it is in, empty where there are no such folders."""
     split = [
         (about.parent, name)
         for name in SPLITS

@@ -1,4 +1,4 @@
-"""Chooses what a rendered song plays: a score's section, with a bass line and a drummer."""
+"""Draws the arrangement of a rendered song: a section of a MIDI file, with bass and drums."""
 
 from __future__ import annotations
 
@@ -8,8 +8,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from audiotransfer.data.rendering.arranging import Ensemble, bass_line, drummer
-from audiotransfer.data.rendering.ensembles import Arrangement, read_arrangement
+from audiotransfer.data.rendering.arrangement import (
+    Arrangement,
+    bass_line,
+    drum_part,
+    read_arrangement,
+)
+from audiotransfer.data.rendering.ensembles import Ensemble
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.midi.archives import archive, contents, in_split
 
@@ -19,13 +24,13 @@ if TYPE_CHECKING:
 
 @dataclass
 class RenderSettings:
-    """What to render.
+    """Which songs are rendered, and how.
 
     ``scores`` are folders or zip files of MIDI with their share of the songs; ``grooves`` a
     folder or zip of drum performances; soundfonts are paths. ``target_soundfont`` plays the
-    bands of ``targets``, styles by name. ``hold_out`` is the share of scores that a test set
-    gets, by place in the sorted names. Parts get an instrument that no soundfont has with
-    probability ``invented_share``.
+    ensembles of ``targets``, styles by name. ``hold_out`` is the share of scores that a test set
+    gets, by place in the sorted names. Parts are played by an additive instrument with probability
+    ``invented_share``.
 
     With a ``genre`` its own ensemble plays the score, and no other version is made. ``genres``
     names several with the scores of each: as many songs for every one, in a folder of its name.
@@ -53,24 +58,27 @@ def _read(place: str, name: str) -> Arrangement:
     return read_arrangement(data, name)
 
 
-def _choose_section(band: Arrangement, seconds: float, random: Generator) -> Arrangement | None:
-    """A section where enough is played, or None."""
-    latest = max(0.0, band.seconds - seconds)
+def _choose_section(
+    arrangement: Arrangement, seconds: float, random: Generator
+) -> Arrangement | None:
+    """Draws a section with enough notes; None where there is none."""
+    latest = max(0.0, arrangement.seconds - seconds)
     for _ in range(6):
-        section = band.section(random.uniform(0, latest), seconds)
+        section = arrangement.section(random.uniform(0, latest), seconds)
         if sum(len(p.notes) for p in section.parts) >= 1.2 * seconds:
             return section
     return None
 
 
 def compose(
-    settings: RenderSettings, index: int, random: Generator, players: Ensemble | None = None
+    settings: RenderSettings, index: int, random: Generator, ensemble: Ensemble | None = None
 ) -> tuple[Arrangement, str]:
-    """The band of song ``index``: a score's section, completed with bass and drums.
+    """The arrangement of song ``index``, a section completed with bass and drums, and its score.
 
-    ``players`` without kits add neither; others get grooves of their kind where there are any.
+    For an ``ensemble`` without kits neither is added; others get grooves of their kind where there
+    are any. Raises AudioTransferError where no score with enough notes is found.
     """
-    complete = players is None or bool(players.kits)
+    complete = ensemble is None or bool(ensemble.kits)
     places = list(settings.scores)
     shares = np.array([settings.scores[p] for p in places])
     for _ in range(50):
@@ -89,10 +97,10 @@ def compose(
         if lacks_bass and random.random() < 0.85 and (line := bass_line(section)):
             parts.append(line)
         if lacks_drums and settings.grooves and random.random() < 0.85:
-            grooves = _grooves(settings, players.groove if players else "")
+            grooves = _grooves(settings, ensemble.groove if ensemble else "")
             try:
                 groove = _read(settings.grooves, grooves[int(random.integers(len(grooves)))])
-                parts.append(drummer(section, groove, settings.seconds))
+                parts.append(drum_part(section, groove, settings.seconds))
             except AudioTransferError:
                 continue
         return Arrangement(
@@ -102,7 +110,7 @@ def compose(
 
 
 def _grooves(settings: RenderSettings, kind: str) -> list[str]:
-    """The split's drum performances in four, of a kind where there are any; else whatever."""
+    """Names of the split's drum performances in 4/4, of a kind where there are two or more."""
     names = archive(settings.grooves)
     in_four = tuple(g for g in names if "_beat_4-4" in g) or names
     of_kind = tuple(g for g in in_four if kind in Path(g).name)

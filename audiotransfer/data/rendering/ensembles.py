@@ -1,152 +1,167 @@
-"""A score as the parts of a band."""
+"""The instruments that play an arrangement: at random, of a genre's ensembles, or of a style."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from audiotransfer.data.rendering.arrangement import Arrangement
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.midi.score import parse_score, read_score
 from audiotransfer.synthesis.synthesizer import Part, sustains
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from numpy.random import Generator
 
-_VOLUME, _PAN, _EXPRESSION, _PEDAL = 7, 10, 11, 64
-#: What a channel has of each where a file says nothing (General MIDI).
-_UNSAID = {_VOLUME: 100, _PAN: 64, _EXPRESSION: 127}
-_PRESSED = 64  # the least value of a pedal that is down
-#: Roland notes of electronic kits that General MIDI has no sound for.
-_ROLAND_DRUM = {22: 42, 26: 46, 58: 43}
+#: Programs (General MIDI from 0) that only tests use: no model is trained on them.
+UNSEEN_PROGRAMS = frozenset({6, 7, 20, 28, 31, 44, 52, 57, 61, 75, 83, 87, 91, 95, 35, 37, 39})
+UNSEEN_KIT = 16
+#: Families of programs with the shares of their parts.
+_FAMILIES: tuple[tuple[float, tuple[int, ...]], ...] = (
+    (0.32, (24, 25, 26, 27, 28, 29, 30, 31)),
+    (0.18, (0, 1, 2, 3, 4, 5, 6, 7)),
+    (0.06, (16, 17, 18, 19, 20, 21, 22)),
+    (0.06, (9, 10, 11, 12, 13)),
+    (0.12, (40, 41, 42, 44, 48, 49, 50, 51, 52, 53, 54)),
+    (0.10, (56, 57, 59, 60, 61, 64, 65, 66, 67, 68, 71, 73, 75)),
+    (0.10, (80, 81, 82, 83, 84, 87)),
+    (0.06, (88, 89, 90, 91, 94, 95)),
+)
+_BASSES = (32, 33, 34, 35, 36, 37, 38, 39)
+_KITS = (0, 8, 16, 24, 25)
 
 
 @dataclass(frozen=True)
-class Arrangement:
-    """The parts of one score, the length of its beat (s) and where its first bar starts (s)."""
+class InstrumentPool:
+    """The instruments that are drawn from: all but the unseen ones, or only those."""
 
-    parts: tuple[Part, ...]
-    beat: float = 0.5
-    downbeat: float = 0.0
+    unseen: bool = False
 
-    @property
-    def seconds(self) -> float:
-        """When the last note ends."""
-        ends = [float((p.notes[:, 0] + p.notes[:, 1]).max()) for p in self.parts if len(p.notes)]
-        return max(ends, default=0.0)
+    def _pool(self, programs: Sequence[int]) -> list[int]:
+        return [p for p in programs if (p in UNSEEN_PROGRAMS) == self.unseen]
 
-    def section(self, start: float, seconds: float) -> Arrangement:
-        """The notes that begin between ``start`` and ``start + seconds``, from time 0 on."""
-        parts = []
-        for part in self.parts:
-            inside = (part.notes[:, 0] >= start) & (part.notes[:, 0] < start + seconds)
-            notes = part.notes[inside].copy()
-            notes[:, 0] -= start
-            notes[:, 1] = np.minimum(notes[:, 1], seconds - notes[:, 0])
-            parts.append(replace(part, notes=notes))
-        phase = (self.downbeat - start) % (4 * self.beat)
-        return Arrangement(tuple(p for p in parts if len(p.notes)), self.beat, phase)
+    def instrument(self, random: Generator) -> int:
+        """Draws a program for a pitched part, its family first."""
+        pools = [(share, pool) for share, f in _FAMILIES if (pool := self._pool(f))]
+        shares = np.array([share for share, _ in pools])
+        index = random.choice(len(pools), p=shares / shares.sum())
+        return int(random.choice(pools[index][1]))
 
+    def bass(self, random: Generator) -> int:
+        """Draws a program for the bass."""
+        return int(random.choice(self._pool(_BASSES)))
 
-def read_arrangement(source: Path | bytes, name: str = "score") -> Arrangement:
-    """Reads a MIDI file as a band: drum tracks, basses (programs 32-39) and all the others.
-
-    Raises AudioTransferError when the data is no MIDI or has no notes.
-    """
-    score = parse_score(source, name) if isinstance(source, bytes) else read_score(source)
-    return arrangement_of(score, name)
+    def kit(self, random: Generator) -> int:
+        """Draws a drum kit."""
+        pool = [k for k in _KITS if (k == UNSEEN_KIT) == self.unseen]
+        return int(random.choice(pool))
 
 
-def arrangement_of(score: Any, name: str = "score", *, controllers: bool = False) -> Arrangement:
-    """The band of a score (``symusic.Score`` in ticks).
+def humanise(part: Part, random: Generator) -> Part:
+    """Random deviations of a few ms in time, and in velocity, as of a performance."""
+    notes = part.notes.copy()
+    notes[:, 0] = np.maximum(0.0, notes[:, 0] + random.normal(0, 0.004, len(notes)))
+    loudness = random.uniform(0.75, 1.1)
+    notes[:, 3] = np.clip(notes[:, 3] * loudness + random.normal(0, 6, len(notes)), 20, 127)
+    return replace(part, notes=notes)
 
-    With ``controllers`` notes last as long as their channel's pedal holds them, and parts have the
-    levels of its volume, expression and pan. Raises AudioTransferError without notes.
-    """
-    tempi = score.tempos
-    beat = 60.0 / float(tempi[0].qpm) if len(tempi) else 0.5
-    timed = score.to("second")
+
+def random_instruments(
+    arrangement: Arrangement, pool: InstrumentPool, random: Generator
+) -> Arrangement:
+    """The arrangement with an instrument drawn for each part."""
     parts = []
-    for track in timed.tracks:
-        notes = np.array(
-            [(n.time, n.duration, n.pitch, n.velocity) for n in track.notes if n.velocity > 0],
-            dtype=np.float64,
-        ).reshape(-1, 4)
-        if not len(notes):
-            continue
-        if track.is_drum:
-            notes[:, 2] = [_ROLAND_DRUM.get(int(pitch), int(pitch)) for pitch in notes[:, 2]]
-            part = Part("drums", track.program, True, notes)
+    for part in arrangement.parts:
+        if part.drums:
+            program = pool.kit(random)
+        elif part.stem == "bass":
+            program = pool.bass(random)
         else:
-            stem = "bass" if track.program // 8 == 4 else "other"
-            part = Part(stem, track.program, False, notes)
-        if controllers:
-            said = [(c.time, c.number, c.value) for c in track.controls]
-            part = replace(part, notes=_held(notes, said), levels=_levels(said))
-        parts.append(part)
-    if not parts:
-        raise AudioTransferError(f"{name} holds no notes")
-    return Arrangement(tuple(parts), beat=float(np.clip(beat, 0.2, 2.0)))
+            program = pool.instrument(random)
+        parts.append(humanise(replace(part, program=program), random))
+    return replace(arrangement, parts=tuple(parts))
 
 
-def _held(notes: NDArray[np.float64], said: Sequence[tuple[float, int, int]]) -> NDArray[Any]:
-    """The notes, each until the pedal that is down at its end goes up, or its key is struck again.
+@dataclass(frozen=True)
+class Ensemble:
+    """Instruments of a genre: programs for chords, leads and basses, and drum kits.
 
-    A pedal that goes down just as a note ends does not hold it.
+    No programs: those of the MIDI file are kept. No kits: neither drums nor a bass are added.
+    ``groove`` is a word in the names of the drum performances that suit it.
     """
-    pedal = [(time, value >= _PRESSED) for time, number, value in said if number == _PEDAL]
-    if not pedal:
-        return notes
-    times = np.array([time for time, _ in pedal])
-    down = np.array([pressed for _, pressed in pedal])
-    ends = notes[:, :2].sum(axis=1)
-    last = max(float(ends.max()), float(times[-1]))
-    # When it goes up next, at or behind each of its movements.
-    ups = np.minimum.accumulate(np.where(down, last, times)[::-1])[::-1]
-    place = np.searchsorted(times, ends, side="left") - 1
-    holds = (place >= 0) & down[place]
-    following = np.append(ups, last)[np.maximum(place, 0) + 1]
-    held = np.where(holds, np.maximum(ends, following), ends)
-    order = np.lexsort((notes[:, 0], notes[:, 2]))
-    again = np.full(len(notes), np.inf)
-    same = notes[order[:-1], 2] == notes[order[1:], 2]
-    again[order[:-1][same]] = notes[order[1:][same], 0]
-    made = notes.copy()
-    made[:, 1] = np.maximum(ends, np.minimum(held, again)) - notes[:, 0]
-    return made
+
+    chords: tuple[int, ...] = ()
+    leads: tuple[int, ...] = ()
+    basses: tuple[int, ...] = ()
+    kits: tuple[int, ...] = ()
+    groove: str = ""
 
 
-def _levels(said: Sequence[tuple[float, int, int]]) -> NDArray[np.float64]:
-    """Gains [K, 3] (see `Part`): 1 at what a channel has when nothing is said.
+_STRINGS, _WOODWINDS = (44, 48, 49), (40, 41, 42, 60, 68, 70, 71, 73)
+#: Genre -> its ensembles; one is drawn for each song.
+ENSEMBLES: dict[str, tuple[Ensemble, ...]] = {
+    "classical": (Ensemble(chords=(0,), leads=(0,)), Ensemble(_STRINGS, _WOODWINDS, (43,))),
+    "electronic": (
+        Ensemble((81, 89, 90, 91, 95), (80, 81, 82, 84, 87), (38, 39, 87), (24, 25), "dance"),
+        Ensemble((2, 4, 50, 62, 63), (80, 81, 83, 98), (38, 39), (25,), "dance"),
+    ),
+    "hiphop": (
+        Ensemble((0, 4, 5, 49, 89), (4, 11, 25, 61, 73, 80), (33, 35, 38, 39), (8, 25), "hiphop"),
+    ),
+    "jazz": (
+        Ensemble((0, 26), (11, 26, 56, 57, 59, 64, 65, 66, 71), (32,), (32, 40), "jazz"),
+        Ensemble((0,), (0,), (32,), (32, 40), "jazz"),
+    ),
+    "pop_folk": (
+        Ensemble((0, 4, 5, 24, 25, 27), (24, 25, 27, 40, 65, 73, 75, 80), (33, 34), (0, 8), "pop"),
+        Ensemble((24, 25), (21, 22, 24, 25, 40, 73, 105), (32, 33), (0,), "pop"),
+    ),
+    "rock_metal": (Ensemble(basses=(33, 34), kits=(0, 16), groove="rock"),),
+}
 
-    Volume and expression go with their square, pan keeps the power (General MIDI 2).
-    """
-    state = dict(_UNSAID)
-    rows: dict[float, tuple[float, float]] = {}
-    for time, number, value in said:
-        if number not in state:
-            continue
-        state[number] = value
-        gain = (state[_VOLUME] * state[_EXPRESSION] / (_UNSAID[_VOLUME] * 127)) ** 2
-        angle = max(state[_PAN] - 1, 0) / 126 * np.pi / 2
-        loud = gain * np.sqrt(2.0)
-        rows[time] = (loud * np.cos(angle), loud * np.sin(angle))
-    return np.array([(time, *gains) for time, gains in rows.items()]).reshape(-1, 3)
+
+def draw_ensemble(genre: str, random: Generator) -> Ensemble:
+    """Draws an ensemble of a genre. Raises AudioTransferError for a genre that has none."""
+    if genre not in ENSEMBLES:
+        raise AudioTransferError(f"genre {genre!r} has no ensemble; there are {sorted(ENSEMBLES)}")
+    choices = ENSEMBLES[genre]
+    return choices[int(random.integers(len(choices)))]
+
+
+def genre_instruments(
+    arrangement: Arrangement, ensemble: Ensemble, random: Generator
+) -> Arrangement:
+    """The arrangement with an ensemble's instruments: those for chords where a part has chords."""
+    parts = []
+    for part in arrangement.parts:
+        if part.drums:
+            programs = ensemble.kits
+        elif part.stem == "bass":
+            programs = ensemble.basses
+        else:
+            programs = ensemble.chords if _has_chords(part) else ensemble.leads
+        program = int(random.choice(programs)) if programs else part.program
+        parts.append(humanise(replace(part, program=program), random))
+    return replace(arrangement, parts=tuple(parts))
+
+
+def _has_chords(part: Part) -> bool:
+    """Whether three in ten of the notes, or more, start together with another one."""
+    return len(np.unique(part.notes[:, 0].round(2))) < 0.7 * len(part.notes)
 
 
 @dataclass(frozen=True)
 class TargetEnsemble:
-    """Programs (General MIDI from 0) of a style's players, and the room that they play in.
+    """The instruments of a style, as programs (General MIDI from 0), and its room and effects.
 
-    ``struck`` takes over what dies away by itself (struck, plucked), ``held`` what sounds as long
-    as it is played (blown, bowed, held keys): a listener can hear in the source which is which,
-    and so can a network. ``drums`` maps drum notes; ``kick`` scales the velocity of the kick.
-    ``room`` is the decay to -60 dB (s) and the level below the direct sound (dB). ``effects`` are,
-    by stem, what an engineer does to it (see ``audiotransfer.effects``): networks learn what is
-    played, and the same effects stand behind them.
+    ``struck`` replaces instruments whose notes decay by themselves (struck, plucked), ``held``
+    those that sustain (blown, bowed, organs): a network can detect in the source which is which.
+    ``drums`` maps drum notes; ``kick`` scales the velocity of the kick. ``room`` is the decay to
+    -60 dB (s) and the level below the direct sound (dB). ``effects`` are chains by stem (see
+    ``audiotransfer.effects``): networks are trained on the sound without them, and the same
+    effects follow the networks.
     """
 
     struck: int
@@ -159,7 +174,7 @@ class TargetEnsemble:
     effects: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
 
     def play(self, part: Part) -> Part:
-        """The same notes for this band's player: onsets stay, so that renderings line up."""
+        """The same notes for this ensemble's instrument: onsets stay, so that renderings align."""
         if part.drums:
             notes = part.notes.copy()
             kick = np.isin(notes[:, 2], (35, 36))
@@ -188,11 +203,11 @@ def _louder(db: float) -> dict[str, Any]:
 
 
 TARGETS: dict[str, TargetEnsemble] = {
-    # A piano trio with brushes and a feathered kick, in a club. The pianist takes held notes too:
-    # a chord of low saxophones is mush in a room and in a spectrogram.
+    # A piano trio with brushes and a soft kick, in a club. The piano has the held notes, too: the
+    # partials of low saxophone chords cannot be separated in a spectrogram.
     "jazz": TargetEnsemble(0, 0, 32, 40, (0.35, -18.0), _BRUSHES, 0.75),
     # Piano, strings, contrabass and orchestra percussion in a hall. Percussion as loud as a drum
-    # kit is no orchestra's, to players as to a judge.
+    # kit is not that of an orchestra, to musicians as to a classifier.
     "classical": TargetEnsemble(
         0, 48, 43, 48, (1.8, -12.0),
         effects={
@@ -201,8 +216,8 @@ TARGETS: dict[str, TargetEnsemble] = {
             "other": [_NO_RUMBLE],
         },
     ),
-    # Overdriven guitar, rock organ, picked bass and a power kit in a studio, all of it through
-    # amplifiers that are turned up.
+    # Overdriven guitar, rock organ, picked bass and a power kit in a small room, through amplifiers
+    # at high gain.
     "rock": TargetEnsemble(
         29, 18, 34, 16, (0.4, -18.0),
         effects={
@@ -211,7 +226,7 @@ TARGETS: dict[str, TargetEnsemble] = {
             "other": [{"effect": "amplifier", "drive": 4.0}],
         },
     ),
-    # Saw lead, polysynth, synth bass and a TR-808 that everything else makes room for.
+    # Saw lead, polysynth, synth bass and a TR-808 that everything else is ducked by.
     "electronic": TargetEnsemble(
         81, 90, 38, 25, (0.8, -16.0),
         effects={
@@ -224,7 +239,7 @@ TARGETS: dict[str, TargetEnsemble] = {
 
 
 def target_ensemble(style: str) -> TargetEnsemble:
-    """The band of a style. Raises AudioTransferError for one that has none."""
+    """The ensemble of a style. Raises AudioTransferError for a style that has none."""
     if style not in TARGETS:
-        raise AudioTransferError(f"style {style!r} has no band; there are {', '.join(TARGETS)}")
+        raise AudioTransferError(f"style {style!r} has no ensemble; there are {', '.join(TARGETS)}")
     return TARGETS[style]

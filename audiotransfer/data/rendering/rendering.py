@@ -1,4 +1,4 @@
-"""Renders scores as songs in stems: as somebody's band, and as the bands of styles, aligned."""
+"""Renders MIDI files as stems, by random instruments and, aligned, by the ensembles of styles."""
 
 from __future__ import annotations
 
@@ -16,9 +16,14 @@ import torch
 from scipy import signal
 
 from audiotransfer.audio.writing import write_audio
-from audiotransfer.data.rendering.arranging import Choice, dress, ensemble, genre_arrangement
 from audiotransfer.data.rendering.composing import RenderSettings, compose
-from audiotransfer.data.rendering.ensembles import target_ensemble
+from audiotransfer.data.rendering.ensembles import (
+    InstrumentPool,
+    draw_ensemble,
+    genre_instruments,
+    random_instruments,
+    target_ensemble,
+)
 from audiotransfer.effects import read_chain
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.midi.archives import archive, in_split
@@ -41,8 +46,8 @@ def _rms(sound: Sound) -> float:
     return float(np.sqrt(np.mean(np.square(sound, dtype=np.float64)))) + 1e-9
 
 
-def _studio(stem: str, sound: Sound, random: Generator) -> Sound:
-    """Random effects for a source stem."""
+def _random_effects(stem: str, sound: Sound, random: Generator) -> Sound:
+    """A source stem with a random equaliser, saturation and room."""
     if random.random() < 0.7:
         sound = tone(sound, SAMPLE_RATE, random)
     if random.random() < {"drums": 0.4, "bass": 0.4, "other": 0.35}[stem]:
@@ -53,10 +58,10 @@ def _studio(stem: str, sound: Sound, random: Generator) -> Sound:
     return sound
 
 
-def _player(
+def _render_part(
     part: Part, settings: RenderSettings, main: Path, synthesizer: Synthesizer, random: Generator
 ) -> Sound:
-    """One part of the source: by the song's soundfont mostly, by another, or by an invention."""
+    """A part of the source, by the song's soundfont, another one or an additive instrument."""
     if not part.drums and random.random() < settings.invented_share:
         return AdditiveInstrument(part.program, SAMPLE_RATE, random).render(part, settings.seconds)
     font = main
@@ -65,13 +70,13 @@ def _player(
     return synthesizer.render([(part, font)], settings.seconds)
 
 
-def _restyled(
-    style: str, players: list[Part], settings: RenderSettings, synthesizer: Synthesizer
+def _render_target(
+    style: str, parts: list[Part], settings: RenderSettings, synthesizer: Synthesizer
 ) -> Sound:
-    """The same notes, played by a style's band in its room, which is always the same one."""
-    band, font = target_ensemble(style), Path(settings.target_soundfont)
-    dry = synthesizer.render([(band.play(part), font) for part in players], settings.seconds)
-    return room(dry, SAMPLE_RATE, np.random.default_rng(7), *band.room)
+    """The same notes by a style's ensemble in its room, which is the same for all songs."""
+    ensemble, font = target_ensemble(style), Path(settings.target_soundfont)
+    dry = synthesizer.render([(ensemble.play(part), font) for part in parts], settings.seconds)
+    return room(dry, SAMPLE_RATE, np.random.default_rng(7), *ensemble.room)
 
 
 Stems = dict[str, "Sound"]
@@ -80,38 +85,39 @@ Stems = dict[str, "Sound"]
 def render_song(
     settings: RenderSettings, index: int, synthesizer: Synthesizer
 ) -> tuple[dict[str, Stems], dict[str, object], dict[str, NDArray[np.float32]]]:
-    """A song's sides, what it is, and its notes.
+    """A song's sides, the facts of its ``song.json``, and its notes.
 
     Sides are ``source`` and ``target/STYLE`` (none of a genre's song), each with its stems
-    ``[2, T]``, of the same level on every side, and ``finished``, with the mix of each style behind
+    ``[2, T]``, of the same level on every side, and ``finished``, with the mix of each style after
     its effects. Notes are ``[N, 5]`` a stem: start (s), duration (s), pitch, velocity, program.
     """
     random = np.random.default_rng((settings.seed, index))
     styles = [] if settings.genre else settings.targets
     if settings.genre:
-        chosen = ensemble(settings.genre, random)
-        band, score = compose(settings, index, random, chosen)
-        source_band = genre_arrangement(band, chosen, random)
+        ensemble = draw_ensemble(settings.genre, random)
+        arrangement, score = compose(settings, index, random, ensemble)
+        source = genre_instruments(arrangement, ensemble, random)
     else:
-        band, score = compose(settings, index, random)
-        source_band = dress(band, Choice(settings.unseen_instruments), random)
+        arrangement, score = compose(settings, index, random)
+        pool = InstrumentPool(settings.unseen_instruments)
+        source = random_instruments(arrangement, pool, random)
     font = Path(settings.soundfonts[int(random.integers(len(settings.soundfonts)))])
     sides: dict[str, Stems] = {side: {} for side in ("source", *(f"target/{s}" for s in styles))}
     notes = {}
     for stem in STEMS:
-        players = [p for p in source_band.parts if p.stem == stem]
-        if not players:
+        parts = [p for p in source.parts if p.stem == stem]
+        if not parts:
             continue
-        dry = np.sum([_player(p, settings, font, synthesizer, random) for p in players], axis=0)
-        restyled = {style: _restyled(style, players, settings, synthesizer) for style in styles}
-        if any(_rms(sound) < 1e-5 for sound in (dry, *restyled.values())):
+        dry = np.sum([_render_part(p, settings, font, synthesizer, random) for p in parts], axis=0)
+        targets = {style: _render_target(style, parts, settings, synthesizer) for style in styles}
+        if any(_rms(sound) < 1e-5 for sound in (dry, *targets.values())):
             continue
         level = _MIX_RMS * 10 ** (random.uniform(-4, 4) / 20) * {"bass": 0.8}.get(stem, 1.0)
-        wet = _studio(stem, dry, random)
+        wet = _random_effects(stem, dry, random)
         sides["source"][stem] = wet * (level / _rms(wet))
-        for style, sound in restyled.items():
+        for style, sound in targets.items():
             sides[f"target/{style}"][stem] = sound * (level / _rms(sound))
-        notes[stem] = np.concatenate([_with_program(player) for player in players])
+        notes[stem] = np.concatenate([_with_program(part) for part in parts])
     peak = max(
         (float(np.abs(sum(stems.values())).max()) for stems in sides.values() if stems),
         default=1.0,
@@ -124,7 +130,7 @@ def render_song(
         sides[FINISHED] = {s: finished(s, sides[f"target/{s}"], sides["source"]) for s in styles}
     about: dict[str, object] = {
         "score": score,
-        "programs": {p.stem + str(i): p.program for i, p in enumerate(source_band.parts)},
+        "programs": {p.stem + str(i): p.program for i, p in enumerate(source.parts)},
         "soundfont": font.name,
         "split": settings.split,
         "genre": settings.genre,
@@ -132,18 +138,18 @@ def render_song(
     return sides, about, notes
 
 
-def finished(style: str, played: Stems, source: Stems) -> Sound:
-    """A band's stems behind its effects, mixed ``[2, T]`` at RMS 0.1 or as loud as does not clip.
+def finished(style: str, target: Stems, source: Stems) -> Sound:
+    """The mix ``[2, T]`` of a style's stems after its effects, at RMS 0.1 where that does not clip.
 
-    Effects hear every stem as in a source at RMS 0.1, and duck below the source's drums, as they do
-    when a song is transferred.
+    Effects get every stem at the level of a source at RMS 0.1, and duck by the source's drums, as
+    in the transfer of a song.
     """
     level = _MIX_RMS / _rms(np.sum(list(source.values()), axis=0))
     drums = torch.from_numpy(source["drums"] * level) if "drums" in source else None
     effects = target_ensemble(style).effects
     stems = [
         read_chain(effects.get(stem, ()))(torch.from_numpy(sound * level), drums).numpy()
-        for stem, sound in played.items()
+        for stem, sound in target.items()
     ]
     mix: Sound = np.sum(stems, axis=0)
     return mix * np.float32(min(_MIX_RMS / _rms(mix), 0.95 / float(np.abs(mix).max())))
@@ -183,7 +189,7 @@ def render_corpus(
     folder: Path,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[dict[str, object]]:
-    """Renders what is missing of the songs into ``folder``; returns what each song is.
+    """Renders the songs that are missing in ``folder``; returns the facts of every song.
 
     Each song is a folder ``{source,target/STYLE}/{drums,bass,other}.wav`` and
     ``finished/STYLE.wav`` (16 bit, stereo, 44.1 kHz) with its notes (``notes.npz``) and a
@@ -204,7 +210,7 @@ def render_corpus(
 
 
 def _check(settings: RenderSettings) -> None:
-    """Finds out before the first song what would stop one of them."""
+    """Raises AudioTransferError, before the first song, for settings that would stop one."""
     for font in (*settings.soundfonts, *([] if settings.genre else [settings.target_soundfont])):
         if not Path(font).is_file():
             raise AudioTransferError(f"soundfont {font} does not exist; name an .sf2 or .sf3")
@@ -234,7 +240,7 @@ def _run(jobs: list[tuple[RenderSettings, int, str]], workers: int) -> Iterator[
 
 
 def tone(sound: Sound, sample_rate: int, random: Generator, depth_db: float = 6.0) -> Sound:
-    """A random smooth equaliser: up to ``depth_db`` up or down in five octave-wide regions.
+    """A random smooth equaliser: up to ``depth_db`` up or down at six frequencies.
 
     ``[C, T] -> [C, T]``, linear phase with its delay taken out.
     """
@@ -245,14 +251,14 @@ def tone(sound: Sound, sample_rate: int, random: Generator, depth_db: float = 6.
 
 
 def drive(sound: Sound, amount: float) -> Sound:
-    """Soft clipping: the sound meets a tanh at ``amount`` times its RMS, and keeps its RMS."""
+    """Soft clipping by tanh, with the RMS at ``amount``; the RMS is kept."""
     level = float(np.sqrt(np.mean(sound**2))) + 1e-9
     driven = np.tanh(sound / level * amount)
     return (driven * (level / (float(np.sqrt(np.mean(driven**2))) + 1e-9))).astype(np.float32)
 
 
 def room(sound: Sound, sample_rate: int, random: Generator, decay: float, wet_db: float) -> Sound:
-    """A diffuse room: exponentially decaying noise, ``decay`` seconds to -60 dB.
+    """Convolution with a diffuse room: noise that decays to -60 dB in ``decay`` seconds.
 
     ``[2, T] -> [2, T]``; the tail is cut at ``T``. ``wet_db`` is the level of the room below
     the direct sound. The two channels get independent noise, as in a wide room.
@@ -260,7 +266,7 @@ def room(sound: Sound, sample_rate: int, random: Generator, decay: float, wet_db
     count = int(decay * sample_rate)
     time = np.arange(count) / sample_rate
     noise = random.standard_normal((2, count)) * 10 ** (-3 * time / decay)
-    # High frequencies die first in every real room.
+    # High frequencies decay first in every real room.
     noise = signal.lfilter([0.35], [1.0, -0.65], noise, axis=1)
     noise[:, : int(0.012 * sample_rate)] = 0.0
     noise /= np.sqrt((noise**2).sum(axis=1, keepdims=True)) + 1e-9

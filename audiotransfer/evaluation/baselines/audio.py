@@ -1,4 +1,4 @@
-"""What every style has to beat: equalisers, inverters alone, and clips that ignore the source."""
+"""Baselines for audio: matched equaliser, source unchanged, random target clip, round trip."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _MAX_GAIN_DB = 40.0
 
 
 class RoundTrip(Protocol):
-    """An inverter: its spectrogram, and spectrogram -> sound of exactly ``length`` samples."""
+    """An inverter as `inverter_round_trip` uses it: spectrogram -> sound of ``length`` samples."""
 
     @property
     def expects(self) -> RoundTripSpectrogram: ...
@@ -47,31 +47,31 @@ class RoundTrip(Protocol):
 
 
 class RoundTripSpectrogram(Protocol):
-    """A spectrogram: sound [.., T] -> [.., F, L]."""
+    """Computes a spectrogram: sound [.., T] -> [.., F, L]."""
 
     def __call__(self, audio: Tensor) -> Tensor: ...
 
 
 @dataclass(frozen=True)
 class MatchedEQ:
-    """One fixed gain for each of the 256 mel bands, in dB: the cheapest imitation of a genre."""
+    """A static equaliser: one gain in dB for each of the 256 mel bands."""
 
     gains_db: tuple[float, ...]
 
     @classmethod
     def fit(cls, sources: Iterable[Tensor], targets: Iterable[Tensor]) -> MatchedEQ:
-        """Mean log-mel of the targets minus that of the sources, band by band.
+        """Gains that map the mean log-mel spectrum of the sources to that of the targets.
 
-        Both are songs [C, T] at 44.1 kHz, each brought to RMS 0.1, floored 50 dB below its own
-        99.9th percentile and counted once, however long. The mean of the differences is the
-        difference of the means, so pairs and unpaired sets are fitted alike.
+        Both are songs [C, T] at 44.1 kHz, each scaled to RMS 0.1, floored 50 dB below its own
+        99.9th percentile and weighted alike. They need not be pairs: the mean of differences is
+        the difference of means.
         Raises AudioTransferError when a set is empty or silent throughout.
         """
         gains = _mean_log_mel(targets, "target") - _mean_log_mel(sources, "source")
         return cls(tuple(np.clip(gains, -_MAX_GAIN_DB, _MAX_GAIN_DB).tolist()))
 
     def __call__(self, audio: Tensor) -> Tensor:
-        """The sound [C, T] at 44.1 kHz through the equaliser: same length, no delay, phase kept."""
+        """Equalises a sound [C, T] at 44.1 kHz: same length, zero phase."""
         window = torch.hann_window(N_FFT)
         spectrum = torch.stft(
             audio.float(),
@@ -85,7 +85,7 @@ class MatchedEQ:
         return torch.istft(spectrum, N_FFT, HOP_LENGTH, window=window, length=audio.shape[-1])
 
     def bin_gains(self) -> Tensor:
-        """Linear gain for each of the 1025 STFT bins: smoothed over bands, interpolated in mel."""
+        """Linear gains of the 1025 STFT bins: smoothed over bands, interpolated in mel."""
         smooth = gaussian_filter1d(np.asarray(self.gains_db), _SMOOTHING_BANDS, mode="nearest")
         edges = librosa.mel_frequencies(BANDS + 2, fmin=F_MIN, fmax=F_MAX)
         bins = librosa.hz_to_mel(librosa.fft_frequencies(sr=SAMPLE_RATE, n_fft=N_FFT))
@@ -117,12 +117,12 @@ class MatchedEQ:
 
 
 def do_nothing(audio: Tensor) -> Tensor:
-    """A copy of the source: no style, all content."""
+    """A copy of the source: content 1, style 0."""
     return audio.clone()
 
 
 def random_target_clip(clips: Sequence[Tensor], length: int, generator: torch.Generator) -> Tensor:
-    """``length`` samples out of one of the target's songs [C, T]: all style, no content.
+    """``length`` samples from one of the target's songs [C, T]: style 1, content 0.
 
     A song that is too short is repeated. Raises AudioTransferError when there is none.
     """
@@ -137,10 +137,7 @@ def random_target_clip(clips: Sequence[Tensor], length: int, generator: torch.Ge
 def inverter_round_trip(
     audio: Tensor, inverter: RoundTrip, generator: torch.Generator | None = None
 ) -> Tensor:
-    """The sound [C, T] through an inverter's spectrogram and back, nothing changed in between.
-
-    Given no source, so what comes back is the inverter's own (Griffin-Lim: from a random phase).
-    """
+    """Copy synthesis of a sound [C, T] by an inverter that gets the spectrogram but no source."""
     return inverter(inverter.expects(audio), audio.shape[-1], generator=generator)
 
 

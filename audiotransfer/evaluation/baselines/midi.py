@@ -1,4 +1,4 @@
-"""What any transfer of phrases has to beat: each looks like one, and has one thing only."""
+"""Baselines for genre transfer of phrases: each has either the content or the style."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from audiotransfer.evaluation.metrics.midi import chroma
 from audiotransfer.midi.piano_rolls import draw, notes_of
 
 Transfer = Callable[[Tensor, str], Tensor]
-"""Phrases [N, 2, S, 84] of 0 and 1, and the genre asked for -> as many phrases."""
+"""A system: (phrases [N, 2, S, 84] of 0 and 1, target genre) -> as many phrases."""
 
 _FARTHEST = 6  # semitones
 _AT_ONCE = 256
 
 
 def do_nothing(phrases: Tensor, genre: str) -> Tensor:
-    """All of the content and none of the style."""
+    """The phrases themselves: content 1, style 0."""
     return phrases
 
 
 class RandomPhrases:
-    """Real phrases of the genre, drawn from ``pools``: all of the style and none of the content."""
+    """Random real phrases of the genre from ``pools`` (genre -> phrases): style 1, content 0."""
 
     def __init__(self, pools: Mapping[str, Tensor], seed: int = 0) -> None:
         self.pools = pools
@@ -34,16 +34,14 @@ class RandomPhrases:
     def __call__(self, phrases: Tensor, genre: str) -> Tensor:
         pool = self.pools[genre]
         generator = torch.Generator().manual_seed(self.seed)
-        # All are drawn once before any is drawn again.
+        # Without replacement, until all have been drawn.
         rounds = -(-len(phrases) // len(pool))
         order = torch.cat([torch.randperm(len(pool), generator=generator) for _ in range(rounds)])
         return pool[order[: len(phrases)]]
 
 
 class Retrieval:
-    """The training phrase of the genre whose chroma is nearest: style, what content there is in
-    the collection, and nothing new.
-    """
+    """Nearest neighbours: the phrase of the genre in ``pools`` whose chroma is most similar."""
 
     def __init__(self, pools: Mapping[str, Tensor]) -> None:
         self.pools = pools
@@ -58,7 +56,7 @@ class Retrieval:
 
 
 class Transposed:
-    """Every phrase by some semitones, up to six up or down: what a change of key alone does."""
+    """Transposition at random, by one to six semitones up or down."""
 
     def __init__(self, seed: int = 0) -> None:
         self.seed = seed
@@ -71,7 +69,7 @@ class Transposed:
 
 
 class Scattered:
-    """As many notes of the same lengths, anywhere in the phrase and in its range of pitches."""
+    """The same number of notes and lengths at random steps and pitches in the phrase's range."""
 
     def __init__(self, seed: int = 0) -> None:
         self.seed = seed
@@ -94,7 +92,7 @@ class Scattered:
 
 
 def transpose(phrases: Tensor, semitones: Tensor) -> Tensor:
-    """Phrases [N, 2, S, 84], each by its own number of semitones [N]; what leaves is lost."""
+    """Transposes phrases [N, 2, S, 84], each by its own semitones [N]; notes outside are lost."""
     pitches = phrases.shape[-1]
     source = torch.arange(pitches) - semitones[:, None]
     index = source.clamp(0, pitches - 1)[:, None, None].expand_as(phrases)

@@ -1,9 +1,7 @@
-"""Networks that listen: a log-mel front end, a small convolution network, windows, saved files."""
+"""Audio classifiers: a log-mel front end and a small convolutional network on 3 s windows."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -16,26 +14,42 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from audiotransfer.atomic import write_bytes
 from audiotransfer.audio.resampling import resample
 from audiotransfer.errors import AudioTransferError
+from audiotransfer.evaluation.classifiers.saved import (
+    DAMAGED,
+    is_saved,
+    read_classifier,
+    unreadable,
+    write_classifier,
+)
 from audiotransfer.training import Batches, Group, Turn
 from audiotransfer.training.stepping import loss_of
 
-FLOOR = 1e-5
-LEVEL = 0.1
+FLOOR = 1e-5  # of mel magnitudes
+LEVEL = 0.1  # RMS at which sounds are classified
+NETWORK = "classifier"
+"""Name of the network, of its optimiser group and of its turn in a training."""
+
 _DECIBEL = 20 / 2.302585
 _RANGE_DB = 75.0
 _SPREAD_DB = 15.0
 _SILENT_DB = -60.0
 _WINDOWS_AT_ONCE = 32
+_FEATURES_AT_ONCE = 64
 
 
 @dataclass(frozen=True)
 class AudioClassifierSettings:
-    """What is heard: rates in Hz, window and hop in samples, windows in seconds.
+    """Classes, front end and size of an audio classifier.
 
-    ``width`` of the network.
+    Attributes:
+        classes: names of the outputs, in order.
+        sample_rate: in Hz.
+        n_fft, hop_length: of the STFT, in samples.
+        bands: number of mel bands between ``f_min`` and ``f_max`` Hz.
+        seconds: length of a window.
+        width: channels of the first convolution.
     """
 
     classes: tuple[str, ...]
@@ -60,7 +74,11 @@ class AudioClassifierSettings:
 
 
 class LogMel(nn.Module):
-    """The front end: sound [B, T] -> natural log of Slaney mel magnitudes [B, F, L]."""
+    """The front end: sound [B, T] -> natural log of Slaney mel magnitudes [B, F, L].
+
+    The filters are librosa's, which the shipped weights were trained with; those of `vocoder.mel`
+    are integrated over bins and differ.
+    """
 
     hann: Tensor
     filters: Tensor
@@ -87,8 +105,8 @@ class LogMel(nn.Module):
 class AudioClassifierNetwork(nn.Module):
     """Four convolution blocks and a mean over time: features [B, F, L] -> logits [B, classes].
 
-    0.14 M parameters at the default width. Its input is levelled first, so that loudness is no
-    cue. ``embed`` gives the penultimate layer [B, 64].
+    0.14 M parameters at the default width. The input is normalised first (`normalised`), so that
+    loudness is no cue. ``embed`` gives the penultimate layer [B, 64].
     """
 
     def __init__(self, settings: AudioClassifierSettings) -> None:
@@ -101,16 +119,16 @@ class AudioClassifierNetwork(nn.Module):
         self.out = nn.Linear(64, len(settings.classes))
 
     def embed(self, features: Tensor) -> Tensor:
-        """What was heard, before it is named: [B, F, L] -> [B, 64]."""
-        pooled = self.blocks(levelled(features)[:, None]).mean(dim=-1)
+        """The penultimate layer of windows: [B, F, L] -> [B, 64]."""
+        pooled = self.blocks(normalised(features)[:, None]).mean(dim=-1)
         return F.relu(self.narrow(self.dropout(pooled.flatten(1))))
 
     def forward(self, features: Tensor) -> Tensor:
         return cast(Tensor, self.out(self.dropout(self.embed(features))))
 
 
-def levelled(features: Tensor) -> Tensor:
-    """Log-mel windows [B, F, L] in units of 15 dB around their mean, 75 dB deep from their loudest.
+def normalised(features: Tensor) -> Tensor:
+    """Log-mel windows [B, F, L] floored 75 dB below their maximum, mean 0, in units of 15 dB.
 
     Any gain on the sound cancels.
     """
@@ -120,12 +138,14 @@ def levelled(features: Tensor) -> Tensor:
 
 
 class AudioClassifier:
-    """A trained network, how far it can be believed (``report``), and how to ask it.
+    """A trained network and its accuracy (``report``): logits and embeddings of sounds.
 
-    Subclasses say what the outputs mean and under which names they are kept (``kind``).
+    Subclasses say what the outputs mean, and name the files: ``kind``, and ``old_kind`` for those
+    of version 0.1.0.
     """
 
     kind: ClassVar[str]
+    old_kind: ClassVar[str]
 
     def __init__(
         self, network: AudioClassifierNetwork, report: dict[str, Any] | None = None
@@ -137,7 +157,7 @@ class AudioClassifier:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """What can be heard, in the order of the network's outputs."""
+        """Names of the network's outputs, in order."""
         return self.settings.classes
 
     def logits(self, audio: Tensor, sample_rate: int) -> Tensor:
@@ -146,55 +166,40 @@ class AudioClassifier:
         Windows overlap by half; those 60 dB below the sound's own level do not count; a sound
         shorter than a window is repeated. Silence has no windows.
         """
-        return self._ask(self.network, audio, sample_rate, len(self.classes))
+        return self._over_windows(self.network, audio, sample_rate, len(self.classes))
 
     def embeddings(self, audio: Tensor, sample_rate: int) -> Tensor:
         """The penultimate layer for each window of a sound [C, T]: [windows, D]."""
-        return self._ask(self.network.embed, audio, sample_rate, self.network.out.in_features)
+        size = self.network.out.in_features
+        return self._over_windows(self.network.embed, audio, sample_rate, size)
 
     def save(self, folder: str | Path) -> None:
         """Writes KIND.safetensors (float32) and KIND.json into a folder, made where missing.
 
         Raises AudioTransferError where they cannot be written.
         """
-        from safetensors.torch import save
+        card = {"kind": self.kind, "version": 1, "settings": asdict(self.settings)}
+        write_classifier(folder, self.kind, self.network.state_dict(), card, self.report)
 
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        state = {name: value.contiguous() for name, value in self.network.state_dict().items()}
-        weights = save(state)
-        card = {
-            "kind": self.kind, "version": 1, "settings": asdict(self.settings),
-            "sha256": hashlib.sha256(weights).hexdigest(), "report": self.report,
-        }  # fmt: skip
-        text = json.dumps(card, indent=1, ensure_ascii=False) + "\n"
-        for name, data in (("safetensors", weights), ("json", text.encode())):
-            write_bytes(folder / f"{self.kind}.{name}", data, overwrite=True)
+    @classmethod
+    def is_saved(cls, folder: str | Path) -> bool:
+        """Whether a folder holds the card of a classifier of this kind."""
+        return is_saved(folder, cls.kind, cls.old_kind)
 
     @classmethod
     def load(cls, folder: str | Path) -> Self:
-        """Reads what ``save`` wrote. Raises AudioTransferError on foreign or damaged files."""
-        from safetensors import SafetensorError
-        from safetensors.torch import load
-
-        folder = Path(folder)
+        """Reads what ``save`` wrote. Raises AudioTransferError on other or damaged files."""
         try:
-            card = json.loads((folder / f"{cls.kind}.json").read_text(encoding="utf-8"))
-            weights = (folder / f"{cls.kind}.safetensors").read_bytes()
-            if card["sha256"] != hashlib.sha256(weights).hexdigest():
-                raise ValueError(f"{cls.kind}.safetensors is not what {cls.kind}.json describes")
+            card, state = read_classifier(folder, cls.kind, cls.old_kind)
             fields = card["settings"]
             settings = AudioClassifierSettings(**{**fields, "classes": tuple(fields["classes"])})
             network = AudioClassifierNetwork(settings)
-            network.load_state_dict(load(weights))
-        except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
-            raise AudioTransferError(
-                f"no {cls.kind} can be read from {folder}: {error}; train one or name another "
-                "folder"
-            ) from error
+            network.load_state_dict(state)
+        except DAMAGED as error:
+            raise unreadable(cls.kind.replace("-", " "), folder, error) from error
         return cls(network, card.get("report"))
 
-    def _ask(
+    def _over_windows(
         self, layer: Callable[[Tensor], Tensor], audio: Tensor, sample_rate: int, size: int
     ) -> Tensor:
         windows = self._windows(audio, sample_rate)
@@ -207,8 +212,8 @@ class AudioClassifier:
         return torch.cat(parts) if parts else torch.zeros(0, size)
 
     def _windows(self, audio: Tensor, sample_rate: int) -> Tensor:
-        """Windows [W, T] of the sound that are not silent, at the listener's rate."""
-        signal = heard(audio, sample_rate, self.settings)
+        """Windows [W, T] of the sound that are not silent, at the classifier's sample rate."""
+        signal = classifier_input(audio, sample_rate, self.settings)
         size = self.settings.window
         if len(signal) < size:
             signal = signal.repeat(-(-size // len(signal)))[:size]
@@ -217,11 +222,14 @@ class AudioClassifier:
         return windows[level > LEVEL * 10 ** (_SILENT_DB / 20)]
 
 
-def heard(audio: Tensor, sample_rate: int, settings: AudioClassifierSettings) -> Tensor:
-    """A sound [C, T] as a listener gets it: mono, its rate, RMS 0.1: [T]. Silence stays silence."""
+def classifier_input(audio: Tensor, sample_rate: int, settings: AudioClassifierSettings) -> Tensor:
+    """A sound [C, T] as mono [T] at the classifier's sample rate and RMS 0.1; silence stays 0.
+
+    Raises AudioTransferError for a sound without samples.
+    """
     signal = audio.detach().float().cpu().mean(dim=0, keepdim=True)
     if signal.shape[-1] == 0:
-        raise AudioTransferError("a listener was given a sound without samples")
+        raise AudioTransferError("a classifier was given a sound without samples")
     if sample_rate != settings.sample_rate:
         signal = resample(signal, sample_rate, settings.sample_rate)
     rms = signal.square().mean().sqrt()
@@ -237,17 +245,11 @@ def _block(before: int, after: int) -> nn.Sequential:
     )
 
 
-_listener_objective_WINDOWS_AT_ONCE = 64
-
-
 class AudioClassifierObjective(ABC):
-    """A fresh network that AdamW steps alone; a subclass says what it is taught.
+    """Trains a new network with AdamW; a subclass gives the loss.
 
-    Its name among networks and groups is the ``kind`` of the listener that it becomes. ``seed``
-    draws its first weights.
+    Networks and groups: ``classifier``. ``seed`` draws the initial weights.
     """
-
-    kind: ClassVar[str]
 
     def __init__(
         self, settings: AudioClassifierSettings, *, learning_rate: float = 1e-3,
@@ -258,23 +260,23 @@ class AudioClassifierObjective(ABC):
             self.network = AudioClassifierNetwork(settings)
         self.settings = settings
         self.seed = seed
-        self.networks: Mapping[str, nn.Module] = {self.kind: self.network}
+        self.networks: Mapping[str, nn.Module] = {NETWORK: self.network}
         self.groups: Mapping[str, Group] = {
-            self.kind: Group((self.kind,), learning_rate, (0.9, 0.99), weight_decay)
+            NETWORK: Group((NETWORK,), learning_rate, (0.9, 0.99), weight_decay)
         }
 
     @abstractmethod
     def turns(
         self, batch: dict[str, Tensor], step: int, generator: torch.Generator
     ) -> Iterator[Turn]:
-        """What an `Objective` promises."""
+        """The loss terms of one step; see `Objective`."""
 
     def learn(self, batches: Batches, steps: int) -> None:
-        """Teaches the network on the spot, without a trainer: for listeners of a minute's work.
+        """Trains the network here, without a trainer: for small classifiers.
 
         Every call gives the same weights; global random numbers are left as they were.
         """
-        group = self.groups[self.kind]
+        group = self.groups[NETWORK]
         optimiser = torch.optim.AdamW(
             self.network.parameters(),
             group.learning_rate,
@@ -295,13 +297,10 @@ class AudioClassifierObjective(ABC):
 
 @torch.no_grad()
 def logits_of(network: nn.Module, features: Tensor) -> Tensor:
-    """What a network, evaluating, makes of windows [N, F, L]: [N, classes], on the CPU."""
+    """A network's outputs in evaluation mode: features [N, ...] -> [N, classes] on the CPU."""
     device = next(network.parameters()).device
     was_training = network.training
     network.eval()
-    parts = [
-        network(part.to(device)).cpu()
-        for part in features.split(_listener_objective_WINDOWS_AT_ONCE)
-    ]
+    parts = [network(part.to(device)).cpu() for part in features.split(_FEATURES_AT_ONCE)]
     network.train(was_training)
     return torch.cat(parts)

@@ -1,4 +1,4 @@
-"""The genre judge: says how much a sound is jazz, by ears that never saw a generator."""
+"""The genre classifier: the probability of each genre for a sound, its training and accuracy."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from audiotransfer.audio.reading import read_audio
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.evaluation.classifiers.audio_classifier import (
+    NETWORK,
     AudioClassifier,
     AudioClassifierNetwork,
     AudioClassifierObjective,
@@ -25,13 +26,23 @@ from audiotransfer.evaluation.classifiers.genre_data import Clip
 from audiotransfer.evaluation.report.statistics import markdown_table
 from audiotransfer.training import Objective, Preview, Turn
 
-_JUDGES = Path(__file__).parent / "shipped"
+_SHIPPED = Path(__file__).parent / "shipped" / "genres"
+
+# SpecAugment: stripes for each axis, and their largest share of it.
+_MASKS = 2
+_WIDEST_BANDS = 0.2
+_WIDEST_FRAMES = 0.25
+_LABEL_SMOOTHING = 0.05
 
 
 class GenreClassifier(AudioClassifier):
-    """A listener whose classes are genres, of which a sound has one."""
+    """An audio classifier of genres, of which a sound has one.
 
-    kind = "judge"
+    It is never used as a discriminator, and never trained on what generators produce.
+    """
+
+    kind = "genre-classifier"
+    old_kind = "judge"
 
     def probabilities(self, audio: Tensor, sample_rate: int) -> dict[str, float]:
         """Probability of each genre for a sound [C, T], mean over its 3 s windows.
@@ -46,32 +57,28 @@ class GenreClassifier(AudioClassifier):
 
 
 def shipped_genre_classifier() -> Path:
-    """Folder of the genre judge that comes with the package, for ``Judge.load``."""
-    return _JUDGES / "genres"
+    """Folder of the genre classifier that ships, for `GenreClassifier.load`."""
+    return _SHIPPED
 
 
-def style_score(judge: GenreClassifier, audio: Tensor, sample_rate: int, genre: str) -> float:
-    """The judge's probability of one genre for a sound [C, T], 0..1 (rescale it for a table)."""
-    if genre not in judge.classes:
+def style_score(classifier: GenreClassifier, audio: Tensor, sample_rate: int, genre: str) -> float:
+    """The classifier's probability of one genre for a sound [C, T], 0..1.
+
+    Tables rescale it between two baselines. Raises AudioTransferError for an unknown genre.
+    """
+    if genre not in classifier.classes:
         raise AudioTransferError(
-            f"the judge does not know '{genre}': it knows {', '.join(judge.classes)}"
+            f"the genre classifier does not know '{genre}': it knows "
+            f"{', '.join(classifier.classes)}"
         )
-    return judge.probabilities(audio, sample_rate)[genre]
-
-
-_MASKS = 2
-_WIDEST_BANDS = 0.2
-_WIDEST_FRAMES = 0.25
-_LABEL_SMOOTHING = 0.05
+    return classifier.probabilities(audio, sample_rate)[genre]
 
 
 class GenreObjective(AudioClassifierObjective):
-    """Cross-entropy of the judge's verdicts on masked 3 s windows (SpecAugment, Park et al. 2019).
+    """Cross-entropy of genres on masked 3 s windows (SpecAugment, Park et al. 2019).
 
-    A batch is {"features": [B, F, L], "labels": [B]}. Networks and groups: ``judge``.
+    A batch is {"features": [B, F, L], "labels": [B]}. Networks and groups: ``classifier``.
     """
-
-    kind = GenreClassifier.kind
 
     def turns(
         self, batch: dict[str, Tensor], step: int, generator: torch.Generator
@@ -83,15 +90,15 @@ class GenreObjective(AudioClassifierObjective):
             "cross_entropy": F.cross_entropy(logits, labels, label_smoothing=_LABEL_SMOOTHING),
             "accuracy": (logits.detach().argmax(dim=-1) == labels).float().mean(),
         }
-        yield Turn(self.kind, terms, {"accuracy": 0.0})
+        yield Turn(NETWORK, terms, {"accuracy": 0.0})
 
     def preview(self, batch: dict[str, Tensor], generator: torch.Generator) -> Preview:
-        """One window of the batch as it is and as the network gets it, masks and all."""
+        """One window of the batch, and the same with its masks."""
         window = batch["features"][:1]
         return Preview({"window": window[0], "masked": masked(window, generator)[0]}, {})
 
-    def judge(self, report: dict[str, Any] | None = None) -> GenreClassifier:
-        """The present network as a judge that can be asked and saved: a copy on the CPU."""
+    def classifier(self, report: dict[str, Any] | None = None) -> GenreClassifier:
+        """A copy of the present network on the CPU, as a classifier."""
         network = AudioClassifierNetwork(self.settings)
         network.load_state_dict({k: v.detach().cpu() for k, v in self.network.state_dict().items()})
         return GenreClassifier(network, report)
@@ -111,12 +118,17 @@ def masked(features: Tensor, generator: torch.Generator) -> Tensor:
     return features
 
 
+def _stripe(size: int, widest: float, generator: torch.Generator) -> tuple[int, int]:
+    width = int(torch.randint(round(widest * size) + 1, (1,), generator=generator))
+    start = int(torch.randint(size - width + 1, (1,), generator=generator))
+    return start, start + width
+
+
 def window_validation(windows: dict[str, Tensor]) -> Callable[[Objective], dict[str, float]]:
-    """Figures for the trainer from held-out windows: cross-entropy, and the mean over genres of the
-    share that is heard right (``score``)."""
+    """A trainer's validation on held-out windows: balanced accuracy (``score``), cross-entropy."""
 
     def figures(objective: Objective) -> dict[str, float]:
-        logits = logits_of(objective.networks[GenreClassifier.kind], windows["features"])
+        logits = logits_of(objective.networks[NETWORK], windows["features"])
         labels = windows["labels"]
         right = (logits.argmax(dim=-1) == labels).float()
         per_genre = [float(right[labels == genre].mean()) for genre in labels.unique()]
@@ -130,19 +142,19 @@ def window_validation(windows: dict[str, Tensor]) -> Callable[[Objective], dict[
 
 @dataclass(frozen=True)
 class Confusion:
-    """How many clips of each true genre (rows) were heard as which genre (columns)."""
+    """Confusion matrix: clips of each true genre (rows) by predicted genre (columns)."""
 
     classes: tuple[str, ...]
     counts: npt.NDArray[np.int64]
 
     @property
     def accuracy(self) -> float:
-        """Share of clips heard right."""
+        """Share of clips whose genre is predicted right."""
         return float(np.trace(self.counts) / max(1, self.counts.sum()))
 
     @property
     def balanced_accuracy(self) -> float:
-        """Mean over the genres that have clips of the share heard right."""
+        """Accuracy of each genre that has clips, mean over genres."""
         totals = self.counts.sum(axis=1)
         return float((np.diag(self.counts)[totals > 0] / totals[totals > 0]).mean())
 
@@ -151,7 +163,7 @@ class Confusion:
         return markdown_table(
             [
                 {
-                    "true \\ heard": genre,
+                    "true \\ predicted": genre,
                     **{c: int(n) for c, n in zip(self.classes, row, strict=True)},
                 }
                 for genre, row in zip(self.classes, self.counts, strict=True)
@@ -159,7 +171,7 @@ class Confusion:
         )
 
     def report(self) -> dict[str, Any]:
-        """What goes into a judge's card."""
+        """Plain values for a classifier's card."""
         return {
             "accuracy": round(self.accuracy, 4),
             "balanced_accuracy": round(self.balanced_accuracy, 4),
@@ -169,19 +181,14 @@ class Confusion:
 
 
 def confusion(
-    judge: GenreClassifier, clips: Sequence[Clip], max_seconds: float = 60.0
+    classifier: GenreClassifier, clips: Sequence[Clip], max_seconds: float = 60.0
 ) -> Confusion:
-    """Asks the judge about whole clips (their first minute) that it was not trained on."""
-    counts = np.zeros((len(judge.classes), len(judge.classes)), dtype=np.int64)
+    """Confusion matrix of a classifier on clips that it was not trained on (their first minute)."""
+    counts = np.zeros((len(classifier.classes), len(classifier.classes)), dtype=np.int64)
     for clip in clips:
         audio, rate = read_audio(clip.path)
-        shares = judge.probabilities(audio[:, : round(max_seconds * rate)], rate)
-        heard_as = max(shares, key=lambda genre: shares[genre])
-        counts[judge.classes.index(clip.genre), judge.classes.index(heard_as)] += 1
-    return Confusion(judge.classes, counts)
-
-
-def _stripe(size: int, widest: float, generator: torch.Generator) -> tuple[int, int]:
-    width = int(torch.randint(round(widest * size) + 1, (1,), generator=generator))
-    start = int(torch.randint(size - width + 1, (1,), generator=generator))
-    return start, start + width
+        shares = classifier.probabilities(audio[:, : round(max_seconds * rate)], rate)
+        predicted = max(shares, key=lambda genre: shares[genre])
+        true = classifier.classes.index(clip.genre)
+        counts[true, classifier.classes.index(predicted)] += 1
+    return Confusion(classifier.classes, counts)

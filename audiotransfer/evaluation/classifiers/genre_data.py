@@ -1,4 +1,4 @@
-"""What the judge learns from: windows of clips and their copies, heard once, drawn evenly."""
+"""Training data of the genre classifier: log-mel windows of clips and of degraded copies."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import librosa
 import numpy as np
@@ -25,21 +25,88 @@ from audiotransfer.evaluation.classifiers.audio_classifier import (
     FLOOR,
     AudioClassifierSettings,
     LogMel,
-    heard,
+    classifier_input,
 )
 from audiotransfer.evaluation.metrics.artefacts import griffin_lim_copy
 from separation import Separator, fingerprint
 
-if TYPE_CHECKING:
-    from separation import Separator
-
 _INDEX = "index.json"
 _SHORTEST_SECONDS = 0.5
+GRIFFIN_LIM_ITERATIONS = 16
+_GRIFFIN_LIM_BANDS = 200
+Copy = Callable[[Tensor, int, torch.Generator], Tensor]
+"""Degrades a sound: ([C, T], sample rate, generator) -> [C, T] at the same rate."""
+
+
+@dataclass(frozen=True)
+class Clip:
+    """An audio file, its genre, and the group (artist or piece) that is held out as a whole."""
+
+    path: Path
+    genre: str
+    group: str
+
+
+def split_groups(
+    clips: Sequence[Clip], held_out: float = 0.25, seed: int = 0
+) -> tuple[frozenset[str], frozenset[str]]:
+    """Splits groups at random into those to train on and those held out.
+
+    Every genre has at least one group on each side; genres with few groups are split first.
+    Raises AudioTransferError for a genre with a single group.
+    """
+    generator = np.random.default_rng(seed)
+    of_genre: dict[str, set[str]] = {}
+    for clip in clips:
+        of_genre.setdefault(clip.genre, set()).add(clip.group)
+    out: set[str] = set()
+    for genre in sorted(of_genre, key=lambda name: (len(of_genre[name]), name)):
+        groups = of_genre[genre]
+        wanted = max(1, round(held_out * len(groups)))
+        for group in generator.permutation(sorted(groups - out)).tolist():
+            if len(groups & out) >= wanted:
+                break
+            if all(len(other - out) > 1 for other in of_genre.values() if group in other):
+                out.add(group)
+        if not groups & out:
+            raise AudioTransferError(
+                f"genre '{genre}' has too few artists of its own to hold one out "
+                f"({', '.join(sorted(groups))}): add clips by another"
+            )
+    return frozenset(set().union(*of_genre.values()) - out), frozenset(out)
+
+
+def remix_copy(separator: Separator) -> Copy:
+    """Degrades a sound by separation: its stems summed at random gains of −9 to +3 dB each."""
+
+    def copy(audio: Tensor, sample_rate: int, generator: torch.Generator) -> Tensor:
+        mix = resample(to_stereo(audio), sample_rate, separator.sample_rate)
+        total = torch.zeros_like(mix)
+        for stem in separator(mix, generator).values():
+            total += stem * 10 ** ((12 * torch.rand(1, generator=generator) - 9) / 20)
+        return resample(total, separator.sample_rate, sample_rate)
+
+    return copy
+
+
+def griffin_lim_mel_copy(audio: Tensor, sample_rate: int, generator: torch.Generator) -> Tensor:
+    """Rebuilds a sound [C, T] from 200 mel bands by Griffin-Lim: [1, T]."""
+    signal = audio.mean(dim=0).numpy()
+    n_fft = 1024 if sample_rate < 32_000 else 2048
+    filters = librosa.filters.mel(sr=sample_rate, n_fft=n_fft, n_mels=_GRIFFIN_LIM_BANDS, fmin=20)
+    spectrum = librosa.stft(signal, n_fft=n_fft, hop_length=n_fft // 4, pad_mode="constant")
+    back = np.maximum(np.linalg.pinv(filters) @ (filters @ np.abs(spectrum)), 0).astype(np.float32)
+    seed = int(torch.randint(2**31, (1,), generator=generator))
+    copy = griffin_lim_copy(
+        back, len(signal), n_fft=n_fft, hop_length=n_fft // 4,
+        iterations=GRIFFIN_LIM_ITERATIONS, seed=seed,
+    )  # fmt: skip
+    return torch.from_numpy(copy)[None]
 
 
 @dataclass(frozen=True)
 class Segment:
-    """Frames [start, start + frames) of its genre's array: one file, or one copy of a file."""
+    """Frames [start, start + frames) of a genre's array: one file, or a degraded copy of one."""
 
     path: str
     genre: str
@@ -50,7 +117,7 @@ class Segment:
 
 
 class GenreFeatures:
-    """Log-mel of all clips and copies on disk: a float16 array [L, F] a genre, its segments."""
+    """Log-mel features of clips and copies on disk: a float16 array [L, F] for each genre."""
 
     def __init__(
         self, folder: Path, settings: AudioClassifierSettings, segments: Sequence[Segment]
@@ -63,7 +130,7 @@ class GenreFeatures:
         }
 
     def window(self, segment: Segment, start: int) -> npt.NDArray[np.float32]:
-        """One window [F, L] that begins ``start`` frames into a segment, repeated if short."""
+        """The window [F, L] ``start`` frames into a segment; a short segment is repeated."""
         frames = self.settings.frames
         first = segment.start + start
         stop = min(first + frames, segment.start + segment.frames)
@@ -82,12 +149,14 @@ def prepare(
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> GenreFeatures:
-    """Hears every clip once and keeps its log-mel in ``folder``; the same call again only loads.
+    """Computes the log-mel features of clips into ``folder``; the same call again only loads them.
 
-    Of each file the middle ``max_seconds`` are taken, and of those a random stretch of
-    ``copy_seconds`` once more through Griffin-Lim and, where there is a ``separator``, once through
-    that (``remix_copy``). Files shorter than half a second are left out.
-    Raises AudioTransferError for an unknown genre or one without a clip.
+    Each file gives its middle ``max_seconds``, and a random excerpt of ``copy_seconds`` of these
+    through Griffin-Lim and, where there is a ``separator``, through that (`remix_copy`): so that
+    artefacts are no cue. Files shorter than half a second are left out.
+
+    Raises:
+        AudioTransferError: a genre is unknown or has no clip.
     """
     folder = Path(folder)
     missing = set(settings.classes) ^ {clip.genre for clip in clips}
@@ -137,7 +206,7 @@ def prepare(
 
 
 class GenreWindowBatches:
-    """Batches of 3 s windows: a genre, then one of its groups, then a segment, each evenly drawn.
+    """Random batches of 3 s windows: uniform over genres, then over groups, then over segments.
 
     Every window gets a smooth random equaliser (up to about ±8 dB), and three in ten a low-pass
     between 2 kHz and the top, whatever its genre. ``batch(step)`` depends on seed and step alone:
@@ -189,9 +258,9 @@ def coloured(
     settings: AudioClassifierSettings,
     generator: np.random.Generator,
 ) -> npt.NDArray[np.float32]:
-    """A log-mel window [F, L] through a random equaliser and, sometimes, a steep low-pass.
+    """A log-mel window [F, L] through a random equaliser and, three times in ten, a low-pass.
 
-    A filter on the sound adds a constant to each band's logarithm; the floor is put back after.
+    A filter on the sound adds a constant to each band's logarithm; the floor is applied again.
     """
     nepers = np.log(10) / 20
     place = np.linspace(0, 1, settings.bands)
@@ -234,26 +303,28 @@ def _variants(
     copy_seconds: float,
     generator: torch.Generator,
 ) -> list[tuple[str, Tensor]]:
-    """The clip and its copies as the judge hears them: (name of the copy, [T])."""
+    """A clip and its copies as classifier inputs: (name of the copy, sound [T])."""
     audio, rate = read_audio(clip.path)
     audio = _middle(audio, round(max_seconds * rate))
     if audio.shape[-1] < _SHORTEST_SECONDS * rate or float(audio.abs().max()) == 0.0:
         return []
-    plain = heard(audio, rate, settings)
+    plain = classifier_input(audio, rate, settings)
     stretch = round(copy_seconds * settings.sample_rate)
     start = int(torch.randint(max(0, len(plain) - stretch) + 1, (1,), generator=generator))
     rebuilt = griffin_lim_mel_copy(
         plain[None, start : start + stretch], settings.sample_rate, generator
     )
-    found = [
+    variants = [
         ("plain", plain),
-        ("griffin-lim", heard(rebuilt, settings.sample_rate, settings)),
+        ("griffin-lim", classifier_input(rebuilt, settings.sample_rate, settings)),
     ]
     if separated is not None:
         first = round(start / settings.sample_rate * rate)
         part = audio[:, first : first + round(copy_seconds * rate)]
-        found.append(("separated", heard(separated(part, rate, generator), rate, settings)))
-    return found
+        variants.append(
+            ("separated", classifier_input(separated(part, rate, generator), rate, settings))
+        )
+    return variants
 
 
 def _middle(audio: Tensor, length: int) -> Tensor:
@@ -279,79 +350,3 @@ def _load(folder: Path, settings: AudioClassifierSettings, key: str) -> GenreFea
         return GenreFeatures(folder, settings, [Segment(**fields) for fields in index["segments"]])
     except (OSError, ValueError, KeyError, TypeError):
         return None
-
-
-Copy = Callable[[Tensor, int, torch.Generator], Tensor]
-"""Sound [C, T] at a rate in Hz -> the same music at the same rate with an artefact."""
-
-GRIFFIN_LIM_ITERATIONS = 16
-_GRIFFIN_LIM_BANDS = 200
-
-
-@dataclass(frozen=True)
-class Clip:
-    """An audio file, its genre, and the group (artist or score) it must not be split from."""
-
-    path: Path
-    genre: str
-    group: str
-
-
-def split_groups(
-    clips: Sequence[Clip], held_out: float = 0.25, seed: int = 0
-) -> tuple[frozenset[str], frozenset[str]]:
-    """Groups to train on and groups held out; no group is in both, whatever genres it plays.
-
-    Every genre has at least one held-out group and keeps at least one: those with few are served
-    first. Raises AudioTransferError for a genre with a single group.
-    """
-    generator = np.random.default_rng(seed)
-    of_genre: dict[str, set[str]] = {}
-    for clip in clips:
-        of_genre.setdefault(clip.genre, set()).add(clip.group)
-    out: set[str] = set()
-    for genre in sorted(of_genre, key=lambda name: (len(of_genre[name]), name)):
-        groups = of_genre[genre]
-        wanted = max(1, round(held_out * len(groups)))
-        for group in generator.permutation(sorted(groups - out)).tolist():
-            if len(groups & out) >= wanted:
-                break
-            if all(len(other - out) > 1 for other in of_genre.values() if group in other):
-                out.add(group)
-        if not groups & out:
-            raise AudioTransferError(
-                f"genre '{genre}' has too few artists of its own to hold one out "
-                f"({', '.join(sorted(groups))}): add clips by another"
-            )
-    return frozenset(set().union(*of_genre.values()) - out), frozenset(out)
-
-
-def remix_copy(separator: Separator) -> Copy:
-    """A copy that went through a separator: its stems summed at random gains of −9 to +3 dB each.
-
-    The sound [C, T] may have any rate; the copy has the same.
-    """
-
-    def copy(audio: Tensor, sample_rate: int, generator: torch.Generator) -> Tensor:
-        mix = resample(to_stereo(audio), sample_rate, separator.sample_rate)
-        total = torch.zeros_like(mix)
-        for stem in separator(mix, generator).values():
-            total += stem * 10 ** ((12 * torch.rand(1, generator=generator) - 9) / 20)
-        return resample(total, separator.sample_rate, sample_rate)
-
-    return copy
-
-
-def griffin_lim_mel_copy(audio: Tensor, sample_rate: int, generator: torch.Generator) -> Tensor:
-    """A copy [1, T] of a sound [C, T] rebuilt from 200 mel bands without any phase."""
-    signal = audio.mean(dim=0).numpy()
-    n_fft = 1024 if sample_rate < 32_000 else 2048
-    filters = librosa.filters.mel(sr=sample_rate, n_fft=n_fft, n_mels=_GRIFFIN_LIM_BANDS, fmin=20)
-    spectrum = librosa.stft(signal, n_fft=n_fft, hop_length=n_fft // 4, pad_mode="constant")
-    back = np.maximum(np.linalg.pinv(filters) @ (filters @ np.abs(spectrum)), 0).astype(np.float32)
-    seed = int(torch.randint(2**31, (1,), generator=generator))
-    copy = griffin_lim_copy(
-        back, len(signal), n_fft=n_fft, hop_length=n_fft // 4,
-        iterations=GRIFFIN_LIM_ITERATIONS, seed=seed,
-    )  # fmt: skip
-    return torch.from_numpy(copy)[None]

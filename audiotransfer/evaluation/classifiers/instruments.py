@@ -1,7 +1,6 @@
-"""The instrument tagger: which families play, for a second look at how near two sets of songs lie.
+"""The instrument classifier: the probability that each family of instruments plays in a sound.
 
-What it learns, instruments, is not what the judge learns, genres: a sound that fools one of them
-need not fool the other.
+Its embedding is a second one, beside the genre classifier's, in which sets of songs are compared.
 """
 
 from __future__ import annotations
@@ -23,11 +22,12 @@ from audiotransfer.audio.reading import probe_audio
 from audiotransfer.data.stem_mixes import SAMPLE_RATE, STEMS, StemRecording
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.evaluation.classifiers.audio_classifier import (
+    NETWORK,
     AudioClassifier,
     AudioClassifierObjective,
     AudioClassifierSettings,
     LogMel,
-    heard,
+    classifier_input,
 )
 from audiotransfer.evaluation.classifiers.genre_data import coloured
 from audiotransfer.training import Preview, Turn
@@ -40,30 +40,36 @@ FAMILIES = (
 """The sixteen families of General MIDI, eight programs each, and drums."""
 
 _SHIPPED = Path(__file__).parent / "shipped" / "instruments"
+_SIDE = "source"
+_SILENT = 3e-3
+_GAIN_DB = (-9.0, 3.0)
+_STEM_SHARE = 0.75
+_PART = re.compile(r"([a-z]+)\d+")
 
 
 class InstrumentClassifier(AudioClassifier):
-    """A listener whose classes are families of instruments, of which many sound at once."""
+    """An audio classifier of instrument families, of which several sound at once."""
 
-    kind = "tagger"
+    kind = "instrument-classifier"
+    old_kind = "tagger"
 
     def probabilities(self, audio: Tensor, sample_rate: int) -> dict[str, float]:
         """Probability that each family plays in a sound [C, T], mean over its 3 s windows.
 
-        Nothing plays in silence.
+        0 for silence.
         """
         shares = self.logits(audio, sample_rate).sigmoid()
-        found = shares.mean(dim=0) if len(shares) else torch.zeros(len(self.classes))
-        return dict(zip(self.classes, found.tolist(), strict=True))
+        mean = shares.mean(dim=0) if len(shares) else torch.zeros(len(self.classes))
+        return dict(zip(self.classes, mean.tolist(), strict=True))
 
 
 def shipped_instrument_classifier() -> Path | None:
-    """Folder of the tagger that comes with the package, for ``Tagger.load``; None if none does."""
+    """Folder of the instrument classifier that ships; None where there is none."""
     return _SHIPPED if _SHIPPED.is_dir() else None
 
 
 def family(program: int) -> int:
-    """Place in ``FAMILIES`` of a General MIDI program, 0..127."""
+    """Index in ``FAMILIES`` of a General MIDI program, 0..127."""
     return program // 8
 
 
@@ -71,10 +77,8 @@ class InstrumentObjective(AudioClassifierObjective):
     """Binary cross-entropy of each family in 3 s windows of mixes.
 
     A batch is {"features": [B, F, L], "labels": [B, families] of 0 and 1}. Networks and groups:
-    ``tagger``.
+    ``classifier``.
     """
-
-    kind = InstrumentClassifier.kind
 
     def turns(
         self, batch: dict[str, Tensor], step: int, generator: torch.Generator
@@ -82,7 +86,7 @@ class InstrumentObjective(AudioClassifierObjective):
         """One turn: the cross-entropy, mean over windows and families."""
         logits = self.network(batch["features"])
         loss = F.binary_cross_entropy_with_logits(logits, batch["labels"])
-        yield Turn(self.kind, {"cross_entropy": loss})
+        yield Turn(NETWORK, {"cross_entropy": loss})
 
     def preview(self, batch: dict[str, Tensor], generator: torch.Generator) -> Preview:
         """One window of the batch."""
@@ -94,7 +98,7 @@ def areas_under_curve(
 ) -> npt.NDArray[np.float64]:
     """Area under the ROC curve for each class, scores and 0/1 labels [N, classes] -> [classes].
 
-    The chance that a window with the class scores higher than one without; 0.5 is guessing, NaN
+    The probability that a window with the class scores higher than one without: 0.5 by chance, NaN
     where all windows or none have the class.
     """
     ranks = rankdata(scores, axis=0)
@@ -105,26 +109,19 @@ def areas_under_curve(
     return np.where(pairs > 0, wins / np.maximum(pairs, 1), np.nan)
 
 
-_SIDE = "source"
-_SILENT = 3e-3
-_GAIN_DB = (-9.0, 3.0)
-_STEM_SHARE = 0.75
-_PART = re.compile(r"([a-z]+)\d+")
-
-
 @dataclass(frozen=True)
 class LabelledStem:
-    """A rendered stem, the places in ``FAMILIES`` of those who play in it, and its score."""
+    """A rendered stem, the indices in ``FAMILIES`` of its instruments, and its piece of music."""
 
-    take: StemRecording
+    recording: StemRecording
     families: tuple[int, ...]
     score: str
 
 
 def labelled_stems(folders: Sequence[Path]) -> list[LabelledStem]:
-    """The source stems of all rendered songs in some folders, and what their cards say plays there.
+    """The source stems of all rendered songs in some folders, labelled by the songs' cards.
 
-    A card (``song.json``) names its ``programs`` by stem and place: ``other3`` is a part of
+    A card (``song.json``) names its ``programs`` by stem and number: ``other3`` is a part of
     ``other``. Raises AudioTransferError where a folder holds no rendered songs.
     """
     found = []
@@ -146,18 +143,19 @@ def labelled_stems(folders: Sequence[Path]) -> list[LabelledStem]:
                 path = card.parent / _SIDE / f"{stem}.wav"
                 if path.is_file():
                     frames = probe_audio(path).frames
-                    take = StemRecording(path, stem, card.parent.name, frames, real=False)
-                    found.append(LabelledStem(take, tuple(sorted(families)), str(about["score"])))
+                    recording = StemRecording(path, stem, card.parent.name, frames, real=False)
+                    found.append(
+                        LabelledStem(recording, tuple(sorted(families)), str(about["score"]))
+                    )
     return found
 
 
 class InstrumentBatches:
-    """Batches of mixed windows: {"features": [B, F, L], "labels": [B, families]}.
+    """Random batches of mixed windows: {"features": [B, F, L], "labels": [B, families]}.
 
-    Each window draws a stem of every kind, each from a song of its own, leaves some out, and adds
-    them at random gains, so that no instrument is told by the company it keeps. What is silent in
-    the window does not count as playing. A random equaliser follows. A pure function of seed and
-    step.
+    Each window mixes stems of different songs at random gains, some left out, so that instruments
+    are not predicted from those that often play with them. A stem that is silent in the window has
+    label 0. A random equaliser follows. A batch depends on seed and step alone.
     """
 
     def __init__(
@@ -169,10 +167,14 @@ class InstrumentBatches:
         seed: int = 0,
     ) -> None:
         if not stems:
-            raise AudioTransferError("no tagger learns from zero stems: render more songs")
+            raise AudioTransferError(
+                "no instrument classifier can be trained on zero stems: render more songs"
+            )
         self.settings, self.batch_size, self.seed = settings, batch_size, seed
-        self._kinds = [
-            kind for name in STEMS if (kind := [one for one in stems if one.take.stem == name])
+        self._by_stem = [
+            alike
+            for name in STEMS
+            if (alike := [one for one in stems if one.recording.stem == name])
         ]
         self._front_end = LogMel(settings)
         self._frames = round(settings.seconds * SAMPLE_RATE)
@@ -191,17 +193,17 @@ class InstrumentBatches:
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
         mix = np.zeros((2, self._frames), dtype=np.float32)
         labels = np.zeros(len(FAMILIES), dtype=np.float32)
-        for kind in self._kinds:
+        for stems in self._by_stem:
             if random.random() > _STEM_SHARE:
                 continue
-            stem = kind[int(random.integers(len(kind)))]
-            start = int(random.integers(max(1, stem.take.frames - self._frames)))
-            sound = stem.take.read(start, self._frames)
+            stem = stems[int(random.integers(len(stems)))]
+            start = int(random.integers(max(1, stem.recording.frames - self._frames)))
+            sound = stem.recording.read(start, self._frames)
             if float(np.sqrt(np.mean(np.square(sound)))) < _SILENT:
                 continue
             mix += sound * np.float32(10 ** (random.uniform(*_GAIN_DB) / 20))
             labels[list(stem.families)] = 1
-        signal = heard(torch.from_numpy(mix), SAMPLE_RATE, self.settings)
+        signal = classifier_input(torch.from_numpy(mix), SAMPLE_RATE, self.settings)
         with torch.no_grad():
             spectrogram = self._front_end(signal[None, : self.settings.window])[0].numpy()
         return coloured(spectrogram, self.settings, random), labels

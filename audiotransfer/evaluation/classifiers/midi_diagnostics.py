@@ -1,4 +1,4 @@
-"""How far a judge of scores can be believed, and what it listens to."""
+"""Accuracy of a MIDI classifier: confusion, noise, calibration, and ablated phrases."""
 
 from __future__ import annotations
 
@@ -16,73 +16,79 @@ from audiotransfer.midi.piano_rolls import LOWEST, ONSET, SOUND
 #: Standard deviations of the noise on what is -1 and +1, as published.
 NOISES = (0.0, 0.01, 0.1, 0.2, 0.3, 0.5)
 _OCTAVE = 12
-_MIDDLE = 48  # MIDI; what lies below is called bass
+_MIDDLE = 48  # MIDI; lower notes are bass
 _BEAT = 4
 _BINS = 10
 
 
-def confusion(judge: MidiGenreClassifier, phrases: Mapping[str, Tensor]) -> Confusion:
-    """Which genre the phrases [N, 2, 64, 84] of each genre are heard as."""
+def confusion(classifier: MidiGenreClassifier, phrases: Mapping[str, Tensor]) -> Confusion:
+    """Confusion matrix on phrases [N, 2, 64, 84] of each genre."""
     rows = [
-        judge.listen(phrases[genre]).shares.argmax(dim=1).bincount(minlength=len(judge.genres))
-        for genre in judge.genres
+        classifier.predict(phrases[genre])
+        .shares.argmax(dim=1)
+        .bincount(minlength=len(classifier.genres))
+        for genre in classifier.genres
     ]
-    return Confusion(judge.genres, torch.stack(rows).numpy())
+    return Confusion(classifier.genres, torch.stack(rows).numpy())
 
 
 def pair_accuracies(
-    judge: MidiGenreClassifier, phrases: Mapping[str, Tensor], noise: float = 0.0, seed: int = 0
+    classifier: MidiGenreClassifier,
+    phrases: Mapping[str, Tensor],
+    noise: float = 0.0,
+    seed: int = 0,
 ) -> dict[str, float]:
-    """Share heard right, of two genres alone, for each pair: the mean over both.
+    """Balanced accuracy on each pair of genres, where only these two can be predicted.
 
-    ``noise`` is the standard deviation of what is added to phrases as the paper's network sees
-    them, -1 and +1.
+    ``noise`` is the standard deviation of Gaussian noise on cells of -1 and +1, as in the paper.
     """
     generator = torch.Generator().manual_seed(seed)
-    heard = {
-        genre: judge.listen(
+    predicted = {
+        genre: classifier.predict(
             given + noise / 2 * torch.randn(given.shape, generator=generator) if noise else given
         )
         for genre, given in phrases.items()
     }
     return {
         f"{one}-{other}": sum(
-            float(heard[genre].heard_as(genre, (one, other)).double().mean())
+            float(predicted[genre].is_likeliest(genre, (one, other)).double().mean())
             for genre in (one, other)
         ) / 2
-        for one, other in combinations(judge.genres, 2)
+        for one, other in combinations(classifier.genres, 2)
     }  # fmt: skip
 
 
-def calibration_error(judge: MidiGenreClassifier, phrases: Mapping[str, Tensor]) -> float:
-    """Expected calibration error: how far, on the mean, the probability of the likeliest genre is
-    from the share of phrases in which it is right; every genre counts alike.
+def calibration_error(classifier: MidiGenreClassifier, phrases: Mapping[str, Tensor]) -> float:
+    """Expected calibration error (Guo et al. 2017) over ten bins, all genres weighted alike.
+
+    The mean distance between the probability of the likeliest genre and its accuracy.
     """
-    sure, right, weight = [], [], []
-    for place, genre in enumerate(judge.genres):
-        shares, heard = judge.listen(phrases[genre]).shares.max(dim=1)
-        sure.append(shares)
-        right.append((heard == place).double())
-        weight.append(torch.full_like(shares, 1 / len(shares)))
-    share, hit, heavy = torch.cat(sure), torch.cat(right), torch.cat(weight)
-    bins = (share * _BINS).long().clamp(max=_BINS - 1)
-    gaps = torch.zeros(_BINS, dtype=torch.float64).index_add_(0, bins, heavy * (hit - share))
-    return float(gaps.abs().sum() / len(judge.genres))
+    confidences, hits, weights = [], [], []
+    for index, genre in enumerate(classifier.genres):
+        shares, predicted = classifier.predict(phrases[genre]).shares.max(dim=1)
+        confidences.append(shares)
+        hits.append((predicted == index).double())
+        weights.append(torch.full_like(shares, 1 / len(shares)))
+    confidence, hit, weight = torch.cat(confidences), torch.cat(hits), torch.cat(weights)
+    bins = (confidence * _BINS).long().clamp(max=_BINS - 1)
+    gaps = torch.zeros(_BINS, dtype=torch.float64)
+    gaps.index_add_(0, bins, weight * (hit - confidence))
+    return float(gaps.abs().sum() / len(classifier.genres))
 
 
 def probes(
-    judge: MidiGenreClassifier, phrases: Mapping[str, Tensor], seed: int = 0
+    classifier: MidiGenreClassifier, phrases: Mapping[str, Tensor], seed: int = 0
 ) -> dict[str, dict[str, float]]:
-    """What the judge makes of phrases that lack something: probe -> genre -> share heard right.
+    """Accuracy on ablated phrases (`PROBES`): probe -> genre -> accuracy.
 
-    What it can do without, it does not listen to.
+    An ablation that costs no accuracy takes away what the classifier does not use.
     """
     found: dict[str, dict[str, float]] = {}
     for name, probe in PROBES.items():
         generator = torch.Generator().manual_seed(seed)
         found[name] = {}
-        for genre in judge.genres:
-            right = judge.listen(probe(phrases[genre], generator)).heard_as(genre)
+        for genre in classifier.genres:
+            right = classifier.predict(probe(phrases[genre], generator)).is_likeliest(genre)
             found[name][genre] = round(float(right.double().mean()), 3)
     return found
 
@@ -105,7 +111,7 @@ def _bars_shuffled(phrases: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def _on_the_beat(phrases: Tensor, generator: torch.Generator) -> Tensor:
-    """Every note begins on its beat: nothing is left of the rhythm within beats."""
+    """Every note moved to the start of its beat: no rhythm within beats is left."""
     beats = phrases.unflatten(2, (-1, _BEAT)).amax(dim=3, keepdim=True)
     spread = beats.expand(-1, -1, -1, _BEAT, -1).clone()
     spread[:, ONSET, :, 1:] = 0
@@ -113,7 +119,7 @@ def _on_the_beat(phrases: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def _pitches_exchanged(phrases: Tensor, generator: torch.Generator) -> Tensor:
-    """The twelve pitch classes change places: rhythm and register stay, harmony goes."""
+    """The twelve pitch classes permuted: rhythm and register stay, harmony goes."""
     order = torch.randperm(_OCTAVE, generator=generator)
     return phrases.unflatten(3, (-1, _OCTAVE))[..., order].flatten(3)
 
@@ -143,4 +149,4 @@ PROBES: dict[str, Probe] = {
     "top voice alone": _top_voice,
     "without bass": _no_bass,
 }
-"""What is taken away -> phrases [N, 2, 64, 84] without it."""
+"""Name of an ablation -> the ablation: phrases [N, 2, 64, 84] -> phrases without something."""

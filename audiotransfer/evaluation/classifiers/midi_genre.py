@@ -1,9 +1,7 @@
-"""Judges of scores: which genre the notes of a phrase are, by ears that teach no generator."""
+"""Genre classifiers of MIDI: the probability of each genre for phrases of notes."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,148 +12,142 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.evaluation.classifiers.audio_classifier import logits_of
+from audiotransfer.evaluation.classifiers.audio_classifier import NETWORK, logits_of
 from audiotransfer.evaluation.classifiers.midi_networks import NETWORKS
+from audiotransfer.evaluation.classifiers.saved import (
+    DAMAGED,
+    read_classifier,
+    unreadable,
+    write_classifier,
+)
 from audiotransfer.midi.piano_rolls import SOUND
 from audiotransfer.training import Group, Objective, Preview, Turn
 
 PAPER, INDEPENDENT = "paper", "independent"
-"""The two that come with the package: the paper's classifier, and one that only counts."""
+"""The two that ship: that of Brunner et al. (2018), and one on histograms of intervals and rhythm,
+which is never used to train, select or stop anything.
+"""
 
-_JUDGES = Path(__file__).parent / "shipped"
-_CARD, _WEIGHTS = "judge.json", "judge.safetensors"
+_SHIPPED = Path(__file__).parent / "shipped"
+_NAME, _OLD_NAME = "midi-classifier", "judge"
 _AT_ONCE = 256
+_TEMPERATURES = (0.2, 5.0)
+_TEMPERATURE_STEPS = 97
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """How much of each genre was heard in phrases: ``shares`` [N, genres], each row of sum 1."""
+class GenreProbabilities:
+    """The probability of each genre for N phrases: ``shares`` [N, genres], each row of sum 1."""
 
     genres: tuple[str, ...]
     shares: Tensor
 
-    def probability(self, genre: str) -> Tensor:
-        """The share of one genre in each phrase, [N]."""
-        return self.shares[:, self._place(genre)]
+    def of(self, genre: str) -> Tensor:
+        """The probability of one genre for each phrase, [N]."""
+        return self.shares[:, self._index(genre)]
 
-    def heard_as(self, genre: str, among: Sequence[str] | None = None) -> Tensor:
-        """Which phrases have no likelier genre than this one (``among`` these alone), [N].
+    def is_likeliest(self, genre: str, among: Sequence[str] | None = None) -> Tensor:
+        """Which phrases have no likelier genre than this one (``among`` these alone): bool [N].
 
-        So silence is heard as anything that one asks about, and nothing is won by it.
+        Ties count: silence, whose probabilities are equal, is predicted as any genre.
         """
-        rivals = [self._place(rival) for rival in among or self.genres]
-        return self.probability(genre) >= self.shares[:, rivals].amax(dim=1)
+        rivals = [self._index(rival) for rival in among or self.genres]
+        return self.of(genre) >= self.shares[:, rivals].amax(dim=1)
 
-    def _place(self, genre: str) -> int:
+    def _index(self, genre: str) -> int:
         if genre not in self.genres:
             raise AudioTransferError(
-                f"the judge does not know {genre!r}: it knows {', '.join(self.genres)}"
+                f"the classifier does not know {genre!r}: it knows {', '.join(self.genres)}"
             )
         return self.genres.index(genre)
 
 
 class MidiGenreClassifier:
-    """A trained network that names the genre of phrases, and how far it can be believed.
+    """A trained genre classifier of phrases, and its accuracy (``report``).
 
-    ``hearing`` is its kind of network ("octaves" or "counts") and ``width`` its size;
-    ``temperature`` divides its logits so that its probabilities are shares that hold.
+    Args:
+        architecture: a key of `NETWORKS`: "octaves", "counts" or "beats".
+        genres: names of the outputs, in order.
+        width: size of the network.
+        temperature: divides the logits, so that probabilities are calibrated.
+        report: accuracy and training data, for the card.
     """
 
     def __init__(
         self,
-        hearing: str,
+        architecture: str,
         genres: tuple[str, ...],
         width: int = 64,
         temperature: float = 1.0,
         report: dict[str, Any] | None = None,
     ) -> None:
-        if hearing not in NETWORKS:
+        if architecture not in NETWORKS:
             raise AudioTransferError(
-                f"no judge of scores hears {hearing!r}: there are {', '.join(NETWORKS)}"
+                f"no MIDI classifier is called {architecture!r}: there are {', '.join(NETWORKS)}"
             )
-        self.hearing = hearing
+        self.architecture = architecture
         self.genres = genres
         self.width = width
         self.temperature = temperature
         self.report = report or {}
-        self.network = NETWORKS[hearing](len(genres), width).eval()
+        self.network = NETWORKS[architecture](len(genres), width).eval()
 
-    def listen(self, phrases: Tensor) -> Verdict:
-        """What it makes of phrases [N, 2, 64, 84] of 0 and 1. Silence has equal shares of all."""
+    def predict(self, phrases: Tensor) -> GenreProbabilities:
+        """The genres of phrases [N, 2, 64, 84] of 0 and 1; all are equally likely for silence."""
         with torch.no_grad():
             logits = torch.cat([self.network(part.float()) for part in phrases.split(_AT_ONCE)])
         shares = (logits.double() / self.temperature).softmax(dim=-1)
         shares[~phrases.flatten(1).any(dim=1)] = 1 / len(self.genres)
-        return Verdict(self.genres, shares)
+        return GenreProbabilities(self.genres, shares)
 
     def save(self, folder: str | Path) -> None:
-        """Writes judge.safetensors (half precision) and judge.json into a folder, made if absent.
+        """Writes midi-classifier.safetensors (half precision) and midi-classifier.json.
 
-        The judge itself then has the weights that were written.
+        The folder is made where missing. The classifier then has the rounded weights itself.
         """
-        from safetensors.torch import save
-
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
         state = {name: value.half() for name, value in self.network.state_dict().items()}
         self.network.load_state_dict(state)
-        weights = save({name: value.contiguous() for name, value in state.items()})
         card = {
-            "hearing": self.hearing, "genres": self.genres, "width": self.width,
-            "temperature": self.temperature, "sha256": hashlib.sha256(weights).hexdigest(),
-            "report": self.report,
+            "architecture": self.architecture, "genres": self.genres, "width": self.width,
+            "temperature": self.temperature,
         }  # fmt: skip
-        (folder / _WEIGHTS).write_bytes(weights)
-        text = json.dumps(card, indent=1, ensure_ascii=False) + "\n"
-        (folder / _CARD).write_text(text, encoding="utf-8")
+        write_classifier(folder, _NAME, state, card, self.report)
 
     @classmethod
     def load(cls, folder: str | Path) -> MidiGenreClassifier:
-        """Reads what ``save`` wrote. Raises AudioTransferError on foreign or damaged files."""
-        from safetensors import SafetensorError
-        from safetensors.torch import load
-
-        folder = Path(folder)
+        """Reads what ``save`` wrote. Raises AudioTransferError on other or damaged files."""
         try:
-            card = json.loads((folder / _CARD).read_text(encoding="utf-8"))
-            weights = (folder / _WEIGHTS).read_bytes()
-            if card.pop("sha256") != hashlib.sha256(weights).hexdigest():
-                raise ValueError(f"{_WEIGHTS} is not what {_CARD} describes")
-            judge = cls(**{**card, "genres": tuple(card["genres"])})
-            judge.network.load_state_dict(load(weights))
-        except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
-            raise AudioTransferError(
-                f"no judge of scores can be read from {folder}: {error}; train one or name "
-                "another folder"
-            ) from error
-        return judge
+            card, state = read_classifier(folder, _NAME, _OLD_NAME)
+            if "hearing" in card:  # of version 0.1.0
+                card["architecture"] = card.pop("hearing")
+            classifier = cls(**{**card, "genres": tuple(card["genres"])})
+            classifier.network.load_state_dict(state)
+        except DAMAGED as error:
+            raise unreadable("MIDI classifier", folder, error) from error
+        return classifier
 
 
 def shipped_midi_classifiers() -> dict[str, Path]:
-    """Folders of the judges of scores that come with the package, for ``ScoreJudge.load``."""
-    folders = {name: _JUDGES / f"scores-{name}" for name in (PAPER, INDEPENDENT)}
+    """Folders of the MIDI classifiers that ship, for `MidiGenreClassifier.load`."""
+    folders = {name: _SHIPPED / f"midi-{name}" for name in (PAPER, INDEPENDENT)}
     return {name: folder for name, folder in folders.items() if folder.is_dir()}
 
 
-_NETWORK = "judge"
-_TEMPERATURES = (0.2, 5.0)
-_TRIED = 97
-
-
 class MidiGenreObjective:
-    """Cross-entropy of a judge's verdicts on phrases.
+    """Cross-entropy of genres on phrases.
 
-    A batch holds "rolls" [B, 2, 64, 84] and their "genres" [B]. Networks and groups: ``judge``.
+    A batch holds "rolls" [B, 2, 64, 84] and their "genres" [B]. Networks and groups:
+    ``classifier``.
     """
 
     def __init__(
-        self, judge: MidiGenreClassifier, *, learning_rate: float = 2e-4,
+        self, classifier: MidiGenreClassifier, *, learning_rate: float = 2e-4,
         betas: tuple[float, float] = (0.5, 0.999), weight_decay: float = 0.0,
     ) -> None:  # fmt: skip
-        self.network = judge.network
-        self.networks: Mapping[str, nn.Module] = {_NETWORK: self.network}
+        self.network = classifier.network
+        self.networks: Mapping[str, nn.Module] = {NETWORK: self.network}
         self.groups: Mapping[str, Group] = {
-            _NETWORK: Group((_NETWORK,), learning_rate, betas, weight_decay)
+            NETWORK: Group((NETWORK,), learning_rate, betas, weight_decay)
         }
 
     def turns(
@@ -167,19 +159,21 @@ class MidiGenreObjective:
             "cross_entropy": F.cross_entropy(logits, genres),
             "accuracy": (logits.detach().argmax(dim=-1) == genres).float().mean(),
         }
-        yield Turn(_NETWORK, terms, {"accuracy": 0.0})
+        yield Turn(NETWORK, terms, {"accuracy": 0.0})
 
     def preview(self, batch: dict[str, Tensor], generator: torch.Generator) -> Preview:
-        """One phrase of the batch, low pitches below."""
+        """The piano roll of one phrase of the batch, low pitches below."""
         return Preview({"phrase": batch["rolls"][0, SOUND].T}, {})
 
 
 def phrase_validation(phrases: list[Tensor]) -> Callable[[Objective], dict[str, float]]:
-    """Figures for the trainer from held-out phrases, a tensor [N, 2, 64, 84] for each genre: the
-    mean over genres of the share that is heard right (``score``), and of the cross-entropy."""
+    """A trainer's validation: balanced accuracy (``score``) and cross-entropy, mean over genres.
+
+    ``phrases`` are held-out ones, a tensor [N, 2, 64, 84] for each genre.
+    """
 
     def figures(objective: Objective) -> dict[str, float]:
-        network = objective.networks[_NETWORK]
+        network = objective.networks[NETWORK]
         right, entropy = [], []
         for genre, given in enumerate(phrases):
             logits = logits_of(network, given)
@@ -194,8 +188,9 @@ def phrase_validation(phrases: list[Tensor]) -> Callable[[Objective], dict[str, 
 
 
 def fitting_temperature(network: nn.Module, phrases: list[Tensor]) -> float:
-    """What to divide logits by so that the cross-entropy on held-out phrases [N, 2, 64, 84] of each
-    genre is least, all genres counting alike (Guo et al. 2017); 0.2 to 5.
+    """The temperature with the least cross-entropy on held-out phrases (Guo et al. 2017), 0.2 to 5.
+
+    ``phrases`` is a tensor [N, 2, 64, 84] for each genre; genres are weighted alike.
     """
     logits = [logits_of(network, given).double() for given in phrases]
 
@@ -205,4 +200,4 @@ def fitting_temperature(network: nn.Module, phrases: list[Tensor]) -> float:
             for genre, found in enumerate(logits)
         )
 
-    return min(torch.linspace(*_TEMPERATURES, _TRIED).tolist(), key=entropy)
+    return min(torch.linspace(*_TEMPERATURES, _TEMPERATURE_STEPS).tolist(), key=entropy)

@@ -1,4 +1,4 @@
-"""Networks that tell genres of phrases apart: the paper's, and one that only counts."""
+"""Networks of the MIDI classifiers: convolutions over octaves, histograms of notes, a GRU."""
 
 from __future__ import annotations
 
@@ -10,17 +10,23 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from audiotransfer.midi.piano_rolls import BAR, ONSET, SOUND
-from audiotransfer.symbolic.genre.conditional_networks import BeatListener
 
 _LEAK = 0.2
+LAGS = 16
+REACH = 20
+_LENGTHS = (2, 3, 4, 6, 8, 12, 16)
+_TOGETHER, _SOUNDING, _SPREAD = 6, 8, 25
+_SPREAD_SEMITONES = 3
+COUNTS = LAGS * (2 * REACH + 1) + BAR * (len(_LENGTHS) + 1) + _TOGETHER + _SOUNDING + _SPREAD
+"""Number of features of a phrase."""
 
 
 class OctaveClassifier(nn.Module):
     """The classifier of Brunner et al. (2018): phrases [B, 2, 64, 84] -> logits [B, genres].
 
-    It hears what sounds as -1 and +1. The first layer takes an octave at once, the
-    others only time; convolutions without bias, instance norm, leaky ReLU. 1.15 M parameters at
-    ``width`` 64, the published size.
+    Its input is what sounds, as -1 and +1. The first layer spans an octave, the others only time;
+    convolutions without bias, instance norm, leaky ReLU. 1.15 M parameters at ``width`` 64, the
+    published size.
     """
 
     def __init__(self, genres: int, width: int = 64) -> None:
@@ -42,8 +48,9 @@ class OctaveClassifier(nn.Module):
 
 
 class CountingClassifier(nn.Module):
-    """Counts of intervals, rhythm and texture through one hidden layer: phrases [B, 2, S, 84] ->
-    logits [B, genres]. What fools a convolution's eye leaves the counts as they are.
+    """A hidden layer on histograms (`counts`): phrases [B, 2, S, 84] -> logits [B, genres].
+
+    Histograms do not change under small edits that mislead a convolution.
     """
 
     def __init__(self, genres: int, width: int = 64) -> None:
@@ -60,12 +67,28 @@ class CountingClassifier(nn.Module):
         return cast(Tensor, self.layers(counts(phrases)))
 
 
+class BeatClassifier(nn.Module):
+    """A GRU over beats and the mean of its states: phrases [B, 2, S, 84] -> logits [B, genres]."""
+
+    def __init__(self, genres: int, width: int = 64) -> None:
+        super().__init__()
+        self.beat = nn.Linear(8 * 84, width)
+        self.memory = nn.GRU(width, width, batch_first=True)
+        self.name = nn.Linear(width, genres)
+
+    def forward(self, phrases: Tensor) -> Tensor:
+        batch, channels, steps, pitches = phrases.shape
+        beats = phrases.view(batch, channels, steps // 4, 4 * pitches).transpose(1, 2).flatten(2)
+        states, _ = self.memory(F.relu(self.beat(beats)))
+        return cast(Tensor, self.name(states.mean(1)))
+
+
 NETWORKS: dict[str, Callable[[int, int], nn.Module]] = {
     "octaves": OctaveClassifier,
     "counts": CountingClassifier,
-    "beats": BeatListener,
+    "beats": BeatClassifier,
 }
-"""How a judge listens -> the network that does."""
+"""Architecture -> network: (number of genres, width) -> module on phrases [B, 2, S, 84]."""
 
 
 def _layer(before: int, after: int, steps: int) -> tuple[nn.Module, ...]:
@@ -76,20 +99,10 @@ def _layer(before: int, after: int, steps: int) -> tuple[nn.Module, ...]:
     )
 
 
-LAGS = 16
-REACH = 20
-_LENGTHS = (2, 3, 4, 6, 8, 12, 16)
-_TOGETHER, _SOUNDING, _SPREAD = 6, 8, 25
-_SPREAD_SEMITONES = 3
-
-COUNTS = LAGS * (2 * REACH + 1) + BAR * (len(_LENGTHS) + 1) + _TOGETHER + _SOUNDING + _SPREAD
-"""How many numbers there are for a phrase."""
-
-
 def counts(phrases: Tensor) -> Tensor:
-    """The counts of phrases [B, 2, S, 84] of 0 and 1 (onsets, what sounds): [B, COUNTS].
+    """Histogram features of phrases [B, 2, S, 84] of 0 and 1 (onsets, what sounds): [B, COUNTS].
 
-    Five histograms, each the square root of its shares: onset differences up to four beats by
+    Five histograms, as square roots of shares: onset differences up to four beats by
     intervals up to 20 semitones (as in Groove2Groove's style profile), onset in the bar by length,
     notes struck together, notes sounding together, and distance from the phrase's mean pitch in
     steps of three semitones. All are 0 for silence.
@@ -106,8 +119,10 @@ def counts(phrases: Tensor) -> Tensor:
 
 
 def intervals(onsets: Tensor) -> Tensor:
-    """How often a note follows another by so many sixteenths and semitones: onsets [B, S, 84] ->
-    [B, 16, 41], from interval -20 to 20. Notes struck together are counted upwards only.
+    """Pairs of notes by onset difference and interval: onsets [B, S, 84] -> [B, 16, 41].
+
+    Differences are 0 to 15 sixteenths, intervals -20 to 20 semitones; of notes struck together only
+    upward intervals count. Computed as an autocorrelation by FFT.
     """
     steps, pitches = onsets.shape[-2:]
     size = (steps + LAGS, pitches + REACH)  # so that no lag wraps around
@@ -119,9 +134,9 @@ def intervals(onsets: Tensor) -> Tensor:
 
 
 def rhythm(onsets: Tensor, sounding: Tensor) -> Tensor:
-    """How many notes begin on each sixteenth of the bar with each of 8 lengths: [B, 16, 8].
+    """Notes by onset in the bar and by length: [B, 16, 8].
 
-    The lengths end below 2, 3, 4, 6, 8, 12 and 16 sixteenths, and what is longer.
+    Length classes end below 2, 3, 4, 6, 8, 12 and 16 sixteenths; the last holds longer notes.
     """
     steps = onsets.shape[1]
     length = torch.zeros_like(onsets[:, 0], dtype=torch.int64)
@@ -139,7 +154,7 @@ def rhythm(onsets: Tensor, sounding: Tensor) -> Tensor:
 
 
 def _how_many(cells: Tensor, most: int) -> Tensor:
-    """Histogram over steps of how many cells [B, S, 84] are set in each: [B, most]."""
+    """Histogram over steps of the number of set cells [B, S, 84]: [B, most]."""
     number = cells.sum(dim=-1).clamp(max=most - 1)
     found = F.one_hot(number, most).sum(dim=1).float()
     return found * cells.any(dim=(1, 2))[:, None]
@@ -157,5 +172,5 @@ def _around_the_mean(onsets: Tensor) -> Tensor:
 
 
 def _shares(histogram: Tensor) -> Tensor:
-    """Square roots of shares: the length of the difference of two is then Hellinger's distance."""
+    """Square roots of shares, whose Euclidean distance is Hellinger's."""
     return (histogram / histogram.sum(dim=1, keepdim=True).clamp(min=1)).sqrt()

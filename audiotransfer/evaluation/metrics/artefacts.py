@@ -1,4 +1,4 @@
-"""Signs that a sound was made by a machine: inconsistent spectra and seams between tiles."""
+"""Artefacts of processing: inconsistent spectra and seams between tiles."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ def griffin_lim_copy(
     iterations: int = GRIFFIN_LIM_ITERATIONS,
     seed: int = 0,
 ) -> Signal:
-    """A signal [length] from STFT magnitudes [F, L] and nothing of the old phase.
+    """Fast Griffin-Lim phase retrieval (Perraudin et al. 2013): magnitudes [F, L] -> [length].
 
-    Fast Griffin-Lim, momentum 0.99, from a seeded random phase (Perraudin et al. 2013).
+    Momentum 0.99, from a random phase drawn by ``seed``.
     """
     copy = librosa.griffinlim(
         magnitude, n_iter=iterations, hop_length=hop_length, n_fft=n_fft,
@@ -53,7 +53,7 @@ def griffin_lim_copy(
 def multi_resolution_distance(output: Signal, reference: Signal) -> float:
     """Multi-resolution STFT distance of two mono signals [T] (auraloss defaults); 0 for equal ones.
 
-    Long signals are measured in blocks of 20 s, averaged by their lengths, so memory is bounded.
+    Measured in blocks of 20 s, whose mean is weighted by length: bounded memory.
     """
     from auraloss.freq import MultiResolutionSTFTLoss
 
@@ -74,11 +74,11 @@ def multi_resolution_distance(output: Signal, reference: Signal) -> float:
 
 
 def artefact_check(audio: Tensor, sample_rate: int, *, seed: int = 0) -> float:
-    """How badly a sound [C, T] survives its own copy synthesis; higher is less of a real sound.
+    """Distance of a sound [C, T] to its own Griffin-Lim copy; higher is a less consistent spectrum.
 
-    Magnitudes alone, 32 fast Griffin-Lim iterations from a random phase, multi-resolution STFT
-    distance of the copy to the signal. Only its ratio to the source's figure says something
-    (``artefact_ratio``). 0 for silence.
+    The copy is made from magnitudes by 32 iterations from a random phase; the distance is
+    `multi_resolution_distance`. Comparable only as a ratio to the source's (`artefact_ratio`).
+    0 for silence.
     """
     signal = mono(audio, sample_rate)
     total = 0.0
@@ -90,21 +90,26 @@ def artefact_check(audio: Tensor, sample_rate: int, *, seed: int = 0) -> float:
 
 
 def artefact_ratio(output: Tensor, source: Tensor, sample_rate: int, *, seed: int = 0) -> float:
-    """Artefact check of the output relative to the source's: 1 is as consistent as the source."""
+    """`artefact_check` of the output divided by the source's: 1 is as consistent as the source."""
     before = artefact_check(source, sample_rate, seed=seed)
     return artefact_check(output, sample_rate, seed=seed) / before if before > 0 else float("nan")
 
 
 def seam_energy(audio: Tensor, sample_rate: int, period: int) -> float:
-    """How much the spectral flux repeats at the tile period, relative to nearby lags: 1 = no seam.
+    """Autocorrelation of spectral flux at the tile period, relative to nearby lags: 1 is no seam.
 
-    ``audio`` is [C, T], ``period`` in samples at ``sample_rate``. The flux (mean absolute change of
-    the log spectrum from frame to frame, 512/128 at 44.1 kHz) is taken as its excess over the
-    running median, relative to it, so that quiet and loud passages weigh alike and one loud hit
-    does not decide; its autocorrelation at the period is divided by the mean over lags 3–16 %
-    away on both sides. Music without seams lies about 0.8–1.2, hard splices at 3 and more.
-    Music whose beat falls on the period repeats there too: compare with the source's figure.
-    Raises AudioTransferError when fewer than three periods fit.
+    The flux (mean absolute change of the log spectrum between frames, 512/128 at 44.1 kHz) is
+    expressed as its excess over the running median, relative to it and clipped, so that level and
+    single hits have little weight. Its autocorrelation at the period is divided by the mean over
+    lags 3–16 % away on both sides. Music without seams gives about 0.8–1.2, hard splices 3 and
+    more. Music whose beat has the same period gives more, too: compare with the source's figure.
+
+    Args:
+        audio: [C, T].
+        period: of the tiles, in samples at ``sample_rate``.
+
+    Raises:
+        AudioTransferError: fewer than three periods fit.
     """
     signal = mono(audio, sample_rate)
     lag = round(period * SAMPLE_RATE / sample_rate / _SEAM_HOP)
@@ -141,7 +146,7 @@ def _correlation(flux: Signal, lag: int) -> float:
 
 
 def _blocks(length: int) -> list[tuple[int, int]]:
-    """Ranges of 20 s; a rest too short for the largest window joins the block before it."""
+    """Ranges of 20 s; a remainder shorter than the largest window joins the block before it."""
     size = _BLOCK_SECONDS * SAMPLE_RATE
     starts = list(range(0, max(1, length - _SHORTEST), size)) or [0]
     return list(zip(starts, [*starts[1:], length], strict=True))

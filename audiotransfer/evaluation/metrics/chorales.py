@@ -1,10 +1,10 @@
-"""What four voices do, measured on integer pitches [T, 4] in sixteenths (MIDI, -1 for a rest).
+"""Metrics of four-part chorales: bars, scales, consonance, chords, voice leading.
 
-These are the measures that the samples of AWS DeepComposer name, as they are meant. As they are
-coded there they are not used here: its "empty bar rate" is the share of bars that are not empty;
-its "pitch histogram distance" sums cells of -1 and 1, so that silence comes near the data; its
-"in-scale ratio" groups seven neighbouring pitches in place of the twelve classes of an octave, and
-gives silence and chorales the same 0.58.
+Voices are integer pitches [T, 4] in sixteenths (MIDI, -1 for a rest). The metrics are those that
+the samples of AWS DeepComposer name, not its code, which does not compute what the names say: its
+"empty bar rate" is the share of bars that are not empty; its "pitch histogram distance" sums cells
+of -1 and 1, so that silence is close to the data; its "in-scale ratio" groups seven neighbouring
+pitches instead of the twelve pitch classes, and is 0.58 for silence as for chorales.
 """
 
 from __future__ import annotations
@@ -23,22 +23,23 @@ from audiotransfer.symbolic.accompaniment.harmonization import Accompanist, Harm
 from audiotransfer.symbolic.accompaniment.masked_voices import phases_from_beat
 
 Voices = NDArray[np.int64]
-
 BAR = 16
 BEAT = 4
-_WINDOW = 2 * BAR  # the longest stretch that is taken to stay in a key
+_WINDOW = 2 * BAR  # steps in which the key is taken as constant
 _MAJOR = np.array([1, 0, 1, 0, 1, 1, 0, 1, 0, 1, 0, 1], dtype=bool)
 _CONSONANT = np.array([1, 0, 0, 1, 1, 1, 0, 1, 1, 1, 0, 0], dtype=bool)
-#: Triads and seventh chords by their steps above a root: whatever is part of one is a chord.
+#: Triads and seventh chords as semitones above the root.
 _CHORDS = ((0, 4, 7), (0, 3, 7), (0, 3, 6), (0, 4, 8), (0, 4, 7, 10), (0, 3, 7, 10), (0, 4, 7, 11),
            (0, 3, 6, 10), (0, 3, 6, 9))  # fmt: skip
-
 BARS = ("scale consistency", "polyphony", "consonance", "onsets per bar")
-"""What an accompaniment must have in common with chorales."""
+"""Metrics by which an accompaniment is compared with held-out chorales."""
+
+_EXCHANGED = "other chorales' voices"
+_FURTHEST = "furthest from held out"
 
 
 def measure(voices: Voices) -> dict[str, float]:
-    """All measures of a piece; what is below the first voice counts, beside it where it must."""
+    """All metrics of a piece: of the voices below the first, and of their relation to it."""
     lower = voices[:, 1:]
     return {
         "empty bars": empty_bars(lower),
@@ -59,26 +60,26 @@ def empty_bars(voices: Voices) -> float:
 
 
 def unique_pitches(voices: Voices) -> float:
-    """Different pitches of a voice in a bar, mean over voices and whole bars."""
+    """Number of different pitches of a voice in a bar, mean over voices and whole bars."""
     counts = [len(np.unique(line[line >= 0])) for bar in _bars(voices) for line in bar.T]
     return float(np.mean(counts))
 
 
 def onsets_per_bar(voices: Voices) -> float:
-    """Notes of a voice that begin in a bar's time; a repeated pitch goes on."""
+    """Onsets of a voice per bar; a repeated pitch is one note."""
     return float(begins(voices).sum() / voices.shape[1] / (len(voices) / BAR))
 
 
 def begins(voices: Voices) -> NDArray[np.bool_]:
-    """Where a pitch follows another one or silence: [T, V]."""
+    """Onsets: where a pitch follows another one or silence, bool [T, V]."""
     before = np.vstack([np.full_like(voices[:1], -1), voices[:-1]])
     return (voices >= 0) & (voices != before)
 
 
 def scale_consistency(voices: Voices) -> float:
-    """Share of sounding steps inside the best major scale, in windows of two bars.
+    """Share of sounding steps in the best-fitting major scale of each window of two bars.
 
-    Natural minor scales are the same twelve sets. NaN where nothing sounds.
+    Natural minor scales are the same twelve sets of pitches. NaN where nothing sounds.
     """
     inside = total = 0.0
     scales = np.stack([np.roll(_MAJOR, key) for key in range(12)])
@@ -91,7 +92,7 @@ def scale_consistency(voices: Voices) -> float:
 
 
 def polyphony(voices: Voices) -> float:
-    """Voices that sound together, mean over the steps in which the first one sounds."""
+    """Number of sounding voices, mean over the steps in which the first one sounds."""
     return float((voices[voices[:, 0] >= 0] >= 0).sum(1).mean())
 
 
@@ -106,7 +107,7 @@ def consonance(voices: Voices) -> float:
 
 
 def chords(voices: Voices) -> float:
-    """Share of beats whose sounding voices are a triad or a seventh chord, or part of one."""
+    """Share of beats whose pitch classes are a subset of a triad or seventh chord."""
     sets = {frozenset((root + n) % 12 for n in chord) for chord in _CHORDS for root in range(12)}
     beats = [frozenset((beat[beat >= 0] % 12).tolist()) for beat in voices[::BEAT]]
     known = [any(beat <= chord for chord in sets) for beat in beats if beat]
@@ -114,14 +115,12 @@ def chords(voices: Voices) -> float:
 
 
 def crossing(voices: Voices) -> float:
-    """Share of steps in which a voice is above one that should be above it."""
+    """Share of steps in which voices cross."""
     return float(voice_leading.crossed(voices).mean())
 
 
 def parallels(voices: Voices) -> float:
-    """Times that two voices leave a fifth or octave together, the same way, for another one of
-    its kind; in ten bars.
-    """
+    """Parallel fifths and octaves in ten bars (see `voice_leading.parallels`)."""
     return 10 * float(voice_leading.parallels(voices).sum()) / (len(voices) / BAR)
 
 
@@ -131,36 +130,34 @@ def difference(versions: Sequence[Voices]) -> float:
     return float(np.mean([(one != other).mean() for one, other in pairs]))
 
 
-def deviation(found: Mapping[str, float], aim: Mapping[str, float]) -> float:
-    """How far the measures of `BARS` are from what is aimed at, as a share of it, at most."""
-    return max(abs(found[name] - aim[name]) / abs(aim[name]) for name in BARS)
+def deviation(found: Mapping[str, float], target: Mapping[str, float]) -> float:
+    """Largest relative deviation of the metrics in `BARS` from the target values."""
+    return max(abs(found[name] - target[name]) / abs(target[name]) for name in BARS)
 
 
 def _bars(voices: Voices) -> list[Voices]:
-    """Whole bars from the first step on; a shorter piece is one."""
+    """Whole bars from the first step on; a piece shorter than a bar is one."""
     whole = [voices[first : first + BAR] for first in range(0, len(voices) - BAR + 1, BAR)]
     return whole or [voices]
 
 
-_OTHERS = "other chorales' voices"
-_WORST = "furthest from held out"
-
-
-def set_below(
+def harmonise_chorales(
     network: Accompanist, chorales: Sequence[Chorale], harmony: Harmony, seed: int
 ) -> list[Chorale]:
-    """The melodies of chorales, set anew."""
+    """The melodies of chorales, harmonised by a network."""
     generator = torch.Generator().manual_seed(seed)
-    made = []
+    pieces = []
     for chorale in chorales:
         voices = torch.from_numpy(chorale.voices)[None]
-        found = harmonise(network, voices[..., 0], phases_from_beat(voices), harmony, generator)
-        made.append(Chorale(chorale.name, found[0].numpy()))
-    return made
+        harmonised = harmonise(
+            network, voices[..., 0], phases_from_beat(voices), harmony, generator
+        )
+        pieces.append(Chorale(chorale.name, harmonised[0].numpy()))
+    return pieces
 
 
 def mean_measures(chorales: Sequence[Chorale]) -> dict[str, float]:
-    """Each measure, mean over pieces."""
+    """Each metric, mean over pieces."""
     found = [measure(chorale.voices) for chorale in chorales]
     return {name: float(np.nanmean([one[name] for one in found])) for name in found[0]}
 
@@ -174,26 +171,27 @@ def compare(
     seed: int = 0,
     progress: Callable[[float], None] | None = None,
 ) -> list[Row]:
-    """Rows of all measures: the chorales of training, those held out ("test"), the melodies of
-    these with another chorale's voices, and with what each accompanist sets below them.
+    """A table of all metrics: training chorales, held-out ones ("test"), and baselines.
 
-    Of accompanists the measures are of the first version; "difference" is between versions, and
-    `furthest from held out` the most that a measure of `BARS` lies beside the held-out chorales'.
+    The other rows are the held-out melodies with the lower voices of another chorale, and with
+    those of each accompanist, whose metrics are of the first version. "difference" is between
+    versions, and "furthest from held out" the largest deviation of a metric in `BARS` from the
+    held-out chorales'.
     """
     held_out = splits["test"]
-    aim = mean_measures(held_out)
+    target = mean_measures(held_out)
     rows: list[Row] = [
         summary_row("chorales of training", [measure(c.voices) for c in splits["train"]]),
         summary_row("held-out chorales", [measure(c.voices) for c in held_out]),
     ]
-    strangers = [
+    exchanged = [
         _with_voices_of(chorale, splits["train"][number]) for number, chorale in enumerate(held_out)
     ]
-    made = {_OTHERS: [strangers]}
+    made = {_EXCHANGED: [exchanged]}
     for number, (name, network) in enumerate(accompanists.items()):
         made[name] = []
         for version in range(versions):
-            made[name].append(set_below(network, held_out, harmony, seed + version))
+            made[name].append(harmonise_chorales(network, held_out, harmony, seed + version))
             if progress is not None:
                 progress((number + (version + 1) / versions) / len(accompanists))
     for name, found in made.items():
@@ -202,14 +200,14 @@ def compare(
             same = [difference([one.voices for one in piece]) for piece in zip(*found, strict=True)]
             row["difference"] = float(np.mean(same))
         means = mean_measures(found[0])
-        away = {bar: means[bar] / aim[bar] - 1 for bar in BARS}
-        worst = max(away, key=lambda bar: abs(away[bar]))
-        row[_WORST] = f"{worst} {away[worst]:+.1%}"
+        deviations = {bar: means[bar] / target[bar] - 1 for bar in BARS}
+        worst = max(deviations, key=lambda bar: abs(deviations[bar]))
+        row[_FURTHEST] = f"{worst} {deviations[worst]:+.1%}"
         rows.append(row)
     return rows
 
 
 def _with_voices_of(chorale: Chorale, other: Chorale) -> Chorale:
-    """A melody with the lower voices of another piece, again from its start where it is over."""
+    """A melody with the lower voices of another piece, which is repeated where it is shorter."""
     lower: Voices = np.resize(other.voices[:, 1:], (len(chorale.voices), 3))
     return Chorale(chorale.name, np.column_stack([chorale.voices[:, 0], lower]))

@@ -1,4 +1,4 @@
-"""Whether the notes and the rhythm of the source are still there."""
+"""Content preservation: agreement of pitch classes and onsets with the source."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ ONSET_TOLERANCE = 0.05
 
 
 def centred_chroma(output: Tensor, reference: Tensor, sample_rate: int) -> float:
-    """Agreement of pitch classes, −1..1: 1 for the same notes, about 0 for unrelated ones.
+    """Cosine similarity of centred chroma, −1..1: 1 for the same notes, about 0 for unrelated ones.
 
     Constant-Q chroma (36 bins an octave) of both sounds [C, T], each frame minus its mean over the
-    twelve classes (so that noise agrees with nothing), cosine per frame, mean over the frames in
-    which the reference lies above −50 dB. Two silences agree.
+    twelve classes (so that noise has similarity 0), cosine per frame, mean over the frames in
+    which the reference is above −50 dB. 1 for two silences.
     """
     truth, found = mono(reference, sample_rate), mono(output, sample_rate)
     truth_chroma, found_chroma = common_frames(_chroma(truth), _chroma(found))
@@ -78,7 +78,7 @@ def content_score(output: Tensor, source: Tensor, sample_rate: int) -> float:
 def rescaled_content(
     output: Tensor, source: Tensor, random_clip: Tensor, sample_rate: int
 ) -> float:
-    """Content on the scale 0 = a random clip of the target, 1 = the source itself."""
+    """`content_score` rescaled: 0 for a random clip of the target, 1 for the source itself."""
     return rescaled(
         content_score(output, source, sample_rate),
         zero=content_score(random_clip, source, sample_rate),
@@ -88,7 +88,7 @@ def rescaled_content(
 
 def _chroma(signal: Signal) -> Signal:
     # The constant-Q transform warns about signals shorter than its longest filter; its frames are
-    # still right, and the tests' and the samples' sounds are that short.
+    # right all the same, and validation samples are that short.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
         chroma: Signal = librosa.feature.chroma_cqt(

@@ -1,4 +1,4 @@
-"""Sound to spectrogram to sound: what an inverter loses and what it costs."""
+"""Copy synthesis: distances of a sound to its copy by an inverter, and the inverter's cost."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ RANGE_DB = 80.0
 def copy_synthesis_figures(
     audio: Tensor, sample_rate: int, round_trip: Callable[[Tensor], Tensor]
 ) -> dict[str, float]:
-    """Runs ``round_trip`` ([C, T] -> [C, T]) on a sound and says how the copy differs.
+    """Runs ``round_trip`` ([C, T] -> [C, T]) on a sound and measures the copy and the cost.
 
-    The figures of ``copy_figures``, ``real_time_factor`` (seconds of work a second of sound) and
-    ``peak_memory_mb`` (largest resident size of this process so far; NaN where it is unknown).
+    The figures of `copy_figures`, ``real_time_factor`` (seconds of work per second of sound) and
+    ``peak_memory_mb`` (see `peak_memory_mb`).
     """
     start = time.perf_counter()
     with torch.no_grad():
@@ -39,11 +39,11 @@ def copy_synthesis_figures(
 
 
 def copy_figures(copy: Tensor, audio: Tensor, sample_rate: int) -> dict[str, float]:
-    """Spectral convergence (dB, −∞ is perfect), multi-resolution STFT, log-spectral distance (dB)
-    and centred chroma of a copy [C, T] against the sound it is a copy of.
+    """Distances of a copy [C, T] to the original [C, T].
 
-    Level counts: both are multiplied by the one gain that brings the original to RMS 0.1. Lengths
-    must be equal: an inverter that shifts or cuts is wrong.
+    Spectral convergence (dB, −∞ for equal sounds), multi-resolution STFT distance, log-spectral
+    distance (dB) and centred chroma. Both sounds get the gain that brings the original to RMS 0.1,
+    so differences in level count. Raises AudioTransferError where shapes differ.
     """
     if copy.shape != audio.shape:
         raise AudioTransferError(
@@ -72,7 +72,7 @@ def spectral_convergence_db(output: Signal, reference: Signal) -> float:
 
 
 def log_spectral_distance(output: Signal, reference: Signal) -> float:
-    """Per frame the RMS over bins of the dB difference of magnitudes [F, L], mean over frames.
+    """RMS over bins of the dB difference of magnitudes [F, L], mean over frames.
 
     Both are floored 80 dB below the reference's loudest bin.
     """
@@ -82,7 +82,7 @@ def log_spectral_distance(output: Signal, reference: Signal) -> float:
 
 
 def peak_memory_mb() -> float:
-    """Largest resident size that this process has had, in MB; NaN where the system does not say."""
+    """Peak resident memory of this process in MB; NaN where the system does not report it."""
     try:
         import resource
     except ImportError:  # Windows

@@ -1,4 +1,4 @@
-"""What a drum network is worth: what it gives back, what its points hold, what it makes up."""
+"""Metrics of drum networks: reconstruction, expression, novelty, and style transfer."""
 
 from __future__ import annotations
 
@@ -14,34 +14,35 @@ from torch.nn import functional as F
 from audiotransfer.midi.percussion import DRUMS
 from audiotransfer.symbolic.drums.beats import BAR
 from audiotransfer.symbolic.drums.data import Windows
-from audiotransfer.symbolic.drums.drummer import Drummer
-from audiotransfer.symbolic.drums.network import DrumVae, Spread, Touch
-from audiotransfer.symbolic.drums.objective import Network
+from audiotransfer.symbolic.drums.drummer import Drummer, Network
+from audiotransfer.symbolic.drums.network import DrumVae, Expression, Gaussian
 
 Hits = NDArray[np.bool_]
 _BATCH = 256
 _ACTIVE = 0.01  # variance of a mean over the data (Burda et al. 2016)
+_RIDGE = 1e-3
+_STEPS = 200
 
 
 def exact(drawn: Tensor, true: Tensor) -> float:
-    """Share of sixteenths, of [B, S, 9] hits, at which all nine drums are right."""
+    """Share of sixteenths at which all nine drums of hits [B, S, 9] are right."""
     return float((drawn == true).all(-1).float().mean())
 
 
 def hit_scores(drawn: Tensor, true: Tensor) -> dict[str, float]:
-    """F1 of each drum's hits in [B, S, 9]; NaN where it is never hit."""
+    """F1 of each drum over hits [B, S, 9]; NaN where it is never hit."""
     both = (drawn * true).sum((0, 1))
     found, wanted = drawn.sum((0, 1)), true.sum((0, 1))
     f1 = 2 * both / (found + wanted)
     return {drum: float(value) for drum, value in zip(DRUMS, f1, strict=True)}
 
 
-def touch_errors(felt: Touch, windows: Windows) -> dict[str, float]:
+def expression_errors(played: Expression, windows: Windows) -> dict[str, float]:
     """Mean absolute errors at the hits: velocity (of 127) and onset (ms, at each beat's tempo)."""
     hits = torch.from_numpy(windows.hits)
-    velocity = (felt.velocity - torch.from_numpy(windows.velocities)).abs()[hits]
+    velocity = (played.velocity - torch.from_numpy(windows.velocities)).abs()[hits]
     sixteenth = 15_000 / torch.from_numpy(windows.tempi)
-    offset = (felt.offset - torch.from_numpy(windows.offsets)).abs() * sixteenth[:, None, None]
+    offset = (played.offset - torch.from_numpy(windows.offsets)).abs() * sixteenth[:, None, None]
     return {
         "velocity MAE": 127 * float(velocity.mean()),
         "timing MAE ms": float(offset[hits].mean()),
@@ -49,7 +50,7 @@ def touch_errors(felt: Touch, windows: Windows) -> dict[str, float]:
 
 
 def as_batch(windows: Windows) -> dict[str, Tensor]:
-    """Windows as a network takes them."""
+    """Windows as a training batch."""
     names = ("hits", "velocities", "offsets")
     found = {name: torch.from_numpy(getattr(windows, name)).float() for name in names}
     return found | {"styles": torch.from_numpy(windows.styles)}
@@ -57,12 +58,13 @@ def as_batch(windows: Windows) -> dict[str, Tensor]:
 
 @torch.no_grad()
 def reconstruction(network: Network, windows: Windows, seed: int = 0) -> dict[str, float]:
-    """How well a network in evaluation mode gives windows back that it never saw.
+    """Reconstruction of held-out windows by a network in evaluation mode, as shares (`exact`).
 
-    "sampled": from the posterior's mean, hits drawn at temperature 1, each sixteenth after the
-    drawn ones; "from a draw": the same from a draw of the posterior; "likeliest": from the mean at
-    temperature 0; "teacher-forced": the likeliest, each after the true ones; "shuffled": sampled
-    from another window's mean. Bits are those of a window's points.
+    "sampled": decoded from the posterior's mean at temperature 1; "from a draw": the same from a
+    sample of the posterior; "likeliest": from the mean at temperature 0; "teacher-forced": the
+    same, each sixteenth after the true ones; "shuffled": sampled from another window's mean.
+    "bits" is the divergence of a window's latent codes from the prior; "active units" counts
+    latent dimensions whose mean varies (Burda et al. 2016).
     """
     generator = torch.Generator().manual_seed(seed)
     batch = as_batch(windows)
@@ -84,19 +86,20 @@ def reconstruction(network: Network, windows: Windows, seed: int = 0) -> dict[st
 
 
 @torch.no_grad()
-def expression(network: DrumVae, windows: Windows, *, told: bool) -> dict[str, float]:
-    """How well it plays the true hits: `touch_errors`, told the true velocities and offsets or
-    not (as when it humanises).
+def expression(network: DrumVae, windows: Windows, *, given: bool) -> dict[str, float]:
+    """`expression_errors` at the true hits; ``given``: the encoder gets velocities and offsets.
+
+    Without them it predicts the expression from the hits alone, as in humanising.
     """
     batch = as_batch(windows)
-    known = torch.full((len(windows),), float(told))
+    known = torch.full((len(windows),), float(given))
     posterior = network.encode(batch["hits"], batch["velocities"], batch["offsets"], known)
-    felt = network.feel_of(network.conducted(posterior.mean), batch["hits"])
-    return touch_errors(felt, windows)
+    played = network.expression_of(network.conducted(posterior.mean), batch["hits"])
+    return expression_errors(played, windows)
 
 
 def nearest_of(beats: Hits, among: Hits) -> NDArray[np.int64]:
-    """For each beat [N, S, 9] which of others [M, S, 9] differs from it in the fewest cells."""
+    """Index of the nearest beat by Hamming distance: [N, S, 9] among [M, S, 9] -> [N]."""
     ours, theirs = (torch.from_numpy(b.reshape(len(b), -1)).float() for b in (beats, among))
     sums = theirs.sum(-1)
     parts = [(sums - 2 * part @ theirs.T).argmin(-1) for part in ours.split(_BATCH)]
@@ -104,10 +107,10 @@ def nearest_of(beats: Hits, among: Hits) -> NDArray[np.int64]:
 
 
 def novelty(made: Hits, known: Hits) -> dict[str, float]:
-    """How far made beats [N, S, 9] are from known ones [M, S, 9] and from each other.
+    """Hamming distances of generated beats [N, S, 9] to known ones [M, S, 9] and to each other.
 
-    "nearest": median distance to the nearest known one, in cells; "copies": share that is one;
-    "pairwise": mean distance between two made ones; "density": share of cells that are hit.
+    "nearest": median distance to the nearest known beat, in cells; "copies": share at distance 0;
+    "pairwise": mean distance of two generated beats; "density": share of cells that are hit.
     """
     away = (made != known[nearest_of(made, known)]).sum((1, 2))
     flat = made.reshape(len(made), -1).astype(np.float64)
@@ -123,7 +126,7 @@ def novelty(made: Hits, known: Hits) -> dict[str, float]:
 
 def _posterior(
     network: Network, batch: Mapping[str, Tensor], generator: Generator
-) -> tuple[Spread, Spread]:
+) -> tuple[Gaussian, Gaussian]:
     hits = batch["hits"]
     known = torch.ones(len(hits))
     posterior = network.encode(hits, batch["velocities"], batch["offsets"], known)
@@ -147,15 +150,11 @@ def _forced(network: Network, points: Tensor, true: Tensor) -> Tensor:
     return torch.cat(parts)
 
 
-_RIDGE = 1e-3
-_STEPS = 200
-
-
 class DrumStyleClassifier:
     """Logistic regression on how often each drum is hit at each sixteenth of the bar.
 
-    It learns from windows of hits with the index of their style, of which the last (no style in
-    particular) is left out; styles count alike, however many beats they have.
+    Trained on windows with a style index; windows of no known style (the last index) are left out,
+    and styles are weighted alike.
     """
 
     def __init__(self, windows: Windows, styles: Sequence[str]) -> None:
@@ -187,27 +186,31 @@ class DrumStyleClassifier:
         return found
 
     def accuracy(self, windows: Windows) -> float:
-        """Share of windows heard right, mean over the styles that there are."""
-        heard = self.probabilities(windows.hits).argmax(-1)
+        """Balanced accuracy over the styles that the windows have."""
+        predicted = self.probabilities(windows.hits).argmax(-1)
         present = [s for s in range(len(self.styles)) if (windows.styles == s).any()]
-        return float(np.mean([(heard == s)[windows.styles == s].mean() for s in present]))
+        return float(np.mean([(predicted == s)[windows.styles == s].mean() for s in present]))
 
 
 def style_figures(
-    drummer: Drummer, ear: DrumStyleClassifier, windows: Windows, style: str, strength: float = 1.0
+    drummer: Drummer,
+    classifier: DrumStyleClassifier,
+    windows: Windows,
+    style: str,
+    strength: float = 1.0,
 ) -> dict[str, float]:
-    """What becomes of windows of other styles, moved toward one.
+    """Metrics of windows of other styles, transferred to one.
 
-    "before", "after": mean probability of the style; "moved": share that has a higher one after;
-    "kept": F1 of the hits after, against those before; "density": hits after, as a share.
+    "before", "after": mean probability of the style; "moved": share of windows where it rises;
+    "kept": F1 of the hits after transfer against those before; "density": ratio of their numbers.
     """
-    index = ear.styles.index(style)
+    index = classifier.styles.index(style)
     others = np.flatnonzero(windows.styles != index)
     beats = [windows.beat(int(number)) for number in others]
     generator = torch.Generator().manual_seed(0)
     made = np.stack([drummer.restyle(b, style, strength, generator).hits for b in beats])
     source = windows.hits[others]
-    before, after = (ear.probabilities(hits)[:, index] for hits in (source, made))
+    before, after = (classifier.probabilities(hits)[:, index] for hits in (source, made))
     return {
         "before": float(before.mean()),
         "after": float(after.mean()),

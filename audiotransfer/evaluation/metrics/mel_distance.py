@@ -1,4 +1,4 @@
-"""How far a sound is from the truth, and whether its partials still stand out."""
+"""Log-mel distance to a reference, and spectral contrast."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ _FRAMES_AT_ONCE = 1024
 def distance(output: Tensor, reference: Tensor, sample_rate: int) -> float:
     """Log-mel distance in dB between two sounds [C, T] at one rate; 0 for equal sounds of any gain.
 
-    Per frame the RMS over 256 bands of the dB difference, mean over the frames that both have. Both
-    are folded to mono and scaled to RMS 0.1; both are floored 50 dB below the 99.9th percentile of
-    the reference. A blur lowers it: always read it beside ``contrast``.
+    RMS over 256 bands of the dB difference, mean over the frames that both have. Both are mixed
+    to mono, scaled to RMS 0.1 and floored 50 dB below the 99.9th percentile of the reference.
+    Blurred spectrograms lower it: report it together with `contrast`.
     """
     truth = decibels(mel_magnitude(mono(reference, sample_rate)))
     found = decibels(mel_magnitude(mono(output, sample_rate)))
@@ -40,11 +40,12 @@ def distance(output: Tensor, reference: Tensor, sample_rate: int) -> float:
 
 
 def contrast(audio: Tensor, sample_rate: int) -> float:
-    """How far partials stand out of their ground, in dB; 0 for silence.
+    """Spectral contrast: level difference in dB between partials and what lies between them.
 
     In each frame above −50 dB and every window of 13 neighbouring mel bands between bands 16 and
-    150: the 90th minus the 20th percentile of the log-mel (floor 1e-5), averaged. Music 17–26,
-    noise and mush 6–9. Compare it with the truth's (``contrast_ratio``).
+    150: the 90th minus the 20th percentile of the log-mel (floor 1e-5), averaged. Music has 17–26,
+    noise and blurred spectrograms 6–9, silence 0. Compare it with the reference's
+    (`contrast_ratio`).
     """
     signal = mono(audio, sample_rate)
     spectrogram = decibels(mel_magnitude(signal), CONTRAST_FLOOR)
@@ -59,13 +60,13 @@ def contrast(audio: Tensor, sample_rate: int) -> float:
 
 
 def contrast_ratio(output: Tensor, reference: Tensor, sample_rate: int) -> float:
-    """Contrast of the output as a share of the reference's: below 1 blurred, above 1 thinned."""
+    """Contrast of the output divided by the reference's: below 1 blurred, above 1 sharpened."""
     truth = contrast(reference, sample_rate)
     return contrast(output, sample_rate) / truth if truth > 0 else float("nan")
 
 
 def _window_range(spectrogram: Signal) -> Signal:
-    """Percentile range of a frame, averaged over its windows of bands: [F, L] -> [L]."""
+    """Range between percentiles, mean over windows of bands: [F, L] -> [L]."""
     windows = sliding_window_view(spectrogram, CONTRAST_WINDOW, axis=0)
     low, high = np.percentile(windows, (20, 90), axis=-1)
     spread: Signal = (high - low).mean(axis=0)
@@ -80,12 +81,12 @@ def song_figures(
     truth: Tensor | None = None,
     artefacts: bool = False,
 ) -> dict[str, float]:
-    """All measures of one output [C, T] against its source [C, T] at one sample rate.
+    """All metrics of one output [C, T] against its source [C, T] at one sample rate.
 
-    With ``truth`` (the same score played by the target's instruments): ``distance`` in dB to it,
-    ``distance ratio`` (1 is doing nothing) and ``contrast ratio``; without, the plain ``contrast``.
-    Always ``centred chroma``, ``onset correlation`` and ``onset F1`` to the source; ``artefacts``
-    relative to the source's where asked for, since that takes longest.
+    ``centred chroma``, ``onset correlation`` and ``onset F1`` to the source, and ``artefacts``
+    (`artefact_ratio`, which takes longest) where asked for. With ``truth``, the same music rendered
+    with the target's instruments: ``distance`` in dB to it, ``distance ratio`` (1 for the source
+    itself) and ``contrast ratio``; without, ``contrast``.
     """
     figures: dict[str, float] = {}
     if truth is None:

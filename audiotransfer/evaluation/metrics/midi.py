@@ -1,7 +1,7 @@
-"""What a score kept and what became of its notes, on piano rolls of sixteenths.
+"""Metrics on piano rolls: content, note F1, density, empty bars, diversity, copies.
 
-A roll is [.., 2, S, 84] of 0 and 1: channel 0 says where a note begins, channel 1 where one sounds;
-S sixteenths, pitches from C1 up. Every figure is one number a roll.
+A roll is [.., 2, S, 84] of 0 and 1: channel 0 holds onsets, channel 1 sounding notes, over S
+sixteenths and pitches from C1 up. Metrics give one number for each roll.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ _WINDOW, _STRIDE = 8, 4
 
 
 def chroma(rolls: Tensor) -> Tensor:
-    """Notes that sound in each pitch class, averaged over two beats, every beat: [.., W, 12].
+    """Number of sounding notes per pitch class, mean over two beats, every beat: [.., W, 12].
 
-    A roll shorter than two beats has one window, filled up with silence.
+    A roll shorter than two beats has one window, padded with silence.
     """
     sounding = rolls[..., SOUND, :, :].float()
     steps, pitches = sounding.shape[-2:]
@@ -32,7 +32,7 @@ def chroma(rolls: Tensor) -> Tensor:
 
 
 def content(source: Tensor, output: Tensor) -> Tensor:
-    """Chroma similarity (Groove2Groove, Cífka et al. 2020): the harmony that stayed, 0..1.
+    """Chroma similarity (Groove2Groove, Cífka et al. 2020), 0..1.
 
     Mean cosine of the two chromas over windows in which either sounds, [..]; NaN where none does.
     """
@@ -40,30 +40,30 @@ def content(source: Tensor, output: Tensor) -> Tensor:
 
 
 def centred_content(source: Tensor, output: Tensor) -> Tensor:
-    """The same with each window's mean over the 12 classes removed, -1..1: chance is about 0."""
+    """`content` with each window's mean over the 12 classes removed, -1..1: about 0 by chance."""
     return _similarity(chroma(source), chroma(output), centred=True)
 
 
 def note_f1(source: Tensor, output: Tensor) -> Tensor:
-    """F1 of notes that begin at the same sixteenth with the same pitch; NaN for two silences."""
+    """F1 of notes of the same onset (sixteenth) and pitch; NaN for two silences."""
     before, after = (roll[..., ONSET, :, :].bool() for roll in (source, output))
     shared = (before & after).sum(dim=(-2, -1))
     return 2 * shared / (before.sum(dim=(-2, -1)) + after.sum(dim=(-2, -1)))
 
 
 def density_ratio(source: Tensor, output: Tensor) -> Tensor:
-    """Notes out / notes in; NaN where no note went in."""
+    """Notes of the output / notes of the source; NaN where the source has none."""
     before, after = (note_counts(roll) for roll in (source, output))
     return torch.where(before > 0, after / before.clamp(min=1), torch.nan)
 
 
 def note_counts(rolls: Tensor) -> Tensor:
-    """How many notes begin: [..]."""
+    """Number of onsets: [..]."""
     return rolls[..., ONSET, :, :].bool().sum(dim=(-2, -1))
 
 
 def empty_bar_rate(rolls: Tensor) -> Tensor:
-    """Share of bars of 16 sixteenths in which nothing sounds; what is no whole bar is left out."""
+    """Share of bars of 16 sixteenths in which nothing sounds; an incomplete bar is left out."""
     sounding = rolls[..., SOUND, :, :].bool().any(dim=-1)
     bars = sounding.shape[-1] // BAR
     if bars == 0:
@@ -72,8 +72,8 @@ def empty_bar_rate(rolls: Tensor) -> Tensor:
 
 
 def spread(rolls: Tensor) -> float:
-    """Mean pairwise Hamming distance of phrases [N, 2, S, 84]: the share of cells that differ in
-    what sounds. Two phrases or more; many phrases that are all alike give 0.
+    """Mean pairwise Hamming distance of phrases [N, 2, S, 84]: the share of sounding cells that
+    differ. Equal phrases give 0. Raises AudioTransferError for fewer than two.
     """
     cells = rolls[:, SOUND].flatten(1).float()
     if len(cells) < 2:
@@ -85,7 +85,7 @@ def spread(rolls: Tensor) -> float:
 
 
 def copies(outputs: Tensor, training: Tensor) -> Tensor:
-    """Which phrases [N, 2, S, 84] stand in the training set [M, 2, S, 84], in whatever key: [N].
+    """Which phrases [N, 2, S, 84] are in the training set [M, 2, S, 84], in any key: bool [N].
 
     A silent phrase is no copy.
     """
@@ -95,11 +95,11 @@ def copies(outputs: Tensor, training: Tensor) -> Tensor:
 
 
 def _similarity(one: Tensor, other: Tensor, *, centred: bool) -> Tensor:
-    heard = (one.sum(dim=-1) > 0) | (other.sum(dim=-1) > 0)
+    sounding = (one.sum(dim=-1) > 0) | (other.sum(dim=-1) > 0)
     if centred:
         one, other = (value - value.mean(dim=-1, keepdim=True) for value in (one, other))
     cosine = F.cosine_similarity(one, other, dim=-1)
-    return torch.where(heard, cosine, torch.nan).nanmean(dim=-1)
+    return torch.where(sounding, cosine, torch.nan).nanmean(dim=-1)
 
 
 def _in_any_key(phrase: Tensor) -> bytes:

@@ -1,4 +1,4 @@
-"""How well stems were told apart."""
+"""Signal-to-distortion ratios of separated stems."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SMALLEST = 1e-12
 
 
 def global_sdr(estimate: Tensor, reference: Tensor) -> float:
-    """Signal to distortion in dB over a whole song [C, T], all channels; NaN for a silent stem."""
+    """Signal-to-distortion ratio in dB over all channels of [C, T]; NaN for a silent reference."""
     if estimate.shape != reference.shape:
         raise AudioTransferError(
             f"a stem of shape {tuple(estimate.shape)} cannot be compared with its truth of shape "
@@ -32,7 +32,7 @@ def global_sdr(estimate: Tensor, reference: Tensor) -> float:
 
 
 def sdr_gain(estimate: Tensor, reference: Tensor, mix: Tensor) -> float:
-    """Global SDR of a separated stem minus that of the mix itself, in dB; 0 for doing nothing."""
+    """SDR improvement: `global_sdr` of a stem minus that of the mix itself, in dB."""
     return global_sdr(estimate, reference) - global_sdr(mix, reference)
 
 
@@ -68,8 +68,8 @@ def _median(frames: np.ndarray) -> float:
 
 @lru_cache(maxsize=1)
 def _museval_metrics() -> ModuleType:
-    # The package's own __init__ pulls in musdb and stempeg, which refuse to load where ffmpeg is
-    # not installed; the measure itself needs nothing but numpy and scipy.
+    # The package's __init__ imports musdb and stempeg, which fail where ffmpeg is not installed;
+    # the metric itself needs numpy and scipy only.
     package = importlib.util.find_spec("museval")
     if package is None or package.origin is None:
         raise AudioTransferError("museval is not installed: pip install 'audiotransfer[test]'")

@@ -1,4 +1,4 @@
-"""How far two sets of songs lie apart in an embedding: Fréchet and kernel distance, and gains."""
+"""Distances of two sets of songs in an embedding: Fréchet, kernel, and relative improvement."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from audiotransfer.errors import AudioTransferError
 from audiotransfer.evaluation.report.statistics import Interval
 
 Embeddings = npt.NDArray[np.float64]
-"""Windows of sound by what a network makes of them: [N, D]."""
+"""Embeddings of N windows of sound: [N, D]."""
 
 _RESAMPLES = 100
 
@@ -19,7 +19,8 @@ _RESAMPLES = 100
 def frechet_distance(one: Embeddings, other: Embeddings) -> float:
     """Fréchet distance of two sets [N, D] and [M, D], each taken as a normal distribution.
 
-    ‖m₁ − m₂‖² + tr(C₁ + C₂ − 2 (C₁C₂)^½) (Kilgour et al. 2019, FAD); small sets read too high.
+    ‖m₁ − m₂‖² + tr(C₁ + C₂ − 2 (C₁C₂)^½) (Kilgour et al. 2019, FAD); biased upwards for small
+    sets.
     Raises AudioTransferError for a set of fewer than two windows.
     """
     first, second = (_centred(windows) for windows in (one, other))
@@ -34,9 +35,9 @@ def frechet_distance(one: Embeddings, other: Embeddings) -> float:
 def kernel_distance(one: Embeddings, reference: Embeddings) -> float:
     """Squared maximum mean discrepancy of two sets [N, D] and [M, D], unbiased: 0 for equal ones.
 
-    Gaussian kernel, as wide as the median distance within the reference (KAD, Chung et al. 2025).
-    Unlike the Fréchet distance it assumes no shape and small sets do not push it up; it can come
-    out a little below 0. Raises AudioTransferError for a set of fewer than two windows.
+    Gaussian kernel whose width is the median distance within the reference (KAD, Chung et al.
+    2025). Unlike the Fréchet distance it assumes no distribution and is unbiased for small sets;
+    it can be slightly negative. Raises AudioTransferError for a set of fewer than two windows.
     """
     _centred(one)
     _centred(reference)
@@ -61,8 +62,9 @@ def gain(
 ) -> Interval:
     """1 − distance(outputs, target) / distance(sources, target), with 95 % bootstrap over songs.
 
-    One array [N, D] a song, output and source of a song at the same place. 1: like the target
-    set; 0: as far away as before; below 0: further. NaN where the sources lie on the target.
+    ``outputs`` and ``sources`` have an array [N, D] for each song, in the same order. 1: as the
+    target set; 0: as far away as the sources; below 0: further. NaN where the sources are at
+    distance 0.
     """
     if not outputs or len(outputs) != len(sources):
         raise AudioTransferError(

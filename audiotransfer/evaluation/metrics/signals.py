@@ -1,5 +1,7 @@
-"""What every audio measure looks at: one mono signal, one mel spectrogram, one level that
-counts.
+"""Analysis shared by the audio metrics: mono signals, STFT and mel magnitudes, loud frames.
+
+The mel filters are librosa's, with which published figures were measured; those of `vocoder.mel`
+are integrated over bins and differ.
 """
 
 from __future__ import annotations
@@ -50,13 +52,13 @@ def mono(audio: Tensor, sample_rate: int, *, level: float | None = LEVEL) -> Sig
 
 
 def scaled(signal: Signal, level: float = LEVEL) -> Signal:
-    """The same signal [T] at RMS ``level``; silence is returned as it is."""
+    """The signal [T] scaled to RMS ``level``; silence stays silence."""
     rms = float(np.sqrt(np.mean(np.square(signal, dtype=np.float64))))
     return signal if rms < 1e-9 else (signal * (level / rms)).astype(np.float32)
 
 
 def stft_magnitude(signal: Signal, n_fft: int = N_FFT, hop_length: int = HOP_LENGTH) -> Signal:
-    """Magnitudes [n_fft/2+1, L] of a Hann STFT, zero-padded at both ends: any length works."""
+    """Magnitudes [n_fft/2+1, L] of a Hann STFT, zero-padded at both ends; any length."""
     if len(signal) < n_fft:
         signal = np.pad(signal, (0, n_fft - len(signal)))
     spectrum = librosa.stft(signal, n_fft=n_fft, hop_length=hop_length, pad_mode="constant")
@@ -65,7 +67,7 @@ def stft_magnitude(signal: Signal, n_fft: int = N_FFT, hop_length: int = HOP_LEN
 
 @lru_cache(maxsize=1)
 def mel_filters() -> Signal:
-    """The 256 Slaney bands, 20 Hz to 20 kHz, as weights [256, 1025] on magnitudes."""
+    """Weights [256, 1025] of Slaney mel bands, 20 Hz to 20 kHz, on magnitudes."""
     filters: Signal = librosa.filters.mel(
         sr=SAMPLE_RATE, n_fft=N_FFT, n_mels=BANDS, fmin=F_MIN, fmax=F_MAX
     )
@@ -79,17 +81,17 @@ def mel_magnitude(signal: Signal) -> Signal:
 
 
 def decibels(magnitude: Signal, floor: float = 1e-10) -> Signal:
-    """20·log10 of a magnitude that is not allowed below ``floor``."""
+    """20·log10 of magnitudes, at least ``floor``."""
     return (20.0 * np.log10(np.maximum(magnitude, floor))).astype(np.float32)
 
 
 def reference_floor_db(spectrogram_db: Signal) -> float:
-    """50 dB below the 99.9th percentile: deeper is inaudible, and filling it is a cheat."""
+    """50 dB below the 99.9th percentile of a spectrogram in dB: inaudible below."""
     return float(np.percentile(spectrogram_db, 99.9)) - FLOOR_BELOW_REFERENCE_DB
 
 
 def loud_frames(signal: Signal) -> npt.NDArray[np.bool_]:
-    """Which frames [L] of a signal lie above −50 dB of full scale (RMS over 2048 samples)."""
+    """Which frames [L] of a signal are above −50 dB of full scale (RMS over 2048 samples)."""
     if len(signal) < N_FFT:
         signal = np.pad(signal, (0, N_FFT - len(signal)))
     rms = librosa.feature.rms(y=signal, frame_length=N_FFT, hop_length=HOP_LENGTH)[0]

@@ -1,4 +1,4 @@
-"""Spectrograms to look at: before, after and truth, one above the other on one scale."""
+"""Figures of spectrograms: source, output and truth, one above the other on one scale."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 RANGE_DB = 70.0
-# Twice the measures' window: at the low end of a logarithmic axis one sees single partials.
+# Twice the metrics' window: resolves single partials at the low end of the logarithmic axis.
 _N_FFT = 4096
 _ROWS = 320
 _LOWEST_HZ, _HIGHEST_HZ = 40.0, 18_000.0
@@ -43,39 +43,39 @@ def save_comparison(
     """Writes a PNG with one spectrogram for each named sound [C, T], in the order given.
 
     All share the time axis (seconds), a logarithmic frequency axis (40 Hz to 18 kHz) and one colour
-    scale, 70 dB deep from the loudest point of any; each sound is first brought to RMS 0.1, so
-    loudness does not decide what can be seen. ``start`` and ``seconds`` choose a stretch.
-    Raises AudioTransferError where there is no sound, or none in the stretch.
+    scale over the 70 dB below the loudest point of any; each sound is scaled to RMS 0.1 first.
+    ``start`` and ``seconds`` choose an excerpt.
+    Raises AudioTransferError where there is no sound, or none in the excerpt.
     """
     if not sounds:
-        raise AudioTransferError(f"no picture {path} of zero sounds: give at least one")
+        raise AudioTransferError(f"no spectrograms {path} of zero sounds: give at least one")
     first = round(start * sample_rate)
     last = None if seconds is None else first + round(seconds * sample_rate)
-    pictures = {}
+    spectrograms = {}
     for name, audio in sounds.items():
         if audio[..., first:last].shape[-1] == 0:
             raise AudioTransferError(
                 f"'{name}' lasts {audio.shape[-1] / sample_rate:.1f} s and has nothing from "
                 f"{start:.1f} s on: choose an earlier start"
             )
-        pictures[name] = _picture(mono(audio[..., first:last], sample_rate))
-    _draw(Path(path), pictures, title, start)
+        spectrograms[name] = _log_frequency(mono(audio[..., first:last], sample_rate))
+    _draw(Path(path), spectrograms, title, start)
 
 
-def _draw(path: Path, pictures: Mapping[str, Signal], title: str, start: float) -> None:
+def _draw(path: Path, spectrograms: Mapping[str, Signal], title: str, start: float) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from PIL import Image
 
-    top = max(float(picture.max()) for picture in pictures.values())
-    figure = Figure(figsize=(11, 0.9 + 2.5 * len(pictures)), dpi=110, layout="constrained")
+    top = max(float(spectrogram.max()) for spectrogram in spectrograms.values())
+    figure = Figure(figsize=(11, 0.9 + 2.5 * len(spectrograms)), dpi=110, layout="constrained")
     canvas = FigureCanvasAgg(figure)
-    rows: Any = figure.subplots(len(pictures), 1, sharex=True, squeeze=False)
+    rows: Any = figure.subplots(len(spectrograms), 1, sharex=True, squeeze=False)
     image: Any = None
-    for axes, (name, picture) in zip(rows[:, 0], pictures.items(), strict=True):
-        end = start + picture.shape[1] * HOP_LENGTH / SAMPLE_RATE
+    for axes, (name, spectrogram) in zip(rows[:, 0], spectrograms.items(), strict=True):
+        end = start + spectrogram.shape[1] * HOP_LENGTH / SAMPLE_RATE
         image = axes.imshow(
-            _narrowed(picture) - top, origin="lower", aspect="auto", cmap="magma",
+            _narrowed(spectrogram) - top, origin="lower", aspect="auto", cmap="magma",
             extent=(start, end, -0.5, _ROWS - 0.5), vmin=-RANGE_DB, vmax=0.0,
             interpolation="nearest",
         )  # fmt: skip
@@ -105,8 +105,11 @@ def _row_frequencies() -> Signal:
     return np.geomspace(_LOWEST_HZ, _HIGHEST_HZ, _ROWS, dtype=np.float32)
 
 
-def _picture(signal: Signal) -> Signal:
-    """Levels in dB [rows, L]: between bins where rows lie denser, the loudest bin where bins do."""
+def _log_frequency(signal: Signal) -> Signal:
+    """Levels in dB on a logarithmic frequency axis [rows, L].
+
+    Interpolated where rows are denser than bins, else the loudest bin of each row.
+    """
     spectrum = stft_magnitude(signal, _N_FFT, HOP_LENGTH)
     places = _row_frequencies() * (_N_FFT / SAMPLE_RATE)
     lower = places.astype(int)
@@ -117,11 +120,11 @@ def _picture(signal: Signal) -> Signal:
     return decibels(rows)
 
 
-def _narrowed(picture: Signal) -> Signal:
-    """At most 1600 columns: the loudest of each group, so that attacks stay sharp."""
-    step = -(-picture.shape[1] // _WIDEST)
+def _narrowed(spectrogram: Signal) -> Signal:
+    """At most 1600 columns: the maximum of each group, so that attacks stay sharp."""
+    step = -(-spectrogram.shape[1] // _WIDEST)
     if step == 1:
-        return picture
-    padded = np.pad(picture, ((0, 0), (0, -picture.shape[1] % step)), mode="edge")
-    narrowed: Signal = padded.reshape(len(picture), -1, step).max(axis=-1)
+        return spectrogram
+    padded = np.pad(spectrogram, ((0, 0), (0, -spectrogram.shape[1] % step)), mode="edge")
+    narrowed: Signal = padded.reshape(len(spectrogram), -1, step).max(axis=-1)
     return narrowed

@@ -1,4 +1,4 @@
-"""Means with their uncertainty, and the two rescalings that every score goes through."""
+"""Means with bootstrap intervals, rescaled scores and their harmonic mean, tables of figures."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from audiotransfer.errors import AudioTransferError
+
+Row = Mapping[str, object]
 
 
 @dataclass(frozen=True)
@@ -33,11 +35,10 @@ def bootstrap(
     resamples: int = 5000,
     level: float = 0.95,
 ) -> Interval:
-    """Mean of one figure a song and its percentile bootstrap interval over songs.
+    """Mean of a figure over songs, and its percentile bootstrap interval.
 
-    Where several values belong together (the phrases of a song), ``groups`` says of which group
-    each is, and whole groups are drawn. Songs whose figure is NaN (not defined there) are left out
-    and not counted.
+    Where several values belong to one song, such as those of its phrases, ``groups`` holds each
+    value's song, and whole songs are drawn. Values of NaN are left out and not counted.
     Raises AudioTransferError when nothing is left.
     """
     given = np.asarray(values, dtype=np.float64)
@@ -57,10 +58,10 @@ def resampled_means(
     seed: int = 0,
     resamples: int = 5000,
 ) -> npt.NDArray[np.float64]:
-    """Means of resamples that draw whole groups (single values where none are given).
+    """Means of bootstrap resamples, which draw whole groups (single values without ``groups``).
 
-    Figures of the same groups get the same draws from the same seed, so that what is made of
-    several means can be resampled as well.
+    With the same groups and seed the draws are the same, so that a function of several means can
+    be resampled as well.
     """
     kept = np.asarray(values, dtype=np.float64)
     if groups is None:
@@ -76,20 +77,20 @@ def resampled_means(
 def interval(
     mean: float, resampled: npt.NDArray[np.float64], count: int, *, level: float = 0.95
 ) -> Interval:
-    """The percentile interval of what was found in resamples, around a mean of ``count`` values."""
+    """A mean of ``count`` values with the percentile interval of its resamples."""
     low, high = np.nanquantile(resampled, [(1 - level) / 2, (1 + level) / 2])
     return Interval(mean, float(low), float(high), count)
 
 
 def share(flags: Sequence[bool]) -> float:
-    """Share of songs for which something holds, 0..1."""
+    """Share of songs whose flag is true, 0..1; raises AudioTransferError for no songs."""
     if not flags:
         raise AudioTransferError("no share of zero songs: measure at least one")
     return sum(map(bool, flags)) / len(flags)
 
 
 def rescaled(value: float, *, zero: float, one: float) -> float:
-    """``value`` on the line through ``zero`` -> 0 and ``one`` -> 1; NaN where the two coincide."""
+    """``value`` mapped linearly: ``zero`` -> 0, ``one`` -> 1; NaN where the two are equal."""
     return (value - zero) / (one - zero) if one != zero else float("nan")
 
 
@@ -97,9 +98,6 @@ def harmonic(style: float, content: float) -> float:
     """H: harmonic mean of rescaled style and rescaled content, each clipped to 0..1."""
     style, content = (float(np.clip(value, 0.0, 1.0)) for value in (style, content))
     return 2 * style * content / (style + content) if style + content > 0 else 0.0
-
-
-Row = Mapping[str, object]
 
 
 def markdown_table(rows: Sequence[Row], columns: Sequence[str] | None = None) -> str:
@@ -111,7 +109,7 @@ def markdown_table(rows: Sequence[Row], columns: Sequence[str] | None = None) ->
 
 
 def plain_table(rows: Sequence[Row], columns: Sequence[str] | None = None) -> str:
-    """The same table with spaces between the columns and a rule under the head."""
+    """A table for the terminal: spaces between the columns, a rule under the head."""
     head, cells = _cells(rows, columns)
     widths = _widths(head, cells)
     lines = [head, ["-" * width for width in widths], *cells]
@@ -121,7 +119,7 @@ def plain_table(rows: Sequence[Row], columns: Sequence[str] | None = None) -> st
 def summary_row(
     name: str, songs: Sequence[Mapping[str, float]], *, seed: int = 0
 ) -> dict[str, object]:
-    """One row from one figures dict a song: each figure's mean and bootstrap interval."""
+    """A row of a table: mean and bootstrap interval of each figure over songs."""
     figures = list(dict.fromkeys(figure for song in songs for figure in song))
     row: dict[str, object] = {"system": name}
     for figure in figures:

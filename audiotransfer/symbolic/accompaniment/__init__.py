@@ -1,1 +1,1 @@
-"""Three voices below a melody, in the manner of the four-part chorales."""
+"""Harmonization of melodies with three lower voices, learned from four-part chorales."""

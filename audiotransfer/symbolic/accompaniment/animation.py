@@ -1,4 +1,4 @@
-"""Voices as pictures: planes for a training's previews, and an animation of what it learned."""
+"""Images of voices: piano rolls for a training's previews, and an animation of its progress."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from audiotransfer.symbolic.accompaniment.chorales import BEAT, Voices
 from audiotransfer.symbolic.accompaniment.masked_voices import LOWEST, PITCHES
 
 COLOURS = ("#1b1b1b", "#d1495b", "#2e8b74", "#3d6cb3")
-"""Of soprano, alto, tenor and bass."""
+"""Colours of soprano, alto, tenor and bass."""
 _CELL = (3, 4)  # pixels of a step and of a semitone
 _HEAD = 14  # pixels above, for the caption
 _MILLISECONDS, _LAST_MILLISECONDS = 250, 3000
 
 
-def spectrogram(voices: Tensor) -> Tensor:
-    """Where a note sounds, low ones first: [T, V] -> float [pitches, T] of 0 and 1."""
+def piano_roll(voices: Tensor) -> Tensor:
+    """Voices [T, V] as a piano roll [pitches, T] of 0 and 1, low pitches first."""
     pitches = torch.arange(LOWEST, LOWEST + PITCHES, device=voices.device)
     return (voices[:, :, None] == pitches).any(1).T.float()
 
 
 def save_frame(voices: Voices, folder: Path, step: int) -> None:
-    """Draw voices [T, 4], each in its colour, as ``folder/STEP.png``."""
+    """Draws voices [T, 4], each in its colour, as ``folder/STEP.png``."""
     from PIL import Image, ImageDraw
 
     wide, high = _CELL
@@ -50,7 +50,7 @@ def save_frame(voices: Voices, folder: Path, step: int) -> None:
 
 
 def animate(folder: Path, path: Path) -> Path | None:
-    """Join the frames of a folder to a GIF that runs for ever; None where there are none.
+    """Joins the frames of a folder to a looping GIF; None where there are no frames.
 
     Raises AudioTransferError where it cannot be written.
     """

@@ -1,8 +1,8 @@
-"""Four-part chorales on a grid of sixteenths: reading, transposing, drawing batches.
+"""Four-part chorales on a grid of sixteenths: reading, transposition, random batches.
 
 A chorale is an integer array [T, 4] of MIDI pitches, -1 where a voice rests; the voices are
-`VOICES`, from the highest down. Held and repeated notes are one: a note begins where the pitch
-changes.
+`VOICES`, from the highest down. A repeated note is one with the note before: notes begin where the
+pitch changes.
 """
 
 from __future__ import annotations
@@ -31,28 +31,29 @@ SPLITS = ("train", "valid", "test")
 _NAMES = {"train": "train", "valid": "valid", "validation": "valid", "test": "test"}
 _WIDEST = 5  # semitones of transposition
 _HELD_OUT = 0.1  # of chorales that come without splits, for each of valid and test
-_PAST_THE_END = 8  # steps that a batch may show before and after a piece
+_PAST_THE_END = 8  # steps before and after a piece that a window may include
 
 Voices = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Chorale:
-    """A piece and its voices [T, 4]."""
+    """A piece: its name and its voices [T, 4]."""
 
     name: str
     voices: Voices
 
 
 def read_chorales(place: str | Path) -> dict[str, list[Chorale]]:
-    """Read chorales by split: "train", "valid" and "test", no piece in two of them.
+    """Reads chorales by split: "train", "valid" and "test", no piece in two of them.
 
-    `place` is a JSON file of splits of chorales of steps of four pitches (JSB-Chorales-dataset:
-    its published splits), a folder or zip that holds one, or an NPZ file of binary rolls
-    [N, T, 128, 4] under "train" (the samples of AWS DeepComposer), which is split by sample.
+    Args:
+        place: a JSON file of splits -> chorales -> steps -> four pitches (JSB-Chorales-dataset:
+            its published splits), a folder or zip that holds one, or an NPZ file of binary rolls
+            [N, T, 128, 4] under "train" (the samples of AWS DeepComposer), split by sample.
 
     Raises:
-        AudioTransferError: it is not there, or holds something else.
+        AudioTransferError: the file does not exist or holds something else.
     """
     path = Path(place)
     try:
@@ -71,7 +72,7 @@ def read_chorales(place: str | Path) -> dict[str, list[Chorale]]:
 
 
 def transpositions(voices: Voices) -> list[int]:
-    """The semitones, at most 5 up or down, by which all voices stay in their ranges; 0 is one."""
+    """All transpositions within 5 semitones that keep all voices in their ranges, and 0."""
     free = [0]
     for shift in range(-_WIDEST, _WIDEST + 1):
         fits = all(
@@ -85,16 +86,17 @@ def transpositions(voices: Voices) -> list[int]:
 
 
 def transpose(voices: Voices, semitones: int) -> Voices:
-    """Every note moved; rests stay."""
+    """Transposes all notes; rests stay rests."""
     return np.where(voices < 0, voices, voices + semitones)
 
 
 class ChoraleBatches:
-    """Windows of chorales in all keys that their voices can sing, drawn by seed and step.
+    """Random windows of chorales, transposed to random keys that their voices can sing.
 
     A batch holds "voices", int64 [B, `steps`, 4], which begin on a beat, up to two beats before a
-    piece; what lies before and after it is `OUTSIDE`. With `inside` windows do not leave a piece
-    that is long enough. Longer pieces are drawn more often.
+    piece; steps before and after it are `OUTSIDE`. With `inside` windows stay within a piece that
+    is long enough. The probability of a piece is proportional to its length. A batch depends on
+    seed and step alone.
     """
 
     def __init__(
@@ -128,7 +130,7 @@ class ChoraleBatches:
 
 
 def window(voices: Voices, first: int, steps: int) -> Voices:
-    """The steps from `first` on, which may lie before the beginning; `OUTSIDE` fills it up."""
+    """The ``steps`` from ``first`` on, padded with `OUTSIDE`; ``first`` may be negative."""
     found = np.full((steps, voices.shape[1]), OUTSIDE, dtype=np.int64)
     begin, end = max(0, first), min(len(voices), first + steps)
     if end > begin:
@@ -147,7 +149,7 @@ def _json(path: Path) -> str:
 
 
 def _only(found: Any, place: Path) -> Path:
-    """Of files that say the same at other resolutions, the one of separated sixteenths."""
+    """Of several files at different resolutions the one of sixteenths."""
     files = sorted(found)
     if not files:
         raise AudioTransferError(f"{place} holds no JSON of chorales; name another")

@@ -1,4 +1,4 @@
-"""A melody in a score: which notes it is, and what a model of chorales hears of it."""
+"""The melody of a score: its track, its notes, and their pitches on the grid of sixteenths."""
 
 from __future__ import annotations
 
@@ -13,58 +13,62 @@ from audiotransfer.midi.grid import Grid
 from audiotransfer.symbolic.accompaniment.chorales import BEAT, RANGES, REST, Voices
 
 Notes = NDArray[np.int64]  # [N, 4]: start and length in ticks, MIDI pitch, velocity
-
-_BRIDGED = 16  # steps: accompanists play through shorter rests
-_OVERLAP = 1 / 8  # of a quarter: notes that overlap by less are played legato, not together
+_BRIDGED = 16  # steps: shorter rests are filled
+_OVERLAP = 1 / 8  # of a quarter: notes that overlap by less are legato, not a chord
 _OCTAVE = 12
-_MIDDLE, _AT_EASE = 70.0, 8.0  # the mean pitch of the chorales' melodies, and how far it may be
-_COMPOUND = np.array(
-    [0, 1, 2, 3, 2, 3]
-)  # places in a beat of three eighths, as in one of a quarter
+_MIDDLE, _TOLERANCE = 70.0, 8.0  # mean pitch of the chorales' melodies, free deviation from it
+#: Phases of a beat of three eighths, in terms of a beat of a quarter.
+_COMPOUND = np.array([0, 1, 2, 3, 2, 3])
 
 
 @dataclass(frozen=True)
-class Heard:
-    """A melody on the grid, as it is and as a model hears it, where sopranos sing.
+class GridMelody:
+    """A melody on the grid: its original pitches, and transposed to the range of a soprano.
 
-    first: the step of the grid at which it begins.
-    played, pitches: MIDI pitch of each sixteenth from there on, -1 in long rests. They are the
-        same semitones apart throughout, but for single notes that are octaves further.
-    phases: the place of each step in its beat, 0 to 3.
+    Attributes:
+        first: the step of the grid at which it begins.
+        original, transposed: MIDI pitch of each sixteenth from there on, -1 in long rests. The
+            interval between them is constant, but for single notes that are octaves further.
+        phases: position of each step in its beat, 0 to 3.
     """
 
     first: int
-    played: Voices
-    pitches: Voices
+    original: Voices
+    transposed: Voices
     phases: NDArray[np.int64]
 
     @property
     def shift(self) -> int:
-        """Semitones by which the model hears the melody higher."""
-        return shift_of(self.played[self.played >= 0])
+        """Semitones from the original to the transposed melody."""
+        return shift_of(self.original[self.original >= 0])
 
 
 @dataclass(frozen=True)
 class Tune:
-    """The melody of a score: its track, its notes [N, 4], where they lie, and what is heard of it.
+    """The melody of a score.
 
-    notices: what was decided that the score leaves open.
+    Attributes:
+        score: a ``symusic.Score`` in ticks.
+        track: index of the melody's track.
+        notes: [N, 4]; see `Notes`.
+        grid: the score's sixteenths.
+        melody: the notes on the grid.
+        notices: choices that the user may want to change.
     """
 
     score: Any
     track: int
     notes: Notes
     grid: Grid
-    heard: Heard
+    melody: GridMelody
     notices: tuple[str, ...]
 
     @classmethod
     def of(cls, score: Any, named: str | None = None) -> Tune:
-        """Take the melody of a ``symusic.Score`` in ticks from the track that is named.
+        """Extracts the melody from a track of a ``symusic.Score`` in ticks (see `choose_track`).
 
-        Of a track that plays several notes together the highest are the melody.
-
-        Raises AudioTransferError where there is no melody.
+        Of simultaneous notes the highest is the melody's. Raises AudioTransferError where there
+        is no melody.
         """
         track = choose_track(score, named)
         notices = []
@@ -79,11 +83,11 @@ class Tune:
         if len(notes) < len(every):
             notices.append(
                 f"{len(every) - len(notes)} of {len(every)} notes lie below others; "
-                "the melody is what is on top"
+                "the melody is the highest notes"
             )
         grid = Grid.of(score)
         return cls(
-            score, track, notes, grid, hear(notes, grid, phases(grid, score)), tuple(notices)
+            score, track, notes, grid, grid_melody(notes, grid, phases(grid, score)), tuple(notices)
         )
 
 
@@ -97,11 +101,10 @@ def _label(score: Any, track: int) -> str:
 
 
 def choose_track(score: Any, named: str | None = None) -> int:
-    """Index of the track that a melody is taken from: the named one, or the first with notes.
+    """Index of the melody's track: the named one, or the first pitched track with notes.
 
-    ``named`` is a track's name in any case, or its number from 1. Drums hold no melody.
-
-    Raises AudioTransferError where there is none.
+    ``named`` is a track's name in any case, or its number from 1. Raises AudioTransferError where
+    there is no such track.
     """
     pitched = _pitched(score)
     if not pitched:
@@ -117,14 +120,14 @@ def choose_track(score: Any, named: str | None = None) -> int:
 
 
 def notes_in(track: Any) -> Notes:
-    """The notes of a track [N, 4], by start, then from the highest down."""
+    """The notes of a track [N, 4], sorted by start, then from the highest down."""
     found = track.notes.numpy()
     notes = np.stack([found[k] for k in ("time", "duration", "pitch", "velocity")], 1)
     return notes[np.lexsort((-notes[:, 2], notes[:, 0]))].astype(np.int64)
 
 
 def skyline(notes: Notes, quarter: int) -> Notes:
-    """The highest notes, one after the other; a melody alone stays as it is, legato included.
+    """The highest of simultaneous notes; a monophonic melody is unchanged, legato included.
 
     A note that begins below a sounding one is left out; one that begins above it ends it.
     """
@@ -141,8 +144,8 @@ def skyline(notes: Notes, quarter: int) -> Notes:
     return np.array(kept, dtype=np.int64).reshape(-1, 4)
 
 
-def hear(notes: Notes, grid: Grid, beats: NDArray[np.int64]) -> Heard:
-    """Put a melody's notes [N, 4], one after the other, on the grid, whose `phases` are ``beats``.
+def grid_melody(notes: Notes, grid: Grid, beats: NDArray[np.int64]) -> GridMelody:
+    """Quantises a monophonic melody's notes [N, 4] to the grid; ``beats`` are its `phases`.
 
     Each note lasts until the next one, but not through a rest of more than a bar.
     """
@@ -151,27 +154,28 @@ def hear(notes: Notes, grid: Grid, beats: NDArray[np.int64]) -> Heard:
     following = np.append(begin[1:], ends[-1])
     lasts = np.where(following - ends <= _BRIDGED, following, ends)
     first, last = int(begin[0]), int(lasts.max())
-    played = np.full(last - first, REST, dtype=np.int64)
+    original = np.full(last - first, REST, dtype=np.int64)
     for start, end, pitch in zip(begin - first, lasts - first, notes[:, 2], strict=True):
-        played[start : max(end, start + 1)] = pitch
-    moved = _folded(played + shift_of(played[played >= 0]))
-    return Heard(first, played, np.where(played < 0, REST, moved), beats[first:last])
+        original[start : max(end, start + 1)] = pitch
+    moved = _folded(original + shift_of(original[original >= 0]))
+    transposed = np.where(original < 0, REST, moved)
+    return GridMelody(first, original, transposed, beats[first:last])
 
 
 def shift_of(pitches: NDArray[np.int64]) -> int:
-    """Semitones that bring a melody to where sopranos sing: octaves where that suffices."""
+    """Semitones that transpose a melody to the range of a soprano: octaves where possible."""
     low, high = RANGES[0]
     costs = {}
     for shift in range(-84, 85):
         moved = pitches + shift
         outside = float(((moved < low) | (moved > high)).mean())
-        away = max(0.0, abs(float(moved.mean()) - _MIDDLE) - _AT_EASE) / _OCTAVE
+        away = max(0.0, abs(float(moved.mean()) - _MIDDLE) - _TOLERANCE) / _OCTAVE
         costs[shift] = 4 * outside + away + 0.3 * (shift % _OCTAVE != 0)
     return min(costs, key=lambda shift: (costs[shift], abs(shift)))
 
 
 def phases(grid: Grid, score: Any) -> NDArray[np.int64]:
-    """The place of each step in its beat, 0 to 3: a beat is a quarter, or three eighths."""
+    """Position of each step in its beat, 0 to 3; a beat is a quarter, or three eighths."""
     found = np.zeros(grid.steps, dtype=np.int64)
     signs = sorted(score.time_signatures, key=lambda sign: sign.time)
     for first, after in zip(grid.bars[:-1], grid.bars[1:], strict=True):
@@ -183,7 +187,7 @@ def phases(grid: Grid, score: Any) -> NDArray[np.int64]:
 
 
 def _folded(pitches: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Pitches beyond a soprano's range, octaves nearer."""
+    """Pitches outside a soprano's range, moved into it by octaves."""
     low, high = RANGES[0]
     up = -(-np.maximum(low - pitches, 0) // _OCTAVE)
     down = -(-np.maximum(pitches - high, 0) // _OCTAVE)
@@ -191,6 +195,8 @@ def _folded(pitches: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 NAME = "twinkle"
+"""Name of the melody that comes with the package."""
+
 _QPM = 100.0
 _VELOCITY = 90
 _CALL = [67, 67, 74, 74, 76, 76, 74, 72, 72, 71, 71, 69, 69, 67]
@@ -201,12 +207,12 @@ LENGTHS = _QUARTERS * (len(PITCHES) // len(_QUARTERS))
 
 
 def twinkle_steps() -> Voices:
-    """Its twelve bars of four, a MIDI pitch a sixteenth: [192]."""
+    """The melody of "Twinkle, Twinkle, Little Star": a MIDI pitch for each sixteenth, [192]."""
     return np.repeat(np.array(PITCHES, dtype=np.int64), BEAT * np.array(LENGTHS))
 
 
 def twinkle_score() -> Any:
-    """The tune as a ``symusic.Score`` of one track, 4/4 at 100 quarters a minute."""
+    """The same melody as a ``symusic.Score`` of one track, 4/4 at 100 quarters a minute."""
     import symusic
 
     quarter = 480

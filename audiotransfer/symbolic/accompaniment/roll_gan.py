@@ -1,7 +1,7 @@
-"""The conditional U-Net of AWS DeepComposer: noise and a melody's roll to the rolls of four voices.
+"""The conditional GAN of AWS DeepComposer: noise and a melody's roll to rolls of four voices.
 
-Layers as published (8.27 M weights at width 64). Different here: layer norm for batch norm, which
-is another generator in training than in use.
+Layers as published (8.27 M weights at width 64). Different here: layer norm instead of batch norm,
+which computes something else in training than in use.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _SLOPE = 0.2
 
 
 class RollGenerator(nn.Module):
-    """[B, 1, 32, 128] in -1/+1, the melody, and noise [B, 8 width, 2, 8] to [B, 4, 32, 128]."""
+    """A U-Net: melody [B, 1, 32, 128] of -1/+1 and noise [B, 8 width, 2, 8] -> [B, 4, 32, 128]."""
 
     kind: ClassVar[str] = "roll-gan"
 
@@ -43,7 +43,7 @@ class RollGenerator(nn.Module):
         self.out = nn.Conv2d(2 * width, len(VOICES), 4)
 
     def shape(self) -> dict[str, Any]:
-        """What it takes to build it again."""
+        """Arguments that build the same network."""
         return {"width": self.width}
 
     def noise(self, count: int, generator: Generator) -> Tensor:
@@ -63,8 +63,11 @@ class RollGenerator(nn.Module):
         return cast(Tensor, self.out(hidden)).tanh()
 
 
-class RollCritic(nn.Module):
-    """Four voices and their melody, [B, 4 and 1, 32, 128], to a verdict [B]; nothing is normed."""
+class WassersteinCritic(nn.Module):
+    """The critic: rolls of four voices and the melody, [B, 4 and 1, 32, 128] -> scores [B].
+
+    Without normalisation layers, as the gradient penalty requires.
+    """
 
     def __init__(self, width: int = 64) -> None:
         super().__init__()
@@ -81,13 +84,13 @@ class RollCritic(nn.Module):
 
 
 def roll(voices: Tensor) -> Tensor:
-    """Voices [B, T, V] as rolls [B, V, T, 128]: 1 where a note sounds, else -1."""
+    """Voices [B, T, V] as rolls [B, V, T, 128] of 1 where a note sounds, else -1."""
     pitches = torch.arange(PITCHES, device=voices.device)
     return 2.0 * (voices.transpose(1, 2)[..., None] == pitches).float() - 1.0
 
 
 def voices_of(rolls: Tensor) -> Tensor:
-    """Rolls [B, V, T, 128] as voices [B, T, V]: the strongest pitch, a rest if none is above 0."""
+    """Rolls [B, V, T, 128] as voices [B, T, V]: the largest cell, a rest if none is above 0."""
     strongest, pitch = rolls.max(-1)
     return torch.where(strongest > 0, pitch, REST).transpose(1, 2)
 
@@ -96,11 +99,11 @@ def voices_of(rolls: Tensor) -> Tensor:
 def over_windows(
     network: RollGenerator, melody: Tensor, temperature: float, generator: Generator
 ) -> Tensor:
-    """Set melodies [B, T] of any length: windows of two bars every bar, one noise for all of them.
+    """Harmonises melodies [B, T] of any length: [B, T, 4], the melody first.
 
-    Where windows overlap their rolls are averaged before tanh. A voice has the strongest pitch of
-    its range, whatever its level; where the melody rests all rest. `temperature` scales the noise.
-    Returns [B, T, 4], the melody first.
+    Windows of two bars begin at every bar and share their noise, which ``temperature`` scales.
+    Where windows overlap their rolls are averaged before tanh. A voice has the largest cell of its
+    range; where the melody rests all voices rest.
     """
     batch, steps = melody.shape
     noise = temperature * network.noise(batch, generator).to(melody.device)

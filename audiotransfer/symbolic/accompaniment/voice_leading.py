@@ -1,7 +1,7 @@
-"""Voice leading: parallel fifths and octaves, crossed voices, and notes that would do better.
+"""Voice leading: parallel fifths and octaves, crossed voices, and pitches that avoid them.
 
-What a model draws step by step keeps most rules of its school without being told. Parallels it
-makes twenty times as often as the chorales, and a listener who knows them hears it at once.
+A model that samples step by step learns most rules of the style from data. Parallels it makes
+twenty times as often as the chorales, which is plainly audible.
 """
 
 from __future__ import annotations
@@ -21,50 +21,48 @@ _PERFECT = (0, 7)  # semitones, octaves aside
 
 
 def parallels(voices: Voices) -> NDArray[np.bool_]:
-    """Where two voices leave a fifth or octave together, the same way, for another of its kind.
+    """Parallel fifths and octaves: [..., T, V] -> bool [..., T - 1, pairs].
 
-    voices: MIDI pitches [..., T, V], below 0 where one rests. Returns [..., T - 1, pairs], of the
-    moves from each step to the next; pairs as `combinations` has them.
+    Two voices move in the same direction from a fifth or octave to the same interval. Pitches are
+    MIDI, below 0 for a rest; pairs are in the order of `combinations`.
     """
     upper, lower = _pairs(voices)
     ways = np.sign(np.diff(voices, axis=-2))
     together = (ways[..., upper] == ways[..., lower]) & (ways[..., upper] != 0)
-    kinds = (voices[..., upper] - voices[..., lower]) % 12
-    perfect = np.isin(kinds, _PERFECT) & (voices[..., upper] >= 0) & (voices[..., lower] >= 0)
-    stays = perfect[..., 1:, :] & perfect[..., :-1, :] & (np.diff(kinds, axis=-2) == 0)
-    found: NDArray[np.bool_] = together & stays
+    intervals = (voices[..., upper] - voices[..., lower]) % 12
+    perfect = np.isin(intervals, _PERFECT) & (voices[..., upper] >= 0) & (voices[..., lower] >= 0)
+    same_interval = perfect[..., 1:, :] & perfect[..., :-1, :] & (np.diff(intervals, axis=-2) == 0)
+    found: NDArray[np.bool_] = together & same_interval
     return found
 
 
 def crossed(voices: Voices) -> NDArray[np.bool_]:
-    """Where a voice is above one that should be above it: [..., T, V] -> [..., T]."""
+    """Steps at which a voice is above a higher one: [..., T, V] -> bool [..., T]."""
     upper, lower = _pairs(voices)
     above = (voices[..., lower] > voices[..., upper]) & (voices[..., upper] >= 0)
     return np.asarray(above.any(-1))
 
 
 def _pairs(voices: Voices) -> tuple[list[int], list[int]]:
-    """The upper and the lower voice of each pair."""
+    """Indices of the upper and the lower voice of each pair."""
     upper, lower = zip(*combinations(range(voices.shape[-1]), 2), strict=True)
     return list(upper), list(lower)
 
 
 @dataclass(frozen=True)
-class Choice:
-    """A note of a lower voice, and the pitches by which there would be fewer parallels and no more
-    crossed voices.
-    """
+class Alternative:
+    """A note of a lower voice, and pitches with fewer parallels and no more crossed voices."""
 
     voice: int
     steps: slice
     pitches: NDArray[np.int64]
 
 
-def choices(voices: Voices, generator: Generator) -> list[Choice]:
-    """Notes next to parallels in voices [T, 4] that may be led otherwise, all at the same time.
+def alternatives(voices: Voices, generator: Generator) -> list[Alternative]:
+    """Notes next to parallels in voices [T, 4] that can be changed at once, and their pitches.
 
-    They are as many as have no step in common with another one's surroundings, drawn at random.
-    There are none where no other pitch of a single note leaves fewer parallels.
+    A random set of notes no two of which are neighbours. It is empty where no other pitch of a
+    single note leaves fewer parallels.
     """
     steps, pairs = parallels(voices).nonzero()
     both = np.array(_pairs(voices))[:, pairs]
@@ -87,12 +85,12 @@ def choices(voices: Voices, generator: Generator) -> list[Choice]:
         pitches = _better(voices[around], voice, inside)
         if len(pitches):
             taken[around] = True
-            found.append(Choice(voice, slice(first, after), pitches))
+            found.append(Alternative(voice, slice(first, after), pitches))
     return found
 
 
 def _better(voices: Voices, voice: int, inside: slice) -> NDArray[np.int64]:
-    """The pitches that a note may have, by what becomes of it and the steps around it."""
+    """Pitches of a note that leave fewer parallels and no more crossings around it."""
     pitches = np.arange(LOWEST, LOWEST + PITCHES)
     tried = np.repeat(voices[None], len(pitches), axis=0)
     tried[:, inside, voice] = pitches[:, None]
@@ -101,7 +99,7 @@ def _better(voices: Voices, voice: int, inside: slice) -> NDArray[np.int64]:
 
 
 def _note(line: Voices, step: int) -> tuple[int, int]:
-    """The first step of the note that sounds at a step, and the one after its last."""
+    """First step and end of the note that sounds at a step."""
     begins = np.flatnonzero(np.diff(line)) + 1
     place = np.searchsorted(begins, step, "right")
     first, after = np.concatenate([[0], begins, [len(line)]])[place : place + 2].tolist()

@@ -1,1 +1,1 @@
-"""Drums: beats of nine drums, the network that draws them from points of a space, and its data."""
+"""Drum patterns of nine drums: a variational autoencoder, its data, and what it is used for."""

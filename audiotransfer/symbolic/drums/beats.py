@@ -1,4 +1,4 @@
-"""Beats: which drum is hit at which sixteenth, how hard and how far beside it."""
+"""Drum patterns on sixteenths: hits, velocities and timing offsets of nine drums."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Beat:
     """S sixteenths of nine drums, each [S, 9]: ``hits``, ``velocities`` (0..1), ``offsets``.
 
     An offset is (onset - sixteenth) / sixteenth, from -1/2 to 1/2: **positive is late** (GrooVAE
-    counts the other way). Where nothing is hit, velocity and offset are 0.
+    has the opposite sign). Where nothing is hit, velocity and offset are 0.
     """
 
     hits: NDArray[np.bool_]
@@ -36,7 +36,7 @@ class Beat:
 
     @classmethod
     def silent(cls, steps: int) -> Beat:
-        """Nothing is hit for that many sixteenths."""
+        """A beat of that many sixteenths without hits."""
         shape = (steps, len(DRUMS))
         return cls(
             np.zeros(shape, dtype=bool),
@@ -52,8 +52,9 @@ class Beat:
 
 @dataclass(frozen=True)
 class Cells:
-    """Where notes lie, each [N]: the nearest sixteenth, the drum (`NONE`: no percussion), and how
-    far from it they begin, as in `Beat`.
+    """Cells of N notes, each [N]: nearest sixteenth, drum (`NONE`: no percussion), and offset.
+
+    Offsets are as in `Beat`.
     """
 
     steps: NDArray[np.int64]
@@ -62,18 +63,18 @@ class Cells:
 
     @classmethod
     def of(cls, onsets: NDArray[np.float64], keys: NDArray[np.int64], steps: int) -> Cells:
-        """Those of notes that begin at ``onsets``, in sixteenths from the beginning.
+        """Cells of notes at ``onsets``, in sixteenths from the beginning.
 
-        What would fall behind the last of the ``steps`` belongs to it, with an offset beyond 1/2.
+        Notes after the last of the ``steps`` belong to it, with an offset beyond 1/2.
         """
         nearest = np.clip(np.round(onsets).astype(np.int64), 0, max(0, steps - 1))
         return cls(nearest, drums_of(keys), onsets - nearest)
 
 
 def loudest(cells: Cells, velocities: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Which notes make up a beat: of several for one drum at one sixteenth the loudest.
+    """Indices of the notes that make up a beat: the loudest of each drum and sixteenth.
 
-    No percussion, and nothing that begins more than half a sixteenth outside.
+    Notes that are no percussion, or have an offset beyond 1/2, are left out.
     """
     kept = np.flatnonzero((cells.drums != NONE) & (np.abs(cells.offsets) <= 0.5))
     quietest_first = kept[np.argsort(velocities[kept], kind="stable")]
@@ -83,7 +84,7 @@ def loudest(cells: Cells, velocities: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def beat_of(cells: Cells, velocities: NDArray[np.int64], steps: int) -> Beat:
-    """The beat, ``steps`` long, of notes with velocities 1..127 [N]; see `loudest`."""
+    """A beat of ``steps`` sixteenths from notes with velocities 1..127 [N]; see `loudest`."""
     beat = Beat.silent(steps)
     chosen = loudest(cells, velocities)
     chosen = chosen[cells.steps[chosen] < steps]
@@ -95,17 +96,16 @@ def beat_of(cells: Cells, velocities: NDArray[np.int64], steps: int) -> Beat:
 
 
 def joined(beats: Sequence[Beat]) -> Beat:
-    """One beat after the other."""
+    """Concatenates beats."""
     parts = [(beat.hits, beat.velocities, beat.offsets) for beat in beats]
     hits, velocities, offsets = (np.concatenate(part) for part in zip(*parts, strict=True))
     return Beat(hits, velocities, offsets)
 
 
 def score_of(beats: Sequence[Beat], tempi: Sequence[float]) -> Any:
-    """Beats one after the other as a `symusic.Score` of one drum track in 4/4.
+    """Concatenated beats as a `symusic.Score` of one drum track in 4/4.
 
-    Each has its tempo in quarters a minute. A hit that would begin before the beginning begins
-    there.
+    ``tempi`` are those of the beats, in quarters a minute. No hit is earlier than tick 0.
     """
     import symusic
 

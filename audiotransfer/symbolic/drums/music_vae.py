@@ -1,4 +1,4 @@
-"""MusicVAE as published (Roberts et al. 2018): one point for all bars, LSTMs before and after it.
+"""MusicVAE as published (Roberts et al. 2018): one latent code for all bars, LSTMs.
 
 Flat as its two-bar drum models, or with a conductor as its models of sixteen bars.
 """
@@ -13,19 +13,19 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
 from audiotransfer.symbolic.drums.beats import BAR
-from audiotransfer.symbolic.drums.network import Spread
+from audiotransfer.symbolic.drums.network import Gaussian
 from audiotransfer.symbolic.drums.steps import COUNT, STEPS
 
-_HEARD = COUNT + 1  # the last one: nothing is hit
+_INPUTS = COUNT + 1  # the last is 1 where nothing is hit
 _SMALL = 0.001
 State = tuple[Tensor, Tensor]
 
 
 class MusicVae(nn.Module):
-    """Beats of so many bars to one point [B, 1, latent] and back; hits only.
+    """Encodes hits of a fixed number of bars to one code [B, 1, latent] and decodes them.
 
-    ``conductor`` 0: the decoder plays all bars in one go. Otherwise a conductor of that width
-    unrolls from the point, without input, what the decoder begins each bar with.
+    With ``conductor`` 0 the decoder runs over all bars. Otherwise a conductor of that width gives
+    the decoder's initial state for each bar.
     """
 
     kind = "music-vae"
@@ -50,38 +50,38 @@ class MusicVae(nn.Module):
             "decoder_layers": decoder_layers, "step": step,
         }  # fmt: skip
         self.bars = bars
-        self.read = nn.LSTM(_HEARD, encoder, encoder_layers, batch_first=True, bidirectional=True)
+        self.read = nn.LSTM(_INPUTS, encoder, encoder_layers, batch_first=True, bidirectional=True)
         self.mean = nn.Linear(2 * encoder, latent)
         self.scale = nn.Linear(2 * encoder, latent)
         for layer in (self.mean, self.scale):
             nn.init.normal_(layer.weight, std=_SMALL)
         self.conductor: nn.LSTM | None = None
-        told = latent
+        condition = latent
         if conductor:
             self.conductor = nn.LSTM(1, conductor, conductor_layers, batch_first=True)
             self.begin_phrase = nn.Linear(latent, 2 * conductor_layers * conductor)
-            told = conductor
-        self.begin = nn.Linear(told, 2 * decoder_layers * decoder)
-        self.play = nn.LSTM(_HEARD + told, decoder, decoder_layers, batch_first=True)
+            condition = conductor
+        self.begin = nn.Linear(condition, 2 * decoder_layers * decoder)
+        self.play = nn.LSTM(_INPUTS + condition, decoder, decoder_layers, batch_first=True)
         self.step = STEPS[step](decoder)
 
     def shape(self) -> dict[str, Any]:
-        """What `MusicVae` is built from."""
+        """Arguments that build the same network."""
         return self.sizes
 
-    def encode(self, hits: Tensor, velocities: Tensor, offsets: Tensor, known: Tensor) -> Spread:
-        """Where beats [B, S, 9] lie; only their hits are heeded."""
-        _, (last, _) = self.read(_heard(hits))
+    def encode(self, hits: Tensor, velocities: Tensor, offsets: Tensor, known: Tensor) -> Gaussian:
+        """The posterior of beats [B, S, 9]; only their hits are used."""
+        _, (last, _) = self.read(_with_silence(hits))
         both = torch.cat([last[-2], last[-1]], -1)
         log_scale = F.softplus(self.scale(both)).float().clamp_min(1e-6).log()
-        return Spread(self.mean(both).float()[:, None], log_scale[:, None])
+        return Gaussian(self.mean(both).float()[:, None], log_scale[:, None])
 
-    def prior(self, points: Tensor, style: Tensor) -> Spread:
+    def prior(self, points: Tensor, style: Tensor) -> Gaussian:
         """The standard normal distribution, whatever the style."""
-        return Spread(torch.zeros_like(points), torch.zeros_like(points))
+        return Gaussian(torch.zeros_like(points), torch.zeros_like(points))
 
     def conducted(self, points: Tensor) -> Tensor:
-        """What each run of the decoder is to play: the point [B, 1, ..], or the bars [B, N, ..]."""
+        """Input of each run of the decoder: the code [B, 1, ..], or a bar's state [B, N, ..]."""
         if self.conductor is None:
             return points
         begin = self.begin_phrase(points[:, 0]).tanh()
@@ -99,20 +99,20 @@ class MusicVae(nn.Module):
         """As `DrumVae.states`."""
         runs = hits.reshape(conducted.shape[0] * conducted.shape[1], -1, COUNT)
         if forget <= 0:
-            told, state = self._begin(conducted)
-            before = F.pad(_heard(runs), (0, 0, 1, -1))
+            condition, state = self._begin(conducted)
+            before = F.pad(_with_silence(runs), (0, 0, 1, -1))
             found, _ = self.play(
-                torch.cat([before, told.unsqueeze(1).expand(-1, runs.shape[1], -1)], -1), state
+                torch.cat([before, condition.unsqueeze(1).expand(-1, runs.shape[1], -1)], -1), state
             )
             return found.reshape(*hits.shape[:2], -1)
 
-        def told_hits(step: int, state: Tensor) -> Tensor:
+        def next_input(step: int, state: Tensor) -> Tensor:
             with torch.no_grad():
                 own = self.step.draw(state, 1.0, generator)
             mine = torch.rand(len(own), 1, generator=generator).to(own.device) < forget
             return torch.where(mine, own, runs[:, step])
 
-        return self._play(conducted, runs.shape[1], told_hits).reshape(*hits.shape[:2], -1)
+        return self._play(conducted, runs.shape[1], next_input).reshape(*hits.shape[:2], -1)
 
     def draw(
         self, conducted: Tensor, temperature: float = 1.0, generator: Generator | None = None
@@ -120,36 +120,36 @@ class MusicVae(nn.Module):
         """As `DrumVae.draw`."""
         drawn: list[Tensor] = []
 
-        def told_hits(step: int, state: Tensor) -> Tensor:
+        def next_input(step: int, state: Tensor) -> Tensor:
             drawn.append(self.step.draw(state, temperature, generator))
             return drawn[-1]
 
-        self._play(conducted, self.bars * BAR // conducted.shape[1], told_hits)
+        self._play(conducted, self.bars * BAR // conducted.shape[1], next_input)
         return torch.stack(drawn, dim=1).view(len(conducted), -1, COUNT)
 
     def _begin(self, conducted: Tensor) -> tuple[Tensor, State]:
-        told = conducted.flatten(0, 1)
-        return told, _states(self.begin(told).tanh(), self.sizes["decoder_layers"])
+        condition = conducted.flatten(0, 1)
+        return condition, _states(self.begin(condition).tanh(), self.sizes["decoder_layers"])
 
     def _play(
-        self, conducted: Tensor, steps: int, told_hits: Callable[[int, Tensor], Tensor]
+        self, conducted: Tensor, steps: int, next_input: Callable[[int, Tensor], Tensor]
     ) -> Tensor:
-        told, state = self._begin(conducted)
-        before = told.new_zeros(len(told), _HEARD)
+        condition, state = self._begin(conducted)
+        before = condition.new_zeros(len(condition), _INPUTS)
         found = []
         for step in range(steps):
-            out, state = self.play(torch.cat([before, told], -1).unsqueeze(1), state)
+            out, state = self.play(torch.cat([before, condition], -1).unsqueeze(1), state)
             found.append(out[:, 0])
-            before = _heard(told_hits(step, found[-1])).to(told)
+            before = _with_silence(next_input(step, found[-1])).to(condition)
         return torch.stack(found, dim=1)
 
 
-def _heard(hits: Tensor) -> Tensor:
-    """Hits with a tenth mark where nothing is hit."""
+def _with_silence(hits: Tensor) -> Tensor:
+    """Hits [.., 9] with a tenth entry that is 1 where nothing is hit."""
     return torch.cat([hits, (hits.sum(-1, keepdim=True) == 0).to(hits)], -1)
 
 
 def _states(values: Tensor, layers: int) -> State:
-    """First hidden and cell states [layers, B, H] of an LSTM from values [B, 2 · layers · H]."""
+    """Initial hidden and cell states [layers, B, H] of an LSTM from values [B, 2 · layers · H]."""
     parts = values.view(len(values), 2 * layers, -1).transpose(0, 1)
     return parts[:layers].contiguous(), parts[layers:].contiguous()

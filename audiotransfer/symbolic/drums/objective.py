@@ -1,35 +1,35 @@
-"""The evidence bound of the drum network: what is hit, how it is played, and what a point costs."""
+"""The evidence lower bound of drum networks: hits, expression, and divergence of latent codes."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import Generator, Tensor, nn
 
-from audiotransfer.errors import AudioTransferError
 from audiotransfer.symbolic.drums.beats import BAR
-from audiotransfer.symbolic.drums.music_vae import MusicVae
-from audiotransfer.symbolic.drums.network import DrumVae, Touch
+from audiotransfer.symbolic.drums.drummer import Network
+from audiotransfer.symbolic.drums.network import DrumVae, Expression
 from audiotransfer.training import Group, Preview, Turn
-from audiotransfer.weights import load_weights, save_weights
 
 _NETWORK = "drums"
 
 
 @dataclass(frozen=True)
 class DrumSettings:
-    """What the points cost, and what the decoder is told.
+    """Weights and schedules of the training.
 
-    ``beta`` weighs nats beyond ``free_bits`` a point (of a bar, or of MusicVAE's whole phrase). It
-    is reached over ``beta_steps`` as 1 - exp(-step / beta_steps) (0: at once). The decoder is told
-    its own draws with a probability that rises as 1 - k / (k + exp(step / k)),
-    k = ``sampling_steps`` (0: never), up to ``most_sampled``. ``touch`` weighs velocities and
-    offsets; ``blind`` is the share of beats whose velocities and offsets the encoder is not told,
-    ``no_style`` of those whose style the prior is not told.
+    Attributes:
+        beta: weight of the divergence, of the nats beyond ``free_bits`` per code.
+        beta_steps: time constant of the weight's rise, 1 - exp(-step / beta_steps) (0: none).
+        free_bits: per code: of a bar, or of MusicVAE's whole phrase.
+        sampling_steps: k of scheduled sampling: the decoder is given its own samples with
+            probability 1 - k / (k + exp(step / k)) (0: never), at most ``most_sampled``.
+        touch: weight of velocities and offsets.
+        blind: share of beats whose velocities and offsets the encoder is not given.
+        no_style: share of beats whose style the prior is not given.
     """
 
     beta: float = 0.2
@@ -49,19 +49,19 @@ class DrumSettings:
         return self.beta * (1 - math.exp(-step / self.beta_steps))
 
     def sampled_at(self, step: int) -> float:
-        """The probability at a step that the decoder is told its own draw."""
+        """The probability at a step that the decoder is given its own samples."""
         k = self.sampling_steps
         if not k:
             return 0.0
-        # exp(x) / (k + exp(x)) without its overflow.
+        # exp(x) / (k + exp(x)) without overflow.
         return min(self.most_sampled, 1 / (1 + k * math.exp(-step / k)))
 
 
 class DrumObjective:
-    """Teaches the drum network. A batch is {"hits", "velocities", "offsets": [B, S, 9],
-    "styles": [B]}. Networks and groups: ``drums``.
+    """Trains a drum network by the evidence lower bound, in nats per sixteenth.
 
-    All terms are in nats a sixteenth.
+    A batch is {"hits", "velocities", "offsets": [B, S, 9], "styles": [B]}. Networks and groups:
+    ``drums``.
     """
 
     def __init__(self, network: Network, settings: DrumSettings) -> None:
@@ -73,7 +73,7 @@ class DrumObjective:
         }
 
     def turns(self, batch: dict[str, Tensor], step: int, generator: Generator) -> Iterator[Turn]:
-        """One turn: the bound, and the bits of a bar as a figure that is only logged."""
+        """One turn: the bound, and the bits of a code as a figure that is only logged."""
         network, settings = self.network, self.settings
         hits, velocities, offsets = (batch[name] for name in ("hits", "velocities", "offsets"))
         known = _coin(len(hits), 1 - settings.blind, generator).to(hits)
@@ -85,20 +85,20 @@ class DrumObjective:
         divergence = posterior.divergence(network.prior(points, style)).sum(-1)
         conducted = network.conducted(points)
         states = network.states(conducted, hits, settings.sampled_at(step), generator)
-        steps = BAR if isinstance(network, DrumVae) else hits.shape[1]  # of each point
+        steps = BAR if isinstance(network, DrumVae) else hits.shape[1]  # of each code
         terms = {
             "hits": -network.step.log_probability(states, hits).mean(),
-            "divergence": paid(divergence, settings.free_bits).mean() / steps,
+            "divergence": beyond_free_bits(divergence, settings.free_bits).mean() / steps,
             "bits": divergence.mean() / math.log(2),
         }
         if isinstance(network, DrumVae):
-            felt = network.feel_of(conducted, hits)
-            terms["touch"] = unlikely(felt, hits, velocities, offsets)
+            expression = network.expression_of(conducted, hits)
+            terms["touch"] = expression_loss(expression, hits, velocities, offsets)
         weights = {"touch": settings.touch, "divergence": settings.beta_at(step), "bits": 0.0}
         yield Turn(_NETWORK, terms, weights)
 
     def preview(self, batch: dict[str, Tensor], generator: Generator) -> Preview:
-        """A beat and its reconstruction as spectrograms [9, S], and where first bars lie."""
+        """Hits of a beat and of its reconstruction [9, S], and the codes of first bars."""
         network = self.network
         hits = batch["hits"]
         posterior = network.encode(
@@ -111,16 +111,18 @@ class DrumObjective:
         )
 
 
-def paid(divergence: Tensor, free_bits: float) -> Tensor:
-    """Of divergences (nats) what lies beyond the free bits."""
+def beyond_free_bits(divergence: Tensor, free_bits: float) -> Tensor:
+    """Divergences less the free bits, at least 0, in nats."""
     return (divergence - free_bits * math.log(2)).clamp(min=0)
 
 
-def unlikely(felt: Touch, hits: Tensor, velocities: Tensor, offsets: Tensor) -> Tensor:
-    """Minus the log likelihood of how the hits are played, in nats a sixteenth."""
-    surprise = _laplace(velocities, felt.velocity, felt.velocity_log_scale)
-    surprise = surprise + _laplace(offsets, felt.offset, felt.offset_log_scale)
-    return (surprise * hits).sum(-1).mean()
+def expression_loss(
+    expression: Expression, hits: Tensor, velocities: Tensor, offsets: Tensor
+) -> Tensor:
+    """Negative log likelihood of velocities and offsets of the hits, in nats per sixteenth."""
+    nats = _laplace(velocities, expression.velocity, expression.velocity_log_scale)
+    nats = nats + _laplace(offsets, expression.offset, expression.offset_log_scale)
+    return (nats * hits).sum(-1).mean()
 
 
 def _laplace(value: Tensor, location: Tensor, log_scale: Tensor) -> Tensor:
@@ -129,35 +131,3 @@ def _laplace(value: Tensor, location: Tensor, log_scale: Tensor) -> Tensor:
 
 def _coin(count: int, probability: float, generator: Generator) -> Tensor:
     return (torch.rand(count, generator=generator) < probability).float()
-
-
-Network = DrumVae | MusicVae
-KINDS: dict[str, type[DrumVae] | type[MusicVae]] = {k.kind: k for k in (DrumVae, MusicVae)}
-SHIPPED = Path(__file__).parent.parent / "shipped" / "drums"
-"""The drummer that comes with the package: weights and card."""
-
-_METADATA = "drums"
-_CENTRES = "centres"
-
-
-def save_drums(path: Path, network: Network) -> None:
-    """Writes a network as half-precision safetensors."""
-    state = network.state_dict()
-    if isinstance(network, DrumVae):
-        state[_CENTRES] = network.centres
-    save_weights(path, state, {"kind": network.kind, **network.shape()}, _METADATA)
-
-
-def load_drums(path: Path) -> Network:
-    """Reads what :func:`save_drums` wrote. Raises AudioTransferError for anything else."""
-    shape, state = load_weights(path, _METADATA)
-    try:
-        network = KINDS[shape.pop("kind")](**shape)
-        if isinstance(network, DrumVae):
-            network.centres.copy_(state.pop(_CENTRES))
-        network.load_state_dict(state)
-    except (ValueError, KeyError, TypeError, RuntimeError) as error:
-        raise AudioTransferError(
-            f"{path} holds no drum network that this version knows; install it again"
-        ) from error
-    return network.eval()

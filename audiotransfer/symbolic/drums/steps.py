@@ -1,8 +1,7 @@
-"""What is hit at one sixteenth, as a distribution over nine drums given a network's state.
+"""Distributions of the hits of nine drums at one sixteenth, given a decoder's state.
 
-Three forms: drums that do not heed each other, drums that heed those before them (a neural
-autoregressive distribution estimator, Larochelle and Murray 2011), and one of 512 classes as in
-MusicVAE (Roberts et al. 2018).
+Three forms: independent drums, an autoregressive distribution over drums (NADE, Larochelle and
+Murray 2011), and one of 512 classes as in MusicVAE (Roberts et al. 2018).
 """
 
 from __future__ import annotations
@@ -22,36 +21,34 @@ class Step(Protocol):
     """A distribution over the hits of a sixteenth."""
 
     def log_probability(self, state: Tensor, hits: Tensor) -> Tensor:
-        """Natural logarithm of the probability of ``hits`` [.., 9] (0 or 1), given the state
-        [.., H]: [..].
-        """
+        """Log probability (nats) of ``hits`` [.., 9] of 0 and 1, given the state [.., H]: [..]."""
         ...
 
     def draw(
         self, state: Tensor, temperature: float = 1.0, generator: Generator | None = None
     ) -> Tensor:
-        """Hits [.., 9], 0 or 1, drawn at a temperature; at 0 the likeliest drum by drum."""
+        """Samples hits [.., 9] of 0 and 1; at temperature 0 the likeliest, drum by drum."""
         ...
 
 
 class Independent(nn.Module):
-    """Nine coins."""
+    """Independent Bernoulli distributions of the nine drums."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
         self.logits = nn.Linear(width, COUNT)
 
     def log_probability(self, state: Tensor, hits: Tensor) -> Tensor:
-        return _coins(self.logits(state), hits)
+        return _log_likelihood(self.logits(state), hits)
 
     def draw(
         self, state: Tensor, temperature: float = 1.0, generator: Generator | None = None
     ) -> Tensor:
-        return _toss(self.logits(state), temperature, generator)
+        return _sample(self.logits(state), temperature, generator)
 
 
 class Nade(nn.Module):
-    """Nine coins, each of which knows how those before it fell."""
+    """Bernoulli distributions, each given the drums before it (NADE)."""
 
     def __init__(self, width: int, hidden: int = 48) -> None:
         super().__init__()
@@ -60,22 +57,22 @@ class Nade(nn.Module):
         self.read = nn.Parameter(torch.randn(COUNT, hidden) * hidden**-0.5)
 
     def log_probability(self, state: Tensor, hits: Tensor) -> Tensor:
-        seen, direct = self._of_state(state)
-        # What each drum knows of those before it: [.., 9, hidden].
+        hidden_state, direct = self._of_state(state)
+        # Sum over the drums before each one: [.., 9, hidden].
         heeded = hits.unsqueeze(-1) * self.heed
         before = heeded.cumsum(-2) - heeded
-        logits = (F.relu(seen.unsqueeze(-2) + before) * self.read).sum(-1) + direct
-        return _coins(logits, hits)
+        logits = (F.relu(hidden_state.unsqueeze(-2) + before) * self.read).sum(-1) + direct
+        return _log_likelihood(logits, hits)
 
     def draw(
         self, state: Tensor, temperature: float = 1.0, generator: Generator | None = None
     ) -> Tensor:
-        seen, direct = self._of_state(state)
+        hidden_state, direct = self._of_state(state)
         hits: list[Tensor] = []
         for drum in range(COUNT):
-            logit = (F.relu(seen) * self.read[drum]).sum(-1) + direct[..., drum]
-            hit = _toss(logit, temperature, generator)
-            seen = seen + hit.unsqueeze(-1) * self.heed[drum]
+            logit = (F.relu(hidden_state) * self.read[drum]).sum(-1) + direct[..., drum]
+            hit = _sample(logit, temperature, generator)
+            hidden_state = hidden_state + hit.unsqueeze(-1) * self.heed[drum]
             hits.append(hit)
         return torch.stack(hits, dim=-1)
 
@@ -85,7 +82,7 @@ class Nade(nn.Module):
 
 
 class Classes(nn.Module):
-    """One of the 512 combinations."""
+    """A categorical distribution over the 512 combinations of hits."""
 
     weights: Tensor
 
@@ -104,7 +101,7 @@ class Classes(nn.Module):
     ) -> Tensor:
         logits = self.logits(state).float()
         if temperature > 0:
-            # The largest of logits with Gumbel noise is a draw.
+            # The argmax of logits with Gumbel noise is a sample.
             uniform = torch.rand(logits.shape, generator=generator).to(logits.device)
             logits = logits / temperature - (-uniform.clamp_min(1e-20).log()).log()
         place = logits.argmax(-1, keepdim=True)
@@ -118,11 +115,11 @@ STEPS: dict[str, type[Independent] | type[Nade] | type[Classes]] = {
 }
 
 
-def _coins(logits: Tensor, hits: Tensor) -> Tensor:
+def _log_likelihood(logits: Tensor, hits: Tensor) -> Tensor:
     return -F.binary_cross_entropy_with_logits(logits.float(), hits, reduction="none").sum(-1)
 
 
-def _toss(logits: Tensor, temperature: float, generator: Generator | None) -> Tensor:
+def _sample(logits: Tensor, temperature: float, generator: Generator | None) -> Tensor:
     if temperature <= 0:
         return (logits > 0).float()
     uniform = torch.rand(logits.shape, generator=generator).to(logits.device)

@@ -1,4 +1,4 @@
-"""What a style does with the drums of a score: the beats that its drummers would rather play."""
+"""Drum notes of a score as beats and back: style transfer and humanising of drum tracks."""
 
 from __future__ import annotations
 
@@ -14,9 +14,8 @@ from torch import Generator
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.midi.percussion import DRUMS, KEYS, NONE
 from audiotransfer.symbolic.drums.beats import BAR, Beat, Cells, beat_of, loudest
-from audiotransfer.symbolic.drums.drummer import WIDEST, Drummer
+from audiotransfer.symbolic.drums.drummer import SHIPPED, WIDEST, Drummer, load_drums
 from audiotransfer.symbolic.drums.network import DrumVae
-from audiotransfer.symbolic.drums.objective import SHIPPED, load_drums
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -28,12 +27,15 @@ if TYPE_CHECKING:
 
 _DRUMMER = "drummer"
 _SHIPPED = "shipped"
+_ON_GRID = 0.25  # of a sixteenth
+TIME, LENGTH, KEY, VELOCITY, TRACK = range(5)
+"""Columns of a table of notes (see `note_table`)."""
 
 
 class DrumTransfer:
-    """Moves the points of beats toward a style, and makes the changes that this brings about.
+    """Transfers the drums of a score to a style by `Drummer.restyle`.
 
-    Raises AudioTransferError for a style that the drummer knows not.
+    Raises AudioTransferError for a style that the drummer does not know.
     """
 
     def __init__(self, drummer: Drummer, style: str) -> None:
@@ -48,8 +50,8 @@ class DrumTransfer:
         generator: torch.Generator | None = None,
         progress: Callable[[float], None] | None = None,
     ) -> Table:
-        """See `PartTransfer`. Hits that stay keep their key, track, velocity and timing; new ones
-        are played as the drummer feels them. Bars that are not 4/4, or silent, stay.
+        """See `PartTransfer`. Remaining hits keep key, track, velocity and timing; the velocity and
+        timing of new ones are sampled. Bars that are not 4/4, or silent, are not changed.
         """
         if strength == 0.0 or not len(notes):
             return notes
@@ -58,22 +60,23 @@ class DrumTransfer:
         if progress is not None:
             progress(1.0)
         real = _steps_at(placed, grid)
-        gone = placed.beat.hits & ~made.hits & (real >= 0)[:, None]
+        removed = placed.beat.hits & ~made.hits & (real >= 0)[:, None]
         cells = placed.cells
         known = placed.leaders >= 0
-        stays = np.ones(len(notes), dtype=bool)
-        stays[known] = ~gone[placed.places[cells.steps[known]], cells.drums[known]]
-        came = made.hits & ~placed.beat.hits & (real >= 0)[:, None]
-        fresh = _fresh(notes, placed, grid, made, came, real)
-        table = np.concatenate([notes[stays], fresh])
+        kept = np.ones(len(notes), dtype=bool)
+        kept[known] = ~removed[placed.places[cells.steps[known]], cells.drums[known]]
+        added = made.hits & ~placed.beat.hits & (real >= 0)[:, None]
+        fresh = _fresh(notes, placed, grid, made, added, real)
+        table = np.concatenate([notes[kept], fresh])
         return table[np.lexsort((table[:, TRACK], table[:, KEY], table[:, 0]))]
 
 
 def load_part(path: Path, options: Mapping[str, Any], device: str) -> DrumTransfer:
-    """The transfer of drums. Options: ``style``, one of the drummer's; ``drummer``: "shipped"
-    takes the one that comes with the package instead of the weights in ``path``.
+    """Loads the transfer of drums.
 
-    It works on the CPU, whatever the device: a song's drums take it less than a second.
+    Options: ``style``, one of the network's; ``drummer``: "shipped" for the network that ships
+    instead of the weights in ``path``. Runs on the CPU, whatever the device: a song's drums take
+    less than a second.
     """
     if options.get(_DRUMMER) == _SHIPPED:
         path = SHIPPED / "drums.safetensors"
@@ -84,7 +87,7 @@ def load_part(path: Path, options: Mapping[str, Any], device: str) -> DrumTransf
 
 
 def _steps_at(placed: Placed, grid: Grid) -> Table:
-    """The score's step at each place of the beat; -1 at those that may not change."""
+    """The score's step at each sixteenth of the beat; -1 where it must not change."""
     real = np.full(len(placed.beat), -1)
     for first, end in zip(grid.bars[:-1], grid.bars[1:], strict=True):
         places = placed.places[first:end]
@@ -94,10 +97,10 @@ def _steps_at(placed: Placed, grid: Grid) -> Table:
 
 
 def _fresh(
-    notes: Table, placed: Placed, grid: Grid, made: Beat, came: np.ndarray, real: Table
+    notes: Table, placed: Placed, grid: Grid, made: Beat, added: np.ndarray, real: Table
 ) -> Table:
-    """New hits as rows, on the keys that the score uses, in the track that drums most."""
-    place, drums = np.nonzero(came)
+    """New hits as rows, on the keys that the score uses, in the track with most drum notes."""
+    place, drums = np.nonzero(added)
     steps = real[place]
     sixteenth = np.diff(grid.ticks)[steps]
     times = grid.ticks[steps] + np.round(made.offsets[place, drums] * sixteenth)
@@ -117,16 +120,14 @@ def _key(notes: Table, placed: Placed, drum: int) -> int:
     return int(np.bincount(used).argmax()) if len(used) else KEYS[drum]
 
 
-TIME, LENGTH, KEY, VELOCITY, TRACK = range(5)
-"""Columns of a table of notes (see `note_table`)."""
-
-
 @dataclass(frozen=True)
 class Placed:
-    """Notes [N] of a score as a beat in which every bar takes 16 sixteenths, or a multiple.
+    """Notes [N] of a score as a beat in which every bar has 16 sixteenths, or a multiple.
 
-    ``cells`` are theirs in the score, ``leaders`` the note that stands for each one's cell in the
-    beat, -1 where none does; ``places`` [S] tells where each sixteenth of the score lies.
+    Attributes:
+        cells: of the notes, in the score's sixteenths.
+        leaders: index of the note that represents each note's cell in the beat, -1 where none does.
+        places: sixteenth of the beat for each sixteenth [S] of the score.
     """
 
     cells: Cells
@@ -136,21 +137,21 @@ class Placed:
 
     @classmethod
     def of(cls, notes: Table, grid: Grid) -> Placed:
-        """The notes [N, 5] of a table."""
+        """Places the notes [N, 5] of a table."""
         onsets = np.interp(notes[:, TIME], grid.ticks, np.arange(grid.steps + 1))
         cells = Cells.of(onsets, notes[:, KEY], grid.steps)
         places = bar_places(grid)
         placed = Cells(places[cells.steps], cells.drums, cells.offsets)
         steps = BAR * -(-(int(places[-1]) + 1) // BAR)
-        stand_for = np.full((steps, len(DRUMS)), -1)
+        leader_at = np.full((steps, len(DRUMS)), -1)
         chosen = loudest(placed, notes[:, VELOCITY])
-        stand_for[placed.steps[chosen], placed.drums[chosen]] = chosen
-        leaders = np.where(cells.drums == NONE, -1, stand_for[placed.steps, placed.drums])
+        leader_at[placed.steps[chosen], placed.drums[chosen]] = chosen
+        leaders = np.where(cells.drums == NONE, -1, leader_at[placed.steps, placed.drums])
         return cls(cells, beat_of(placed, notes[:, VELOCITY], steps), leaders, places)
 
 
 def bar_places(grid: Grid) -> Table:
-    """Where each step [S] lies when every bar begins a bar of 16 steps; longer ones take more."""
+    """Position of each step [S] when every bar is padded to a multiple of 16 steps."""
     places = np.empty(grid.steps, dtype=np.int64)
     begin = 0
     for first, end in zip(grid.bars[:-1], grid.bars[1:], strict=True):
@@ -159,39 +160,35 @@ def bar_places(grid: Grid) -> Table:
     return places
 
 
-_ON_GRID = 0.25  # of a sixteenth
-
-
 def humanised(
     notes: Table, grid: Grid, drummer: Drummer, temperature: float, generator: Generator
 ) -> Table:
-    """Drum notes [N, 5] (see `note_table`) with the velocities and the timing of a drummer.
+    """Humanises drum notes [N, 5] (see `note_table`): sampled velocities and timing.
 
-    The rows stay in order: the same keys, as many, each nearest to the sixteenth that it was
-    nearest to. Notes that are written between the sixteenths (triplets, thirty-seconds) keep their
-    time; several for one drum on one sixteenth move together and keep their balance. What is no
-    percussion stays as it is.
+    Rows stay in order, with the same keys and nearest sixteenths. Notes between sixteenths
+    (triplets, thirty-seconds) keep their time; several of one drum on one sixteenth move together
+    and keep the ratio of their velocities. Other notes are not changed.
     """
     placed = Placed.of(notes, grid)
-    felt = drummer.humanise(placed.beat, temperature, generator)
+    made_beat = drummer.humanise(placed.beat, temperature, generator)
     known = np.flatnonzero(placed.leaders >= 0)
     leads = placed.leaders[known]
     steps, offsets = placed.cells.steps[known], placed.cells.offsets
     where = (placed.places[steps], placed.cells.drums[known])
     made = notes.copy()
 
-    louder = felt.velocities[where] * 127 / np.maximum(1, notes[leads, VELOCITY])
+    louder = made_beat.velocities[where] * 127 / np.maximum(1, notes[leads, VELOCITY])
     made[known, VELOCITY] = np.clip(np.round(notes[known, VELOCITY] * louder), 1, 127)
 
-    moved = np.clip(offsets[known] + felt.offsets[where] - offsets[leads], -WIDEST, WIDEST)
+    moved = np.clip(offsets[known] + made_beat.offsets[where] - offsets[leads], -WIDEST, WIDEST)
     late = np.where(np.abs(offsets[leads]) <= _ON_GRID, moved - offsets[known], 0.0)
     ticks = notes[known, TIME] + np.round(late * np.diff(grid.ticks)[steps]).astype(np.int64)
     made[known, TIME] = np.clip(ticks, 0, grid.ticks[-1] - 1)
-    return _let_go(notes, made)
+    return _without_overlaps(notes, made)
 
 
-def _let_go(before: Table, made: Table) -> Table:
-    """Shortens what would sound into the next note of its key and track, but did not before."""
+def _without_overlaps(before: Table, made: Table) -> Table:
+    """Shortens notes that now overlap the next one of their key and track, and did not before."""
     order = np.lexsort((before[:, TIME], before[:, KEY], before[:, TRACK]))
     this, after = order[:-1], order[1:]
     same = (before[this][:, [KEY, TRACK]] == before[after][:, [KEY, TRACK]]).all(1)

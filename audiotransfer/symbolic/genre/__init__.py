@@ -1,1 +1,1 @@
-"""Scores from one genre to another: phrases, networks, and back to notes."""
+"""Genre transfer of MIDI: phrases, networks, and edits of notes."""

@@ -1,11 +1,10 @@
-"""One generator for all genres: notes are changed where the target's discriminators want it, no
-more.
+"""A conditional GAN between any number of genres of phrases, with one generator.
 
-What it adds to the paper's CycleGAN: notes pass to the output in logit space (as in CycleGMT),
-onsets beside what sounds, a hinge game with spectral norm on bars and on phrases, one network
-steered by the genre (as in StarGAN v2), identity, distances in which sounding cells count more,
-penalties on lost melody, harmony and density and on clashes, and made notes that are 0 and 1
-before they are judged (straight through, as in BinaryMuseGAN).
+Differences from the CycleGAN of Brunner et al.: a skip connection of the notes to the output in
+logit space (as in CycleGMT), onsets as a second channel, hinge losses and spectral norm on bars and
+on phrases, one network conditioned on the genre (as in StarGAN v2), an identity loss, distances
+weighted by sparsity, penalties on changes of melody, harmony, density and dissonance, and binary
+notes before the discriminator (straight-through, as in BinaryMuseGAN).
 """
 
 from __future__ import annotations
@@ -20,11 +19,14 @@ from torch.nn import functional
 from audiotransfer.symbolic.genre.conditional_networks import (
     ConditionalGenerator,
     GenreDiscriminator,
-    GenreListener,
+    PhraseClassifier,
 )
 from audiotransfer.training import Group, Preview, Turn
 
-_BEAT = 4
+_CLASSES, _HALF_BAR, _BEAT = 12, 8, 4
+_MOST_WEIGHT = 10.0  # of a sounding cell
+_FREE_DENSITY = 0.25  # e-foldings
+_FREE_CLASH = 0.1  # semitones a sixteenth
 _TERMS = (
     "adversarial",
     "cycle",
@@ -39,7 +41,7 @@ _TERMS = (
 
 @dataclass(frozen=True)
 class ConditionalGanSettings:
-    """Weights of the terms, when made notes become 0 and 1, and how fast all learn."""
+    """Weights of the loss terms, start of binary notes, sizes and learning rates."""
 
     adversarial: float = 1.0
     cycle: float = 0.5
@@ -48,8 +50,8 @@ class ConditionalGanSettings:
     melody: float = 0.0
     clash: float = 0.0
     density: float = 2.0
-    guidance: float = 0.5  # of a listener that learns the genres beside; 0 has none
-    binary_from: int = 150  # step
+    guidance: float = 0.5  # of a genre classifier that is trained alongside; 0 has none
+    binary_from: int = 150  # step from which the discriminator gets notes of 0 and 1
     discriminator_width: int = 32
     generator_rate: float = 3e-4
     discriminator_rate: float = 4e-4
@@ -57,17 +59,17 @@ class ConditionalGanSettings:
 
 
 class ConditionalGan:
-    """A generator, its discriminator and a listener that guides it.
+    """A conditional generator, a discriminator, and a genre classifier whose loss guides it.
 
-    A batch: see `GenreBatches`. Turns, at every step: "discriminator", "listener" (where it
-    guides), then "generator".
+    A batch: see `GenreBatches`. Turns, at every step: "discriminator", "classifier" (with
+    ``guidance``), then "generator".
     """
 
     def __init__(self, generator: ConditionalGenerator, settings: ConditionalGanSettings) -> None:
         genres = len(generator.genres)
         self.generator = generator
         self.discriminator = GenreDiscriminator(genres, settings.discriminator_width)
-        self.listener = GenreListener(genres) if settings.guidance else None
+        self.classifier = PhraseClassifier(genres) if settings.guidance else None
         self.settings = settings
         self.networks: dict[str, nn.Module] = {
             "generator": generator,
@@ -77,24 +79,28 @@ class ConditionalGan:
             "generator": Group(("generator",), settings.generator_rate, settings.betas),
             "discriminator": Group(("discriminator",), settings.discriminator_rate, settings.betas),
         }
-        if self.listener is not None:
-            self.networks["listener"] = self.listener
-            self.groups["listener"] = Group(("listener",), 1e-3, (0.9, 0.99), 1e-2)
+        if self.classifier is not None:
+            self.networks["classifier"] = self.classifier
+            self.groups["classifier"] = Group(("classifier",), 1e-3, (0.9, 0.99), 1e-2)
 
     def turns(self, batch: dict[str, Tensor], step: int, generator: Generator) -> Iterator[Turn]:
-        """Yield the discriminator's turn, the listener's and the generator's."""
-        rolls, genres, targets = settled(batch["rolls"]), batch["genres"], batch["targets"]
+        """Yields the discriminator's turn, the classifier's and the generator's."""
+        rolls, genres, targets = without_tails(batch["rolls"]), batch["genres"], batch["targets"]
         logits = self.generator(rolls, targets)
-        heard = played(logits, binary=True)
-        made = heard if step >= self.settings.binary_from else played(logits, binary=False)
+        binary = notes_of_logits(logits, binary=True)
+        made = (
+            binary if step >= self.settings.binary_from else notes_of_logits(logits, binary=False)
+        )
         yield Turn("discriminator", self.discriminator_terms(rolls, made.detach(), genres, targets))
-        if self.listener is not None:
-            verdicts = self.listener(rolls).float()
-            right = (verdicts.argmax(-1) == genres).float().mean()
-            entropy = functional.cross_entropy(verdicts, genres, label_smoothing=0.1)
-            yield Turn("listener", {"cross_entropy": entropy, "accuracy": right}, {"accuracy": 0.0})
+        if self.classifier is not None:
+            predicted = self.classifier(rolls).float()
+            right = (predicted.argmax(-1) == genres).float().mean()
+            entropy = functional.cross_entropy(predicted, genres, label_smoothing=0.1)
+            yield Turn(
+                "classifier", {"cross_entropy": entropy, "accuracy": right}, {"accuracy": 0.0}
+            )
         yield Turn(
-            "generator", self.generator_terms(rolls, made, heard, genres, targets), self.weights()
+            "generator", self.generator_terms(rolls, made, binary, genres, targets), self.weights()
         )
 
     def weights(self) -> dict[str, float]:
@@ -105,39 +111,40 @@ class ConditionalGan:
     def discriminator_terms(
         self, rolls: Tensor, made: Tensor, genres: Tensor, targets: Tensor
     ) -> dict[str, Tensor]:
-        """Return "hinge": real phrases as their own genre against made ones as the target."""
+        """The term "hinge": real phrases of their genre against generated ones of the target."""
         return {
-            "hinge": hinge(self.discriminator(rolls, genres), self.discriminator(made, targets))
+            "hinge": discriminator_hinge(
+                self.discriminator(rolls, genres), self.discriminator(made, targets)
+            )
         }
 
     def generator_terms(
-        self, rolls: Tensor, made: Tensor, heard: Tensor, genres: Tensor, targets: Tensor
+        self, rolls: Tensor, made: Tensor, binary: Tensor, genres: Tensor, targets: Tensor
     ) -> dict[str, Tensor]:
-        """Return a term for each weight; what has none is left out.
+        """The generator's terms of weights other than 0.
 
-        Harmony, melody, clashes and density are those of the notes that will be ``heard``: of 0
-        and 1.
+        Harmony, melody, clashes and density are computed from ``binary`` notes, of 0 and 1.
         """
         chosen = self.settings
         terms = {
-            "adversarial": raised(self.discriminator(made, targets)),
-            "harmony": harmony_gap(heard, rolls),
-            "density": density_gap(heard, rolls),
+            "adversarial": generator_hinge(self.discriminator(made, targets)),
+            "harmony": harmony_gap(binary, rolls),
+            "density": density_gap(binary, rolls),
         }
         if chosen.melody:
-            terms["melody"] = melody_gap(heard, rolls)
+            terms["melody"] = melody_gap(binary, rolls)
         if chosen.clash:
-            terms["clash"] = clash_gap(heard, rolls)
+            terms["clash"] = clash_gap(binary, rolls)
         if chosen.cycle:
             terms["cycle"] = note_distance(self.generator(made, genres), rolls)
         if chosen.identity:
             terms["identity"] = note_distance(self.generator(rolls, genres), rolls)
-        if self.listener is not None:
-            terms["guidance"] = functional.cross_entropy(self.listener(made).float(), targets)
+        if self.classifier is not None:
+            terms["guidance"] = functional.cross_entropy(self.classifier(made).float(), targets)
         return terms
 
     def preview(self, batch: dict[str, Tensor], generator: Generator) -> Preview:
-        """Show the first phrase of each genre and what becomes of it."""
+        """The first phrase of each genre and its transferred version."""
         images = {}
         genres = batch["genres"].tolist()
         for number, genre in enumerate(self.generator.genres):
@@ -150,22 +157,22 @@ class ConditionalGan:
         return Preview(images)
 
 
-def played(logits: Tensor, *, binary: bool) -> Tensor:
-    """Logits [B, 2, S, 84] as notes: where one begins it sounds, and where sound follows silence
-    one begins. ``binary``: of 0 and 1.
+def notes_of_logits(logits: Tensor, *, binary: bool) -> Tensor:
+    """Logits [B, 2, S, 84] as consistent notes: onsets sound, and sound after silence is an onset.
+
+    ``binary``: cells of 0 and 1.
     """
-    found = logits.float().sigmoid()
-    onsets, sounding = (binarised(found) if binary else found).unbind(1)
+    shares = logits.float().sigmoid()
+    onsets, sounding = (binarised(shares) if binary else shares).unbind(1)
     risen = functional.relu(sounding[:, 1:] - sounding[:, :-1])
     begins = torch.maximum(onsets, functional.pad(risen, (0, 0, 1, 0)))
     return torch.stack([begins, torch.maximum(sounding, onsets)], 1)
 
 
-def settled(rolls: Tensor) -> Tensor:
-    """Phrases [B, 2, S, 84] without the last sixteenths of notes that began before them.
+def without_tails(rolls: Tensor) -> Tensor:
+    """Phrases [B, 2, S, 84] without notes of less than a beat that began before the phrase.
 
-    A discriminator of phrases would take them for chords that one may strike at the start. What
-    goes on for a beat stays.
+    Their ends would look to the discriminator like short chords at the start of a phrase.
     """
     onsets, sounding = rolls.unbind(1)
     going_on = (sounding * (1 - onsets)).cumprod(1)
@@ -173,24 +180,19 @@ def settled(rolls: Tensor) -> Tensor:
     return torch.stack([onsets, sounding - tail], 1)
 
 
-_CAP = 10.0
-_CLASSES, _HALF_BAR, _losses_BEAT = 12, 8, 4
-_LEEWAY = 0.25
-_SPICE = 0.1
-
-
 def binarised(probabilities: Tensor) -> Tensor:
-    """0 and 1, as will be played, with the gradient of the probabilities (straight through)."""
+    """Probabilities rounded to 0 and 1, with their own gradient (straight-through)."""
     return (probabilities > 0.5).float() + probabilities - probabilities.detach()
 
 
 def note_distance(logits: Tensor, roll: Tensor) -> Tensor:
-    """Cross-entropy with sounding cells weighted by the silent cells for each, 10 at most, plus
-    Dice's distance of both channels.
+    """Weighted binary cross-entropy plus Dice loss of both channels.
+
+    A sounding cell weighs as much as the silent cells per sounding one, at most 10.
     """
     logits = logits.float()
     density = roll.mean((0, 2, 3), keepdim=True)
-    weight = ((1 - density) / density.clamp(min=1e-6)).clamp(1.0, _CAP)
+    weight = ((1 - density) / density.clamp(min=1e-6)).clamp(1.0, _MOST_WEIGHT)
     entropy = functional.binary_cross_entropy_with_logits(logits, roll, pos_weight=weight)
     made = logits.sigmoid()
     shared = (made * roll).sum((2, 3))
@@ -199,24 +201,24 @@ def note_distance(logits: Tensor, roll: Tensor) -> Tensor:
 
 
 def density_gap(made: Tensor, roll: Tensor) -> Tensor:
-    """By how many e-foldings phrases have more or fewer notes, or more or less sound, than they
-    had; a quarter is free.
-    """
+    """Absolute log ratio of the numbers of onsets and of sounding cells, less 0.25."""
     before, after = (value.sum((2, 3)) + 4 for value in (roll, made))
-    return functional.relu((after / before).log().abs() - _LEEWAY).mean()
+    return functional.relu((after / before).log().abs() - _FREE_DENSITY).mean()
 
 
 def harmony_gap(made: Tensor, roll: Tensor) -> Tensor:
-    """1 - the mean cosine of the pitch classes' shares in half bars, each with its mean removed."""
+    """1 - mean cosine of centred chroma in half bars."""
     one, other = (_harmony(value[:, 1]) for value in (made, roll))
-    heard = (other.square().sum(-1) > 0).float()
+    defined = (other.square().sum(-1) > 0).float()
     cosine = functional.cosine_similarity(one, other, dim=-1, eps=1e-4)
-    return 1 - (cosine * heard).sum() / heard.sum().clamp(min=1)
+    return 1 - (cosine * defined).sum() / defined.sum().clamp(min=1)
 
 
 def melody_gap(made: Tensor, roll: Tensor) -> Tensor:
-    """The share of the melody that no longer begins, and what begins above it for each of its
-    notes. The melody are notes with none above them; half a bar to either side is level with it.
+    """Share of the melody's onsets that are lost, plus new onsets above it per melody note.
+
+    The melody is the highest notes; new notes count as above it where they are above all notes
+    within half a bar.
     """
     onsets, sounding = roll.unbind(1)
     at_or_above = sounding.flip(-1).cumsum(-1).flip(-1)
@@ -231,22 +233,22 @@ def melody_gap(made: Tensor, roll: Tensor) -> Tensor:
 
 
 def clash_gap(made: Tensor, roll: Tensor) -> Tensor:
-    """How many more semitones sound at once, in each sixteenth; a tenth of one is free."""
+    """Increase of simultaneous semitones per sixteenth, less 0.1 that is free."""
     before, after = (
         (value[:, 1, :, 1:] * value[:, 1, :, :-1]).sum(-1).mean(-1) for value in (roll, made)
     )
-    return functional.relu(after - before - _SPICE).mean()
+    return functional.relu(after - before - _FREE_CLASH).mean()
 
 
 def _harmony(sounding: Tensor) -> Tensor:
-    """[B, S, 84] -> [B, half bars, one every beat; 12]."""
+    """Centred chroma of half bars, one every beat: [B, S, 84] -> [B, W, 12]."""
     classes = sounding.float().unflatten(-1, (-1, _CLASSES)).sum(-2)
-    shares = classes.unfold(1, _HALF_BAR, _losses_BEAT).mean(-1)
+    shares = classes.unfold(1, _HALF_BAR, _BEAT).mean(-1)
     return shares - shares.mean(-1, keepdim=True)
 
 
-def hinge(real: tuple[Tensor, ...], made: tuple[Tensor, ...]) -> Tensor:
-    """What a discriminator descends who gives verdicts at several scales: their mean."""
+def discriminator_hinge(real: tuple[Tensor, ...], made: tuple[Tensor, ...]) -> Tensor:
+    """Hinge loss of a discriminator, mean over the scales of its outputs."""
     losses = [
         0.5 * (functional.relu(1 - true.float()).mean() + functional.relu(1 + false.float()).mean())
         for true, false in zip(real, made, strict=True)
@@ -254,6 +256,6 @@ def hinge(real: tuple[Tensor, ...], made: tuple[Tensor, ...]) -> Tensor:
     return torch.stack(losses).mean()
 
 
-def raised(made: tuple[Tensor, ...]) -> Tensor:
-    """What a generator descends against such a discriminator."""
+def generator_hinge(made: tuple[Tensor, ...]) -> Tensor:
+    """Hinge loss of a generator, mean over the scales of the discriminator's outputs."""
     return -torch.stack([verdict.float().mean() for verdict in made]).mean()

@@ -1,4 +1,4 @@
-"""One generator for all genres, which changes notes rather than drawing them anew."""
+"""Networks of the conditional GAN: a generator for all genres, a discriminator, a classifier."""
 
 from __future__ import annotations
 
@@ -15,20 +15,23 @@ from audiotransfer.symbolic.genre.paper_networks import fold, unfold
 
 _CODE = 16
 _BEAT, _BAR, _CLASSES = 4, 16, 12
-_SURE = 2.5  # logit of a cell that passes unchanged at the start
+_PASSING = 2.5  # initial logit of an unchanged cell
+_SLOPE = 0.2
+_LOWEST = (4, 10)  # beats / 4 and pitches / 8 of a phrase of 64 x 84
+FEATURES = 4 * _BEAT + 5
 
 
 class ConditionalGenerator(nn.Module):
-    """Turns notes [B, 2, S, 84] (onsets, what sounds; 0 and 1) into a genre's, by its index [B].
+    """Transfers notes [B, 2, S, 84] (onsets, what sounds; 0 and 1) to genres, indices [B].
 
-    A U-Net on beats whose layers the genre steers (FiLM). What it gives is added to the notes
-    themselves in logit space: sigmoid(a · x + Δ), with a learned and Δ from 0, so that a new
-    network changes nothing. S is a multiple of 16.
+    A U-Net on beats, conditioned on the genre by FiLM. Its output is added to the notes in logit
+    space: sigmoid(a · x + Δ), with a learned and Δ initially 0, so that an untrained network
+    changes nothing. S is a multiple of 16.
 
     Args:
-        genres: what it can make.
+        genres: the target genres.
         widths: channels at each level; both axes are halved between them.
-        blocks: residual blocks at the lowest.
+        blocks: residual blocks at the lowest level.
     """
 
     kind = "conditional"
@@ -41,7 +44,7 @@ class ConditionalGenerator(nn.Module):
         self.genres = tuple(genres)
         self.widths, self.blocks = tuple(widths), blocks
         self.code = nn.Embedding(len(genres), _CODE)
-        self.enter = _Modulated(SEEN, widths[0], (3, 13))
+        self.enter = _Modulated(FEATURES, widths[0], (3, 13))
         pairs = list(pairwise(widths))
         self.down = nn.ModuleList(_Modulated(a, b, (4, 4), 2) for a, b in pairs)
         self.middle = nn.ModuleList(_Block(widths[-1]) for _ in range(blocks))
@@ -50,16 +53,16 @@ class ConditionalGenerator(nn.Module):
         nn.init.zeros_(self.leave.weight)
         assert self.leave.bias is not None
         nn.init.zeros_(self.leave.bias)
-        self.passing = nn.Parameter(torch.full((2, 1, 1), _SURE))
+        self.passing = nn.Parameter(torch.full((2, 1, 1), _PASSING))
 
     def shape(self) -> dict[str, Any]:
-        """What builds the same network again."""
+        """Arguments that build the same network."""
         return {"genres": list(self.genres), "widths": list(self.widths), "blocks": self.blocks}
 
     def forward(self, roll: Tensor, target: Tensor) -> Tensor:
         """Logits [B, 2, S, 84]."""
         code = self.code(target)
-        x = self.enter(seen(roll), code)
+        x = self.enter(input_features(roll), code)
         skips = []
         for down in self.down:
             skips.append(x)
@@ -74,11 +77,11 @@ class ConditionalGenerator(nn.Module):
         return self.passing * (2 * roll - 1) + change
 
 
-def seen(roll: Tensor) -> Tensor:
-    """What a network hears in notes [B, 2, S, 84], a beat a column: [B, C, S/4, 84].
+def input_features(roll: Tensor) -> Tensor:
+    """Features of notes [B, 2, S, 84], one column for each beat: [B, C, S/4, 84].
 
-    Besides the notes: which pitch classes sound in the beat and in the bar, in all octaves; how
-    many notes sound above and below; where the bar begins and where its middle is; the register.
+    The notes; squashed numbers of notes that sound below and above; pitch classes of the beat and
+    of the bar, in all octaves; whether the beat is the first or the third of its bar; the register.
     """
     sounding = roll[:, 1]
     below = (sounding.cumsum(-1) - sounding).tanh()
@@ -100,11 +103,8 @@ def seen(roll: Tensor) -> Tensor:
     )
 
 
-SEEN = 4 * _BEAT + 5
-
-
 def _classes(sounding: Tensor, steps: int) -> Tensor:
-    """Share of each run of ``steps`` in which a pitch class sounds: [B, S, 84] -> [B, S/4, 84]."""
+    """Share of ``steps`` in which each pitch class sounds: [B, S, 84] -> [B, S/4, 84]."""
     octaves = sounding.shape[-1] // _CLASSES
     folded = sounding.unflatten(-1, (octaves, _CLASSES)).amax(-2)
     means = folded.unflatten(1, (-1, steps)).mean(2)
@@ -112,7 +112,7 @@ def _classes(sounding: Tensor, steps: int) -> Tensor:
 
 
 class _Modulated(nn.Module):
-    """Convolution, instance norm, then gain and shift by the genre."""
+    """Convolution, instance norm, gain and shift by the genre (FiLM), leaky ReLU."""
 
     def __init__(self, inputs: int, outputs: int, kernel: tuple[int, int], stride: int = 1) -> None:
         super().__init__()
@@ -137,17 +137,13 @@ class _Block(nn.Module):
         return x + changed
 
 
-_SLOPE = 0.2
-_LOWEST = (4, 10)  # beats / 4 and pitches / 8 of a phrase of 64 x 84
-
-
 class GenreDiscriminator(nn.Module):
-    """Verdicts on notes [B, 2, 64, 84] as music of the genres [B]: on bars, and on the phrase.
+    """Scores notes [B, 2, 64, 84] as music of genres [B], in bars and as a phrase.
 
-    Spectral norm everywhere. One network for all genres, with a head for each.
+    One network with an output for each genre; spectral norm in all layers.
 
     Args:
-        genres: how many.
+        genres: number of genres.
         width: channels of the first layer; the next have two and three times as many.
     """
 
@@ -162,14 +158,14 @@ class GenreDiscriminator(nn.Module):
         )
 
     def forward(self, roll: Tensor, genre: Tensor) -> tuple[Tensor, Tensor]:
-        """[B, 4, 10] (bars, registers) and [B, 1, 1], unbounded."""
-        x = self.body(seen(roll))
+        """Scores of bars and registers [B, 4, 10] and of the phrase [B, 1, 1], unbounded."""
+        x = self.body(input_features(roll))
         rows = torch.arange(len(genre), device=genre.device)
         return self.bars(x)[rows, genre], self.whole(x)[rows, genre]
 
 
-class GenreListener(nn.Module):
-    """Names the genre of notes [B, 2, S, 84]: logits [B, genres]."""
+class PhraseClassifier(nn.Module):
+    """A convolutional genre classifier: notes [B, 2, S, 84] -> logits [B, genres]."""
 
     def __init__(self, genres: int, width: int = 24) -> None:
         super().__init__()
@@ -177,28 +173,12 @@ class GenreListener(nn.Module):
         self.name = nn.Linear(3 * width, genres)
 
     def forward(self, roll: Tensor) -> Tensor:
-        return cast(Tensor, self.name(self.body(seen(roll)).mean((-2, -1))))
-
-
-class BeatListener(nn.Module):
-    """The same by one beat after another, each seen whole: it remembers instead of convolving."""
-
-    def __init__(self, genres: int, width: int = 64) -> None:
-        super().__init__()
-        self.beat = nn.Linear(8 * 84, width)
-        self.memory = nn.GRU(width, width, batch_first=True)
-        self.name = nn.Linear(width, genres)
-
-    def forward(self, roll: Tensor) -> Tensor:
-        batch, channels, steps, pitches = roll.shape
-        beats = roll.view(batch, channels, steps // 4, 4 * pitches).transpose(1, 2).flatten(2)
-        heard, _ = self.memory(functional.relu(self.beat(beats)))
-        return cast(Tensor, self.name(heard.mean(1)))
+        return cast(Tensor, self.name(self.body(input_features(roll)).mean((-2, -1))))
 
 
 def _body(width: int, *, spectral: bool) -> nn.Sequential:
     return nn.Sequential(
-        _conv(SEEN, width, (3, 5), (1, 2), (1, 2), spectral=spectral),
+        _conv(FEATURES, width, (3, 5), (1, 2), (1, 2), spectral=spectral),
         nn.LeakyReLU(_SLOPE),
         _conv(width, 2 * width, 4, 2, 1, spectral=spectral),
         nn.LeakyReLU(_SLOPE),

@@ -1,9 +1,9 @@
 """Brunner et al.'s CycleGAN between two genres of phrases, with discriminators of the mixed set.
 
 Source: Brunner, Wang, Wattenhofer and Zhao, "Symbolic music genre transfer with CycleGAN" (2018)
-and its public code. There the discriminators of the mixed set learn, but teach nobody: the
-generators of "partial" and "full" differ from those of "base" by chance alone. ``teach`` says
-whether they teach.
+and its public code. There the discriminators of the mixed set are trained, but no generator gets a
+gradient from them: generators of "partial" and "full" differ from those of "base" by chance alone.
+With ``teach`` they do.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ MIXED = "mixed"
 
 @dataclass(frozen=True)
 class GenreGanSettings:
-    """Which discriminators there are, the weights of the terms, and how fast all learn."""
+    """Discriminators, weights of the loss terms, and learning rates."""
 
     model: Model = "base"
-    teach: bool = False  # discriminators of the mixed set teach the generators as well
+    teach: bool = False  # generators get gradients from the discriminators of the mixed set
     mixed: float = 1.0  # γ, the weight of those discriminators
     cycle: float = 10.0
-    noise: float = 1.0  # σ_D: what discriminators look at has |N(0, σ_D)| added
-    pool: int = 50  # made phrases that discriminators are reminded of
+    noise: float = 1.0  # σ_D: |N(0, σ_D)| is added to inputs of discriminators
+    pool: int = 50  # size of the pool of generated phrases
     learning_rate: float = 2e-4
     betas: tuple[float, float] = (0.5, 0.999)
 
@@ -42,13 +42,13 @@ class GenreGan:
     """Two generators between two genres, and one or two discriminators for each.
 
     A batch holds phrases [B, 2, 64, 84] of each genre under its name, and under "mixed" where there
-    are discriminators of the mixed set. Only what sounds (channel 1) is looked at. Turns, at every
+    are discriminators of the mixed set. Only what sounds (channel 1) is used. Turns, at every
     step: "generator" (both), then "discriminator" (all).
 
     Args:
-        generators: by the genre that they make: [B, 1, 64, 84] -> logits [B, 1, 64, 84].
-        discriminators: by genre, of that genre: [B, 1, 64, 84] -> verdicts.
-        mixed: by genre, of the mixed set against what is made of this genre; none for "base".
+        generators: by target genre: [B, 1, 64, 84] -> logits [B, 1, 64, 84].
+        discriminators: by genre: [B, 1, 64, 84] -> scores.
+        mixed: by genre, of the mixed set against generated phrases of this genre; none for "base".
     """
 
     def __init__(
@@ -65,19 +65,21 @@ class GenreGan:
         self.settings = settings
         self.pools = {g: ImagePool(settings.pool, 1, PHRASE, PITCHES) for g in self.genres}
         makers = {f"to_{genre}": net for genre, net in self.generators.items()}
-        judges = {f"discriminator_{genre}": net for genre, net in self.discriminators.items()}
-        judges |= {f"discriminator_{MIXED}_{genre}": net for genre, net in self.mixed.items()}
+        discriminators = {
+            f"discriminator_{genre}": net for genre, net in self.discriminators.items()
+        }
+        discriminators |= {
+            f"discriminator_{MIXED}_{genre}": net for genre, net in self.mixed.items()
+        }
         pools = {f"pool_{genre}": pool for genre, pool in self.pools.items()}
-        self.networks: dict[str, nn.Module] = {**makers, **judges, **pools}
+        self.networks: dict[str, nn.Module] = {**makers, **discriminators, **pools}
         self.groups: dict[str, Group] = {
             "generator": Group(tuple(makers), settings.learning_rate, settings.betas),
-            "discriminator": Group(tuple(judges), settings.learning_rate, settings.betas),
+            "discriminator": Group(tuple(discriminators), settings.learning_rate, settings.betas),
         }
 
     def turns(self, batch: dict[str, Tensor], step: int, generator: Generator) -> Iterator[Turn]:
-        """Yield the generators' turn, then the discriminators', which judge what was made in the
-        first.
-        """
+        """Yields the generators' turn, then the discriminators', on the same generated phrases."""
         real = {name: phrases[:, SOUND : SOUND + 1].float() for name, phrases in batch.items()}
         noise = self._noise(real[self.genres[0]], generator)
         made = {genre: self._make(genre, real[self._other(genre)]) for genre in self.genres}
@@ -87,7 +89,7 @@ class GenreGan:
         )
 
     def weights(self) -> dict[str, float]:
-        """The weight of each term that has not weight 1."""
+        """The weights of terms other than 1."""
         chosen, found = self.settings, {}
         for genre in self.genres:
             found[f"cycle_{genre}"] = chosen.cycle
@@ -97,19 +99,18 @@ class GenreGan:
     def generator_terms(
         self, real: Mapping[str, Tensor], made: Mapping[str, Tensor], noise: Tensor
     ) -> dict[str, Tensor]:
-        """Return "adversarial_GENRE" and "cycle_GENRE", and "mixed_GENRE" where those teach.
-
-        A cycle ends on its genre.
-        """
+        """The terms "adversarial_GENRE", "cycle_GENRE" (of GENRE), "mixed_GENRE" (``teach``)."""
         terms = {}
         for genre in self.genres:
-            terms[f"adversarial_{genre}"] = convinced(
+            terms[f"adversarial_{genre}"] = least_squares_generator(
                 self.discriminators[genre](made[genre] + noise)
             )
             again = self._make(genre, made[self._other(genre)])
             terms[f"cycle_{genre}"] = (again - real[genre]).abs().mean()
             if self.mixed and self.settings.teach:
-                terms[f"{MIXED}_{genre}"] = convinced(self.mixed[genre](made[genre] + noise))
+                terms[f"{MIXED}_{genre}"] = least_squares_generator(
+                    self.mixed[genre](made[genre] + noise)
+                )
         return terms
 
     def discriminator_terms(
@@ -119,22 +120,22 @@ class GenreGan:
         noise: Tensor,
         generator: Generator,
     ) -> dict[str, Tensor]:
-        """Return "discriminator_GENRE", and "mixed_GENRE" where there are discriminators of the
-        mixed set.
-        """
+        """The terms "discriminator_GENRE", and "mixed_GENRE" of the mixed set."""
         terms = {}
         for genre in self.genres:
             false = self.pools[genre](made[genre], generator) + noise
-            terms[f"discriminator_{genre}"] = told_apart(
+            terms[f"discriminator_{genre}"] = least_squares_discriminator(
                 self.discriminators[genre], real[genre] + noise, false
             )
             if self.mixed:
                 true = real[MIXED] + noise
-                terms[f"{MIXED}_{genre}"] = told_apart(self.mixed[genre], true, false)
+                terms[f"{MIXED}_{genre}"] = least_squares_discriminator(
+                    self.mixed[genre], true, false
+                )
         return terms
 
     def preview(self, batch: dict[str, Tensor], generator: Generator) -> Preview:
-        """Show the first phrase of each genre, what becomes of it, and what comes back."""
+        """The first phrase of each genre, its transferred version, and that transferred back."""
         images = {}
         for genre in self.genres:
             other = self._other(genre)
@@ -154,16 +155,18 @@ class GenreGan:
         return other if genre == one else one
 
     def _noise(self, like: Tensor, generator: Generator) -> Tensor:
-        """Half-normal, and the same for whatever discriminators see in this step."""
+        """Half-normal noise, the same for all inputs of discriminators in a step."""
         drawn = torch.randn(like.shape, generator=generator).abs() * self.settings.noise
         return drawn.to(like.device)
 
 
-def convinced(verdicts: Tensor) -> Tensor:
-    """What a generator descends: the mean of (D - 1)²."""
+def least_squares_generator(verdicts: Tensor) -> Tensor:
+    """Least-squares loss of a generator: the mean of (D - 1)²."""
     return (verdicts.float() - 1).square().mean()
 
 
-def told_apart(discriminator: nn.Module, true: Tensor, false: Tensor) -> Tensor:
-    """What a discriminator descends: half of the mean of (D(true) - 1)² and D(false)² together."""
-    return 0.5 * (convinced(discriminator(true)) + discriminator(false).float().square().mean())
+def least_squares_discriminator(discriminator: nn.Module, true: Tensor, false: Tensor) -> Tensor:
+    """Least-squares loss of a discriminator: half of mean (D(true) - 1)² + mean D(false)²."""
+    return 0.5 * (
+        least_squares_generator(discriminator(true)) + discriminator(false).float().square().mean()
+    )

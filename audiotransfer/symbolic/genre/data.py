@@ -1,4 +1,4 @@
-"""Batches of phrases, as many of each genre, in keys that say nothing about the genre."""
+"""Training data of genre transfer: phrases of MIDI archives by genre, and random batches."""
 
 from __future__ import annotations
 
@@ -15,15 +15,19 @@ from audiotransfer.errors import AudioTransferError
 from audiotransfer.symbolic.genre.cycle_gan import MIXED
 from audiotransfer.symbolic.genre.phrases import PhraseSet, PhraseSettings, phrases_of, split_pieces
 
-#: Every key once: so far down and up are phrases moved, in semitones.
+#: Range of random transpositions in semitones: every key once.
 KEYS = (-6, 5)
+Archives = dict[str, dict[str, PhraseSettings]]
+"""Genre -> folder or zip of MIDI files -> which phrases of it are used."""
+
+PARTS = ("train", "validation", "test")
 
 
 class PairBatches:
-    """Phrases of two genres under their names, and "mixed" ones where ``mixed`` names its genres.
+    """Random phrases of two genres, and "mixed" ones of the genres in ``mixed``.
 
-    As in the paper each genre has as many phrases as the smallest has, drawn once. A batch is a
-    pure function of its step: every entry float32 [B, 2, 64, 84].
+    A batch has an entry for each, float32 [B, 2, 64, 84], and depends on seed and step alone. As in
+    the paper all genres have as many phrases as the smallest, selected once.
     """
 
     def __init__(
@@ -62,10 +66,9 @@ class PairBatches:
 
 
 class GenreBatches:
-    """Phrases "rolls" [B, 2, 64, 84] with their "genres" [B], and the "targets" [B] to give them.
+    """Random phrases: "rolls" [B, 2, 64, 84], their "genres" [B] and target genres "targets" [B].
 
-    As many phrases of each genre, each in turn to be made into every other one. A pure function
-    of the step.
+    Every pair of different genres is equally frequent. A batch depends on seed and step alone.
     """
 
     def __init__(
@@ -98,9 +101,9 @@ class GenreBatches:
 def as_batch(
     rolls: Sequence[NDArray[np.bool_]], random: Generator, *, transpose: bool = False
 ) -> Tensor:
-    """Rolls [2, 64, 84] as float32 [B, 2, 64, 84], each moved into a key of its own if wished.
+    """Stacks rolls [2, 64, 84] to float32 [B, 2, 64, 84]; ``transpose``: each by a random interval.
 
-    What leaves the range of pitches is lost.
+    Notes outside the range of pitches are lost.
     """
     batch = torch.from_numpy(np.stack(rolls)).float()
     if not transpose:
@@ -111,7 +114,7 @@ def as_batch(
 
 
 def transposed(roll: Tensor, semitones: int) -> Tensor:
-    """Notes [.., 84] moved up by so many semitones, silence below them."""
+    """Notes [.., 84] transposed up by some semitones; notes outside the range are lost."""
     moved = torch.zeros_like(roll)
     if semitones >= 0:
         moved[..., semitones:] = roll[..., : roll.shape[-1] - semitones]
@@ -121,11 +124,11 @@ def transposed(roll: Tensor, semitones: int) -> Tensor:
 
 
 def require(phrases: Mapping[str, PhraseSet], genres: set[str]) -> None:
-    """Raise AudioTransferError for a genre that has no phrases."""
+    """Raises AudioTransferError for a genre without phrases."""
     for genre in sorted(genres):
         if genre not in phrases:
             raise AudioTransferError(
-                f"genre {genre!r} has no packs; there are {', '.join(phrases)}"
+                f"genre {genre!r} has no archives; there are {', '.join(phrases)}"
             )
 
 
@@ -133,24 +136,18 @@ def _random(*key: int) -> Generator:
     return np.random.default_rng(key)
 
 
-Archives = dict[str, dict[str, PhraseSettings]]
-"""Genre -> folder or zip of its scores -> which phrases of it are taken."""
-
-PARTS = ("train", "validation", "test")
-
-
 def genre_phrases(
-    packs: Mapping[str, Mapping[str, PhraseSettings]],
+    archives: Mapping[str, Mapping[str, PhraseSettings]],
     data: str | Path = "",
     cache: Path | None = None,
 ) -> dict[str, dict[str, PhraseSet]]:
-    """Part (train, validation, test) -> genre -> phrases; packs are named relative to ``data``.
+    """Part (train, validation, test) -> genre -> phrases; archives are relative to ``data``.
 
-    Which part a piece is in depends on its pack alone, so that networks that are trained apart
-    have the same pieces held out. Raises AudioTransferError where a genre has no phrase in a part.
+    The part of a piece depends on its archive alone, so that networks of different trainings have
+    the same pieces held out. Raises AudioTransferError where a genre has no phrase in a part.
     """
     found: dict[str, dict[str, PhraseSet]] = {part: {} for part in PARTS}
-    for genre, places in packs.items():
+    for genre, places in archives.items():
         cut = [phrases_of(str(Path(data) / place), how, cache) for place, how in places.items()]
         splits = [split_pieces(phrases.names) for phrases in cut]
         for part in PARTS:
@@ -161,13 +158,13 @@ def genre_phrases(
             found[part][genre] = joined(chosen)
             if not len(found[part][genre]):
                 raise AudioTransferError(
-                    f"genre {genre!r} has no phrases in its {part} part; add scores by others"
+                    f"genre {genre!r} has no phrases in its {part} part; add pieces by others"
                 )
     return found
 
 
 def joined(sets: Sequence[PhraseSet]) -> PhraseSet:
-    """The phrases of several packs as one set."""
+    """Concatenates the phrases of several archives."""
     before = np.cumsum([0, *(len(phrases.names) for phrases in sets)])[:-1]
     return PhraseSet(
         np.concatenate([phrases.bits for phrases in sets]),

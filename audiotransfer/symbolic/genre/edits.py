@@ -1,4 +1,4 @@
-"""From what a network wants to hear back to the notes of a score, one change after the other."""
+"""Edits of notes: from a network's logits to notes that are removed, added or resized."""
 
 from __future__ import annotations
 
@@ -27,89 +27,91 @@ if TYPE_CHECKING:
     Table = NDArray[np.int64]
 
 _BEAT = 4  # sixteenths
-_NEAR = 8  # steps from what is played, beyond which nothing is added
-_STEPS_A_SEMITONE = 4  # a beat away is as far as a semitone away
+_NEAR = 8  # steps from sounding notes, beyond which no note is added
+_STEPS_A_SEMITONE = 4  # of distance in time, as far as a semitone of pitch
 
 
 def change_notes(
     notes: Table, grid: Grid, logits: NDArray[np.float32], strength: float = 1.0
 ) -> Table:
-    """Notes ``[N, 5]`` (see `note_table`) as logits ``[C, S, 84]`` want them, as far as asked.
+    """Applies a network's logits ``[C, S, 84]`` to notes ``[N, 5]`` (see `note_table`).
 
-    The change is a list of edits: notes that go, notes that come, lengths that differ.
-    ``strength`` is the share of each kind that is made, the surest first: 0 gives the notes as
-    they are, 1 all that was wanted, and what 0.3 changes 0.6 changes too.
+    The difference is a list of edits: notes to remove, to add, to resize. ``strength`` is the share
+    of each kind that is applied, those with the largest logits first: 0 changes nothing, 1 applies
+    all, and the edits at 0.3 are among those at 0.6.
 
-    What stays keeps its track, velocity, timing and, unless that is the edit, length. A new note
-    goes to the track whose notes are nearest in pitch, with their velocity and in their swing;
-    where nothing sounds within two beats none comes. Notes outside of MIDI 24 to 107 stay, and so
-    do those that sound last: there are as many bars as there were.
+    Other notes keep track, velocity, timing and length. A new note gets the track and velocity of
+    the note nearest in pitch and time, and its timing; none is added where nothing sounds within
+    two beats. Notes outside MIDI 24 to 107 and those that sound last are not changed, so that the
+    number of bars stays.
     """
     inside = in_range(notes)
-    own, passed = notes[inside], notes[~inside]
+    own, outside = notes[inside], notes[~inside]
     cells = cells_of(own, grid)
-    wanted = _Wanted.of(draw(cells, grid.steps), logits)
+    edits = _Edits.of(draw(cells, grid.steps), logits)
     if not len(own):
         return notes
-    gone = _surest(wanted.gone, wanted.surety_gone, strength)
-    came = _surest(wanted.came, wanted.surety_came, strength)
-    resized = _surest(wanted.resized, wanted.surety_resized, strength)
-    if not len(gone) + len(came) + len(resized):
+    removed = _most_confident(edits.removed, edits.removed_confidence, strength)
+    added = _most_confident(edits.added, edits.added_confidence, strength)
+    resized = _most_confident(edits.resized, edits.resized_confidence, strength)
+    if not len(removed) + len(added) + len(resized):
         return notes
     keys = _keys(cells)
     changed, fresh = _resize(own, keys, grid, resized)
-    stays = ~np.isin(keys, _keys(gone))
-    added = _add(own, cells, wanted.before, grid, came)
-    table = np.concatenate([changed[stays], added, passed])
-    marks = np.concatenate([fresh[stays], np.ones(len(added), bool), np.zeros(len(passed), bool)])
-    return _untangled(table, marks)
+    remaining = ~np.isin(keys, _keys(removed))
+    added_rows = _add(own, cells, edits.before, grid, added)
+    table = np.concatenate([changed[remaining], added_rows, outside])
+    marks = np.concatenate(
+        [fresh[remaining], np.ones(len(added_rows), bool), np.zeros(len(outside), bool)]
+    )
+    return _without_overlaps(table, marks)
 
 
 @dataclass(frozen=True)
-class _Wanted:
-    """The notes before, ``[N, 3]`` step, length, pitch, and all edits with how sure each is."""
+class _Edits:
+    """The original notes ``[N, 3]`` (step, length, pitch), and all edits with their logits."""
 
     before: Table
-    gone: Table
-    surety_gone: NDArray[np.float64]
-    came: Table
-    surety_came: NDArray[np.float64]
+    removed: Table
+    removed_confidence: NDArray[np.float64]
+    added: Table
+    added_confidence: NDArray[np.float64]
     resized: Table
-    surety_resized: NDArray[np.float64]
+    resized_confidence: NDArray[np.float64]
 
     @classmethod
-    def of(cls, roll: NDArray[np.bool_], logits: NDArray[np.float32]) -> _Wanted:
-        before, after = notes_of(roll), notes_of(decided(roll, logits))
+    def of(cls, roll: NDArray[np.bool_], logits: NDArray[np.float32]) -> _Edits:
+        before, after = notes_of(roll), notes_of(roll_of_logits(roll, logits))
         was, is_ = _keys(before), _keys(after)
-        # A channel that says what sounds says where notes begin, too, if there is no other.
+        # With one channel its logits stand for onsets, too.
         begins = np.maximum(logits[ONSET], logits[-1])
         _, at_before, at_after = np.intersect1d(was, is_, return_indices=True)
         old, new = before[at_before, 1], after[at_after, 1]
         last = _last(before)
         differ = (old != new) & ~last[at_before]
-        gone = before[~np.isin(was, is_) & ~last]
-        came = after[~np.isin(is_, was) & ~_within(after, before[last])]
+        removed = before[~np.isin(was, is_) & ~last]
+        added = after[~np.isin(is_, was) & ~_within(after, before[last])]
         resized = after[at_after][differ]
-        # Mean logit, as far as it speaks for the edit, of the cells that are won or lost.
+        # Mean logit of the added cells, or minus that of the removed ones.
         level = np.concatenate([np.zeros((1, PITCHES)), np.cumsum(logits[-1], axis=0)])
         ends = [resized[:, 0] + length[differ] for length in (old, new)]
         columns = resized[:, 2] - LOWEST
         swing = level[ends[1], columns] - level[ends[0], columns]
         return cls(
             before,
-            gone,
-            -begins[gone[:, 0], gone[:, 2] - LOWEST].astype(np.float64),
-            came,
-            begins[came[:, 0], came[:, 2] - LOWEST].astype(np.float64),
+            removed,
+            -begins[removed[:, 0], removed[:, 2] - LOWEST].astype(np.float64),
+            added,
+            begins[added[:, 0], added[:, 2] - LOWEST].astype(np.float64),
             resized,
             swing / (ends[1] - ends[0]) * np.sign(ends[1] - ends[0]),
         )
 
 
-def decided(roll: NDArray[np.bool_], logits: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """The roll ``[2, S, 84]`` that logits ``[C, S, 84]`` want.
+def roll_of_logits(roll: NDArray[np.bool_], logits: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """The roll ``[2, S, 84]`` of logits ``[C, S, 84]``.
 
-    Where they do not say which notes begin anew, those do that did before.
+    Without a channel of onsets these are the original ones.
     """
     sound = logits[-1] > 0
     onset = logits[ONSET] > 0 if len(logits) == len(roll) else roll[ONSET] & sound
@@ -117,13 +119,13 @@ def decided(roll: NDArray[np.bool_], logits: NDArray[np.float32]) -> NDArray[np.
 
 
 def _last(notes: Table) -> NDArray[np.bool_]:
-    """Which notes sound to the end."""
+    """Which notes end last."""
     ends = notes[:, 0] + notes[:, 1]
     return ends == ends.max(initial=0)
 
 
 def _within(notes: Table, others: Table) -> NDArray[np.bool_]:
-    """Which notes begin while one of the others, all of which end together, sounds on the pitch."""
+    """Which notes begin during one of the others of the same pitch, all of which end last."""
     same = notes[:, None, 2] == others[:, 2]
     return (same & (notes[:, None, 0] >= others[:, 0])).any(axis=1)
 
@@ -132,12 +134,12 @@ def _keys(cells: Table) -> Table:
     return cells[:, 0] * PITCHES + cells[:, 2] - LOWEST
 
 
-def _surest(edits: Table, surety: NDArray[np.float64], share: float) -> Table:
-    return edits[np.argsort(-surety, kind="stable")[: round(share * len(edits))]]
+def _most_confident(edits: Table, confidence: NDArray[np.float64], share: float) -> Table:
+    return edits[np.argsort(-confidence, kind="stable")[: round(share * len(edits))]]
 
 
 def _resize(own: Table, keys: Table, grid: Grid, resized: Table) -> tuple[Table, NDArray[np.bool_]]:
-    """The notes with new lengths, and which they are. Ends stay as early or late as they were."""
+    """The notes with new lengths, and which they are; ends keep their offset from the grid."""
     changed = own.copy()
     order = np.argsort(_keys(resized))
     sought = _keys(resized)[order]
@@ -151,8 +153,8 @@ def _resize(own: Table, keys: Table, grid: Grid, resized: Table) -> tuple[Table,
     return changed, fresh
 
 
-def _add(own: Table, cells: Table, before: Table, grid: Grid, came: Table) -> Table:
-    """New notes as rows, each beside the note before (``before``) that it is nearest to."""
+def _add(own: Table, cells: Table, before: Table, grid: Grid, added: Table) -> Table:
+    """New notes as rows, each with track and velocity of the nearest of the notes ``before``."""
     times = _played_times(own[:, 0], cells[:, 0], grid)
     keys, first = np.unique(_keys(cells), return_index=True)
     rows = own[first[np.searchsorted(keys, _keys(before))]]
@@ -161,15 +163,15 @@ def _add(own: Table, cells: Table, before: Table, grid: Grid, came: Table) -> Ta
         for bar in range((step - _NEAR) // BAR, (step + length - 1 + _NEAR) // BAR + 1):
             at_bar[bar].append(index)
     found = []
-    for bar in np.unique(came[:, 0] // BAR).tolist():
+    for bar in np.unique(added[:, 0] // BAR).tolist():
         near = before[at_bar[bar]]
-        here = came[came[:, 0] // BAR == bar]
+        here = added[added[:, 0] // BAR == bar]
         if not len(near):
             continue
-        # Steps from the new note's beginning to where the other one sounds.
+        # Steps between the new note's onset and the other note.
         apart = np.maximum(near[:, 0] - here[:, :1], here[:, :1] - (near[:, 0] + near[:, 1] - 1))
-        heard = apart.min(axis=1) <= _NEAR
-        here, apart = here[heard], np.maximum(apart[heard], 0)
+        close = apart.min(axis=1) <= _NEAR
+        here, apart = here[close], np.maximum(apart[close], 0)
         cost = np.abs(near[:, 2] - here[:, 2:]) + apart / _STEPS_A_SEMITONE
         beside = rows[at_bar[bar]][cost.argmin(axis=1)]
         start, end = times[here[:, 0]], times[here[:, 0] + here[:, 1]]
@@ -179,9 +181,9 @@ def _add(own: Table, cells: Table, before: Table, grid: Grid, came: Table) -> Ta
 
 
 def _played_times(ticks: Table, steps: Table, grid: Grid) -> Table:
-    """When each step, ``[S + 1]`` with the end, is played: in ticks, by the notes that begin there.
+    """Time of each step in ticks, ``[S + 1]`` with the end: the mean onset of its notes.
 
-    A step without notes is as late as its like in other beats: what swings goes on swinging.
+    A step without notes has the mean offset of the same sixteenth in other beats: swing is kept.
     """
     places = np.arange(grid.steps + 1)
     in_bar = places - grid.bars[np.searchsorted(grid.bars, places, side="right") - 1]
@@ -193,15 +195,15 @@ def _played_times(ticks: Table, steps: Table, grid: Grid) -> Table:
 
     usual = mean(in_bar[steps] % _BEAT, _BEAT)[in_bar % _BEAT]
     own = mean(steps, len(places))
-    played = np.isin(places, steps)
-    times = grid.ticks + np.rint(np.where(played, own, usual)).astype(np.int64)
+    has_notes = np.isin(places, steps)
+    times = grid.ticks + np.rint(np.where(has_notes, own, usual)).astype(np.int64)
     return np.maximum(times, 0)
 
 
-def _untangled(table: Table, fresh: NDArray[np.bool_]) -> Table:
-    """By start, then pitch; a note ends where the next begins on its pitch and track.
+def _without_overlaps(table: Table, fresh: NDArray[np.bool_]) -> Table:
+    """Sorts by start, then pitch; ends a note where the next of its pitch and track begins.
 
-    Notes that were never changed may go on overlapping one another.
+    Overlaps of two unchanged notes stay.
     """
     order = np.lexsort((~fresh, table[:, 0], table[:, 2], table[:, 4]))
     table, fresh = table[order].copy(), fresh[order]
@@ -209,7 +211,7 @@ def _untangled(table: Table, fresh: NDArray[np.bool_]) -> Table:
     gap = table[1:, 0] - table[:-1, 0]
     clash = same & (gap < table[:-1, 1]) & (fresh[:-1] | fresh[1:])
     table[:-1][clash, 1] = gap[clash]
-    # Two that begin together: the new one gives way.
+    # Of two with the same onset the new one is dropped.
     kept = np.ones(len(table), dtype=np.bool_)
     kept[:-1] = ~(clash & (gap == 0) & fresh[:-1])
     table = table[kept]

@@ -13,19 +13,19 @@ _SLOPE = 0.2
 
 
 class PaperGenerator(nn.Module):
-    """Repaints what sounds, [B, 1, S, 84] of 0 and 1, as one genre would have it.
+    """Transfers what sounds, [B, 1, S, 84] of 0 and 1, to one genre.
 
     Two halvings of both axes, residual blocks (ReLU after the sum), and back. S is a multiple of
     4 · ``steps``. 12.54 M weights of convolutions at the published size.
 
     Args:
-        genres: the one that it makes.
+        genres: the target genre.
         width: channels of the first layer; each halving doubles them.
         blocks: residual blocks.
-        steps: sixteenths that make a column of the spectrogram; published is 1, 4 costs a quarter.
-        passing: logit with which a cell passes unchanged, to which the layers add what changes, so
-            that a new network plays what it is given. Published is 0, the layers alone: those
-            begin with silence and take many steps to leave it.
+        steps: sixteenths per column of the input; published is 1, and 4 costs a quarter.
+        passing: logit of an unchanged cell, to which the layers' output is added, so that an
+            untrained network changes nothing. Published is 0, the layers alone: those begin with
+            silence and need many steps to leave it.
     """
 
     kind = "paper"
@@ -57,7 +57,7 @@ class PaperGenerator(nn.Module):
         _draw(self)
 
     def shape(self) -> dict[str, Any]:
-        """What builds the same network again."""
+        """Arguments that build the same network."""
         return {
             "genres": list(self.genres),
             "width": self.width,
@@ -67,13 +67,13 @@ class PaperGenerator(nn.Module):
         }
 
     def forward(self, roll: Tensor, target: Tensor | None = None) -> Tensor:
-        """Logits [B, 1, S, 84]; there is only one genre to name."""
-        painted = unfold(self.layers(fold(roll, self.steps)), self.steps)
-        return painted + self.passing * (2 * roll - 1) if self.passing else painted
+        """Logits [B, 1, S, 84]; ``target`` is not used."""
+        logits = unfold(self.layers(fold(roll, self.steps)), self.steps)
+        return logits + self.passing * (2 * roll - 1) if self.passing else logits
 
 
 class PaperDiscriminator(nn.Module):
-    """A verdict on each patch of what sounds: [B, 1, S, 84] -> [B, 1, S/4, 21], unbounded.
+    """Scores patches of what sounds: [B, 1, S, 84] -> [B, 1, S/4, 21], unbounded.
 
     0.82 M weights of convolutions at the published width.
     """
@@ -130,7 +130,7 @@ def _draw(network: nn.Module) -> None:
 
 
 def fold(roll: Tensor, steps: int) -> Tensor:
-    """[B, C, S, P] -> [B, C * steps, S / steps, P]: each run of ``steps`` sixteenths in one."""
+    """Folds ``steps`` sixteenths into channels: [B, C, S, P] -> [B, C * steps, S / steps, P]."""
     if steps == 1:
         return roll
     batch, channels, _, pitches = roll.shape
@@ -139,7 +139,7 @@ def fold(roll: Tensor, steps: int) -> Tensor:
 
 
 def unfold(folded: Tensor, steps: int) -> Tensor:
-    """Undo `fold`."""
+    """The inverse of `fold`."""
     if steps == 1:
         return folded
     batch, channels, _, pitches = folded.shape

@@ -1,4 +1,4 @@
-"""Phrases of four bars, cut out of packs of scores: what networks and judges learn from."""
+"""Phrases of four bars from archives of MIDI files: training data of genre transfer."""
 
 from __future__ import annotations
 
@@ -28,23 +28,24 @@ METRES = ("trust", "spans", "beats")
 _BEATS = "beats.npz"
 _FORMAT = 1  # of the cache
 _CELLS = 2 * PHRASE * PITCHES
-#: Shares of the pieces that are not trained on.
+#: Shares of the pieces that are held out.
 HELD_OUT = {"validation": 0.1, "test": 0.1}
 _OWN_SPLITS = {"train": "train", "valid": "validation", "validation": "validation", "test": "test"}
 
 
 @dataclass
 class PhraseSettings:
-    """Which phrases of a pack are taken. Drums never are, nor notes outside of MIDI 24 to 107.
+    """Which phrases of an archive are used. Drums and notes outside MIDI 24 to 107 never are.
 
-    ``metre``: ``trust`` takes files that say 4/4 from beginning to end, or nothing, as the paper
-    does; ``spans`` takes every stretch of bars of sixteen sixteenths, or of twice eight, from
-    files of any metre; ``beats`` reads bars of four beats from the annotated beats in the pack's
-    ``beats.npz`` (``NAME_t`` times in s, ``NAME_f`` with bit 1 on downbeats), whatever files say.
-    ``from_start``: only files whose first note stands in their first beat, as the paper does.
-    ``leave_out``: words; a file with one of them in its name is not taken.
-    ``hop`` is in bars: 4 cuts phrases that share nothing, 1 all there are. ``fewest_notes`` must
-    begin in a phrase.
+    Attributes:
+        metre: ``trust`` uses files whose time signature is 4/4 throughout or missing, as in the
+            paper; ``spans`` uses every run of bars of sixteen sixteenths, or of twice eight, from
+            files of any metre; ``beats`` uses bars of four beats from the annotations in the
+            archive's ``beats.npz`` (``NAME_t`` times in s, ``NAME_f`` with bit 1 on downbeats).
+        from_start: only files whose first note is in their first beat, as in the paper.
+        leave_out: words; a file with one of them in its name is not used.
+        hop: in bars; 4 gives phrases that do not overlap, 1 all there are.
+        fewest_notes: onsets that a phrase must have.
     """
 
     metre: str = "trust"
@@ -56,11 +57,14 @@ class PhraseSettings:
 
 @dataclass(frozen=True)
 class PhraseSet:
-    """Phrases of many pieces. ``len(set)`` of them; ``set[index]`` is a roll ``[.., 2, 64, 84]``.
+    """N phrases of many pieces: ``set[index]`` is a roll ``[.., 2, 64, 84]``.
 
-    ``bits`` ``[N, 1344]`` are the rolls, eight cells a byte; ``pieces`` ``[N]`` the place in
-    ``names`` of each one's piece. A note that goes on from the phrase before sounds from step 0
-    without beginning there.
+    A note that began before its phrase sounds from step 0 and has no onset.
+
+    Attributes:
+        bits: ``[N, 1344]``, the rolls, eight cells a byte.
+        pieces: ``[N]``, the index in ``names`` of each phrase's piece.
+        names: of the pieces.
     """
 
     bits: NDArray[np.uint8]
@@ -76,11 +80,11 @@ class PhraseSet:
 
     @property
     def rolls(self) -> NDArray[np.bool_]:
-        """All of them: ``[N, 2, 64, 84]``."""
+        """All rolls: ``[N, 2, 64, 84]``."""
         return self[:]
 
     def of(self, names: Sequence[str]) -> PhraseSet:
-        """The phrases of some pieces only."""
+        """The phrases of some pieces."""
         wanted = set(names)
         kept = np.isin(self.pieces, [i for i, name in enumerate(self.names) if name in wanted])
         return PhraseSet(self.bits[kept], self.pieces[kept], self.names)
@@ -89,10 +93,10 @@ class PhraseSet:
 def phrases_of(
     place: str, settings: PhraseSettings | None = None, cache: Path | None = None
 ) -> PhraseSet:
-    """The phrases of a folder or zip of MIDI; ``cache`` is a folder that keeps what was cut.
+    """Reads the phrases of a folder or zip of MIDI files; ``cache`` is a folder that keeps them.
 
-    ``names`` holds every file of the pack, also those that gave none. Files that are no scores
-    are passed over. Raises AudioTransferError for a pack without MIDI or without one phrase.
+    ``names`` of the set holds every file of the archive, also those without a phrase. Damaged files
+    are skipped. Raises AudioTransferError for an archive without MIDI files or without a phrase.
     """
     settings = settings or PhraseSettings()
     if settings.metre not in METRES:
@@ -115,7 +119,7 @@ def phrases_of(
 
 
 def phrases_in(score: Any, grid: Grid, settings: PhraseSettings) -> NDArray[np.bool_]:
-    """Phrases ``[N, 2, 64, 84]`` of one score: four bars of sixteen steps in a row each."""
+    """Phrases ``[N, 2, 64, 84]`` of one score: four bars of sixteen steps in a row."""
     roll = roll_of(note_table(score), grid)
     cut = [roll[:, first : first + PHRASE] for first in phrase_starts(grid, settings)]
     found = [p for p in cut if p[0].sum() >= settings.fewest_notes and p[1].any()]
@@ -130,7 +134,7 @@ def phrase_starts(grid: Grid, settings: PhraseSettings) -> list[int]:
     bar = 0
     while bar + 4 <= len(whole):
         gap = np.flatnonzero(~whole[bar : bar + 4])
-        if len(gap):  # begin anew behind the bar that does not fit
+        if len(gap):  # go on after the bar that does not fit
             bar += int(gap[-1]) + 1
             continue
         found.append(int(lines[bar]))
@@ -139,7 +143,7 @@ def phrase_starts(grid: Grid, settings: PhraseSettings) -> list[int]:
 
 
 def _paired(lines: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Bar lines without the one between any two half bars in a row."""
+    """Bar lines without those between two half bars in a row."""
     kept = list(lines[:1])
     for line, after in zip(lines[1:], [*lines[2:], None], strict=True):
         half = line - kept[-1] == BAR // 2 and after is not None and after - line == BAR // 2
@@ -155,12 +159,12 @@ def split_pieces(
     *,
     together: bool = True,
 ) -> dict[str, str]:
-    """Name -> ``train``, ``validation`` or ``test``; who wrote or plays a piece goes as a whole.
+    """Splits pieces: name -> ``train``, ``validation`` or ``test``, all of an artist alike.
 
-    Who it is, is read from the names: a folder of their own, or what stands before ``__`` or
-    ``_`` (``Bach/fugue.mid``, ``BenWebster_MyIdeal.mid``); where that tells no two apart each piece
-    stands for itself. A pack whose folders are called after splits keeps those. Not ``together``:
-    pieces are divided whoever plays.
+    The composer or player is read from the names: the folder, or what precedes ``__`` or ``_``
+    (``Bach/fugue.mid``, ``BenWebster_MyIdeal.mid``); where these are all equal or all different
+    each piece is its own group. An archive whose folders are named after splits keeps those.
+    Without ``together`` every piece is its own group.
     """
     groups = _groups(names) if together else {name: name for name in names}
     if set(groups.values()) <= set(_OWN_SPLITS):
@@ -182,10 +186,7 @@ def split_pieces(
 def scores_of(
     place: str, names: Sequence[str], settings: PhraseSettings
 ) -> Iterator[tuple[str, Any, Grid]]:
-    """Those of the named scores of a pack that the settings take: name, score, grid to cut it by.
-
-    Files that are no scores are passed over.
-    """
+    """The named files that the settings select: (name, score, grid); skips damaged files."""
     left_out = tuple(word.lower() for word in settings.leave_out)
     wanted = [name for name in names if not any(word in name.lower() for word in left_out)]
     beats = _annotations(place, names) if settings.metre == "beats" else {}
@@ -200,9 +201,7 @@ def scores_of(
 
 
 def likely_metre(place: str, names: Sequence[str]) -> str:
-    """How a pack of unknown making is best cut: by its annotated ``beats`` where it has such, else
-    in ``spans``.
-    """
+    """The ``metre`` setting for an archive: ``beats`` where these are annotated, else ``spans``."""
     try:
         _annotations(place, names)
     except AudioTransferError:
@@ -226,7 +225,7 @@ def _grid(
     beats: tuple[NDArray[np.float64], NDArray[np.int64]] | None,
     settings: PhraseSettings,
 ) -> Grid | None:
-    """The grid to cut a score by; None where the settings leave the score out."""
+    """The grid of a score; None where the settings leave the score out."""
     if settings.metre == "beats":
         return None if beats is None else Grid.of_beats(score, *beats)
     signs = {(sign.numerator, sign.denominator) for sign in score.time_signatures}
@@ -239,7 +238,7 @@ def _grid(
 
 
 def _annotations(place: str, names: Sequence[str]) -> dict[str, tuple[Any, Any]]:
-    """Piece -> times and flags of its beats, from the ``beats.npz`` beside the pack's scores."""
+    """Piece -> times and flags of its beats, from the archive's ``beats.npz``."""
     beside = PurePosixPath(names[0]).parent / _BEATS
     ((_, data),) = contents(place, [str(beside)])
     with np.load(io.BytesIO(data)) as found:
@@ -248,7 +247,7 @@ def _annotations(place: str, names: Sequence[str]) -> dict[str, tuple[Any, Any]]
 
 
 def _groups(names: Sequence[str]) -> dict[str, str]:
-    """Whose each piece is; where the names do not tell, its own."""
+    """The group of each piece: its composer or player where names tell, else itself."""
     folders = [PurePosixPath(name).parent for name in names]
     shared = len(PurePosixPath(posixpath.commonpath(folders)).parts)
     candidates = [[(*folder.parts, "")[shared] for folder in folders]]
@@ -265,8 +264,8 @@ def _draw(seed: int, group: str) -> str:
 
 
 def _cache_name(place: str, names: Sequence[str], settings: PhraseSettings) -> str:
-    """A name that changes with the pack, the settings and what the cache holds."""
+    """A file name that depends on the archive, the settings and the cache's format."""
     stat = os.stat(place)
-    told = [_FORMAT, names, stat.st_size, stat.st_mtime_ns, asdict(settings)]
-    digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:12]
+    content = [_FORMAT, names, stat.st_size, stat.st_mtime_ns, asdict(settings)]
+    digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
     return f"{Path(place).stem}-{digest}.npz"

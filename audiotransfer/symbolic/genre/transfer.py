@@ -1,4 +1,4 @@
-"""The pitched notes of a score through a network that gives phrases a genre."""
+"""Genre transfer of pitched notes: windows of a piano roll through a network, and edits."""
 
 from __future__ import annotations
 
@@ -23,12 +23,35 @@ if TYPE_CHECKING:
 
     from audiotransfer.midi.grid import Grid
 
+Generator = PaperGenerator | ConditionalGenerator
+NETWORKS: dict[str, type[PaperGenerator] | type[ConditionalGenerator]] = {
+    PaperGenerator.kind: PaperGenerator,
+    ConditionalGenerator.kind: ConditionalGenerator,
+}
+_AT_ONCE = 16
+_BEAT = 4  # sixteenths
+_CLEARLY = 1.5  # times the sound that begins on the beats of the bars
+#: Logit of cells outside all windows.
+SILENCE = -20.0
+
+
+class GenreGenerator(Protocol):
+    """A generator: ``(roll [B, C, 64, 84], target [B]) -> logits [B, C, 64, 84]``.
+
+    ``channels`` is 2 (onsets, what sounds) or 1 (what sounds).
+    """
+
+    channels: int
+    genres: tuple[str, ...]
+
+    def __call__(self, roll: Tensor, target: Tensor) -> Tensor: ...
+
 
 class GenreTransfer:
-    """All pitched tracks together, seen as one roll and given back to who played them.
+    """Transfers all pitched tracks of a score, as one piano roll, to a genre; deterministic.
 
-    ``threshold`` is the logit from which a cell counts as sounding: higher gives fewer notes.
-    Nothing is drawn at random. Raises AudioTransferError for a genre that the network cannot give.
+    ``threshold`` is the logit from which a cell sounds: higher gives fewer notes. Raises
+    AudioTransferError for a genre that the network does not know.
     """
 
     def __init__(
@@ -58,18 +81,10 @@ class GenreTransfer:
 
 
 def load_part(path: Path, options: Mapping[str, Any], device: str) -> GenreTransfer:
-    """The transfer of pitched notes. Options: ``target``, the genre; ``threshold``, a logit."""
-
+    """Loads the transfer of pitched notes; options: ``target`` (genre), ``threshold`` (logit)."""
     network = load_generator(path).to(device).eval()
     threshold = float(options.get("threshold", 0.0))
     return GenreTransfer(network, str(options["target"]), device, threshold)
-
-
-Generator = PaperGenerator | ConditionalGenerator
-KINDS: dict[str, type[PaperGenerator] | type[ConditionalGenerator]] = {
-    PaperGenerator.kind: PaperGenerator,
-    ConditionalGenerator.kind: ConditionalGenerator,
-}
 
 
 def save_generator(path: Path, generator: Generator) -> None:
@@ -81,39 +96,20 @@ def load_generator(path: Path) -> Generator:
     """Reads what :func:`save_generator` wrote. Raises AudioTransferError for anything else."""
     shape, state = load_weights(path)
     try:
-        generator = KINDS[shape.pop("kind")](**shape)
+        generator = NETWORKS[shape.pop("kind")](**shape)
         generator.load_state_dict(state)
     except (KeyError, IndexError, TypeError, RuntimeError) as error:
         raise AudioTransferError(
-            f"{path} holds no generator of scores that this version knows; install the style again"
+            f"{path} holds no MIDI generator that this version knows; install the style again"
         ) from error
     return generator
 
 
-_AT_ONCE = 16
-_BEAT = 4  # sixteenths
-_CLEARLY = 1.5  # times as much sound as begins on the beats of the bars
-#: The logit of cells that no network was asked about.
-SILENCE = -20.0
-
-
-class GenreGenerator(Protocol):
-    """Gives phrases a genre: ``(roll [B, C, 64, 84], target [B]) -> logits [B, C, 64, 84]``.
-
-    ``channels`` is 2 (a note begins, a note sounds) or 1 (a note sounds).
-    """
-
-    channels: int
-    genres: tuple[str, ...]
-
-    def __call__(self, roll: Tensor, target: Tensor) -> Tensor: ...
-
-
 def window_starts(bars: NDArray[np.int64]) -> list[int]:
-    """Steps where windows of 64 begin: on bar lines, each at most half a window after the last.
+    """Steps at which windows of 64 begin: on bar lines, at most half a window apart.
 
-    ``bars`` ``[N + 1]`` are the steps of bar lines with the end. Bars that are longer than half a
-    window are entered in the middle as well.
+    ``bars`` ``[N + 1]`` are the steps of bar lines and the end. In bars longer than half a window
+    windows begin between bar lines, too.
     """
     starts, half, end = [0], PHRASE // 2, int(bars[-1])
     while starts[-1] + PHRASE < end:
@@ -123,11 +119,11 @@ def window_starts(bars: NDArray[np.int64]) -> list[int]:
 
 
 def beats_late(roll: NDArray[np.bool_], bars: NDArray[np.int64]) -> int:
-    """How many sixteenths, 0 to 3, the beats of a roll ``[2, S, 84]`` come after those of its bars.
+    """Offset in sixteenths, 0 to 3, of the beats of a roll ``[2, S, 84]`` from its bar lines.
 
-    Files made from recordings put their bars anywhere. Beats are where most of the sound begins,
-    by the lengths of notes; where that is not clear, and in bars that are no whole beats, they are
-    where the bars say.
+    The bar lines of files made from recordings are arbitrary. Beats are assumed at the offset at
+    which most onsets, weighted by length, are; 0 where that is not clear, and where bars are no
+    whole number of beats.
     """
     if (np.diff(bars) % _BEAT).any():
         return 0
@@ -146,23 +142,22 @@ def logits_over(
     device: torch.device,
     progress: Callable[[float], None] | None = None,
 ) -> NDArray[np.float32]:
-    """What a network makes of a roll ``[2, S, 84]`` of any length: logits ``[C, S, 84]``.
+    """A network's logits ``[C, S, 84]`` for a roll ``[2, S, 84]`` of any length.
 
-    Windows begin with a beat, and count most in their middle. Those in which nothing sounds are
-    passed over.
+    Overlapping windows begin on beats and are cross-faded; silent ones are skipped.
     """
     steps = roll.shape[1]
     lead = -beats_late(roll, bars) % _BEAT  # silence that moves the beats onto those of the bars
-    seen = np.pad(roll[-network.channels :], ((0, 0), (lead, PHRASE), (0, 0)))
+    padded = np.pad(roll[-network.channels :], ((0, 0), (lead, PHRASE), (0, 0)))
     lines = np.append(bars[:-1], bars[-1] + lead)
-    starts = [s for s in window_starts(lines) if seen[-1, s : s + PHRASE].any()]
+    starts = [s for s in window_starts(lines) if padded[-1, s : s + PHRASE].any()]
     places = torch.arange(PHRASE, device=device)
     fade = torch.minimum(places + 0.5, PHRASE - 0.5 - places)[:, None] / (PHRASE / 2)
-    total = torch.zeros(network.channels, seen.shape[1], PITCHES, device=device)
-    weight = torch.zeros(seen.shape[1], 1, device=device)
+    total = torch.zeros(network.channels, padded.shape[1], PITCHES, device=device)
+    weight = torch.zeros(padded.shape[1], 1, device=device)
     for first in range(0, len(starts), _AT_ONCE):
         chosen = starts[first : first + _AT_ONCE]
-        batch = torch.from_numpy(np.stack([seen[:, s : s + PHRASE] for s in chosen])).to(device)
+        batch = torch.from_numpy(np.stack([padded[:, s : s + PHRASE] for s in chosen])).to(device)
         given = network(batch.float(), torch.full((len(chosen),), target, device=device))
         for start, window in zip(chosen, given, strict=True):
             total[:, start : start + PHRASE] += window * fade

@@ -1,4 +1,4 @@
-"""Styles on trial, in Python and from the command line."""
+"""Benchmark of styles, in Python and from the command line."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from audiotransfer.benchmark import (
     Benchmark,
     Classifiers,
     measuring,
-    said,
+    probability_figure,
 )
 from audiotransfer.cli import main
 from audiotransfer.data.manifest import Manifest, PreparedSong
@@ -139,7 +139,7 @@ def test_the_truth_is_what_the_engineer_left(place: Path, tmp_path: Path) -> Non
     assert found.truth == (mix,)
 
 
-def jury(place: Path) -> Classifiers:
+def classifiers(place: Path) -> Classifiers:
     return Classifiers(
         GenreClassifier.load(place / "judge"), "jazz", InstrumentClassifier.load(place / "tagger")
     )
@@ -149,37 +149,37 @@ def test_rendered_songs_are_measured_against_their_truth(place: Path) -> None:
     seen: dict[str, list[str]] = {}
     shares: list[float] = []
     songs = benchmark.rendered_songs(place / "songs", "jazz")
-    trial = benchmark.measure(
+    result = benchmark.measure(
         songs,
         SYSTEMS,
-        jury(place),
+        classifiers(place),
         [Tensor(song.true_rendering()) for song in songs],
         seconds=1.2,
         show=lambda _, share: shares.append(share),
-        heard=lambda name, sounds: seen.update({name: list(sounds)}),
+        on_song=lambda name, sounds: seen.update({name: list(sounds)}),
     )
     assert shares == sorted(shares) and (shares[0], shares[-1]) == (0.0, 1.0)
-    assert len(shares) > 2 * len(trial.songs)  # each system of each song is named
+    assert len(shares) > 2 * len(result.songs)  # each system of each song is named
     assert seen["test-0"] == ["source", NOTHING, STYLE, TRUTH, "truth"]
-    assert trial.systems() == [NOTHING, STYLE, TRUTH]
-    for song in trial.songs.values():
+    assert result.systems() == [NOTHING, STYLE, TRUTH]
+    for song in result.songs.values():
         assert song[NOTHING]["distance ratio"] == pytest.approx(1.0)
         assert song[NOTHING]["distance"] > 3.0
         assert song[NOTHING]["artefacts"] == pytest.approx(1.0)
         assert song[TRUTH]["distance"] == pytest.approx(0.0, abs=1e-4)
         for found in song.values():
-            assert 0 <= found[said("jazz")] <= 1
+            assert 0 <= found[probability_figure("jazz")] <= 1
             assert found["heard as jazz"] in (0.0, 1.0)
         assert song[STYLE]["toward jazz"] == (
-            song[STYLE][said("jazz")] > song[NOTHING][said("jazz")]
+            song[STYLE][probability_figure("jazz")] > song[NOTHING][probability_figure("jazz")]
         )
         assert "toward jazz" not in song[NOTHING]
-    assert [row["system"] for row in trial.rows()] == [*trial.systems(), TARGETS]
-    assert trial.song_rows("distance")[0]["song"] == "test-0"
+    assert [row["system"] for row in result.rows()] == [*result.systems(), TARGETS]
+    assert result.song_rows("distance")[0]["song"] == "test-0"
     # Windows of 1 s overlap by half: the truths, which are 1.5 s long, hold two each.
-    assert trial.sizes["target windows (judge)"] == 4
-    assert trial.sizes["songs"] == trial.sizes["target songs"] == 2
-    assert NOTHING not in trial.sets
+    assert result.sizes["target windows (judge)"] == 4
+    assert result.sizes["songs"] == result.sizes["target songs"] == 2
+    assert NOTHING not in result.sets
 
 
 def test_gains_reach_one_for_the_target_itself() -> None:
@@ -204,42 +204,50 @@ def test_shares_count_songs_and_their_direction() -> None:
         "rock/c": {"x": {"f": 2.0}, "y": {"f": 2.0}},
         "rock/d": {"x": {"f": 0.0}, "y": {"f": 2.0}},
     }
-    trial = Benchmark(songs)
-    assert trial.better("x", "y", "f") == 0.5
-    assert trial.better("x", "y", "f", more=True) == 0.25
-    assert list(trial.only(lambda name: "rock" in name).songs) == ["rock/b", "rock/c", "rock/d"]
+    result = Benchmark(songs)
+    assert result.better("x", "y", "f") == 0.5
+    assert result.better("x", "y", "f", more=True) == 0.25
+    assert list(result.only(lambda name: "rock" in name).songs) == ["rock/b", "rock/c", "rock/d"]
 
 
 def test_style_and_content_are_rescaled_by_hand() -> None:
-    def heard(judged: float, chroma: float, onsets: float) -> dict[str, float]:
-        return {said("jazz"): judged, "centred chroma": chroma, "onset correlation": onsets}
+    def row(probability: float, chroma: float, onsets: float) -> dict[str, float]:
+        return {
+            probability_figure("jazz"): probability,
+            "centred chroma": chroma,
+            "onset correlation": onsets,
+        }
 
     figures = {
-        NOTHING: heard(0.2, 1.0, 1.0),
-        RANDOM: heard(0.8, 0.0, 0.2),
-        STYLE: heard(0.5, 0.7, 0.4),
+        NOTHING: row(0.2, 1.0, 1.0),
+        RANDOM: row(0.8, 0.0, 0.2),
+        STYLE: row(0.5, 0.7, 0.4),
     }
-    measuring._compare(figures, "jazz", [0.7, 0.9])
+    measuring._add_relative(figures, "jazz", [0.7, 0.9])
     # Style (0.5 - 0.2) / (0.8 - 0.2), content (0.55 - 0.1) / (1 - 0.1), H their harmonic mean.
     assert figures[STYLE]["style"] == pytest.approx(0.5)
     assert figures[STYLE]["content"] == pytest.approx(0.5)
     assert figures[STYLE]["H"] == pytest.approx(0.5)
     assert figures[NOTHING]["H"] == figures[RANDOM]["H"] == 0.0
     assert figures[STYLE]["toward jazz"] == 1.0
-    beyond = {NOTHING: heard(0.9, 1.0, 1.0), STYLE: heard(0.5, 1.0, 1.0)}
-    measuring._compare(beyond, "jazz", [0.7, 0.9])
+    beyond = {NOTHING: row(0.9, 1.0, 1.0), STYLE: row(0.5, 1.0, 1.0)}
+    measuring._add_relative(beyond, "jazz", [0.7, 0.9])
     assert "style" not in beyond[STYLE]
     assert "content" not in beyond[STYLE]
     assert beyond[STYLE]["toward jazz"] == 0.0
 
 
 def test_the_songs_of_the_genre_are_aimed_at(place: Path) -> None:
-    field = benchmark.gather(place / "jazz", [place / "clips"], judge=place / "judge")
+    field = benchmark.gather(place / "jazz", [place / "clips"], genre_classifier=place / "judge")
     assert [song.name for song in field.songs] == ["rock/rock0", "rock/rock1"]
     assert [song.name for song in field.targets] == ["jazz/jazz0", "jazz/jazz1"]
     assert field.seconds == 30.0
     rendered = benchmark.gather(
-        place / "jazz", [place / "songs"], judge=place / "judge", baseline=place / "songs", count=1
+        place / "jazz",
+        [place / "songs"],
+        genre_classifier=place / "judge",
+        baseline=place / "songs",
+        count=1,
     )
     assert [song.name for song in rendered.songs] == ["test-0"]
     assert [song.name for song in rendered.targets] == ["train-0"]
@@ -289,12 +297,12 @@ def test_prepared_songs_are_held_out_and_the_rest_teaches(
         field = benchmark.gather(style, [tmp_path])
     # Trained once, then found.
     assert asked == [("audio-genre-classifier", [f"genre_classifier.prepared={tmp_path}"])]
-    assert field.jury.genre == "polka"
+    assert field.classifiers.genre == "polka"
     assert [song.name for song in field.songs] == ["rock/rock-2"]
     assert [song.name for song in field.targets] == ["polka/polka-2"]
     assert field.equaliser is not None
-    with pytest.raises(AudioTransferError, match="audiotransfer train judge"):
-        benchmark.judge_for("waltz", prepared=manifest)
+    with pytest.raises(AudioTransferError, match="audiotransfer train audio-genre-classifier"):
+        benchmark.genre_classifier_for("waltz", prepared=manifest)
 
 
 def test_a_style_of_ones_own_aims_at_what_it_was_trained_toward(
@@ -305,11 +313,13 @@ def test_a_style_of_ones_own_aims_at_what_it_was_trained_toward(
     card = json.loads((style / "card.json").read_text())
     recipe = {"unpaired": {"target": "my/jazz"}}
     (style / "card.json").write_text(json.dumps(card | {"name": "mine", "config": recipe}))
-    field = benchmark.gather(style, [place / "clips"], judge=place / "judge")
-    assert field.jury.genre == "jazz"
+    field = benchmark.gather(style, [place / "clips"], genre_classifier=place / "judge")
+    assert field.classifiers.genre == "jazz"
     assert {song.name for song in field.targets} == {"jazz/jazz0", "jazz/jazz1"}
-    rock = benchmark.gather(style, [place / "clips"], judge=place / "judge", genre="rock")
-    assert rock.jury.genre == "rock"
+    rock = benchmark.gather(
+        style, [place / "clips"], genre_classifier=place / "judge", genre="rock"
+    )
+    assert rock.classifiers.genre == "rock"
 
 
 def test_a_genre_may_be_part_of_a_class() -> None:
@@ -360,15 +370,15 @@ def evaluate(place: Path, *words: str) -> int:
 def test_command_on_rendered_songs(
     place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    out, pictures, page = (tmp_path / name for name in ("figures.json", "pictures", "page.html"))
+    out, plots, page = (tmp_path / name for name in ("figures.json", "pictures", "page.html"))
     songs = str(place / "songs")
     words = ["--on", songs, "--baseline", songs, "--seconds", "1.5", "--songs", "1"]
     words += ["--classifier", str(place / "judge"), "--wrong", str(place / "jazz")]
-    written = ["-o", str(out), "--plots", str(pictures), "--page", str(page)]
+    written = ["-o", str(out), "--plots", str(plots), "--page", str(page)]
     assert evaluate(place, *words, *written) == 0
-    said = capsys.readouterr().out
-    assert "1 songs nearer to the truth than matched EQ" in said
-    assert "the judge hears 50% of real clips unknown to it right" in said
+    printed = capsys.readouterr().out
+    assert "1 songs nearer to the truth than matched EQ" in printed
+    assert "the judge hears 50% of real clips unknown to it right" in printed
     values = json.loads(out.read_text())
     (song,) = values["songs"].values()
     assert list(song) == [NOTHING, EQUALISER, ROUND_TRIP, RANDOM, WRONG, STYLE, TRUTH]
@@ -379,11 +389,11 @@ def test_command_on_rendered_songs(
     assert values["means"][0]["distance"]["count"] == 1
     (means,) = [one for one in values["means"] if one["system"] == TRUTH]
     for kind in ("FAD", "KAD"):
-        for listener in ("judge", "tagger"):
-            assert means[f"{kind} gain ({listener})"]["count"] == 1
+        for name in ("judge", "tagger"):
+            assert means[f"{kind} gain ({name})"]["count"] == 1
     assert values["sizes"]["target songs"] == 1
     # The judge that ships without having learned from our songs is heard beside the one named.
-    assert [path.name for path in pictures.iterdir()] == ["test-0.png"]
+    assert [path.name for path in plots.iterdir()] == ["test-0.png"]
     assert page.read_text(encoding="utf-8").count("data:audio/mpeg") == 2
     assert evaluate(place, *words, "-o", str(out)) == 2
     assert "-f writes over it" in capsys.readouterr().err
@@ -407,7 +417,7 @@ def test_command_on_real_songs(place: Path, capsys: pytest.CaptureFixture[str]) 
     ("words", "complaint"),
     [
         (["--on", "nowhere"], "nowhere does not exist"),
-        (["--on", "clips", "--classifier", "clips"], "no judge can be read"),
+        (["--on", "clips", "--classifier", "clips"], "no genre classifier can be read"),
         (["--on", "clips", "--classifier", "judge", "--genre", "polka"], "does not know 'polka'"),
         (["--on", "songs", "clips"], "name one folder"),
         (["--on", "songs", "--split", "valid", "--classifier", "judge"], "'valid'"),
@@ -415,7 +425,10 @@ def test_command_on_real_songs(place: Path, capsys: pytest.CaptureFixture[str]) 
         (["--on", "songs", "-o", "no/where.json"], "does not exist"),
         (["--on", "songs", "--page", "no/where.html"], "does not exist"),
         (["--on", "songs", "--baseline", "clips"], "no rendered songs"),
-        (["--on", "clips", "--classifier", "judge", "--tagger", "clips"], "no tagger can be read"),
+        (
+            ["--on", "clips", "--classifier", "judge", "--tagger", "clips"],
+            "no instrument classifier can be read",
+        ),
     ],
 )
 def test_what_cannot_be_is_said_in_one_line(
@@ -432,12 +445,12 @@ def test_what_cannot_be_is_said_in_one_line(
     assert len(err.splitlines()) == 1
 
 
-def test_a_judge_ships_and_says_what_it_is_worth() -> None:
+def test_a_genre_classifier_ships_and_says_what_it_is_worth() -> None:
     folder = shipped_genre_classifier()
-    judge = GenreClassifier.load(folder)
-    assert "jazz" in judge.classes
+    classifier = GenreClassifier.load(folder)
+    assert "jazz" in classifier.classes
     assert sum(file.stat().st_size for file in folder.iterdir()) < 1_000_000
-    found = judge.report["held-out real clips"]
-    assert found["classes"] == list(judge.classes)
-    assert found["accuracy"] > 1 / len(judge.classes)
-    assert len(judge.report["held out"]) >= sum(map(sum, found["confusion"]))
+    found = classifier.report["held-out real clips"]
+    assert found["classes"] == list(classifier.classes)
+    assert found["accuracy"] > 1 / len(classifier.classes)
+    assert len(classifier.report["held out"]) >= sum(map(sum, found["confusion"]))

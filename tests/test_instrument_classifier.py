@@ -1,4 +1,4 @@
-"""The instrument tagger: what it is told plays, what it learns, how it is graded."""
+"""The instrument classifier: its labels, its loss, its accuracy."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from audiotransfer.evaluation.classifiers.instruments import (
     family,
     labelled_stems,
 )
-from audiotransfer.recipes.instrument_classifier import split_scores
+from audiotransfer.recipes.instrument_classifier import split_by_score
 
 RATE = 44100
 SETTINGS = AudioClassifierSettings(FAMILIES, seconds=1.0, width=2)
@@ -60,7 +60,7 @@ def test_families_are_eight_programs_each() -> None:
 def test_cards_say_who_plays_in_a_stem(songs: Path) -> None:
     stems = labelled_stems([songs])
     assert len(stems) == 9
-    playing = {one.take.stem: [FAMILIES[place] for place in one.families] for one in stems}
+    playing = {one.recording.stem: [FAMILIES[place] for place in one.families] for one in stems}
     assert playing == {"bass": ["bass"], "drums": ["drums"], "other": ["piano", "ensemble"]}
     with pytest.raises(AudioTransferError, match="no rendered songs"):
         labelled_stems([songs / "pop" / "train-0" / "source"])
@@ -107,35 +107,38 @@ def test_area_under_the_curve_by_hand() -> None:
     assert np.isnan(areas_under_curve(scores[:, :1], np.ones((4, 1)))).all()
 
 
-def test_a_tagger_says_what_plays_and_comes_back_from_disk(tmp_path: Path) -> None:
+def test_a_classifier_says_what_plays_and_comes_back_from_disk(tmp_path: Path) -> None:
     torch.manual_seed(0)
-    tagger = InstrumentClassifier(AudioClassifierNetwork(SETTINGS), {"steps": 1})
+    classifier = InstrumentClassifier(AudioClassifierNetwork(SETTINGS), {"steps": 1})
     sound = 0.1 * torch.randn(2, 2 * RATE)
-    found = tagger.probabilities(sound, RATE)
+    found = classifier.probabilities(sound, RATE)
     assert list(found) == list(FAMILIES)
     assert all(0 < share < 1 for share in found.values())
-    assert tagger.embeddings(sound, RATE).shape == (3, 64)
-    assert set(tagger.probabilities(torch.zeros(2, RATE), RATE).values()) == {0.0}
-    assert tagger.embeddings(torch.zeros(2, RATE), RATE).shape == (0, 64)
-    tagger.save(tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["tagger.json", "tagger.safetensors"]
+    assert classifier.embeddings(sound, RATE).shape == (3, 64)
+    assert set(classifier.probabilities(torch.zeros(2, RATE), RATE).values()) == {0.0}
+    assert classifier.embeddings(torch.zeros(2, RATE), RATE).shape == (0, 64)
+    classifier.save(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "instrument-classifier.json",
+        "instrument-classifier.safetensors",
+    ]
     assert InstrumentClassifier.load(tmp_path).probabilities(sound, RATE) == found
-    with pytest.raises(AudioTransferError, match="no tagger can be read"):
+    with pytest.raises(AudioTransferError, match="no instrument classifier can be read"):
         InstrumentClassifier.load(tmp_path / "nowhere")
 
 
 def test_no_score_is_on_both_sides(songs: Path) -> None:
     stems = labelled_stems([songs])
-    trained, unheard = split_scores(stems, 0.3, seed=0)
+    trained, unheard = split_by_score(stems, 0.3, seed=0)
     assert len(trained) + len(unheard) == 9
     assert {one.score for one in trained}.isdisjoint({one.score for one in unheard})
     assert len({one.score for one in unheard}) == 1
     with pytest.raises(AudioTransferError, match="1 scores are too few"):
-        split_scores(stems[:3], 0.3, seed=0)
+        split_by_score(stems[:3], 0.3, seed=0)
 
 
 @pytest.mark.usefixtures("every_branch")
-def test_the_config_becomes_a_tagger(songs: Path, tmp_path: Path) -> None:
+def test_the_config_becomes_a_classifier(songs: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     overrides = [
         f"instrument_classifier.data={songs}",
@@ -147,9 +150,9 @@ def test_the_config_becomes_a_tagger(songs: Path, tmp_path: Path) -> None:
         "trainer.validate_every=2",
     ]
     figures = recipes.train("instrument-classifier", overrides, run)
-    tagger = InstrumentClassifier.load(run)
-    assert tagger.report["steps"] == 2
-    assert tagger.report["windows held out"] == 12
+    classifier = InstrumentClassifier.load(run)
+    assert classifier.report["steps"] == 2
+    assert classifier.report["windows held out"] == 12
     assert figures["area_under_curve"] == pytest.approx(
-        np.mean(list(tagger.report["area under curve"].values()))
+        np.mean(list(classifier.report["area under curve"].values()))
     )

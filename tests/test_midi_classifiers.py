@@ -1,4 +1,4 @@
-"""Judges of scores: what they count, what they say, and both configs trained on tiny genres."""
+"""MIDI classifiers: what they count, what they say, and both configs trained on tiny genres."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from audiotransfer.errors import AudioTransferError
 from audiotransfer.evaluation.baselines.midi import transpose
 from audiotransfer.evaluation.classifiers import midi_diagnostics
 from audiotransfer.evaluation.classifiers.midi_genre import (
+    GenreProbabilities,
     MidiGenreClassifier,
     MidiGenreObjective,
-    Verdict,
     fitting_temperature,
     phrase_validation,
     shipped_midi_classifiers,
@@ -96,7 +96,7 @@ def test_counts_do_not_change_with_the_key() -> None:
     assert not counts(torch.zeros(1, 2, 64, 84)).any()
 
 
-# -- networks and judges
+# -- networks and classifiers
 
 
 def test_the_classifier_has_the_published_size() -> None:
@@ -108,56 +108,72 @@ def test_the_classifier_has_the_published_size() -> None:
 
 
 @pytest.mark.parametrize("kind", NETWORKS)
-def test_a_judge_comes_back_as_it_was_saved(kind: str, tmp_path: Path) -> None:
+def test_a_classifier_comes_back_as_it_was_saved(kind: str, tmp_path: Path) -> None:
     torch.manual_seed(0)
-    judge = MidiGenreClassifier(kind, GENRES, 8, 1.5, {"steps": 3})
+    classifier = MidiGenreClassifier(kind, GENRES, 8, 1.5, {"steps": 3})
     given = random_phrases(5, 2)
-    judge.save(tmp_path)
+    classifier.save(tmp_path)
     again = MidiGenreClassifier.load(tmp_path)
-    assert torch.equal(again.listen(given).shares, judge.listen(given).shares)
+    assert torch.equal(again.predict(given).shares, classifier.predict(given).shares)
     assert (again.genres, again.temperature, again.report) == (GENRES, 1.5, {"steps": 3})
     # A batch is judged as its phrases are one by one, and silence is nothing.
-    singles = [judge.listen(phrase[None]).shares[0] for phrase in given]
-    assert torch.allclose(judge.listen(given).shares, torch.stack(singles), atol=1e-5)
-    silent = judge.listen(torch.zeros(1, 2, 64, 84))
+    singles = [classifier.predict(phrase[None]).shares[0] for phrase in given]
+    assert torch.allclose(classifier.predict(given).shares, torch.stack(singles), atol=1e-5)
+    silent = classifier.predict(torch.zeros(1, 2, 64, 84))
     assert silent.shares[0].tolist() == pytest.approx([1 / 3] * 3)
 
 
-def test_a_damaged_judge_is_refused_in_a_line(tmp_path: Path) -> None:
+def test_a_damaged_classifier_is_refused_in_a_line(tmp_path: Path) -> None:
     MidiGenreClassifier("counts", GENRES, 4).save(tmp_path)
-    weights = tmp_path / "judge.safetensors"
+    weights = tmp_path / "midi-classifier.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1] + b"?")
     with pytest.raises(AudioTransferError, match="is not what") as caught:
         MidiGenreClassifier.load(tmp_path)
     assert "\n" not in str(caught.value)
-    with pytest.raises(AudioTransferError, match="no judge of scores"):
+    with pytest.raises(AudioTransferError, match="no MIDI classifier"):
         MidiGenreClassifier.load(tmp_path / "nowhere")
     with pytest.raises(AudioTransferError, match="octaves, counts"):
         MidiGenreClassifier("colours", GENRES)
 
 
 def test_verdicts_among_all_and_among_two() -> None:
-    found = Verdict(GENRES, torch.tensor([[0.5, 0.3, 0.2], [0.2, 0.3, 0.5], [1 / 3] * 3]))
-    assert found.heard_as("jazz").tolist() == [True, False, True]
-    assert found.heard_as("classical").tolist() == [False, False, True]
-    assert found.heard_as("classical", ("classical", "pop")).tolist() == [True, False, True]
-    assert found.probability("pop").tolist() == pytest.approx([0.2, 0.5, 1 / 3])
+    found = GenreProbabilities(
+        GENRES, torch.tensor([[0.5, 0.3, 0.2], [0.2, 0.3, 0.5], [1 / 3] * 3])
+    )
+    assert found.is_likeliest("jazz").tolist() == [True, False, True]
+    assert found.is_likeliest("classical").tolist() == [False, False, True]
+    assert found.is_likeliest("classical", ("classical", "pop")).tolist() == [True, False, True]
+    assert found.of("pop").tolist() == pytest.approx([0.2, 0.5, 1 / 3])
     with pytest.raises(AudioTransferError, match="polka"):
-        found.heard_as("polka")
+        found.is_likeliest("polka")
 
 
-def test_shipped_judges_know_the_genres_and_say_how_good_they_are() -> None:
+def test_files_of_0_1_0_are_read(tmp_path: Path) -> None:
+    classifier = MidiGenreClassifier("counts", GENRES, 8, 1.5, {"steps": 3})
+    classifier.save(tmp_path)
+    card = json.loads((tmp_path / "midi-classifier.json").read_text())
+    card = {("hearing" if key == "architecture" else key): value for key, value in card.items()}
+    (tmp_path / "midi-classifier.json").unlink()
+    (tmp_path / "judge.json").write_text(json.dumps(card))
+    (tmp_path / "midi-classifier.safetensors").rename(tmp_path / "judge.safetensors")
+    old = MidiGenreClassifier.load(tmp_path)
+    assert (old.architecture, old.genres, old.report) == ("counts", GENRES, {"steps": 3})
+    given = (torch.rand(3, 2, 64, 84) < 0.05).float()
+    assert torch.equal(old.predict(given).shares, classifier.predict(given).shares)
+
+
+def test_shipped_classifiers_know_the_genres_and_say_how_good_they_are() -> None:
     for folder in shipped_midi_classifiers().values():
-        judge = MidiGenreClassifier.load(folder)
-        assert set(judge.genres) == set(GENRES)
-        assert judge.report["test"]["balanced_accuracy"] > 0.8
-        assert judge.report["held out"]
+        classifier = MidiGenreClassifier.load(folder)
+        assert set(classifier.genres) == set(GENRES)
+        assert classifier.report["test"]["balanced_accuracy"] > 0.8
+        assert classifier.report["held out"]
 
 
-# -- what a judge can be believed in
+# -- what a classifier can be believed in
 
 
-class Ear:
+class LoudOctave:
     """Hears jazz where the lowest note is below C4, else pop; as sure as it is told to be."""
 
     genres = ("jazz", "pop")
@@ -165,12 +181,12 @@ class Ear:
     def __init__(self, sure: float = 0.9) -> None:
         self.sure = sure
 
-    def listen(self, given: Tensor) -> Verdict:
+    def predict(self, given: Tensor) -> GenreProbabilities:
         rows = []
         for phrase in given:
             low = notes_of((phrase > 0.5).numpy())[:, 2].min(initial=200) < C
             rows.append([self.sure, 1 - self.sure] if low else [1 - self.sure, self.sure])
-        return Verdict(self.genres, torch.tensor(rows, dtype=torch.float64))
+        return GenreProbabilities(self.genres, torch.tensor(rows, dtype=torch.float64))
 
 
 LOW, HIGH = random_phrases(4, 3, 40, 60), random_phrases(4, 4, 60, 80)
@@ -178,44 +194,44 @@ LOW, HIGH = random_phrases(4, 3, 40, 60), random_phrases(4, 4, 60, 80)
 
 def test_confusion_and_pairs_by_hand() -> None:
     given = {"jazz": torch.cat([LOW[:3], HIGH[:1]]), "pop": HIGH}
-    found = midi_diagnostics.confusion(Ear(), given)  # type: ignore[arg-type]
+    found = midi_diagnostics.confusion(LoudOctave(), given)  # type: ignore[arg-type]
     assert found.counts.tolist() == [[3, 1], [0, 4]]
-    pairs = midi_diagnostics.pair_accuracies(Ear(), given)  # type: ignore[arg-type]
+    pairs = midi_diagnostics.pair_accuracies(LoudOctave(), given)  # type: ignore[arg-type]
     assert pairs == {"jazz-pop": (3 / 4 + 1) / 2}
     # Noise of a standard deviation of 0.5 on -1 and +1 lifts few cells over the middle, of 5.0
     # nearly half of them: then all is low.
-    noisy = midi_diagnostics.pair_accuracies(Ear(), given, noise=5.0)  # type: ignore[arg-type]
+    noisy = midi_diagnostics.pair_accuracies(LoudOctave(), given, noise=5.0)  # type: ignore[arg-type]
     assert noisy == {"jazz-pop": 0.5}
 
 
 def test_calibration_error_by_hand() -> None:
     given = {"jazz": torch.cat([LOW[:3], HIGH[:1]]), "pop": HIGH}
     # Sure to 0.9; right in (3/4 + 1)/2 of the cases.
-    assert midi_diagnostics.calibration_error(Ear(), given) == pytest.approx(0.9 - 7 / 8)  # type: ignore[arg-type]
-    assert midi_diagnostics.calibration_error(Ear(0.6), given) == pytest.approx(7 / 8 - 0.6)  # type: ignore[arg-type]
+    assert midi_diagnostics.calibration_error(LoudOctave(), given) == pytest.approx(0.9 - 7 / 8)  # type: ignore[arg-type]
+    assert midi_diagnostics.calibration_error(LoudOctave(0.6), given) == pytest.approx(7 / 8 - 0.6)  # type: ignore[arg-type]
 
 
 def test_probes_take_away_what_they_say() -> None:
     generator = torch.Generator().manual_seed(0)
     given = roll((0, 8, C), (2, 2, C + 7), (16, 4, 40), (35, 1, C))[None]
-    heard = {
+    probed = {
         name: [tuple(note) for note in notes_of(probe(given.clone(), generator)[0].numpy())]
         for name, probe in midi_diagnostics.PROBES.items()
     }
-    assert heard["an octave up"] == [(0, 8, 72), (2, 2, 79), (16, 4, 52), (35, 1, 72)]
-    assert heard["an octave down"] == [(0, 8, 48), (2, 2, 55), (16, 4, 28), (35, 1, 48)]
-    assert heard["an eighth late"] == [(2, 8, C), (4, 2, C + 7), (18, 4, 40), (37, 1, C)]
-    assert heard["on the beat"] == [(0, 8, C), (0, 4, C + 7), (16, 4, 40), (32, 4, C)]
-    assert heard["without bass"] == [(0, 8, C), (2, 2, C + 7), (35, 1, C)]
+    assert probed["an octave up"] == [(0, 8, 72), (2, 2, 79), (16, 4, 52), (35, 1, 72)]
+    assert probed["an octave down"] == [(0, 8, 48), (2, 2, 55), (16, 4, 28), (35, 1, 48)]
+    assert probed["an eighth late"] == [(2, 8, C), (4, 2, C + 7), (18, 4, 40), (37, 1, C)]
+    assert probed["on the beat"] == [(0, 8, C), (0, 4, C + 7), (16, 4, 40), (32, 4, C)]
+    assert probed["without bass"] == [(0, 8, C), (2, 2, C + 7), (35, 1, C)]
     # The C is hidden while the G sounds, and comes out again after it.
-    assert heard["top voice alone"] == [
+    assert probed["top voice alone"] == [
         (0, 2, C), (2, 2, C + 7), (4, 4, C), (16, 4, 40), (35, 1, C),
     ]  # fmt: skip
-    steps = [(begin, length) for begin, length, _ in heard["pitch classes exchanged"]]
+    steps = [(begin, length) for begin, length, _ in probed["pitch classes exchanged"]]
     assert sorted(steps) == [(0, 8), (2, 2), (16, 4), (35, 1)]
-    bars = {begin // 16 for begin, _, _ in heard["bars shuffled"]}
+    bars = {begin // 16 for begin, _, _ in probed["bars shuffled"]}
     assert len(bars) == 3
-    assert set(midi_diagnostics.probes(Ear(), {"jazz": LOW, "pop": HIGH})) == set(
+    assert set(midi_diagnostics.probes(LoudOctave(), {"jazz": LOW, "pop": HIGH})) == set(
         midi_diagnostics.PROBES
     )  # type: ignore[arg-type]
 
@@ -225,10 +241,10 @@ def test_probes_take_away_what_they_say() -> None:
 
 def test_the_objective_learns_and_says_how_well() -> None:
     torch.manual_seed(0)
-    judge = MidiGenreClassifier("octaves", ("jazz", "pop"), 4)
-    objective = MidiGenreObjective(judge, learning_rate=0.01)
+    classifier = MidiGenreClassifier("octaves", ("jazz", "pop"), 4)
+    objective = MidiGenreObjective(classifier, learning_rate=0.01)
     batch = {"rolls": torch.cat([LOW, HIGH]).float(), "genres": torch.tensor([0] * 4 + [1] * 4)}
-    optimiser = torch.optim.Adam(judge.network.parameters(), 0.02)
+    optimiser = torch.optim.Adam(classifier.network.parameters(), 0.02)
     losses: list[Tensor] = []
     for _ in range(12):
         (turn,) = objective.turns(batch, 0, torch.Generator())
@@ -284,9 +300,9 @@ def write_midi(path: Path, seed: int, shift: int) -> None:
 
 
 @pytest.fixture(scope="module")
-def packs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def archives(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Ten pieces each of three genres, the last with annotated beats."""
-    folder = tmp_path_factory.mktemp("packs")
+    folder = tmp_path_factory.mktemp("archives")
     for genre, name in enumerate(("jazz_wjd.zip", "classical_pianomidide.zip", "pop_pop909.zip")):
         for piece in range(10):
             write_midi(folder / name / f"{piece:03}.mid", 100 * genre + piece, 12 * genre)
@@ -297,18 +313,18 @@ def packs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_parts_of_several_packs_share_no_piece(packs: Path) -> None:
+def test_parts_of_several_archives_share_no_piece(archives: Path) -> None:
     how = PhraseSettings()
     both = {"jazz_wjd.zip": how, "classical_pianomidide.zip": how}
-    parts = genre_phrases({"all": both, "one": {"jazz_wjd.zip": how}}, packs)
-    heard = {part: found["all"] for part, found in parts.items()}
-    pieces = {part: set(found.pieces.tolist()) for part, found in heard.items()}
+    parts = genre_phrases({"all": both, "one": {"jazz_wjd.zip": how}}, archives)
+    of_both = {part: found["all"] for part, found in parts.items()}
+    pieces = {part: set(found.pieces.tolist()) for part, found in of_both.items()}
     assert not pieces["train"] & pieces["test"]
     assert not pieces["train"] & pieces["validation"]
-    assert sum(len(found) for found in heard.values()) == 2 * 10 * 2
+    assert sum(len(found) for found in of_both.values()) == 2 * 10 * 2
     # A pack is divided alike whatever else there is.
     assert {n for n in pieces["test"] if n < 10} == set(parts["test"]["one"].pieces.tolist())
-    whole = [phrases_of(str(packs / name), how) for name in both]
+    whole = [phrases_of(str(archives / name), how) for name in both]
     together = joined(whole)
     assert np.array_equal(together.rolls, np.concatenate([one.rolls for one in whole]))
     assert together.pieces.max() == 19
@@ -318,12 +334,12 @@ def test_parts_of_several_packs_share_no_piece(packs: Path) -> None:
     ("config", "genres"), [("midi-classifier", GENRES), ("midi-classifier-counts", ("jazz", "pop"))]
 )
 @pytest.mark.usefixtures("every_branch")
-def test_the_configs_become_judges(
-    config: str, genres: tuple[str, ...], packs: Path, tmp_path: Path
+def test_the_configs_become_classifiers(
+    config: str, genres: tuple[str, ...], archives: Path, tmp_path: Path
 ) -> None:
     run = tmp_path / "run"
     overrides = [
-        f"midi_classifier.data={packs}",
+        f"midi_classifier.data={archives}",
         "midi_classifier.width=4",
         "midi_classifier.batch=6",
         f"midi_classifier.genres=[{','.join(genres)}]",
@@ -331,10 +347,10 @@ def test_the_configs_become_judges(
         "trainer.validate_every=1",
     ]
     figures = recipes.train(config, overrides, run)
-    judge = MidiGenreClassifier.load(run)
-    assert judge.genres == genres
-    assert 0.2 <= judge.temperature <= 5
-    report = judge.report
+    classifier = MidiGenreClassifier.load(run)
+    assert classifier.genres == genres
+    assert 0.2 <= classifier.temperature <= 5
+    report = classifier.report
     assert report["steps"] == 2
     assert np.sum(report["test"]["confusion"]) == sum(report["phrases"]["test"].values())
     assert figures["accuracy"] == report["test"]["balanced_accuracy"]
@@ -343,17 +359,17 @@ def test_the_configs_become_judges(
     assert list(report["pairs"]) == noises
     assert len(report["pairs"]["0.0"]) == len(genres) * (len(genres) - 1) // 2
     # The card holds only what JSON can.
-    assert json.loads((run / "judge.json").read_text())["report"] == report
+    assert json.loads((run / "midi-classifier.json").read_text())["report"] == report
 
 
-def test_a_judge_needs_two_genres_that_are_there(packs: Path, tmp_path: Path) -> None:
+def test_a_classifier_needs_two_genres_that_are_there(archives: Path, tmp_path: Path) -> None:
     for genres in ("[jazz]", "[jazz,polka]"):
-        overrides = [f"midi_classifier.data={packs}", f"midi_classifier.genres={genres}"]
+        overrides = [f"midi_classifier.data={archives}", f"midi_classifier.genres={genres}"]
         with pytest.raises(AudioTransferError, match="two genres or more"):
             recipes.train("midi-classifier", overrides, tmp_path)
 
 
-def test_both_judges_hear_the_same_packs() -> None:
+def test_both_classifiers_learn_from_the_same_archives() -> None:
     one, other = (
         recipes.load_training(name).recipe for name in ("midi-classifier", "midi-classifier-counts")
     )

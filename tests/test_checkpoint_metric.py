@@ -1,4 +1,4 @@
-"""H during a training: by hand, by a judge of its own, and only where it tells something."""
+"""H during a training: by hand, by a classifier of its own, and only where it tells something."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from audiotransfer.training import Objective
 from vocoder import SpectrogramSettings
 
 RATE = 44100
-NOBODY: Objective = None  # type: ignore[assignment]  # a headline asks the audition alone
+NOBODY: Objective = None  # type: ignore[assignment]  # the metric asks the samples alone
 
 
 def sound(level: float, hertz: float, seconds: float = 1.0) -> Tensor:
@@ -45,7 +45,7 @@ def sound(level: float, hertz: float, seconds: float = 1.0) -> Tensor:
 
 
 class Loudness:
-    """A judge for whom loud is jazz: its probability is the largest sample."""
+    """A classifier for which loud is jazz: its probability is the largest sample."""
 
     classes = ("jazz", "rock")
 
@@ -55,13 +55,15 @@ class Loudness:
 
 
 class Played:
-    """An audition whose outputs are given."""
+    """Validation samples whose outputs are given."""
 
-    def __init__(self, lines: Sequence[ValidationSample], outputs: dict[str, list[Tensor]]) -> None:
-        self.lines, self.outputs = list(lines), outputs
+    def __init__(
+        self, samples: Sequence[ValidationSample], outputs: dict[str, list[Tensor]]
+    ) -> None:
+        self.samples, self.outputs = list(samples), outputs
 
-    def play(self, lines: Sequence[ValidationSample]) -> dict[str, list[Tensor]]:
-        assert list(lines) == self.lines
+    def convert(self, samples: Sequence[ValidationSample]) -> dict[str, list[Tensor]]:
+        assert list(samples) == self.samples
         return self.outputs
 
 
@@ -72,22 +74,22 @@ SOURCES = [
 TARGETS = [ValidationSample("c", "other", sound(0.8, 277))]
 
 
-def headline(outputs: list[Tensor], **more: Any) -> dict[str, float]:
+def measured(outputs: list[Tensor], **more: Any) -> dict[str, float]:
     played: Any = Played(SOURCES, {"jazz": outputs})
-    judge: Any = Loudness()
-    return CheckpointMetric(played, {"jazz": TARGETS}, lambda: judge, **more)(NOBODY)
+    classifier: Any = Loudness()
+    return CheckpointMetric(played, {"jazz": TARGETS}, lambda: classifier, **more)(NOBODY)
 
 
 def test_doing_nothing_and_a_clip_of_the_target_have_no_h() -> None:
-    nothing = headline([line.sound for line in SOURCES])
+    nothing = measured([sample.sound for sample in SOURCES])
     assert nothing == pytest.approx({"H": 0.0, "style": 0.0, "content": 1.0}, abs=1e-5)
-    clip = headline([TARGETS[0].sound, TARGETS[0].sound])
+    clip = measured([TARGETS[0].sound, TARGETS[0].sound])
     assert clip == pytest.approx({"H": 0.0, "style": 1.0, "content": 0.0}, abs=1e-5)
 
 
 def test_h_by_hand() -> None:
     """All notes kept and half of the way gone: 2 * 0.5 * 1 / 1.5."""
-    found = headline([2.5 * line.sound for line in SOURCES])
+    found = measured([2.5 * sample.sound for sample in SOURCES])
     assert found["style"] == pytest.approx(0.5, abs=1e-3)
     assert found["content"] == pytest.approx(1.0, abs=1e-5)
     assert found["H"] == pytest.approx(2 / 3, abs=1e-3)
@@ -99,28 +101,28 @@ def test_content_lies_between_a_random_clip_and_the_source() -> None:
     other = content_score(TARGETS[0].sound, SOURCES[0].sound, RATE)
     zero = (kept + other) / 2
     expected = ((1 + kept) / 2 - zero) / (1 - zero)
-    assert headline(outputs)["content"] == pytest.approx(expected, abs=1e-5)
+    assert measured(outputs)["content"] == pytest.approx(expected, abs=1e-5)
 
 
 def test_of_several_styles_the_mean_counts() -> None:
-    half = [2.5 * line.sound for line in SOURCES]
-    still = [line.sound for line in SOURCES]
-    judge: Any = Loudness()
+    half = [2.5 * sample.sound for sample in SOURCES]
+    still = [sample.sound for sample in SOURCES]
+    classifier: Any = Loudness()
     played: Any = Played(SOURCES, {"jazz": half, "rock": still})
     quiet = [ValidationSample("d", "other", sound(0.01, 277))]
-    found = CheckpointMetric(played, {"jazz": TARGETS, "rock": quiet}, lambda: judge)(NOBODY)
+    found = CheckpointMetric(played, {"jazz": TARGETS, "rock": quiet}, lambda: classifier)(NOBODY)
     assert found["H/jazz"] == pytest.approx(2 / 3, abs=1e-3) and found["H/rock"] == 0.0
     assert found["H"] == pytest.approx(found["H/jazz"] / 2)
 
 
-def test_a_judge_that_tells_nothing_gives_no_h(caplog: pytest.LogCaptureFixture) -> None:
-    judge: Any = Loudness()
-    played: Any = Played(SOURCES, {"jazz": [line.sound for line in SOURCES]})
+def test_a_classifier_that_tells_nothing_gives_no_h(caplog: pytest.LogCaptureFixture) -> None:
+    classifier: Any = Loudness()
+    played: Any = Played(SOURCES, {"jazz": [sample.sound for sample in SOURCES]})
     alike = [ValidationSample("d", "other", sound(0.23, 277))]
     with caplog.at_level(logging.WARNING):
         for _ in range(2):
-            measured = CheckpointMetric(played, {"jazz": alike}, lambda: judge)
-            assert measured(NOBODY) == measured(NOBODY) == {}
+            metric = CheckpointMetric(played, {"jazz": alike}, lambda: classifier)
+            assert metric(NOBODY) == metric(NOBODY) == {}
     assert len(caplog.messages) == 2 and "no H for jazz" in caplog.messages[0]
 
     def fails() -> GenreClassifier:
@@ -130,7 +132,7 @@ def test_a_judge_that_tells_nothing_gives_no_h(caplog: pytest.LogCaptureFixture)
     assert "half a second" in caplog.messages[-1]
 
 
-# --- its judge
+# --- its classifier
 
 
 @pytest.fixture(scope="module")
@@ -141,9 +143,9 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> list[Clip]:
         for number in range(3):
             random = torch.Generator().manual_seed(number)
             noise = 0.1 * torch.randn(2, 6 * RATE // 10, generator=random)
-            heard = noise if genre == "hiss" else sound(0.3, 200 + 50 * number, 0.6)
+            audio = noise if genre == "hiss" else sound(0.3, 200 + 50 * number, 0.6)
             path = place / f"{genre}{number}.wav"
-            write_audio(path, heard, RATE)
+            write_audio(path, audio, RATE)
             found.append(Clip(path, genre, f"{genre}{number}"))
     return found
 
@@ -153,19 +155,19 @@ def test_some_of_each_genre(clips: list[Clip]) -> None:
     assert names == ["hiss0", "hiss1", "tone0", "tone1"]
 
 
-def test_a_validation_judge_is_taught_once(clips: list[Clip], tmp_path: Path) -> None:
+def test_a_validation_classifier_is_trained_once(clips: list[Clip], tmp_path: Path) -> None:
     settings = CheckpointMetricSettings(classifier_steps=10)
-    judge = validation_classifier(clips[1:], tmp_path, settings)
+    classifier = validation_classifier(clips[1:], tmp_path, settings)
     hiss = read_audio(clips[0].path)[0]
-    said = judge.probabilities(hiss, RATE)
-    assert said["hiss"] > judge.probabilities(sound(0.3, 260), RATE)["hiss"] + 0.2
-    weights = tmp_path / "validation-judge" / "judge.safetensors"
+    said = classifier.probabilities(hiss, RATE)
+    assert said["hiss"] > classifier.probabilities(sound(0.3, 260), RATE)["hiss"] + 0.2
+    weights = tmp_path / "validation-classifier" / "genre-classifier.safetensors"
     written = weights.stat().st_mtime_ns
     assert validation_classifier(clips[1:], tmp_path, settings).probabilities(hiss, RATE) == said
     assert weights.stat().st_mtime_ns == written
     with torch.no_grad():  # as a trainer asks
         validation_classifier(clips, tmp_path, settings)
-    assert weights.stat().st_mtime_ns != written  # another collection, another judge
+    assert weights.stat().st_mtime_ns != written  # another collection, another classifier
     weights.write_bytes(b"torn")
     assert validation_classifier(clips[1:], tmp_path, settings).probabilities(hiss, RATE) == said
 
@@ -187,12 +189,12 @@ class Louder(SpectrogramModel):
         return {}
 
 
-def test_an_audition_plays_the_present_generators() -> None:
+def test_samples_are_converted_by_the_present_generators() -> None:
     lines = [ValidationSample(str(n), "other", sound(0.1, 220 + n, 0.3)) for n in range(3)]
     network = Louder()
-    audition = ValidationSamples(lines, SpectrogramSettings(bins=32), lambda _: {"jazz": network})
-    (played,) = audition.play(lines).values()
-    assert [made.shape for made in played] == [line.sound.shape for line in lines]
+    samples = ValidationSamples(lines, SpectrogramSettings(bins=32), lambda _: {"jazz": network})
+    (played,) = samples.convert(lines).values()
+    assert [made.shape for made in played] == [sample.sound.shape for sample in lines]
     inner = slice(3000, -3000)
     torch.testing.assert_close(
         played[0][:, inner].square().mean().sqrt(),
@@ -200,13 +202,13 @@ def test_an_audition_plays_the_present_generators() -> None:
         rtol=0.02,
         atol=0,
     )
-    heard = audition(NOBODY)
-    assert list(heard) == ["0/source", "1/source", "0/jazz", "1/jazz"]
-    assert all(rate == RATE for _, rate in heard.values())
-    assert torch.equal(heard["1/jazz"][0], played[1])
+    logged = samples(NOBODY)
+    assert list(logged) == ["0/source", "1/source", "0/jazz", "1/jazz"]
+    assert all(rate == RATE for _, rate in logged.values())
+    assert torch.equal(logged["1/jazz"][0], played[1])
 
 
-def test_lines_of_rendered_songs_come_from_the_first_side_that_has_them(tmp_path: Path) -> None:
+def test_samples_of_rendered_songs_come_from_the_first_side_that_has_them(tmp_path: Path) -> None:
     for name, sides in (("a", ("source", "separated")), ("b", ("source",)), ("c", ())):
         for side in sides:
             path = tmp_path / name / side / "bass.wav"
@@ -220,10 +222,10 @@ def test_lines_of_rendered_songs_come_from_the_first_side_that_has_them(tmp_path
     assert len(rendered_samples(songs, ("source",), "bass", 1)) == 1
 
 
-def test_lines_of_recordings_are_at_the_level_of_windows(tmp_path: Path) -> None:
-    from audiotransfer.data.stem_mixes import folder_recordings
+def test_samples_of_recordings_are_at_the_level_of_windows(tmp_path: Path) -> None:
+    from audiotransfer.data.stem_mixes import folder_stems
 
     write_audio(tmp_path / "one.wav", sound(0.9, 220, 0.5), RATE)
-    (line,) = recorded_samples(folder_recordings(tmp_path, "other", tmp_path / "cache"), 4, 0.2)
-    assert line.stem == "other" and line.sound.shape == (2, 8820)
-    assert float(line.sound.square().mean().sqrt()) == pytest.approx(0.06, rel=1e-3)
+    (sample,) = recorded_samples(folder_stems(tmp_path, "other", tmp_path / "cache"), 4, 0.2)
+    assert sample.stem == "other" and sample.sound.shape == (2, 8820)
+    assert float(sample.sound.square().mean().sqrt()) == pytest.approx(0.06, rel=1e-3)

@@ -1,4 +1,4 @@
-"""The judge: what it hears, how it learns, and that no artist sits on both sides."""
+"""The genre classifier: its features, its training, and that no artist is on both sides."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from audiotransfer.errors import AudioTransferError
 from audiotransfer.evaluation.classifiers.audio_classifier import (
     AudioClassifierNetwork,
     AudioClassifierSettings,
-    levelled,
+    normalised,
 )
 from audiotransfer.evaluation.classifiers.genre import (
     Confusion,
@@ -103,12 +103,12 @@ def test_no_group_is_on_both_sides_and_every_genre_is_on_each() -> None:
 
 def test_every_class_has_every_kind_of_copy(features: GenreFeatures) -> None:
     for genre in SETTINGS.classes:
-        kinds = [segment.copy for segment in features.segments if segment.genre == genre]
-        assert sorted(set(kinds)) == ["griffin-lim", "plain", "separated"]
-        assert len(kinds) == 12
+        copies = [segment.copy for segment in features.segments if segment.genre == genre]
+        assert sorted(set(copies)) == ["griffin-lim", "plain", "separated"]
+        assert len(copies) == 12
 
 
-def test_features_are_heard_once(clips: list[Clip], tmp_path: Path) -> None:
+def test_features_are_computed_once(clips: list[Clip], tmp_path: Path) -> None:
     calls: list[int] = []
     for _ in range(2):
         prepare(clips, tmp_path, SETTINGS, progress=lambda done, _: calls.append(done))
@@ -119,7 +119,7 @@ def test_features_are_heard_once(clips: list[Clip], tmp_path: Path) -> None:
         prepare(clips[:4], tmp_path, SETTINGS)
 
 
-def test_another_separator_is_heard_anew(clips: list[Clip], tmp_path: Path) -> None:
+def test_features_of_another_separator_are_computed_anew(clips: list[Clip], tmp_path: Path) -> None:
     class Quarters(HalfAndHalf):
         pass
 
@@ -158,10 +158,10 @@ def test_colour_is_a_filter_and_leaves_the_floor() -> None:
 
 def test_gain_is_no_cue() -> None:
     window = torch.randn(2, SETTINGS.bands, SETTINGS.frames)
-    assert torch.allclose(levelled(window), levelled(window + 1.7), atol=1e-5)
-    judge = GenreClassifier(AudioClassifierNetwork(SETTINGS))
-    loud = judge.probabilities(sound("tones", 1), RATE)
-    quiet = judge.probabilities(0.01 * sound("tones", 1), RATE)
+    assert torch.allclose(normalised(window), normalised(window + 1.7), atol=1e-5)
+    classifier = GenreClassifier(AudioClassifierNetwork(SETTINGS))
+    loud = classifier.probabilities(sound("tones", 1), RATE)
+    quiet = classifier.probabilities(0.01 * sound("tones", 1), RATE)
     assert loud == pytest.approx(quiet, abs=1e-3)
 
 
@@ -185,7 +185,7 @@ def test_copies_keep_the_length_and_the_music() -> None:
     assert float(cosine.min()) > 0.999
 
 
-def test_the_judge_learns_and_says_how_well(
+def test_the_classifier_learns_and_says_how_well(
     features: GenreFeatures, clips: list[Clip], tmp_path: Path
 ) -> None:
     train, out = split_groups(clips)
@@ -198,24 +198,24 @@ def test_the_judge_learns_and_says_how_well(
     assert found["score"] == 1.0
     assert math.isfinite(found["cross_entropy"])
 
-    judge = objective.judge({"steps": 25})
+    classifier = objective.classifier({"steps": 25})
     unseen = [clip for clip in clips if clip.group in out]
-    verdicts = confusion(judge, unseen)
+    verdicts = confusion(classifier, unseen)
     assert verdicts.accuracy == verdicts.balanced_accuracy == 1.0
-    assert style_score(judge, sound("hiss", 50), RATE, "hiss") > 0.7
-    assert style_score(judge, sound("tones", 50), RATE, "hiss") < 0.3
+    assert style_score(classifier, sound("hiss", 50), RATE, "hiss") > 0.7
+    assert style_score(classifier, sound("tones", 50), RATE, "hiss") < 0.3
     with pytest.raises(AudioTransferError, match="hiss, tones"):
-        style_score(judge, sound("hiss", 50), RATE, "polka")
+        style_score(classifier, sound("hiss", 50), RATE, "polka")
 
-    judge.save(tmp_path / "judge")
-    loaded = GenreClassifier.load(tmp_path / "judge")
+    classifier.save(tmp_path / "saved")
+    loaded = GenreClassifier.load(tmp_path / "saved")
     assert loaded.report == {"steps": 25}
     assert loaded.settings == SETTINGS
-    heard = sound("tones", 51)
-    assert loaded.probabilities(heard, RATE) == judge.probabilities(heard, RATE)
+    audio = sound("tones", 51)
+    assert loaded.probabilities(audio, RATE) == classifier.probabilities(audio, RATE)
 
 
-def test_a_listener_learns_on_the_spot(features: GenreFeatures, clips: list[Clip]) -> None:
+def test_a_classifier_learns_without_a_trainer(features: GenreFeatures, clips: list[Clip]) -> None:
     groups = {clip.group for clip in clips}
     taught = []
     for number in range(2):
@@ -241,20 +241,20 @@ def test_preview_shows_a_window() -> None:
     assert preview.images["masked"].shape == (SETTINGS.bands, SETTINGS.frames)
 
 
-def test_silence_and_snippets_are_judged() -> None:
-    judge = GenreClassifier(AudioClassifierNetwork(SETTINGS))
-    assert judge.probabilities(torch.zeros(2, RATE), RATE) == {"hiss": 0.5, "tones": 0.5}
+def test_silence_and_snippets_are_classified() -> None:
+    classifier = GenreClassifier(AudioClassifierNetwork(SETTINGS))
+    assert classifier.probabilities(torch.zeros(2, RATE), RATE) == {"hiss": 0.5, "tones": 0.5}
     for length in (1, 100, RATE - 1, 3 * RATE):
-        shares = judge.probabilities(sound("hiss", 3, 4.0)[:, :length], RATE)
+        shares = classifier.probabilities(sound("hiss", 3, 4.0)[:, :length], RATE)
         assert sum(shares.values()) == pytest.approx(1.0, abs=1e-5)
-    assert judge.embeddings(sound("hiss", 3), RATE).shape == (4, 64)
-    assert judge.embeddings(torch.zeros(1, RATE), RATE).shape == (0, 64)
+    assert classifier.embeddings(sound("hiss", 3), RATE).shape == (4, 64)
+    assert classifier.embeddings(torch.zeros(1, RATE), RATE).shape == (0, 64)
 
 
 @pytest.mark.parametrize("damage", ["cut", "settings", "missing", "text"])
-def test_damaged_judges_are_refused(tmp_path: Path, damage: str) -> None:
+def test_damaged_classifiers_are_refused(tmp_path: Path, damage: str) -> None:
     GenreClassifier(AudioClassifierNetwork(SETTINGS)).save(tmp_path)
-    weights, card = tmp_path / "judge.safetensors", tmp_path / "judge.json"
+    weights, card = tmp_path / "genre-classifier.safetensors", tmp_path / "genre-classifier.json"
     if damage == "cut":
         weights.write_bytes(weights.read_bytes()[:-10])
     elif damage == "settings":
@@ -265,8 +265,21 @@ def test_damaged_judges_are_refused(tmp_path: Path, damage: str) -> None:
         weights.unlink()
     else:
         card.write_text("hello")
-    with pytest.raises(AudioTransferError, match="no judge can be read"):
+    with pytest.raises(AudioTransferError, match="no genre classifier can be read"):
         GenreClassifier.load(tmp_path)
+
+
+def test_files_of_0_1_0_are_read(tmp_path: Path) -> None:
+    classifier = GenreClassifier(AudioClassifierNetwork(SETTINGS), {"steps": 3})
+    classifier.save(tmp_path)
+    assert GenreClassifier.is_saved(tmp_path)
+    for suffix in ("json", "safetensors"):
+        (tmp_path / f"genre-classifier.{suffix}").rename(tmp_path / f"judge.{suffix}")
+    assert GenreClassifier.is_saved(tmp_path)
+    audio = sound("tones", 1)
+    old = GenreClassifier.load(tmp_path)
+    assert old.report == {"steps": 3}
+    assert old.probabilities(audio, RATE) == classifier.probabilities(audio, RATE)
 
 
 def test_confusion_table_counts_rows_as_truth() -> None:

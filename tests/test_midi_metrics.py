@@ -19,15 +19,15 @@ from audiotransfer.evaluation.baselines.midi import (
     do_nothing,
     transpose,
 )
-from audiotransfer.evaluation.classifiers.midi_genre import Verdict
+from audiotransfer.evaluation.classifiers.midi_genre import GenreProbabilities
 from audiotransfer.evaluation.metrics import midi
 from audiotransfer.evaluation.metrics.midi_transfer import (
-    Ground,
-    Passage,
+    References,
+    TransferredPhrases,
     figures,
     pair_figures,
-    passage,
     strengths,
+    transfer_there_and_back,
 )
 from audiotransfer.evaluation.report.statistics import Interval, bootstrap, resampled_means
 from audiotransfer.midi.piano_rolls import draw, notes_of
@@ -240,43 +240,43 @@ def test_scattered_notes_are_as_many_and_stay_in_range() -> None:
 # -- strength
 
 
-class Ear:
+class Classifier:
     """Hears low phrases as jazz, high ones as pop, by their lowest note; silence as both."""
 
-    def listen(self, given: Tensor) -> Verdict:
+    def predict(self, given: Tensor) -> GenreProbabilities:
         rows = []
         for phrase in given:
             notes = notes_of(phrase.bool().numpy())
             jazz = 0.5 if not len(notes) else 0.9 if notes[:, 2].min() < C else 0.2
             rows.append([jazz, 1 - jazz])
-        return Verdict(("jazz", "pop"), torch.tensor(rows, dtype=torch.float64))
+        return GenreProbabilities(("jazz", "pop"), torch.tensor(rows, dtype=torch.float64))
 
 
 def octave(given: Tensor, genre: str) -> Tensor:
-    """A perfect transfer to Ear's mind: pop is two octaves higher."""
+    """A perfect transfer to Classifier's mind: pop is two octaves higher."""
     return transpose(given, torch.full((len(given),), 24 if genre == "pop" else -24))
 
 
 JAZZ, POP = random_phrases(6, 10), random_phrases(6, 11, low=72)
-EAR: Any = {"ear": Ear()}
+CLASSIFIERS: Any = {"toy": Classifier()}
 
 
 def test_strength_is_the_published_formula() -> None:
     high, low = roll((0, 4, C + 12)), roll((0, 4, C - 12))
     # Four phrases of jazz, of which three are heard so (3/4); one is afterwards (1/4); two again.
-    way = Passage(
+    way = TransferredPhrases(
         "jazz",
         "pop",
         phrases(low, low, low, high),
         phrases(high, high, low, high),
         phrases(low, high, low, high),
     )
-    ear = Ear()
-    verdicts = [ear.listen(given) for given in (way.phrases, way.outputs, way.back)]
+    classifier = Classifier()
+    predicted = [classifier.predict(given) for given in (way.phrases, way.outputs, way.back)]
     expected = ((3 / 4 - 1 / 4) + (2 / 4 - 1 / 4)) / 2
-    assert strengths(way, *verdicts).mean() == pytest.approx(expected)
+    assert strengths(way, *predicted).mean() == pytest.approx(expected)
     # With no way back the first half is all there is.
-    assert strengths(way, *verdicts[:2]).mean() == pytest.approx(3 / 4 - 1 / 4)
+    assert strengths(way, *predicted[:2]).mean() == pytest.approx(3 / 4 - 1 / 4)
 
 
 def test_silence_wins_nothing() -> None:
@@ -284,52 +284,61 @@ def test_silence_wins_nothing() -> None:
         lambda given, _: torch.zeros_like(given),
         {"jazz": JAZZ, "pop": POP},
         ("jazz", "pop"),
-        EAR,
+        CLASSIFIERS,
     )
-    assert found["S ear"] == 0
+    assert found["S toy"] == 0
     assert found["empty bars"] == 1
     assert found["centred content"] == found["density ratio"] == found["diversity"] == 0
-    assert found["style"] == found["target rate ear"] == found["H"] == 0
+    assert found["style"] == found["target rate toy"] == found["H"] == 0
 
 
 def test_a_perfect_transfer_and_doing_nothing() -> None:
     real = {"jazz": JAZZ, "pop": POP}
-    best = pair_figures(octave, real, ("jazz", "pop"), EAR)
-    for name in ("S ear", "target rate ear", "content", "centred content", "style", "H"):
+    best = pair_figures(octave, real, ("jazz", "pop"), CLASSIFIERS)
+    for name in (
+        "S toy",
+        "target rate toy",
+        "content",
+        "centred content",
+        "style",
+        "H",
+    ):
         assert best[name] == pytest.approx(1), name
     assert best["density ratio"] == 1
-    assert best["jazz>pop S ear"] == best["pop>jazz S ear"] == 1
-    nothing = pair_figures(do_nothing, real, ("jazz", "pop"), EAR)
-    assert nothing["S ear"] == nothing["style"] == nothing["H"] == nothing["target rate ear"] == 0
+    assert best["jazz>pop S toy"] == best["pop>jazz S toy"] == 1
+    nothing = pair_figures(do_nothing, real, ("jazz", "pop"), CLASSIFIERS)
+    assert nothing["S toy"] == nothing["style"] == nothing["H"] == nothing["target rate toy"] == 0
     assert nothing["note F1"] == 1
     assert nothing["content"] == pytest.approx(1)
-    foreign = pair_figures(RandomPhrases(real), real, ("jazz", "pop"), EAR)
-    assert foreign["S ear"] == foreign["style"] == foreign["diversity"] == 1
-    assert foreign["H"] == pytest.approx(0, abs=1e-6)
+    random = pair_figures(RandomPhrases(real), real, ("jazz", "pop"), CLASSIFIERS)
+    assert random["S toy"] == random["style"] == random["diversity"] == 1
+    assert random["H"] == pytest.approx(0, abs=1e-6)
 
 
 def test_density_is_of_all_notes_together() -> None:
     sparse, dense = roll((0, 4, C)), roll(*((4 * n, 4, C) for n in range(9)))
-    way = Passage("jazz", "pop", phrases(sparse, dense), phrases(dense, dense))
-    found = figures(way, Ground(EAR, {"pop": POP}))["density ratio"]
+    way = TransferredPhrases("jazz", "pop", phrases(sparse, dense), phrases(dense, dense))
+    found = figures(way, References(CLASSIFIERS, {"pop": POP}))["density ratio"]
     assert isinstance(found, Interval)
     assert found.mean == pytest.approx(18 / 10)
 
 
 def test_copies_are_looked_for_among_what_was_trained_on() -> None:
-    ground = Ground(EAR, {"pop": POP}, {"pop": torch.cat([POP[:2], JAZZ])})
-    way = passage(lambda given, genre: POP if genre == "pop" else JAZZ, JAZZ, "jazz", "pop")
-    found = figures(way, ground)["copies"]
+    references = References(CLASSIFIERS, {"pop": POP}, {"pop": torch.cat([POP[:2], JAZZ])})
+    way = transfer_there_and_back(
+        lambda given, genre: POP if genre == "pop" else JAZZ, JAZZ, "jazz", "pop"
+    )
+    found = figures(way, references)["copies"]
     assert isinstance(found, Interval)
     assert found.mean == pytest.approx(2 / 6)
 
 
 def test_intervals_are_over_pieces() -> None:
     out = torch.cat([octave(JAZZ[:3], "pop"), JAZZ[3:]])
-    alone = Passage("jazz", "pop", JAZZ, out)
-    grouped = Passage("jazz", "pop", JAZZ, out, None, [0, 0, 0, 1, 1, 1])
-    ground = Ground(EAR, {"pop": POP})
-    one, two = (figures(way, ground)["S ear"] for way in (alone, grouped))
+    alone = TransferredPhrases("jazz", "pop", JAZZ, out)
+    grouped = TransferredPhrases("jazz", "pop", JAZZ, out, None, [0, 0, 0, 1, 1, 1])
+    references = References(CLASSIFIERS, {"pop": POP})
+    one, two = (figures(way, references)["S toy"] for way in (alone, grouped))
     assert isinstance(one, Interval)
     assert isinstance(two, Interval)
     assert one.mean == two.mean == 0.5

@@ -23,7 +23,7 @@ from audiotransfer import recipes
 from audiotransfer.cli import main
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.evaluation.metrics import chorales as measures
-from audiotransfer.evaluation.metrics.chorales import compare, mean_measures, set_below
+from audiotransfer.evaluation.metrics.chorales import compare, harmonise_chorales, mean_measures
 from audiotransfer.midi.grid import Grid
 from audiotransfer.midi.score import read_score
 from audiotransfer.pipeline.midi_accompaniment import (
@@ -37,7 +37,7 @@ from audiotransfer.pipeline.midi_output import MidiExtras
 from audiotransfer.recipes import load_training
 from audiotransfer.styles.card import read_card
 from audiotransfer.symbolic.accompaniment import melody
-from audiotransfer.symbolic.accompaniment.animation import animate, picture, save_frame
+from audiotransfer.symbolic.accompaniment.animation import animate, piano_roll, save_frame
 from audiotransfer.symbolic.accompaniment.chorales import (
     OUTSIDE,
     RANGES,
@@ -56,7 +56,7 @@ from audiotransfer.symbolic.accompaniment.harmonization import (
     harmonise,
     load_accompanist,
     save_accompanist,
-    set_score,
+    score_with_voices,
 )
 from audiotransfer.symbolic.accompaniment.masked_voices import (
     CLASSES,
@@ -64,7 +64,7 @@ from audiotransfer.symbolic.accompaniment.masked_voices import (
     LOWEST,
     PITCHES,
     RUNS,
-    VoiceWise,
+    MaskedVoiceModel,
     classes_of,
     mask,
     phases_from_beat,
@@ -84,17 +84,17 @@ from audiotransfer.symbolic.accompaniment.objectives import (
     MaskedVoiceSettings,
     Wasserstein,
     WassersteinSettings,
-    critic_terms,
+    wasserstein_terms,
 )
 from audiotransfer.symbolic.accompaniment.roll_gan import (
-    RollCritic,
     RollGenerator,
+    WassersteinCritic,
     over_windows,
     roll,
     voices_of,
 )
-from audiotransfer.symbolic.accompaniment.sampling import GibbsSettings, gibbs, mend
-from audiotransfer.symbolic.accompaniment.voice_leading import choices, crossed, parallels
+from audiotransfer.symbolic.accompaniment.sampling import GibbsSettings, gibbs, repair_parallels
+from audiotransfer.symbolic.accompaniment.voice_leading import alternatives, crossed, parallels
 from audiotransfer.training import Trainer, TrainerSettings
 from audiotransfer.weights import save_weights
 
@@ -114,10 +114,10 @@ def generator(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def toy(seed: int = 0) -> VoiceWise:
+def toy(seed: int = 0) -> MaskedVoiceModel:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        return VoiceWise(16, 2).eval()
+        return MaskedVoiceModel(16, 2).eval()
 
 
 @pytest.fixture(scope="module")
@@ -220,7 +220,7 @@ def test_classes_and_pitches_are_inverse() -> None:
     assert classes_of(torch.tensor([OUTSIDE])).tolist() == [0]
 
 
-def test_what_is_hidden_is_never_looked_at() -> None:
+def test_masked_steps_are_never_looked_at() -> None:
     network = toy()
     voices = torch.from_numpy(invented(0))[None]
     known = torch.ones_like(voices, dtype=torch.bool)
@@ -286,7 +286,7 @@ def test_it_learns_a_piece_by_heart_and_sets_its_melody() -> None:
     chorales = [Chorale("one", piece)]
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        network = VoiceWise(32, 3)
+        network = MaskedVoiceModel(32, 3)
     objective = MaskedVoiceObjective(network, MaskedVoiceSettings(learning_rate=1e-2))
     batches = ChoraleBatches(chorales, batch=8, steps=64, seed=0, inside=True)
     batches.keys = [[0]]
@@ -304,7 +304,7 @@ def test_it_learns_a_piece_by_heart_and_sets_its_melody() -> None:
     # One melody note stands in two of its chords: the bass may differ there, the alto less.
     assert (made[0].numpy() == piece).mean() > 0.7
     shown = objective.preview(batches.batch(0), random)
-    assert shown.pictures["source"].shape == shown.pictures["output"].shape == (PITCHES, 64)
+    assert shown.images["source"].shape == shown.images["output"].shape == (PITCHES, 64)
 
 
 # Gibbs sampling
@@ -373,7 +373,7 @@ def test_parallels_are_found_where_both_arrive() -> None:
 @pytest.mark.parametrize("seed", range(4))
 def test_each_choice_leaves_fewer_parallels_whatever_the_others_do(seed: int) -> None:
     voices, random = wild(seed), np.random.default_rng(seed)
-    made, notes = voices.copy(), choices(voices, generator(seed))
+    made, notes = voices.copy(), alternatives(voices, generator(seed))
     assert len(notes) > 1 and all(choice.voice > 0 for choice in notes)
     for choice in notes:
         assert len(set(voices[choice.steps, choice.voice].tolist())) == 1
@@ -384,7 +384,7 @@ def test_each_choice_leaves_fewer_parallels_whatever_the_others_do(seed: int) ->
 
 def test_where_nothing_runs_parallel_nothing_is_chosen() -> None:
     contrary = np.array([[72, 67, 60, 48]] * 4 + [[74, 65, 59, 43]] * 4)
-    assert parallels(contrary).sum() == 0 and choices(contrary, generator()) == []
+    assert parallels(contrary).sum() == 0 and alternatives(contrary, generator()) == []
 
 
 @pytest.mark.parametrize("temperature", [0.0, 0.5])
@@ -392,13 +392,13 @@ def test_mending_leaves_no_parallels_and_the_melody_as_it_was(temperature: float
     voices = torch.stack([torch.from_numpy(wild(seed)[:48]) for seed in range(3)])
     voices[:, 40:] = OUTSIDE
     before, beats = voices.clone(), phases_from_beat(voices)
-    made = mend(toy(), voices, beats, temperature, generator(5))
+    made = repair_parallels(toy(), voices, beats, temperature, generator(5))
     assert torch.equal(voices, before) and parallels(before.numpy()).sum() > 30
     assert not parallels(made.numpy()).any()
     assert torch.equal(made[..., 0], before[..., 0])
     assert torch.equal(made < 0, before < 0)  # what rested rests, and nothing else
-    assert torch.equal(made, mend(toy(), voices, beats, temperature, generator(5)))
-    other = mend(toy(), voices, beats, 0.5, generator(6))
+    assert torch.equal(made, repair_parallels(toy(), voices, beats, temperature, generator(5)))
+    other = repair_parallels(toy(), voices, beats, 0.5, generator(6))
     assert not torch.equal(made, other)
 
 
@@ -406,7 +406,7 @@ def test_a_note_is_drawn_anew_for_what_the_model_says_of_it() -> None:
     """Alto and bass, from G over C to A over D; the model likes E most by far."""
     voices = torch.tensor([[[72, 67, REST, 48]] * 2 + [[72, 69, REST, 50]] * 2])
     favourite = Table(64 - LOWEST + 1, 50.0)
-    made = mend(favourite, voices, phases_from_beat(voices), 1.0, generator())  # type: ignore[arg-type]
+    made = repair_parallels(favourite, voices, phases_from_beat(voices), 1.0, generator())  # type: ignore[arg-type]
     changed = (made != voices)[0]
     assert changed.sum() == 2 and set(made[0][changed].tolist()) == {64}
 
@@ -423,7 +423,8 @@ def test_an_accompaniment_has_no_parallels() -> None:
 def test_published_sizes() -> None:
     with torch.device("meta"):
         sizes = [
-            sum(p.numel() for p in net.parameters()) for net in (RollGenerator(), RollCritic())
+            sum(p.numel() for p in net.parameters())
+            for net in (RollGenerator(), WassersteinCritic())
         ]
     assert [round(size / 1e6, 2) for size in sizes] == [8.27, 2.77]
 
@@ -473,10 +474,10 @@ class Sum(nn.Module):
         return 0.5 * voices.sum((1, 2, 3)) + 10 * melody.sum((1, 2, 3))
 
 
-def test_the_critics_terms_by_hand() -> None:
+def test_the_wasserstein_terms_by_hand() -> None:
     real, made = torch.ones(2, 4, 3, 5), torch.full((2, 4, 3, 5), -1.0)
     melody = torch.ones(2, 1, 3, 5)
-    terms = critic_terms(Sum(), real, made, melody, generator())
+    terms = wasserstein_terms(Sum(), real, made, melody, generator())
     assert terms["distance"].item() == pytest.approx(-60)  # 60 cells, half of -1 less half of 1
     # The slope in the voices is 0.5 in each of 60 cells; the melody's does not count.
     assert terms["penalty"].item() == pytest.approx((0.5 * math.sqrt(60) - 1) ** 2, rel=1e-5)
@@ -484,12 +485,12 @@ def test_the_critics_terms_by_hand() -> None:
 
 
 def test_the_generator_moves_at_every_fifth_step() -> None:
-    objective = Wasserstein(RollGenerator(2), RollCritic(2), WassersteinSettings())
+    objective = Wasserstein(RollGenerator(2), WassersteinCritic(2), WassersteinSettings())
     batch = {"voices": torch.from_numpy(invented(3, 8))[None].repeat(2, 1, 1)}
     turns = [[t.group for t in objective.turns(batch, step, generator())] for step in range(10)]
     assert turns == ([["critic"]] * 4 + [["critic", "generator"]]) * 2
-    critic, made = list(objective.turns(batch, 4, generator()))
-    assert critic.weights == {"penalty": 10.0}
+    first, made = list(objective.turns(batch, 4, generator()))
+    assert first.weights == {"penalty": 10.0}
     assert not any(p.requires_grad and p.grad is not None for p in objective.network.parameters())
     verdict = torch.autograd.grad(made.terms["verdict"], list(objective.network.parameters()))
     assert any(slope.abs().sum() > 0 for slope in verdict)
@@ -501,7 +502,7 @@ def test_the_game_resumes_exactly(tmp_path: Path) -> None:
     def train(folder: Path, *stops: int) -> dict[str, Tensor]:
         for steps in stops:
             torch.manual_seed(0)
-            objective = Wasserstein(RollGenerator(1), RollCritic(1), WassersteinSettings())
+            objective = Wasserstein(RollGenerator(1), WassersteinCritic(1), WassersteinSettings())
             batches = ChoraleBatches(chorales, batch=2, steps=32, seed=0, inside=True)
             Trainer(objective, batches, TrainerSettings(steps, workers=0), folder).run()
         return objective.network.state_dict()
@@ -628,37 +629,37 @@ def test_phases_follow_the_metre() -> None:
     assert phases(Grid.of(five), five)[:11].tolist() == [0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 0]
 
 
-def test_what_is_heard_of_a_melody() -> None:
+def test_a_melody_on_the_grid() -> None:
     # A pickup on the fourth beat, a short rest, a long one.
     notes = [(3 * TPQ, TPQ, 67), (4 * TPQ, TPQ, 72), (6 * TPQ, TPQ, 71), (16 * TPQ, TPQ, 69)]
-    heard = Tune.of(score_of(notes)).heard
-    assert heard.first == 12 and heard.phases[0] == 0 and heard.shift == 0
+    melody = Tune.of(score_of(notes)).melody
+    assert melody.first == 12 and melody.phases[0] == 0 and melody.shift == 0
     expected = [67] * 4 + [72] * 8 + [71] * 4 + [REST] * 36 + [69] * 4
-    assert heard.pitches.tolist() == heard.played.tolist() == expected
+    assert melody.transposed.tolist() == melody.original.tolist() == expected
 
 
 def test_triplets_and_fast_notes_find_the_nearest_step() -> None:
     triplets = [(n * TPQ // 3, TPQ // 3, 70 + n % 3) for n in range(6)]
-    assert Tune.of(score_of(triplets)).heard.played.tolist() == [70, 71, 71, 72] * 2
+    assert Tune.of(score_of(triplets)).melody.original.tolist() == [70, 71, 71, 72] * 2
     fast = [(n * TPQ // 16, TPQ // 16, 70 + n % 4) for n in range(32)]
     tune = Tune.of(score_of(fast))
-    assert 8 <= len(tune.heard.played) <= 9 and len(tune.notes) == 32
+    assert 8 <= len(tune.melody.original) <= 9 and len(tune.notes) == 32
 
 
 @pytest.mark.parametrize("first, shift", [(67, 0), (55, 12), (31, 36), (91, -24)])
-def test_melodies_are_heard_where_sopranos_sing(first: int, shift: int) -> None:
-    heard = Tune.of(score_of(scale(8, first=first))).heard
-    assert heard.shift == shift
-    assert np.array_equal(heard.pitches, heard.played + shift)
+def test_melodies_are_transposed_to_where_sopranos_sing(first: int, shift: int) -> None:
+    melody = Tune.of(score_of(scale(8, first=first))).melody
+    assert melody.shift == shift
+    assert np.array_equal(melody.transposed, melody.original + shift)
     low, high = RANGES[0]
-    assert low <= heard.pitches.min() and heard.pitches.max() <= high
+    assert low <= melody.transposed.min() and melody.transposed.max() <= high
 
 
 def test_a_melody_wider_than_a_soprano_is_folded_in() -> None:
-    heard = Tune.of(score_of([(n * TPQ, TPQ, 36 + 6 * n) for n in range(12)])).heard
+    melody = Tune.of(score_of([(n * TPQ, TPQ, 36 + 6 * n) for n in range(12)])).melody
     low, high = RANGES[0]
-    assert low <= heard.pitches.min() and heard.pitches.max() <= high
-    assert set(((heard.pitches - heard.played - heard.shift) % 12).tolist()) == {0}
+    assert low <= melody.transposed.min() and melody.transposed.max() <= high
+    assert set(((melody.transposed - melody.original - melody.shift) % 12).tolist()) == {0}
 
 
 def test_shift_prefers_octaves() -> None:
@@ -670,11 +671,11 @@ def test_shift_prefers_octaves() -> None:
 
 
 def chord_below(tune: Tune, lower: list[int]) -> Any:
-    steps = len(tune.heard.played)
+    steps = len(tune.melody.original)
     model = np.concatenate(
-        [tune.heard.pitches[:, None], np.tile([lower], (steps, 1))], axis=1
+        [tune.melody.transposed[:, None], np.tile([lower], (steps, 1))], axis=1
     )  # what a model might have set, the same chord throughout
-    return set_score(tune, back_in_register(model, tune.heard))
+    return score_with_voices(tune, back_in_register(model, tune.melody))
 
 
 def as_notes(track: Any) -> list[tuple[int, int, int, int]]:
@@ -708,7 +709,7 @@ def test_voices_follow_the_melodys_own_timing() -> None:
 
 def test_voices_go_back_with_the_melody() -> None:
     tune = Tune.of(score_of(scale(8, first=79)))
-    assert tune.heard.shift == -12
+    assert tune.melody.shift == -12
     made = chord_below(tune, [64, 60, 48])
     assert [track.notes[0].pitch for track in made.tracks[1:]] == [76, 72, 60]
 
@@ -722,7 +723,7 @@ def test_a_bass_is_never_too_deep() -> None:
 
 def test_voices_go_below_notes_that_were_folded() -> None:
     wide = Tune.of(score_of([(0, TPQ, 72), (TPQ, TPQ, 72), (2 * TPQ, TPQ, 40), (3 * TPQ, TPQ, 72)]))
-    assert (wide.heard.pitches - wide.heard.played)[8] != wide.heard.shift
+    assert (wide.melody.transposed - wide.melody.original)[8] != wide.melody.shift
     made = chord_below(wide, [64, 52, 40])
     for track in made.tracks[1:]:
         assert all(note.pitch <= 40 for note in track.notes if note.time <= 2 * TPQ < note.end)
@@ -743,7 +744,7 @@ def overrides(config: str, pieces: Path) -> list[str]:
     sizes = ["batch=2", "width=1", "steps=32", "look_at=2", "network={width: 8, blocks: 2}"]
     return [
         *(f"trainer.{setting}" for setting in trainer),
-        *(f"bach.{setting}" for setting in sizes),
+        *(f"accompaniment.{setting}" for setting in sizes),
         f"accompaniment.data={pieces}",
     ]
 
@@ -754,7 +755,6 @@ def test_every_config_becomes_an_accompanist(config: str, pieces: Path, tmp_path
     figures = recipes.train(config, overrides(config, pieces), tmp_path)
     assert figures["failed_steps"] == 0 and all(map(math.isfinite, figures.values()))
     read = load_training(config).recipe
-    assert read is not None
     network = load_bach(tmp_path / read.name)
     assert network.kind == read.method
     card = read_card(tmp_path / read.name)
@@ -873,9 +873,9 @@ def test_version_paths() -> None:
     assert version_paths(Path("x/a.b.MIDI"), 2) == [Path("x/a.b.1.MIDI"), Path("x/a.b.2.MIDI")]
 
 
-def test_pictures(tmp_path: Path) -> None:
+def test_images(tmp_path: Path) -> None:
     voices = invented(0, 4)
-    plane = picture(torch.from_numpy(voices))
+    plane = piano_roll(torch.from_numpy(voices))
     assert plane.shape == (PITCHES, 16) and plane.sum() == 4 * 16
     assert plane[voices[0, 3] - LOWEST, 0] == 1
     assert animate(tmp_path, tmp_path / "a.gif") is None
@@ -885,7 +885,7 @@ def test_pictures(tmp_path: Path) -> None:
     assert made is not None and made.read_bytes().startswith(b"GIF89a")
 
 
-def test_a_picture_beside_it(accompanist: Path, tmp_path: Path) -> None:
+def test_a_plot_beside_it(accompanist: Path, tmp_path: Path) -> None:
     options = AccompanyOptions(by=accompanist, versions=2, extras=MidiExtras(plot=True))
     report = accompany_file("twinkle", tmp_path / "t.mid", options)
     assert report.beside == [str(tmp_path / f"t.{number}.png") for number in (1, 2)]
@@ -909,7 +909,7 @@ def test_an_accompanist_stands_beside_the_chorales(pieces: Path) -> None:
     ]
     assert told == [0.5, 1.0]
     aim = mean_measures(splits["test"])
-    made = set_below(toy(), splits["test"], Harmony(passes=2), seed=0)
+    made = harmonise_chorales(toy(), splits["test"], Harmony(passes=2), seed=0)
     for one, before in zip(made, splits["test"], strict=True):
         assert np.array_equal(one.voices[:, 0], before.voices[:, 0])
     found = mean_measures(made)
@@ -949,7 +949,7 @@ def test_the_shipped_accompanist_sets_twinkle(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "t.mid"
     tune = Tune.of(read_score(tmp_path / "t.mid"), VOICES[0])
-    lines = [tune.heard.played]
+    lines = [tune.melody.original]
     score = read_score(tmp_path / "t.mid")
     for track in score.tracks[1:]:
         line = np.full(192, REST)

@@ -1,7 +1,7 @@
 """What a MIDI file in another style costs, beside starting the program: time and peak memory.
 
-    python tests/benchmarks/score_cost.py                        1, 3 and 10 minutes, median of 3
-    python tests/benchmarks/score_cost.py --style runs/x/jazz    another style's weights
+    python tests/benchmarks/midi_cost.py                        1, 3 and 10 minutes, median of 3
+    python tests/benchmarks/midi_cost.py --style runs/x/jazz    another style's weights
 
 Each run is a process of its own, start-up and files included, on a full band (about 1,900 notes a
 minute with drums). Where other work disturbs the clock, go by processor seconds. Where the style

@@ -329,7 +329,7 @@ def write_pack(folder: Path, pieces: dict[str, symusic.Score], *, zipped: bool =
     return str(place)
 
 
-def test_packs_are_folders_or_zips(tmp_path: Path) -> None:
+def test_archives_are_folders_or_zips(tmp_path: Path) -> None:
     pieces = {"b/two.mid": make_score([scale(1)]), "one.MIDI": make_score([scale(2)])}
     folder = write_pack(tmp_path / "scores", pieces)
     archive = write_pack(tmp_path / "packed", pieces, zipped=True)
@@ -592,9 +592,9 @@ def test_new_notes_go_to_who_plays_nearest() -> None:
     assert after[after[:, 2] == 12].tolist() == before[before[:, 2] == 12].tolist()
     before, after = before[before[:, 2] > 20], after[after[:, 2] > 20]
     last = before[:, 0] + before[:, 1] == 64 * STEP
-    stays = (after[:, None] == before[last]).all(axis=2).any(axis=1)
-    assert stays.sum() == last.sum() == 1
-    after = after[~stays]
+    kept = (after[:, None] == before[last]).all(axis=2).any(axis=1)
+    assert kept.sum() == last.sum() == 1
+    after = after[~kept]
     for track in (0, 1):
         old, new = before[before[:, 4] == track], after[after[:, 4] == track]
         assert np.array_equal(new[:, 2], old[:, 2] + 4)

@@ -261,8 +261,8 @@ def test_one_note_and_a_hundred_thousand(tmp_path: Path, swing: Style, notes: in
     score, track = symusic.Score(4 * STEP), symusic.Track("much", 0, False)
     bounds = ((0, 64 * STEP), (0, 500), (20, 110), (1, 128))
     values = [random.integers(*between, notes) for between in bounds]
-    kinds = (np.int32, np.int32, np.int8, np.int8)
-    columns = [value.astype(kind) for value, kind in zip(values, kinds, strict=True)]
+    types = (np.int32, np.int32, np.int8, np.int8)
+    columns = [value.astype(kind) for value, kind in zip(values, types, strict=True)]
     track.notes = symusic.Note.from_numpy(*columns, "tick")
     score.tracks.append(track)
     score.dump_midi(tmp_path / "much.mid")
@@ -298,7 +298,7 @@ def test_many_files_and_a_bad_one(song: Path, tmp_path: Path, swing: Style) -> N
 # --- what stands beside it
 
 
-def test_sound_and_picture_stand_beside(tmp_path: Path, swing: Style) -> None:
+def test_sound_and_plot_stand_beside(tmp_path: Path, swing: Style) -> None:
     song = tmp_path / "song.mid"
     band(2).dump_midi(song)
     wanted = MidiExtras(render=True, plot=True, suffix=".flac")
@@ -337,7 +337,7 @@ def test_a_score_of_hours_is_not_rendered(tmp_path: Path, swing: Style) -> None:
     assert not (tmp_path / "out.mid").exists()
 
 
-def test_pictures_show_both_in_the_colours_of_tracks(
+def test_plots_show_both_in_the_colours_of_tracks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from matplotlib.collections import PolyCollection
@@ -368,7 +368,7 @@ def test_pictures_show_both_in_the_colours_of_tracks(
 
 
 @pytest.mark.filterwarnings("error")
-def test_pictures_have_names_of_all_kinds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_plots_have_names_of_all_kinds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from matplotlib.figure import Figure
 
     figures: list[Figure] = []

@@ -1,4 +1,4 @@
-"""Styles for scores on trial: pieces found and cut, the whole command both ways, the tables."""
+"""Benchmark of MIDI styles: pieces found and cut, the command in both directions, tables."""
 
 from __future__ import annotations
 
@@ -15,15 +15,18 @@ import torch
 from torch import Tensor
 
 from audiotransfer import benchmark
-from audiotransfer.benchmark import midi as score_trials
+from audiotransfer.benchmark import midi as midi_benchmark
 from audiotransfer.cli import main
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.evaluation.classifiers.midi_genre import Verdict, shipped_midi_classifiers
-from audiotransfer.evaluation.metrics.midi_transfer import Ground
+from audiotransfer.evaluation.classifiers.midi_genre import (
+    GenreProbabilities,
+    shipped_midi_classifiers,
+)
+from audiotransfer.evaluation.metrics.midi_transfer import References
 from audiotransfer.evaluation.report.statistics import Interval
 from audiotransfer.midi.piano_rolls import notes_of
 from audiotransfer.midi.score import read_score
-from audiotransfer.recipes.base import Training
+from audiotransfer.recipes.base import Fit, Run
 from audiotransfer.recipes.midi_styles import GenreRecipe, write_midi_style
 from audiotransfer.symbolic.genre.conditional_networks import ConditionalGenerator
 from audiotransfer.training import TrainerSettings
@@ -72,13 +75,13 @@ def test_the_genre_is_said_by_folder_or_zip() -> None:
 
 def test_pieces_are_found_with_their_phrases(place: Path, tmp_path: Path) -> None:
     found = benchmark.gather_pieces([place], GENRES, tmp_path / "work")
-    assert {genre: [p.name for p in some] for genre, some in found.on_trial.items()} == {
+    assert {genre: [p.name for p in some] for genre, some in found.tested.items()} == {
         "jazz": ["jazz/low0", "jazz/low1"],
         "pop": ["pop/high0", "pop/high1"],
     }
-    assert not found.trained
+    assert not found.training
     assert not (tmp_path / "work").exists()
-    piece = found.on_trial["jazz"][0]
+    piece = found.tested["jazz"][0]
     assert piece.starts == (0, 64)
     assert piece.phrases.shape == (2, 2, 64, 84)
     assert torch.equal(piece.cut(read_score(piece.path)), piece.phrases)
@@ -94,42 +97,42 @@ def test_what_a_zip_holds_is_unpacked_and_what_was_trained_on_told_apart(
         for path in sorted((place / "pop").iterdir()):
             pack.write(path, f"pop_songs/{path.name}")
     found = benchmark.gather_pieces([archive], GENRES, tmp_path / "work", held_out={"high1"})
-    (piece,) = found.on_trial["pop"]
+    (piece,) = found.tested["pop"]
     assert piece.path == tmp_path / "work" / "pop" / "high1.mid"
     assert torch.equal(piece.cut(read_score(piece.path)), piece.phrases)
-    assert found.trained["pop"].shape == (2, 2, 64, 84)
-    assert not torch.equal(found.trained["pop"], piece.phrases)
+    assert found.training["pop"].shape == (2, 2, 64, 84)
+    assert not torch.equal(found.training["pop"], piece.phrases)
 
 
 def test_only_so_many_pieces_and_none_at_all(place: Path, tmp_path: Path) -> None:
     found = benchmark.gather_pieces([place], GENRES, tmp_path, count=1)
-    assert [len(some) for some in found.on_trial.values()] == [1, 1]
+    assert [len(some) for some in found.tested.values()] == [1, 1]
     with pytest.raises(AudioTransferError, match="no phrase of four bars"):
         write_midi(tmp_path / "jazz" / "scrap.mid", 60, bars=3)
         benchmark.gather_pieces([tmp_path / "jazz"], GENRES, tmp_path)
 
 
-def test_a_trial_of_scores_is_known_by_its_places(place: Path, tmp_path: Path) -> None:
-    assert benchmark.of_scores([place])
+def test_a_benchmark_of_midi_is_known_by_its_places(place: Path, tmp_path: Path) -> None:
+    assert benchmark.is_midi([place])
     (tmp_path / "songs").mkdir()
-    assert not benchmark.of_scores([tmp_path / "songs"])
+    assert not benchmark.is_midi([tmp_path / "songs"])
     with pytest.raises(AudioTransferError, match="one MIDI file"):
-        benchmark.of_scores([place / "jazz" / "low0.mid"])
+        benchmark.is_midi([place / "jazz" / "low0.mid"])
 
 
 # -- trials
 
 
-class Ear:
+class LowAndHigh:
     """Hears low phrases as jazz, high ones as pop, and nothing as classical."""
 
-    def listen(self, given: Tensor) -> Verdict:
+    def predict(self, given: Tensor) -> GenreProbabilities:
         rows = []
         for phrase in given:
             notes = notes_of(phrase.bool().numpy())
             jazz = 0.5 if not len(notes) else 0.9 if notes[:, 2].mean() < 62 else 0.2
             rows.append([jazz, 0, 1 - jazz])
-        return Verdict(GENRES, torch.tensor(rows, dtype=torch.float64))
+        return GenreProbabilities(GENRES, torch.tensor(rows, dtype=torch.float64))
 
 
 def moved(semitones: int | None) -> Callable[[Path, Path], None]:
@@ -147,10 +150,10 @@ def moved(semitones: int | None) -> Callable[[Path, Path], None]:
     return play
 
 
-def ground(found: benchmark.Pieces) -> Ground:
-    real = {genre: score_trials.phrases_of_pieces(some) for genre, some in found.on_trial.items()}
-    judges: Any = {"ear": Ear()}
-    return Ground(judges, real, {"pop": real["pop"], "jazz": real["jazz"]})
+def references(found: benchmark.Pieces) -> References:
+    real = {genre: midi_benchmark.phrases_of_pieces(some) for genre, some in found.tested.items()}
+    classifiers: Any = {"toy": LowAndHigh()}
+    return References(classifiers, real, {"pop": real["pop"], "jazz": real["jazz"]})
 
 
 def value(found: Any) -> float:
@@ -159,102 +162,107 @@ def value(found: Any) -> float:
 
 def test_a_style_there_and_back(place: Path, tmp_path: Path) -> None:
     found = benchmark.gather_pieces([place], GENRES, tmp_path)
-    heard: list[tuple[str, str]] = []
+    shown: list[tuple[str, str]] = []
     shares: list[float] = []
-    trial = benchmark.run_midi_benchmark(
-        found.on_trial,
+    result = benchmark.run_midi_benchmark(
+        found.tested,
         "pop",
         {"pop": moved(24), "jazz": moved(-24)},
-        ground(found),
+        references(found),
         tmp_path / "out",
         show=lambda _, share: shares.append(share),
-        heard=lambda piece, genre, path: heard.append((piece.name, genre)),
+        on_result=lambda piece, genre, path: shown.append((piece.name, genre)),
     )
-    assert list(trial.ways) == ["jazz > pop", "pop > jazz"]
-    assert heard[0] == ("jazz/low0", "pop")
+    assert list(result.directions) == ["jazz > pop", "pop > jazz"]
+    assert shown[0] == ("jazz/low0", "pop")
     assert shares == [0.25, 0.5, 0.75, 1.0]
-    assert trial.sizes == {
+    assert result.sizes == {
         "jazz pieces": 2, "pop pieces": 2, "jazz phrases": 4, "pop phrases": 4,
     }  # fmt: skip
-    for way in trial.ways.values():
-        assert value(way["style"]["S ear"]) == 1
+    for way in result.directions.values():
+        assert value(way["style"]["S toy"]) == 1
         assert value(way["style"]["centred content"]) == pytest.approx(1)
         assert value(way["style"]["density ratio"]) == 1
-        assert value(way["doing nothing"]["S ear"]) == 0
-        assert value(way["random target phrases"]["S ear"]) == 1
+        assert value(way["doing nothing"]["S toy"]) == 0
+        assert value(way["random target phrases"]["S toy"]) == 1
         assert value(way["nearest training phrase"]["copies"]) == 1
-    (pair, *_) = trial.pair_rows()
-    assert (pair["pair"], pair["system"], pair["S ear"]) == ("jazz – pop", "style", 1)
-    assert [row["system"] for row in trial.rows("jazz > pop")][:2] == ["style", "doing nothing"]
+    (pair, *_) = result.pair_rows()
+    assert (pair["pair"], pair["system"], pair["S toy"]) == ("jazz – pop", "style", 1)
+    assert [row["system"] for row in result.rows("jazz > pop")][:2] == ["style", "doing nothing"]
 
 
 def test_the_wrong_style_is_that_of_a_third_genre(place: Path, tmp_path: Path) -> None:
     """Judged as if it were the right one; it is no way of its own."""
     found = benchmark.gather_pieces([place], GENRES, tmp_path)
-    heard: list[str] = []
+    shown: list[str] = []
     shares: list[float] = []
-    trial = benchmark.run_midi_benchmark(
-        found.on_trial,
+    result = benchmark.run_midi_benchmark(
+        found.tested,
         "pop",
         {"pop": moved(24), "jazz": moved(-24), "classical": moved(2)},
-        ground(found),
+        references(found),
         tmp_path / "out",
         show=lambda _, share: shares.append(share),
-        heard=lambda _piece, genre, _path: heard.append(genre),
+        on_result=lambda _piece, genre, _path: shown.append(genre),
     )
-    assert list(trial.ways) == ["jazz > pop", "pop > jazz"]
-    assert set(heard) == {"jazz", "pop"}
+    assert list(result.directions) == ["jazz > pop", "pop > jazz"]
+    assert set(shown) == {"jazz", "pop"}
     assert shares == [number / 8 for number in range(1, 9)]
-    for way in trial.ways.values():
+    for way in result.directions.values():
         wrong = way["wrong style"]
-        assert value(wrong["S ear"]) == value(wrong["target rate ear"]) == 0
+        assert value(wrong["S toy"]) == value(wrong["target rate toy"]) == 0
         assert value(wrong["density ratio"]) == 1
         assert value(wrong["centred content"]) < 0.5 < value(way["style"]["centred content"])
-    assert [row["system"] for row in trial.pair_rows()][:2] == ["style", "wrong style"]
+    assert [row["system"] for row in result.pair_rows()][:2] == ["style", "wrong style"]
 
 
 def test_a_way_that_is_tried_is_another_ways_wrong_style(place: Path, tmp_path: Path) -> None:
     """With pieces of all three genres nothing is transferred twice."""
     write_midi(place / "classical" / "middle.mid", 62)
     found = benchmark.gather_pieces([place], GENRES, tmp_path)
-    plays: dict[str, Any] = {"pop": moved(24), "jazz": moved(-24), "classical": moved(2)}
+    transfers: dict[str, Any] = {"pop": moved(24), "jazz": moved(-24), "classical": moved(2)}
     played: list[tuple[str, str]] = []
 
     def counted(genre: str) -> Callable[[Path, Path], None]:
         def play(source: Path, output: Path) -> None:
             played.append((str(source), genre))
-            plays[genre](source, output)
+            transfers[genre](source, output)
 
         return play
 
-    trial = benchmark.run_midi_benchmark(
-        found.on_trial, "pop", {genre: counted(genre) for genre in plays}, ground(found),
+    result = benchmark.run_midi_benchmark(
+        found.tested, "pop", {genre: counted(genre) for genre in transfers}, references(found),
         tmp_path / "out",
     )  # fmt: skip
-    assert set(trial.ways) == {"jazz > pop", "classical > pop", "pop > jazz", "pop > classical"}
+    assert set(result.directions) == {
+        "jazz > pop",
+        "classical > pop",
+        "pop > jazz",
+        "pop > classical",
+    }
     assert len(played) == len(set(played))
-    one, other = trial.ways["pop > jazz"], trial.ways["pop > classical"]
+    one, other = result.directions["pop > jazz"], result.directions["pop > classical"]
     assert one["wrong style"]["content"] == other["style"]["content"]
     assert one["style"]["content"] == other["wrong style"]["content"]
 
 
 def test_without_a_way_back_there_is_one_way(place: Path, tmp_path: Path) -> None:
     found = benchmark.gather_pieces([place], GENRES, tmp_path)
-    trial = benchmark.run_midi_benchmark(
-        found.on_trial, "pop", {"pop": moved(24)}, ground(found), tmp_path / "out"
+    result = benchmark.run_midi_benchmark(
+        found.tested, "pop", {"pop": moved(24)}, references(found), tmp_path / "out"
     )
-    assert list(trial.ways) == ["jazz > pop"]
-    assert value(trial.ways["jazz > pop"]["style"]["S ear"]) == 1
-    assert trial.pair_rows() == []
+    assert list(result.directions) == ["jazz > pop"]
+    assert value(result.directions["jazz > pop"]["style"]["S toy"]) == 1
+    assert result.pair_rows() == []
 
 
 def test_a_style_that_takes_all_notes_away_wins_nothing(place: Path, tmp_path: Path) -> None:
     found = benchmark.gather_pieces([place], GENRES, tmp_path)
-    trial = benchmark.run_midi_benchmark(
-        found.on_trial, "pop", {"pop": moved(None)}, ground(found), tmp_path / "out"
+    result = benchmark.run_midi_benchmark(
+        found.tested, "pop", {"pop": moved(None)}, references(found), tmp_path / "out"
     )
-    empty = trial.ways["jazz > pop"]["style"]
-    for name in ("S ear", "target rate ear", "style", "H", "content", "density ratio"):
+    empty = result.directions["jazz > pop"]["style"]
+    for name in ("S toy", "target rate toy", "style", "H", "content", "density ratio"):
         assert value(empty[name]) == 0, name
     assert value(empty["empty bars"]) == 1
 
@@ -266,19 +274,20 @@ def test_a_style_that_takes_all_notes_away_wins_nothing(place: Path, tmp_path: P
 def styles(tmp_path: Path) -> Path:
     """Styles of jazz and pop by an untrained generator, which changes nothing."""
     generator = ConditionalGenerator(GENRES, (4, 6), 1).eval()
-    training = Training(TrainerSettings(steps=1))
+    run = Run(tmp_path / "styles", TrainerSettings(steps=1))
+    fit = Fit(run.folder, {}, 1, 0.0)
     for genre in ("jazz", "pop"):
-        write_midi_style(genre, GenreRecipe(), training, tmp_path / "styles", generator, 1, 0.0)
+        write_midi_style(genre, GenreRecipe(), run, fit, generator)
     return tmp_path / "styles"
 
 
 def test_the_command_tries_a_style_on_midi(
     place: Path, styles: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    out, pictures = tmp_path / "figures.json", tmp_path / "pictures"
+    out, plots = tmp_path / "figures.json", tmp_path / "pictures"
     words = [
         "evaluate", str(styles / "jazz"), "--on", str(place), "--songs", "1", "-o", str(out),
-        "--plots", str(pictures), "--baseline", str(place / "jazz"), "--device", "cpu",
+        "--plots", str(plots), "--baseline", str(place / "jazz"), "--device", "cpu",
     ]  # fmt: skip
     assert main(words) == 0
     said = capsys.readouterr().out
@@ -293,7 +302,7 @@ def test_the_command_tries_a_style_on_midi(
             assert style[name] == nothing[name], name
     assert values["ways"]["pop > jazz"]["random target phrases"]["copies"]["mean"] == 1
     assert {row["pair"] for row in values["pairs"]} == {"jazz – pop"}
-    assert [path.name for path in sorted(pictures.iterdir())] == [
+    assert [path.name for path in sorted(plots.iterdir())] == [
         "jazz-low0.pop.png", "pop-high0.jazz.png",
     ]  # fmt: skip
 
