@@ -185,9 +185,7 @@ def run(args: Arguments, console: Console) -> int:
         "seed": args.seed,
         "sizes": measured.sizes,
         "judge": entries.classifiers.genres.report,
-        "tagger": entries.classifiers.instruments.report
-        if entries.classifiers.instruments
-        else None,
+        "tagger": instruments.report if instruments else None,
         "shares": shares,
         "means": [
             {name: value if isinstance(value, str) else vars(value) for name, value in row.items()}
