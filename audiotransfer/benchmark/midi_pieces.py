@@ -14,7 +14,7 @@ from torch import Tensor
 
 from audiotransfer.data.splits import spread
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.midi.archives import archive, contents
+from audiotransfer.midi.archives import contents, list_midi
 from audiotransfer.midi.grid import Grid
 from audiotransfer.midi.piano_rolls import PHRASE, roll_of
 from audiotransfer.midi.score import SUFFIXES, note_table
@@ -74,7 +74,7 @@ def of_scores(places: Sequence[Path]) -> bool:
             "genre"
         )
     try:
-        return bool(archive(str(first)))
+        return bool(list_midi(str(first)))
     except AudioTransferError:
         return False
 
@@ -99,7 +99,7 @@ def gather_pieces(
     on_trial: dict[str, list[Piece]] = {}
     trained: dict[str, list[NDArray[np.bool_]]] = {}
     for place in places:
-        names = archive(str(place))
+        names = list_midi(str(place))
         judged = [name for name in names if PurePosixPath(name).stem in held_out] or list(names)
         for genre, chosen in _by_genre(place, judged, genres).items():
             # Somewhat more than asked for: some may be too short.

@@ -11,7 +11,7 @@ import numpy as np
 from audiotransfer.data.rendering.arranging import Ensemble, bass_line, drummer
 from audiotransfer.data.rendering.ensembles import Arrangement, read_arrangement
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.midi.archives import archive, contents, in_split
+from audiotransfer.midi.archives import contents, in_split, list_midi
 
 if TYPE_CHECKING:
     from numpy.random import Generator
@@ -75,7 +75,7 @@ def compose(
     shares = np.array([settings.scores[p] for p in places])
     for _ in range(50):
         place = places[random.choice(len(places), p=shares / shares.sum())]
-        names = in_split(archive(place), settings.split, settings.hold_out)
+        names = in_split(list_midi(place), settings.split, settings.hold_out)
         name = names[(index * 7919 + int(random.integers(len(names)))) % len(names)]
         try:
             section = _choose_section(_read(place, name), settings.seconds, random)
@@ -103,7 +103,7 @@ def compose(
 
 def _grooves(settings: RenderSettings, kind: str) -> list[str]:
     """The split's drum performances in four, of a kind where there are any; else whatever."""
-    names = archive(settings.grooves)
+    names = list_midi(settings.grooves)
     in_four = tuple(g for g in names if "_beat_4-4" in g) or names
     of_kind = tuple(g for g in in_four if kind in Path(g).name)
     return in_split(of_kind if len(of_kind) > 1 else in_four, settings.split, settings.hold_out)
