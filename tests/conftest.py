@@ -1,18 +1,35 @@
-"""What several files of tests share."""
+"""What several files of tests share.
+
+How the tests run: two processes (`pytest-xdist`) share them, each with one thread for torch, so
+that they do not fight for cores; `pytest -n 0` runs them in one. Hypothesis draws the same
+examples each time; `--hypothesis-profile=default` looks for new ones.
+
+`slow` is a test whose law a quicker test of the default run holds too, at fewer places: each
+shipped style on a song in blocks of every length and separator, for instance, where the default
+run has each style and each separator once. Nothing is held by slow tests only.
+"""
 
 from __future__ import annotations
 
+import os
+import signal
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import fields, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
-from audiotransfer.training import Trainer, TrainerSettings
-from audiotransfer.training.diagnosis import Diagnosis
-from audiotransfer.training.log import Log
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Before torch is imported: it reads them once.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ.setdefault("MKL_NUM_THREADS", os.environ["OMP_NUM_THREADS"])
+
+settings.register_profile("same", deadline=None, derandomize=True)
+settings.load_profile("same")
 
 
 @contextmanager
@@ -21,12 +38,16 @@ def at_each_step() -> Iterator[None]:
 
     A config must not fail for the first time where a diagnosis comes in, at step 500.
     """
+    from audiotransfer.training import Trainer, TrainerSettings
+    from audiotransfer.training.diagnosis import Diagnosis
+    from audiotransfer.training.log import Log
+
     intervals = {f.name: 1 for f in fields(TrainerSettings) if f.name.endswith("_every")}
     done: Counter[str] = Counter()
     begin = Trainer.__init__
 
     def begin_with(
-        self: Trainer, objective: Any, batches: Any, settings: Any, *rest: Any, **named: Any
+        self: Any, objective: Any, batches: Any, settings: Any, *rest: Any, **named: Any
     ) -> None:
         begin(self, objective, batches, replace(settings, **intervals), *rest, **named)
 
@@ -65,3 +86,25 @@ def every_branch() -> Iterator[None]:
     """`at_each_step`, for a test that trains a config."""
     with at_each_step():
         yield
+
+
+@pytest.fixture
+def run(
+    capfdbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., tuple[int, str, str]]:
+    """Runs the command in this process, on a terminal of 80 columns: exit code, stdout, stderr."""
+    from audiotransfer.cli import main
+
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+
+    def command(*words: str | Path) -> tuple[int, str, str]:
+        capfdbinary.readouterr()
+        try:
+            code = main([str(word) for word in words])
+        except SystemExit as leave:
+            code = int(leave.code or 0)
+        out, err = capfdbinary.readouterr()
+        return code, os.fsdecode(out), os.fsdecode(err)
+
+    return command

@@ -765,15 +765,6 @@ def test_every_config_becomes_an_accompanist(config: str, pieces: Path, tmp_path
     assert as_notes(read_score(target).tracks[0]) == as_notes(melody.twinkle_score().tracks[0])
 
 
-def test_papers_are_larger() -> None:
-    small, paper = (load_training(name) for name in CONFIGS[1:])
-    assert small.bach is not None and paper.bach is not None
-    assert (paper.bach.width, paper.bach.batch) == (64, 64) and small.bach.width < 64
-    game = paper.bach.game
-    assert (game.generator_every, game.penalty, game.generator_rate) == (5, 10.0, 1e-3)
-    assert game.betas == (0.5, 0.9) and paper.trainer.steps == 1000 * game.generator_every
-
-
 def write(score: Any, path: Path) -> Path:
     path.write_bytes(score.dumps_midi())
     return path

@@ -28,7 +28,7 @@ TOY = [
     "trainer.steps=2",
     "trainer.workers=0",
 ]
-Run = Callable[..., tuple[int, str]]
+Run = Callable[..., tuple[int, str, str]]
 
 
 def song(path: Path, rate: int = RATE, seconds: float = 1.0) -> Path:
@@ -42,17 +42,6 @@ def songs(root: Path) -> Path:
     for genre in ("rock", "jazz"):
         song(root / genre / f"{genre} band - song.flac")
     return root
-
-
-@pytest.fixture
-def run(capfd: pytest.CaptureFixture[str]) -> Run:
-    """Runs a command; gives its exit code and what it said of errors."""
-
-    def command(*words: object) -> tuple[int, str]:
-        capfd.readouterr()
-        return main([str(word) for word in words]), capfd.readouterr().err
-
-    return command
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +90,7 @@ def test_what_cannot_be_prepared(
     assert run("prepare", root, "-o", out, *PREPARE)[0] == 0
     before = everything(out)
     spoil(root)
-    code, error = run("prepare", root, "-o", out, *PREPARE)
+    code, _, error = run("prepare", root, "-o", out, *PREPARE)
     assert code == 2 and words in error and error.count("\n") == 1
     assert everything(out) == before
 
@@ -111,7 +100,7 @@ def test_a_corrupt_song_is_left_out_and_named(tmp_path: Path, run: Run) -> None:
     cut = song(root / "jazz" / "cut.flac", seconds=2.0)
     cut.write_bytes(cut.read_bytes()[: cut.stat().st_size // 2])
     (root / "jazz" / "nonsense.mp3").write_bytes(b"no music")
-    code, error = run("prepare", root, "-o", out, *PREPARE[:-1])
+    code, _, error = run("prepare", root, "-o", out, *PREPARE[:-1])
     assert code == 0
     for name in ("cut", "nonsense.mp3"):
         assert [line for line in error.splitlines() if "left out" in line and name in line]
@@ -139,7 +128,9 @@ def test_what_cannot_be_trained(
     changes: list[str], words: str, ready: Path, tmp_path: Path, run: Run
 ) -> None:
     data = f"unpaired.prepared={ready}"
-    code, error = run("train", "melgan-vc-unet", data, *TOY, *changes, "-q", "-o", tmp_path / "run")
+    code, _, error = run(
+        "train", "melgan-vc-unet", data, *TOY, *changes, "-q", "-o", tmp_path / "run"
+    )
     assert code == 2 and words in error and error.count("\n") == 1, error
     assert not (tmp_path / "run" / "checkpoint").exists()
 
@@ -153,7 +144,7 @@ def test_a_run_of_another_config_is_not_gone_on_with(ready: Path, tmp_path: Path
         ("unpaired.generator.channels=[6,6]", "train it in another folder"),
         ("trainer.seed=7", "seed=0, not 7"),
     ):
-        code, error = run(*command, change, "-o", tmp_path)
+        code, _, error = run(*command, change, "-o", tmp_path)
         assert code == 2 and words in error and error.count("\n") == 1
     assert everything(tmp_path / "checkpoint") == before
     assert run(*command, "trainer.steps=3", "-o", tmp_path)[0] == 0
@@ -169,7 +160,7 @@ def test_a_disk_that_is_full_at_the_end_of_a_preparation(
     root, out = songs(tmp_path / "my"), tmp_path / "out"
     with monkeypatch.context() as change:
         change.setattr(Path, "write_bytes", full)  # how the manifest is written
-        code, error = run("prepare", root, "-o", out, *PREPARE)
+        code, _, error = run("prepare", root, "-o", out, *PREPARE)
     assert code == 2 and "manifest.json cannot be written (No space left" in error
     assert error.count("\n") == 1
     before = everything(out / "songs")
@@ -183,7 +174,7 @@ def test_a_disk_that_is_full_at_the_end_of_a_training(
     command = ["train", "melgan-vc-unet", f"unpaired.prepared={ready}", *TOY, "-q"]
     with monkeypatch.context() as change:
         change.setattr(Path, "write_bytes", full)  # how the style is written
-        code, error = run(*command, "-o", tmp_path)
+        code, _, error = run(*command, "-o", tmp_path)
     assert code == 2 and "cannot be written (No space left" in error and error.count("\n") == 1
     before = everything(tmp_path / "checkpoint")
     assert run(*command, "-o", tmp_path)[0] == 0

@@ -89,22 +89,6 @@ def here(place: Path) -> set[str]:
     return {path.name for path in place.iterdir()}
 
 
-@pytest.fixture
-def run_here(place: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
-    """Runs the command in this process: code, stdout, stderr."""
-    monkeypatch.setattr(signal, "signal", lambda *_: None)
-
-    def run(*words: str) -> tuple[int, str, str]:
-        try:
-            code = main(list(words))
-        except SystemExit as leave:
-            code = int(leave.code or 0)
-        captured = capfd.readouterr()
-        return code, captured.out, captured.err
-
-    return run
-
-
 @pytest.mark.parametrize("verb", VERBS)
 def test_every_verb_explains_itself_without_torch(light: Run, verb: str) -> None:
     done = light(verb, "--help")
@@ -113,9 +97,10 @@ def test_every_verb_explains_itself_without_torch(light: Run, verb: str) -> None
     assert verb in ("doctor", "transfer") or "examples:" in done.stdout
 
 
+@pytest.mark.usefixtures("place")
 @pytest.mark.parametrize("verb", sorted(VERBS.keys() - {"demo", "doctor", "help", "styles"}))
-def test_a_verb_without_arguments_says_what_it_needs(run_here, verb: str) -> None:
-    code, out, err = run_here(verb)
+def test_a_verb_without_arguments_says_what_it_needs(run, verb: str) -> None:
+    code, out, err = run(verb)
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert "the following arguments are required" in err
 
@@ -147,9 +132,9 @@ def test_styles_lists_cards_as_text_and_json(light: Run) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes with a name")
-def test_what_is_no_file_is_not_written_over(run_here, place: Path) -> None:
+def test_what_is_no_file_is_not_written_over(run, place: Path) -> None:
     def refused(out: str, says: str, *words: str) -> None:
-        code, text, err = run_here(
+        code, text, err = run(
             *(words or ("song.wav", "--style", "still", "--separator", "none")), "-o", out, "-q"
         )
         assert (code, text, err.count("\n")) == (2, "", 1) and says in err
@@ -165,7 +150,7 @@ def test_what_is_no_file_is_not_written_over(run_here, place: Path) -> None:
         refused("pipe.mid", "pipe.mid is a pipe or a device", "drums", "sample", *force)
         refused(os.devnull, f"{os.devnull} is a pipe or a device", *words)
     assert (place / "pipe.wav").is_fifo() and (place / "pipe.mid").is_fifo()
-    code, _, err = run_here("song.wav", "--style", "still", "-o", "link.wav", "-f", "-q")
+    code, _, err = run("song.wav", "--style", "still", "-o", "link.wav", "-f", "-q")
     assert (code, err) == (0, "") and (place / "link.wav").is_file()
 
 
@@ -181,7 +166,7 @@ def test_what_is_no_file_is_not_written_over(run_here, place: Path) -> None:
         ("accompany twinkle -o new/deep/x.mid", "new/deep/x.mid"),
     ],
 )
-def test_folders_that_are_named_are_made(run_here, place: Path, words: str, written: str) -> None:
+def test_folders_that_are_named_are_made(run, place: Path, words: str, written: str) -> None:
     import pretty_midi
 
     score = pretty_midi.PrettyMIDI()
@@ -190,7 +175,7 @@ def test_folders_that_are_named_are_made(run_here, place: Path, words: str, writ
     score.write(str(place / "tune.mid"))
     (place / "parts").mkdir()
     write_song(place / "parts" / "drums.wav")
-    code, out, err = run_here(*words.split(), "-q")
+    code, out, err = run(*words.split(), "-q")
     assert (code, out, err) == (0, f"{written}\n", "")
     assert (place / written).is_file()
 
@@ -258,7 +243,7 @@ def test_wrong_requests_are_refused_before_torch(
         (("resynth", "song.wav", "--seconds", "0"), "--seconds 0"),
     ],
 )
-def test_one_line_and_nothing_written(run_here, place: Path, words, says: str) -> None:
+def test_one_line_and_nothing_written(run, place: Path, words, says: str) -> None:
     write_song(place / "old.wav")
     (place / "bare").mkdir()
     (place / "empty.wav").write_bytes((place / "song.wav").read_bytes()[:44])
@@ -267,7 +252,7 @@ def test_one_line_and_nothing_written(run_here, place: Path, words, says: str) -
     before = here(place)
     if words[0].endswith(".wav") and "--separator" not in words:
         words = (*words, "--separator", "hpss")
-    code, out, err = run_here(*words, "-q")
+    code, out, err = run(*words, "-q")
     assert code == 2
     assert out == ""
     assert says in err
@@ -275,9 +260,9 @@ def test_one_line_and_nothing_written(run_here, place: Path, words, says: str) -
     assert here(place) == before
 
 
-def test_a_cut_song_is_played_as_far_as_it_goes_with_a_line(run_here, place: Path) -> None:
+def test_a_cut_song_is_played_as_far_as_it_goes_with_a_line(run, place: Path) -> None:
     (place / "cut.wav").write_bytes((place / "song.wav").read_bytes()[:20000])
-    code, out, err = run_here("cut.wav", "--style", "still", "--separator", "hpss")
+    code, out, err = run("cut.wav", "--style", "still", "--separator", "hpss")
     assert (code, out) == (0, "cut.still.wav\n")
     assert len(err.splitlines()) == 1 and "cut.wav: truncated or damaged" in err
     assert (
@@ -285,51 +270,51 @@ def test_a_cut_song_is_played_as_far_as_it_goes_with_a_line(run_here, place: Pat
     )
 
 
-def test_transfer_keeps_the_song_and_writes_stems_that_remix_to_it(run_here, place: Path) -> None:
+def test_transfer_keeps_the_song_and_writes_stems_that_remix_to_it(run, place: Path) -> None:
     original, _ = soundfile.read(place / "song.wav")
     common = ("--style", "still", "--separator", "hpss", "--stems-out", "stems", "--float32")
-    code, out, err = run_here("song.wav", *common, "-q")
+    code, out, err = run("song.wav", *common, "-q")
     assert (code, out, err) == (0, "song.still.wav\n", "")
     result, rate = soundfile.read(place / "song.still.wav")
     assert (rate, result.shape) == (RATE, original.shape)
     np.testing.assert_allclose(result, original, atol=1e-5)
-    code, out, _ = run_here("remix", "stems", "-o", "again.wav", "--float32", "--json")
+    code, out, _ = run("remix", "stems", "-o", "again.wav", "--float32", "--json")
     assert code == 0
     assert json.loads(out)["frames"] == len(original)
     again, _ = soundfile.read(place / "again.wav")
     assert np.sqrt(np.mean((again - original) ** 2)) < 1e-3 * np.sqrt(np.mean(original**2))
-    code, _, err = run_here("remix", "stems", "-o", "again.wav")
+    code, _, err = run("remix", "stems", "-o", "again.wav")
     assert code == 2 and "again.wav exists" in err
     muted = [word for stem in ("drums", "bass", "vocals") for word in ("--stem", f"{stem}=mute")]
-    code, _, _ = run_here("remix", "stems", "-o", "again.wav", "-f", "--float32", *muted)
+    code, _, _ = run("remix", "stems", "-o", "again.wav", "-f", "--float32", *muted)
     assert code == 0
     again, _ = soundfile.read(place / "again.wav")
     other, _ = soundfile.read(place / "stems" / "other.wav")
     np.testing.assert_allclose(again, other, atol=1e-5)
 
 
-def test_a_batch_goes_on_past_bad_songs(run_here, place: Path) -> None:
+def test_a_batch_goes_on_past_bad_songs(run, place: Path) -> None:
     (place / "text.wav").write_text("no sound at all")
     album = place / "album"
     album.mkdir()
     write_song(album / "mono.wav", channels=1)
     songs = ("text.wav", "gone.wav", "song.wav", "album")
     options = ("--style", "still", "--separator", "none", "-o", ".", "--format", "flac")
-    code, out, err = run_here(*songs, *options, "-q")
+    code, out, err = run(*songs, *options, "-q")
     assert code == 1
     written = ["song.still.flac", "mono.still.flac"]
     assert out.split() == written
     assert len(err.splitlines()) == 2
     assert soundfile.info(place / "mono.still.flac").channels == 1
-    code, out, _ = run_here(*songs, *options, "-f", "--json", "-q")
+    code, out, _ = run(*songs, *options, "-f", "--json", "-q")
     answer = json.loads(out)
     assert code == 1
     assert [report["output"] for report in answer["done"]] == written
     assert [failure["input"] for failure in answer["failed"]] == ["text.wav", "gone.wav"]
 
 
-def test_separate_writes_stems_beside_where_one_stands(run_here, place: Path) -> None:
-    code, out, _ = run_here("separate", "song.wav", "--separator", "hpss")
+def test_separate_writes_stems_beside_where_one_stands(run, place: Path) -> None:
+    code, out, _ = run("separate", "song.wav", "--separator", "hpss")
     assert (code, out) == (0, "song.stems\n")
     original, _ = soundfile.read(place / "song.wav")
     stems = [soundfile.read(path)[0] for path in sorted((place / "song.stems").iterdir())]
@@ -337,9 +322,10 @@ def test_separate_writes_stems_beside_where_one_stands(run_here, place: Path) ->
     np.testing.assert_allclose(sum(stems), original, atol=1e-3)
 
 
-def test_resynth_prints_figures_for_each_pair(run_here) -> None:
+@pytest.mark.usefixtures("place")
+def test_resynth_prints_figures_for_each_pair(run) -> None:
     pairs = ("--inverter", "source", "--inverter", "griffinlim", "--seconds", "0.7")
-    code, out, _ = run_here("resynth", "song.wav", *pairs, "--json")
+    code, out, _ = run("resynth", "song.wav", *pairs, "--json")
     assert code == 0
     source, griffinlim = json.loads(out)
     assert (source["inverter"], griffinlim["inverter"]) == ("source", "griffinlim")
@@ -347,8 +333,9 @@ def test_resynth_prints_figures_for_each_pair(run_here) -> None:
     assert source["spectral_convergence_db"] < -60 < griffinlim["spectral_convergence_db"]
 
 
-def test_doctor_names_everything(run_here) -> None:
-    code, out, _ = run_here("doctor", "--json")
+@pytest.mark.usefixtures("place")
+def test_doctor_names_everything(run) -> None:
+    code, out, _ = run("doctor", "--json")
     findings = json.loads(out)
     assert code == (1 if any(finding["state"] == "broken" for finding in findings) else 0)
     by_topic = {finding["topic"]: finding for finding in findings}
@@ -359,8 +346,9 @@ def test_doctor_names_everything(run_here) -> None:
     assert any("rusty" in finding["text"] for finding in findings if finding["state"] == "broken")
 
 
+@pytest.mark.usefixtures("place")
 def test_doctor_names_what_training_rendering_and_clusters_lack(
-    run_here, monkeypatch: pytest.MonkeyPatch
+    run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from audiotransfer.cli import doctor
 
@@ -385,8 +373,9 @@ def test_doctor_names_what_training_rendering_and_clusters_lack(
     assert topics["training"] == topics["cluster"] == "ok"
 
 
+@pytest.mark.usefixtures("place")
 def test_doctor_sees_a_foreign_package_of_our_name(
-    run_here, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other_package = tmp_path / "elsewhere" / "vocoder"
     other_package.mkdir(parents=True)
@@ -394,13 +383,13 @@ def test_doctor_sees_a_foreign_package_of_our_name(
     monkeypatch.syspath_prepend(other_package.parent)
     for name in [name for name in sys.modules if name.partition(".")[0] == "vocoder"]:
         monkeypatch.delitem(sys.modules, name)
-    code, out, err = run_here("doctor")
+    code, out, err = run("doctor")
     assert code == 1
     assert f"another package of this name loads instead of ours: {other_package}" in out
     assert err == ""
 
 
-def test_render_plays_a_score(run_here, place: Path) -> None:
+def test_render_plays_a_score(run, place: Path) -> None:
     import pretty_midi
 
     score = pretty_midi.PrettyMIDI()
@@ -408,7 +397,7 @@ def test_render_plays_a_score(run_here, place: Path) -> None:
     piano.notes = [pretty_midi.Note(90, 57, 0.0, 0.5)]
     score.instruments.append(piano)
     score.write(str(place / "tune.mid"))
-    code, out, _ = run_here("render", "tune.mid")
+    code, out, _ = run("render", "tune.mid")
     assert (code, out) == (0, "tune.wav\n")
     audio, rate = soundfile.read(place / "tune.wav")
     spectrum = np.abs(np.fft.rfft(audio[: rate // 2].mean(1), 8 * rate))
@@ -455,8 +444,9 @@ def use_block() -> list[str]:
     return [line for line in block.splitlines() if line]
 
 
+@pytest.mark.usefixtures("place")
 def test_the_readmes_use_block_works_as_it_stands(
-    run_here, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Pasted into a folder with a song, a score and an album."""
     from audiotransfer.symbolic.accompaniment import melody
@@ -472,7 +462,7 @@ def test_the_readmes_use_block_works_as_it_stands(
     for command in commands:
         program, *words = shlex.split(command, comments=True)
         assert program == "audiotransfer"
-        code, out, err = run_here(*words, "-q")
+        code, out, err = run(*words, "-q")
         assert (code, err) == (0, ""), command
         assert "--skip-existing" in words or all(Path(line).exists() for line in out.split())
         said = command.partition("# writes ")[2].split()

@@ -4,7 +4,6 @@ own.
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,6 @@ from audiotransfer import Song, pipeline, transfer
 from audiotransfer.audio.reading import read_audio
 from audiotransfer.audio.tags.reading import read_tags
 from audiotransfer.audio.writing import write_audio
-from audiotransfer.cli import main
 from audiotransfer.cli.arguments import seconds
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.pipeline import Cut, TransferOptions
@@ -41,23 +39,12 @@ def joined(source: Any, frames: int = 1000) -> Tensor:
 
 
 @pytest.fixture
-def run(tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Runs the command in this process, in a folder with song.wav of 60 s: code, stdout, stderr."""
-    folder = tmp_path / "here"
-    folder.mkdir()
-    write_audio(folder / "song.wav", a_song(60.0, 8000, 1), 8000, encoding="float32")
-    monkeypatch.chdir(folder)
-    monkeypatch.setattr(signal, "signal", lambda *_: None)
-
-    def work(*words: str) -> tuple[int, str, str]:
-        try:
-            code = main(list(words))
-        except SystemExit as leave:
-            code = int(leave.code or 0)
-        captured = capfd.readouterr()
-        return code, captured.out, captured.err
-
-    return work
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder to stand in, with song.wav of 60 s."""
+    place = tmp_path / "here"
+    place.mkdir()
+    write_audio(place / "song.wav", a_song(60.0, 8000, 1), 8000, encoding="float32")
+    monkeypatch.chdir(place)
 
 
 @settings(deadline=None)
@@ -185,6 +172,7 @@ def test_times_are_read(text: str, value: float) -> None:
 # The command line
 
 
+@pytest.mark.usefixtures("folder")
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -206,6 +194,7 @@ def test_cuts_that_mean_nothing_are_one_line(
     assert [path.name for path in Path().iterdir()] == ["song.wav"]
 
 
+@pytest.mark.usefixtures("folder")
 def test_a_part_never_takes_the_name_of_the_whole(run: Run) -> None:
     light = ("--separator", "none", "-q")
     changed = ("--gain", "other=-3", *light)
@@ -226,6 +215,7 @@ def test_a_part_never_takes_the_name_of_the_whole(run: Run) -> None:
     assert run("song.wav", "-o", "x.wav", "--preview", *changed)[1] == "x.wav\n"
 
 
+@pytest.mark.usefixtures("folder")
 def test_previews_of_a_folder_are_not_taken_for_songs(run: Run) -> None:
     changed = ("--gain", "other=-3", "--separator", "none")
     assert run(".", "--preview", *changed)[1] == "song.preview.mix.wav\n"
@@ -233,6 +223,7 @@ def test_previews_of_a_folder_are_not_taken_for_songs(run: Run) -> None:
     assert (code, out) == (0, "song.preview.mix.wav\n") and "left out" in err
 
 
+@pytest.mark.usefixtures("folder")
 def test_midi_files_are_not_cut(run: Run) -> None:
     import mido
 

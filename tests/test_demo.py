@@ -66,7 +66,7 @@ def test_the_demo_writes_song_result_stems_and_plot(
     assert soundfile.info(made.output).frames == soundfile.info(made.song).frames
     assert made.plot.read_bytes().startswith(b"\x89PNG")
     assert not list(folder.rglob(".*"))
-    started = time.monotonic()
+    started = time.process_time()
     with pytest.raises(AudioTransferError, match="is there already; -f writes over it"):
         run_demo(folder, "still", separator="none")
-    assert time.monotonic() - started < 1
+    assert time.process_time() - started < 1

@@ -391,7 +391,6 @@ def test_schedules_are_the_published_ones() -> None:
         expected = 1 - 50 / (50 + math.exp(step / 50))
         assert settings.sampled_at(step) == pytest.approx(expected)
     assert settings.sampled_at(10**6) == 0.9
-    assert DrumSettings().sampled_at(10**6) == 0.0
 
 
 def test_the_likelihood_of_touch_counts_hits_only() -> None:

@@ -10,28 +10,11 @@ from collections.abc import Callable
 
 import pytest
 
-from audiotransfer.cli import main
 from audiotransfer.cli.main import VERBS
 from audiotransfer.cli.verbs import load
 
 Run = Callable[..., tuple[int, str, str]]
 STYLED = {"transfer": "--style", "demo": "--style", "evaluate": "STYLE", "prepare": "--style-of"}
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Runs the command in this process, on a terminal of 80 columns: code, stdout, stderr."""
-    monkeypatch.setenv("COLUMNS", "80")
-
-    def command(*words: str) -> tuple[int, str, str]:
-        try:
-            code = main(list(words))
-        except SystemExit as leave:
-            code = int(leave.code or 0)
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return command
 
 
 @pytest.mark.parametrize("words", [("--help",), ("help",), *((verb, "--help") for verb in VERBS)])

@@ -200,16 +200,14 @@ def on_a_terminal(columns: int, *words: str) -> tuple[int, list[tuple[float, str
     return process.returncode, drawn
 
 
-@pytest.mark.parametrize("columns", [40, 100])
-def test_a_terminal_shows_a_line_from_the_beginning(song: Path, columns: int) -> None:
-    used = time.process_time()
-    code, drawn = on_a_terminal(columns, "song.wav", "--style", "still", "--separator", "hpss")
-    assert code == 0
-    frames = [frame for _, text in drawn for frame in text.split("\r") if frame.strip()]
+def test_a_terminal_shows_a_line_from_the_beginning(song: Path) -> None:
+    code, drawn = on_a_terminal(40, "song.wav", "--style", "still", "--separator", "hpss")
+    assert code == 0, drawn
+    text = "".join(part for _, part in drawn)  # a read may end within a line
+    frames = [frame for frame in text.split("\r") if frame.strip()]
     assert "song.wav: loading" in frames[0]
-    assert max(map(len, frames)) < columns
-    assert "".join(text for _, text in drawn).rstrip(" ").endswith("\r")  # wiped away
-    assert time.process_time() - used < 30
+    assert max(map(len, frames)) < 40
+    assert text.rstrip(" ").endswith("\r")  # wiped away
 
 
 def test_a_file_gets_plain_lines(song: Path) -> None:

@@ -30,7 +30,11 @@ from audiotransfer.pipeline.measuring import downmix_notice
 from audiotransfer.pipeline.sources import FileSource
 
 DATA = Path(__file__).parent / "data"
-NOISE = np.random.default_rng(0)
+
+
+def rng() -> np.random.Generator:
+    """The same random numbers in each test, whichever ran before."""
+    return np.random.default_rng(0)
 
 
 def sines(channels: int, frames: int, rate: int = 44100) -> np.ndarray:
@@ -276,11 +280,11 @@ def test_tags_around_the_sound(tmp_path: Path, suffix: str, front: bytes, behind
     else:
         soundfile.write(path, sines(1, 20_000), 44100)
     if front:
-        cover = NOISE.bytes(140_000)
+        cover = rng().bytes(140_000)
         front = b"ID3\3\0\0" + bytes((0, 8, 69, 96)) + cover + b"ID3\4\0\0\0\0\0\4abcd"
         assert len(cover) == 8 << 14 | 69 << 7 | 96
     if behind == b"APE":
-        items = NOISE.bytes(3000)
+        items = rng().bytes(3000)
         head = b"APETAGEX" + (2000).to_bytes(4, "little") + (3032).to_bytes(4, "little")
         behind = head + bytes(16) + items + head + bytes(16) + b"TAG" + bytes(125)
     tagged.write_bytes(front + path.read_bytes() + behind)
@@ -599,7 +603,7 @@ def test_the_program_reads_what_the_library_does(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "6.caf", sines(6, 40_000), 44100, "ALAC_16")
     assert played(tmp_path / "6.caf")[0].shape == (6, 40_000)
     data = path.read_bytes()
-    path.write_bytes(data[: len(data) // 2] + NOISE.bytes(3000) + data[len(data) // 2 + 3000 :])
+    path.write_bytes(data[: len(data) // 2] + rng().bytes(3000) + data[len(data) // 2 + 3000 :])
     audio, notices = played(path)
     assert audio.shape[1] < 60_000 and "damaged" in notices[0]
 
@@ -668,7 +672,7 @@ def test_what_follows_a_damaged_stretch_is_played(
     path = noise_file(tmp_path / f"a.{suffix}", 6.0)
     data = bytearray(path.read_bytes())
     middle = len(data) // 2
-    filling = {"noise": NOISE.bytes(3000), "zeros": bytes(3000), "hole": b""}[how]
+    filling = {"noise": rng().bytes(3000), "zeros": bytes(3000), "hole": b""}[how]
     data[middle : middle + 3000] = filling
     path.write_bytes(data)
     audio, notices = played(path)
@@ -685,8 +689,7 @@ def test_a_damaged_stretch_without_ffmpeg(
 ) -> None:
     path = noise_file(tmp_path / f"a.{suffix}", 6.0)
     data = bytearray(path.read_bytes())
-    data[len(data) // 2 :][:3000] = NOISE.bytes(3000)
-    data[len(data) // 2 : len(data) // 2 + 3000] = NOISE.bytes(3000)
+    data[len(data) // 2 : len(data) // 2 + 3000] = rng().bytes(3000)
     path.write_bytes(data)
     audio, notices = played(path)
     assert 4 * 48000 <= audio.shape[1] < 6.05 * 48000 and "damaged" in notices[0]
@@ -713,7 +716,7 @@ def test_silence_stands_for_lost_frames_of_a_flac(
     if not ffmpeg_there:
         request.getfixturevalue("plain")
     path = tmp_path / "a.flac"
-    noise = NOISE.uniform(-0.3, 0.3, (round(seconds * 44100), 2)) + 0.35
+    noise = rng().uniform(-0.3, 0.3, (round(seconds * 44100), 2)) + 0.35
     soundfile.write(path, noise, 44100, subtype)
     whole, _ = played(path)
     data = bytearray(path.read_bytes())
@@ -750,7 +753,7 @@ def test_frame_numbers_of_a_repaired_flac(block: bytes) -> None:
 
 def test_a_burst_that_damage_makes_of_a_lossy_codec_is_limited(tmp_path: Path) -> None:
     path = tmp_path / "a.mp3"
-    soundfile.write(path, NOISE.uniform(-0.5, 0.5, 3 * 44100), 44100, format="MP3")
+    soundfile.write(path, rng().uniform(-0.5, 0.5, 3 * 44100), 44100, format="MP3")
     whole, notices = played(path)
     assert not notices
     data = bytearray(path.read_bytes())
@@ -945,7 +948,7 @@ OTHER: dict[str, Callable[[Path], object]] = {
     "MIDI": lambda path: path.write_bytes(b"MThd\0\0\0\6\0\0\0\1\0\x60MTrk\0\0\0\4\0\xff\x2f\0"),
     "PDF": lambda path: path.write_bytes(b"%PDF-1.4\n" + bytes(3000)),
     "PNG": lambda path: path.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(3000)),
-    "JPEG": lambda path: path.write_bytes(b"\xff\xd8\xff\xe0\0\x10JFIF" + NOISE.bytes(30_000)),
+    "JPEG": lambda path: path.write_bytes(b"\xff\xd8\xff\xe0\0\x10JFIF" + rng().bytes(30_000)),
 }
 
 
@@ -960,7 +963,7 @@ def video_only(path: Path) -> None:
         stream = out.add_stream("mpeg4", rate=10)
         stream.width = stream.height = 32
         for _ in range(3):
-            frame = av.VideoFrame(32, 32, "yuv420p")
+            frame = av.VideoFrame.from_ndarray(np.zeros((48, 32), np.uint8), "yuv420p")
             out.mux(stream.encode(frame))
         out.mux(stream.encode(None))
 
@@ -1023,7 +1026,7 @@ def test_one_frame_is_no_song(tmp_path: Path) -> None:
 @pytest.mark.parametrize("size", [20, 100, 2000, 4000])
 def test_an_ogg_that_is_cut_off_before_its_sound(tmp_path: Path, subtype: str, size: int) -> None:
     path = tmp_path / "a.ogg"
-    soundfile.write(path, NOISE.uniform(-0.3, 0.3, 144_000), 48000, subtype, format="OGG")
+    soundfile.write(path, rng().uniform(-0.3, 0.3, 144_000), 48000, subtype, format="OGG")
     path.write_bytes(path.read_bytes()[:size])
     assert "End of file" not in refused(path, "cut off")
 
@@ -1085,10 +1088,10 @@ def test_no_decoder_writes_to_the_terminal(tmp_path: Path) -> None:
     data = whole.read_bytes()
     middle = len(data) // 2
     cases = {
-        "tag.mp3": data + b"APETAGEX" + NOISE.bytes(5000),
+        "tag.mp3": data + b"APETAGEX" + rng().bytes(5000),
         "joined.mp3": data + data,
         "hole.mp3": data[:middle] + bytes(700) + data[middle + 300 :],
-        "noise.mp3": NOISE.bytes(100_000),
+        "noise.mp3": rng().bytes(100_000),
         "cut.mp3": data[:middle],
     }
     for name, content in cases.items():

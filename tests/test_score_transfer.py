@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -16,7 +15,6 @@ import symusic
 import torch
 from torch import nn
 
-from audiotransfer.cli import main
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.midi import plotting
 from audiotransfer.midi.grid import Grid
@@ -407,21 +405,6 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("AUDIOTRANSFER_STYLES", str(tmp_path / "styles"))
     monkeypatch.chdir(folder)
     return folder
-
-
-@pytest.fixture
-def run(place: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
-    monkeypatch.setattr(signal, "signal", lambda *_: None)
-
-    def run_words(*words: str) -> tuple[int, str, str]:
-        try:
-            code = main(list(words))
-        except SystemExit as leave:
-            code = int(leave.code or 0)
-        captured = capfd.readouterr()
-        return code, captured.out, captured.err
-
-    return run_words
 
 
 def test_scores_wait_for_nothing_that_only_recordings_need() -> None:

@@ -8,7 +8,6 @@ import io
 import json
 import math
 import os
-import signal
 import tempfile
 from collections.abc import Callable
 from fractions import Fraction
@@ -24,7 +23,6 @@ from torch import Tensor
 from audiotransfer import pipeline
 from audiotransfer.audio.reading import read_audio
 from audiotransfer.audio.writing import AudioWriter, write_audio
-from audiotransfer.cli import main
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.pipeline import StemFormat, TransferOptions
 from separation.demucs.checkpoints import save_bag
@@ -90,23 +88,12 @@ def small_demucs(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture
-def run(tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Runs the command in this process, in a folder with song.wav: code, stdout, stderr."""
-    folder = tmp_path / "here"
-    folder.mkdir()
-    write(folder / "song.wav", a_song())
-    monkeypatch.chdir(folder)
-    monkeypatch.setattr(signal, "signal", lambda *_: None)
-
-    def work(*words: str) -> tuple[int, str, str]:
-        try:
-            code = main(list(words))
-        except SystemExit as leave:
-            code = int(leave.code or 0)
-        captured = capfd.readouterr()
-        return code, captured.out, captured.err
-
-    return work
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder to stand in, with song.wav."""
+    place = tmp_path / "here"
+    place.mkdir()
+    write(place / "song.wav", a_song())
+    monkeypatch.chdir(place)
 
 
 def here() -> set[str]:
@@ -442,6 +429,7 @@ def test_a_renamed_or_replaced_stem_goes_by_its_name(song: Path, tmp_path: Path)
 # Names
 
 
+@pytest.mark.usefixtures("folder")
 @pytest.mark.parametrize(
     ("pattern", "said"),
     [
@@ -467,6 +455,7 @@ def test_patterns_that_mean_nothing_are_refused(run: Run, pattern: str, said: st
     assert here() == before
 
 
+@pytest.mark.usefixtures("folder")
 def test_names_by_pattern(run: Run) -> None:
     light = ("--separator", "hpss")
     code, out, _ = run("separate", "song.wav", "--name", "{stem} of it", "-o", "a", *light)
@@ -484,6 +473,7 @@ def test_names_by_pattern(run: Run) -> None:
     assert code == 2 and "exists" in err
 
 
+@pytest.mark.usefixtures("folder")
 def test_stems_of_many_songs_in_one_folder(run: Run) -> None:
     for name in ("album/cd1/01.wav", "album/cd2/01.wav", "album/02 {x}.wav"):
         Path(name).parent.mkdir(parents=True, exist_ok=True)
@@ -507,6 +497,7 @@ def test_stems_of_many_songs_in_one_folder(run: Run) -> None:
     assert len(list(Path("again").rglob("*.wav"))) == 12
 
 
+@pytest.mark.usefixtures("folder")
 def test_transfers_are_named_by_pattern(run: Run) -> None:
     light = ("--gain", "drums=-3", "--separator", "hpss")
     code, out, _ = run("song.wav", "--name", "{style} of {song}", "-o", "out/", *light)
@@ -529,6 +520,7 @@ def test_transfers_are_named_by_pattern(run: Run) -> None:
 # The command line
 
 
+@pytest.mark.usefixtures("folder")
 def test_separate_options_on_the_command_line(run: Run) -> None:
     write(Path("mono.wav"), a_song(0.5, 22050, 1), 22050)
     light = ("--separator", "hpss")
@@ -545,6 +537,7 @@ def test_separate_options_on_the_command_line(run: Run) -> None:
     assert {path.name for path in Path("song.stems").iterdir()} == {"drums.wav", "other.wav"}
 
 
+@pytest.mark.usefixtures("folder")
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -566,6 +559,7 @@ def test_requests_that_cannot_be_met_are_one_line(
     assert here() == before
 
 
+@pytest.mark.usefixtures("folder")
 def test_remix_mutes(run: Run) -> None:
     assert run("separate", "song.wav", "--separator", "embedded")[0] == 0
     code, _, err = run("remix", "song.stems", "--mute", "vocals,bass", "-o", "a.wav", "--float32")
@@ -581,6 +575,7 @@ def test_remix_mutes(run: Run) -> None:
     assert code == 2 and "every stem is muted" in err
 
 
+@pytest.mark.usefixtures("folder")
 def test_stems_of_a_transfer_on_the_command_line(run: Run) -> None:
     write(Path("mono.wav"), a_song(0.5, 48000, 1), 48000)
     light = ("--gain", "drums=-3", "--separator", "hpss")
@@ -593,6 +588,7 @@ def test_stems_of_a_transfer_on_the_command_line(run: Run) -> None:
     assert code == 2 and "add --stems-out" in err
 
 
+@pytest.mark.usefixtures("folder")
 @pytest.mark.parametrize("verb", ["transfer", "separate", "remix", "fetch"])
 def test_help_fits_a_screen(run: Run, verb: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(os.environ, "COLUMNS", "80")

@@ -372,7 +372,7 @@ def test_two_processes_train_and_one_speaks(tmp_path: Path) -> None:
     """As `torchrun --nproc_per_node 2 -m audiotransfer train CONFIG` starts them."""
     place = heard_collection(tmp_path)
     toy = [*overrides("melgan-vc-unet", tmp_path), f"unpaired.prepared={place}"]
-    alone = run("melgan-vc-unet", [*toy, *BY_GROUP], tmp_path / "one")
+    alone = run("melgan-vc-unet", [*toy, *BY_GROUP, *HEARD], tmp_path / "one")
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     config = ["melgan-vc-unet", *toy, *BY_GROUP, *HEARD, "-o", str(tmp_path / "two")]
     done = subprocess.run(

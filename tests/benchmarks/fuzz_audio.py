@@ -125,6 +125,9 @@ def encode(path: Path, container: str, codec: str, kind: str, audio: np.ndarray)
         rate = 48000 if codec == "libopus" else RATE
         stream = out.add_stream(codec, rate=rate, layout=layout)
         stream.bit_rate = 128_000
+        stream.codec_context.format = (
+            kind  # else the first that the codec knows, and frames are converted
+        )
         stream.codec_context.open()
         size = stream.codec_context.frame_size or 1024
         for start in range(0, len(audio), size):
