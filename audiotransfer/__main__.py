@@ -1,4 +1,4 @@
-"""``python -m audiotransfer``: the command line without its script."""
+"""Runs the command line as ``python -m audiotransfer``."""
 
 import sys
 

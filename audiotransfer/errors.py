@@ -9,8 +9,9 @@ log = logging.getLogger(__name__)
 
 
 class AudioTransferError(Exception):
-    """Root of the errors that are raised on purpose. The message is one line: thing, value,
-    remedy.
+    """Root of the errors that are raised on purpose.
+
+    The message is one line: the thing, its value, the remedy.
     """
 
 

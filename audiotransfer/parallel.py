@@ -1,6 +1,4 @@
-"""Parallel execution of independent jobs: processes of this computer, Dask or Ray; workers
-may die.
-"""
+"""Parallel execution of independent jobs by local processes, Dask or Ray; workers may die."""
 
 from __future__ import annotations
 

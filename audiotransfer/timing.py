@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable
 
-#: A stage's rate is used after so many seconds and so large a share of the whole; either suffices.
+#: Seconds and share of the whole after which a stage's rate is used; one pair suffices.
 _ENOUGH = ((3.0, 0.1), (60.0, 0.01))
 _SMOOTHING_SECONDS = 5.0
 

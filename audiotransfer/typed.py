@@ -86,16 +86,16 @@ def _typed(value: Any, kind: Any, where: str) -> Any:
     raise WrongValue(f"{where} is {value!r}, but must be {_name(kind)}")
 
 
-def _union(value: Any, kinds: tuple[Any, ...], where: str) -> Any:
+def _union(value: Any, alternatives: tuple[Any, ...], where: str) -> Any:
     """``value`` as the first of the types that takes it."""
-    for kind in kinds:
+    for kind in alternatives:
         try:
             return _typed(value, kind, where)
         except WrongValue:
             # A mapping was meant as the dataclass: its own message names the key.
             if dataclasses.is_dataclass(kind) and isinstance(value, Mapping):
                 raise
-    raise WrongValue(f"{where} is {value!r}, but must be {' or '.join(map(_name, kinds))}")
+    raise WrongValue(f"{where} is {value!r}, but must be {' or '.join(map(_name, alternatives))}")
 
 
 def _name(kind: Any) -> str:

@@ -1,6 +1,4 @@
-"""Networks as safetensors files: half-precision weights, and the arguments that rebuild the
-network.
-"""
+"""Networks as safetensors files: weights, and the arguments that rebuild the network."""
 
 from __future__ import annotations
 
@@ -19,19 +17,21 @@ if TYPE_CHECKING:
 def save_weights(
     path: Path, state: Mapping[str, Tensor], shape: Mapping[str, Any], name: str = "generator"
 ) -> None:
-    """Write half-precision safetensors whose metadata hold ``shape`` as JSON under ``name``.
+    """Write safetensors, floats in half precision; metadata hold ``shape`` as JSON under ``name``.
 
     Raises AudioTransferError where the file cannot be written.
     """
     from safetensors.torch import save
 
-    halves = {key: value.half().contiguous() for key, value in state.items()}
+    halves = {
+        key: (value.half() if value.is_floating_point() else value).contiguous()
+        for key, value in state.items()
+    }
     write_bytes(path, save(halves, {name: json.dumps(shape)}), overwrite=True)
 
 
 def load_weights(path: Path, name: str = "generator") -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Shape and single-precision weights that `save_weights` wrote; the shape is empty where it is
-    absent.
+    """Shape and single-precision weights that `save_weights` wrote; the shape may be empty.
 
     Raises AudioTransferError where the file cannot be read.
     """

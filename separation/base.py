@@ -25,9 +25,7 @@ Progress = Callable[[float], None]
 
 
 class SeparationError(Exception):
-    """Root of the errors that `separation` raises on purpose; the message is one line for
-    the user.
-    """
+    """Root of the errors that `separation` raises on purpose; one line for the user."""
 
 
 class Separator(Protocol):
@@ -131,8 +129,9 @@ _NOT_COUNTED = ("device", "progress")
 
 
 def fingerprint(separator: Any) -> str:
-    """Hexadecimal digest that differs between separators whose stems differ; stable across
-    processes.
+    """Hexadecimal digest that differs between separators whose stems differ.
+
+    It is the same in all processes.
 
     It covers the class, its `version` where it has one (raised when results change without the
     weights), and those attributes that are networks, tensors or plain values.

@@ -10,8 +10,9 @@ HOP_LENGTH = 1024
 
 
 def stft(audio: Tensor) -> Tensor:
-    """Sound `[C, T]` to a complex spectrum `[C, F, L]`; frames are centred, zeros surround the
-    block.
+    """Sound `[C, T]` to a complex spectrum `[C, F, L]`.
+
+    Frames are centred; zeros surround the block.
     """
     window = torch.hann_window(N_FFT, device=audio.device)
     return torch.stft(

@@ -26,14 +26,14 @@ from audiotransfer.evaluation.metrics import chorales as measures
 from audiotransfer.evaluation.metrics.chorales import compare, mean_measures, set_below
 from audiotransfer.midi.grid import Grid
 from audiotransfer.midi.score import read_score
-from audiotransfer.pipeline.accompaniment import (
+from audiotransfer.pipeline.midi_accompaniment import (
     SHIPPED,
     AccompanyOptions,
     accompany_file,
     load_bach,
     version_paths,
 )
-from audiotransfer.pipeline.score_output import Beside
+from audiotransfer.pipeline.midi_output import MidiExtras
 from audiotransfer.recipes import load_training
 from audiotransfer.styles.card import read_card
 from audiotransfer.symbolic.accompaniment import melody
@@ -895,7 +895,7 @@ def test_pictures(tmp_path: Path) -> None:
 
 
 def test_a_picture_beside_it(accompanist: Path, tmp_path: Path) -> None:
-    options = AccompanyOptions(by=accompanist, versions=2, beside=Beside(plot=True))
+    options = AccompanyOptions(by=accompanist, versions=2, extras=MidiExtras(plot=True))
     report = accompany_file("twinkle", tmp_path / "t.mid", options)
     assert report.beside == [str(tmp_path / f"t.{number}.png") for number in (1, 2)]
     assert all(Path(path).read_bytes().startswith(b"\x89PNG") for path in report.beside)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from audiotransfer.pipeline import Song, TransferOptions, prepare, transfer
-from audiotransfer.pipeline.streaming import FADE
+from audiotransfer.pipeline.blocks import FADE
 from audiotransfer.styles import available
 from separation import GRID, Separator, create
 

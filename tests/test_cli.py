@@ -388,15 +388,15 @@ def test_doctor_names_what_training_rendering_and_clusters_lack(
 def test_doctor_sees_a_foreign_package_of_our_name(
     run_here, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    foreign = tmp_path / "elsewhere" / "vocoder"
-    foreign.mkdir(parents=True)
-    (foreign / "__init__.py").touch()
-    monkeypatch.syspath_prepend(foreign.parent)
+    other_package = tmp_path / "elsewhere" / "vocoder"
+    other_package.mkdir(parents=True)
+    (other_package / "__init__.py").touch()
+    monkeypatch.syspath_prepend(other_package.parent)
     for name in [name for name in sys.modules if name.partition(".")[0] == "vocoder"]:
         monkeypatch.delitem(sys.modules, name)
     code, out, err = run_here("doctor")
     assert code == 1
-    assert f"another package of this name loads instead of ours: {foreign}" in out
+    assert f"another package of this name loads instead of ours: {other_package}" in out
     assert err == ""
 
 

@@ -10,16 +10,15 @@ import numpy as np
 import pytest
 import soundfile
 
-from audiotransfer.demo import song_path
-from audiotransfer.demo.composition import SAMPLE_RATE, TAIL_SECONDS, band, render_song
-from audiotransfer.demo.run import run_demo
+from audiotransfer.demo import run_demo, song_path
+from audiotransfer.demo.composition import SAMPLE_RATE, TAIL_SECONDS, arrangement, render_song
 from audiotransfer.errors import AudioTransferError
 
 D_MAJOR = {2, 4, 6, 7, 9, 11, 1}
 
 
 def test_the_tune_is_in_d_and_fits_its_bars() -> None:
-    song = band()
+    song = arrangement()
     for part in song.parts:
         assert (part.notes[:, 1] > 0).all()
         assert ((part.notes[:, 3] >= 1) & (part.notes[:, 3] <= 127)).all()
@@ -32,7 +31,7 @@ def test_the_tune_is_in_d_and_fits_its_bars() -> None:
 def test_the_shipped_song_is_the_composition() -> None:
     info = soundfile.info(song_path())
     assert (info.channels, info.samplerate) == (2, SAMPLE_RATE)
-    assert info.frames == round((band().seconds + TAIL_SECONDS) * SAMPLE_RATE)
+    assert info.frames == round((arrangement().seconds + TAIL_SECONDS) * SAMPLE_RATE)
     assert song_path().stat().st_size < 1_000_000
     audio, _ = soundfile.read(song_path())
     assert 0.5 < np.abs(audio).max() <= 1.0
@@ -52,7 +51,7 @@ def test_rendering_again_gives_a_song_with_the_same_attacks() -> None:
     assert np.corrcoef(attacks(rendered), attacks(shipped.T))[0, 1] > 0.6
 
 
-def test_the_demo_writes_song_result_stems_and_picture(
+def test_the_demo_writes_song_result_stems_and_plot(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     style = tmp_path / "styles" / "still"
@@ -62,10 +61,10 @@ def test_the_demo_writes_song_result_stems_and_picture(
     monkeypatch.setenv("AUDIOTRANSFER_STYLES", str(style.parent))
     folder = tmp_path / "demo"
     made = run_demo(folder, "still", separator="none")
-    for path in (made.song, made.output, made.picture, made.stems / "other.wav"):
+    for path in (made.song, made.output, made.plot, made.stems / "other.wav"):
         assert path.is_file()
     assert soundfile.info(made.output).frames == soundfile.info(made.song).frames
-    assert made.picture.read_bytes().startswith(b"\x89PNG")
+    assert made.plot.read_bytes().startswith(b"\x89PNG")
     assert not list(folder.rglob(".*"))
     started = time.monotonic()
     with pytest.raises(AudioTransferError, match="is there already; -f writes over it"):

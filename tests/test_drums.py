@@ -37,7 +37,7 @@ from audiotransfer.midi.grid import Grid
 from audiotransfer.midi.percussion import DRUMS, KEYS, NONE, drums_of
 from audiotransfer.midi.plotting import plot_scores
 from audiotransfer.midi.score import note_table, parse_score, read_score, write_score
-from audiotransfer.pipeline.drumming import load_drummer
+from audiotransfer.pipeline.midi_drums import load_drummer
 from audiotransfer.symbolic.drums.beats import (
     BAR,
     Beat,

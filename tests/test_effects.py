@@ -1,4 +1,4 @@
-"""The engineer's effects: what each does to the sound, and that blocks hear the same as songs."""
+"""Effects: what each does to the sound, and that blocks equal whole songs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The embedded separator: bands, masks, the loss by hand, and what it promises as a separator."""
+"""The embedded separator: bands, masks, the loss computed by hand, and the separator contract."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Audio files: every format there and back, and one clear line for what cannot be done."""
+"""Audio files: round trips in every format, and one-line errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A small share of the benchmark that damages audio files in every way."""
+"""A small part of the benchmark that damages audio files."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ def test_a_page_lists_the_styles_that_its_argument_takes(
 
 
 def test_drums_list_the_styles_of_the_drummer(run: Run) -> None:
-    from audiotransfer.pipeline.drumming import SHIPPED, load_drummer
+    from audiotransfer.pipeline.midi_drums import SHIPPED, load_drummer
 
     page = " ".join(run("drums", "--help")[1].split())
     assert f"of a sample: {', '.join(load_drummer(SHIPPED).styles)} (default: any)" in page

@@ -1,4 +1,4 @@
-"""Levels that a file cannot hold, channels without a sound, and what is said about them."""
+"""Levels beyond full scale, silent channels, and the notices about them."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ from audiotransfer.audio.true_peak import measure_true_peak
 from audiotransfer.audio.writing import write_audio
 from audiotransfer.pipeline import Song, TransferOptions, remix, transfer, transfer_file
 from audiotransfer.pipeline.finishing import level_for
-from audiotransfer.pipeline.progress import Tracker
-from audiotransfer.pipeline.sources import MemorySource, measure
+from audiotransfer.pipeline.measuring import measure
+from audiotransfer.pipeline.reporting import Tracker
+from audiotransfer.pipeline.sources import MemorySource
 from audiotransfer.styles import Style
 from separation.baselines import MixSeparator
 
@@ -226,14 +227,14 @@ def test_sides_that_sound_one_after_the_other_are_both_alive():
     song[0, : 2 * RATE] = 0.0
     song[1, 2 * RATE :] = 0.0
     measured = measure(MemorySource(song, RATE, "song"), Tracker(None))
-    assert measured.sounding == [0, 1]
+    assert measured.active_channels == [0, 1]
     out = transfer(Song(song, RATE), a_style(), separator=MixSeparator(), device="cpu").audio
     assert out[0, : 2 * RATE].any()  # the style lets it
 
 
 def test_silence_has_no_dead_channel():
     measured = measure(MemorySource(torch.zeros(2, 1000), RATE, "song"), Tracker(None))
-    assert measured.sounding == [0, 1] and measured.rms == 0.0
+    assert measured.active_channels == [0, 1] and measured.rms == 0.0
 
 
 # --- tags ------------------------------------------------------------------------------------

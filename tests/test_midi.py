@@ -1,4 +1,4 @@
-"""MIDI files edited message by message: what is kept, what is read, what is refused."""
+"""MIDI files edited message by message: preserved messages, damaged files, errors."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from audiotransfer.errors import AudioTransferError
 from audiotransfer.midi import reading
 from audiotransfer.midi import score as scores
 from audiotransfer.midi.score import edited, note_table, parse_score, score_of, with_notes
-from audiotransfer.pipeline.drumming import DrumOptions, humanise_file
+from audiotransfer.pipeline.midi_drums import DrumOptions, humanise_file
+from audiotransfer.pipeline.midi_output import render_midi
+from audiotransfer.pipeline.midi_transfer import MidiOptions, MidiReport, transfer_midi
 from audiotransfer.pipeline.options import StemChoice
-from audiotransfer.pipeline.score_output import render_score
-from audiotransfer.pipeline.scores import ScoreOptions, ScoreReport, transfer_score
 from audiotransfer.styles import Card, Style
 
 Track = list[tuple[int, bytes]]
@@ -258,10 +258,10 @@ def change(notes, grid, strength=1.0, generator=None, progress=None):
 STYLE = Style("other", {"pitched": change, "drums": change}, Card("other", "", {}, {}))
 
 
-def play(folder: Path, data: bytes, **options: object) -> tuple[bytes, ScoreReport]:
+def play(folder: Path, data: bytes, **options: object) -> tuple[bytes, MidiReport]:
     (folder / "in.mid").write_bytes(data)
-    wanted = ScoreOptions(**{"style": STYLE, "overwrite": True, **options})  # type: ignore[arg-type]
-    report = transfer_score(folder / "in.mid", folder / "out.mid", wanted)
+    wanted = MidiOptions(**{"style": STYLE, "overwrite": True, **options})  # type: ignore[arg-type]
+    report = transfer_midi(folder / "in.mid", folder / "out.mid", wanted)
     return (folder / "out.mid").read_bytes(), report
 
 
@@ -540,7 +540,7 @@ def test_time_in_frames_is_a_beat_of_half_a_second(tmp_path: Path) -> None:
 
 def rendered(folder: Path, *tracks: Track) -> NDArray[np.float64]:
     (folder / "a.mid").write_bytes(smf(list(tracks)))
-    render_score(scores.read_score(folder / "a.mid"), folder / "a.wav", overwrite=True)
+    render_midi(scores.read_score(folder / "a.mid"), folder / "a.wav", overwrite=True)
     return soundfile.read(folder / "a.wav")[0]
 
 

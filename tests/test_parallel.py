@@ -1,4 +1,4 @@
-"""Jobs side by side: processes of this computer and clusters, and workers that die."""
+"""Parallel jobs: local processes, clusters, and workers that die."""
 
 from __future__ import annotations
 

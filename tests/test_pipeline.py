@@ -33,11 +33,13 @@ from audiotransfer.audio.true_peak import measure_true_peak
 from audiotransfer.audio.writing import AudioWriter, write_audio
 from audiotransfer.effects import Chain, read_chain
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.pipeline import Progress, Song, StemChoice, TransferOptions, transfer
+from audiotransfer.pipeline import Progress, Song, StemChoice, TransferOptions, stages, transfer
+from audiotransfer.pipeline.blocks import BLOCK, FADE, TimeQueue, block_for, in_blocks
 from audiotransfer.pipeline.finishing import MixFile, finish, matching_gain
-from audiotransfer.pipeline.progress import Tracker
-from audiotransfer.pipeline.sources import measure
-from audiotransfer.pipeline.streaming import BLOCK, FADE, TimeQueue, block_for, in_blocks
+from audiotransfer.pipeline.measuring import measure
+from audiotransfer.pipeline.plan import prepare
+from audiotransfer.pipeline.reporting import Tracker
+from audiotransfer.pipeline.sources import MemorySource
 from audiotransfer.pipeline.workers import Workers, gather
 from audiotransfer.styles import Keep, Style, style_label
 from separation import GRID, SeparationError
@@ -369,6 +371,28 @@ def test_a_queue_gives_what_it_took() -> None:
         queue.take(1)
 
 
+# Stages
+
+
+@pytest.mark.parametrize("rate", [8000, 22050, 44100, 48000, 96000])
+@pytest.mark.parametrize("style", [None, a_style(Echo())])
+def test_a_block_holds_the_same_stretch_of_song_and_stems(rate: int, style: Any) -> None:
+    song = a_song(2.0, rate)
+    source = MemorySource(song, rate, "song")
+    measured = measure(source, Tracker(None))
+    plan = prepare(options(style=style, block=SMALL), separate_only=True)
+    native: list[Tensor] = []
+    seconds = 0.0
+    for block in stages.play(source, measured, plan, Workers(), Tracker(None)):
+        native.append(block.native)
+        seconds += block.dry.shape[-1] / RATE
+        assert block.dry.shape[0] == len(plan.stems)
+        assert block.wet.shape == (len(plan.styled), *block.dry.shape[1:])
+        ahead = seconds - sum(piece.shape[-1] for piece in native) / rate
+        assert -1 / RATE < ahead < 1 / rate + 1e-9 or seconds * RATE > measured.working_frames - 1
+    assert torch.equal(torch.cat(native, -1), song)
+
+
 # Laws
 
 
@@ -516,15 +540,10 @@ def test_a_short_loud_hit_keeps_its_loudness(decay: float) -> None:
     time_ = torch.arange(RATE // 5) / RATE
     kick = torch.sin(2 * math.pi * (55 * time_ + 3 * (1 - (-40 * time_).exp())))
     sound_ = 0.5 * (-decay * time_).exp() * kick.expand(2, -1)
-    given: list[Tensor] = []
-
-    class Ear:
-        def write(self, audio: Tensor) -> None:
-            given.append(audio)
-
     with MixFile(None, RATE, 2) as mix:
         mix.write(sound_)
-        finish(mix, matching_gain(mix.loudness, -7.0), -7.0, 1.0, Ear(), Tracker(None))
+        gain = matching_gain(mix.loudness, -7.0)
+        given = list(finish(mix, gain, -7.0, 1.0, Tracker(None)))
     result = torch.cat(given, -1)
     assert result.shape == sound_.shape
     assert _loudness(result) == pytest.approx(-7.0, abs=0.7)

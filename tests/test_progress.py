@@ -247,7 +247,7 @@ def test_a_stage_is_told_to_be_done_once(
         for stage, share in (("playing", 0.5), ("writing", 0.996), ("writing", 1.0)):
             line.show(stage, share)
             for _ in range(3):
-                line._tell()
+                line._print()
         line.next()
     told = capfd.readouterr().err
     assert told.count("a (1 of 2): writing, 100%") == 1

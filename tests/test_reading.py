@@ -1,4 +1,4 @@
-"""Which files are played, how much of them, and what is said of those that are not."""
+"""Reading audio files: formats, lengths, damage, notices and errors."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ import pytest
 import soundfile
 import torch
 
-from audiotransfer.audio.channels import to_stereo
+from audiotransfer.audio.channels import default_layout, layout_name, to_stereo
 from audiotransfer.audio.decoding import ffmpeg_decoders
 from audiotransfer.audio.decoding.opening import find_ffmpeg
 from audiotransfer.audio.formats import flac, mpeg
-from audiotransfer.audio.layouts import default_layout, layout_name
 from audiotransfer.audio.reading import open_audio, probe_audio, read_audio
 from audiotransfer.audio.tags import blocks
 from audiotransfer.audio.tags.reading import read_tags
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.pipeline.sources import FileSource, folding
+from audiotransfer.pipeline.measuring import downmix_notice
+from audiotransfer.pipeline.sources import FileSource
 
 DATA = Path(__file__).parent / "data"
 NOISE = np.random.default_rng(0)
@@ -911,7 +911,7 @@ def test_many_channels_without_a_layout_go_left_and_right_by_turns(
     soundfile.write(path, sines(channels, 22_050), 44100, "FLOAT")
     source = FileSource(path)
     assert source.layout is None
-    said = folding(source)
+    said = downmix_notice(source)
     assert f"{channels} channels without a layout" in said and "BS.775" not in said
     audio = played(path)[0]
     stereo = to_stereo(audio, source.layout)

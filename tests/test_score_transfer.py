@@ -21,15 +21,15 @@ from audiotransfer.errors import AudioTransferError
 from audiotransfer.midi import plotting
 from audiotransfer.midi.grid import Grid
 from audiotransfer.midi.score import note_table, read_score
-from audiotransfer.pipeline.options import StemChoice
-from audiotransfer.pipeline.score_output import Beside
-from audiotransfer.pipeline.scores import (
+from audiotransfer.pipeline.midi_output import MidiExtras
+from audiotransfer.pipeline.midi_transfer import (
     STEMS,
-    ScoreOptions,
-    ScoreReport,
-    transfer_score,
-    transfer_scores,
+    MidiOptions,
+    MidiReport,
+    transfer_midi,
+    transfer_midi_files,
 )
+from audiotransfer.pipeline.options import StemChoice
 from audiotransfer.styles import Card, StemEntry, Style, load_style, sha256, write_card
 from audiotransfer.symbolic import transfer
 from audiotransfer.symbolic.genre.conditional_networks import ConditionalGenerator
@@ -97,9 +97,9 @@ def song(tmp_path: Path) -> Path:
     return tmp_path / "song.mid"
 
 
-def play(song: Path, style: Style | None, name: str = "out.mid", **more: object) -> ScoreReport:
+def play(song: Path, style: Style | None, name: str = "out.mid", **more: object) -> MidiReport:
     output = song.with_name(name)
-    return transfer_score(song, output, ScoreOptions(style=style, **more))  # type: ignore[arg-type]
+    return transfer_midi(song, output, MidiOptions(style=style, **more))  # type: ignore[arg-type]
 
 
 def events(score: symusic.Score, name: str) -> list[object]:
@@ -208,7 +208,7 @@ def test_stems_are_kept_muted_or_played_in_another_style(song: Path, swing: Styl
 )
 def test_wrong_requests(song: Path, swing: Style, options: dict[str, object], says: str) -> None:
     with pytest.raises(AudioTransferError, match=says):
-        transfer_score(song, song.with_name("a.mid"), ScoreOptions(**{"style": swing, **options}))  # type: ignore[arg-type]
+        transfer_midi(song, song.with_name("a.mid"), MidiOptions(**{"style": swing, **options}))  # type: ignore[arg-type]
     assert not song.with_name("a.mid").exists()
 
 
@@ -288,8 +288,8 @@ def test_many_files_and_a_bad_one(song: Path, tmp_path: Path, swing: Style) -> N
     bad.write_bytes(b"MThd")
     outputs = [tmp_path / name for name in ("a.mid", "b.mid", "a.mid")]
     told = []
-    outcomes = transfer_scores(
-        [song, bad, song], outputs, ScoreOptions(style=swing), done=told.append
+    outcomes = transfer_midi_files(
+        [song, bad, song], outputs, MidiOptions(style=swing), done=told.append
     )
     assert outcomes == told
     assert outcomes[0].report is not None and outputs[0].is_file()
@@ -303,8 +303,8 @@ def test_many_files_and_a_bad_one(song: Path, tmp_path: Path, swing: Style) -> N
 def test_sound_and_picture_stand_beside(tmp_path: Path, swing: Style) -> None:
     song = tmp_path / "song.mid"
     band(2).dump_midi(song)
-    wanted = Beside(render=True, plot=True, suffix=".flac")
-    report = play(song, swing, beside=wanted)
+    wanted = MidiExtras(render=True, plot=True, suffix=".flac")
+    report = play(song, swing, extras=wanted)
     assert {Path(path).name for path in report.files.values()} == {"out.mid.flac", "out.png"}
     audio, rate = soundfile.read(report.files["audio"])
     assert (rate, audio.shape[1]) == (44100, 2)
@@ -317,15 +317,15 @@ def test_sound_and_picture_stand_beside(tmp_path: Path, swing: Style) -> None:
 def test_nothing_is_written_over(song: Path, swing: Style, taken: str) -> None:
     song.with_name(taken).write_text("mine")
     before = {path.name for path in song.parent.iterdir()}
-    wanted = Beside(render=True, plot=True)
+    wanted = MidiExtras(render=True, plot=True)
     with pytest.raises(AudioTransferError, match=f"{taken} exists"):
-        play(song, swing, beside=wanted)
+        play(song, swing, extras=wanted)
     assert {path.name for path in song.parent.iterdir()} == before
 
 
 def test_no_soundfont_is_one_line(song: Path, swing: Style) -> None:
     with pytest.raises(AudioTransferError, match=r"soundfont gone\.sf2 does not exist"):
-        play(song, swing, beside=Beside(render=True, soundfont=Path("gone.sf2")))
+        play(song, swing, extras=MidiExtras(render=True, soundfont=Path("gone.sf2")))
     assert not song.with_name("out.mid").exists()
 
 
@@ -335,7 +335,7 @@ def test_a_score_of_hours_is_not_rendered(tmp_path: Path, swing: Style) -> None:
     score.tracks[0].notes.append(symusic.Note(490 * 4 * STEP, 10, 60, 64))
     score.dump_midi(tmp_path / "slow.mid")
     with pytest.raises(AudioTransferError, match=r"would sound for 2\.0 hours, more than 2"):
-        play(tmp_path / "slow.mid", swing, beside=Beside(render=True))
+        play(tmp_path / "slow.mid", swing, extras=MidiExtras(render=True))
     assert not (tmp_path / "out.mid").exists()
 
 
@@ -425,7 +425,7 @@ def run(place: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.Monk
 
 
 def test_scores_wait_for_nothing_that_only_recordings_need() -> None:
-    code = "import sys, audiotransfer.pipeline.scores as _; print(*sys.modules)"
+    code = "import sys, audiotransfer.pipeline.midi_transfer as _; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not {"scipy", "numba"} & set(done.stdout.split())
 

@@ -1,4 +1,4 @@
-"""What every separator promises, and what each of the simple ones does."""
+"""The contract of separators, on every registered one, and the behaviour of the simple ones."""
 
 from __future__ import annotations
 

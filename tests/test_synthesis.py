@@ -1,4 +1,4 @@
-"""The sampler, on a soundfont that is written here: what each generator does to the sound."""
+"""The sampler, on synthetic soundfonts: the effect of each generator on the sound."""
 
 from __future__ import annotations
 

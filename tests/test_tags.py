@@ -1,4 +1,4 @@
-"""Tags: read from files of every kind, and carried into every format that can hold them."""
+"""Tags: read from every format, and written to every format that can hold them."""
 
 from __future__ import annotations
 

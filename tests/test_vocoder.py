@@ -1,4 +1,4 @@
-"""Laws of spectrograms and inverters, on signals made here."""
+"""Properties of spectrograms and inverters, on synthetic signals."""
 
 from __future__ import annotations
 

@@ -66,24 +66,20 @@ def create(name: str, expects: SpectrogramSettings, **options: Any) -> Inverter:
 
 
 def require_equal(expected: SpectrogramSettings, given: SpectrogramSettings, who: str) -> None:
-    """Raise VocoderError, naming what differs, unless `given` equals the settings that `who`
-    expects.
-    """
-    wanted, got = dataclasses.asdict(expected), dataclasses.asdict(given)
+    """Raise VocoderError, naming what differs, unless `given` equals what `who` expects."""
+    right, wrong = dataclasses.asdict(expected), dataclasses.asdict(given)
     different = [
-        f"{key} {wanted[key]}, not {got[key]}" for key in wanted if wanted[key] != got[key]
+        f"{key} {right[key]}, not {wrong[key]}" for key in right if right[key] != wrong[key]
     ]
     if different:
         raise VocoderError(f"{who} expects spectrograms with {'; '.join(different)}: make them so")
 
 
 def require_shape(expects: SpectrogramSettings, spectrogram: Tensor, length: int) -> None:
-    """Raise VocoderError unless `spectrogram` [.., F, L] has the shape that `expects` gives
-    `length` samples.
-    """
-    wanted = (expects.bins, expects.frames(length))
-    if spectrogram.ndim < 2 or tuple(spectrogram.shape[-2:]) != wanted:
+    """Raise VocoderError unless `spectrogram` [.., F, L] has the shape for `length` samples."""
+    expected_shape = (expects.bins, expects.frames(length))
+    if spectrogram.ndim < 2 or tuple(spectrogram.shape[-2:]) != expected_shape:
         raise VocoderError(
             f"spectrogram of shape {list(spectrogram.shape)} for {length} samples: "
-            f"the settings make {wanted[0]} bins x {wanted[1]} frames of them"
+            f"the settings make {expected_shape[0]} bins x {expected_shape[1]} frames of them"
         )

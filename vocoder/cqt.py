@@ -43,9 +43,7 @@ def _best_hop(sample_rate: int, bins: int, f_min: float, bins_per_octave: int) -
 
 
 def check(sample_rate: int, hop_length: int, bins: int, f_min: float, bins_per_octave: int) -> None:
-    """Raise VocoderError where sound would be lost between frames, naming the nearest valid
-    settings.
-    """
+    """Raise VocoderError, naming valid settings, where sound would be lost between frames."""
     top = top_frequency(f_min, bins, bins_per_octave)
     halvings = math.ceil(bins / bins_per_octave) - 1
     shortest = filter_length(top, sample_rate, bins_per_octave)
@@ -111,8 +109,7 @@ class ConstantQ(nn.Module):
         return torch.view_as_complex(self._coefficients(audio)) * self.loudness
 
     def inverse(self, coefficients: Tensor, length: int, iterations: int = 8) -> Tensor:
-        """Complex coefficients [N, bins, L] to sound [N, length], by preconditioned conjugate
-        gradients.
+        """Coefficients [N, bins, L] to sound [N, length], by preconditioned conjugate gradients.
 
         Between f_min and the top bin music is reconstructed to about -70 dB with eight iterations,
         to -27 dB with one (48 bins per octave, hop at most the shortest filter).
@@ -142,8 +139,8 @@ class ConstantQ(nn.Module):
             audio = audio.detach().clone().requires_grad_()
             output = self._coefficients(audio)
             phase = torch.sgn(torch.view_as_complex(output.detach()))
-            wanted = torch.view_as_real(phase * (magnitude / self.loudness))
-            return self._precondition(torch.autograd.grad(output, audio, wanted)[0])
+            target = torch.view_as_real(phase * (magnitude / self.loudness))
+            return self._precondition(torch.autograd.grad(output, audio, target)[0])
 
     def _coefficients(self, audio: Tensor) -> Tensor:
         length = audio.shape[-1]

@@ -55,16 +55,16 @@ def griffin_lim(
     batch, device = magnitude.shape[:-2], magnitude.device
     if length == 0 or magnitude.numel() == 0:
         return torch.zeros(*batch, length, device=device)
-    wanted = magnitude.reshape(-1, *magnitude.shape[-2:]).transpose(-1, -2).contiguous()
+    target = magnitude.reshape(-1, *magnitude.shape[-2:]).transpose(-1, -2).contiguous()
     overlap_add = OverlapAdd(
         length, spectrogram.n_fft, spectrogram.hop_length, spectrogram.padding, device
     )
-    change = imposer(wanted)
+    change = imposer(target)
     if start is None:
-        phases = random_phases(wanted.shape[1:], generator, device)
+        phases = random_phases(target.shape[1:], generator, device)
         first = overlap_add(
-            torch.zeros(len(wanted), length, device=device),
-            lambda _, frames: wanted[:, frames] * phases[frames],
+            torch.zeros(len(target), length, device=device),
+            lambda _, frames: target[:, frames] * phases[frames],
         )
     else:
         first = overlap_add(start.expand(*batch, length).reshape(-1, length), change)
@@ -76,8 +76,10 @@ def random_phases(
     shape: torch.Size | tuple[int, ...], generator: Generator | None, device: torch.device
 ) -> Tensor:
     """Unit complex numbers of random angle, drawn on the generator's device."""
-    drawn_on = device if generator is None else generator.device
-    angle = 2 * torch.pi * torch.rand(*shape, generator=generator, device=drawn_on).to(device)
+    generator_device = device if generator is None else generator.device
+    angle = (
+        2 * torch.pi * torch.rand(*shape, generator=generator, device=generator_device).to(device)
+    )
     return torch.polar(torch.ones_like(angle), angle)
 
 
@@ -122,10 +124,10 @@ class GriffinLimInverter:
         if length == 0 or values.numel() == 0:
             return torch.zeros(*batch, length, device=values.device)
         transform = self.expects.constant_q(values.device)
-        wanted = values.reshape(-1, *values.shape[-2:])
-        phases = random_phases(wanted.shape[1:], generator, values.device)
-        first = transform.inverse(wanted * phases, length, iterations=1)
+        target = values.reshape(-1, *values.shape[-2:])
+        phases = random_phases(target.shape[1:], generator, values.device)
+        first = transform.inverse(target * phases, length, iterations=1)
         audio = iterate(
-            lambda ahead: transform.impose(ahead, wanted), first, self.iterations, self.momentum
+            lambda ahead: transform.impose(ahead, target), first, self.iterations, self.momentum
         )
         return audio.reshape(*batch, length)

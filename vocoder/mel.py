@@ -1,5 +1,4 @@
-"""Mel filterbank (Slaney's scale and area normalisation), its pseudo-inverse and non-negative
-inverse.
+"""Mel filterbank (Slaney's scale and area normalisation) and its inverses.
 
 For wide bands it equals librosa's `filters.mel(norm="slaney")`. librosa samples each triangle at
 the bins, so a band narrower than the bin spacing can be empty or change level with its position
@@ -38,8 +37,9 @@ def mel_to_hz(mel: Tensor) -> Tensor:
 
 
 def band_edges(bins: int, f_min: float, f_max: float) -> Tensor:
-    """The bins + 2 corner frequencies in Hz (float64): band b rises from b to b + 1 and falls to b
-    + 2.
+    """The bins + 2 corner frequencies in Hz, float64.
+
+    Band b rises from corner b to b + 1 and falls to b + 2.
     """
     low, high = hz_to_mel(torch.tensor([f_min, f_max], dtype=torch.float64)).tolist()
     return mel_to_hz(torch.linspace(low, high, bins + 2, dtype=torch.float64))
@@ -98,7 +98,7 @@ def to_magnitude(bands: Tensor, weights: Tensor, back: Tensor) -> Tensor:
     tiny = 1e-12
     peak = bands.amax(-1, keepdim=True).clamp(min=tiny)
     magnitude = (bands @ back).clamp_(min=0) + 1e-4 * (bands @ weights.T) / weights.square().sum()
-    wanted = bands @ weights.T
+    target = bands @ weights.T
     for _ in range(REFINEMENTS):
-        magnitude *= wanted / ((magnitude @ weights) @ weights.T + tiny * peak)
+        magnitude *= target / ((magnitude @ weights) @ weights.T + tiny * peak)
     return magnitude

@@ -17,9 +17,9 @@ Change = Callable[[Tensor, slice], Tensor]
 
 
 class SpectralGainInverter:
-    """Filters the source with time-varying gains until its spectrogram is the wanted one.
+    """Filters the source with time-varying gains until its spectrogram equals the target.
 
-    Spectrogram [.., F, L] and source [.., C, T] -> sound [.., C, T]. The gain is the wanted
+    Target [.., F, L] and source [.., C, T] to sound [.., C, T]. The gain is the target
     spectrogram minus the source's own (both logarithmic, one spectrogram for all channels
     together), clamped to +-max_gain_db, interpolated from the spectrogram's bins to the STFT's and
     multiplied onto every channel's complex STFT, which keeps panning and phase. Overlapping frames
@@ -90,22 +90,21 @@ class SpectralGainInverter:
 
     def _reshape(self, spectrogram: Tensor, source: Tensor, overlap_add: OverlapAdd) -> Tensor:
         """Spectrogram [F, L] and source [C, T] to sound [C, T]."""
-        wanted = self.expects.log_values(spectrogram).T
+        target = self.expects.log_values(spectrogram).T
         first, again = (
-            self._once(wanted, source, overlap_add)
+            self._once(target, source, overlap_add)
             if self.expects.kind == "cqt"
-            else self._towards(wanted.clone())
+            else self._towards(target.clone())
         )
         sound = overlap_add(source, first)
         return iterate(
             lambda ahead: overlap_add(ahead, again), sound, self.iterations, self.momentum
         )
 
-    def _towards(self, wanted: Tensor) -> tuple[Change, Change]:
-        """Changes of frames towards the wanted log spectrogram [L, F]: the first pass, and all
-        later ones.
+    def _towards(self, target: Tensor) -> tuple[Change, Change]:
+        """Changes of frames towards the log spectrogram [L, F]: of the first pass, of later ones.
 
-        The first pass replaces `wanted` by what is reachable within the gain bound, in place; later
+        The first pass replaces `target` by what is reachable within the gain bound, in place; later
         passes aim for that.
         """
         settings, bound = self.expects, self._bound
@@ -115,31 +114,30 @@ class SpectralGainInverter:
             return settings.frame_bands(mixed).clamp_min_(TINY).log_()
 
         def again(spectrum: Tensor, frames: slice) -> Tensor:
-            gain = (wanted[frames] - log_bands(spectrum)).clamp_(-bound, bound)
+            gain = (target[frames] - log_bands(spectrum)).clamp_(-bound, bound)
             return spectrum.mul_(to_bins(settings, gain).exp_())
 
         def first(spectrum: Tensor, frames: slice) -> Tensor:
             own = log_bands(spectrum)
             # Below the spectrogram's floor the source keeps its own level, so that rounding errors
             # are not raised by the bound again on every pass.
-            change = wanted[frames] - own.clamp_min(math.log(settings.floor))
-            wanted[frames] = own + change.clamp_(-bound, bound)
+            change = target[frames] - own.clamp_min(math.log(settings.floor))
+            target[frames] = own + change.clamp_(-bound, bound)
             return again(spectrum, frames)
 
         return first, again
 
     def _once(
-        self, wanted: Tensor, source: Tensor, overlap_add: OverlapAdd
+        self, target: Tensor, source: Tensor, overlap_add: OverlapAdd
     ) -> tuple[Change, Change]:
-        """Changes of frames for spectrograms that the STFT cannot show: the first pass, and all
-        later ones.
+        """Changes of frames where the STFT cannot show the spectrogram: first pass, later ones.
 
-        The first pass applies the gain from the source's own log spectrogram to the wanted one [L,
-        F]; later passes keep the magnitudes that it gave.
+        The first pass applies the gain from the source's own log spectrogram to the target [L, F];
+        later passes keep the magnitudes that it gave.
         """
         settings = self.expects
         own = settings.log_values(settings.stereo(source)).T
-        gain = (wanted - own).clamp_(-self._bound, self._bound)
+        gain = (target - own).clamp_(-self._bound, self._bound)
         magnitude = source.new_empty(source.shape[0], overlap_add.frames, settings.n_fft // 2 + 1)
 
         def first(spectrum: Tensor, frames: slice) -> Tensor:

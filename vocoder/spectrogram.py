@@ -108,15 +108,11 @@ class SpectrogramSettings:
         return self.compress(bands.transpose(-1, -2).contiguous())
 
     def spectrum(self, audio: Tensor) -> Tensor:
-        """Sound [.., T] to the complex STFT [.., n_fft // 2 + 1, L] from which the spectrogram is
-        made.
-        """
+        """Sound [.., T] to the complex STFT [.., n_fft // 2 + 1, L] under the spectrogram."""
         return stft.transform(audio, self.n_fft, self.hop_length, self.padding)
 
     def bands(self, magnitude: Tensor) -> Tensor:
-        """STFT magnitude [.., n_fft // 2 + 1, L] to a "mel" or "stft" spectrogram's magnitude [..,
-        F, L].
-        """
+        """STFT magnitude [.., n_fft // 2 + 1, L] to a "mel" or "stft" magnitude [.., F, L]."""
         return self.frame_bands(magnitude.transpose(-1, -2)).transpose(-1, -2).contiguous()
 
     def frame_bands(self, magnitude: Tensor) -> Tensor:
@@ -254,8 +250,7 @@ CHOICES = {
 
 @lru_cache(maxsize=16)
 def bin_neighbours(spectrogram: SpectrogramSettings, device: torch.device) -> tuple[Tensor, Tensor]:
-    """For every STFT bin: index [F] of the spectrogram bin below it, and its relative distance [F]
-    from there to the next one.
+    """Position of each STFT bin between the spectrogram's bins: index below [F] and share [F].
 
     Distances are on the spectrogram's own scale (mel, linear, logarithmic); beyond the outermost
     bins they are 0 or 1.

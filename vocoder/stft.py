@@ -51,8 +51,9 @@ def pad_centre(audio: Tensor, margin: int, padding: str) -> Tensor:
 def transform(
     audio: Tensor, n_fft: int, hop_length: int, padding: str = "reflect-centre"
 ) -> Tensor:
-    """Sound [.., T] to its complex STFT [.., n_fft // 2 + 1, T // hop_length + 1];
-    differentiable.
+    """Sound [.., T] to its complex STFT [.., F, L]; differentiable.
+
+    F is n_fft // 2 + 1 and L is T // hop_length + 1.
     """
     padded = pad_centre(audio.float(), n_fft // 2, padding)
     spectrum = torch.stft(
@@ -69,8 +70,7 @@ def transform(
 def mean_power(
     audio: Tensor, n_fft: int, hop_length: int, padding: str, reduce: Callable[[Tensor], Tensor]
 ) -> Tensor:
-    """Mean power over channels, reduced frame by frame: sound [.., C, T] to [.., T // hop_length +
-    1, K].
+    """Mean power over channels, reduced frame by frame: sound [.., C, T] to [.., L, K].
 
     `reduce` maps the power of some frames [.., l, F] to [.., l, K]; it gets a few frames at a time,
     so that whole spectra are never held. Differentiable.
@@ -105,8 +105,7 @@ def inverse(spectrum: Tensor, length: int, n_fft: int, hop_length: int) -> Tenso
 
 
 class OverlapAdd:
-    """Short-time spectral processing by overlap-add: sound to frames to spectra, a change, and
-    back.
+    """Spectral processing by overlap-add: frames are transformed, changed and added again.
 
     A few frames at a time are transformed, changed, transformed back and added while they are in
     the cache, which is several times faster than two full transforms and holds no whole spectra.
@@ -151,8 +150,9 @@ class OverlapAdd:
         return total[:, self.n_fft // 2 : self.n_fft // 2 + self.length]
 
     def _add(self, total: Tensor, segments: Tensor, first: int) -> None:
-        """Add segments at their places; slices one hop long never overlap, so each is a single
-        addition.
+        """Add segments at their places.
+
+        Slices one hop long never overlap, so that each is a single addition.
         """
         rows, frames, _ = segments.shape
         strides = (total.stride(0), self.hop_length, 1)

@@ -41,8 +41,9 @@ class Limiter:
         self._due = 0
 
     def push(self, block: Tensor, last: bool = False) -> Tensor:
-        """Take a block [C, t] and return finished samples [C, u]; in total as many as were
-        taken.
+        """Take a block [C, t] and return finished samples [C, u].
+
+        In total as many samples are returned as were taken; `last` ends the stream.
         """
         samples = block.detach().cpu().float().numpy()
         if self._input is None:

@@ -110,8 +110,9 @@ def k_weighting(rate: int) -> np.ndarray:
 
 
 def _analogue(polynomial: np.ndarray | tuple[float, ...]) -> np.ndarray:
-    """Bilinear transform of a second-order polynomial between 1/z and s, up to a factor (an
-    involution).
+    """Bilinear transform of a second-order polynomial in 1/z to one in s.
+
+    Up to a factor it is its own inverse.
     """
     first, second, third = polynomial
     return np.array([first + second + third, 2 * (first - third), first - second + third])

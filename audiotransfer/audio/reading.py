@@ -157,8 +157,7 @@ class AudioReader:
         return tuple(notices)
 
     def blocks(self, frames: int) -> Generator[Tensor, None, None]:
-        """Yield the sound [C, frames] from where the last call stopped; only the last block is
-        shorter.
+        """Yield the sound [C, frames] from the present position; only the last block is shorter.
 
         Raises AudioTransferError for NaN or infinite samples, for damage that no decoder can skip,
         and for a file of no samples.
@@ -187,9 +186,7 @@ class AudioReader:
         self._ended = True
 
     def _limit(self, audio: Tensor) -> Tensor:
-        """Clip samples [C, t] of a lossy codec that are so far above full scale that they come from
-        damage.
-        """
+        """Clip samples [C, t] far above full scale, which in lossy codecs come from damage."""
         if max(float(audio.max()), -float(audio.min())) <= _OVERSHOOT:
             return audio
         wrong = audio.abs() > _OVERSHOOT

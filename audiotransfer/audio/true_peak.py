@@ -64,7 +64,7 @@ class TruePeakMeter:
     """True peak of a stream, and each channel's largest sample."""
 
     def __init__(self, channels: int) -> None:
-        self._held = np.zeros((channels, 2 * REACH - 1), dtype=np.float32)
+        self._history = np.zeros((channels, 2 * REACH - 1), dtype=np.float32)
         self._peak = 0.0
         self._samples = np.zeros(channels, dtype=np.float32)
 
@@ -75,11 +75,11 @@ class TruePeakMeter:
             part = samples[:, start : start + _PIECE]
             self._samples = np.maximum(self._samples, np.abs(part).max(axis=1, initial=0.0))
             self._peak = max(self._peak, float(self._samples.max()))
-            self._held = self._measure(np.concatenate((self._held, part), axis=1))
+            self._history = self._measure(np.concatenate((self._history, part), axis=1))
 
     def peak(self) -> float:
         """True peak of all samples so far, linear (1 is full scale), as if silence followed."""
-        ahead, before = self._held, self._peak
+        ahead, before = self._history, self._peak
         self._measure(np.pad(ahead, ((0, 0), (0, 2 * REACH))))
         peak, self._peak = self._peak, before
         return peak

@@ -202,9 +202,7 @@ class AudioWriter:
         return whole.astype(np.int16) if bits == 16 else whole.astype(np.int32) << 8
 
     def _without_peak_chunk(self) -> None:
-        """Leave out the PEAK chunk, whose time stamp would make equal runs write different
-        bytes.
-        """
+        """Leave out the PEAK chunk, whose time stamp makes equal runs write different bytes."""
         if self._format == "WAV" and self._encoding == "float32":
             soundfile._snd.sf_command(
                 self._sound._file, _SET_ADD_PEAK_CHUNK, soundfile._ffi.NULL, 0
@@ -219,8 +217,9 @@ class AudioWriter:
         )
 
     def _system_reason(self) -> str | None:
-        """The system's reason why the unfinished file cannot grow; libsndfile says "System
-        error".
+        """The system's reason why the unfinished file cannot grow; None if it can.
+
+        libsndfile says no more than "System error".
         """
         try:
             with self._part.open("r+b") as file:
@@ -242,8 +241,9 @@ def write_audio(
     tags: Tags | Mapping[str, str | Sequence[str]] | None = None,
     overwrite: bool = False,
 ) -> None:
-    """Write audio [C, T] at sample_rate Hz, in the format of the path's suffix; see
-    `AudioWriter`.
+    """Write audio [C, T] at sample_rate Hz in the format of the path's suffix.
+
+    Arguments and errors are those of `AudioWriter`.
     """
     with AudioWriter(
         path, sample_rate, audio.shape[0], encoding=encoding, tags=tags, overwrite=overwrite

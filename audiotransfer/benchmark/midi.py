@@ -33,7 +33,8 @@ from audiotransfer.evaluation.metrics.midi_transfer import (
 )
 from audiotransfer.evaluation.report.statistics import Interval, Row
 from audiotransfer.midi.score import read_score
-from audiotransfer.pipeline.scores import ScoreOptions, prepare_scores, transfer_score
+from audiotransfer.pipeline.midi_output import MidiOutput
+from audiotransfer.pipeline.midi_transfer import MidiOptions, prepare_midi, transfer_midi_by_plan
 from audiotransfer.styles import find_style
 from audiotransfer.styles.card import CARD_NAME, read_card
 
@@ -108,11 +109,10 @@ def gather_scores(
 
 
 def _play(folder: Path, device: str, seed: int) -> Play:
-    options = ScoreOptions(folder, device=device, seed=seed, overwrite=True)
-    plan = prepare_scores(options)
+    plan = prepare_midi(MidiOptions(folder, device=device, seed=seed))
 
     def play(source: Path, output: Path) -> None:
-        transfer_score(source, output, options, plan=plan)
+        transfer_midi_by_plan(source, plan, MidiOutput(output, overwrite=True))
 
     return play
 

@@ -1,18 +1,20 @@
-"""The command line: one file a verb. Nothing heavy is imported before a verb needs it."""
+"""The command line: a module for each verb, imported when the verb is run."""
 
 import sys
 from types import TracebackType
 
 
-def _stopped(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """Ctrl-C while the program is being loaded is no fault to be shown."""
+def _excepthook(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
+    """Prints one line for Ctrl-C while modules are being imported, in place of a traceback."""
     if issubclass(kind, KeyboardInterrupt):
         sys.stderr.write("audiotransfer: stopped\n")
     else:
         sys.__excepthook__(kind, error, trace)
 
 
-sys.excepthook = _stopped
+sys.excepthook = _excepthook
 
 from audiotransfer.cli.main import main  # noqa: E402
 

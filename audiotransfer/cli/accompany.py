@@ -7,7 +7,7 @@ from pathlib import Path
 from audiotransfer.cli.arguments import Arguments, Parser, any_name, any_path
 from audiotransfer.cli.batch import check_song
 from audiotransfer.cli.console import Console
-from audiotransfer.cli.midi import add_sampling, add_written, beside, print_written
+from audiotransfer.cli.midi import add_sampling, add_written, midi_extras, print_written
 from audiotransfer.pipeline.naming import ensure_folder
 
 _TWINKLE = "twinkle"
@@ -68,7 +68,7 @@ def run(args: Arguments, console: Console) -> int:
         check_song(Path(args.melody), midi=True)
     target = args.out or Path(f"{Path(args.melody).stem}.bach.mid")
     with console.progress(Path(args.melody).name) as line, ensure_folder(target.parent):
-        from audiotransfer.pipeline.accompaniment import AccompanyOptions, accompany_file
+        from audiotransfer.pipeline.midi_accompaniment import AccompanyOptions, accompany_file
 
         options = AccompanyOptions(
             track=args.track,
@@ -76,7 +76,7 @@ def run(args: Arguments, console: Console) -> int:
             temperature=args.temperature,
             seed=args.seed,
             versions=args.versions,
-            beside=beside(args),
+            extras=midi_extras(args),
             overwrite=args.force,
         )
         report = accompany_file(

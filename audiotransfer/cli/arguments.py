@@ -215,7 +215,7 @@ def add_computing(parser: Parser) -> Group:
         "--device",
         default="auto",
         metavar="NAME",
-        help="auto (a graphics card, if there is one), cpu, cuda or mps",
+        help="auto (a graphics card, if any), cpu, cuda or mps",
     )
     group.add_argument(
         "--seed", type=seed, default=0, metavar="N", help="same seed, same sound (default 0)"
@@ -242,8 +242,8 @@ def add_format(parser: Parser) -> Group:
     group.add_argument(
         "--format",
         choices=FORMATS,
-        metavar="FORMAT",
-        help="wav (default), flac, mp3 or ogg, unless -o names a file",
+        metavar="KIND",
+        help="wav (default), flac, mp3 or ogg, unless -o says",
     )
     add_encodings(group, int24="24-bit wav or flac", float32="32-bit float wav, which cannot clip")
     parser.set_defaults(encoding="int16")
@@ -266,16 +266,16 @@ def add_stem_format(group: Group, prefix: str = "") -> None:
     group.add_argument(
         f"--{prefix}format",
         choices=FORMATS,
-        metavar="FORMAT",
+        metavar="KIND",
         default="wav",
-        help=f"{stems}wav (32-bit float, default), flac, mp3 or ogg",
+        help=f"{stems}wav (float32, default), flac, mp3 or ogg",
     )
     group.add_argument(
         f"--{prefix}rate",
         choices=("song", "44100"),
         default="44100",
         metavar="RATE",
-        help=f"{stems}44100 (stereo, default) or song (its rate and channels)",
+        help=f"{stems}44100 (stereo, default) or song (its own)",
     )
 
 
@@ -326,10 +326,7 @@ def add_jobs(group: Group, help: str) -> None:
         "--backend",
         choices=("dask", "ray"),
         metavar="NAME",
-        help=(
-            "dask or ray: run on a cluster ($DASK_SCHEDULER_ADDRESS, $RAY_ADDRESS, else this "
-            "computer)"
-        ),
+        help=("dask or ray: a cluster ($DASK_SCHEDULER_ADDRESS, $RAY_ADDRESS, else this computer)"),
     )
 
 

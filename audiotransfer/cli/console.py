@@ -1,4 +1,4 @@
-"""What a person reads: results on stdout, notices and progress on stderr."""
+"""Output of the command line: results on stdout, notices and progress on stderr."""
 
 from __future__ import annotations
 
@@ -16,21 +16,22 @@ from typing import Any
 from audiotransfer.cli.progress import ProgressLine
 from audiotransfer.errors import AudioTransferError
 
-_PATIENCE_SECONDS = 0.5
+_LOADING_SECONDS = 0.5
 _ESCAPE = "audiotransfer-escape"
 
 
 def accept_any_name() -> None:
-    """Lets stdout and stderr take every name of a file: bytes that are no text go out as they are,
-    letters that the encoding lacks as ``\\u65e5``.
+    """Makes stdout and stderr accept every file name.
+
+    Bytes that are no text are written as they are, letters that the encoding lacks as ``\\u65e5``.
     """
-    codecs.register_error(_ESCAPE, _escaped)
+    codecs.register_error(_ESCAPE, _escape)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors=_ESCAPE)
 
 
-def _escaped(error: UnicodeError) -> tuple[str | bytes, int]:
+def _escape(error: UnicodeError) -> tuple[str | bytes, int]:
     if not isinstance(error, UnicodeEncodeError):
         raise error
     letters = error.object[error.start : error.end]
@@ -41,7 +42,7 @@ def _escaped(error: UnicodeError) -> tuple[str | bytes, int]:
 
 
 class Console:
-    """Prints for people, or as JSON for programs."""
+    """Prints the results of a command as text or JSON, with notices, errors and progress."""
 
     def __init__(self, *, quiet: bool = False, as_json: bool = False) -> None:
         self.quiet = quiet
@@ -50,7 +51,7 @@ class Console:
         self._noticed: set[str] = set()
 
     def result(self, text: str, values: Any) -> None:
-        """The answer: the text, or the values where JSON was asked for."""
+        """Prints the text; with ``--json``, the values instead."""
         if self.as_json:
             text = to_json(values, sys.stdout.encoding)
         if text:
@@ -65,28 +66,28 @@ class Console:
                     ) from None
 
     def notice(self, text: str) -> None:
-        """Something worth knowing that is no result; said once."""
+        """Prints a line that is no result and no error; the same one once only."""
         if not self.quiet and text not in self._noticed:
             self._noticed.add(text)
             self.error(text)
 
     def error(self, text: str) -> None:
-        """One line about something that failed while the rest goes on."""
+        """Prints one line about something that failed."""
         with self._above():
             sys.stderr.write(f"audiotransfer: {printable(text)}\n")
             sys.stderr.flush()
 
     @contextmanager
     def progress(self, *titles: str) -> Iterator[ProgressLine]:
-        """How far the work on what is called so is, until the end of it."""
+        """Shows the progress of the work on songs of these titles while the context lasts."""
         with self._showing(ProgressLine(titles, self.quiet)) as line:
             yield line
 
     @contextmanager
-    def waiting(self) -> Iterator[None]:
-        """A sign of life on a terminal while a verb loads what it needs."""
+    def loading(self) -> Iterator[None]:
+        """Shows on a terminal that a verb is being loaded while the context lasts."""
         quiet = self.quiet or not sys.stderr.isatty()
-        with self._showing(ProgressLine(["audiotransfer"], quiet, patience=_PATIENCE_SECONDS)):
+        with self._showing(ProgressLine(["audiotransfer"], quiet, delay=_LOADING_SECONDS)):
             yield
 
     @contextmanager
@@ -105,19 +106,19 @@ class Console:
 
 
 class LogLines(logging.Handler):
-    """What the library logs, as lines of the console."""
+    """Prints what the packages log as lines of the console."""
 
     def __init__(self, console: Console) -> None:
         super().__init__()
         self._console = console
 
     def emit(self, record: logging.LogRecord) -> None:
-        for line in self.format(record).splitlines():  # where it happened takes several
+        for line in self.format(record).splitlines():  # a traceback has several
             self._console.error(line)
 
 
 def to_json(values: Any, encoding: str | None = "utf-8") -> str:
-    """JSON in the letters that an encoding has; others, and bytes that are no text, are escaped."""
+    """Values as JSON; what an encoding cannot hold is escaped."""
     text = json.dumps(values, ensure_ascii=False, indent=1, default=str)
     try:
         text.encode(encoding or "ascii")
@@ -126,25 +127,26 @@ def to_json(values: Any, encoding: str | None = "utf-8") -> str:
     return text
 
 
-_NAME = 255  # letters; no file system takes longer names
+_NAME = 255  # letters of the longest name that file systems take
 _BEGINNING, _END = 200, 20
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _LONG = re.compile(rf"[^\s/]{{{_NAME + 1},}}")
 
 
 def printable(text: str) -> str:
-    """A message with its control characters escaped, as ``\\n``, and names that are longer than
-    any file's cut.
+    """A message in one line that a terminal can show.
+
+    Control characters are escaped, as ``\\n``, and names longer than a file system takes are cut.
     """
     text = _CONTROL.sub(lambda letter: repr(letter[0])[1:-1], text.strip())
     return _LONG.sub(lambda name: f"{name[0][:_BEGINNING]}...{name[0][-_END:]}", text)
 
 
 def is_new(notice: str) -> bool:
-    """Whether a notice was not told before; it counts as told from now on.
+    """Whether a notice was never printed before; marks it as printed.
 
-    What was told stands in the user's folder for the program's state; where nothing can be written
-    there every notice is new.
+    The marks are files in the user's folder for program state. If that cannot be written to, every
+    notice is new.
     """
     import platformdirs
 

@@ -1,4 +1,4 @@
-"""``audiotransfer demo``: hear it without a song of one's own."""
+"""``audiotransfer demo``: transfers the song that ships with the program."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ from audiotransfer.cli.console import Console
 def configure(parser: Parser) -> None:
     """Describes the verb and its arguments."""
     parser.about(
-        "Plays the short pop-rock song that comes with the program as jazz, and writes the song, "
-        "the jazz version, the stems of both and a picture of before and after into a folder.",
+        "Transfers the short pop-rock song that comes with the program to jazz. Writes a folder "
+        "with the song, the jazz version, the stems of both and spectrograms of before and "
+        "after.",
         """\
 examples:
   audiotransfer demo
@@ -48,13 +49,13 @@ examples:
 
 
 def run(args: Arguments, console: Console) -> int:
-    """Makes the demo and says where everything is."""
+    """Runs the demo and prints where its files are."""
     from audiotransfer.cli.progress import stage
     from audiotransfer.cli.transfer import check_style
 
     check_style(args.style)
     with console.progress("demo") as line:
-        from audiotransfer.demo.run import run_demo
+        from audiotransfer.demo import run_demo
 
         made = run_demo(
             args.out,
@@ -65,13 +66,13 @@ def run(args: Arguments, console: Console) -> int:
         )
     for notice in made.report.notices:
         console.notice(notice)
-    places = {
+    files = {
         "song": str(made.song),
         args.style: str(made.output),
         "stems": str(made.stems),
-        "picture": str(made.picture),
+        "plot": str(made.plot),
     }
-    width = max(map(len, places))
-    text = "\n".join(f"{name:<{width}}  {place}" for name, place in places.items())
-    console.result(text, {**places, "report": made.report.to_dict()})
+    width = max(map(len, files))
+    text = "\n".join(f"{name:<{width}}  {path}" for name, path in files.items())
+    console.result(text, {**files, "report": made.report.to_dict()})
     return 0

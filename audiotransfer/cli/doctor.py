@@ -1,10 +1,14 @@
-"""``audiotransfer doctor``: what is here, what will be used, and what to do about the rest."""
+"""``audiotransfer doctor``: shows what is installed, what will be used, and what is missing."""
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import importlib.util
 import platform
+import shutil
+import sys
+import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import metadata
@@ -20,11 +24,29 @@ from audiotransfer.errors import AudioTransferError
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
 
+_SOURCE = "in the folder of audiotransfer's source: "
+_INSTALL = f"{_SOURCE}pip install -c constraints.txt ."
+_REINSTALL = f"{_SOURCE}pip install --force-reinstall --no-deps ."
+_MODEL = "htdemucs"
+_MARKS = {"ok": "ok     ", "missing": "missing", "broken": "BROKEN "}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The result of one check."""
+
+    topic: str
+    state: Literal["ok", "missing", "broken"]
+    """``broken``: songs cannot be transferred; ``missing``: something optional cannot be used."""
+    text: str
+    remedy: str = ""
+    """What to do about it."""
+
 
 def configure(parser: Parser) -> None:
     """Describes the verb and its arguments."""
     parser.about(
-        "Says what is installed, which device, separator and styles will be used and why, "
+        "Shows what is installed, which device, separator and styles will be used and why, "
         "and what to do about whatever is missing.",
         "Exit code: 0 when songs can be transferred here, 1 when something is broken.",
     )
@@ -32,51 +54,33 @@ def configure(parser: Parser) -> None:
 
 
 def run(args: Arguments, console: Console) -> int:
-    """Prints one line for each thing looked at."""
-    import dataclasses
-    import shutil
-    import sys
-    import textwrap
-
+    """Prints a line for each finding; returns 1 if something is broken."""
     findings = list(examine())
-    width = max(len(finding.topic) for finding in findings)
-    marks = {"ok": "ok     ", "missing": "missing", "broken": "BROKEN "}
-    lines = []
-    for finding in findings:
-        lines.append(f"{marks[finding.state]}  {finding.topic:<{width}}  {finding.text}")
-        if finding.remedy:
-            lines.append(f"{'':{9 + width}}  -> {finding.remedy}")
-    if sys.stdout.isatty():
-        # What is read by a program stays one line for each.
-        screen = textwrap.TextWrapper(
-            width=shutil.get_terminal_size().columns,
-            subsequent_indent=" " * (width + 11),
-            break_long_words=False,
-            break_on_hyphens=False,
-        )
-        lines = [screen.fill(line) for line in lines]
-    console.result("\n".join(lines), [dataclasses.asdict(finding) for finding in findings])
+    console.result(_text(findings), [dataclasses.asdict(finding) for finding in findings])
     return 1 if any(finding.state == "broken" for finding in findings) else 0
 
 
-_SOURCE = "in the folder of audiotransfer's source: "
-_INSTALL = f"{_SOURCE}pip install -c constraints.txt ."
-_REINSTALL = f"{_SOURCE}pip install --force-reinstall --no-deps ."
-_MODEL = "htdemucs"
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing that was looked at. ``broken`` stops the main job, ``missing`` does not."""
-
-    topic: str
-    state: Literal["ok", "missing", "broken"]
-    text: str
-    remedy: str = ""
+def _text(findings: list[Finding]) -> str:
+    """The findings as lines, which are wrapped on a terminal only."""
+    topics = max(len(finding.topic) for finding in findings)
+    lines = []
+    for finding in findings:
+        lines.append(f"{_MARKS[finding.state]}  {finding.topic:<{topics}}  {finding.text}")
+        if finding.remedy:
+            lines.append(f"{'':{9 + topics}}  -> {finding.remedy}")
+    if sys.stdout.isatty():
+        wrapper = textwrap.TextWrapper(
+            width=shutil.get_terminal_size().columns,
+            subsequent_indent=" " * (topics + 11),
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        lines = [wrapper.fill(line) for line in lines]
+    return "\n".join(lines)
 
 
 def examine() -> Iterator[Finding]:
-    """Everything, in the order in which it is needed."""
+    """Runs all checks, in the order in which a transfer needs their subjects."""
     yield Finding(
         "audiotransfer",
         "ok",
@@ -87,10 +91,10 @@ def examine() -> Iterator[Finding]:
     yield torch
     yield _libraries()
     yield from _size()
-    shadows = [_package(name) for name in ("separation", "vocoder")]
-    yield from shadows
-    usable = all(finding.state == "ok" for finding in (torch, *shadows))
-    if usable:
+    packages = [_package(name) for name in ("separation", "vocoder")]
+    yield from packages
+    importable = all(finding.state == "ok" for finding in (torch, *packages))
+    if importable:
         yield _device()
         yield from _separators()
         yield from _styles()
@@ -100,15 +104,8 @@ def examine() -> Iterator[Finding]:
     yield _clusters()
 
 
-def _version(distribution: str) -> str | None:
-    try:
-        return metadata.version(distribution)
-    except metadata.PackageNotFoundError:
-        return None
-
-
 def _torch() -> Finding:
-    """Whether PyTorch loads, and which build it is."""
+    """PyTorch: whether it loads, and which build it is."""
     version = _version("torch")
     if version is None:
         return Finding("torch", "broken", "it is not installed", _INSTALL)
@@ -116,7 +113,7 @@ def _torch() -> Finding:
         torch = importlib.import_module("torch")
         kind = f"CUDA {torch.version.cuda}" if torch.version.cuda else "no CUDA"
     except Exception as error:
-        # A compiled part that does not fit fails in many ways.
+        # A compiled library that does not fit this computer raises many kinds of errors.
         reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
         return Finding(
             "torch",
@@ -128,7 +125,7 @@ def _torch() -> Finding:
 
 
 def _libraries() -> Finding:
-    """Whether everything that is always needed is there, in a version that was tried."""
+    """Required packages: whether they are installed, in versions that were tested."""
     needed = [one for one in requirements("audiotransfer") if one.name != "torch"]
     lacking = [one for one in needed if _version(one.name) is None]
     if lacking:
@@ -146,7 +143,7 @@ def _libraries() -> Finding:
 
 
 def _size() -> Iterator[Finding]:
-    """How much of the disk audiotransfer takes, with all that it needs."""
+    """Space on disk of audiotransfer and all that it requires."""
     sizes = installed_sizes("audiotransfer")
     if not sizes:
         return
@@ -161,12 +158,8 @@ def _size() -> Iterator[Finding]:
     yield Finding("size", "ok", text, remedy)
 
 
-def _gigabytes(size: int) -> str:
-    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"
-
-
 def _package(name: str) -> Finding:
-    """Whether our package of a common name is the one that loads."""
+    """Our package of a common name: whether it is the one that Python imports."""
     spec = importlib.util.find_spec(name)
     ours = Path(audiotransfer.__file__).parent.parent / name
     if spec is None or spec.origin is None:
@@ -182,6 +175,7 @@ def _package(name: str) -> Finding:
 
 
 def _device() -> Finding:
+    """The device that `--device auto` chooses."""
     import torch
 
     from audiotransfer.pipeline import resolve_device
@@ -197,7 +191,7 @@ def _device() -> Finding:
 
 
 def _separators() -> Iterator[Finding]:
-    """Which separator `auto` takes, and why."""
+    """The separator that `--separator auto` chooses, and which others there are."""
     import separation
 
     names = separation.names()
@@ -231,6 +225,7 @@ def _separators() -> Iterator[Finding]:
 
 
 def _styles() -> Iterator[Finding]:
+    """Installed styles: whether their weights are what their cards say."""
     from audiotransfer.styles import check_weights, installed
     from audiotransfer.styles.find import VARIABLE
 
@@ -249,7 +244,7 @@ def _styles() -> Iterator[Finding]:
 
 
 def _audio_files() -> Finding:
-    """What reads and writes sound files."""
+    """Libraries that read and write audio files."""
     import soundfile
 
     text = f"libsndfile {soundfile.__libsndfile_version__}"
@@ -261,7 +256,7 @@ def _audio_files() -> Finding:
 
 
 def _soundfont() -> Finding:
-    """What MIDI is rendered with where no soundfont is named."""
+    """The default soundfont of MIDI."""
     from audiotransfer.synthesis.synthesizer import default_soundfont
 
     try:
@@ -271,7 +266,7 @@ def _soundfont() -> Finding:
 
 
 def _training() -> Iterator[Finding]:
-    """What `train` needs, and what it logs to; songs need neither."""
+    """Optional packages of `audiotransfer train`."""
     for module, name, without in (
         ("lightning_fabric", "lightning-fabric", "`audiotransfer train` does not work"),
         ("tensorboard", "tensorboard", "`audiotransfer train` logs to a file only"),
@@ -284,7 +279,7 @@ def _training() -> Iterator[Finding]:
 
 
 def _clusters() -> Finding:
-    """Where `--backend` could send songs; one computer needs none of it."""
+    """Optional packages of `--backend`."""
     from audiotransfer.parallel import BACKENDS
 
     found = {name: importlib.util.find_spec(package) for name, package in BACKENDS.items()}
@@ -302,7 +297,7 @@ def _clusters() -> Finding:
 
 
 def requirements(distribution: str, extras: frozenset[str] = frozenset()) -> list[Requirement]:
-    """What an installed distribution requires on this computer; nothing where it is not there."""
+    """The requirements of a distribution that apply on this computer; none if it is missing."""
     from packaging.requirements import Requirement
 
     try:
@@ -319,7 +314,7 @@ def requirements(distribution: str, extras: frozenset[str] = frozenset()) -> lis
 
 
 def installed_sizes(distribution: str) -> dict[str, int]:
-    """Bytes on disk of a distribution and of all that it requires, by its own lists of files."""
+    """Distribution -> bytes on disk, of this one and all that it requires, by their file lists."""
     found: dict[str, int] = {}
     waiting = [(distribution, frozenset[str]())]
     seen = set()
@@ -338,3 +333,15 @@ def installed_sizes(distribution: str) -> dict[str, int]:
         ends = (line.rpartition(",")[2] for line in lines)
         found[key[0]] = sum(int(end) for end in ends if end.isdigit())
     return found
+
+
+def _version(distribution: str) -> str | None:
+    """The version of an installed distribution."""
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _gigabytes(size: int) -> str:
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"

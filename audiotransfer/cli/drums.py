@@ -8,7 +8,7 @@ from pathlib import Path
 from audiotransfer.cli.arguments import Arguments, Parser, any_name, any_path
 from audiotransfer.cli.batch import check_song
 from audiotransfer.cli.console import Console
-from audiotransfer.cli.midi import add_sampling, add_written, beside, print_written
+from audiotransfer.cli.midi import add_sampling, add_written, midi_extras, print_written
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.pipeline.naming import ensure_folder
 
@@ -88,15 +88,15 @@ def _styles() -> str:
 def run(args: Arguments, console: Console) -> int:
     """Writes one MIDI file."""
     _check(args)
-    from audiotransfer.pipeline import drumming
+    from audiotransfer.pipeline import midi_drums
 
-    options = drumming.DrumOptions(
+    options = midi_drums.DrumOptions(
         by=args.by,
         temperature=args.temperature,
         tempo=args.tempo,
         seed=args.seed,
         overwrite=args.force,
-        beside=beside(args),
+        extras=midi_extras(args),
     )
     names = [Path(file).stem for file in args.files]
     default = {
@@ -108,13 +108,13 @@ def run(args: Arguments, console: Console) -> int:
     with ensure_folder(target.parent):
         if args.what == "sample":
             bars = 4 if args.bars is None else args.bars
-            report = drumming.sample_file(target, bars, args.style, options)
+            report = midi_drums.sample_file(target, bars, args.style, options)
         elif args.what == "interpolate":
             steps = 5 if args.steps is None else args.steps
             first, last = args.files
-            report = drumming.interpolate_file(first, last, target, steps, args.bars, options)
+            report = midi_drums.interpolate_file(first, last, target, steps, args.bars, options)
         else:
-            report = drumming.humanise_file(args.files[0], target, options)
+            report = midi_drums.humanise_file(args.files[0], target, options)
     return print_written(console, [report.output, *report.also.values()], report)
 
 

@@ -1,4 +1,4 @@
-"""``audiotransfer evaluate``: how well a style does, beside what any style has to beat."""
+"""``audiotransfer evaluate``: measures a style on songs, and compares it with baselines."""
 
 from __future__ import annotations
 
@@ -40,15 +40,16 @@ _COLUMNS = (
 def configure(parser: Parser) -> None:
     """Describes the verb and its arguments."""
     parser.about(
-        "Measures what a style makes of songs, beside doing nothing, a matched equaliser, a round "
-        "trip through a picture, a random clip of the target and another style. A genre judge "
-        "listens to all of it; rendered songs also have a truth to be compared with.",
+        "Measures what a style makes of songs, beside baselines: the unchanged song, a matched "
+        "equaliser, a round trip through a spectrogram, a random clip of the target genre, and "
+        "another style. A genre classifier rates all of them; rendered songs are also compared "
+        "with their true version in the style.",
         """\
 examples:
   audiotransfer evaluate jazz --on data/ensembles-test --baseline data/ensembles
   audiotransfer evaluate jazz --on my/songs -o figures.json --page listen.html
   audiotransfer evaluate runs/jazz/jazz --on song.mp3 other.mp3 --plots out
-  audiotransfer evaluate jazz --on scores/jazz scores/pop       MIDI, by genre
+  audiotransfer evaluate jazz --on midi/jazz midi/pop           MIDI, by genre
   audiotransfer evaluate bach --on jsb_chorales.zip""",
     )
     parser.add_argument(
@@ -57,7 +58,7 @@ examples:
         metavar="STYLE",
         help=f"{style_names('spectral')}, of MIDI {style_names('symbolic')}, bach, or a folder",
     )
-    what = parser.add_argument_group("on which songs")
+    what = parser.add_argument_group("songs")
     what.add_argument(
         "--on",
         nargs="+",
@@ -65,17 +66,19 @@ examples:
         required=True,
         metavar="SONG",
         help="songs; folders of them, named after genres; folders of rendered or prepared songs; "
-        "of MIDI folders and zips, named after genres",
+        "for MIDI: folders and zips, named after genres",
     )
-    what.add_argument("--split", default="test", metavar="NAME", help="of rendered songs (test)")
+    what.add_argument(
+        "--split", default="test", metavar="NAME", help="split of rendered songs (default test)"
+    )
     what.add_argument("--songs", type=int, metavar="N", help="only so many, evenly spread")
     what.add_argument(
         "--seconds",
         type=float,
         metavar="S",
-        help="so much of each (default 30; of rendered songs all)",
+        help="length of each song (default 30; of rendered songs all)",
     )
-    beside = parser.add_argument_group("beside what")
+    beside = parser.add_argument_group("baselines and classifiers")
     beside.add_argument(
         "--baseline",
         type=any_path,
@@ -83,7 +86,10 @@ examples:
         help="rendered songs, or JSON, to fit the equaliser to (default: what came with the style)",
     )
     beside.add_argument(
-        "--wrong", type=any_name, metavar="STYLE", help="the other style (default: the first other)"
+        "--wrong",
+        type=any_name,
+        metavar="STYLE",
+        help="another style to compare with (default: the first)",
     )
     beside.add_argument(
         "--classifier",
@@ -98,12 +104,12 @@ examples:
         help="an instrument tagger (default: the one that ships)",
     )
     beside.add_argument(
-        "--genre", metavar="NAME", help="what the judge is asked about (default: the style's)"
+        "--genre", metavar="NAME", help="target genre of the classifier (default: the style's)"
     )
-    output = parser.add_argument_group("what is written")
+    output = parser.add_argument_group("output")
     output.add_argument("-o", "--out", type=any_path, metavar="FILE", help="all figures, as JSON")
     output.add_argument(
-        "--plots", type=any_path, metavar="DIR", help="spectrograms before and after"
+        "--plots", type=any_path, metavar="DIR", help="plot spectrograms before and after"
     )
     output.add_argument(
         "--page", type=any_path, metavar="FILE", help="an HTML page for blind listening and voting"
@@ -123,7 +129,7 @@ def run(args: Arguments, console: Console) -> int:
         from audiotransfer.audio.resampling import STEREO_RATE
         from audiotransfer.benchmark.listening_page import write_page
         from audiotransfer.pipeline import load_style
-        from audiotransfer.pipeline.accompaniment import is_accompanist
+        from audiotransfer.pipeline.midi_accompaniment import is_accompanist
 
     if is_accompanist(args.style):
         from audiotransfer.cli import evaluate_midi

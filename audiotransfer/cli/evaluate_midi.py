@@ -144,7 +144,7 @@ def run_accompanist(
         raise AudioTransferError(f"{len(args.on)} places of chorales: --on takes one file of them")
     from audiotransfer.evaluation.metrics.chorales import compare
     from audiotransfer.evaluation.report.statistics import plain_table
-    from audiotransfer.pipeline.accompaniment import load_bach
+    from audiotransfer.pipeline.midi_accompaniment import load_bach
     from audiotransfer.symbolic.accompaniment.chorales import read_chorales
     from audiotransfer.symbolic.accompaniment.harmonization import Harmony
 

@@ -1,4 +1,4 @@
-"""``audiotransfer fetch``: the one verb that downloads."""
+"""``audiotransfer fetch``: downloads a separation model; no other verb downloads."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from audiotransfer.cli.console import Console
 def configure(parser: Parser) -> None:
     """Describes the verb and its arguments."""
     parser.about(
-        "Downloads a Demucs separation model once, so that songs are taken apart more "
-        "cleanly from then on, without a network. On a computer that has none, --from takes the "
-        "files of another one.",
+        "Downloads a Demucs separation model once. From then on it separates songs more cleanly "
+        "than the model that ships, without a network. On a computer without a network, --from "
+        "installs files that another one downloaded.",
         """\
 examples:
   audiotransfer fetch htdemucs      the usual choice, about 85 MB
-  audiotransfer fetch htdemucs_6s   also tells guitar and piano apart
+  audiotransfer fetch htdemucs_6s   also separates guitar and piano
   audiotransfer fetch htdemucs --from /media/usb/huggingface
   audiotransfer fetch htdemucs --from 955717e8-8726e21a.th
 
---from takes a copy of the cache of another computer (~/.cache/huggingface/hub,
-or a folder in it), a folder with the model's .safetensors or .th files, or one
-such file. Checksums are compared, and nothing that a file holds is run. Models
-go to the cache of the Hugging Face hub ($HF_HOME).""",
+--from takes a copy of another computer's cache (~/.cache/huggingface/hub, or a
+folder in it), a folder with the model's .safetensors or .th files, or one such
+file. Checksums are compared, and no code in the files is run. Models are stored
+in the cache of the Hugging Face hub ($HF_HOME).""",
     )
     parser.add_argument(
         "model",
@@ -40,7 +40,7 @@ go to the cache of the Hugging Face hub ($HF_HOME).""",
 
 
 def run(args: Arguments, console: Console) -> int:
-    """Downloads what is not on disk yet, or installs what was brought."""
+    """Downloads what is not on disk yet, or installs local files."""
     import separation
 
     with console.progress(args.model) as line:

@@ -1,4 +1,4 @@
-"""``audiotransfer help``: what each verb does."""
+"""``audiotransfer help``: prints the help page of a verb."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from audiotransfer.cli.console import Console
 def configure(parser: Parser) -> None:
     """Describes the verb and its arguments."""
     parser.about(
-        "Explains a verb with its options, as VERB --help does; without one, lists the verbs.",
+        "Explains a verb and its options, as VERB --help does; without a verb, lists all verbs.",
         """\
 examples:
-  audiotransfer help             what there is
-  audiotransfer help separate    how songs are taken apart
+  audiotransfer help             all verbs
+  audiotransfer help separate    how songs are separated
   audiotransfer help transfer    every option of audiotransfer SONG --style NAME""",
     )
-    parser.add_argument("verb", nargs="?", type=any_name, metavar="VERB", help="what to explain")
+    parser.add_argument("verb", nargs="?", type=any_name, metavar="VERB", help="verb to explain")
     add_messages(parser)
 
 
 def run(args: Arguments, console: Console) -> int:
-    """Prints the page of a verb, or of the whole command."""
+    """Prints the help page of a verb, or of the whole command."""
     from audiotransfer.cli import verbs
 
     page = verbs.overview() if args.verb is None else verbs.load(args.verb)[1].format_help()

@@ -1,4 +1,4 @@
-"""Finds the verb, runs it, and turns what went wrong into one line and an exit code."""
+"""Entry point of the command: runs a verb, and reports errors by one line and an exit code."""
 
 from __future__ import annotations
 
@@ -26,10 +26,14 @@ _PROGRAM = "audiotransfer"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one command. 0: all done. 1: part of a batch failed. 2: the request cannot be met."""
+    """Runs one command and returns its exit code.
+
+    0: all done. 1: a part of a batch failed. 2: the request is wrong, or its only input unusable.
+    130: stopped by Ctrl-C.
+    """
     words = list(sys.argv[1:] if argv is None else argv)
     accept_any_name()
-    # A damaged card is no business of somebody who asks for help.
+    # Warnings that come before the console is set up, such as a damaged card, are not printed.
     logging.getLogger(_PROGRAM).addHandler(logging.NullHandler())
     named = words[:1] if words and words[0] in VERBS and words[0] != verbs.DEFAULT else []
     program = " ".join([_PROGRAM, *named])
@@ -38,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         with stopping:
             return _run(words)
     except BrokenPipeError:
-        # Whoever read our results has enough; the interpreter must not complain when it closes.
+        # The reader of our results has closed the pipe: no error at the interpreter's exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except (Exception, KeyboardInterrupt) as error:
@@ -48,12 +52,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         if os.environ.get(DEBUG) or not isinstance(error, expected_errors()):
             raise
         sys.stderr.write(f"{program}: {printable(one_line(error))}\n")
-        _forget_results()
+        _discard_results()
         return 2
 
 
-def _forget_results() -> None:
-    """What stdout did not take must not be tried again when the interpreter ends."""
+def _discard_results() -> None:
+    """Discards what stdout did not take, which the interpreter would try to write at its exit."""
     try:
         sys.stdout.flush()
     except OSError:
@@ -75,59 +79,60 @@ def _run(words: list[str]) -> int:
     args = parser.read(words)
     console = Console(quiet=args.quiet, as_json=args.json)
     _set_up_logging(console)
-    with console.waiting():
+    with console.loading():
         return verb.run(args, console)
 
 
 def _set_up_logging(console: Console) -> None:
+    """Prints what the packages log as lines of the console."""
     handler = LogLines(console)
     level = logging.ERROR if console.quiet else logging.WARNING
     logging.basicConfig(format="%(message)s", level=level, handlers=[handler])
     if os.environ.get(DEBUG):
         logging.getLogger(_PROGRAM).setLevel(logging.DEBUG)
     else:
-        # What libraries warn their programmers about says nothing to a musician.
+        # Warnings of libraries are meant for programmers.
         warnings.simplefilter("ignore")
 
 
-_PATIENCE_SECONDS = 1.0
+_DOUBLE_PRESS_SECONDS = 1.0
 
 
 class Stopping:
-    """While it is entered Ctrl-C raises KeyboardInterrupt, and what else ends the program
-    SystemExit. Who presses twice within a second means once: what is cleared away is not
-    interrupted.
+    """Context in which Ctrl-C raises KeyboardInterrupt, and SIGTERM and SIGHUP SystemExit.
+
+    A second Ctrl-C within a second is ignored, so that it does not interrupt the clean-up.
     """
 
     def __init__(self) -> None:
         self.asked = False
-        """Whether Ctrl-C was pressed; libraries may make another exception of it, or none."""
+        """Whether Ctrl-C was pressed; libraries may replace or swallow the exception."""
         self._last = 0.0
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Stopping:
-        ours: dict[int, tuple[Any, Any]] = {
+        handlers: dict[int, tuple[Any, Any]] = {
             signal.SIGTERM: (signal.SIG_DFL, self._leave),
             signal.SIGINT: (signal.default_int_handler, self._interrupt),
         }
         if hasattr(signal, "SIGHUP"):
-            ours[signal.SIGHUP] = (signal.SIG_DFL, self._leave)
+            handlers[signal.SIGHUP] = (signal.SIG_DFL, self._leave)
         if threading.current_thread() is threading.main_thread():
-            for number, (usual, handler) in ours.items():
-                # Whoever started us with a signal ignored, as nohup does, means it.
-                if signal.getsignal(number) == usual:
+            for number, (default, handler) in handlers.items():
+                # A signal that was ignored at the start, as by nohup, stays ignored.
+                if signal.getsignal(number) == default:
                     self._before[number] = signal.signal(number, handler)
         return self
 
     def __exit__(self, *_: object) -> None:
         for number, handler in self._before.items():
-            # Once stopped, the program is left to end.
+            # After Ctrl-C the program ends undisturbed.
             ended = self.asked and number == signal.SIGINT
             signal.signal(number, signal.SIG_IGN if ended else handler)
 
     def _interrupt(self, _number: int, _frame: FrameType | None) -> None:
         now = time.monotonic()
-        if self.asked and now - self._last < _PATIENCE_SECONDS:
+        if self.asked and now - self._last < _DOUBLE_PRESS_SECONDS:
             return
         self.asked, self._last = True, now
         raise KeyboardInterrupt

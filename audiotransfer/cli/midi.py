@@ -23,8 +23,8 @@ from audiotransfer.cli.console import Console
 from audiotransfer.errors import AudioTransferError
 
 if TYPE_CHECKING:
-    from audiotransfer.pipeline.score_output import Beside
-    from audiotransfer.pipeline.scores import ScoreOutcome
+    from audiotransfer.pipeline.midi_output import MidiExtras
+    from audiotransfer.pipeline.midi_transfer import MidiOutcome
 
 STEMS = ("pitched", "drums")
 #: Options that MIDI files do not use, with their defaults.
@@ -65,11 +65,11 @@ def add_written(parser: Parser) -> None:
     add_messages(parser)
 
 
-def beside(args: Arguments) -> Beside:
+def midi_extras(args: Arguments) -> MidiExtras:
     """The files beside a MIDI file that ``--render``, ``--soundfont`` and ``--plot`` ask for."""
-    from audiotransfer.pipeline.score_output import Beside
+    from audiotransfer.pipeline.midi_output import MidiExtras
 
-    return Beside(
+    return MidiExtras(
         render=args.render or args.soundfont is not None,
         soundfont=args.soundfont,
         suffix=f".{getattr(args, 'format', None) or 'wav'}",
@@ -126,10 +126,10 @@ def transfer_midi(
 
     If not ``alone`` (recordings are among the songs), stems that only recordings have are ignored.
     """
+    from audiotransfer.pipeline.midi_transfer import MidiOptions, transfer_midi_files
     from audiotransfer.pipeline.options import StemChoice, check_strength
-    from audiotransfer.pipeline.scores import ScoreOptions, transfer_scores
 
-    options = ScoreOptions(
+    options = MidiOptions(
         style=args.style,
         strength=check_strength(args.strength),
         stems={
@@ -137,16 +137,18 @@ def transfer_midi(
         },
         device=args.device,
         seed=args.seed,
-        beside=beside(args),
+        extras=midi_extras(args),
         overwrite=args.force,
     )
     with batch.console.progress(*(song.name for song, _ in pairs)) as line:
 
-        def done(outcome: ScoreOutcome) -> None:
+        def done(outcome: MidiOutcome) -> None:
             line.next()
             report = outcome.report
             text = "\n".join([report.output, *report.files.values()]) if report else ""
             batch.record(outcome.input, text, report, outcome.error)
 
         songs, outputs = zip(*pairs, strict=True)
-        transfer_scores(songs, outputs, options, lambda share: line.show("playing", share), done)
+        transfer_midi_files(
+            songs, outputs, options, lambda share: line.show("playing", share), done
+        )

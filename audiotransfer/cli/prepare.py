@@ -1,4 +1,4 @@
-"""``audiotransfer prepare``: a collection of songs made ready for training, once."""
+"""``audiotransfer prepare``: prepares a collection of songs for training."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ from audiotransfer.errors import AudioTransferError
 if TYPE_CHECKING:
     from audiotransfer.data.manifest import Manifest
 
-_SHOWN = 3  # names of songs that were left out for one reason
+_SHOWN = 3  # names that are listed of songs left out for one reason
 
 
 def configure(parser: Parser) -> None:
     """Describes the verb and its arguments."""
     parser.usage = "audiotransfer prepare [KIND] FOLDER... [-o OUT] [options]"
     parser.about(
-        "Makes a collection of songs ready for training: takes each song apart once, draws the "
-        "pictures of its stems, splits the songs by artist, and writes one manifest. A run that "
-        "was stopped goes on where it stood, and songs stay in their splits when others are "
-        "added. Rendered songs that are given no -o get a separator's stems beside the true ones.",
+        "Prepares a collection of songs for training: separates each song once, computes the "
+        "spectrograms of its stems, splits the songs by artist, and writes one manifest. The same "
+        "command continues a run that was stopped, and songs keep their split when others are "
+        "added. Rendered songs without -o get separated stems beside the true ones.",
         """\
 kinds:
-  auto         what the folder looks like (default)
-  folders      your own songs: a folder for each genre, or that of these
+  auto         recognised by the folder (default)
+  folders      your own songs: a folder for each genre, or the folder of these
   gtzan        GTZAN as distributed, with its fault-filtered split
-  melon        the Melon Playlist Dataset as distributed (pictures, no sound)
+  melon        the Melon Playlist Dataset as distributed (spectrograms only)
   musdb18, musdb18-hq, slakh   with their stems, as distributed
   rendered     songs that `audiotransfer render` made
 
@@ -51,30 +51,30 @@ examples:
   audiotransfer prepare data/ensembles""",
     )
     parser.add_argument(
-        "places",
+        "folders",
         nargs="+",
         type=any_name,
         metavar="FOLDER",
-        help="where the songs are, after their kind",
+        help="folders of the songs; their kind may come first",
     )
-    parser.add_argument("-o", "--out", type=any_path, metavar="OUT", help="folder for what is made")
+    parser.add_argument("-o", "--out", type=any_path, metavar="OUT", help="folder to write to")
     parser.add_argument(
         "--genres",
         type=_listed,
         default=(),
         metavar="NAME,...",
-        help="these only; Melon's by code or name",
+        help="only these genres; Melon's by code or name",
     )
     parser.add_argument(
         "--separator",
         metavar="NAME",
-        help="who takes songs apart (default: the stems that come with them, else auto)",
+        help="how songs are separated (default: use the stems that they have, else auto)",
     )
     parser.add_argument(
         "--style-of",
         type=any_name,
         metavar="STYLE",
-        help=f"draw pictures as this style wants them: {style_names('spectral')}, or a folder",
+        help=f"spectrograms as this style needs them: {style_names('spectral')}, or a folder",
     )
     parser.add_argument(
         "--spectrogram",
@@ -82,7 +82,7 @@ examples:
         default=[],
         type=name_value,
         metavar="NAME=VALUE",
-        help="a setting of the spectrograms (bins=192, sample_rate=22050)",
+        help="a setting of spectrograms (bins=192, sample_rate=22050)",
     )
     parser.accept_old_name("--picture", "--spectrogram")
     parser.add_argument("--device", default="cpu", metavar="NAME", help="cpu, cuda or mps")
@@ -91,19 +91,19 @@ examples:
         type=seed,
         default=0,
         metavar="N",
-        help="draws the splits, another one all of them anew (default 0)",
+        help="seed of the splits; another one splits anew (default 0)",
     )
     add_jobs(parser, "songs at a time (default: as many as cores)")
     add_messages(parser)
 
 
 def run(args: Arguments, console: Console) -> int:
-    """Prepares what is missing."""
+    """Prepares the songs that are not prepared yet."""
     from audiotransfer.data.datasets.base import AUTO, names, only, recognise
 
-    kinds = (AUTO, *names())
-    kind = args.places.pop(0) if args.places[0] in kinds and len(args.places) > 1 else AUTO
-    folders = [Path(place) for place in args.places]
+    known = (AUTO, *names())
+    kind = args.folders.pop(0) if args.folders[0] in known and len(args.folders) > 1 else AUTO
+    folders = [Path(place) for place in args.folders]
     if kind == AUTO and len(folders) == 1:
         kind = recognise(folders[0])
     if args.out is None:
@@ -114,6 +114,7 @@ def run(args: Arguments, console: Console) -> int:
 
 
 def _prepare_pairs(args: Arguments, folder: Path, console: Console) -> int:
+    """Separates rendered songs; their separated stems are written beside the true ones."""
     from audiotransfer.preparation.rendered_pairs import prepare_pairs
 
     with console.progress(folder.name) as line:
@@ -125,12 +126,12 @@ def _prepare_pairs(args: Arguments, folder: Path, console: Console) -> int:
 def _prepare_collection(args: Arguments, kind: str, folders: list[Path], console: Console) -> int:
     from audiotransfer.preparation import Settings, prepare_collection, spectrogram_settings
 
-    drawn = args.spectrogram or args.style_of is not None
+    chosen = args.spectrogram or args.style_of is not None
     settings = Settings(
         kind=kind,
         genres=args.genres,
         separator=args.separator,
-        spectrogram=spectrogram_settings(args.spectrogram, args.style_of) if drawn else None,
+        spectrogram=spectrogram_settings(args.spectrogram, args.style_of) if chosen else None,
         device=args.device,
         seed=args.seed,
         jobs=args.jobs,
@@ -147,10 +148,9 @@ def _prepare_collection(args: Arguments, kind: str, folders: list[Path], console
 
 
 def _left_out(manifest: Manifest) -> list[str]:
-    """A line for each reason."""
+    """A line for each reason why songs were left out."""
     reasons: dict[str, list[str]] = {}
     for one in manifest.skipped:
-        # A reason that names its file is one of its own.
         reasons.setdefault(one.why, []).append(one.id)
     lines = []
     for why, ids in reasons.items():
@@ -160,6 +160,7 @@ def _left_out(manifest: Manifest) -> list[str]:
 
 
 def _counts(manifest: Manifest) -> dict[str, dict[str, int]]:
+    """Number of songs of each genre in each split."""
     found: dict[str, Counter[str]] = {}
     for song in manifest.songs:
         found.setdefault(song.genre, Counter())[song.split] += 1
@@ -167,7 +168,7 @@ def _counts(manifest: Manifest) -> dict[str, dict[str, int]]:
 
 
 def _seconds(manifest: Manifest) -> dict[str, float]:
-    """How much of each genre is used."""
+    """Seconds of each genre that are used."""
     found = dict.fromkeys(manifest.genres, 0.0)
     for song in manifest.songs:
         found[song.genre] += song.seconds
@@ -175,7 +176,7 @@ def _seconds(manifest: Manifest) -> dict[str, float]:
 
 
 def _length(seconds: float) -> str:
-    """Two figures of a length of time, or more."""
+    """A duration as text, with two significant digits or more."""
     if seconds < 100:
         return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
     minutes = round(seconds / 60)

@@ -1,4 +1,4 @@
-"""How far the work is, on stderr: a line that is redrawn, or plain lines where stderr is a file."""
+"""Progress on stderr: a line that is redrawn on a terminal, plain lines in a file."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 from audiotransfer.timing import TimeLeft
 
 if TYPE_CHECKING:
-    from audiotransfer.pipeline.progress import Progress
+    from audiotransfer.pipeline.reporting import Progress
 
 _REDRAW_SECONDS = 0.2
-#: Before the first plain line, and between two of them.
+#: Delay of the first plain line, and time between two of them.
 _FIRST_SECONDS, _LINE_SECONDS = 0.7, 10.0
 _BAR = 20
 #: Stages of a job on a song, one after the other.
@@ -28,39 +28,35 @@ _TICK_SECONDS = 0.1
 
 
 class ProgressLine:
-    """Stage, share and time left of one song after the other.
+    """Shows stage, share and time left of one song after the other.
 
-    A thread draws, so that a stage that says nothing for long is seen to go on. ``titles`` are what
-    is worked on, in this order; :meth:`next` goes on to the next. On a terminal the first line
-    stands there at once, or after some seconds of ``patience``.
+    A thread draws the line, so that it is alive during long stages too. ``titles`` are the songs
+    in order; :meth:`next` goes to the next one. On a terminal the first line is drawn after
+    ``delay`` seconds.
     """
 
-    def __init__(
-        self, titles: Sequence[str], quiet: bool = False, *, patience: float = 0.0
-    ) -> None:
+    def __init__(self, titles: Sequence[str], quiet: bool = False, *, delay: float = 0.0) -> None:
         self._titles = [_printable(title) for title in titles] or [""]
         self._number = 0
         self._stage, self._share = LOADING, 0.0
         self._time_left = TimeLeft()
         self._lock = threading.RLock()
-        self._drawn = 0  # columns of the line that stands there
+        self._drawn = 0  # columns of the line on the terminal
         self._redrawn = sys.stderr.isatty()
-        self._stages_told: set[str] = set()
-        self._ended: tuple[int, str] | None = None  # title and stage that were told to be at 100 %
-        self._told = time.monotonic() - _LINE_SECONDS + _FIRST_SECONDS
-        self._over = threading.Event()
+        self._stages_printed: set[str] = set()
+        self._ended: tuple[int, str] | None = None  # title and stage of the last line at 100 %
+        self._printed = time.monotonic() - _LINE_SECONDS + _FIRST_SECONDS
+        self._closed = threading.Event()
         self._thread: threading.Thread | None = None
-        self._patience = patience
+        self._delay = delay
         if not quiet:
-            self._thread = threading.Thread(target=self._draw_until_over, daemon=True)
-            if self._redrawn and not patience:
+            self._thread = threading.Thread(target=self._draw_until_closed, daemon=True)
+            if self._redrawn and not delay:
                 self._draw()
             self._thread.start()
 
     def show(self, stage: str, share: float | None = None) -> None:
-        """``share`` (0..1) of the present song is done (``None``: as before), and this is being
-        done.
-        """
+        """Sets the stage and the share (0..1) of the song that is done; ``None``: as before."""
         with self._lock:
             self._stage = stage
             if share is not None:
@@ -68,7 +64,7 @@ class ProgressLine:
             self._time_left.update(_kind(stage), self._share)
 
     def next(self) -> None:
-        """The present song is over."""
+        """Goes to the next song."""
         with self._lock:
             self._number += 1
             self._share, self._time_left = 0.0, TimeLeft()
@@ -76,14 +72,14 @@ class ProgressLine:
 
     @contextmanager
     def above(self) -> Iterator[None]:
-        """Takes the line away while something else is printed."""
+        """Removes the line while something else is printed."""
         with self._lock:
             self._wipe()
             yield
 
     def close(self) -> None:
-        """The work is over."""
-        self._over.set()
+        """Removes the line and ends the thread."""
+        self._closed.set()
         if self._thread is not None:
             self._thread.join()
         with suppress(OSError):
@@ -95,20 +91,20 @@ class ProgressLine:
             sys.stderr.flush()
             self._drawn = 0
 
-    def _draw_until_over(self) -> None:
-        # A terminal that is gone is no reason to stop.
+    def _draw_until_closed(self) -> None:
+        # The work goes on if the terminal is closed.
         with suppress(OSError, ValueError):
-            if self._over.wait(self._patience):
+            if self._closed.wait(self._delay):
                 return
-            while not self._over.wait(_REDRAW_SECONDS if self._redrawn else _TICK_SECONDS):
+            while not self._closed.wait(_REDRAW_SECONDS if self._redrawn else _TICK_SECONDS):
                 if self._redrawn:
                     self._draw()
                 else:
-                    self._tell()
+                    self._print()
 
     def _draw(self) -> None:
         with self._lock:
-            if self._number >= len(self._titles) or self._over.is_set():
+            if self._number >= len(self._titles) or self._closed.is_set():
                 return
             text = self._line(_columns() - 1)
             width = _width(text)
@@ -116,14 +112,14 @@ class ProgressLine:
             sys.stderr.flush()
             self._drawn = width
 
-    def _tell(self) -> None:
-        """A plain line, where it is time for one or a stage is new."""
+    def _print(self) -> None:
+        """Prints a plain line if it is time for one, or if the stage is new."""
         with self._lock:
             if self._number >= len(self._titles):
                 return
-            waited = time.monotonic() - self._told
+            waited = time.monotonic() - self._printed
             kind = _kind(self._stage)
-            new = kind not in self._stages_told and bool(self._stages_told)
+            new = kind not in self._stages_printed and bool(self._stages_printed)
             if waited < (_FIRST_SECONDS if new else _LINE_SECONDS):
                 return
             left = self._left()
@@ -131,8 +127,8 @@ class ProgressLine:
             ended = (self._number, self._stage) if f"{self._share:.0%}" == "100%" else None
             if ended is not None and ended == self._ended:
                 return
-            self._told = time.monotonic()
-            self._stages_told.add(kind)
+            self._printed = time.monotonic()
+            self._stages_printed.add(kind)
             self._ended = ended
             sys.stderr.write(f"audiotransfer: {text}\n")
             sys.stderr.flush()
@@ -169,7 +165,7 @@ def stage(progress: Progress) -> str:
 
 
 def _columns() -> int:
-    """Columns of the terminal that stderr is."""
+    """Columns of the terminal on stderr."""
     with suppress(ValueError):
         if (wanted := int(os.environ.get("COLUMNS", ""))) > 0:
             return wanted
@@ -179,27 +175,26 @@ def _columns() -> int:
 
 
 def _kind(stage: str) -> str:
-    """Which of the stages that have a rate and a line of their own; others name songs and figures,
-    and are one to us.
-    """
+    """The stage if it is one of ``STAGES``; other texts name songs or figures and count as one."""
     return stage if stage in STAGES else ""
 
 
 def _printable(text: str) -> str:
-    """Without what moves the cursor or cannot be encoded."""
+    """A text without what moves the cursor or cannot be encoded."""
     plain = "".join(letter if letter.isprintable() else "?" for letter in text)
     encoding = sys.stderr.encoding or "ascii"
     return plain.encode(encoding, "replace").decode(encoding)
 
 
 def _width(text: str) -> int:
+    """Columns that a text takes on a terminal."""
     from tqdm.utils import disp_len
 
     return int(disp_len(text))
 
 
 def _cut(text: str, columns: int) -> str:
-    """The beginning of a text that is too wide, and three dots."""
+    """A text of at most so many columns; a longer one is cut and ends in three dots."""
     from tqdm.utils import disp_trim
 
     if _width(text) <= columns:

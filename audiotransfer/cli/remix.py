@@ -1,4 +1,4 @@
-"""``audiotransfer remix``: stems become a song."""
+"""``audiotransfer remix``: mixes stems to a song."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ def configure(parser: Parser) -> None:
     parser.about(
         "Mixes the stems of a folder to a song. The folder is one that `--stems-out` or "
         "`audiotransfer separate` wrote: drums.wav is the stem as it was separated, "
-        "drums.jazz.wav the same stem in the style jazz. A stem that is there in a style is "
-        "taken in it.",
+        "drums.jazz.wav the same stem in the style jazz. Where there are both, the styled one is "
+        "used.",
         """\
 examples:
   audiotransfer remix stems                 writes stems.mix.wav
-  audiotransfer remix stems --mute vocals   all but the voice
+  audiotransfer remix stems --mute vocals   without the vocals
   audiotransfer remix stems --gain vocals=+3 --mute bass,drums
   audiotransfer remix stems --stem drums=dry -o mine.flac""",
     )
@@ -45,14 +45,14 @@ examples:
         metavar="OUT",
         help="file or folder to write (default FOLDER.mix.wav here)",
     )
-    group = parser.add_argument_group("what is mixed")
+    group = parser.add_argument_group("mix")
     group.add_argument(
         "--stem",
         action="append",
         default=[],
         type=name_value,
         metavar="NAME=WHAT",
-        help="take a stem dry (as it was separated), in a STYLE that is there, or mute it",
+        help="use a stem dry (as it was separated) or in a STYLE of the folder, or mute it",
     )
     group.add_argument(
         "--mute",
@@ -76,7 +76,6 @@ examples:
 
 def run(args: Arguments, console: Console) -> int:
     """Mixes one folder."""
-
     if not is_folder(args.folder):
         raise AudioTransferError(
             f"{args.folder} is no folder; name one that `audiotransfer separate` wrote"

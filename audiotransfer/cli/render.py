@@ -1,4 +1,4 @@
-"""``audiotransfer render``: scores become sound."""
+"""``audiotransfer render``: renders MIDI files as audio."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from audiotransfer.pipeline.naming import ensure_folder
 def configure(parser: Parser) -> None:
     """Describes the verb and its arguments."""
     parser.about(
-        "Plays a MIDI file with a soundfont; or, given a config, renders the songs that a "
-        "training learns from.",
+        "Renders a MIDI file as audio with a soundfont; or, given a config, renders songs to "
+        "train on.",
         """\
 examples:
   audiotransfer render tune.mid
@@ -33,7 +33,7 @@ examples:
     parser.add_argument(
         "source",
         type=any_name,
-        metavar="SCORE|CONFIG",
+        metavar="FILE|CONFIG",
         help="a .mid file, or a config of songs to render",
     )
     parser.add_argument(
@@ -53,9 +53,9 @@ examples:
 
 
 def run(args: Arguments, console: Console) -> int:
-    """Renders one score, or a config's songs."""
+    """Renders one MIDI file, or the songs of a config."""
     if is_midi(Path(args.source)):
-        return _render_score(args, console)
+        return _render_midi(args, console)
     from audiotransfer import recipes
     from audiotransfer.training.config import find_config
 
@@ -67,23 +67,25 @@ def run(args: Arguments, console: Console) -> int:
     return 0
 
 
-def _render_score(args: Arguments, console: Console) -> int:
-    score = Path(args.source)
-    check_song(score, midi=True)
+def _render_midi(args: Arguments, console: Console) -> int:
+    source = Path(args.source)
+    check_song(source, midi=True)
     if args.overrides:
-        raise AudioTransferError(f"{args.overrides[0]!r}: a score has no settings, a config has")
+        raise AudioTransferError(
+            f"{args.overrides[0]!r}: settings are for configs, not for MIDI files"
+        )
     from audiotransfer import midi
     from audiotransfer.midi.score import score_of
 
-    target = args.out or Path(f"{score.stem}.wav")
+    target = args.out or Path(f"{source.stem}.wav")
     with ensure_folder(target.parent):
         check_output(target, args.force)
-        file = midi.read(score)
+        file = midi.read(source)
         for notice in file.notices:
             console.notice(notice)
         notes = score_of(file)
-        from audiotransfer.pipeline.score_output import render_score
+        from audiotransfer.pipeline.midi_output import render_midi
 
-        render_score(notes, target, args.soundfont, overwrite=args.force)
-    console.result(str(target), {"input": str(score), "output": str(target)})
+        render_midi(notes, target, args.soundfont, overwrite=args.force)
+    console.result(str(target), {"input": str(source), "output": str(target)})
     return 0

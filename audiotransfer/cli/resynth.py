@@ -1,4 +1,4 @@
-"""``audiotransfer resynth``: sound to picture to sound, and what that costs."""
+"""``audiotransfer resynth``: measures spectrograms and inverters on a round trip."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
     from vocoder import SpectrogramSettings
 
-#: Kind of picture -> usual step (samples), bins (0: as many as the window gives) and lowest Hz.
-_USUAL = {"mel": (512, 256, 20.0), "stft": (512, 0, 0.0), "cqt": (256, 409, 32.7)}
+#: Kind -> default hop length (samples), bins (0: as many as the window gives), lowest Hz.
+_DEFAULTS = {"mel": (512, 256, 20.0), "stft": (512, 0, 0.0), "cqt": (256, 409, 32.7)}
 _FIGURES = {
     "spectral_convergence_db": "convergence dB",
     "multi_resolution_stft": "multi-res STFT",
@@ -41,10 +41,10 @@ _FIGURES = {
 def configure(parser: Parser) -> None:
     """Describes the verb and its arguments."""
     parser.about(
-        "Turns a song into pictures and back, by every pair of picture and inverter that is "
-        "asked for, and prints how far the copies are from the song: spectral convergence "
-        "(dB, lower is better), multi-resolution STFT distance, log-spectral distance (dB), "
-        "centred chroma (1 is best), seconds of work a second of sound, and peak memory.",
+        "Turns a song into a spectrogram and back, with each pair of spectrogram and inverter, "
+        "and prints how far the copies are from the song: spectral convergence (dB, lower is "
+        "better), multi-resolution STFT distance, log-spectral distance (dB), centred chroma (1 "
+        "is best); and computing time (seconds per second of sound) and peak memory.",
         """\
 examples:
   audiotransfer resynth song.wav
@@ -52,11 +52,11 @@ examples:
   audiotransfer resynth song.wav --bins 128 -o copies""",
     )
     parser.add_argument("song", type=any_path, metavar="SONG", help="an audio file")
-    group = parser.add_argument_group("which pairs")
+    group = parser.add_argument_group("spectrograms and inverters")
     group.add_argument(
         "--spectrogram",
         action="append",
-        choices=tuple(_USUAL),
+        choices=tuple(_DEFAULTS),
         metavar="KIND",
         help="mel (default), stft or cqt; may be given again",
     )
@@ -65,13 +65,17 @@ examples:
         "--inverter",
         action="append",
         metavar="NAME",
-        help="source or griffinlim; may be given again (default all)",
+        help="source or griffinlim; may be given again (default: all)",
     )
     group.add_argument(
-        "--bins", type=int, metavar="N", help="bins of a mel or cqt picture (default 256 and 409)"
+        "--bins", type=int, metavar="N", help="bins of mel or cqt (default 256 and 409)"
     )
     group.add_argument(
-        "--n-fft", type=int, default=2048, metavar="N", help="samples of a window (default 2048)"
+        "--n-fft",
+        type=int,
+        default=2048,
+        metavar="N",
+        help="samples of a window (default 2048)",
     )
     group.add_argument(
         "--hop-length", type=int, metavar="N", help="samples of a step (default 512, cqt 256)"
@@ -81,7 +85,7 @@ examples:
         type=float,
         default=30.0,
         metavar="S",
-        help="how much of the song, from its beginning (default 30)",
+        help="length of the excerpt, from the beginning (default 30)",
     )
     parser.add_argument(
         "-o", "--out", type=any_path, metavar="DIR", help="also write the copies into this folder"
@@ -92,17 +96,17 @@ examples:
 
 
 def run(args: Arguments, console: Console) -> int:
-    """Prints one row for each pair."""
+    """Prints one row for each pair of spectrogram and inverter."""
     check_song(args.song)
     if not args.seconds > 0:
         raise AudioTransferError(f"--seconds {args.seconds:g} is no length; give more than 0")
     import vocoder
 
-    kinds = args.spectrogram or ["mel"]
+    spectrograms = args.spectrogram or ["mel"]
     inverters = args.inverter or vocoder.names()
     targets = {
         (kind, name): args.out / f"{args.song.stem}.{kind}-{name}.wav" if args.out else None
-        for kind in kinds
+        for kind in spectrograms
         for name in inverters
     }
     audio = _excerpt(args.song, args.seconds)
@@ -110,17 +114,17 @@ def run(args: Arguments, console: Console) -> int:
     with console.progress(args.song.name) as line:
         for number, ((kind, name), target) in enumerate(targets.items()):
             line.show(f"{kind} and {name}", number / len(targets))
-            picture = _picture(args, kind)
-            figures = _copy(audio, picture, name, args, target)
-            rows.append({"picture": kind, "inverter": name, **figures})
+            spectrogram = _settings(args, kind)
+            figures = _figures(audio, spectrogram, name, args, target)
+            rows.append({"spectrogram": kind, "inverter": name, **figures})
     console.result(_table(rows), rows)
     return 0
 
 
-def _picture(args: Arguments, kind: str) -> SpectrogramSettings:
+def _settings(args: Arguments, kind: str) -> SpectrogramSettings:
     from vocoder import SpectrogramSettings
 
-    hop_length, bins, f_min = _USUAL[kind]
+    hop_length, bins, f_min = _DEFAULTS[kind]
     return SpectrogramSettings(
         kind=kind,  # type: ignore[arg-type]
         sample_rate=STEREO_RATE,
@@ -132,16 +136,20 @@ def _picture(args: Arguments, kind: str) -> SpectrogramSettings:
 
 
 def _excerpt(song: Path, seconds: float) -> Tensor:
-    """The beginning of the song, ``[C, T]`` at 44.1 kHz, one or two channels."""
-
+    """The beginning of the song, ``[C, T]`` at 44.1 kHz, in one or two channels."""
     audio, rate = read_audio(song, frames=max(1, round(seconds * probe_audio(song).sample_rate)))
     audio = audio if audio.shape[0] == 1 else to_stereo(audio)
     return resample(audio, rate, STEREO_RATE)
 
 
-def _copy(
-    audio: Tensor, picture: SpectrogramSettings, name: str, args: Arguments, target: Path | None
+def _figures(
+    audio: Tensor,
+    spectrogram: SpectrogramSettings,
+    name: str,
+    args: Arguments,
+    target: Path | None,
 ) -> dict[str, float]:
+    """Measures a round trip through a spectrogram; writes the copy to ``target``, if any."""
     import torch
 
     import vocoder
@@ -149,22 +157,22 @@ def _copy(
     from audiotransfer.pipeline import resolve_device
 
     device = resolve_device(args.device)
-    inverter = vocoder.create(name, picture)
+    inverter = vocoder.create(name, spectrogram)
     copies: list[Tensor] = []
 
     def round_trip(song: Tensor) -> Tensor:
-        # Each channel is a song of its own here: every kind of inverter takes that.
+        # Each channel is an item of the batch, which every inverter takes.
         random = torch.Generator().manual_seed(args.seed)
         there = song.to(device)
-        back = inverter(picture(there), song.shape[-1], source=there[:, None], generator=random)
+        back = inverter(spectrogram(there), song.shape[-1], source=there[:, None], generator=random)
         copies.append(back.reshape(song.shape).cpu())
         return copies[-1]
 
-    figures = copy_synthesis_figures(audio, picture.sample_rate, round_trip)
+    figures = copy_synthesis_figures(audio, spectrogram.sample_rate, round_trip)
     if target is not None:
         target.parent.mkdir(parents=True, exist_ok=True)
         write_audio(
-            target, copies[-1], picture.sample_rate, encoding="float32", overwrite=args.force
+            target, copies[-1], spectrogram.sample_rate, encoding="float32", overwrite=args.force
         )
     return figures
 
@@ -175,7 +183,7 @@ def _table(rows: list[dict[str, Any]]) -> str:
     return plain_table(
         [
             {
-                "picture": row["picture"],
+                "spectrogram": row["spectrogram"],
                 "inverter": row["inverter"],
                 **{title: f"{row[key]:.3g}" for key, title in _FIGURES.items()},
             }

@@ -1,4 +1,4 @@
-"""``audiotransfer styles``: what there is to choose from."""
+"""``audiotransfer styles``: lists the installed styles, or shows one."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ if TYPE_CHECKING:
 def configure(parser: Parser) -> None:
     """Describes the verb and its arguments."""
     parser.about(
-        "Lists the styles that are installed: those for recordings and those for MIDI files, "
-        "where a name may be in both. With a name, shows its card.",
+        "Lists the installed styles, first those for recordings, then those for MIDI files. A "
+        "name may be in both lists. With a name, shows the card of the style.",
         """\
 examples:
-  audiotransfer styles              what there is
-  audiotransfer styles jazz         what it was made from, and how well it does
-  audiotransfer styles --json       all cards, for programs
+  audiotransfer styles              all styles
+  audiotransfer styles jazz         its training data and measured quality
+  audiotransfer styles --json       all cards as JSON
 
 Styles are looked for in the folders that $AUDIOTRANSFER_STYLES names, in your
 data folder, and in the package.""",
     )
     parser.add_argument(
-        "name", nargs="?", type=any_name, metavar="NAME", help="show this style's card"
+        "name", nargs="?", type=any_name, metavar="NAME", help="show the card of this style"
     )
     add_messages(parser)
 
 
 def run(args: Arguments, console: Console) -> int:
-    """Prints the list or one card."""
+    """Prints the list of styles, or one card."""
     from audiotransfer.styles import installed
 
     found = installed()
@@ -48,17 +48,20 @@ def run(args: Arguments, console: Console) -> int:
 
 
 def _named(name: str) -> Installed:
-    """A style in a folder, or an error that names the nearest."""
+    """The style in a folder of this name, of any route.
+
+    Raises AudioTransferError where there is none; similar names are given.
+    """
     from audiotransfer.styles import find_style
     from audiotransfer.styles.card import ROUTES
 
-    problem = AudioTransferError(f"unknown style {name!r}")
+    errors = []
     for route in ROUTES:
         try:
             return find_style(name, route=route)
         except AudioTransferError as error:
-            problem = problem if route != ROUTES[0] else error
-    raise problem
+            errors.append(error)
+    raise errors[0]
 
 
 def _values(style: Installed) -> dict[str, Any]:
@@ -110,9 +113,9 @@ def _card(style: Installed) -> Iterator[str]:
 
 
 def _effect(setting: dict[str, Any]) -> str:
-    """``gain (db 3)``."""
-    knobs = (f"{name} {value}" for name, value in setting.items() if name != "effect")
-    return f"{setting.get('effect')} ({', '.join(knobs)})"
+    """An effect as text, such as ``gain (db 3)``."""
+    settings = (f"{name} {value}" for name, value in setting.items() if name != "effect")
+    return f"{setting.get('effect')} ({', '.join(settings)})"
 
 
 def _flat(values: dict[str, Any], above: str = "") -> Iterator[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""``audiotransfer train``: a config becomes a style, a separator or a judge."""
+"""``audiotransfer train``: trains a style, a separator or a classifier from a config."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from audiotransfer.cli.console import Console
 def configure(parser: Parser) -> None:
     """Describes the verb and its arguments."""
     parser.about(
-        "Trains what a config describes. A run that was stopped goes on where it stood when "
-        "the same command is given again. Losses, pictures and sounds are logged for "
-        "TensorBoard, and at the end the curves are drawn (pip install 'audiotransfer[train]').",
+        "Trains what a config describes. The same command continues a run that was stopped. "
+        "Losses, spectrograms and sounds are logged for TensorBoard, and the curves are plotted "
+        "at the end. Needs pip install 'audiotransfer[train]'.",
         """\
 examples:
   audiotransfer train templates-drums
@@ -41,7 +41,7 @@ examples:
 
 
 def run(args: Arguments, console: Console) -> int:
-    """Trains until done or stopped."""
+    """Trains until the last step, or until it is stopped."""
     for override in args.overrides:
         if "=" not in override:
             from audiotransfer.errors import AudioTransferError

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from audiotransfer.pipeline.batch import Outcome
     from audiotransfer.pipeline.naming import SongFile
     from audiotransfer.pipeline.options import TransferOptions
-    from audiotransfer.pipeline.progress import Progress
+    from audiotransfer.pipeline.reporting import Progress
 
 
 def configure(parser: Parser) -> None:

@@ -1,4 +1,4 @@
-"""What the command can do: its verbs, and the page that lists them."""
+"""The verbs of the command, and the help page that lists them."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from audiotransfer.suggest import nearest, suggest
 DEFAULT = "transfer"
 #: Verb -> what it does. A verb is the module of its name in this package.
 VERBS = {
-    "transfer": "plays songs in another style; what happens when no verb is given",
-    "separate": "takes songs apart into stems",
-    "remix": "mixes a folder of stems to a song, with gains, mutes and swaps",
-    "accompany": "sets three voices below a melody (MIDI), as in chorales",
-    "drums": "makes beats up, goes from one to another, humanises them (MIDI)",
-    "render": "plays a MIDI file, or renders training songs from scores",
-    "demo": "turns the song that comes with the program into jazz",
+    "transfer": "transfers songs to another style; the verb when none is given",
+    "separate": "separates songs into stems",
+    "remix": "mixes a folder of stems, with gains, mutes and other styles",
+    "accompany": "harmonizes a melody in four parts, as in chorales (MIDI)",
+    "drums": "generates, interpolates and humanises drums (MIDI)",
+    "render": "renders a MIDI file as audio, or songs to train on",
+    "demo": "transfers the song that comes with the program to jazz",
     "styles": "lists the styles that are installed, or shows one",
     "fetch": "downloads a separation model",
-    "doctor": "says what is installed, what will be used, and what is missing",
-    "resynth": "turns a song into pictures and back, and measures what is lost",
-    "prepare": "makes a collection of songs ready for training",
-    "train": "trains a style, a separator or a judge from a config",
-    "evaluate": "measures a style on songs, beside what any style has to beat",
+    "doctor": "shows what is installed, what will be used, and what is missing",
+    "resynth": "turns a song into spectrograms and back, and measures the loss",
+    "prepare": "prepares a collection of songs for training",
+    "train": "trains a style, a separator or a classifier from a config",
+    "evaluate": "measures a style on songs, and compares it with baselines",
     "help": "explains a verb with all its options",
 }
-_SIMILAR = 0.7  # similarity of a misspelt verb
+_SIMILAR = 0.7  # least similarity of a misspelt verb to the one that is suggested
 
 
 class Verb(Protocol):
-    """What a verb's module offers."""
+    """The functions of a verb's module."""
 
     @staticmethod
     def configure(parser: Parser) -> None:
@@ -46,9 +46,9 @@ class Verb(Protocol):
 
 
 def load(name: str) -> tuple[Verb, Parser]:
-    """A verb and the parser of its arguments.
+    """Imports a verb and makes the parser of its arguments.
 
-    Raises AudioTransferError, with the nearest ones, for a verb that is not there.
+    Raises AudioTransferError for an unknown verb; similar ones are named.
     """
     if name not in VERBS:
         raise AudioTransferError(f"unknown verb {name!r}: {suggest(name, VERBS, 1, _SIMILAR)}")
@@ -70,15 +70,15 @@ def check_first(word: str) -> None:
 
 
 def overview() -> str:
-    """The page of the whole command."""
+    """The help page of the whole command."""
     width = max(map(len, VERBS))
     verbs = "\n".join(f"  {name:<{width}}  {what}" for name, what in VERBS.items())
     return f"""\
 usage: audiotransfer SONG... --style NAME [-o OUT] [options]
        audiotransfer VERB [options]
 
-Plays songs in another style: recordings (wav, flac, ogg, opus, mp3, aiff, m4a)
-and MIDI files, or folders of them. Each becomes SONG.STYLE.wav or
+Transfers songs to another style: recordings (wav, flac, ogg, opus, mp3, aiff,
+m4a), MIDI files, or folders of them. Each is written as SONG.STYLE.wav or
 SONG.STYLE.mid here; the song itself stays as it is.
 
 styles for recordings:  {style_names("spectral")}
@@ -86,11 +86,11 @@ styles for MIDI files:  {style_names("symbolic")}
 
 examples:
   audiotransfer song.mp3 --style jazz                 writes song.jazz.wav
-  audiotransfer song.mp3 --style jazz -o night.flac   kind of file by its suffix
+  audiotransfer song.mp3 --style jazz -o night.flac   the suffix is the format
   audiotransfer song.mp3 --style jazz --strength 0.5  half way
   audiotransfer album/ --style jazz -o jazz/          every song of a folder
-  audiotransfer song.mid --style jazz --render        MIDI, and how it sounds
-  audiotransfer separate song.mp3                     its stems, as song.stems/
+  audiotransfer song.mid --style jazz --render        MIDI, and its sound
+  audiotransfer separate song.mp3                     writes song.stems/
 
 verbs:
 {verbs}

@@ -1,5 +1,5 @@
-"""The song that travels with the package, what it was made from, and what the demo makes of it."""
+"""The demo: a short song that ships with the package, and its transfer to a style."""
 
-from audiotransfer.demo.song import SONG_NAME, song_path
+from audiotransfer.demo.run import Demo, run_demo, song_path
 
-__all__ = ["SONG_NAME", "song_path"]
+__all__ = ["Demo", "run_demo", "song_path"]

@@ -1,6 +1,7 @@
-"""The demo song as notes: "Paper lanterns", twelve bars of pop-rock in D, dedicated to the public.
+"""Composes and renders the demo song: "Paper lanterns", twelve bars of pop-rock in D (CC0).
 
-Time is counted in beats from 0; four beats a bar. Four bars of verse, eight of chorus.
+Time is counted in beats from 0, with four beats a bar: four bars of verse, eight of chorus.
+``python -m audiotransfer.demo.composition FILE.ogg [SOUNDFONT]`` writes it.
 """
 
 from __future__ import annotations
@@ -20,29 +21,19 @@ if TYPE_CHECKING:
 
 BEATS_A_MINUTE = 112.0
 BARS = 12
-#: The last chord rings this long after the last bar.
+SAMPLE_RATE = 44100
+#: Length of the last chord's decay after the last bar.
 TAIL_SECONDS = 1.6
+_FADE_SECONDS = 0.6
+_PEAK = 0.8
 
-_DRUM_KIT, _FINGERED_BASS, _CLEAN_GUITAR, _OVERDRIVE, _SYNTH_STRINGS, _SAW_LEAD = (
-    0,
-    33,
-    27,
-    29,
-    50,
-    81,
-)
-_KICK, _SNARE, _HAT, _OPEN_HAT, _CRASH, _HIGH_TOM, _MID_TOM, _LOW_TOM = (
-    36,
-    38,
-    42,
-    46,
-    49,
-    50,
-    47,
-    43,
-)
+# General MIDI programs, from 0, and keys of the drum kit.
+_DRUM_KIT, _CLEAN_GUITAR, _OVERDRIVE = 0, 27, 29
+_FINGERED_BASS, _SYNTH_STRINGS, _SAW_LEAD = 33, 50, 81
+_KICK, _SNARE, _HAT, _OPEN_HAT, _CRASH = 36, 38, 42, 46, 49
+_LOW_TOM, _MID_TOM, _HIGH_TOM = 43, 47, 50
 
-#: Root of the bass and the three notes of the chord above it, bar by bar.
+#: Chord -> MIDI pitch of the bass, and of the three notes above it.
 _CHORDS = {
     "D": (38, (62, 66, 69)),
     "A/C#": (37, (61, 64, 69)),
@@ -54,8 +45,7 @@ _CHORDS = {
 _VERSE = ("D", "A/C#", "Bm", "G")
 _CHORUS = ("G", "A", "D", "Bm", "Em", "G", "A", "D")
 
-#: The tune: (beat in the song, length in beats, pitch). The verse leaves the ends of its lines
-#: open; the chorus climbs to its high F sharp in bar 11 and comes home.
+#: The melody: (beat in the song, length in beats, MIDI pitch).
 _MELODY = (
     *((0.5, 0.5, 66), (1, 0.5, 69), (1.5, 1, 74), (2.5, 0.5, 73), (3, 1, 69)),
     *((4.5, 0.5, 69), (5, 0.5, 71), (5.5, 1, 73), (6.5, 0.5, 71), (7, 1, 69)),
@@ -71,10 +61,11 @@ _MELODY = (
     *((44, 3.5, 74),),
 )
 
-_Note = tuple[float, float, int, int]
+_Note = tuple[float, float, int, int]  # start and length in beats, pitch, velocity
 
 
 def _drums() -> list[_Note]:
+    """Rock beat, with fills before the chorus and in the middle of it."""
     notes: list[_Note] = []
     for bar in range(BARS):
         start, chorus = 4.0 * bar, bar >= len(_VERSE)
@@ -97,6 +88,7 @@ def _drums() -> list[_Note]:
 
 
 def _bass() -> list[_Note]:
+    """Bass in eighths, with octaves in the chorus."""
     notes: list[_Note] = []
     for bar, name in enumerate(_VERSE + _CHORUS):
         root, start = _CHORDS[name][0], 4.0 * bar
@@ -114,7 +106,7 @@ def _bass() -> list[_Note]:
 
 
 def _picked_guitar() -> list[_Note]:
-    """Broken chords in eighths all through the verse, and once more on the last bar."""
+    """Broken chords in eighths in the verse, and a last one in the last bar."""
     notes: list[_Note] = []
     for bar, name in enumerate(_VERSE):
         low, middle, high = _CHORDS[name][1]
@@ -128,6 +120,7 @@ def _picked_guitar() -> list[_Note]:
 
 
 def _power_chords() -> list[_Note]:
+    """Power chords of the chorus."""
     notes: list[_Note] = []
     for bar, name in enumerate(_CHORUS, start=len(_VERSE)):
         root = _CHORDS[name][0] + 12
@@ -138,6 +131,7 @@ def _power_chords() -> list[_Note]:
 
 
 def _strings() -> list[_Note]:
+    """A held chord for each bar of the chorus."""
     return [
         (4.0 * bar, 3.9, pitch, 66)
         for bar, name in enumerate(_CHORUS, start=len(_VERSE))
@@ -146,14 +140,15 @@ def _strings() -> list[_Note]:
 
 
 def _lead() -> list[_Note]:
+    """The melody, a little detached."""
     return [
         (start, 0.92 * length, pitch, 98 if start % 1 == 0 else 88)
         for start, length, pitch in _MELODY
     ]
 
 
-def band() -> Arrangement:
-    """The song as six players: drums, bass, two guitars, strings and the lead."""
+def arrangement() -> Arrangement:
+    """The song in six parts: drums, bass, two guitars, strings and the lead."""
     beat = 60.0 / BEATS_A_MINUTE
 
     def part(stem: str, program: int, notes: list[_Note], drums: bool = False) -> Part:
@@ -173,27 +168,24 @@ def band() -> Arrangement:
     )
 
 
-SAMPLE_RATE = 44100
-_PEAK = 0.8
-_FADE_SECONDS = 0.6
-#: Level (linear) and place (-1 left .. 1 right) of each player, in the order of the band.
+#: Gain (linear) and pan (-1 left .. 1 right) of each part.
 _MIX = ((1.0, 0.0), (0.9, 0.0), (0.8, -0.6), (0.42, 0.55), (0.35, -0.3), (0.5, 0.15))
 
 
 def render_song(soundfont: Path | None = None, seed: int = 0) -> NDArray[np.float32]:
-    """The song's sound, ``[2, T]`` at 44.1 kHz: each player placed, in one room.
+    """Renders the song, ``[2, T]`` at 44.1 kHz: parts are panned, and share one reverberation.
 
-    ``soundfont`` is an .sf2 or .sf3; without one, the one that pretty_midi carries.
+    ``soundfont`` is an .sf2 or .sf3; the default is that of pretty_midi.
     Raises AudioTransferError where the soundfont is missing or unreadable.
     """
-    song, font = band(), soundfont or default_soundfont()
+    song, font = arrangement(), soundfont or default_soundfont()
     seconds = song.seconds + TAIL_SECONDS
     mix = np.zeros((2, round(seconds * SAMPLE_RATE)), dtype=np.float32)
-    for part, (level, place) in zip(song.parts, _MIX, strict=True):
+    for part, (gain, pan) in zip(song.parts, _MIX, strict=True):
         sound = Synthesizer(SAMPLE_RATE).render([(part, font)], seconds)
         sound /= np.sqrt(np.mean(sound**2)) + 1e-9
-        sides = np.array([[min(1.0, 1 - place)], [min(1.0, 1 + place)]], dtype=np.float32)
-        mix += level * sides * sound
+        sides = np.array([[min(1.0, 1 - pan)], [min(1.0, 1 + pan)]], dtype=np.float32)
+        mix += gain * sides * sound
     mix = room(mix, SAMPLE_RATE, np.random.default_rng(seed), decay=0.7, wet_db=-16.0)
     fade = round(_FADE_SECONDS * SAMPLE_RATE)
     mix[:, -fade:] *= np.linspace(1, 0, fade, dtype=np.float32)
@@ -201,7 +193,7 @@ def render_song(soundfont: Path | None = None, seed: int = 0) -> NDArray[np.floa
 
 
 def main() -> None:
-    """Writes the song as Ogg Vorbis to the path that is the first argument."""
+    """Writes the song as Ogg Vorbis to the path of the first argument."""
     import soundfile
 
     target = Path(sys.argv[1])

@@ -1,4 +1,4 @@
-"""The demo: the song that ships, in another style, with its stems and a picture of both."""
+"""Transfers the demo song to a style, with its stems and spectrograms of before and after."""
 
 from __future__ import annotations
 
@@ -9,21 +9,36 @@ from pathlib import Path
 
 from audiotransfer.atomic import temporary_path
 from audiotransfer.audio.reading import read_audio
-from audiotransfer.demo.song import song_path
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.evaluation.report.plots import save_comparison
 from audiotransfer.pipeline import ProgressCallback, Report, TransferOptions, transfer_file
 
+#: "Paper lanterns", written for this project (CC0); composition.py has its notes.
+_SONG = "paper-lanterns.ogg"
+
 
 @dataclass(frozen=True)
 class Demo:
-    """What the demo wrote."""
+    """Files of the demo, and the report of its transfer."""
 
     song: Path
     output: Path
     stems: Path
-    picture: Path
+    plot: Path
     report: Report
+
+
+def song_path() -> Path:
+    """Path of the demo song: 26 s of pop-rock, stereo, 44.1 kHz.
+
+    Raises AudioTransferError if it is missing from the installation.
+    """
+    path = Path(__file__).with_name(_SONG)
+    if not path.is_file():
+        raise AudioTransferError(
+            f"the demo song {path} is missing from this installation; install the package again"
+        )
+    return path
 
 
 def run_demo(
@@ -34,15 +49,15 @@ def run_demo(
     overwrite: bool = False,
     progress: ProgressCallback | None = None,
 ) -> Demo:
-    """Writes the song, the song in the style, its stems and a before/after picture to ``folder``.
+    """Writes the song, its transfer, the stems of both and a plot of spectrograms to ``folder``.
 
-    Raises AudioTransferError where a file is there already and may not be written over.
+    Raises AudioTransferError where a file exists and ``overwrite`` is not set.
     """
     song = song_path()
     name = song.stem
     demo_song, output = folder / song.name, folder / f"{name}.{style}.wav"
-    stems, picture = folder / "stems", folder / "before-after.png"
-    for path in (demo_song, output, picture):
+    stems, plot = folder / "stems", folder / "before-after.png"
+    for path in (demo_song, output, plot):
         if path.exists() and not overwrite:
             raise AudioTransferError(f"{path} is there already; -f writes over it, -o elsewhere")
     try:
@@ -56,17 +71,17 @@ def run_demo(
         style=style, separator=separator, stems_out=stems, overwrite=overwrite
     )
     report = transfer_file(demo_song, output, options, progress)
-    _draw({"before": demo_song, f"after: {style}": output}, picture)
-    return Demo(demo_song, output, stems, picture, report)
+    _plot({"before": demo_song, f"after: {style}": output}, plot)
+    return Demo(demo_song, output, stems, plot, report)
 
 
-def _draw(songs: dict[str, Path], picture: Path) -> None:
-    """Spectrograms of the songs above each other, as a PNG that appears when it is whole."""
+def _plot(songs: dict[str, Path], target: Path) -> None:
+    """Writes the spectrograms of songs, one above the other, as a PNG, atomically."""
     read = {title: read_audio(song) for title, song in songs.items()}
     sample_rate = next(iter(read.values()))[1]
-    part = temporary_path(picture)
+    part = temporary_path(target)
     try:
         save_comparison(part, {title: audio for title, (audio, _) in read.items()}, sample_rate)
-        os.replace(part, picture)
+        os.replace(part, target)
     finally:
         part.unlink(missing_ok=True)

@@ -1,5 +1,4 @@
-"""Effects applied to a stem after it was generated: amplifier, saturation, chorus, ducking,
-equaliser.
+"""Effects on stems: amplifier, saturation, chorus, ducking, equaliser, gain.
 
 Effects map ``[C, T]`` to ``[C, T]`` at 44.1 kHz. An output sample depends only on samples within
 the effect's reach, and levels are absolute, for a song at RMS 0.1: a song processed in blocks

@@ -79,9 +79,7 @@ class Chain:
     effects: tuple[Effect, ...] = ()
 
     def __call__(self, sound: Tensor, drums: Tensor | None = None, strength: float = 1.0) -> Tensor:
-        """``[C, T]`` to ``[C, T]``; ``drums`` are those of the song, strength 0 returns the
-        input.
-        """
+        """``[C, T]`` to ``[C, T]``; ``drums`` are the song's. Strength 0 returns the input."""
         processed = sound
         for effect in self.effects:
             processed = effect(processed, drums)

@@ -120,8 +120,7 @@ def _saturated_rms(drive: float) -> float:
 
 
 def chorus(sound: Tensor, depth: float = 0.7) -> Tensor:
-    """Add three copies of ``[C, T]``, each delayed by 8 to 26 ms that vary slowly; the level is
-    kept.
+    """Add three copies of ``[C, T]``, delayed by 8 to 26 ms that vary slowly; keeps the level.
 
     ``depth`` is the gain of the copies. Delays differ between channels, which widens the sound.
     """
@@ -145,8 +144,7 @@ def _delayed(sound: Tensor, samples: Tensor) -> Tensor:
 
 
 def duck(sound: Tensor, drums: Tensor | None, depth: float) -> Tensor:
-    """Attenuate a stem ``[C, T]`` by up to ``depth`` (0..1) while the low frequencies of ``drums``
-    sound.
+    """Attenuate a stem ``[C, T]`` by up to ``depth`` (0..1) while the kick of ``drums`` sounds.
 
     Side-chain compression by the kick drum. Without drums ``[C, T]`` the stem is returned
     unchanged.

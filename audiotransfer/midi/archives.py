@@ -52,9 +52,7 @@ def contents(place: str, names: Iterable[str]) -> Iterator[tuple[str, bytes]]:
 
 
 def in_split(names: tuple[str, ...], split: str, hold_out: float) -> list[str]:
-    """Names of a split, "test" or "train", from a fixed random permutation: each name is in one
-    only.
-    """
+    """Names of a split, "test" or "train", by a fixed random permutation; splits are disjoint."""
     order = np.random.default_rng(20).permutation(len(names))
     held = max(1, round(hold_out * len(names)))
     chosen = order[:held] if split == "test" else order[held:]

@@ -64,9 +64,7 @@ def with_tempo(file: MidiFile, quarters: float) -> MidiFile:
 
 
 def _sources(before: Table, after: Table) -> Table:
-    """For each row of ``after`` the row of ``before`` that it comes from, ``[M]``; -1 for a new
-    note.
-    """
+    """Row of ``before`` from which each row of ``after`` comes, ``[M]``; -1 for a new note."""
     found = np.full(len(after), -1)
     left = np.arange(len(before))
     for columns in _MATCHES:
@@ -133,8 +131,8 @@ class _Edits:
         ]
         messages += [(tick, order, place, m) for place, (tick, order, m) in enumerate(self._new)]
         messages.sort(key=lambda entry: entry[:3])
-        edited_track = [(tick, message) for tick, _, _, message in messages]
-        return (*edited_track, (max(end, edited_track[-1][0] if edited_track else 0), last))
+        events = [(tick, message) for tick, _, _, message in messages]
+        return (*events, (max(end, events[-1][0] if events else 0), last))
 
     def _begin(self, tick: int, message: bytes) -> None:
         self._new.append((tick, _LAST, message))

@@ -53,9 +53,7 @@ class Grid:
 
     @classmethod
     def of_bars(cls, lines: ArrayLike, steps: ArrayLike) -> Grid:
-        """The grid of bars that begin at the ticks ``lines`` ``[N + 1]`` and have ``steps`` ``[N]``
-        each.
-        """
+        """The grid of bars that begin at ticks ``lines`` ``[N + 1]`` and have ``steps`` ``[N]``."""
         bars = np.concatenate([[0], np.cumsum(np.asarray(steps, dtype=np.int64))])
         places = np.interp(np.arange(bars[-1] + 1), bars, np.asarray(lines, dtype=np.float64))
         return cls(np.rint(places).astype(np.int64), bars)

@@ -53,8 +53,9 @@ class Notes:
 
 
 def notes_of(file: MidiFile) -> Notes:
-    """The notes of a file; on one pitch, channel and track the first to begin is the first
-    to end.
+    """The notes of a file.
+
+    Of overlapping notes on one pitch, channel and track the first to begin is the first to end.
     """
     programs = _programs(file)
     groups: dict[Group, int] = {}
@@ -83,8 +84,9 @@ def notes_of(file: MidiFile) -> Notes:
 
 
 def _programs(file: MidiFile) -> dict[tuple[int, int], list[tuple[int, int, int, int]]]:
-    """Program changes by port and channel, in playing order: tick, track, index in the track,
-    program.
+    """Program changes by port and channel, in playing order.
+
+    Each is tick, track, index in the track, program.
     """
     found: defaultdict[tuple[int, int], list[tuple[int, int, int, int]]] = defaultdict(list)
     for number, track in enumerate(file.tracks):

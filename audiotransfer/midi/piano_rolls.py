@@ -63,8 +63,9 @@ def beginnings(roll: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def notes_of(roll: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Notes ``[N, 3]`` (step, length in steps, MIDI pitch) of a roll ``[2, S, 84]``, by step, then
-    pitch.
+    """Notes ``[N, 3]`` of a roll ``[2, S, 84]``: step, length in steps, MIDI pitch.
+
+    They are sorted by step, then pitch.
 
     A note lasts until the next one of its pitch, or until its pitch is silent. Cells that sound
     after silence begin a note, marked as onset or not; onset cells always sound.

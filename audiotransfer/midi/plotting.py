@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
-#: Bars in a row of the figure, and rows at most: later bars are not shown_bars.
+#: Bars in a row of the figure, and rows at most: later bars are not drawn.
 _ROW_BARS, _MOST_ROWS = 24, 4
 _DRUM_ROW = 2.0  # height of a drum's row in semitones
 _STROKE = 1.6  # height in semitones and width in points of a drum hit
@@ -114,9 +114,7 @@ def _draw(axis: Axes, notes: NDArray[np.float64], span: tuple[float, float, floa
 
 
 def _roll(axis: Axes, notes: NDArray[np.float64], low: float, high: float) -> dict[float, str]:
-    """Draw pitched notes as bars in their tracks' colours; returns heights and names of the
-    octaves.
-    """
+    """Draw pitched notes in their tracks' colours; returns heights and names of the octaves."""
     from matplotlib.collections import PolyCollection
 
     start, end, pitch = notes[:, :3].T

@@ -225,9 +225,7 @@ class _Chunks:
 
 @dataclass
 class TrackMessages:
-    """The messages of one track: those that could be read, bytes used, and the fault that
-    ended it.
-    """
+    """The messages of one track that could be read, bytes used, and the fault that ended it."""
 
     events: list[Event]
     ended: bool = False

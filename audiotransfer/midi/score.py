@@ -112,19 +112,17 @@ def edited(file: midi.MidiFile, score: Any) -> midi.MidiFile:
 
 
 def note_table(score: Any, *, drums: bool = False) -> NDArray[np.int64]:
-    """Pitched notes, or those of drums, ``[N, 5]``: start (ticks), length (ticks), MIDI pitch,
-    velocity, track.
+    """Pitched notes, or those of drums, as a table ``[N, 5]``, sorted by start, then pitch.
 
-    They are sorted by start, then pitch. Sound effects (programs from 112 on) are neither pitched
-    nor drums.
+    Columns are start (ticks), length (ticks), MIDI pitch, velocity, track. Sound effects (programs
+    from 112 on) are neither pitched nor drums.
     """
     playing = [i for i, track in enumerate(score.tracks) if _plays(track, drums)]
     return _table(score, playing)
 
 
 def with_notes(score: Any, table: NDArray[np.int64], *, drums: bool = False) -> Any:
-    """The score with its pitched notes, or its drums, replaced by a table as `note_table` returns
-    it.
+    """The score with its pitched notes, or its drums, replaced by a table as of `note_table`.
 
     Everything else, also tracks without notes, stays as it is.
     """

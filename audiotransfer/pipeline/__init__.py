@@ -1,39 +1,41 @@
-"""The main job: a song to stems, stems to their styles, and back to a song; and MIDI files."""
+"""The main job: a song to stems, each stem to its style, and back to a song; MIDI files too."""
 
-from audiotransfer.pipeline.batch import Outcome, transfer_many
-from audiotransfer.pipeline.cut import Cut
-from audiotransfer.pipeline.job import separate_file, transfer_file
-from audiotransfer.pipeline.options import (
-    Report,
-    StemChoice,
-    StemFormat,
-    StemReport,
-    TransferOptions,
-)
-from audiotransfer.pipeline.planning import Plan, prepare, resolve_device, resolve_separator
-from audiotransfer.pipeline.progress import Progress, ProgressCallback
-from audiotransfer.pipeline.remix import remix, stem_versions
-from audiotransfer.pipeline.scores import (
-    ScoreOptions,
-    ScoreReport,
-    transfer_score,
-    transfer_scores,
-)
-from audiotransfer.pipeline.song import LoadedStyle, Song, load_style, transfer
-from audiotransfer.pipeline.streaming import BLOCK, GRID
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from audiotransfer.pipeline.audio_transfer import separate_file, transfer_file, transfer_song
+    from audiotransfer.pipeline.batch import Outcome, transfer_many
+    from audiotransfer.pipeline.blocks import BLOCK, GRID
+    from audiotransfer.pipeline.cut import Cut
+    from audiotransfer.pipeline.midi_transfer import (
+        MidiOptions,
+        MidiReport,
+        transfer_midi,
+        transfer_midi_files,
+    )
+    from audiotransfer.pipeline.options import StemChoice, StemFormat, TransferOptions
+    from audiotransfer.pipeline.output import Output
+    from audiotransfer.pipeline.plan import Plan, prepare, resolve_device, resolve_separator
+    from audiotransfer.pipeline.remixing import remix, stem_versions
+    from audiotransfer.pipeline.reporting import Progress, ProgressCallback, Report, StemReport
+    from audiotransfer.pipeline.song import LoadedStyle, Song, load_style, transfer
 
 __all__ = [
     "BLOCK",
     "GRID",
     "Cut",
     "LoadedStyle",
+    "MidiOptions",
+    "MidiReport",
     "Outcome",
+    "Output",
     "Plan",
     "Progress",
     "ProgressCallback",
     "Report",
-    "ScoreOptions",
-    "ScoreReport",
     "Song",
     "StemChoice",
     "StemFormat",
@@ -49,6 +51,35 @@ __all__ = [
     "transfer",
     "transfer_file",
     "transfer_many",
-    "transfer_score",
-    "transfer_scores",
+    "transfer_midi",
+    "transfer_midi_files",
+    "transfer_song",
 ]
+
+#: Module -> the names that this package hands on.
+_MODULES = {
+    "audio_transfer": ("separate_file", "transfer_file", "transfer_song"),
+    "batch": ("Outcome", "transfer_many"),
+    "blocks": ("BLOCK", "GRID"),
+    "cut": ("Cut",),
+    "midi_transfer": ("MidiOptions", "MidiReport", "transfer_midi", "transfer_midi_files"),
+    "options": ("StemChoice", "StemFormat", "TransferOptions"),
+    "output": ("Output",),
+    "plan": ("Plan", "prepare", "resolve_device", "resolve_separator"),
+    "remixing": ("remix", "stem_versions"),
+    "reporting": ("Progress", "ProgressCallback", "Report", "StemReport"),
+    "song": ("LoadedStyle", "Song", "load_style", "transfer"),
+}
+_MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    # Lazy, because the command line imports naming and options before it needs torch.
+    if name in _MODULE_OF:
+        module = importlib.import_module(f"{__name__}.{_MODULE_OF[name]}")
+        return globals().setdefault(name, getattr(module, name))
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

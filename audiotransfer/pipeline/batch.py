@@ -1,4 +1,4 @@
-"""Many songs, one plan: the first bad one does not stop the rest."""
+"""Many songs by one plan; a song that fails does not stop the others."""
 
 from __future__ import annotations
 
@@ -13,18 +13,20 @@ from pathlib import Path
 from audiotransfer.atomic import clear_stale
 from audiotransfer.errors import AudioTransferError, failure
 from audiotransfer.parallel import count_workers, each
-from audiotransfer.pipeline.job import transfer_file
+from audiotransfer.pipeline.audio_transfer import transfer_song
 from audiotransfer.pipeline.naming import ensure_folder, name_clashes
-from audiotransfer.pipeline.options import Report, TransferOptions
-from audiotransfer.pipeline.planning import Plan, prepare, resolve_device
-from audiotransfer.pipeline.progress import Progress
+from audiotransfer.pipeline.options import TransferOptions
+from audiotransfer.pipeline.output import Output
+from audiotransfer.pipeline.plan import Plan, prepare, resolve_device
+from audiotransfer.pipeline.reporting import Progress, Report
+from audiotransfer.pipeline.sources import FileSource, part_of
 from separation import SeparationError
 from vocoder import VocoderError
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one song: a report, or the one line that says why there is none."""
+    """The result of one song: a report, or the one line that says why it failed."""
 
     input: Path
     report: Report | None = None
@@ -44,14 +46,14 @@ def transfer_many(
     """Each song to its output, with one loading of style and separator.
 
     Folders of outputs are made. With ``stems_out`` and several songs, each song's stems go into a
-    folder in there that is called as its output is, below the folder that all outputs share.
-    With several ``jobs``, or on the cluster ``backend`` names (see ``parallel.each``; as many jobs
-    as cores where no number is given), songs are worked on side by side: every worker loads what
-    it needs, outcomes come in the order in which they end, and ``progress`` is not told. A song
-    whose worker dies is tried once more.
+    subfolder with the name of its output, below the folder that all outputs share. With several
+    ``jobs``, or on the cluster that ``backend`` names (see ``parallel.each``; as many jobs as cores
+    where no number is given), songs run in parallel: every worker loads what it needs, outcomes
+    come in the order in which they end, and ``progress`` is not called. A song whose worker dies is
+    tried once more.
 
-    Raises :class:`AudioTransferError` where the request itself is wrong; what is wrong with one
-    song is in its outcome.
+    Raises :class:`AudioTransferError` where the request itself is wrong; an error of one song is in
+    its outcome.
     """
     if jobs is None and backend is None:
         jobs = 1  # a song has every core to itself
@@ -69,7 +71,7 @@ def transfer_many(
                         done(outcome)
         finally:  # workers that died, or were stopped, could not tidy up
             for request in requests:
-                for folder in (request.output.parent, request.options.stems_out):
+                for folder in (request.folder, request.output.stems_folder):
                     if folder is not None:
                         clear_stale(folder)
     return outcomes
@@ -77,19 +79,24 @@ def transfer_many(
 
 @dataclass(frozen=True)
 class _Request:
-    """One song with its output and options, or why it is not worked on."""
+    """One song, how it is played and where it goes; or why it is not worked on."""
 
     song: Path
-    output: Path
     options: TransferOptions
+    """Of all songs: what the plan is made from."""
+    output: Output
     error: str | None = None
+
+    @property
+    def folder(self) -> Path | None:
+        return self.output.path.parent if self.output.path else None
 
 
 @contextmanager
 def _requests(
     songs: Sequence[str | Path], outputs: Sequence[str | Path], options: TransferOptions
 ) -> Iterator[list[_Request]]:
-    """One for each song; folders that are wanted exist meanwhile, and after it if they are used."""
+    """A request for each song. Output folders exist inside the context, and stay if used."""
     stems = _stems_folders(options.stems_out, outputs)
     requests = []
     with ExitStack() as stack:
@@ -103,9 +110,8 @@ def _requests(
                         stack.enter_context(ensure_folder(own.parent))
                 except AudioTransferError as failed:
                     error = str(failed)
-            requests.append(
-                _Request(Path(song), Path(output), replace(options, stems_out=own), error)
-            )
+            place = replace(Output.file(output, options), stems_folder=own)
+            requests.append(_Request(Path(song), options, place, error))
         yield requests
 
 
@@ -126,13 +132,10 @@ def _transfer(
     if request.error is not None:
         return Outcome(request.song, error=request.error)
     try:
-        report = transfer_file(
-            request.song,
-            request.output,
-            request.options,
-            None if progress is None else _for_song(progress, request.song),
-            plan=replace(plan, options=request.options),
-        )
+        song = part_of(FileSource(request.song), request.options.cut)
+        request.output.check(song)
+        tell = None if progress is None else partial(progress, request.song)
+        report = transfer_song(song, plan, request.output, tell)
     except (AudioTransferError, SeparationError, VocoderError) as error:
         return Outcome(request.song, error=str(error))
     except Exception as error:
@@ -141,9 +144,8 @@ def _transfer(
 
 
 def _transfer_apart(request: _Request) -> Outcome:
-    """The same in a worker, which loads style and separator once for all that it is given."""
-    common = replace(request.options, stems_out=None)
-    return _transfer(_worker_plan(pickle.dumps(common)), None, request)
+    """The same in a worker process, which loads style and separator once for all its songs."""
+    return _transfer(_worker_plan(pickle.dumps(request.options)), None, request)
 
 
 def _lost(request: _Request, why: str) -> Outcome:
@@ -153,7 +155,3 @@ def _lost(request: _Request, why: str) -> Outcome:
 @lru_cache(maxsize=1)
 def _worker_plan(options: bytes) -> Plan:
     return prepare(pickle.loads(options))
-
-
-def _for_song(progress: Callable[[Path, Progress], None], song: Path) -> Callable[[Progress], None]:
-    return lambda state: progress(song, state)

@@ -1,26 +1,33 @@
-"""The last pass: the mix at the song's own loudness, below the ceiling, into its file."""
+"""Finishing: the mix waits on disk until its loudness is known, then gets one gain and, where it
+would pass the ceiling, a limiter.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
+import torch
 from torch import Tensor
 
 from audiotransfer.audio.limiter import Limiter
 from audiotransfer.audio.loudness import LoudnessMeter
 from audiotransfer.audio.true_peak import TruePeakMeter
-from audiotransfer.pipeline.progress import Tracker
-from audiotransfer.pipeline.spool import Spool
+from audiotransfer.errors import AudioTransferError
+from audiotransfer.pipeline.blocks import MixBlock
+from audiotransfer.pipeline.reporting import Tracker
+from audiotransfer.pipeline.sources import PIECE
 
-_LIMIT_DB = 20.0  # a mix that is nearly nothing is not blown up to a song
+_LIMIT_DB = 20.0  # a mix that is nearly silent is not amplified to a song
 _NEAR_LU = 0.2
 _FAR_LU = 0.7
 _ROUNDS = 5
-_LEAST_HEARD = 0.2
+_LEAST_SLOPE = 0.2
 # dB a second in which the limiter lets go. What is shorter than the gentle one's recovery, or all
 # peaks, stays too soft with it however high the gain; the last one is nearly a soft clipper.
 _RELEASES = (30.0, 300.0, 3000.0)
@@ -40,16 +47,55 @@ class Sink(Protocol):
     def write(self, audio: Tensor) -> None: ...
 
 
+class Spool:
+    """Samples ``[C, T]`` as float32 in a file without a name, which is gone with the process
+    however it ends. A context manager.
+    """
+
+    def __init__(self, folder: Path | None, channels: int) -> None:
+        self._folder = folder or Path(tempfile.gettempdir())
+        self._file = tempfile.TemporaryFile(dir=self._folder)  # noqa: SIM115 (closed by __exit__)
+        self.channels, self.frames = channels, 0
+
+    def __enter__(self) -> Spool:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def write(self, audio: Tensor) -> None:
+        """Appends ``[C, t]``. Raises :class:`AudioTransferError` where the disk is full."""
+        try:
+            self._file.write(np.ascontiguousarray(audio.T.numpy(), np.float32).tobytes())
+        except OSError as error:
+            raise AudioTransferError(
+                f"{self._folder} cannot hold unfinished sound ({error.strerror}): make room, or"
+                " write elsewhere"
+            ) from None
+        self.frames += audio.shape[-1]
+
+    def blocks(self, frames: int = PIECE) -> Iterator[Tensor]:
+        """Yields everything from the beginning, ``[C, t]`` in order."""
+        self._file.seek(0)
+        while data := self._file.read(frames * self.channels * 4):
+            yield torch.from_numpy(
+                np.frombuffer(data, np.float32).reshape(-1, self.channels).T.copy()
+            )
+
+
 class MixFile(Spool):
     """The mix before its gain, on disk, with its loudness and true peak."""
 
     def __init__(
-        self, folder: Path | None, sample_rate: int, channels: int, level: float = 1.0
+        self, folder: Path | None, sample_rate: int, channels: int, scale: float = 1.0
     ) -> None:
         super().__init__(folder, channels)
         self.sample_rate = sample_rate
-        self.level = level
-        """At which loudness is measured: the meter's absolute gate must not cut quiet songs."""
+        self.scale = scale
+        """Loudness is measured after this gain: the meter's absolute gate must not cut quiet
+        songs."""
+        self.changed = False
+        """Whether the mix differs from the song by more than rounding errors."""
         self._loudness = LoudnessMeter(sample_rate, channels)
         self._peak = TruePeakMeter(channels)
 
@@ -57,23 +103,57 @@ class MixFile(Spool):
         return self
 
     def write(self, audio: Tensor) -> None:
+        if not audio.shape[-1]:
+            return
         super().write(audio)
-        self._loudness.push(audio * self.level)
+        self._loudness.push(audio * self.scale)
         self._peak.push(audio)
+
+    def fill(self, blocks: Iterable[MixBlock]) -> None:
+        """Writes a whole mix."""
+        for block in blocks:
+            self.write(block.mix)
+            self.changed = block.changed
 
     @property
     def loudness(self) -> float:
+        """LUFS of the scaled mix."""
         return self._loudness.integrated()
 
     @property
     def true_peak(self) -> float:
+        """Linear, of the mix itself."""
+        return self._peak.peak()
+
+
+class LoudnessMeterSink:
+    """A sink that measures loudness and true peak of what it hands on to another sink."""
+
+    def __init__(self, sink: Sink, sample_rate: int, channels: int) -> None:
+        self._sink = sink
+        self._loudness = LoudnessMeter(sample_rate, channels)
+        self._peak = TruePeakMeter(channels)
+
+    def write(self, audio: Tensor) -> None:
+        self._loudness.push(audio)
+        self._peak.push(audio)
+        self._sink.write(audio)
+
+    @property
+    def loudness(self) -> float:
+        """LUFS."""
+        return self._loudness.integrated()
+
+    @property
+    def true_peak(self) -> float:
+        """Linear."""
         return self._peak.peak()
 
 
 @dataclass(frozen=True)
 class Level:
-    """How loud a song may come out: a gain that comes before all others and a ceiling for true
-    peaks, both linear, and what is to be said about it.
+    """How loud a song may come out: a gain that is applied first and a ceiling for true peaks, both
+    linear, and a notice for the user.
     """
 
     gain: float
@@ -115,33 +195,35 @@ def level_for(peak: float, true_peak: float, *, changed: bool, encoding: str, su
 
 
 def finish(
-    mix: MixFile, gain: float, loudness: float | None, ceiling: float, sink: Sink, tracker: Tracker
-) -> float:
-    """Writes the mix with one gain for all of it, and a true-peak limiter where it would pass the
+    mix: MixFile, gain: float, loudness: float | None, ceiling: float, tracker: Tracker
+) -> Iterator[Tensor]:
+    """Yields the mix ``[C, t]`` with one gain, through a true-peak limiter where it would pass the
     ceiling.
 
     Args:
         gain: linear, to begin with.
-        loudness: LUFS, at the mix's level, that the outcome shall have where the limiter took
-            something away; ``None`` leaves it.
+        loudness: LUFS of the scaled mix after the limiter, for which the gain is raised where the
+            limiter takes something away; ``None`` leaves the gain.
         ceiling: linear true peak.
-
-    Returns:
-        The gain that was used.
     """
     limit = mix.true_peak * gain > ceiling * (1.0 + 1e-6)
     release = _RELEASES[0]
     if limit and loudness is not None and math.isfinite(loudness):
-        gain, release = _settled(mix, gain, loudness, ceiling, tracker)
+        gain, release = _settle(mix, gain, loudness, ceiling, tracker)
     tracker.begin("write", mix.frames)
     pieces = (
         _limited(mix, gain, ceiling, release) if limit else (piece * gain for piece in mix.blocks())
     )
     for piece in pieces:
         if piece.shape[-1]:  # the limiter looks ahead and may give nothing yet
-            sink.write(piece)
+            yield piece
         tracker.advance(piece.shape[-1])
-    return gain
+
+
+def write(pieces: Iterable[Tensor], sink: Sink) -> None:
+    """Hands all pieces ``[C, t]`` to a sink."""
+    for piece in pieces:
+        sink.write(piece)
 
 
 def matching_gain(loudness: float, target: float) -> float:
@@ -153,11 +235,11 @@ def matching_gain(loudness: float, target: float) -> float:
     return 10.0 ** (max(-_LIMIT_DB, min(_LIMIT_DB, target - loudness)) / 20.0)
 
 
-def _settled(
+def _settle(
     mix: MixFile, first: float, loudness: float, ceiling: float, tracker: Tracker
 ) -> tuple[float, float]:
-    """The gain at which the limited mix is as loud as wanted, and the gentlest release that lets it
-    be.
+    """The gain at which the limited mix has the wanted loudness, and the slowest release with which
+    it can.
     """
     most = first * 10.0 ** (_LIMIT_DB / 20.0)
     gain, release = first, _RELEASES[0]
@@ -166,14 +248,14 @@ def _settled(
         for _ in range(_ROUNDS):
             meter = LoudnessMeter(mix.sample_rate, mix.channels)
             for piece in _limited(mix, gain, ceiling, release):
-                meter.push(piece * mix.level)
+                meter.push(piece * mix.scale)
                 tracker.part(0.0)
             before, lacking = lacking, loudness - meter.integrated()
             if not abs(lacking) > _NEAR_LU:
                 return gain, release
-            # The limiter takes back a part of every step: the next one allows for it.
-            heard = (before - lacking) / step if step else 1.0
-            step = lacking / min(1.0, max(_LEAST_HEARD, heard))
+            # The limiter takes back a part of every step, which the next step makes up for.
+            slope = (before - lacking) / step if step else 1.0
+            step = lacking / min(1.0, max(_LEAST_SLOPE, slope))
             gain = min(most, gain * 10.0 ** (step / 20.0))
         if not lacking > _FAR_LU:
             break
@@ -186,25 +268,3 @@ def _limited(mix: MixFile, gain: float, ceiling: float, release: float) -> Itera
     for piece in mix.blocks():
         remaining -= piece.shape[-1]
         yield limiter.push(piece * gain, last=remaining == 0)
-
-
-class Listener:
-    """A sink that measures what passes through to the next one."""
-
-    def __init__(self, sink: Sink, sample_rate: int, channels: int) -> None:
-        self._sink = sink
-        self._loudness = LoudnessMeter(sample_rate, channels)
-        self._peak = TruePeakMeter(channels)
-
-    def write(self, audio: Tensor) -> None:
-        self._loudness.push(audio)
-        self._peak.push(audio)
-        self._sink.write(audio)
-
-    @property
-    def loudness(self) -> float:
-        return self._loudness.integrated()
-
-    @property
-    def true_peak(self) -> float:
-        return self._peak.peak()

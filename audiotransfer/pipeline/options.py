@@ -1,4 +1,4 @@
-"""What can be asked of the main job, and what it answers. Nothing heavy is imported here."""
+"""The options of a transfer and their checks. Imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from audiotransfer.styles import Style
     from separation import Separator
 
-#: The notice of a song that was separated so because nothing better is on the computer.
+#: The notice where no better separator is installed.
 SMALL_SEPARATOR = (
     "separating with the small embedded separator; `audiotransfer fetch htdemucs` gets a better one"
 )
@@ -27,12 +27,12 @@ SMALL_SEPARATOR = (
 
 @dataclass(frozen=True)
 class StemChoice:
-    """What is to happen to one stem: it stays, falls silent, or goes through a style of its own."""
+    """What to do with one stem: keep it, mute it, or transfer it to a style."""
 
     action: Literal["keep", "mute", "style"]
     style: str | Path | Style | None = None
     strength: float | None = None
-    """0..1; ``None`` is the song's."""
+    """0..1; ``None`` is the song's strength."""
 
     @classmethod
     def parse(cls, text: str) -> StemChoice:
@@ -51,7 +51,7 @@ class StemChoice:
 
 @dataclass(frozen=True)
 class StemFormat:
-    """Which stems are written into a folder, and as what kind of files."""
+    """Which stems are written into a folder, in which format and under which names."""
 
     format: Literal["wav", "flac", "mp3", "ogg"] = "wav"
     encoding: Literal["int16", "int24", "float32"] | None = None
@@ -89,12 +89,12 @@ class StemFormat:
 
     @property
     def samples(self) -> Literal["int16", "int24", "float32"]:
-        """As what samples are handed to the file."""
+        """The encoding of the samples in the file."""
         return self.encoding or ("int24" if self.format == "flac" else "float32")
 
     @property
     def clips(self) -> bool:
-        """Whether what is above full scale is lost in such a file, or where it is played."""
+        """Whether samples above full scale are lost in the file or in playback."""
         return self.format != "wav" or self.samples != "float32"
 
 
@@ -104,21 +104,24 @@ RATES = ("44100", "song")
 
 @dataclass(frozen=True)
 class TransferOptions:
-    """The request. Everything has a default; only a style, or a choice for some stem, must be
-    given.
+    """What the caller asks for: how songs are played, which part, and how they are written.
+
+    Everything has a default; only a style, or a choice for some stem, must be given. A job turns
+    them into a :class:`Plan` (what is played), an :class:`Output` (where it goes) and the cut of
+    its source, and reads them no more.
     """
 
     style: str | Path | Style | None = None
-    """Name, folder, or a style that is loaded already; stems it says nothing about stay."""
+    """Name, folder, or a loaded style; stems that it does not know are kept."""
     strength: float = 1.0
     """0 leaves the song as it is, 1 is all of the style."""
     stems: Mapping[str, StemChoice] = field(default_factory=dict)
     gains_db: Mapping[str, float] = field(default_factory=dict)
     """Stem name -> dB, applied after the transfer."""
     effects: bool = True
-    """Whether what a style plays goes through its amplifiers and other effects."""
+    """Whether the style's effects (amplifiers and others) are applied."""
     separator: str | Separator = "auto"
-    """``auto``, ``NAME`` or ``NAME:MODEL``, or a separator that is made already."""
+    """``auto``, ``NAME`` or ``NAME:MODEL``, or a separator object."""
     vocoder: str = "auto"
     device: str = "auto"
     seed: int = 0
@@ -132,7 +135,7 @@ class TransferOptions:
     overwrite: bool = False
     block: int | None = None
     """Samples (44.1 kHz) worked on at a time, a multiple of the separator's and the transfers'
-    ``grid``; ``None`` is about :data:`audiotransfer.pipeline.streaming.BLOCK`.
+    ``grid``; ``None`` is about :data:`audiotransfer.pipeline.blocks.BLOCK`.
     """
 
     def __post_init__(self) -> None:
@@ -152,7 +155,7 @@ class TransferOptions:
 
 
 def from_fields(**values: Any) -> TransferOptions:
-    """Options of these fields, stems also as text (see :meth:`StemChoice.parse`).
+    """Options from keyword arguments, stems also as text (see :meth:`StemChoice.parse`).
 
     Raises :class:`AudioTransferError`, with the nearest one, for a field that is not there.
     """
@@ -169,43 +172,6 @@ def from_fields(**values: Any) -> TransferOptions:
             for name, choice in stems.items()
         }
     return TransferOptions(**values, stems={} if stems is None else stems)
-
-
-@dataclass(frozen=True)
-class StemReport:
-    """What happened to one stem."""
-
-    action: Literal["keep", "mute", "style"]
-    style: str | None = None
-    strength: float | None = None
-    gain_db: float = 0.0
-    files: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Report:
-    """What was done to one song. Levels in LUFS and dB true peak; ``None`` where there is only
-    silence.
-    """
-
-    input: str
-    output: str | None
-    seconds: float
-    sample_rate: int
-    channels: int
-    frames: int
-    loudness_in: float | None
-    loudness_out: float | None
-    true_peak_in: float | None
-    true_peak_out: float | None
-    separator: str
-    stems: dict[str, StemReport]
-    notices: list[str]
-    wall_seconds: float
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values."""
-        return dataclasses.asdict(self)
 
 
 def check_strength(value: object) -> float:
@@ -242,13 +208,3 @@ def check_gain(stem: str, value: object) -> float:
             f"gain {stem}={value} is out of range: give -60 to 60 dB (or mute the stem)"
         )
     return gain
-
-
-def decibels(linear: float) -> float | None:
-    """20 log10, ``None`` for silence."""
-    return 20.0 * math.log10(linear) if linear > 0.0 else None
-
-
-def finite(value: float) -> float | None:
-    """JSON has no infinities: ``None`` for the loudness of silence."""
-    return value if math.isfinite(value) else None

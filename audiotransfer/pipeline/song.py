@@ -1,4 +1,4 @@
-"""Songs in memory: the main job for those who write Python."""
+"""Songs in memory: the Python interface to the main job."""
 
 from __future__ import annotations
 
@@ -20,14 +20,19 @@ from audiotransfer.audio.tags.tags import Tags
 from audiotransfer.audio.true_peak import TruePeakMeter
 from audiotransfer.audio.writing import write_audio
 from audiotransfer.errors import AudioTransferError
+from audiotransfer.pipeline.audio_transfer import transfer_song
 from audiotransfer.pipeline.finishing import level_for
-from audiotransfer.pipeline.job import check_stems_folder, run
 from audiotransfer.pipeline.options import StemChoice, from_fields
-from audiotransfer.pipeline.planning import prepare, resolve_device
-from audiotransfer.pipeline.progress import ProgressCallback, Tracker
-from audiotransfer.pipeline.samples import check_rate, check_samples
-from audiotransfer.pipeline.sources import FileSource, MemorySource, measure, part_of
-from audiotransfer.pipeline.stem_files import check_stem_files
+from audiotransfer.pipeline.output import Output
+from audiotransfer.pipeline.plan import prepare, resolve_device
+from audiotransfer.pipeline.reporting import ProgressCallback
+from audiotransfer.pipeline.sources import (
+    FileSource,
+    MemorySource,
+    check_rate,
+    check_samples,
+    part_of,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -141,19 +146,16 @@ def transfer(
         else FileSource(source),
         asked.cut,
     )
-    check_stems_folder(asked.stems_out)
-    plan = prepare(asked)
-    check_stem_files(plan, song, *([] if isinstance(source, Song) else [Path(source)]))
-    tracker = Tracker(progress)
-    measured = measure(song, tracker)
+    output = Output.stems(asked.stems_out, asked)
+    output.check(song)
     collected = _Collected()
-    run(song, measured, plan, collected, tracker)
+    transfer_song(song, prepare(asked), output, progress, sink=collected)
     tags = source.tags if isinstance(source, Song) else read_tags(source)
     return Song(torch.cat(collected.pieces, -1), song.sample_rate, song.name, tags)
 
 
 class _Collected:
-    """A sink in memory."""
+    """A sink that keeps the song in memory."""
 
     def __init__(self) -> None:
         self.pieces: list[Tensor] = []

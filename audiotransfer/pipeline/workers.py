@@ -1,31 +1,34 @@
-"""Blocks and stems side by side, one core each.
+"""Blocks and stems worked on at the same time, one thread and one core each.
 
-Our networks are small: two cores inside one convolution do little more than one, two convolutions
-side by side do twice as much. And what one core works out does not depend on how many there are.
+The networks are small: two cores inside one convolution are hardly faster than one, two
+convolutions on a core each take half the time. The result does not depend on the number of cores.
 """
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
+from functools import cache
 from typing import ParamSpec, TypeVar
 
 import torch
 
-from audiotransfer.pipeline.heap import return_memory
-
 P = ParamSpec("P")
 Result = TypeVar("Result")
 
-_TICK = 0.1  # seconds between two looks at how far everything is
+_POLL_SECONDS = 0.1
+# Parameters of glibc's mallopt.
+_TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
+_LARGE = 8 << 20  # bytes
 
 
 class Workers:
-    """So many threads that each work on one core; one alone is the thread that asks.
+    """A pool of `count` threads with one core each; a pool of one runs in the calling thread.
 
-    A context manager: while it is entered torch has one core for each operation, for the whole
-    program. Leaving it waits for what has begun and forgets what has not.
+    A context manager. While it is entered, torch uses one core per operation in the whole program.
+    Leaving it waits for the tasks that run and cancels those that do not.
     """
 
     def __init__(self, count: int = 1) -> None:
@@ -50,18 +53,18 @@ class Workers:
         torch.set_num_threads(self._threads)
 
     def start(
-        self, work: Callable[P, Result], /, *args: P.args, **options: P.kwargs
+        self, task: Callable[P, Result], /, *args: P.args, **options: P.kwargs
     ) -> Future[Result]:
-        """Begins a piece of work, without gradients; alone it is done when this returns."""
+        """Starts a task, without gradients; a pool of one has finished it on return."""
         if self._pool is not None:
-            return self._pool.submit(_plainly, work, *args, **options)
+            return self._pool.submit(_without_gradients, task, *args, **options)
         done: Future[Result] = Future()
-        done.set_result(_plainly(work, *args, **options))
+        done.set_result(_without_gradients(task, *args, **options))
         return done
 
     @contextmanager
     def every_core(self) -> Iterator[None]:
-        """Gives torch all cores for one piece of work, for networks that are large enough."""
+        """Gives torch all cores for one task, for networks that are large enough."""
         present = torch.get_num_threads()
         torch.set_num_threads(self._threads)
         try:
@@ -70,21 +73,40 @@ class Workers:
             torch.set_num_threads(present)
 
 
-def gather(pieces: Sequence[Future[Result]], tick: Callable[[], None]) -> list[Result]:
-    """What pieces of work give, in their order; `tick` is called now and then until then.
+def gather(tasks: Sequence[Future[Result]], tick: Callable[[], None]) -> list[Result]:
+    """The tasks' results in order; calls `tick` about ten times a second while it waits.
 
-    Raises what the first of them to fail raised.
+    Raises the exception of the first task that fails.
     """
     while True:
-        state = wait(pieces, _TICK, FIRST_EXCEPTION)
+        state = wait(tasks, _POLL_SECONDS, FIRST_EXCEPTION)
         tick()
-        for piece in state.done:
-            piece.result()
+        for task in state.done:
+            task.result()
         if not state.not_done:
-            return [piece.result() for piece in pieces]
+            return [task.result() for task in tasks]
 
 
-def _plainly(work: Callable[P, Result], /, *args: P.args, **options: P.kwargs) -> Result:
-    # Whether gradients are kept is a thread's own setting.
+@cache
+def return_memory() -> None:
+    """Makes glibc return freed pieces of 8 MB and more to the system at once, for the whole
+    program; smaller ones share one heap.
+
+    By default glibc comes to keep freed pieces of up to 32 MB on one heap per thread, which was
+    half of a job's memory. Other C libraries are left alone.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):
+        return
+    mallopt(_MMAP_THRESHOLD, _LARGE)
+    # Setting the first threshold stops glibc from adapting this one: left at its default, the end
+    # of the heap would be returned and requested again all the time.
+    mallopt(_TRIM_THRESHOLD, 8 * _LARGE)
+    mallopt(_ARENA_MAX, 1)
+
+
+def _without_gradients(task: Callable[P, Result], /, *args: P.args, **options: P.kwargs) -> Result:
+    # torch keeps this setting per thread.
     with torch.no_grad():
-        return work(*args, **options)
+        return task(*args, **options)

@@ -30,12 +30,14 @@ from audiotransfer.data.datasets.base import Skipped, Song
 from audiotransfer.data.datasets.melon import read_spectrogram
 from audiotransfer.data.manifest import Feature, PreparedSong
 from audiotransfer.errors import AudioTransferError
+from audiotransfer.pipeline import stages
 from audiotransfer.pipeline.cut import Cut
-from audiotransfer.pipeline.mixing import Mixer
+from audiotransfer.pipeline.measuring import measure
 from audiotransfer.pipeline.options import TransferOptions
-from audiotransfer.pipeline.planning import Plan, prepare
-from audiotransfer.pipeline.progress import Tracker
-from audiotransfer.pipeline.sources import CutSource, FileSource, MemorySource, measure
+from audiotransfer.pipeline.plan import Plan, prepare
+from audiotransfer.pipeline.reporting import Tracker
+from audiotransfer.pipeline.sources import CutSource, FileSource, MemorySource
+from audiotransfer.pipeline.workers import Workers
 from audiotransfer.preparation.spectrograms import draw, label, sounding, stretches
 from separation import SeparationError
 from vocoder import SpectrogramSettings
@@ -56,7 +58,7 @@ class Unwritable(AudioTransferError):
 class Task:
     """A song, where it is prepared, by which separator and into which spectrogram.
 
-    ``fingerprint`` tells the separator from others of its name (see `separation.stft`).
+    ``fingerprint`` tells the separator from others of its name (see `separation.fingerprint`).
     """
 
     song: Song
@@ -171,8 +173,8 @@ def _separated(task: Task) -> Iterator[dict[str, Tensor]]:
     measured = measure(source, Tracker(None))
     if measured.rms == 0.0:
         raise AudioTransferError(f"{source.name} is silent")
-    for dry, _ in Mixer(plan, source, measured, Tracker(None)).stems():
-        yield dict(zip(plan.stems, dry * measured.scale, strict=True))
+    for block in stages.play(source, measured, plan, Workers(), Tracker(None)):
+        yield dict(zip(plan.stems, block.dry * measured.scale, strict=True))
 
 
 @lru_cache(maxsize=1)

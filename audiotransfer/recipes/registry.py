@@ -111,7 +111,7 @@ def train(
     """Trains what a config describes, exports it into ``folder`` and returns the last figures.
 
     A style lands in ``folder/NAME`` (``--style folder/NAME``), a separator in
-    ``folder/separator.safetensors``, a classifier in ``folder`` itself (``--judge folder``);
+    ``folder/separator.safetensors``, a classifier in ``folder`` itself (``--classifier folder``);
     beside it stand the run's ``curves.png``. A run that was stopped continues from its checkpoint.
 
     Raises AudioTransferError for a config that names no recipe or several, or missing data.

@@ -11,6 +11,7 @@ import functools
 import hashlib
 import json
 import re
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,6 +34,7 @@ NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 RESERVED = frozenset({"keep", "mute", "dry"})
 # Option of a stem's entry: the reason why its spectrograms cannot become sound.
 SILENT = "silent"
+_TICK_NS = 2_000_000_000
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 # Beside the card, or in a folder beside the style's that several styles share.
 _WEIGHTS = re.compile(r"(\.\./[A-Za-z0-9_-]+/)?[^/\\]+\.safetensors")
@@ -207,7 +209,10 @@ def sha256(path: str | Path) -> str:
     """SHA-256 of a file's bytes, in hexadecimal; computed once as long as the file is the same."""
     path = Path(path)
     state = path.stat()
-    return _sha256(path, state.st_ino, state.st_size, state.st_mtime_ns)
+    # A file that was just written may change again within one tick of the file system's clock.
+    settled = time.time_ns() - state.st_mtime_ns > _TICK_NS
+    compute = _sha256 if settled else _sha256.__wrapped__
+    return compute(path, state.st_ino, state.st_size, state.st_mtime_ns)
 
 
 @functools.lru_cache(maxsize=256)

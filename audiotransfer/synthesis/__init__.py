@@ -1,6 +1,4 @@
-"""Synthesis of notes: SoundFont files, the sampler that plays them, and random additive
-instruments.
-"""
+"""Synthesis of notes by soundfonts, and by random additive instruments."""
 
 from audiotransfer.synthesis.soundfont import DRUM_BANK, SoundFont
 from audiotransfer.synthesis.synthesizer import Part, Sampler, Synthesizer

@@ -83,9 +83,7 @@ class AdditiveInstrument:
     def _harmonics(
         self, wave: NDArray[np.complex128], time: NDArray[np.float64], hertz: float, velocity: float
     ) -> Sound:
-        """Sum of the harmonics; powers of one complex wave give them at less cost than a
-        sine each.
-        """
+        """Sum of the harmonics, computed as powers of one complex wave."""
         wave, time = wave.astype(np.complex64), time.astype(np.float32)
         sound = np.zeros(len(time), dtype=np.float32)
         power = np.ones_like(wave)

@@ -1,5 +1,4 @@
-"""Generators and modulators of the SoundFont specification (2.04, 8.1 and 8.2): numbers, units,
-values.
+"""Generators and modulators of the SoundFont specification (2.04, 8.1 and 8.2).
 
 Times are in timecents (1200 per factor of 2, 0 is a second), cutoffs and frequencies in cents above
 8.176 Hz, attenuations in centibels, offsets in samples.
@@ -89,9 +88,7 @@ class Modulator:
 
     @property
     def identity(self) -> tuple[int, ...]:
-        """Key of the modulator: of two with equal keys, that of the instrument replaces the
-        default.
-        """
+        """Key of the modulator: one with an equal key replaces it."""
         return self.source, self.destination, self.amount_source, self.transform
 
     def value(self, key: int, velocity: int) -> float:

@@ -113,9 +113,7 @@ class _Bag:
     modulators: dict[tuple[int, ...], Modulator] = field(default_factory=dict)
 
     def over(self, base: _Bag) -> _Bag:
-        """This zone with the settings of ``base``, its list's global zone, where it has none
-        itself.
-        """
+        """This zone, completed by the settings of ``base``, the global zone of its list."""
         return _Bag(base.generators | self.generators, base.modulators | self.modulators)
 
 
@@ -168,8 +166,7 @@ class SoundFont:
         return self._zones[place]
 
     def sound(self, sample: Sample) -> NDArray[Any]:
-        """A sample's sound ``[T]``: 16-bit integers, or float32 of full scale 1 where it was
-        compressed.
+        """A sample's sound ``[T]``: 16-bit integers, or float32 where it was compressed.
 
         Raises AudioTransferError where a compressed sample is damaged.
         """
@@ -200,9 +197,7 @@ class SoundFont:
                     yield zone
 
     def _zone(self, of_preset: _Bag, of_instrument: _Bag) -> Zone | None:
-        """Combination of a preset's zone and an instrument's; None where no key or velocity plays
-        it.
-        """
+        """Combination of a preset's and an instrument's zone; None where no note plays it."""
         ours, theirs = of_instrument.generators, of_preset.generators
         keys, velocities = (
             _overlap(_range(ours.get(kind)), _range(theirs.get(kind)))
@@ -225,9 +220,7 @@ class SoundFont:
         )
 
     def _bags(self, kind: str, headers: NDArray[Any], index: int, target: int) -> Iterator[_Bag]:
-        """Zones of a preset or an instrument that have the generator ``target``, global zone
-        included.
-        """
+        """Zones of a preset or an instrument with generator ``target``, on its global zone."""
         if not 0 <= index < len(headers) - 1:
             raise IndexError(index)
         bags, generators = self._tables[f"{kind}bag"], self._tables[f"{kind}gen"]

@@ -62,8 +62,7 @@ def default_soundfont() -> Path:
 
 
 class Sampler:
-    """Plays notes through soundfonts: stereo, float32, at ``sample_rate`` Hz, without
-    reverberation.
+    """Plays notes through soundfonts: stereo, float32, at ``sample_rate`` Hz, without a room.
 
     Every note is computed by itself, so that notes played together are the sum of notes played
     alone.
@@ -94,11 +93,10 @@ class Sampler:
         program: int,
         drums: bool = False,
     ) -> None:
-        """Add notes ``[N, 4]`` (start and duration in s, MIDI pitch, velocity 1..127) to ``into``
-        ``[2, T]``.
+        """Add notes ``[N, 4]`` to ``into`` ``[2, T]``.
 
-        Notes that begin outside are left out, longer ones are cut. Raises AudioTransferError where
-        the soundfont is unreadable.
+        A note is start (s), duration (s), MIDI pitch, velocity 1..127. Notes that begin outside are
+        left out, longer ones are cut. Raises AudioTransferError where the soundfont is unreadable.
         """
         # Loads numba, which takes a second: only what renders has to wait for it.
         from audiotransfer.synthesis.voice import Voice

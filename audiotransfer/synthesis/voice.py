@@ -133,8 +133,9 @@ class Voice:
         self._modulated = modulation(zone.modulators, self._key, velocity)
 
     def add(self, into: NDArray[np.float32], cut: int | None = None) -> None:
-        """Add the note to ``into`` ``[2, T]``, starting at its first sample; from sample ``cut`` on
-        it is faded out.
+        """Add the note to ``into`` ``[2, T]``, beginning at its first sample.
+
+        From sample ``cut`` on the note is faded out.
         """
         envelope = self._envelope(gen.VOLUME_ENVELOPE).volume(self._held, self._rate, cut)
         samples = min(into.shape[1], int(envelope[:, 0].sum()))

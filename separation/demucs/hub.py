@@ -1,5 +1,4 @@
-"""Files of a Demucs model: found in the hub's cache or in a local folder, or downloaded with a
-timeout.
+"""Files of a Demucs model: from the hub's cache, from a folder, or by a bounded download.
 
 A model is a *bag*: `NAME.yaml` lists `models` (signatures), `weights` and `segment`, and for each
 signature there is one `SIGNATURE.safetensors`. On the hub every bag has its own repository. The
@@ -37,8 +36,10 @@ PATIENCE = 4.0
 
 @dataclass(frozen=True)
 class BagFiles:
-    """Files of a Demucs model: one per network, the networks' weights `[network][stem]` in the
-    average, and the segment in seconds that the model asks for.
+    """Files of a Demucs model: one per network.
+
+    `weights` `[network][stem]` are those of the networks in the average, `segment` is the segment
+    in seconds that the model asks for.
     """
 
     name: str
@@ -169,8 +170,9 @@ def _download(name: str, progress: Progress | None) -> BagFiles:
 
 
 def _ask_hub(name: str) -> None:
-    """Return once the hub has answered that it has the model; raise SeparationError after PATIENCE
-    seconds.
+    """Return once the hub has answered that it has the model.
+
+    Raises SeparationError after PATIENCE seconds.
 
     The request runs in a thread that can be abandoned, because name resolution has no timeout.
     """
@@ -199,8 +201,9 @@ def _ask_hub(name: str) -> None:
 
 
 def read_bag(path: Path) -> dict[str, Any]:
-    """The parsed `NAME.yaml`, signatures as text. Raises SeparationError where it lists no
-    networks.
+    """The parsed `NAME.yaml`, signatures as text.
+
+    Raises SeparationError where it lists no networks.
     """
     try:
         bag = yaml.safe_load(path.read_text())

@@ -38,8 +38,7 @@ _BLOCK = 1 << 20
 
 
 def install(model: str, source: str | Path, progress: Progress | None = None) -> BagFiles:
-    """Install `model` from `source`, a file or a folder, into the hub's cache; replaces what is
-    there.
+    """Install `model` from `source`, a file or a folder, into the hub's cache, replacing it there.
 
     `progress` is called with the share of the networks that were checked. Raises SeparationError,
     with nothing installed, for an unknown name, and for files that are missing, damaged, of another
@@ -148,9 +147,7 @@ def _network(name: str, signature: str, source: Path, found: list[Path]) -> Path
 
 
 def _check_link(name: str, path: Path) -> None:
-    """Raise SeparationError for a broken link: the hub's cache holds links, often copied without
-    targets.
-    """
+    """Raise SeparationError for a broken link, since files in the hub's cache are links."""
     if path.is_symlink() and not path.exists():
         raise SeparationError(
             f"{path} is a link to {path.readlink()}, which is not there: copy the whole folder "
@@ -186,9 +183,7 @@ def _check_checkpoint(path: Path, signature: str) -> None:
 
 
 def _check_blob(path: Path) -> None:
-    """Compare a file of the hub's cache with its SHA-256, which is the name that its link points
-    to.
-    """
+    """Compare a file of the hub's cache with its SHA-256, the name that its link points to."""
     named = path.resolve().name
     if _BLOB.fullmatch(named):
         _compare(path, named)
@@ -278,9 +273,7 @@ def _revision(place: Path, staged: Path, networks: dict[str, Path]) -> str:
 
 
 def _publish(place: Path, staged: Path, revision: str) -> None:
-    """Move the files to where the hub's client looks; they are valid once `refs/main` names
-    them.
-    """
+    """Move the files to the client's snapshot, which is valid once `refs/main` names it."""
     snapshot, reference = place / "snapshots" / revision, place / "refs" / "main"
     for folder in (snapshot, reference.parent):
         folder.mkdir(parents=True, exist_ok=True)

@@ -47,14 +47,12 @@ class Tiles:
 
     @property
     def segment(self) -> float:
-        """Length in seconds, such that the library's rounding gives exactly `length` samples."""
+        """Length in seconds, for which the library computes exactly `length` samples."""
         return (self.length + 0.5) / self.sample_rate
 
     @property
     def overlap(self) -> float:
-        """Overlap as a share of the length, such that the library's rounding gives exactly
-        `stride`.
-        """
+        """Overlap as a share of the length, for which the library computes exactly `stride`."""
         return 1 - (self.stride + 0.5) / self.length
 
 
@@ -98,8 +96,7 @@ def load(
     overlap: float | None = None,
     shifts: int = 0,
 ) -> DemucsSeparator:
-    """The Demucs separator for `model`: a name on the hub, `FOLDER/NAME`, or a name in
-    `model_folder`.
+    """The Demucs separator for `model`: a hub name, `FOLDER/NAME`, or a name in `model_folder`.
 
     The hub's local cache is searched first; `download` allows a request to the hub.
 
@@ -208,9 +205,7 @@ class DemucsSeparator:
         return torch.randint(longest + 1, (self._shifts,), generator=generator).tolist() or [0]
 
     def _separate(self, mix: Tensor, offsets: list[int]) -> Tensor:
-        """Mix `[1, 2, T]` to stems `[1, S, 2, T]`; halves the segment while memory does not
-        suffice.
-        """
+        """Mix `[1, 2, T]` to stems `[1, S, 2, T]`; halves the segment when memory is exhausted."""
         while True:
             try:
                 total = self._apply(mix, offsets, 0)
@@ -262,9 +257,7 @@ class DemucsSeparator:
         return estimate[..., offset:]
 
     def _report(self, length: int, number: int) -> Any:
-        """The library's callback (called with a dict per segment), which reports the share of all
-        passes.
-        """
+        """The library's callback for a pass, which reports the share of all passes."""
         progress = self.progress
         networks = len(self._bag.models)
         passes = networks * max(1, self._shifts)
@@ -282,9 +275,7 @@ class DemucsSeparator:
 
 @contextmanager
 def _preserved_random_state() -> Iterator[None]:
-    """Restore Python's global random state, from which the library draws numbers that it does not
-    use.
-    """
+    """Restore Python's global random state, from which the library draws unused numbers."""
     before = random.getstate()
     try:
         yield

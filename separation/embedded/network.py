@@ -26,8 +26,8 @@ def features(levels: Tensor) -> Tensor:
 
 
 def _masks(logits: Tensor) -> Tensor:
-    """Logits ``[B, stems * views, F, L]`` to masks ``[B, stems, views, F, L]`` that sum to 1 over
-    stems.
+    """Logits ``[B, stems * views, F, L]`` to masks ``[B, stems, views, F, L]`` of sum 1
+    over stems.
     """
     batch, _, bands, frames = logits.shape
     shaped = logits.view(batch, len(STEMS), _VIEWS, bands, frames)
@@ -44,8 +44,7 @@ def _block(inputs: int, outputs: int, stride: tuple[int, int] = (1, 1)) -> nn.Se
 
 
 class _Join(nn.Sequential):
-    """A convolution block over the upsampled input from below, concatenated with the skip
-    connection.
+    """Convolution block over the upsampled input and the skip connection.
 
     Equals ``block(cat([repeat(x), skip]))`` without making either: a convolution of repeated values
     is a transposed convolution of the values themselves, with fewer products.
@@ -56,7 +55,7 @@ class _Join(nn.Sequential):
         self.below, self.stride = below, stride
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:  # type: ignore[override]
-        """``[B, below, F, L]`` and the skip connection ``[B, outputs, F', L']`` to the latter's
+        """``[B, below, F, L]`` and the skip connection ``[B, outputs, F', L']`` to the latter
         shape.
         """
         conv, norm, activation = self
@@ -193,8 +192,7 @@ class AcrossBands(nn.Module):
 
 
 class DenseUNet(UNet):
-    """The U-Net with a bottleneck over bands at every level and a temporal network at the lowest
-    one.
+    """The U-Net with a bottleneck over bands at each level and a temporal network at the lowest.
 
     At initialisation it equals the U-Net, whose weights it may take.
     """

@@ -70,8 +70,9 @@ class SeparatorObjective:
 
     @torch.no_grad()
     def _energies(self, stems: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Band energies of the mix ``[B, 1, 2, F, L]``, of mix times stem, and of the stems ``[B,
-        4, 2, F, L]``.
+        """Band energies of the mix ``[B, 1, 2, F, L]``, and two ``[B, 4, 2, F, L]``.
+
+        These are the products of mix and stems, and the stems.
         """
         self.bands.to(stems.device)
         spectra = analyse(stems)

@@ -26,8 +26,9 @@ def analyse(audio: Tensor) -> Tensor:
 
 
 class EmbeddedSeparator:
-    """Separates drums, bass, other and vocals with a small network: mix ``[C, T]`` to stems ``[C,
-    T]``.
+    """Separates drums, bass, other and vocals with a small network.
+
+    Mix ``[C, T]`` to stems ``[C, T]``.
 
     Takes one or two channels at 44.1 kHz and works best near its training level (RMS 0.1). Every
     layer is local in time: a mask depends on ``REACH`` frames on each side, and blocks start on the

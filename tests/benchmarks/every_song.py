@@ -17,7 +17,8 @@ from pathlib import Path
 from audiotransfer.audio.reading import find_audio, read_audio
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.evaluation import plain_table, seam_energy
-from audiotransfer.pipeline import TransferOptions, prepare, transfer_file
+from audiotransfer.pipeline import Output, Plan, TransferOptions, prepare, transfer_song
+from audiotransfer.pipeline.sources import FileSource
 from audiotransfer.spectral.models.note_templates import NoteTemplateModel
 from separation import SeparationError
 from vocoder import VocoderError
@@ -27,9 +28,9 @@ _LOUDNESS_LU = 1.0
 _SEAM = 1.5
 
 
-def check(song: Path, output: Path, options: TransferOptions, plan: object) -> dict[str, object]:
+def check(song: Path, output: Path, options: TransferOptions, plan: Plan) -> dict[str, object]:
     """One row: what was measured, and whether everything holds."""
-    report = transfer_file(song, output, options, plan=plan)  # type: ignore[arg-type]
+    report = transfer_song(FileSource(song), plan, Output.file(output, options))
     audio, rate = read_audio(output)
     source, _ = read_audio(song)
     drift = (

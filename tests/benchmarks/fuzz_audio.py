@@ -215,7 +215,8 @@ def work(orders: Connection, folder: str, transfer: bool) -> None:
     import torch
 
     from audiotransfer.errors import AudioTransferError
-    from audiotransfer.pipeline import TransferOptions, prepare, transfer_file
+    from audiotransfer.pipeline import Output, TransferOptions, prepare, transfer_song
+    from audiotransfer.pipeline.sources import FileSource
 
     torch.set_num_threads(1)
     av.logging.set_level(None)
@@ -226,7 +227,7 @@ def work(orders: Connection, folder: str, transfer: bool) -> None:
         output = Path(folder) / "out.wav"
         try:
             if plan is not None:
-                report = transfer_file(path, output, options, plan=plan)
+                report = transfer_song(FileSource(path), plan, Output.file(output, options))
                 with soundfile.SoundFile(output) as out:
                     assert out.frames == report.frames, "written and reported differ"
                 ours, line = report.seconds, "; ".join(report.notices)

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
+from audiotransfer.audio.channels import Layout
 from audiotransfer.audio.decoding import mp4
 from audiotransfer.audio.decoding.source import Undecodable
 from audiotransfer.audio.formats import mpeg
-from audiotransfer.audio.layouts import Layout
 from audiotransfer.audio.tags import blocks
 
 FRAME = 1024  # samples of an AAC-LC frame
@@ -26,9 +26,7 @@ _LEAD = 2  # frames decoded ahead of a stretch and thrown away
 
 @dataclass(frozen=True)
 class AacTrack:
-    """Positions of the frames of an AAC track, and the range of decoded samples that is its
-    sound.
-    """
+    """Positions of an AAC track's frames, and the range of decoded samples that is its sound."""
 
     sample_rate: int
     channels: int
@@ -43,15 +41,15 @@ def find_track(path: Path, adts: bool) -> AacTrack:
     """List the AAC frames of a file. Raises Undecodable for what sphn cannot decode."""
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         if not adts:
-            found = mp4.parse(data)
+            track = mp4.parse(data)
             return AacTrack(
-                found.sample_rate,
-                found.channels,
-                found.offsets,
-                found.sizes,
+                track.sample_rate,
+                track.channels,
+                track.offsets,
+                track.sizes,
                 False,
-                found.start,
-                found.end,
+                track.start,
+                track.end,
             )
         listed = []
         runs = mpeg.scan(data, blocks.skip(data)).runs
@@ -81,7 +79,7 @@ class AacSource:
         self.frames: int | None = track.end - track.start
         self._file = path.open("rb")
         self._next = 0  # frame
-        self._held = np.zeros((0, track.channels), dtype=np.float32)
+        self._buffer = np.zeros((0, track.channels), dtype=np.float32)
         self.seek(0)
 
     def seek(self, sample: int) -> None:
@@ -90,18 +88,18 @@ class AacSource:
         # noise substitution draws random numbers, so stretches always begin at the same frames
         stretch, skip = divmod(target, _STRETCH * FRAME)
         self._next = stretch * _STRETCH
-        self._held = self._held[:0]
+        self._buffer = self._buffer[:0]
         if skip:
-            self._held = self._stretch()[skip:]
+            self._buffer = self._stretch()[skip:]
 
     def read(self, count: int) -> np.ndarray:
         """The next samples [t, C]; fewer than `count` only at the end."""
-        parts = [self._held]
+        parts = [self._buffer]
         while sum(map(len, parts)) < count and (stretch := self._stretch()).size:
             parts.append(stretch)
-        held = np.concatenate(parts)
-        self._held = held[count:]
-        return held[:count]
+        buffer = np.concatenate(parts)
+        self._buffer = buffer[count:]
+        return buffer[:count]
 
     def close(self) -> None:
         self._file.close()
@@ -111,7 +109,7 @@ class AacSource:
         track, first = self._track, self._next
         last = min(first + _STRETCH, len(track.offsets), -(-track.end // FRAME))
         if first >= last:
-            return self._held[:0]
+            return self._buffer[:0]
         lead = min(first, _LEAD)
         stream = b"".join(self._frame(n) for n in range(first - lead, last))
         self._next = last

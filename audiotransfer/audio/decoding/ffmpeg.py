@@ -9,6 +9,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from audiotransfer.audio.channels import Layout
 from audiotransfer.audio.decoding.ffmpeg_decoders import (
     Decoder,
     LibraryDecoder,
@@ -18,7 +19,6 @@ from audiotransfer.audio.decoding.ffmpeg_decoders import (
 )
 from audiotransfer.audio.decoding.source import Resampling, Undecodable, matched_channels, resampler
 from audiotransfer.audio.formats.survey import Survey
-from audiotransfer.audio.layouts import Layout
 
 
 def available() -> str | None:
@@ -39,8 +39,8 @@ class FfmpegSource:
         if first is None:
             self.close()
             raise Undecodable(self._decoder.reason)
-        self._held, self.sample_rate, self.layout = first
-        self.channels = self._held.shape[1]
+        self._buffer, self.sample_rate, self.layout = first
+        self.channels = self._buffer.shape[1]
         self._form = self.sample_rate, self.channels
         self.frames = self._last
 
@@ -72,19 +72,19 @@ class FfmpegSource:
         """The next samples [t, C]; fewer than `count` only at the end."""
         if self._last is not None:
             count = max(0, min(count, self._last - self._at))
-        parts, count_held = [self._held], len(self._held)
-        while count_held < count:
+        parts, count_buffered = [self._buffer], len(self._buffer)
+        while count_buffered < count:
             frame = next(self._frames, None)
             piece = self._tail() if frame is None else self._matched(*frame)
             if piece is not None:
                 parts.append(piece)
-                count_held += len(piece)
+                count_buffered += len(piece)
             if frame is None:
                 break
-        held = np.concatenate(parts) if len(parts) > 1 else parts[0]
-        self._held = held[count:]
-        self._at += min(count, len(held))
-        return held[:count]
+        buffer = np.concatenate(parts) if len(parts) > 1 else parts[0]
+        self._buffer = buffer[count:]
+        self._at += min(count, len(buffer))
+        return buffer[:count]
 
     def seek(self, sample: int) -> None:
         """Seek to a sample by decoding up to it: FFmpeg's own seeking is not exact."""
@@ -92,7 +92,7 @@ class FfmpegSource:
             self.close()
             self._decoder = _decoder(self._survey)
             self._restarted()
-            self._held = np.zeros((0, self.channels), dtype=np.float32)
+            self._buffer = np.zeros((0, self.channels), dtype=np.float32)
             self._form = self.sample_rate, self.channels
         while self._at < sample and len(self.read(min(1 << 16, sample - self._at))):
             pass
@@ -101,9 +101,7 @@ class FfmpegSource:
         self._decoder.close()
 
     def _matched(self, samples: np.ndarray, rate: int, layout: Layout | None) -> np.ndarray:
-        """Samples in the form of the first frame: resampled and with channels mapped where they
-        change.
-        """
+        """Samples at the first frame's rate and in its channels."""
         form, ended = (rate, samples.shape[1]), None
         if form != self._form:
             self.changes += 1

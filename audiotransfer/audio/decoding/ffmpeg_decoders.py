@@ -14,10 +14,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from audiotransfer.audio.channels import Layout, mask_layout, of_ffmpeg
 from audiotransfer.audio.decoding import mp4
 from audiotransfer.audio.decoding.source import Undecodable
 from audiotransfer.audio.formats.survey import Survey, View
-from audiotransfer.audio.layouts import Layout, mask_layout, of_ffmpeg
 
 # FFmpeg's other formats open further files or addresses (playlists), or accept any data as sound.
 FORMATS = (
@@ -90,8 +90,9 @@ class LibraryDecoder:
             self._stream.codec_context.flags2 |= av.codec.context.Flags2.skip_manual
 
     def _timed(self) -> int | None:
-        """Length in samples by the duration of an MP4 of another codec, which omits the last
-        frame's padding.
+        """Length in samples by the stated duration, without the last frame's padding.
+
+        Only for an MP4 with another codec than AAC.
         """
         stream = self._stream
         if "mov" not in self._container.format.name or not stream.duration:

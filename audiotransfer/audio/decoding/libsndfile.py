@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from audiotransfer.audio.channels import mask_order, of_libsndfile
 from audiotransfer.audio.decoding.source import Undecodable
 from audiotransfer.audio.formats.survey import Part, View
-from audiotransfer.audio.layouts import mask_order, of_libsndfile
 
 _BLOCK = 1 << 18
 _UNKNOWN = 1 << 48  # frame count from which on the header is taken not to state it
@@ -46,7 +46,7 @@ class SndfileSource:
         # Vorbis has its own channel order; callers expect that of wav
         self._order = [layout.index(name) for name in self.layout or ()] if layout else None
         self._at = 0
-        self._end = None if part.lossy else part.held
+        self._end = None if part.lossy else part.samples
         self.frames = self._length()
         self.notices: tuple[str, ...] = ()
         self.faults = 0
@@ -54,14 +54,14 @@ class SndfileSource:
     def _length(self) -> int | None:
         """Number of samples that will be read. Raises Undecodable where some would be left out."""
         frames = self.file.frames if self.file.frames < _UNKNOWN else None
-        held, slack = self._part.held, _FEW if self._part.lossy else 0
-        if held is None:
+        samples, slack = self._part.samples, _FEW if self._part.lossy else 0
+        if samples is None:
             return frames
-        if frames is not None and frames < held - slack:
+        if frames is not None and frames < samples - slack:
             self.close()
-            raise Undecodable(f"libsndfile finds {frames} of {held} samples")
+            raise Undecodable(f"libsndfile finds {frames} of {samples} samples")
         # an mp3's index may announce more than is there, or a little less
-        return frames if frames is not None and frames < held else held
+        return frames if frames is not None and frames < samples else samples
 
     def read(self, count: int) -> np.ndarray:
         """The next samples [t, C]; fewer than `count` only at the end."""
@@ -83,8 +83,9 @@ class SndfileSource:
         return self._ordered(block[:done])
 
     def _read_into(self, step: np.ndarray) -> int:
-        """Number of samples read into `step`, or -1; soundfile's own reading seeks, which is
-        inexact in mp3.
+        """Number of samples read into `step`, or -1 for damage.
+
+        soundfile's own reading is not used, because it seeks, which is inexact in mp3.
         """
         sound = self.file._file
         into = soundfile._ffi.from_buffer("float[]", step)
@@ -165,16 +166,16 @@ def silence_stderr(*streams: int) -> Iterator[None]:
     with _lock, contextlib.ExitStack() as opened:
         for stream in streams or (2,):
             with contextlib.suppress(OSError):  # the stream is closed
-                kept = os.dup(stream)
-                opened.callback(_restore, kept, stream)
+                saved = os.dup(stream)
+                opened.callback(_restore, saved, stream)
                 null = os.open(os.devnull, os.O_WRONLY)
                 os.dup2(null, stream)
                 os.close(null)
         yield
 
 
-def _restore(kept: int, stream: int) -> None:
+def _restore(saved: int, stream: int) -> None:
     if stream == 1 and os.name == "posix":
         ctypes.CDLL(None).fflush(None)  # C's output buffer
-    os.dup2(kept, stream)
-    os.close(kept)
+    os.dup2(saved, stream)
+    os.close(saved)

@@ -22,9 +22,7 @@ Box = tuple[int, int]  # start and end of a box's body
 
 @dataclass(frozen=True)
 class Mp4Track:
-    """The first AAC track: its frames, and the range of decoded samples that the edit list
-    keeps.
-    """
+    """The first AAC track: its frames, and the range of decoded samples that is its sound."""
 
     sample_rate: int
     channels: int
@@ -224,9 +222,7 @@ def _run(
 def _edit(
     data: mmap.mmap, moov: Box, trak: Box, mdia: Box, rate: int, decoded: int
 ) -> tuple[int, int]:
-    """Range of samples that the edit list, or iTunes' tag, keeps: without encoder delay and
-    padding.
-    """
+    """Range of samples without encoder delay and padding, by the edit list or iTunes' tag."""
     at, wide = _inside(data, mdia, b"mdhd")[0], _wide(data, mdia, b"mdhd", 4, 8)
     scale = _number(data, at + 4 + 2 * wide)
     media = _number(data, at + 8 + 2 * wide, wide) * rate // max(1, scale)

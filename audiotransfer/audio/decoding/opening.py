@@ -44,9 +44,9 @@ def after_damage(survey: Survey, repaired: bool) -> tuple[Source, str] | None:
     if survey.locked or len(survey.parts) > 1:
         return None
     if survey.name == "flac" and survey.parts and not repaired:
-        made = flac.repair(survey.path, survey.parts[0].layout)
-        if made is not None and made[1]:
-            part, gaps = made
+        repaired_part = flac.repair(survey.path, survey.parts[0].layout)
+        if repaired_part is not None and repaired_part[1]:
+            part, gaps = repaired_part
             with contextlib.suppress(Undecodable):
                 source = SndfileSource(survey.path, part)
                 return source, _silent(gaps, source.sample_rate)

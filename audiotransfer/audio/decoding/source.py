@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from audiotransfer.audio.layouts import Layout
+from audiotransfer.audio.channels import Layout
 
 Resampling = Callable[[np.ndarray, bool], np.ndarray]
 """Resamples blocks [t, C]; the flag marks the last one."""
@@ -90,31 +90,31 @@ class Joined:
         self._resample: Resampling | None = None
         if source.sample_rate != self.sample_rate:
             self._resample = resampler(source.sample_rate, self.sample_rate, self.channels)
-        self._held = np.zeros((0, self.channels), np.float32)
+        self._buffer = np.zeros((0, self.channels), np.float32)
         self._ended = False
 
     def read(self, count: int) -> np.ndarray:
         """The next samples [t, C]; fewer than `count` only at the end."""
         parts = []
         while count > 0:
-            if not len(self._held):
+            if not len(self._buffer):
                 if self._ended and self._number + 1 == len(self._sources):
                     break
                 if self._ended:
                     self._start(self._number + 1)
                 self._more()
                 continue
-            parts.append(self._held[:count])
-            self._held = self._held[count:]
+            parts.append(self._buffer[:count])
+            self._buffer = self._buffer[count:]
             count -= len(parts[-1])
-        return np.concatenate(parts) if parts else self._held
+        return np.concatenate(parts) if parts else self._buffer
 
     def _more(self) -> None:
         source = self._sources[self._number]
         block = source.read(1 << 16)
         self._ended = len(block) < 1 << 16
         block = matched_channels(block, self.channels, source.layout, self.layout)
-        self._held = self._resample(block, self._ended) if self._resample else block
+        self._buffer = self._resample(block, self._ended) if self._resample else block
 
     def seek(self, sample: int) -> None:
         """Seek to a sample; the same samples follow as when reading from the beginning."""
@@ -146,8 +146,8 @@ def resampler(from_rate: int, to_rate: int, channels: int) -> Resampling:
     stream = StreamResampler(from_rate, to_rate, channels)
 
     def push(block: np.ndarray, last: bool) -> np.ndarray:
-        given = stream.push(torch.from_numpy(np.ascontiguousarray(block.T)), last=last)
-        return np.ascontiguousarray(given.numpy().T)
+        resampled = stream.push(torch.from_numpy(np.ascontiguousarray(block.T)), last=last)
+        return np.ascontiguousarray(resampled.numpy().T)
 
     return push
 
@@ -155,8 +155,9 @@ def resampler(from_rate: int, to_rate: int, channels: int) -> Resampling:
 def matched_channels(
     block: np.ndarray, channels: int, layout: Layout | None, wanted: Layout | None
 ) -> np.ndarray:
-    """Samples [t, C] in another number of channels: mono doubled, stereo averaged, more folded
-    down.
+    """Samples [t, C] in another number of channels.
+
+    Mono is doubled, stereo averaged, more channels are folded down.
     """
     if block.shape[1] == channels and (layout == wanted or layout is None or wanted is None):
         return block

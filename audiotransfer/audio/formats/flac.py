@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from audiotransfer.audio.formats.survey import Part, Piece, Survey
-from audiotransfer.audio.layouts import Layout, mask_layout
+from audiotransfer.audio.channels import Layout, mask_layout
+from audiotransfer.audio.formats.survey import Part, Piece, Survey, joined_notice
 from audiotransfer.audio.tags import blocks
 
 TAIL = 1 << 20  # bytes: frames of eight channels of 32 bit are no longer
@@ -33,29 +33,27 @@ class Stream:
     sound: int  # offset of the first frame
     bits: int
     announced: int
-    held: int
+    samples: int
     layout: Layout | None
 
     def part(self, data: mmap.mmap) -> Part:
-        """The part for libsndfile, which trusts the header's length: corrected where more is
-        present.
-        """
+        """The part for libsndfile, with the header's length corrected where more is present."""
         pieces: tuple[Piece, ...] = ((self.begin, self.end),)
-        if self.held > self.announced:
+        if self.samples > self.announced:
             head = bytearray(data[self.begin : self.begin + 26])
-            head[21] = head[21] & 0xF0 | self.held >> 32
-            head[22:26] = (self.held & 0xFFFFFFFF).to_bytes(4, "big")
+            head[21] = head[21] & 0xF0 | self.samples >> 32
+            head[22:26] = (self.samples & 0xFFFFFFFF).to_bytes(4, "big")
             pieces = (bytes(head), (self.begin + 26, self.end))
         elif not self.begin and self.end == len(data):
             pieces = ()
-        return Part(pieces, held=self.held, layout=self.layout)
+        return Part(pieces, samples=self.samples, layout=self.layout)
 
 
 def survey(path: Path, data: mmap.mmap, start: int) -> Survey:
     """Compare the header's length with the last frame."""
     begins = [start, *(match.start() for match in _BEGIN.finditer(data, start + 8))]
-    found = [look(data, *ends) for ends in pairwise((*begins, blocks.end(data)))]
-    streams = [stream for stream in found if stream is not None and stream.held]
+    found = [parse_header(data, *ends) for ends in pairwise((*begins, blocks.end(data)))]
+    streams = [stream for stream in found if stream is not None and stream.samples]
     if len(streams) < len(found):
         return Survey(path, "flac", demuxer="flac")
     first = streams[0]
@@ -63,9 +61,9 @@ def survey(path: Path, data: mmap.mmap, start: int) -> Survey:
         return Survey(path, f"flac of {first.bits} bit", demuxer="flac")
     notices: tuple[str, ...] = ()
     if len(streams) > 1:
-        notices = (f"{len(streams)} recordings are joined in it: one is played after the other",)
+        notices = (joined_notice(len(streams)),)
     elif not first.announced:
-        notices = (f"its header does not say how long it is; {first.held} samples were found",)
+        notices = (f"its header does not say how long it is; {first.samples} samples were found",)
     return Survey(
         path,
         "flac",
@@ -77,7 +75,7 @@ def survey(path: Path, data: mmap.mmap, start: int) -> Survey:
     )
 
 
-def look(data: mmap.mmap, begin: int, end: int) -> Stream | None:
+def parse_header(data: mmap.mmap, begin: int, end: int) -> Stream | None:
     """Parse a stream's header; None where it is damaged."""
     info, at, comments = data[begin + 8 : begin + 42], begin + 4, b""
     if not _BEGIN.match(data, begin) or len(info) < 34:
@@ -97,12 +95,12 @@ def look(data: mmap.mmap, begin: int, end: int) -> Stream | None:
         at,
         bits=(packed >> 36 & 31) + 1,
         announced=packed & (1 << 36) - 1,
-        held=_held(data, at, end, info),
+        samples=_count_samples(data, at, end, info),
         layout=mask_layout(int(mask[1], 16), (packed >> 41 & 7) + 1) if mask else None,
     )
 
 
-def _held(data: mmap.mmap, sound: int, end: int, info: bytes) -> int:
+def _count_samples(data: mmap.mmap, sound: int, end: int, info: bytes) -> int:
     """Number of samples up to the end of the last complete frame; 0 where there is none."""
     longest = int.from_bytes(info[2:4], "big")  # samples of a frame
     largest = (int.from_bytes(info[7:10], "big") or 1 << 17) + 16  # bytes
@@ -204,7 +202,7 @@ def repair(path: Path, layout: tuple[str, ...] | None) -> tuple[Part, list[Gap]]
     """A repaired part for libsndfile, and its silent gaps; None where nothing can be kept."""
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         begin, end = blocks.skip(data), blocks.end(data)
-        stream = look(data, begin, end)
+        stream = parse_header(data, begin, end)
         if stream is None:
             return None
         info = data[begin + 8 : begin + 42]
@@ -220,9 +218,9 @@ def repair(path: Path, layout: tuple[str, ...] | None) -> tuple[Part, list[Gap]]
                 second = data[start + 1]
                 pieces += silence(at, first, second, 0 if second & 1 else longest, channels, stream)
                 gaps.append((at, first))
-            kept = pieces[-1] if pieces else b""
-            if isinstance(kept, tuple) and kept[1] == start:
-                pieces[-1] = kept[0], stop
+            last = pieces[-1] if pieces else b""
+            if isinstance(last, tuple) and last[1] == start:
+                pieces[-1] = last[0], stop
             else:
                 pieces.append((start, stop))
             at = first + length
@@ -231,7 +229,7 @@ def repair(path: Path, layout: tuple[str, ...] | None) -> tuple[Part, list[Gap]]
         head = bytearray(data[begin : stream.sound])
         head[21] = head[21] & 0xF0 | at >> 32
         head[22:26] = (at & 0xFFFFFFFF).to_bytes(4, "big")
-        return Part((bytes(head), *pieces), held=at, layout=layout), gaps
+        return Part((bytes(head), *pieces), samples=at, layout=layout), gaps
 
 
 def _frames(
@@ -263,8 +261,9 @@ def _frames(
 def silence(
     at: int, end: int, second: int, fixed: int, channels: int, stream: Stream
 ) -> Iterator[bytes]:
-    """Silent frames from sample ``at`` to ``end``; ``fixed`` is their size where frames are
-    numbered.
+    """Silent frames from sample ``at`` to ``end``.
+
+    ``fixed`` is the frames' size where the file numbers frames, 0 where it numbers samples.
     """
     edges = [*range(at, end, fixed or _SILENT), end]
     for begin, stop in pairwise(edges):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 
-from audiotransfer.audio.formats.survey import Part, Piece, Survey
+from audiotransfer.audio.formats.survey import Part, Piece, Survey, joined_notice
 from audiotransfer.audio.tags import blocks
 
 _KBPS = {  # ISO 11172-3 table and its 13818-3 extension, by (version 1?, layer)
@@ -204,8 +204,8 @@ def _chained(data: mmap.mmap | bytes, at: int, start: int, size: int) -> bool:
 
 
 def _free_length(data: mmap.mmap | bytes, at: int, frame: Frame) -> int:
-    """Bytes of a free-format frame without padding, from the headers that follow; 0 where there are
-    none.
+    """Bytes of a free-format frame without padding, by the following headers; 0 if there
+    are none.
     """
     head = data[at : at + 2]
     following = at
@@ -294,12 +294,12 @@ def survey(path: Path, data: mmap.mmap, start: int) -> Survey:
         return Survey(path, "AAC (ADTS)", whole=False, damage=damage, demuxer="aac", spare=tagged)
     if len(runs) > 1:
         notices.append(
-            f"{len(runs)} recordings are joined in it: one is played after the other"
+            joined_notice(len(runs))
             + (f", at {first.first.sample_rate} Hz" if len(forms) > 1 else "")
         )
     announced = None
     if len(runs) == 1 and first.index and first.index.frames:
-        announced = _sound(first, first.index.frames)
+        announced = _sample_count(first, first.index.frames)
         if not damage and first.index.frames - first.frames <= 1:
             announced = None  # all is there
     layer = first.first.layer
@@ -323,7 +323,7 @@ def _split(runs: list[Run]) -> bool:
     return any(len(run.ranges) > 1 for run in runs)
 
 
-def _sound(run: Run, frames: int) -> int:
+def _sample_count(run: Run, frames: int) -> int:
     """Number of samples of so many frames, without delay and padding."""
     index = run.index
     return frames * run.first.samples - (index.delay + index.padding if index else 0)
@@ -332,12 +332,12 @@ def _sound(run: Run, frames: int) -> int:
 def _part(run: Run) -> Part:
     """The part for libsndfile, with a new index where the file's is missing or too short."""
     pieces: list[Piece] = list(run.ranges)
-    held = _sound(run, run.frames)
+    samples = _sample_count(run, run.frames)
     index = run.index
     if run.first.layer == 3 and (index is None or not index.frames or index.frames < run.frames):
         # libsndfile would stop where the index, or a guess, says
         begin, end = run.ranges[0]
         pieces[0] = max(begin, run.sound), end
         pieces.insert(0, index_frame(run))
-        held = run.frames * run.first.samples
-    return Part(tuple(pieces), held=max(0, held), lossy=True)
+        samples = run.frames * run.first.samples
+    return Part(tuple(pieces), samples=max(0, samples), lossy=True)

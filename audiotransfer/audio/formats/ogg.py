@@ -74,8 +74,8 @@ class _Link:
 def survey(path: Path, data: mmap.mmap, start: int) -> Survey:
     """Inspect all pages of a file."""
     links, junk, cut = _links(data, start)
-    played = [(link, link.sound) for link in links]
-    sounding = [(link, sound) for link, sound in played if sound is not None]
+    sounds = [(link, link.sound) for link in links]
+    sounding = [(link, sound) for link, sound in sounds if sound is not None]
     names = [sound.codec for _, sound in sounding]
     if not names:
         codecs = {stream.codec for link in links for stream in link.streams.values()}
@@ -127,17 +127,17 @@ def _links(data: mmap.mmap, start: int) -> tuple[list[_Link], int, bool]:
                 return links, junk, True
             junk, at = junk + following - at, following
             continue
-        if not _checksum_matches(data[at:end]):
+        if page_checksum(data[at:end]) != data[at + 22 : at + 26]:
             following = data.find(b"OggS", at + 4)
             following = size if following < 0 else following
             junk, at = junk + following - at, following
             continue
-        _take(links, data, at, end, head)
+        _add_page(links, data, at, end, head)
         at = end
     return links, junk, False
 
 
-def _take(links: list[_Link], data: mmap.mmap, at: int, end: int, head: bytes) -> None:
+def _add_page(links: list[_Link], data: mmap.mmap, at: int, end: int, head: bytes) -> None:
     """Add a page to its stream."""
     serial, number = (int.from_bytes(head[n : n + 4], "little") for n in (14, 18))
     if head[5] & 2:  # a stream begins
@@ -168,8 +168,8 @@ def _take(links: list[_Link], data: mmap.mmap, at: int, end: int, head: bytes) -
     stream.add(at, end)
 
 
-def _checksum_matches(page: bytes) -> bool:
-    """Whether the page's checksum is right: polynomial 04C11DB7, not reflected as zlib's is."""
+def page_checksum(page: bytes) -> bytes:
+    """Checksum of a page, four bytes: CRC-32 from the highest bit on, zlib's of reversed bits."""
     blank = page[:22] + bytes(4) + page[26:]
-    found = zlib.crc32(blank.translate(_REVERSED), 0xFFFFFFFF) ^ 0xFFFFFFFF
-    return found == int.from_bytes(page[22:26].translate(_REVERSED), "big")
+    reflected = zlib.crc32(blank.translate(_REVERSED), 0xFFFFFFFF) ^ 0xFFFFFFFF
+    return reflected.to_bytes(4, "big").translate(_REVERSED)

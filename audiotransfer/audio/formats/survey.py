@@ -15,13 +15,11 @@ Piece = bytes | tuple[int, int]
 
 @dataclass(frozen=True)
 class Part:
-    """One recording within a file: all of it, a link of an Ogg chain, one of several joined
-    mp3s.
-    """
+    """One recording of a file: all of it, a link of an Ogg chain, one of several joined mp3s."""
 
     pieces: tuple[Piece, ...] = ()
     """Byte ranges that libsndfile gets to read; empty for the file itself."""
-    held: int | None = None
+    samples: int | None = None
     """Number of samples present, where they can be counted without decoding."""
     lossy: bool = False
     """Whether sample counts may be a few codec frames off."""
@@ -62,6 +60,11 @@ class Survey:
     """Whether more than two channels have an unusual order, for which PyAV (18) frees
     memory twice.
     """
+
+
+def joined_notice(count: int) -> str:
+    """The notice of a file in which several recordings are joined."""
+    return f"{count} recordings are joined in it: one is played after the other"
 
 
 class View(io.RawIOBase):

@@ -9,7 +9,7 @@ def length(data: mmap.mmap | bytes, at: int) -> int:
     """Bytes of the tag that begins at ``at``; 0 where none does."""
     head = data[at : at + 32]
     if head[:3] in (b"ID3", b"3DI") and len(head) >= 10 and max(head[6:10]) < 0x80:
-        size = 10 + _synchsafe(head[6:10])
+        size = 10 + synchsafe(head[6:10])
         return size + (10 if head[5] & 0x10 else 0)
     if head[:3] == b"TAG":
         rest = len(data) - at
@@ -26,11 +26,12 @@ def length(data: mmap.mmap | bytes, at: int) -> int:
     return 0
 
 
-def _synchsafe(digits: bytes) -> int:
-    size = 0
+def synchsafe(digits: bytes) -> int:
+    """ID3's synchsafe integer: seven bits per byte, most significant first."""
+    number = 0
     for byte in digits:
-        size = size << 7 | byte
-    return size
+        number = number << 7 | byte & 0x7F
+    return number
 
 
 def skip(data: mmap.mmap | bytes) -> int:

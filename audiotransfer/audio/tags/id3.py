@@ -12,6 +12,8 @@ import zlib
 from collections.abc import Iterable, Iterator
 from typing import BinaryIO, NamedTuple
 
+from audiotransfer.audio.tags.blocks import synchsafe
+
 ENCRYPTED = "ENCR"
 _HEADER = 10
 _PADDING = 1 << 16  # bytes of zeros that may stand between two tags
@@ -77,9 +79,7 @@ def find(file: BinaryIO) -> list[list[Frame]]:
 
 
 def chunks(file: BinaryIO) -> Iterator[tuple[bytes, int]]:
-    """Yield name and size of each chunk of a RIFF or FORM file, positioned at the chunk's
-    content.
-    """
+    """Yield name and size of each chunk of a RIFF or FORM file, which is at the chunk's content."""
     file.seek(0)
     order = ">" if file.read(12)[:4] == b"FORM" else "<"
     place = 12
@@ -94,11 +94,11 @@ def frames(tag: bytes) -> list[Frame]:
     """The frames of one tag up to any damage; encrypted frames have no content."""
     if len(tag) < _HEADER or tag[:3] != b"ID3" or tag[3] not in (2, 3, 4):
         return []
-    version, flags, body = tag[3], tag[5], tag[_HEADER : _HEADER + _synchsafe(tag[6:10])]
+    version, flags, body = tag[3], tag[5], tag[_HEADER : _HEADER + synchsafe(tag[6:10])]
     if version < 4 and flags & 0x80:
         body = _synchronised(body)
     if version > 2 and flags & 0x40:  # an extended header
-        size = int.from_bytes(body[:4], "big") + 4 if version == 3 else _synchsafe(body[:4])
+        size = int.from_bytes(body[:4], "big") + 4 if version == 3 else synchsafe(body[:4])
         body = body[size:]
     found = list(_split(body, version, bool(flags & 0x80)))
     return _renamed(found) if version < 4 else found
@@ -110,8 +110,9 @@ def texts(body: bytes) -> list[str]:
 
 
 def described(body: bytes, skip: int = 0) -> tuple[str, list[str]]:
-    """Description and strings of a TXXX, COMM or USLT frame (for the latter two with ``skip`` 3,
-    for their language).
+    """Description and strings of a TXXX, COMM or USLT frame.
+
+    COMM and USLT have a language of three bytes, which ``skip=3`` leaves out.
     """
     description, *values = _decoded(body[1 + skip :], body[:1]) or [""]
     return description, values
@@ -169,7 +170,7 @@ def _length(file: BinaryIO, offset: int) -> int | None:
     if len(head) < _HEADER or head[:3] != b"ID3" or max(head[6:10]) > 0x7F:
         return None
     footer = _HEADER if head[3] == 4 and head[5] & 0x10 else 0
-    return _HEADER + _synchsafe(head[6:10]) + footer
+    return _HEADER + synchsafe(head[6:10]) + footer
 
 
 def _split(body: bytes, version: int, unsynchronised: bool) -> Iterator[Frame]:
@@ -198,7 +199,7 @@ def _size_2_4(body: bytes, place: int, plain: int) -> int:
     raw = body[place + 4 : place + 8]
     if max(raw) > 0x7F:
         return plain
-    size = _synchsafe(raw)
+    size = synchsafe(raw)
     if size == plain or _frame_or_end(body, place + 10 + size):
         return size
     return plain if _frame_or_end(body, place + 10 + plain) else size
@@ -284,13 +285,6 @@ def _decoded(data: bytes, encoding: bytes) -> list[str]:
 
 def _synchronised(data: bytes) -> bytes:
     return data.replace(b"\xff\x00", b"\xff")
-
-
-def _synchsafe(data: bytes) -> int:
-    number = 0
-    for byte in data:
-        number = number << 7 | byte & 0x7F
-    return number
 
 
 def _synchsafe_bytes(number: int) -> bytes:

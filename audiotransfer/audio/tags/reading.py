@@ -35,49 +35,49 @@ _FFMPEG_COVERS = {"mjpeg": "image/jpeg", "png": "image/png", "gif": "image/gif",
 
 def read_tags(path: str | Path) -> Tags:
     """All tags of a file; empty where there are none, or none that can be read."""
-    found = TagCollector()
+    collected = TagCollector()
     try:
         with open(path, "rb") as file:
             for frames in id3.find(file):
-                found.complete(_from_id3(frames))
-            found.unread += _unread_chunks(file)
-            known = _from_tinytag(file, bool(found.tags()))
+                collected.complete(_from_id3(frames))
+            collected.unread += _unread_chunks(file)
+            known = _from_tinytag(file, bool(collected.tags()))
     except OSError:
         return Tags()
     if known is not None:
-        found.complete(known)
-    elif not found.tags():
-        found.complete(_from_ffmpeg(str(path)))
-    return found.tags()
+        collected.complete(known)
+    elif not collected.tags():
+        collected.complete(_from_ffmpeg(str(path)))
+    return collected.tags()
 
 
 def _from_id3(frames: list[Frame]) -> TagCollector:
-    found = TagCollector()
+    collected = TagCollector()
     for frame in frames:
         name, body = frame
         if name == "TXXX":
-            found.add(*id3.described(body))
+            collected.add(*id3.described(body))
         elif name in ("COMM", "USLT"):
             description, values = id3.described(body, skip=3)
             plain = name == "USLT" or description.lower() in ("", "comment", "description")
-            found.add(FIELDS[name] if plain else description, values)
+            collected.add(FIELDS[name] if plain else description, values)
         elif name == "APIC":
             cover = id3.cover_art(body)
             if cover is None:
-                found.unread.append("a damaged picture")
+                collected.unread.append("a damaged picture")
             else:
-                found.add_cover(cover)
+                collected.add_cover(cover)
         elif name == "TCON":
-            found.add("genre", _genres(frame))
+            collected.add("genre", _genres(frame))
         elif name in ONLY_ID3:
-            found.frames.append(frame)
+            collected.frames.append(frame)
         elif name.startswith("W"):
-            found.add(name, [body.decode("latin-1")])
+            collected.add(name, [body.decode("latin-1")])
         elif name.startswith("T") or name in FIELDS:
-            found.add(name, id3.texts(body))
+            collected.add(name, id3.texts(body))
         elif name not in _OF_THE_FILE:
-            found.unread.append(_UNREAD.get(name, name))
-    return found
+            collected.unread.append(_UNREAD.get(name, name))
+    return collected
 
 
 def _genres(frame: Frame) -> list[str]:
@@ -111,32 +111,32 @@ def _from_tinytag(file: BinaryIO, tagged: bool) -> TagCollector | None:
             tag = TinyTag.get(file_obj=sought, tags=True, duration=False, image=True)
     except (TinyTagException, ValueError, LookupError):
         return None
-    found = TagCollector()
+    collected = TagCollector()
     for name in ("title", "artist", "albumartist", "album", "composer", "genre", "comment"):
-        found.add(name, [getattr(tag, name) or ""])
-    found.add("date", [tag.year or ""])
+        collected.add(name, [getattr(tag, name) or ""])
+    collected.add("date", [tag.year or ""])
     numbers = {
         "tracknumber": tag.track, "tracktotal": tag.track_total,
         "discnumber": tag.disc, "disctotal": tag.disc_total,
     }  # fmt: skip
     for name, number in numbers.items():
-        found.add(name, [str(number)] if number else [])
+        collected.add(name, [str(number)] if number else [])
     for name, values in tag.other.items():
         if name == "xmp":
-            found.unread.append("XMP")
+            collected.unread.append("XMP")
         elif name == "coverart":  # the predecessor of METADATA_BLOCK_PICTURE
             with contextlib.suppress(ValueError):
-                found.add_cover(CoverArt(base64.b64decode(values[0]), ""))
+                collected.add_cover(CoverArt(base64.b64decode(values[0]), ""))
         elif not (tagged and re.fullmatch(r"[a-z][a-z0-9]{2,3}", name)):
-            found.add(name, values)
+            collected.add(name, values)
     for name, images in tag.images.as_dict().items():
         kind = _COVER_TYPES.index(name) if name in _COVER_TYPES else 0
         for image in images:
             text = image.description or ""
-            found.add_cover(CoverArt(image.data, image.mime_type or "", kind, text))
-    if not found.fields.get("tracknumber"):  # tinytag reads only numbers, not A1
-        found.add("tracknumber", [_track_side(file)])
-    return found
+            collected.add_cover(CoverArt(image.data, image.mime_type or "", kind, text))
+    if not collected.fields.get("tracknumber"):  # tinytag reads only numbers, not A1
+        collected.add("tracknumber", [_track_side(file)])
+    return collected
 
 
 def _info_in_utf8(file: BinaryIO) -> BinaryIO:
@@ -188,21 +188,21 @@ def _track_side(file: BinaryIO) -> str:
 
 def _from_ffmpeg(path: str) -> TagCollector:
     """Tags of formats unknown to tinytag (APE, WavPack, Matroska…), where PyAV is installed."""
-    found = TagCollector()
+    collected = TagCollector()
     try:
         import av
     except ImportError:
-        return found
+        return collected
     try:
         with av.open(path) as container:
             sources = [container.metadata, *(stream.metadata for stream in container.streams.audio)]
             for name, value in (item for metadata in sources for item in metadata.items()):
-                found.add(name, [value])
+                collected.add(name, [value])
             for stream in container.streams.video:
                 mime = _FFMPEG_COVERS.get(stream.codec_context.name)
                 if mime and stream.disposition & av.stream.Disposition.attached_pic:
                     packet = next(container.demux(stream))
-                    found.add_cover(CoverArt(bytes(packet), mime))
+                    collected.add_cover(CoverArt(bytes(packet), mime))
     except (av.FFmpegError, OSError, ValueError, StopIteration):
         pass
-    return found
+    return collected

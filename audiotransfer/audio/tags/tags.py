@@ -63,8 +63,7 @@ _IMAGES = {
 
 @dataclass(frozen=True)
 class Tags:
-    """Text fields (name -> values), cover art, other ID3 frames, and names of what could not be
-    read.
+    """Text fields (name -> values), cover art, other ID3 frames, and names of what was not read.
 
     Fields are named as in Vorbis comments, in lower case (``albumartist``, ``isrc``), those that
     are not in `FRAMES` as in their file; ``tracknumber`` and ``discnumber`` are ``N`` or
@@ -92,15 +91,16 @@ class Tags:
         """Tags from a plain mapping such as ``{"title": "Song", "artist": ["A", "B"]}``."""
         if isinstance(tags, Tags):
             return tags
-        gathered = TagCollector()
+        collector = TagCollector()
         for name, values in (tags or {}).items():
-            gathered.add(name, [values] if isinstance(values, str) else values)
-        return gathered.tags()
+            collector.add(name, [values] if isinstance(values, str) else values)
+        return collector.tags()
 
 
 class TagCollector:
-    """Collects tags, without those about the level, which changes, and about the file's
-    encoding.
+    """Collects the tags of a song.
+
+    Fields about the level, which changes, and about the file's encoding are left out.
     """
 
     def __init__(self) -> None:
@@ -154,17 +154,17 @@ class TagCollector:
 
 def fitting(tags: Tags, suffix: str) -> tuple[Tags, tuple[str, ...]]:
     """The part of the tags that a file of this suffix can hold, and the names of the rest."""
-    fields, lost = dict(tags.fields), list(tags.unread)
+    fields, left_out = dict(tags.fields), list(tags.unread)
     if suffix in (".flac", ".ogg"):
-        lost += [ONLY_ID3.get(frame.name, frame.name) for frame in tags.frames]
-        lost += [name for name in fields if not re.fullmatch(r"[\x20-\x3c\x3e-\x7d]+", name)]
+        left_out += [ONLY_ID3.get(frame.name, frame.name) for frame in tags.frames]
+        left_out += [name for name in fields if not re.fullmatch(r"[\x20-\x3c\x3e-\x7d]+", name)]
         tags = replace(tags, frames=())
     largest = room = _LARGEST.get(suffix, _LARGEST_ID3)
     for name, values in tags.fields.items():
         size = sum(len(value.encode()) + len(name.encode()) + 64 for value in values)
         if size > room:
-            lost.append(name)
-        if name in lost:
+            left_out.append(name)
+        if name in left_out:
             del fields[name]
         else:
             room -= size
@@ -173,11 +173,11 @@ def fitting(tags: Tags, suffix: str) -> tuple[Tags, tuple[str, ...]]:
         size = len(cover.data) + len(cover.description.encode()) + 1024
         room = largest if suffix == ".flac" else room  # one block each
         if size > room:
-            lost.append(f"a picture of {len(cover.data) >> 20} MB")
+            left_out.append(f"a picture of {len(cover.data) >> 20} MB")
         else:
             covers.append(cover)
             room -= size
-    return replace(tags, fields=fields, covers=tuple(covers)), tuple(dict.fromkeys(lost))
+    return replace(tags, fields=fields, covers=tuple(covers)), tuple(dict.fromkeys(left_out))
 
 
 def frames_of(tags: Tags) -> list[Frame]:

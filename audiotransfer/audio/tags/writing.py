@@ -6,11 +6,11 @@ import base64
 import os
 import shutil
 import struct
-import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from audiotransfer.audio.formats.ogg import page_checksum
 from audiotransfer.audio.tags import id3
 from audiotransfer.audio.tags.id3 import CoverArt
 from audiotransfer.audio.tags.tags import Tags, comments_of, frames_of
@@ -21,8 +21,6 @@ _INFO = {
     "comment": b"ICMT", "copyright": b"ICOP", "tracknumber": b"ITRK", "composer": b"IMUS",
     "language": b"ILNG", "publisher": b"IPUB",
 }  # fmt: skip
-_REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
-
 _COMMENT, _COVER = 4, 6  # flac metadata blocks
 
 
@@ -128,8 +126,9 @@ def _comments(vendor: bytes, comments: list[tuple[str, str]]) -> bytes:
 
 
 def _cover_block(cover: CoverArt) -> bytes:
-    """A flac picture block (https://xiph.org/flac/format.html#metadata_block_picture),
-    sizes unset.
+    """A flac picture block without image sizes.
+
+    https://xiph.org/flac/format.html#metadata_block_picture
     """
     mime, text = cover.mime_type.encode("ascii", "replace"), cover.description.encode()
     return b"".join((
@@ -199,7 +198,6 @@ def _paged(packets: list[bytes], serial: bytes, number: int) -> Iterator[bytes]:
 
 
 def _sealed(head: bytes, content: bytes) -> bytes:
-    """A page with its checksum: CRC-32 from the highest bit on, zlib's of reversed bits."""
-    page = head[:22] + bytes(4) + head[26:] + content
-    reflected = zlib.crc32(page.translate(_REVERSED), 0xFFFFFFFF) ^ 0xFFFFFFFF
-    return page[:22] + int(f"{reflected:032b}"[::-1], 2).to_bytes(4, "little") + page[26:]
+    """A page with its checksum."""
+    page = head + content
+    return page[:22] + page_checksum(page) + page[26:]

@@ -1,4 +1,4 @@
-"""Drums to MIDI files: beats that nobody played, beats between two, and beats played by hand."""
+"""Drum patterns as MIDI files: sampled, interpolated between two, and humanised."""
 
 from __future__ import annotations
 
@@ -12,11 +12,9 @@ import numpy as np
 import torch
 
 from audiotransfer import midi
-from audiotransfer.atomic import check_place
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.midi.grid import Grid
 from audiotransfer.midi.score import (
-    WRITTEN,
     edited,
     note_table,
     score_of,
@@ -24,7 +22,7 @@ from audiotransfer.midi.score import (
     write_midi,
     write_score,
 )
-from audiotransfer.pipeline.score_output import Beside
+from audiotransfer.pipeline.midi_output import MidiExtras, MidiOutput
 from audiotransfer.styles.card import check_weights, read_card
 from audiotransfer.symbolic.drums.beats import BAR, Beat, Cells, beat_of
 from audiotransfer.symbolic.drums.beats import score_of as beats_score
@@ -41,17 +39,17 @@ _TEMPI = (20.0, 400.0)
 
 @dataclass(frozen=True)
 class DrumOptions:
-    """What all three have in common."""
+    """Options of all three functions."""
 
     by: str | Path | None = None
-    """Folder of a drummer; ``None`` is the one that ships."""
+    """Folder of a drum model; ``None`` is the one that ships."""
     temperature: float = 1.0
-    """0 takes the likeliest, 1 draws as drummers play."""
+    """0 takes the most probable hits, 1 samples from the model's probabilities."""
     tempo: float | None = None
-    """Quarters a minute of what is made; ``None``: 120, or the given beats'."""
+    """Quarters a minute of the output; ``None``: 120, or the tempo of the given patterns."""
     seed: int = 0
     overwrite: bool = False
-    beside: Beside = field(default_factory=Beside)
+    extras: MidiExtras = field(default_factory=MidiExtras)
 
 
 @dataclass(frozen=True)
@@ -62,7 +60,7 @@ class DrumReport:
     bars: int
     hits: int
     also: dict[str, str]
-    """Files beside it: ``audio``, ``plot``."""
+    """Files written with it: ``audio``, ``plot``."""
     notices: list[str] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
@@ -73,15 +71,15 @@ class DrumReport:
 def sample_file(
     target: str | Path, bars: int = 4, style: str | None = None, options: DrumOptions | None = None
 ) -> DrumReport:
-    """Writes a beat that nobody played.
+    """Writes a pattern sampled from the model's latent space.
 
-    Raises AudioTransferError for a style that the drummer knows not, and for wrong values.
+    Raises AudioTransferError for a style that the model does not know, and values out of range.
     """
     options = options or DrumOptions()
     _check_count(bars, "bars", 1, _MOST_BARS)
-    path, drummer, generator = _begin(target, options)
+    output, drummer, generator = _begin(target, options)
     beat = drummer.imagine(bars, style, options.temperature, generator)
-    return _written(beats_score([beat], [options.tempo or 120.0]), path, bars, options)
+    return _written(beats_score([beat], [options.tempo or 120.0]), output, bars)
 
 
 def interpolate_file(
@@ -92,12 +90,13 @@ def interpolate_file(
     bars: int | None = None,
     options: DrumOptions | None = None,
 ) -> DrumReport:
-    """Writes ``count`` beats one after the other: the drums of one score, of another, and between.
+    """Writes ``count`` patterns one after the other, interpolated in latent space from the drums of
+    one MIDI file to those of another.
 
-    Each is as many bars as asked for, or as both scores have, from their beginning. The tempo goes
-    from the one's to the other's.
+    Each has as many bars as asked for, or as both files have, from their beginning. The tempo goes
+    from the first one's to the last one's.
 
-    Raises AudioTransferError for scores without drums, without as many bars, or not in four.
+    Raises AudioTransferError for files without drums, with fewer bars, or not in 4/4.
     """
     options = options or DrumOptions()
     _check_count(count, "steps", 2, _MOST_STEPS)
@@ -106,14 +105,14 @@ def interpolate_file(
     if bars is not None:
         _check_count(bars, "bars", 1, both)
     bars = bars or both
-    path, drummer, generator = _begin(target, options)
+    output, drummer, generator = _begin(target, options)
     ends = [beat.section(0, bars * BAR) for beat, _, _ in given]
     beats = drummer.between(ends[0], ends[1], count, options.temperature, generator)
     tempi = np.geomspace(given[0][1], given[1][1], count)
     if options.tempo is not None:
         tempi = np.full(count, options.tempo)
     notices = [notice for _, _, found in given for notice in found]
-    return _written(beats_score(beats, tempi.tolist()), path, count * bars, options, notices)
+    return _written(beats_score(beats, tempi.tolist()), output, count * bars, notices)
 
 
 def humanise_file(
@@ -121,30 +120,30 @@ def humanise_file(
 ) -> DrumReport:
     """Writes a MIDI file whose drums have the velocities and the timing of a drummer.
 
-    Hits stay, and so does every message that is no note of a drum, but for another tempo where one
+    The hits are kept, and every message that is not a drum's note, except for the tempo where one
     is given.
 
-    Raises AudioTransferError for a score without drums.
+    Raises AudioTransferError for a file without drums.
     """
     options = options or DrumOptions()
     file = midi.read(source)
     before = score_of(file)
     notes = _drum_notes(before, source)
     grid = Grid.of(before)
-    path, drummer, generator = _begin(target, options)
+    output, drummer, generator = _begin(target, options)
     made = humanised(notes, grid, drummer, options.temperature, generator)
     changed = edited(file, with_notes(before, made, drums=True))
     if options.tempo is not None:
         changed = midi.with_tempo(changed, options.tempo)
-    write_midi(changed, path, options.overwrite)
+    write_midi(changed, output.path, output.overwrite)
     bars = len(grid.bars) - 1
-    return _report(score_of(changed), before, path, bars, options, file.notices)
+    return _report(score_of(changed), before, output, bars, file.notices)
 
 
 def load_drummer(folder: str | Path) -> Drummer:
-    """The drummer in a folder, its weights checked against its card.
+    """Loads the drum model in a folder.
 
-    Raises AudioTransferError where there is none, or a damaged one.
+    Raises AudioTransferError where there is none, or its weights do not match its card.
     """
     card = read_card(folder)
     check_weights(folder, card)
@@ -162,13 +161,10 @@ def load_drummer(folder: str | Path) -> Drummer:
     return Drummer(network)
 
 
-def _begin(target: str | Path, options: DrumOptions) -> tuple[Path, Drummer, torch.Generator]:
-    """What is refused is refused before any work."""
-    path = Path(target)
-    if path.suffix.lower() not in WRITTEN:
-        raise AudioTransferError(f"-o {path} is no MIDI file by its name; end it in .mid")
-    check_place(path, options.overwrite)
-    options.beside.check(path, options.overwrite)
+def _begin(target: str | Path, options: DrumOptions) -> tuple[MidiOutput, Drummer, torch.Generator]:
+    """Checks target and options, and loads the model: before any work."""
+    output = MidiOutput(Path(target), options.extras, options.overwrite)
+    output.check()
     if not 0.0 <= options.temperature <= _HOTTEST:
         raise AudioTransferError(
             f"temperature {options.temperature:g} is out of range: give 0 (the likeliest) to "
@@ -180,29 +176,22 @@ def _begin(target: str | Path, options: DrumOptions) -> tuple[Path, Drummer, tor
             "quarters a minute"
         )
     drummer = load_drummer(options.by or SHIPPED)
-    return path, drummer, torch.Generator().manual_seed(options.seed)
+    return output, drummer, torch.Generator().manual_seed(options.seed)
 
 
-def _written(
-    score: Any, path: Path, bars: int, options: DrumOptions, notices: Sequence[str] = ()
-) -> DrumReport:
-    """Writes a score that is new."""
-    write_score(score, path, options.overwrite)
-    return _report(score, None, path, bars, options, notices)
+def _written(score: Any, output: MidiOutput, bars: int, notices: Sequence[str] = ()) -> DrumReport:
+    """Writes a new score."""
+    write_score(score, output.path, output.overwrite)
+    return _report(score, None, output, bars, notices)
 
 
 def _report(
-    score: Any,
-    before: Any,
-    path: Path,
-    bars: int,
-    options: DrumOptions,
-    notices: Sequence[str],
+    score: Any, before: Any, output: MidiOutput, bars: int, notices: Sequence[str]
 ) -> DrumReport:
-    """Writes what stands beside the MIDI file, and tells what there is."""
-    also = options.beside.write(path, score, before, options.overwrite)
+    """Writes the extras of a MIDI file that is written, and reports."""
+    extras = output.write_extras(score, before)
     hits = len(note_table(score, drums=True))
-    return DrumReport(str(path), bars, hits, also, list(notices))
+    return DrumReport(str(output.path), bars, hits, extras, list(notices))
 
 
 def _drum_notes(score: Any, source: str | Path) -> np.ndarray:
@@ -215,7 +204,7 @@ def _drum_notes(score: Any, source: str | Path) -> np.ndarray:
 
 
 def _beat_in(source: str | Path) -> tuple[Beat, float, tuple[str, ...]]:
-    """The drums of a score in whole bars of four, its tempo at the beginning, and notices."""
+    """The drums of a MIDI file in whole 4/4 bars, its tempo at the beginning, and notices."""
     file = midi.read(source)
     score = score_of(file)
     notes = _drum_notes(score, source)

@@ -1,4 +1,4 @@
-"""A melody to four parts: read, put on the grid, set, put back where it stood, written."""
+"""Four-part harmonization of a melody in a MIDI file."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ from typing import Any
 import torch
 
 from audiotransfer import midi
-from audiotransfer.atomic import check_place
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.midi.score import WRITTEN, score_of, write_score
-from audiotransfer.pipeline.score_output import Beside
+from audiotransfer.midi.score import score_of, write_score
+from audiotransfer.pipeline.midi_output import MidiExtras, MidiOutput
 from audiotransfer.styles.card import CARD_NAME, check_weights, read_card
 from audiotransfer.symbolic.accompaniment import melody
 from audiotransfer.symbolic.accompaniment.harmonization import (
@@ -34,36 +33,36 @@ _NETWORK = "accompanist"
 
 @dataclass(frozen=True)
 class AccompanyOptions:
-    """How a melody is set."""
+    """How a melody is harmonized."""
 
     track: str | None = None
     """Name or number (from 1) of the melody's track; ``None`` is the first with notes."""
     by: str | Path | None = None
-    """Folder of an accompanist; ``None`` is the one that ships."""
+    """Folder of an accompaniment model; ``None`` is the one that ships."""
     temperature: float = Harmony.temperature
-    """0 takes the most probable notes, 1 draws them as likely as they are, which is restless."""
+    """0 takes the most probable notes, 1 samples from the model's probabilities."""
     seed: int = 0
     versions: int = 1
-    """So many, from seeds one after the other."""
-    beside: Beside = field(default_factory=Beside)
-    """Sound and picture that go with each version."""
+    """Number of outputs, from consecutive seeds."""
+    extras: MidiExtras = field(default_factory=MidiExtras)
+    """Audio and piano rolls that are written with each version."""
     overwrite: bool = False
 
 
 @dataclass(frozen=True)
 class AccompanyReport:
-    """What was done with one melody."""
+    """What was written for one melody."""
 
     input: str
     outputs: list[str]
     seeds: list[int]
     beside: list[str]
-    """Sounds and pictures that were written with them."""
+    """Audio files and piano rolls that were written with them."""
     track: str
     notes: int
     """In the melody."""
     semitones: int
-    """By which it was moved for the model, and back."""
+    """By which it was transposed for the model, and back."""
     notices: list[str]
 
     def to_dict(self) -> dict[str, Any]:
@@ -79,9 +78,9 @@ def accompany_file(
 ) -> AccompanyReport:
     """Writes a melody with three voices below it; several versions as ``TARGET.1.mid``, and so on.
 
-    ``source`` is a MIDI file, or "twinkle", a tune that comes with the program.
+    ``source`` is a MIDI file, or "twinkle", a tune that ships with the program.
 
-    Raises AudioTransferError for a score without a melody, or a place that cannot be written to.
+    Raises AudioTransferError for a file without a melody, or an output that cannot be written.
     """
     options = options or AccompanyOptions()
     if not 0.0 <= options.temperature <= _HOTTEST:
@@ -91,17 +90,19 @@ def accompany_file(
         )
     if options.versions < 1:
         raise AudioTransferError(f"{options.versions} versions are none: ask for one or more")
-    outputs = version_paths(Path(target), options.versions)
-    for path in outputs:
-        check_place(path, options.overwrite)
-        options.beside.check(path, options.overwrite)
+    outputs = [
+        MidiOutput(path, options.extras, options.overwrite)
+        for path in version_paths(Path(target), options.versions)
+    ]
+    for output in outputs:
+        output.check()
     file = None if str(source) == melody.NAME else midi.read(source)
     score = melody.twinkle_score() if file is None else score_of(file)
     tune = Tune.of(score, options.track)
     network = load_bach(options.by or SHIPPED)
     seeds = [options.seed + number for number in range(options.versions)]
     beside: list[str] = []
-    for number, (path, seed) in enumerate(zip(outputs, seeds, strict=True)):
+    for number, (output, seed) in enumerate(zip(outputs, seeds, strict=True)):
 
         def tell(share: float, done: int = number) -> None:
             if progress is not None:
@@ -109,11 +110,11 @@ def accompany_file(
 
         harmony = Harmony(options.temperature)
         made = accompany(tune, network, harmony, seed, tell)
-        write_score(made, path, options.overwrite)
-        beside += options.beside.write(path, made, overwrite=options.overwrite).values()
+        write_score(made, output.path, options.overwrite)
+        beside += output.write_extras(made).values()
     return AccompanyReport(
         input=str(source),
-        outputs=[str(path) for path in outputs],
+        outputs=[str(output.path) for output in outputs],
         seeds=seeds,
         beside=beside,
         track=score.tracks[tune.track].name,
@@ -130,7 +131,7 @@ def accompany(
     seed: int,
     progress: Callable[[float], None] | None = None,
 ) -> Any:
-    """The tune and three voices below it, as a ``symusic.Score`` of four tracks."""
+    """The melody and three voices below it, as a ``symusic.Score`` of four tracks."""
     melody, beats = (torch.from_numpy(x)[None] for x in (tune.heard.pitches, tune.heard.phases))
     generator = torch.Generator().manual_seed(seed)
     voices = harmonise(network, melody, beats, harmony, generator, progress)[0].numpy()
@@ -138,15 +139,15 @@ def accompany(
 
 
 def is_accompanist(place: str | Path) -> bool:
-    """Whether a name or folder is that of an accompanist."""
+    """Whether a name or folder is that of an accompaniment model."""
     folder = _folder(place)
     return (folder / CARD_NAME).is_file() and _NETWORK in read_card(folder).networks
 
 
 def load_bach(place: str | Path = SHIPPED) -> Accompanist:
-    """The accompanist in a folder, or "bach", the one that ships; its weights are checked.
+    """Loads the accompaniment model in a folder, or "bach", the one that ships.
 
-    Raises AudioTransferError where there is none, or a damaged one.
+    Raises AudioTransferError where there is none, or its weights do not match its card.
     """
     folder = _folder(place)
     card = read_card(folder)
@@ -165,12 +166,7 @@ def _folder(place: str | Path) -> Path:
 
 
 def version_paths(target: Path, count: int) -> list[Path]:
-    """Where so many versions go: the target itself, or numbered from 1 before its suffix.
-
-    Raises AudioTransferError where the target is no MIDI file by its name.
-    """
-    if target.suffix.lower() not in WRITTEN:
-        raise AudioTransferError(f"-o {target} is no MIDI file by its name; end it in .mid")
+    """The paths of so many versions: the target itself, or numbered from 1 before its suffix."""
     if count == 1:
         return [target]
     return [target.with_suffix(f".{number}{target.suffix}") for number in range(1, count + 1)]

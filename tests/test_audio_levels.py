@@ -1,4 +1,4 @@
-"""Rates, loudness, true peaks, limiting: against their references, and streamed as whole."""
+"""Resampling, loudness, true peaks, limiting: against references, and streamed equal to whole."""
 
 from __future__ import annotations
 

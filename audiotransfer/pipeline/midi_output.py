@@ -1,8 +1,8 @@
-"""What may be written beside a MIDI file: how it sounds, and how it looks."""
+"""Where MIDI goes: its file, and with it rendered audio and piano rolls."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from audiotransfer.audio.writing import check_output, write_audio
 from audiotransfer.data.rendering.ensembles import Arrangement, arrangement_of
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.midi.plotting import plot_scores
+from audiotransfer.midi.score import WRITTEN
 from audiotransfer.synthesis.synthesizer import Part, Synthesizer, default_soundfont
 
 _TAIL_SECONDS = 1.5
@@ -25,8 +26,8 @@ _LONGEST_SECONDS = 2 * 3600
 
 
 @dataclass(frozen=True)
-class Beside:
-    """The sound of a score by a soundfont, and piano rolls, under the name of its MIDI file."""
+class MidiExtras:
+    """What is written with a MIDI file: audio by a soundfont, and piano rolls."""
 
     render: bool = False
     soundfont: Path | None = None
@@ -35,54 +36,73 @@ class Beside:
     encoding: str = "int16"
     plot: bool = False
 
-    def paths(self, output: Path) -> dict[str, Path]:
-        """``audio`` and ``plot``, where they are wanted, for a MIDI file ``output``: of
-        ``song.jazz.mid`` ``song.jazz.mid.wav``, as ``song.jazz.wav`` is what becomes of a
-        recording, and ``song.jazz.png``.
+
+@dataclass(frozen=True)
+class MidiOutput:
+    """Where one MIDI file goes, with its extras."""
+
+    path: Path
+    extras: MidiExtras = field(default_factory=MidiExtras)
+    overwrite: bool = False
+
+    @property
+    def extra_paths(self) -> dict[str, Path]:
+        """``audio`` and ``plot``, where they are wanted: of ``song.jazz.mid``
+        ``song.jazz.mid.wav``, as ``song.jazz.wav`` is the output of a recording, and
+        ``song.jazz.png``.
         """
         paths = {}
-        if self.render:
-            paths["audio"] = output.with_name(output.name + self.suffix)
-        if self.plot:
-            paths["plot"] = output.with_suffix(".png")
+        if self.extras.render:
+            paths["audio"] = self.path.with_name(self.path.name + self.extras.suffix)
+        if self.extras.plot:
+            paths["plot"] = self.path.with_suffix(".png")
         return paths
 
-    def check(self, output: Path, overwrite: bool = False, score: Any = None) -> None:
-        """Raises AudioTransferError, before any work, for what could not be written after it: a
-        place that is taken, no soundfont, a ``score`` of more than two hours.
-        """
-        for kind, path in self.paths(output).items():
-            if kind == "audio":
-                check_output(path, overwrite, encoding=self.encoding)
-            else:
-                check_place(path, overwrite)
-        if self.render:
-            _synthesizer(self.soundfont)
-            if score is not None:
-                _check_length(arrangement_of(score, controllers=True), output)
+    def check(self) -> None:
+        """Raises AudioTransferError for a file that cannot be written, and a missing soundfont."""
+        if self.path.suffix.lower() not in WRITTEN:
+            raise AudioTransferError(
+                f"{self.path} is no MIDI file by its name; end it in .mid (--render adds sound)"
+            )
+        check_place(self.path, self.overwrite)
+        self.check_extras()
 
-    def write(
-        self, output: Path, score: Any, before: Any = None, overwrite: bool = False
-    ) -> dict[str, str]:
-        """Writes what is wanted of a score that stands in ``output``, beside the one before it if
-        there is one; returns the files: ``audio``, ``plot``.
+    def check_extras(self) -> None:
+        """The same for the extras only."""
+        for kind, path in self.extra_paths.items():
+            if kind == "audio":
+                check_output(path, self.overwrite, encoding=self.extras.encoding)
+            else:
+                check_place(path, self.overwrite)
+        if self.extras.render:
+            _synthesizer(self.extras.soundfont)
+
+    def check_length(self, score: Any) -> None:
+        """Raises AudioTransferError where audio of more than two hours would be rendered."""
+        if self.extras.render:
+            _check_length(arrangement_of(score, controllers=True), self.path)
+
+    def write_extras(self, score: Any, before: Any = None) -> dict[str, str]:
+        """Writes audio and piano rolls of the score, with the rolls of the one before it if there
+        is one; returns the files: ``audio``, ``plot``.
         """
-        paths = self.paths(output)
+        paths = self.extra_paths
         if "audio" in paths:
-            render_score(
+            render_midi(
                 score,
                 paths["audio"],
-                self.soundfont,
-                encoding=self.encoding,
-                overwrite=overwrite,
+                self.extras.soundfont,
+                encoding=self.extras.encoding,
+                overwrite=self.overwrite,
             )
         if "plot" in paths:
-            shown = {output.name: score} if before is None else {"before": before, "after": score}
-            plot_scores(shown, paths["plot"], output.stem, overwrite)
+            name = self.path.name
+            shown = {name: score} if before is None else {"before": before, "after": score}
+            plot_scores(shown, paths["plot"], self.path.stem, self.overwrite)
         return {kind: str(path) for kind, path in paths.items()}
 
 
-def render_score(
+def render_midi(
     score: Any,
     path: Path,
     soundfont: Path | None = None,
@@ -90,16 +110,16 @@ def render_score(
     encoding: str = "int16",
     overwrite: bool = False,
 ) -> None:
-    """Plays a score with a soundfont into an audio file: stereo, 44.1 kHz, one gain for all of it.
+    """Renders a score with a soundfont to an audio file: stereo, 44.1 kHz, with one gain.
 
-    Channels have the volume, expression, pan and pedal that the score says, but no pitch bend.
+    Volume, expression, pan and pedal of the channels are rendered, pitch bend is not.
     Raises AudioTransferError where the soundfont is missing or unreadable or the score lasts longer
     than two hours.
     """
     synthesizer, font = _synthesizer(soundfont)
     band = arrangement_of(score, str(path), controllers=True)
     _check_length(band, path)
-    audio = _played(band, synthesizer, font)
+    audio = _rendered(band, synthesizer, font)
     # General MIDI mixes may pass full scale.
     audio /= max(float(np.abs(audio).max(initial=0.0)) / _PEAK, 1.0)
     write_audio(
@@ -111,8 +131,8 @@ def render_score(
     )
 
 
-def _played(band: Arrangement, synthesizer: Synthesizer, font: Path) -> NDArray[np.float32]:
-    """The sound of a band ``[2, T]``, each part at its levels."""
+def _rendered(band: Arrangement, synthesizer: Synthesizer, font: Path) -> NDArray[np.float32]:
+    """The audio ``[2, T]`` of all parts, each at its levels."""
     seconds = band.seconds + _TAIL_SECONDS
     alike: dict[bytes, list[Part]] = {}
     for part in band.parts:

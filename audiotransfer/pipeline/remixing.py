@@ -1,10 +1,9 @@
-"""Stems back to a song, with gains, mutes, and each stem dry or in a style.
+"""Mixing the stems of a folder to a song, with gains, mutes, and each stem dry or in a style.
 
 In a stems' folder ``drums.wav`` is the stem as it was separated and ``drums.jazz.wav`` the same in
-the style jazz; files of other names are known by the tag that they were written with. Left to
-itself a stem is taken in its style where it has one. As in a transfer, one gain brings the stems in
-their styles to the loudness of the dry song; it is found without gains and mutes, which are
-therefore heard as asked for.
+the style jazz; files of other names are identified by their tag. By default a stem is taken in its
+style where it has one. As in a transfer, one gain brings the stems in their styles to the loudness
+of the dry song; it is measured without gains and mutes, which therefore keep their full effect.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from __future__ import annotations
 import difflib
 import os
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,16 +28,30 @@ from audiotransfer.audio.tags.tags import Tags
 from audiotransfer.audio.true_peak import TruePeakMeter
 from audiotransfer.audio.writing import AudioWriter, check_output
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.pipeline.finishing import Listener, MixFile, finish, level_for, matching_gain
+from audiotransfer.pipeline.blocks import MixBlock, StemBlock, TimeQueue
+from audiotransfer.pipeline.finishing import (
+    LoudnessMeterSink,
+    MixFile,
+    finish,
+    level_for,
+    matching_gain,
+    write,
+)
 from audiotransfer.pipeline.naming import is_same_file
-from audiotransfer.pipeline.options import Report, StemReport, check_gain, decibels, finite
+from audiotransfer.pipeline.options import check_gain
+from audiotransfer.pipeline.output import REST
 from audiotransfer.pipeline.own_outputs import DRY_STYLE, mark_tags, read_stem_comment
-from audiotransfer.pipeline.progress import ProgressCallback, Tracker
+from audiotransfer.pipeline.reporting import (
+    ProgressCallback,
+    Report,
+    StemReport,
+    Tracker,
+    decibels,
+    finite,
+)
 from audiotransfer.pipeline.sources import PIECE
-from audiotransfer.pipeline.stem_files import REST
-from audiotransfer.pipeline.streaming import TimeQueue
 
-#: What a mix is marked with where songs in a style have its name.
+#: The label in a mix's tags, where songs in a style have the style's name.
 _LABEL = "mix"
 
 
@@ -99,16 +112,15 @@ def remix(
 
     Args:
         gains_db: stem -> dB.
-        mutes: stems that fall silent.
-        versions: stem -> ``dry`` or the style that it is wanted in.
+        mutes: stems that are left out.
+        versions: stem -> ``dry`` or the style to take it in.
 
     Raises :class:`AudioTransferError` in one line, with nothing written.
     """
     started = time.monotonic()
     path = Path(output)
     chosen = _choose(stem_versions(folder), gains_db or {}, mutes, versions or {})
-    stems = (file for stem in chosen.values() for file in (stem.path, stem.dry) if file)
-    if any(is_same_file(path, stem) for stem in stems):
+    if any(is_same_file(path, stem) for stem in _paths(chosen)):
         raise AudioTransferError(f"{path} is one of the stems: give another output")
     rate, channels, frames = _common(chosen)
     check_output(path, overwrite, sample_rate=rate, channels=channels, encoding=encoding)
@@ -131,25 +143,20 @@ def remix(
             )
         )
         mix = stack.enter_context(MixFile(path.parent, rate, channels))
-        for pieces in _aligned(chosen, channels):
-            dry = _sum(pieces[stem.dry or stem.path] for stem in chosen.values())
-            before.push(dry)
-            peak.push(dry)
-            after.push(_sum(pieces[stem.path] for stem in chosen.values()))
-            mix.write(_sum(pieces[stem.path] * stem.gain for stem in chosen.values()))
-            tracker.advance(dry.shape[-1])
+        stems = _metered(_read(chosen, channels), before, peak, after, tracker)
+        mix.fill(_mix(stems, [stem.gain for stem in chosen.values()], changed=not untouched))
         level = level_for(
             max(peak.samples()),
             peak.peak(),
-            changed=not untouched,
+            changed=mix.changed,
             encoding=encoding,
             suffix=path.suffix.lower(),
         )
         gain = level.gain
         if not plain:
             gain *= matching_gain(after.integrated(), before.integrated())
-        listener = Listener(sink, rate, channels)
-        finish(mix, gain, None, level.ceiling, listener, tracker)
+        meter = LoudnessMeterSink(sink, rate, channels)
+        write(finish(mix, gain, None, level.ceiling, tracker), meter)
         length = mix.frames
     return Report(
         input=os.fspath(folder),
@@ -159,9 +166,9 @@ def remix(
         channels=channels,
         frames=length,
         loudness_in=finite(before.integrated()),
-        loudness_out=finite(listener.loudness),
+        loudness_out=finite(meter.loudness),
         true_peak_in=decibels(peak.peak()),
-        true_peak_out=decibels(listener.true_peak),
+        true_peak_out=decibels(meter.true_peak),
         separator="none",
         stems={name: _report(stem) for name, stem in chosen.items()},
         notices=[level.notice] if level.notice else [],
@@ -203,8 +210,8 @@ def _choose(
 
 
 def _named(file: Path) -> tuple[str, str]:
-    """Stem and version: by the name, or, where it begins with something else, by the tag that the
-    file was written with, as long as the name still holds the stem's.
+    """Stem and version: by the file's name, or, where that begins with something else, by its tag,
+    as long as the name still contains the stem's.
     """
     stem, _, style = file.stem.partition(".")
     told = read_stem_comment(file)
@@ -214,7 +221,7 @@ def _named(file: Path) -> tuple[str, str]:
 
 
 def _check_sum(there: Collection[str], mutes: Collection[str]) -> None:
-    """Refuses what would be heard twice: beside ``vocals``, ``no_vocals`` is all others' sum."""
+    """Refuses stems that would be mixed twice: ``no_vocals`` is the sum of all but ``vocals``."""
     heard = [stem for stem in there if stem not in mutes]
     for stem in heard:
         one = stem.removeprefix(REST)
@@ -254,8 +261,10 @@ def _paths(chosen: Mapping[str, _Chosen]) -> list[Path]:
     )
 
 
-def _aligned(chosen: Mapping[str, _Chosen], channels: int) -> Iterator[dict[Path, Tensor]]:
-    """All files side by side, ``[C, t]`` each; the shorter ones end in silence."""
+def _read(chosen: Mapping[str, _Chosen], channels: int) -> Iterator[StemBlock]:
+    """Reads all files side by side: stems ``[S, C, t]`` dry and in the chosen version, and as the
+    song the sum of the dry ones. Shorter files end in silence.
+    """
     with ExitStack() as stack:
         readers = {
             path: stack.enter_context(open_audio(path)).blocks(PIECE) for path in _paths(chosen)
@@ -268,7 +277,10 @@ def _aligned(chosen: Mapping[str, _Chosen], channels: int) -> Iterator[dict[Path
             length = min(PIECE, max(queue.length for queue in queues.values()))
             if not length:
                 return
-            yield {path: _taken(queue, channels, length) for path, queue in queues.items()}
+            pieces = {path: _taken(queue, channels, length) for path, queue in queues.items()}
+            dry = torch.stack([pieces[stem.dry or stem.path] for stem in chosen.values()])
+            wet = torch.stack([pieces[stem.path] for stem in chosen.values()])
+            yield StemBlock(dry.sum(0), dry, wet)
 
 
 def _taken(queue: TimeQueue, channels: int, length: int) -> Tensor:
@@ -278,8 +290,29 @@ def _taken(queue: TimeQueue, channels: int, length: int) -> Tensor:
     return functional.pad(piece, (0, length - piece.shape[-1]))
 
 
-def _sum(pieces: Iterator[Tensor]) -> Tensor:
-    return torch.stack(list(pieces)).sum(0)
+def _metered(
+    blocks: Iterator[StemBlock],
+    before: LoudnessMeter,
+    peak: TruePeakMeter,
+    after: LoudnessMeter,
+    tracker: Tracker,
+) -> Iterator[StemBlock]:
+    """Measures the dry song, and the sum of the chosen versions without gains."""
+    for block in blocks:
+        before.push(block.native)
+        peak.push(block.native)
+        after.push(block.wet.sum(0))
+        yield block
+        tracker.advance(block.native.shape[-1])
+
+
+def _mix(
+    blocks: Iterator[StemBlock], gains: Sequence[float], *, changed: bool
+) -> Iterator[MixBlock]:
+    """Sums the chosen versions with their linear gains."""
+    for block in blocks:
+        gained = [stem * gain for stem, gain in zip(block.wet, gains, strict=True)]
+        yield MixBlock(torch.stack(gained).sum(0), changed)
 
 
 def _report(stem: _Chosen) -> StemReport:

@@ -1,9 +1,8 @@
-"""Songs of any length in bounded memory: queues along time, and blocks that see their
-neighbourhood.
+"""Blocks: what the stages of a song's path hand on, and how a song is cut into them.
 
-Blocks, and the windows that hold them and their context, start on the grid of whatever works on
-them. A network that works in tiles therefore sees the same tiles whether it is given a block or the
-song, and a song worked on in blocks equals the song in one piece.
+Blocks, and the windows of a block and its context, start on the grid of whatever works on them. A
+network that works in tiles therefore sees the same tiles in a block as in the whole song, and a
+song worked on in blocks equals the song in one piece, in bounded memory.
 """
 
 from __future__ import annotations
@@ -12,12 +11,14 @@ import hashlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from audiotransfer.audio.channels import crossfade
+from audiotransfer.audio.resampling import STEREO_RATE
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.pipeline.workers import Workers
 from separation import GRID
@@ -25,32 +26,68 @@ from separation import GRID
 BLOCK = 12 * GRID
 """Samples worked on at a time (18 s): the nearest whole number of grid steps."""
 LARGE_BLOCK = 20 * GRID
-"""The same for networks in whose memory a longer block does not count."""
+"""The same for networks whose memory hardly grows with the block."""
 FADE = 2048
 """Samples over which neighbouring blocks are cross-faded."""
 _PIECE = 2 * GRID
 
 
-class TimeQueue:
-    """Samples on their way: pushed at one end in pieces of any length, looked at and taken at the
-    other.
+@dataclass(frozen=True)
+class SongBlock:
+    """A piece of the song as it was read, and what the separator gets of it."""
 
-    Shape: pieces ``[*, t]`` with equal leading axes.
+    native: Tensor
+    """``[C, n]`` at the song's rate and level, one or two channels."""
+    mix: Tensor
+    """``[2, t]`` at 44.1 kHz and the working level; lags behind by what the resampler holds."""
+
+
+@dataclass(frozen=True)
+class StemBlock:
+    """A stretch of the song and its stems at 44.1 kHz."""
+
+    native: Tensor
+    """``[C, n]`` at the song's rate and level; as many seconds as the stems, to a sample."""
+    dry: Tensor
+    """``[S, 2, t]`` as separated, in the separator's order."""
+    wet: Tensor
+    """``[K, 2, t]`` after their transfers, those that have one."""
+
+
+@dataclass(frozen=True)
+class MixBlock:
+    """A stretch of the mix at the song's rate."""
+
+    mix: Tensor
+    """``[C, n]``"""
+    changed: bool
+    """Whether the mix differs from the song, up to here, by more than rounding errors."""
+
+
+class TimeQueue:
+    """A first-in, first-out queue of samples along time.
+
+    Shape: pieces ``[*, t]`` with equal leading axes, taken in other lengths than pushed.
     """
 
     def __init__(self) -> None:
         self._pieces: deque[Tensor] = deque()
+        self._nothing: Tensor | None = None
         self.length = 0
 
     def push(self, piece: Tensor) -> None:
+        if self._nothing is None:
+            self._nothing = piece.new_zeros((*piece.shape[:-1], 0))
         if piece.shape[-1]:
             self._pieces.append(piece)
             self.length += piece.shape[-1]
 
     def peek(self, length: int) -> Tensor:
-        """The next `length` samples, which stay."""
+        """The next `length` samples, which stay in the queue."""
         if length > self.length:
             raise ValueError(f"{length} samples wanted, {self.length} there")
+        if not length and self._nothing is not None:
+            return self._nothing
         found: list[Tensor] = []
         missing = length
         for piece in self._pieces:
@@ -61,19 +98,36 @@ class TimeQueue:
         return found[0] if len(found) == 1 else torch.cat(found, -1)
 
     def take(self, length: int) -> Tensor:
-        """The next `length` samples, which are gone then."""
+        """Removes and returns the next `length` samples."""
         taken = self.peek(length)
         self.drop(length)
         return taken
 
     def drop(self, length: int) -> None:
-        """The next `length` samples are gone."""
+        """Removes the next `length` samples."""
         self.length -= length
         while length:
             piece = self._pieces.popleft()
             if piece.shape[-1] > length:
                 self._pieces.appendleft(piece[..., length:])
             length -= min(length, piece.shape[-1])
+
+
+class NativeQueue(TimeQueue):
+    """The song at its own rate, taken by the length of the same stretch at 44.1 kHz."""
+
+    def __init__(self, sample_rate: int, frames: int) -> None:
+        super().__init__()
+        self._rate, self._frames = sample_rate, frames
+        self._working = self._taken = 0
+
+    def take_for(self, working: int) -> Tensor:
+        """What belongs to the next `working` samples at 44.1 kHz, ``[C, n]``."""
+        self._working += working
+        end = min(self._frames, self._working * self._rate // STEREO_RATE)
+        taken = self.take(min(self.length, end - self._taken))
+        self._taken += taken.shape[-1]
+        return taken
 
 
 def block_for(grid: int, wanted: int = BLOCK) -> int:
@@ -105,10 +159,10 @@ def in_blocks(
 ) -> Iterator[Tensor]:
     """Runs `process` over a signal block by block.
 
-    Each call gets a block's number and the block with `context` samples on each side (less at the
-    ends of the signal, more before it so that windows start on the grid). What it returns for the
-    context is dropped but for :data:`FADE` samples before the block, over which it is cross-faded
-    with the one before. A short rest at the end is worked on together with the block before it.
+    Each call gets a block's number and its window: the block with `context` samples on each side
+    (less at the ends of the signal, more before it so that windows start on the grid). What it
+    returns for the context is dropped, except :data:`FADE` samples before the block, over which it
+    is cross-faded with the block before. A short rest at the end is joined to the last block.
 
     Args:
         pieces: the signal ``[*, t]`` in pieces of any length.
@@ -117,7 +171,7 @@ def in_blocks(
         context: samples on each side of a block that starts and ends on the grid.
         grid: samples between the places where `process` may be given a start.
         block: a multiple of the grid.
-        ahead: several workers begin the next block before one is given.
+        ahead: workers; several of them start the next block before this one is yielded.
 
     Yields:
         ``[*', t]``, in all `total` samples.
@@ -128,17 +182,17 @@ def in_blocks(
     check_block(block, grid)
     workers = ahead or Workers()
     depth = 2 if workers.count > 1 else 1
-    begun: deque[tuple[_Cut, Future[Tensor]]] = deque()
-    cuts = _cut(pieces, total, context, grid, block)
+    started: deque[tuple[_Place, Future[Tensor]]] = deque()
+    windows = _windows(pieces, total, context, grid, block)
     tail: Tensor | None = None
     while True:
-        while len(begun) < depth and (found := next(cuts, None)) is not None:
-            cut, window = found
-            begun.append((cut, workers.start(_kept, process, cut, window)))
+        while len(started) < depth and (found := next(windows, None)) is not None:
+            place, window = found
+            started.append((place, workers.start(_kept, process, place, window)))
             del found, window
-        if not begun:
+        if not started:
             return
-        cut, future = begun.popleft()
+        place, future = started.popleft()
         done = future.result()
         del future
         if tail is not None:
@@ -146,7 +200,7 @@ def in_blocks(
             done = done[..., FADE:]
             yield crossfade(tail.flatten(0, -2), head.flatten(0, -2)).unflatten(0, tail.shape[:-1])
         tail = None
-        if not cut.last:
+        if not place.last:
             tail = done[..., -FADE:].clone()
             done = done[..., :-FADE]
         # In small pieces, so that those who work on them need little memory.
@@ -155,8 +209,8 @@ def in_blocks(
         del done
 
 
-class _Cut(NamedTuple):
-    """Where a block lies in its window: behind `lead` samples of context, `length` long."""
+class _Place(NamedTuple):
+    """A block of `length` samples in its window, behind `lead` samples of context."""
 
     number: int
     lead: int
@@ -164,16 +218,16 @@ class _Cut(NamedTuple):
     last: bool
 
 
-def _kept(process: Callable[[int, Tensor], Tensor], cut: _Cut, window: Tensor) -> Tensor:
-    """What is made of a block, with the samples before it that are cross-faded, and no more."""
-    first = cut.lead - (FADE if cut.number else 0)
-    return process(cut.number, window)[..., first : cut.lead + cut.length].clone()
+def _kept(process: Callable[[int, Tensor], Tensor], place: _Place, window: Tensor) -> Tensor:
+    """The processed block and the samples before it that are cross-faded, without the context."""
+    first = place.lead - (FADE if place.number else 0)
+    return process(place.number, window)[..., first : place.lead + place.length].clone()
 
 
-def _cut(
+def _windows(
     pieces: Iterable[Tensor], total: int, context: int, grid: int, block: int
-) -> Iterator[tuple[_Cut, Tensor]]:
-    """Every block's place in its window, and the window ``[*, t]``."""
+) -> Iterator[tuple[_Place, Tensor]]:
+    """Yields each block's place in its window, and the window ``[*, t]``."""
     source = iter(pieces)
     queue = TimeQueue()
     origin = 0  # of the queue's first sample
@@ -190,14 +244,14 @@ def _cut(
         if low > origin:
             queue.drop(low - origin)
             origin = low
-        yield _Cut(number, start - low, stop - start, stop == total), queue.peek(high - low)
+        yield _Place(number, start - low, stop - start, stop == total), queue.peek(high - low)
         start = stop
         number += 1
 
 
 def generator_for(seed: int, *names: int | str) -> torch.Generator:
-    """Random numbers that depend on the seed and the names (of a block, a stem) only, not on what
-    else is worked on.
+    """A generator that depends only on the seed and the names (of a block, a stem), so that
+    results do not depend on what else is worked on.
     """
     digest = hashlib.sha256("/".join(map(str, (seed, *names))).encode()).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)

@@ -1,12 +1,13 @@
-"""Everything that can be refused is refused here, before any work: styles, separator, stems,
-strengths, gains.
+"""What is played: a plan of separator, stems, seed and block length, with all weights loaded.
+
+Everything that can be refused is refused here, before any work.
 """
 
 from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -18,6 +19,7 @@ import separation
 from audiotransfer.audio.resampling import STEREO_RATE
 from audiotransfer.effects import NO_EFFECTS, Chain
 from audiotransfer.errors import AudioTransferError
+from audiotransfer.pipeline.blocks import check_block
 from audiotransfer.pipeline.options import (
     SMALL_SEPARATOR,
     StemChoice,
@@ -25,13 +27,12 @@ from audiotransfer.pipeline.options import (
     check_gain,
     check_strength,
 )
-from audiotransfer.pipeline.streaming import check_block
 from audiotransfer.styles import Keep, StemTransfer, Style, load_style
 
 
 @dataclass(frozen=True)
 class StemPlan:
-    """What will happen to one stem."""
+    """What is done to one stem: its transfer, then effects, then a gain."""
 
     action: Literal["keep", "mute", "style"]
     transfer: StemTransfer
@@ -42,7 +43,7 @@ class StemPlan:
 
     @property
     def gain(self) -> float:
-        """Linear; 0 for a stem that is muted."""
+        """Linear; 0 for a muted stem."""
         return 0.0 if self.action == "mute" else 10.0 ** (self.gain_db / 20.0)
 
     @property
@@ -52,47 +53,65 @@ class StemPlan:
 
     @property
     def grid(self) -> int:
-        """Samples between the places where blocks may start: its transfer's and its effects'."""
+        """Blocks start on multiples of so many samples: its transfer's and its effects' grid."""
         return math.lcm(self.transfer.grid, self.effects.grid)
 
     @property
     def context(self) -> int:
-        """Samples that transfer and effects together want on each side of a block."""
+        """Samples that transfer and effects together need on each side of a block."""
         return self.effects.context(self.transfer.context)
+
+    def play(
+        self,
+        stem: Tensor,
+        drums: Tensor | None,
+        generator: torch.Generator,
+        progress: Callable[[float], None],
+    ) -> Tensor:
+        """The stem ``[2, T]`` after transfer and effects; the song's own ``drums`` ``[2, T]`` drive
+        the ducking.
+        """
+        strength = 1.0 if self.strength is None else self.strength
+        return self.effects(self.transfer(stem, strength, generator, progress), drums, strength)
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A request with all that it names loaded; good for any number of songs."""
+    """What is played; good for any number of songs. Says nothing about where they go."""
 
     separator: separation.Separator
-    label: str
-    """The separator's name."""
+    separator_name: str
     stems: dict[str, StemPlan]
-    notices: tuple[str, ...]
-    options: TransferOptions
+    """In the separator's order."""
+    seed: int = 0
+    block: int | None = None
+    """Samples at 44.1 kHz worked on at a time; ``None``: about 18 s, to suit each stage."""
     device: str = "cpu"
     """Where its networks are."""
+    notices: tuple[str, ...] = ()
+
+    @property
+    def styled(self) -> dict[str, StemPlan]:
+        """The stems that go through a transfer."""
+        return {name: stem for name, stem in self.stems.items() if stem.changes}
 
     @property
     def grid(self) -> int:
-        """Samples; a block that is asked for is a multiple of it."""
-        changed = (stem.grid for stem in self.stems.values() if stem.changes)
-        return math.lcm(self.separator.grid, *changed)
+        """Samples; `block` is a multiple of it."""
+        return math.lcm(self.separator.grid, *(stem.grid for stem in self.styled.values()))
 
     def for_silence(self) -> Plan:
-        """The same files come out, but no network is troubled."""
-        stems = {stem: replace(plan, transfer=Keep()) for stem, plan in self.stems.items()}
-        return replace(self, separator=_Silence(tuple(stems)), stems=stems)
+        """The same stems without any network: separator and transfers give silence."""
+        stems = {name: replace(stem, transfer=Keep()) for name, stem in self.stems.items()}
+        return replace(self, separator=_SilentSeparator(tuple(stems)), stems=stems)
 
 
 def prepare(options: TransferOptions, *, separate_only: bool = False) -> Plan:
-    """Loads what the request names.
+    """Loads what the options name; with ``separate_only`` they need not name a style.
 
     Raises :class:`AudioTransferError` or :class:`separation.SeparationError` in one line for
-    whatever cannot be done:
-    unknown style or stem (with near matches), strength or gain out of range, damaged weights,
-    a block off the grid, nothing asked for.
+    whatever cannot be done: unknown style or stem (with near matches), strength or gain out of
+    range, damaged weights, a block off the grid, nothing asked for.
     """
     strength = check_strength(options.strength)
     gains = {stem: check_gain(stem, gain) for stem, gain in options.gains_db.items()}
@@ -105,7 +124,7 @@ def prepare(options: TransferOptions, *, separate_only: bool = False) -> Plan:
     if not separate_only and options.style is None and not changes:
         raise AudioTransferError("no style given: name one (`audiotransfer styles` lists them)")
     device = resolve_device(options.device)
-    styles = _Styles(device, options.vocoder)
+    styles = _StyleLoader(device, options.vocoder)
     main = None if options.style is None else styles.get(options.style)
     for choice in options.stems.values():
         if choice.style is not None:
@@ -124,7 +143,9 @@ def prepare(options: TransferOptions, *, separate_only: bool = False) -> Plan:
         plans[stem] = planned if options.effects else replace(planned, effects=NO_EFFECTS)
     if all(planned.action == "mute" for planned in plans.values()):
         raise AudioTransferError(f"every stem is muted ({', '.join(plans)}): leave one of them in")
-    plan = Plan(separator, label, plans, tuple(notices), options, device)
+    plan = Plan(
+        separator, label, plans, options.seed, options.block, device, notices=tuple(notices)
+    )
     if options.block is not None:
         check_block(options.block, plan.grid)
     return plan
@@ -150,7 +171,7 @@ def resolve_device(name: str) -> str:
 def resolve_separator(
     wanted: str | separation.Separator, device: str
 ) -> tuple[separation.Separator, str, list[str]]:
-    """The separator, its name, and what there is to say about the choice."""
+    """The separator, its name, and notices about the choice."""
     notices: list[str] = []
     if not isinstance(wanted, str):
         separator, label = wanted, type(wanted).__name__
@@ -170,7 +191,7 @@ def resolve_separator(
     return separator, label, notices
 
 
-class _Styles:
+class _StyleLoader:
     """Loads each style once, however many stems name it."""
 
     def __init__(self, device: str, vocoder: str) -> None:
@@ -214,8 +235,8 @@ def check_stems(named: Iterable[str], stems: Collection[str], label: str) -> Non
             raise AudioTransferError(f"unknown stem {stem!r} (separator {label}): {hint}")
 
 
-class _Silence:
-    """Takes silence apart."""
+class _SilentSeparator:
+    """A separator that gives silent stems."""
 
     sample_rate = STEREO_RATE
     context = 0

@@ -1,4 +1,4 @@
-"""MIDI files in another style: read, changed note by note, written, in the bars that they had."""
+"""Style transfer of MIDI files: read, replace the notes part by part, write."""
 
 from __future__ import annotations
 
@@ -14,14 +14,13 @@ import torch
 from numpy.typing import NDArray
 
 from audiotransfer import midi
-from audiotransfer.atomic import check_place
 from audiotransfer.errors import AudioTransferError, failure
 from audiotransfer.midi.grid import Grid
-from audiotransfer.midi.score import WRITTEN, edited, note_table, score_of, with_notes, write_midi
+from audiotransfer.midi.score import edited, note_table, score_of, with_notes, write_midi
+from audiotransfer.pipeline.midi_output import MidiExtras, MidiOutput
 from audiotransfer.pipeline.naming import ensure_folder, name_clashes
 from audiotransfer.pipeline.options import StemChoice, check_strength
-from audiotransfer.pipeline.planning import resolve_device
-from audiotransfer.pipeline.score_output import Beside
+from audiotransfer.pipeline.plan import resolve_device
 from audiotransfer.styles import Keep, Style, load_style
 from audiotransfer.symbolic.transfer import DRUMS, PITCHED, PartTransfer
 
@@ -29,25 +28,25 @@ STEMS = (PITCHED, DRUMS)
 
 
 @dataclass(frozen=True)
-class ScoreOptions:
-    """What is to become of a MIDI file. Only a style, or a choice for a stem, must be given."""
+class MidiOptions:
+    """What the caller asks for; only a style, or a choice for a stem, must be given."""
 
     style: str | Path | Style | None = None
-    """Name, folder, or a style that is loaded already."""
+    """Name, folder, or a loaded style."""
     strength: float = 1.0
     """0 leaves every note as it is, 1 is all of the style."""
     stems: Mapping[str, StemChoice] = field(default_factory=dict)
     """For ``pitched`` parts, ``drums`` or both: keep, mute, or a style of their own."""
     device: str = "auto"
     seed: int = 0
-    beside: Beside = field(default_factory=Beside)
-    """Sound and picture that are written as well."""
+    extras: MidiExtras = field(default_factory=MidiExtras)
+    """Audio and piano rolls that are written with the MIDI file."""
     overwrite: bool = False
 
 
 @dataclass(frozen=True)
 class PartReport:
-    """What happened to the pitched parts, or to the drums."""
+    """What was done to the pitched parts, or to the drums."""
 
     action: str
     style: str | None
@@ -55,17 +54,17 @@ class PartReport:
     notes_in: int
     notes_out: int
     notes_kept: int
-    """With their pitch, beginning and track."""
+    """With their pitch, onset and track."""
 
 
 @dataclass(frozen=True)
-class ScoreReport:
+class MidiReport:
     """What was done to one MIDI file."""
 
     input: str
     output: str
     files: dict[str, str]
-    """What stands beside the output: ``audio``, ``plot``."""
+    """Files written with the output: ``audio``, ``plot``."""
     seconds: float
     bars: int
     tracks: int
@@ -84,16 +83,18 @@ class ScoreReport:
 
 
 @dataclass(frozen=True)
-class ScorePlan:
-    """A request with its styles loaded; good for any number of MIDI files."""
+class MidiPlan:
+    """What is played, with its styles loaded; good for any number of MIDI files."""
 
-    options: ScoreOptions
     parts: dict[str, PartPlan]
+    requested: Mapping[str, str]
+    """Stem -> action, of the stems that the caller named."""
+    seed: int = 0
 
 
 @dataclass(frozen=True)
 class PartPlan:
-    """What will happen to the pitched parts, or to the drums; without a transfer they stay."""
+    """What is done to the pitched parts, or to the drums; without a transfer they are kept."""
 
     action: str
     transfer: PartTransfer | None = None
@@ -102,16 +103,16 @@ class PartPlan:
 
 
 @dataclass(frozen=True)
-class ScoreOutcome:
-    """What became of one MIDI file: a report, or the one line that says why there is none."""
+class MidiOutcome:
+    """The result of one MIDI file: a report, or the one line that says why it failed."""
 
     input: Path
-    report: ScoreReport | None = None
+    report: MidiReport | None = None
     error: str | None = None
 
 
-def prepare_scores(options: ScoreOptions) -> ScorePlan:
-    """Loads what a request names.
+def prepare_midi(options: MidiOptions) -> MidiPlan:
+    """Loads what the options name.
 
     Raises AudioTransferError, before any work, for whatever cannot be done: an unknown style or
     stem, a strength out of range, nothing asked for.
@@ -134,7 +135,8 @@ def prepare_scores(options: ScoreOptions) -> ScorePlan:
         parts[stem] = _plan(stem, choice, style, level)
     if all(part.action == "mute" for part in parts.values()):
         raise AudioTransferError(f"{' and '.join(STEMS)} are muted: leave one of them in")
-    return ScorePlan(options, parts)
+    requested = {stem: choice.action for stem, choice in options.stems.items()}
+    return MidiPlan(parts, requested, options.seed)
 
 
 def _load(style: str | Path | Style, device: str) -> Style:
@@ -150,48 +152,48 @@ def _plan(stem: str, choice: StemChoice, style: Style | None, strength: float) -
     return PartPlan("style", transfer, style.name, strength)
 
 
-def check_score_output(output: Path, overwrite: bool = False) -> None:
-    """Raises AudioTransferError for a name that is no MIDI file's or a place that is taken."""
-    if output.suffix.lower() not in WRITTEN:
-        raise AudioTransferError(
-            f"{output} is no MIDI file by its name; end it in .mid (--render adds sound)"
-        )
-    check_place(output, overwrite)
-
-
-def transfer_score(
+def transfer_midi(
     source: str | Path,
     output: str | Path,
-    options: ScoreOptions,
+    options: MidiOptions,
     progress: Callable[[float], None] | None = None,
-    *,
-    plan: ScorePlan | None = None,
-) -> ScoreReport:
-    """Writes a MIDI file in another style: as many bars, and every message that is no note as it
-    was.
+) -> MidiReport:
+    """Writes a MIDI file in another style: with as many bars, and every message but the notes
+    unchanged.
 
-    ``plan`` is what `prepare_scores` made of the options, where several files are transferred.
-    Raises AudioTransferError for a file that is no score and a place that cannot be written to.
+    Raises AudioTransferError for a file that is no MIDI file, and an output that cannot be written.
+    """
+    place = MidiOutput(Path(output), options.extras, options.overwrite)
+    place.check()
+    return transfer_midi_by_plan(source, prepare_midi(options), place, progress)
+
+
+def transfer_midi_by_plan(
+    source: str | Path,
+    plan: MidiPlan,
+    output: MidiOutput,
+    progress: Callable[[float], None] | None = None,
+) -> MidiReport:
+    """Plays a MIDI file by a plan, and writes it where the output, which was checked, says.
+
+    Raises AudioTransferError as `transfer_midi`.
     """
     began = time.monotonic()
-    output = Path(output)
-    check_score_output(output, options.overwrite)
     file = midi.read(source)
     score = score_of(file)
-    options.beside.check(output, options.overwrite, score)
-    plan = plan or prepare_scores(options)
-    generator = torch.Generator().manual_seed(options.seed)
-    result, parts = change_score(score, plan, generator, progress)
+    output.check_length(score)
+    generator = torch.Generator().manual_seed(plan.seed)
+    result, parts = transfer_notes(score, plan, generator, progress)
     if not result.note_num():
         raise AudioTransferError(f"{source}: no note would be left; do not mute all that plays")
     changed = edited(file, result)
-    write_midi(changed, output, options.overwrite)
-    beside = options.beside.write(output, result, score, options.overwrite)
+    write_midi(changed, output.path, output.overwrite)
+    extras = output.write_extras(result, score)
     before, after = int(score.note_num()), int(result.note_num())
-    return ScoreReport(
+    return MidiReport(
         input=str(source),
-        output=str(output),
-        files=beside,
+        output=str(output.path),
+        files=extras,
         seconds=float(score.to("second").end()),
         bars=len(Grid.of(score).bars) - 1,
         tracks=sum(len(track.notes) > 0 for track in score.tracks),
@@ -201,20 +203,20 @@ def transfer_score(
         stems=parts,
         notices=[
             *file.notices,
-            *_notices(parts, plan.options),
-            *_about(source, file, changed),
+            *_notices(parts, plan.requested),
+            *_file_notices(source, file, changed),
         ],
         wall_seconds=time.monotonic() - began,
     )
 
 
-def change_score(
+def transfer_notes(
     score: Any,
-    plan: ScorePlan,
+    plan: MidiPlan,
     generator: torch.Generator | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> tuple[Any, dict[str, PartReport]]:
-    """The score with its pitched parts and drums as planned, and what happened to those it has."""
+    """The score with its pitched parts and drums as planned, and a report of each that it has."""
     grid = Grid.of(score)
     reports = {}
     for stem, part in plan.parts.items():
@@ -241,51 +243,53 @@ def change_score(
     return score, reports
 
 
-def transfer_scores(
+def transfer_midi_files(
     scores: Sequence[Path],
     outputs: Sequence[Path],
-    options: ScoreOptions,
+    options: MidiOptions,
     progress: Callable[[float], None] | None = None,
-    done: Callable[[ScoreOutcome], None] | None = None,
-) -> list[ScoreOutcome]:
-    """Each MIDI file to its output, whose folder is made, with one loading of the style; a bad one
-    stops no other.
+    done: Callable[[MidiOutcome], None] | None = None,
+) -> list[MidiOutcome]:
+    """Transfers each MIDI file to its output, whose folder is made, with one loading of the style;
+    a file that fails does not stop the others.
 
     Raises AudioTransferError where the request itself is wrong.
     """
-    plan = prepare_scores(options)
+    plan = prepare_midi(options)
     outcomes = []
     errors = name_clashes(scores, outputs)
     for source, output, error in zip(scores, outputs, errors, strict=True):
         try:
             if error is not None:
                 raise AudioTransferError(error)
-            with ensure_folder(Path(output).parent):
-                report = transfer_score(source, output, options, progress, plan=plan)
-            outcomes.append(ScoreOutcome(source, report))
+            place = MidiOutput(Path(output), options.extras, options.overwrite)
+            with ensure_folder(place.path.parent):
+                place.check()
+                report = transfer_midi_by_plan(source, plan, place, progress)
+            outcomes.append(MidiOutcome(source, report))
         except AudioTransferError as failed:
-            outcomes.append(ScoreOutcome(source, error=str(failed)))
+            outcomes.append(MidiOutcome(source, error=str(failed)))
         except Exception as failed:
-            outcomes.append(ScoreOutcome(source, error=failure(source, failed)))
+            outcomes.append(MidiOutcome(source, error=failure(source, failed)))
         if done is not None:
             done(outcomes[-1])
     return outcomes
 
 
 def _keys(table: NDArray[np.int64]) -> NDArray[np.int64]:
-    """A number for the beginning, pitch and track of each note."""
+    """A number for the onset, pitch and track of each note."""
     return (table[:, 0] * 128 + table[:, 2] << 16) + table[:, 4]
 
 
 def _with_last(before: NDArray[np.int64], after: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The notes after a transfer with those that sounded last before: no bar is lost."""
+    """Adds the notes that ended last before the transfer, so that no bar is lost."""
     ends = before[:, 0] + before[:, 1]
     last = before[ends == ends.max()]
     return np.concatenate([after, last[~np.isin(_keys(last), _keys(after))]])
 
 
-def _about(source: str | Path, file: midi.MidiFile, changed: midi.MidiFile) -> list[str]:
-    """What there is to say where the notes of a file are what they were, or no beat is known."""
+def _file_notices(source: str | Path, file: midi.MidiFile, changed: midi.MidiFile) -> list[str]:
+    """Notices for a file whose notes did not change, or which has no beats."""
     if changed.tracks == file.tracks:
         return [f"{source}: no note was changed"]
     if file.ticks_a_second is not None:
@@ -293,13 +297,13 @@ def _about(source: str | Path, file: midi.MidiFile, changed: midi.MidiFile) -> l
     return []
 
 
-def _notices(parts: Mapping[str, PartReport], options: ScoreOptions) -> list[str]:
-    """What was asked for and came to nothing."""
+def _notices(parts: Mapping[str, PartReport], requested: Mapping[str, str]) -> list[str]:
+    """Notices for requests without an effect."""
     found = [
         f"the style has nothing for {stem}: they stay as they are"
         for stem, part in parts.items()
         if part.action == "keep"
-        and (options.stems[stem].action == "style" if stem in options.stems else len(parts) == 1)
+        and (requested[stem] == "style" if stem in requested else len(parts) == 1)
     ]
-    missing = [stem for stem in options.stems if stem not in parts]
+    missing = [stem for stem in requested if stem not in parts]
     return found + [f"nothing {stem} is played: --stem {stem} changes nothing" for stem in missing]

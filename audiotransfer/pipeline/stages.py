@@ -1,0 +1,212 @@
+"""The stages of a song's path, each a generator of blocks: read, separate, transfer, restore, mix.
+
+The mix is the song plus the *difference* that the plan makes. A song that nothing changes therefore
+comes out to the bit, at any rate and with everything above the 22 kHz that separators and styles
+know.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import nullcontext
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from audiotransfer.audio.channels import to_channels, to_stereo
+from audiotransfer.audio.loudness import LoudnessMeter
+from audiotransfer.audio.resampling import STEREO_RATE, StreamResampler
+from audiotransfer.pipeline.blocks import (
+    BLOCK,
+    LARGE_BLOCK,
+    MixBlock,
+    NativeQueue,
+    SongBlock,
+    StemBlock,
+    TimeQueue,
+    block_for,
+    generator_for,
+    in_blocks,
+)
+from audiotransfer.pipeline.measuring import Measured, downmix
+from audiotransfer.pipeline.plan import Plan
+from audiotransfer.pipeline.reporting import Tracker
+from audiotransfer.pipeline.sources import PIECE, Source
+from audiotransfer.pipeline.workers import Workers, gather
+
+_ROUNDING = 1e-5  # of the song's peak: what cross-fading a stem with itself may cost
+
+
+def play(
+    source: Source,
+    measured: Measured,
+    plan: Plan,
+    workers: Workers,
+    tracker: Tracker,
+    meter: LoudnessMeter | None = None,
+) -> Iterator[StemBlock]:
+    """The first four stages: a song's stems, dry and wet, at the song's level.
+
+    The meter measures the song at the working level.
+    """
+    tracker.begin("transfer", measured.working_frames * (1 + len(plan.styled)))
+    song = read(source, measured, meter)
+    dry = separate(song, plan, measured, workers, tracker)
+    wet = transfer(dry, plan, measured, workers, tracker)
+    yield from restore(wet, measured)
+
+
+def read(
+    source: Source, measured: Measured, meter: LoudnessMeter | None = None
+) -> Iterator[SongBlock]:
+    """Reads the song, and brings it to 44.1 kHz stereo and the working level.
+
+    Of a stereo song with a silent side the mix is the other side as mono: separators and styles
+    know the sides of ordinary songs.
+    """
+    resampler = StreamResampler(measured.sample_rate, STEREO_RATE, 2)
+    frames = 0
+    for piece in source.blocks(PIECE):
+        native = downmix(piece, source.layout)
+        frames += native.shape[-1]
+        scaled = native * measured.scale
+        if meter is not None:
+            meter.push(scaled)
+        if measured.one_sided:
+            scaled = scaled[measured.active_channels]
+        mix = resampler.push(to_stereo(scaled), last=frames == measured.frames)
+        yield SongBlock(native, mix)
+
+
+def separate(
+    blocks: Iterator[SongBlock],
+    plan: Plan,
+    measured: Measured,
+    workers: Workers,
+    tracker: Tracker,
+) -> Iterator[StemBlock]:
+    """Separates the song into dry stems; there are no wet ones yet."""
+    separator = plan.separator
+    large = getattr(separator, "large", False)
+    native = NativeQueue(measured.sample_rate, measured.frames)
+
+    def mixes() -> Iterator[Tensor]:
+        for block in blocks:
+            native.push(block.native)
+            yield block.mix
+
+    def process(number: int, window: Tensor) -> Tensor:
+        # The same numbers for every block: segments are shifted as they would be in the whole song.
+        generator = generator_for(plan.seed, "separator")
+        with workers.every_core() if large else nullcontext():
+            stems = separator(window, generator)
+        return torch.stack([stems[name] for name in plan.stems])
+
+    pieces = in_blocks(
+        mixes(),
+        measured.working_frames,
+        process,
+        context=separator.context,
+        grid=separator.grid,
+        block=plan.block or block_for(separator.grid, LARGE_BLOCK if large else BLOCK),
+        # A separator that takes all cores leaves none for the block after it.
+        ahead=None if large else workers,
+    )
+    for dry in pieces:
+        tracker.advance(dry.shape[-1])
+        yield StemBlock(native.take_for(dry.shape[-1]), dry, dry.new_zeros(0, *dry.shape[1:]))
+
+
+def transfer(
+    blocks: Iterator[StemBlock],
+    plan: Plan,
+    measured: Measured,
+    workers: Workers,
+    tracker: Tracker,
+) -> Iterator[StemBlock]:
+    """Adds the wet stems: those that go through a style, behind its effects."""
+    styled, names = plan.styled, list(plan.stems)
+    if not styled:
+        yield from blocks
+        return
+    native, dry = NativeQueue(measured.sample_rate, measured.frames), TimeQueue()
+
+    def stems() -> Iterator[Tensor]:
+        for block in blocks:
+            native.push(block.native)
+            dry.push(block.dry)
+            yield block.dry
+
+    def process(number: int, window: Tensor) -> Tensor:
+        shares = dict.fromkeys(styled, 0.0)
+        drums = window[names.index("drums")] if "drums" in names else None
+        tasks = []
+
+        def tick() -> None:
+            tracker.part(sum(shares.values()) * window.shape[-1])
+
+        for name, stem in styled.items():
+            tick()
+            tasks.append(
+                workers.start(
+                    stem.play,
+                    window[names.index(name)],
+                    drums,
+                    generator_for(plan.seed, number, name),
+                    partial(shares.__setitem__, name),
+                )
+            )
+        return torch.stack(gather(tasks, tick))
+
+    grid = math.lcm(*(stem.grid for stem in styled.values()))
+    pieces = in_blocks(
+        stems(),
+        measured.working_frames,
+        process,
+        context=max(stem.context for stem in styled.values()),
+        grid=grid,
+        block=plan.block or block_for(grid, BLOCK),
+    )
+    for wet in pieces:
+        tracker.advance(wet.shape[-1] * len(styled))
+        yield StemBlock(native.take_for(wet.shape[-1]), dry.take(wet.shape[-1]), wet)
+
+
+def restore(blocks: Iterator[StemBlock], measured: Measured) -> Iterator[StemBlock]:
+    """Brings the stems from the working level to the song's, and silences its silent side."""
+    gain = torch.full((2, 1), 1.0 / measured.scale)
+    if measured.one_sided:
+        gain[1 - measured.active_channels[0]] = 0.0
+    for block in blocks:
+        yield StemBlock(block.native, block.dry * gain, block.wet * gain)
+
+
+def mix(blocks: Iterator[StemBlock], plan: Plan, measured: Measured) -> Iterator[MixBlock]:
+    """Mixes the song, at its own rate and of its exact length, with what the plan changes."""
+    resampler = StreamResampler(STEREO_RATE, measured.sample_rate, measured.channels)
+    native, differences = TimeQueue(), TimeQueue()
+    done, remaining, changed = 0, measured.frames, False
+    for block in blocks:
+        native.push(block.native)
+        difference = _difference(plan, block)
+        audible = difference.abs().amax() > _ROUNDING * measured.true_peak
+        changed = changed or bool(audible)
+        done += difference.shape[-1]
+        difference = to_channels(difference, measured.channels)
+        differences.push(resampler.push(difference, last=done == measured.working_frames))
+        ready = min(differences.length, native.length, remaining)
+        remaining -= ready
+        yield MixBlock(native.take(ready) + differences.take(ready), changed)
+
+
+def _difference(plan: Plan, block: StemBlock) -> Tensor:
+    """``[2, t]``: what the plan adds to the song; exactly zero where it changes nothing."""
+    total = block.dry.new_zeros(block.dry.shape[1:])
+    wet = dict(zip(plan.styled, block.wet, strict=True))
+    for (name, stem), before in zip(plan.stems.items(), block.dry, strict=True):
+        after = wet.get(name, before)
+        if stem.gain != 1.0 or after is not before:
+            total += stem.gain * after - before
+    return total
