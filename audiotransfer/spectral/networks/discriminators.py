@@ -107,8 +107,8 @@ class WholeFrequencyDiscriminator(nn.Module):
 class FullFrequencyDiscriminator(nn.Module):
     """An output for each place in time: ``[B, 1, F, L] -> [B, 1, 1, L']``, unbounded.
 
-    The first kernels span all bins, so that it sees which bins sound together, an instrument's
-    spectrum; the others run along time. Each output depends on about 23 frames. Any length from 3
+    The first kernels span all bins, so that outputs depend on which bins sound together (an
+    instrument's spectrum); the others run along time. Each output depends on about 23 frames. Any length from 3
     frames on.
 
     Args:

@@ -27,7 +27,7 @@ class PairedObjective:
     down to the spectrogram's floor; ``together``, where a batch holds whole songs, ``audible`` of
     the stems' sum to the true mix; ``full`` and ``patch``, the adversarial terms of two
     discriminators, from step ``adversarial_from`` on. Discriminators see the stem as one-hot
-    planes beside the spectrogram, so that they judge each stem by its own kind.
+    planes beside the spectrogram.
     """
 
     def __init__(
