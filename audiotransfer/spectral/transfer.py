@@ -72,9 +72,7 @@ class SpectralTransfer:
         device: str,
     ) -> None:
         if stem not in STEMS:
-            raise AudioTransferError(
-                f"there is no model of the stem {stem!r}; take {', '.join(STEMS)}"
-            )
+            raise AudioTransferError(f"no model has the stem {stem!r}; take {', '.join(STEMS)}")
         self.device = torch.device(device)
         self.generator = generator.to(self.device).eval()
         self.spectrogram = spectrogram

@@ -213,6 +213,7 @@ class MovingAverage:
     def _update_parameters(
         self, averaged: Sequence[Tensor], present: Sequence[Tensor], _: Any
     ) -> None:
+        """Moves one device's averages toward the present parameters, in place."""
         # By our own count: reading AveragedModel's from an accelerator would wait for it.
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
         get_ema_multi_avg_fn(decay)(averaged, present, None)

@@ -37,9 +37,7 @@ class UnpairedObjective:
     ) -> None:
         self.spectrogram = spectrogram
         if stem not in STEMS:
-            raise AudioTransferError(
-                f"there is no model of the stem {stem!r}; take {', '.join(STEMS)}"
-            )
+            raise AudioTransferError(f"no model has the stem {stem!r}; take {', '.join(STEMS)}")
         self.stem = STEMS.index(stem)
         discriminators: dict[str, nn.Module] = {
             "full": FullFrequencyDiscriminator(spectrogram.bins),
