@@ -223,10 +223,10 @@ def _named(file: Path) -> tuple[str, str]:
 
 def _check_sum(there: Collection[str], mutes: Collection[str]) -> None:
     """Refuses stems that would be mixed twice: ``no_vocals`` is the sum of all but ``vocals``."""
-    heard = [stem for stem in there if stem not in mutes]
-    for stem in heard:
+    unmuted = [stem for stem in there if stem not in mutes]
+    for stem in unmuted:
         one = stem.removeprefix(REST)
-        twice = [other for other in heard if other not in (stem, one)]
+        twice = [other for other in unmuted if other not in (stem, one)]
         if one != stem and one in there and twice:
             raise AudioTransferError(
                 f"{stem} holds {', '.join(twice)} already: leave it out (--mute {stem}), or them"
