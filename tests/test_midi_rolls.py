@@ -18,7 +18,7 @@ from torch import Tensor
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.midi import grid as grids
 from audiotransfer.midi import reading
-from audiotransfer.midi.archives import contents, in_split
+from audiotransfer.midi.archives import archive, contents, in_split
 from audiotransfer.midi.grid import Grid
 from audiotransfer.midi.piano_rolls import beginnings, cells_of, draw, notes_of, roll_of
 from audiotransfer.midi.score import note_table, parse_score, read_score, with_notes, write_score
