@@ -92,9 +92,13 @@ def every_branch() -> Iterator[None]:
 def run(
     capfdbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., tuple[int, str, str]]:
-    """Runs the command in this process, on a terminal of 80 columns: exit code, stdout, stderr."""
-    from audiotransfer.cli import main
+    """Runs the command in this process, on a terminal of 80 columns: exit code, stdout, stderr.
 
+    Progress is not printed: how often it is depends on the machine.
+    """
+    from audiotransfer.cli import main, progress
+
+    monkeypatch.setattr(progress, "_FIRST_SECONDS", 1e6)
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setattr(signal, "signal", lambda *_: None)
 

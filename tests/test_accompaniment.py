@@ -861,7 +861,7 @@ def test_weights_that_are_none_are_refused(tmp_path: Path) -> None:
         for name, value in network.state_dict().items():
             assert torch.equal(again.state_dict()[name], value.half().float())
     save_weights(path, {}, {"kind": "drummer"})
-    with pytest.raises(AudioTransferError, match="no accompanist"):
+    with pytest.raises(AudioTransferError, match="no accompaniment model"):
         load_accompanist(path)
     path.write_bytes(b"weights")
     with pytest.raises(AudioTransferError, match="cannot be read"):
