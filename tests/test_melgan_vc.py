@@ -355,7 +355,7 @@ def test_a_conditional_generator_gets_the_condition_of_each_tile() -> None:
     torch.testing.assert_close(converted, expected)
 
 
-def test_the_view_is_what_judging_networks_see() -> None:
+def test_the_view_is_what_genre_networks_see() -> None:
     plain = MelGanVc(Shift(0.5), {"mean": Mean()}, Mean())
     viewed = MelGanVc(Shift(0.5), {"mean": Mean()}, Mean(), view=lambda x: x / 2)
     batch = batch_of(windows(2))

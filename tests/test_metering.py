@@ -44,10 +44,10 @@ def straightforward(audio: np.ndarray, rate: int) -> float:
         block = weighted[:, number * rate // 10 : end]
         powers.append(sum(float(np.mean(channel**2)) for channel in block))
         number += 1
-    heard = [power for power in powers if -0.691 + 10 * math.log10(power) > -70]
-    gate = -0.691 + 10 * math.log10(sum(heard) / len(heard)) - 10
-    heard = [power for power in heard if -0.691 + 10 * math.log10(power) > gate]
-    return -0.691 + 10 * math.log10(sum(heard) / len(heard))
+    gated = [power for power in powers if -0.691 + 10 * math.log10(power) > -70]
+    gate = -0.691 + 10 * math.log10(sum(gated) / len(gated)) - 10
+    gated = [power for power in gated if -0.691 + 10 * math.log10(power) > gate]
+    return -0.691 + 10 * math.log10(sum(gated) / len(gated))
 
 
 # --- loudness --------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from torch import Tensor
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.midi import grid as grids
 from audiotransfer.midi import reading
-from audiotransfer.midi.archives import archive, contents, in_split
+from audiotransfer.midi.archives import contents, in_split, list_midi
 from audiotransfer.midi.grid import Grid
 from audiotransfer.midi.piano_rolls import beginnings, cells_of, draw, notes_of, roll_of
 from audiotransfer.midi.score import note_table, parse_score, read_score, with_notes, write_score
@@ -333,20 +333,20 @@ def test_archives_are_folders_or_zips(tmp_path: Path) -> None:
     pieces = {"b/two.mid": make_score([scale(1)]), "one.MIDI": make_score([scale(2)])}
     folder = write_pack(tmp_path / "scores", pieces)
     packed = write_pack(tmp_path / "packed", pieces, zipped=True)
-    assert archive(folder) == ("b/two.mid", "one.MIDI")
-    assert archive(packed) == ("packed/b/two.mid", "packed/one.MIDI")
+    assert list_midi(folder) == ("b/two.mid", "one.MIDI")
+    assert list_midi(packed) == ("packed/b/two.mid", "packed/one.MIDI")
     assert dict(contents(folder, ["one.MIDI"])) == {"one.MIDI": midi_bytes(pieces["one.MIDI"])}
-    assert [d for _, d in contents(packed, archive(packed))] == [
-        d for _, d in contents(folder, archive(folder))
+    assert [d for _, d in contents(packed, list_midi(packed))] == [
+        d for _, d in contents(folder, list_midi(folder))
     ]
     for place, name in ((folder, "gone.mid"), (packed, "gone.mid")):
         with pytest.raises(AudioTransferError, match="cannot be read"):
             list(contents(place, [name]))
     with pytest.raises(AudioTransferError, match="do not exist"):
-        archive(str(tmp_path / "nowhere"))
+        list_midi(str(tmp_path / "nowhere"))
     (tmp_path / "empty").mkdir()
     with pytest.raises(AudioTransferError, match="no MIDI"):
-        archive(str(tmp_path / "empty"))
+        list_midi(str(tmp_path / "empty"))
 
 
 def test_a_split_of_an_archive_holds_each_score_once() -> None:

@@ -18,7 +18,8 @@ from audiotransfer.data.rendering.composing import RenderSettings
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.recipes import RECIPES, load_training
 from audiotransfer.renamed import CONFIGS, SECTIONS
-from audiotransfer.spectral.models.unet import Generator, fold
+from audiotransfer.spectral.models.base import fold
+from audiotransfer.spectral.models.unet import UNet
 from audiotransfer.spectral.transfer import save_generator
 from audiotransfer.styles import load_style, read_card
 from audiotransfer.styles.card import sha256
@@ -187,7 +188,7 @@ def test_a_folder_of_songs_keeps_its_old_name(
 
 def test_a_style_of_0_1_0_loads(tmp_path: Path, notices: pytest.LogCaptureFixture) -> None:
     settings = SpectrogramSettings(bins=32)
-    generator = Generator(32, (4, 6, 8)).eval()
+    generator = UNet(32, (4, 6, 8)).eval()
     fold(generator)
     save_generator(tmp_path / "mine.safetensors", generator)
     entry = {"weights": "mine.safetensors", "picture": settings.to_dict(), "options": {}}

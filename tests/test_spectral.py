@@ -465,18 +465,18 @@ def test_inverters_without_a_source_keep_the_channels(channels: int) -> None:
     """Griffin-Lim gets each channel's spectrogram: what is left stays left, loud stays loud."""
     stem = song(1.0)[:channels].clone()
     stem[-1] *= 0.1
-    by_ear = SpectralTransfer(
+    approximate = SpectralTransfer(
         Louder(math.log(2.0)),
         SPECTROGRAM,
         GriffinLimInverter(SPECTROGRAM, iterations=8),
         "other",
         "cpu",
     )
-    made = by_ear(stem, generator=torch.Generator().manual_seed(0))
+    made = approximate(stem, generator=torch.Generator().manual_seed(0))
     assert made.shape == stem.shape
     gain = made.square().mean(1).sqrt() / stem.square().mean(1).sqrt()
     assert bool((gain > 1.2).all()) and bool((gain < 3).all())
-    again = by_ear(stem, generator=torch.Generator().manual_seed(0))
+    again = approximate(stem, generator=torch.Generator().manual_seed(0))
     assert torch.equal(made, again)
 
 
@@ -514,7 +514,7 @@ def test_a_card_entry_becomes_a_transfer(tmp_path: Path, vocoder: str) -> None:
     assert made.shape == stem.shape and bool(made.isfinite().all())
 
 
-def foreign(**metadata: Any) -> dict[str, str]:
+def other_metadata(**metadata: Any) -> dict[str, str]:
     return {"generator": json.dumps(metadata)}
 
 
@@ -522,11 +522,11 @@ def foreign(**metadata: Any) -> dict[str, str]:
     "metadata",
     [
         None,
-        foreign(),
-        foreign(bins=BINS, channels=[4, 6]),
-        foreign(bins=30, channels=[4, 6, 8]),
-        foreign(bins="many", channels=[4, 6, 8]),
-        foreign(bins=BINS, channels=[]),
+        other_metadata(),
+        other_metadata(bins=BINS, channels=[4, 6]),
+        other_metadata(bins=30, channels=[4, 6, 8]),
+        other_metadata(bins="many", channels=[4, 6, 8]),
+        other_metadata(bins=BINS, channels=[]),
         {"generator": "[1]"},
         {"generator": "{no json"},
     ],
@@ -534,9 +534,9 @@ def foreign(**metadata: Any) -> dict[str, str]:
 def test_foreign_weights_are_refused_in_one_line(
     tmp_path: Path, metadata: dict[str, str] | None
 ) -> None:
-    path = tmp_path / "foreign.safetensors"
+    path = tmp_path / "other_metadata.safetensors"
     save_file({"weight": torch.zeros(3)}, str(path), metadata=metadata)
-    with pytest.raises(AudioTransferError, match="foreign") as caught:
+    with pytest.raises(AudioTransferError, match="other_metadata") as caught:
         load_generator(path)
     assert "\n" not in str(caught.value)
 

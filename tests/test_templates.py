@@ -19,6 +19,11 @@ from audiotransfer.spectral.models.note_templates import KEYS, NoteTemplateModel
 from audiotransfer.spectral.objectives.losses import INAUDIBLE
 from audiotransfer.spectral.objectives.templates import TEMPLATE_MODELS, TemplateObjective
 from audiotransfer.spectral.transfer import SpectralTransfer, load_generator, save_generator
+from audiotransfer.styles import find_style
+from audiotransfer.training import TrainerSettings
+from audiotransfer.training.devices import launch
+from audiotransfer.training.stepping import Stepper
+from audiotransfer.weights import load_weights, save_weights
 from vocoder import SpectralGainInverter, SpectrogramSettings
 from vocoder.pitch import BINS_PER_SEMITONE, PITCH_BINS, PitchSpectrogram, pitch_hz
 
@@ -133,6 +138,55 @@ def test_weights_come_back(make: type[SpectrogramModel], tmp_path: Path) -> None
     seen, stem = features_of(generator), torch.zeros(2, dtype=torch.long)
     gap = loaded.predict(seen, stem) - generator.predict(seen, stem)
     assert float(gap.abs().max()) < 0.05  # half precision
+
+
+def in_0_1_form(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Parameters as 0.1.0 named and scaled them."""
+    old = {"activations": "hands", "note_logits": "heard", "templates": "log_spectra"}
+    found = {}
+    for name, value in state.items():
+        layer, dot, parameter = name.partition(".")
+        scale = 1 / 16 if layer == "templates" else 1
+        found[old.get(layer, layer) + dot + parameter] = value * scale
+    return found
+
+
+@pytest.mark.parametrize(("make", "kind"), [(note_model, "notes"), (drum_model, "hits")])
+def test_weights_of_0_1_give_the_same_output(
+    make: type[SpectrogramModel], kind: str, tmp_path: Path
+) -> None:
+    model = stirred(make())
+    with torch.no_grad():  # values that half precision holds in both forms
+        model.templates.copy_(16 * (model.templates / 16).half())  # type: ignore[union-attr, operator]
+    shape, state = {**model.shape(), "kind": kind}, in_0_1_form(model.state_dict())
+    assert {"hands.weight", "hands.bias", "log_spectra"} <= set(state)
+    save_weights(tmp_path / "old.safetensors", state, shape)
+    save_generator(tmp_path / "new.safetensors", model)
+    old, new = (load_generator(tmp_path / f"{age}.safetensors").eval() for age in ("old", "new"))
+    assert type(old) is type(new) is type(model)
+    seen = features_of(model)
+    with torch.no_grad():
+        for one, other in zip(old(seen), new(seen), strict=True):
+            assert (one is None and other is None) or torch.equal(one, other)
+    save_generator(tmp_path / "again.safetensors", old)
+    again = (tmp_path / "again.safetensors").read_bytes()
+    assert again == (tmp_path / "new.safetensors").read_bytes()  # under present names
+    # And from a checkpoint, in single precision.
+    loaded = make()
+    loaded.load_state_dict(state)
+    assert all(
+        torch.equal(a, b) for a, b in zip(loaded.parameters(), model.parameters(), strict=True)
+    )
+
+
+@pytest.mark.parametrize(("style", "stem"), [("jazz", "drums"), ("rock", "bass")])
+def test_what_ships_is_in_the_form_of_0_1(style: str, stem: str) -> None:
+    """So the shipped styles test its loading as well."""
+    path = find_style(style).folder / f"{stem}.safetensors"
+    shape, state = load_weights(path)
+    assert shape["kind"] in ("notes", "hits") and "log_spectra" in state
+    templates = load_generator(path).state_dict()["templates"]
+    assert torch.equal(templates, 16 * state["log_spectra"])
 
 
 def test_contrast_is_raised_and_levels_stay() -> None:
@@ -255,6 +309,20 @@ def test_every_weight_learns(make: type[SpectrogramModel]) -> None:
     sum(turn.terms.values()).backward()  # type: ignore[union-attr]
     still = [n for n, p in generator.named_parameters() if p.grad is None or not p.grad.any()]
     assert not still
+
+
+@pytest.mark.parametrize("make", [note_model, drum_model])
+def test_templates_have_a_learning_rate_of_their_own(make: type[SpectrogramModel]) -> None:
+    """Adam's first step is the learning rate: 16 times as far for templates as for all else."""
+    model = stirred(make()).train()
+    objective = TemplateObjective({"other": model}, {}, [1.0, 1.0], learning_rate=1e-3)
+    before = {name: value.detach().clone() for name, value in model.named_parameters()}
+    stepper = Stepper(objective.networks, objective.groups, launch(TrainerSettings(steps=1)))
+    (turn,) = objective.turns(batch_of(model), 0, torch.Generator())
+    stepper.take(turn, 0.5)
+    for name, value in model.named_parameters():
+        wanted = 0.5e-3 * (16 if name == "templates" else 1)
+        assert float((value - before[name]).detach().abs().max()) == pytest.approx(wanted, rel=0.01)
 
 
 @pytest.mark.parametrize("make", [note_model, drum_model])

@@ -52,22 +52,22 @@ class Toy:
             torch.manual_seed(0)
             self.networks: dict[str, nn.Module] = {
                 "maker": nn.Sequential(nn.Conv2d(1, 3, 3), nn.Dropout(0.3), nn.Conv2d(3, 1, 1)),
-                "judge": nn.utils.parametrizations.spectral_norm(nn.Conv2d(1, 1, 3)),
+                "discriminator": nn.utils.parametrizations.spectral_norm(nn.Conv2d(1, 1, 3)),
             }
         self.groups = {
             "maker": Group(("maker",), 1e-2),
-            "judge": Group(("judge",), 1e-2, (0.0, 0.9), weight_decay=0.1),
+            "discriminator": Group(("discriminator",), 1e-2, (0.0, 0.9), weight_decay=0.1),
         }
 
     def turns(self, batch: dict[str, Tensor], step: int, generator: Generator) -> Iterator[Turn]:
-        maker, judge = self.networks["maker"], self.networks["judge"]
+        maker, discriminator = self.networks["maker"], self.networks["discriminator"]
         x = batch["x"] + 0.1 * torch.randn(batch["x"].shape, generator=generator)
         with torch.no_grad():
             made = maker(x)
-        yield Turn("judge", {"hinge": (judge(made) - 1).relu().mean()})
+        yield Turn("discriminator", {"hinge": (discriminator(made) - 1).relu().mean()})
         made = maker(x)
         terms = {
-            "fool": -judge(made).mean(),
+            "fool": -discriminator(made).mean(),
             "near": made.abs().mean(),
             "seen": made.detach().std(),
         }
@@ -397,7 +397,7 @@ def test_each_turn_moves_its_group_alone(tmp_path: Path) -> None:
     watched = Watched()
     watched.networks = toy.networks
     Trainer(watched, Noise(), replace(SETTINGS, steps=2), tmp_path).run()
-    assert moved == [{"judge"}, {"maker"}] * 2
+    assert moved == [{"discriminator"}, {"maker"}] * 2
     assert all(p.grad is None for net in toy.networks.values() for p in net.parameters())
 
 
@@ -578,7 +578,7 @@ def test_the_log_has_every_term_and_forgets_what_is_repeated(tmp_path: Path) -> 
     train(tmp_path)
     lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [4, 4, 8, 8, 12, 12]
-    assert {"judge/hinge", "maker/fool", "maker/near", "maker/seen"} <= set(lines[0])
+    assert {"discriminator/hinge", "maker/fool", "maker/near", "maker/seen"} <= set(lines[0])
     assert lines[0]["learning_rate/maker"] == pytest.approx(
         1e-2 * learning_rate_factor(3, STEPS, "cosine", 2)
     )
@@ -593,7 +593,7 @@ def test_images_and_sound_reach_tensorboard(tmp_path: Path) -> None:
     assert [e.step for e in events.Images("images/made")] == [6, 12]
     assert [e.sample_rate for e in events.Audio("audio/noise")] == [8000, 8000]
     assert [e.step for e in events.Scalars("maker/near")] == [4, 8, 12]
-    assert [e.step for e in events.Scalars("learning_rate/judge")] == [4, 8, 12]
+    assert [e.step for e in events.Scalars("learning_rate/discriminator")] == [4, 8, 12]
 
 
 def test_samples_are_logged_beside_the_images(tmp_path: Path) -> None:

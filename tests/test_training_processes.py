@@ -44,7 +44,7 @@ class Maker(nn.Module):
         return made
 
 
-class Players:
+class Networks:
     """Several networks and turns; with noise and dropout no two processes are alike."""
 
     def __init__(self, noise: float = 0.0) -> None:
@@ -52,21 +52,23 @@ class Players:
         self.noise = noise
         self.networks: dict[str, nn.Module] = {
             "maker": Maker(),
-            "judge": nn.utils.parametrizations.spectral_norm(nn.Conv2d(1, 2, 3)),
+            "discriminator": nn.utils.parametrizations.spectral_norm(nn.Conv2d(1, 2, 3)),
         }
         self.groups = {
-            "judge": Group(("judge",), 1e-2, (0.0, 0.9), weight_decay=0.1),
+            "discriminator": Group(("discriminator",), 1e-2, (0.0, 0.9), weight_decay=0.1),
             "maker": Group(("maker",), 1e-2),
         }
 
     def turns(self, batch: dict[str, Tensor], step: int, generator: Generator) -> Iterator[Turn]:
-        maker, judge = self.networks["maker"], self.networks["judge"]
+        maker, discriminator = self.networks["maker"], self.networks["discriminator"]
         x, rare = batch["x"], batch["rare"]
         x = x + self.noise * torch.randn(x.shape, generator=generator)
         x = nn.functional.dropout(x, self.noise)
         made = maker(x, rare)
-        yield Turn("judge", {"far": (1 - judge(made.detach())).relu().mean()})
-        yield Turn("maker", {"fool": -judge(made).mean(), "near": made.abs().mean()}, {"near": 2.0})
+        yield Turn("discriminator", {"far": (1 - discriminator(made.detach())).relu().mean()})
+        yield Turn(
+            "maker", {"fool": -discriminator(made).mean(), "near": made.abs().mean()}, {"near": 2.0}
+        )
 
     def preview(self, batch: dict[str, Tensor], generator: Generator) -> Preview:
         return Preview()
@@ -91,7 +93,7 @@ def train(folder: Path, noise: float = 0.0, stopper: int | None = None) -> Train
     def validation(_: object) -> dict[str, float]:
         return {"score": 5.0 + trainer.fabric.global_rank}  # the first one's is everyone's
 
-    trainer = Trainer(Players(noise), Examples(), SETTINGS, folder, validation)
+    trainer = Trainer(Networks(noise), Examples(), SETTINGS, folder, validation)
     trainer.run(should_stop=stop)
     return trainer
 
@@ -129,9 +131,9 @@ def test_two_processes_reach_the_weights_of_one(together: Path, tmp_path: Path) 
     alone = train(tmp_path / "one")
     one, two = load(tmp_path / "one" / "checkpoint"), load(together / "two" / "checkpoint")
     assert one is not None and two is not None
-    kinds = ("networks", "averages", "optimisers")
-    compared = [key for key in one[0] if key.startswith(kinds)]
-    assert len(compared) > 30 and {*compared} == {k for k in two[0] if k.startswith(kinds)}
+    prefixes = ("networks", "averages", "optimisers")
+    compared = [key for key in one[0] if key.startswith(prefixes)]
+    assert len(compared) > 30 and {*compared} == {k for k in two[0] if k.startswith(prefixes)}
     for key in compared:
         torch.testing.assert_close(two[0][key], one[0][key], rtol=1e-4, atol=1e-5, msg=key)
     for name, value in one[1]["figures"].items():
@@ -143,7 +145,7 @@ def test_two_processes_reach_the_weights_of_one(together: Path, tmp_path: Path) 
     slots = {key: value for key, value in two[0].items() if key.endswith("step")}
     assert sorted({float(value) for value in slots.values()}) == [3.0, 7.0]
     moved = alone.networks["maker"].state_dict()["rarely.weight"]
-    assert not torch.equal(moved, Players().networks["maker"].state_dict()["rarely.weight"])
+    assert not torch.equal(moved, Networks().networks["maker"].state_dict()["rarely.weight"])
 
 
 def test_one_of_them_writes(together: Path) -> None:

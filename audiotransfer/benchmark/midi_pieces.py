@@ -14,7 +14,7 @@ from torch import Tensor
 
 from audiotransfer.data.splits import spread
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.midi.archives import archive, contents
+from audiotransfer.midi.archives import contents, list_midi
 from audiotransfer.midi.grid import Grid
 from audiotransfer.midi.piano_rolls import PHRASE, roll_of
 from audiotransfer.midi.score import SUFFIXES, note_table
@@ -75,7 +75,7 @@ def is_midi(places: Sequence[Path]) -> bool:
             "genre"
         )
     try:
-        return bool(archive(str(first)))
+        return bool(list_midi(str(first)))
     except AudioTransferError:
         return False
 
@@ -104,7 +104,7 @@ def gather_pieces(
     tested: dict[str, list[Piece]] = {}
     training: dict[str, list[NDArray[np.bool_]]] = {}
     for place in places:
-        names = archive(str(place))
+        names = list_midi(str(place))
         chosen_names = [name for name in names if PurePosixPath(name).stem in held_out] or list(
             names
         )

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from audiotransfer.benchmark.listening_page import Pair
 
 _PAGE_SECONDS = 12.0
-#: The table in parts that a terminal is wide enough for.
+#: Columns of each table, by their beginnings; a terminal is wide enough for one table.
 _COLUMNS = (
     ("judge says", "heard as", "toward", "style", "H", "content"),
     ("centred chroma", "onset correlation", "onset F1", "artefacts"),
@@ -122,7 +122,7 @@ examples:
 
 
 def run(args: Arguments, console: Console) -> int:
-    """Prints the tables; writes the figures where that was asked for."""
+    """Measures a style or an accompaniment model: prints tables, writes what options ask for."""
     _check(args)
     with console.progress(args.style):
         from audiotransfer import benchmark
@@ -140,7 +140,7 @@ def run(args: Arguments, console: Console) -> int:
 
         return evaluate_midi.run(args, console, _write)
     with console.progress(args.style) as line:
-        field = benchmark.gather(
+        entries = benchmark.gather(
             args.style,
             args.on,
             split=args.split,
@@ -154,57 +154,59 @@ def run(args: Arguments, console: Console) -> int:
             show=line.show,
         )
         line.show("reading songs of the target", 0.0)
-        targets = [song.source(field.seconds) for song in field.targets]
+        targets = [song.source(entries.seconds) for song in entries.targets]
         competing = benchmark.systems(
             load_style(args.style, device=args.device),
-            field.equaliser,
-            wrong=load_style(field.wrong, device=args.device) if field.wrong else None,
+            entries.equaliser,
+            wrong=load_style(entries.wrong, device=args.device) if entries.wrong else None,
             clips=targets,
             separator=args.separator,
             device=args.device,
             seed=args.seed,
         )
         pairs: list[Pair] = []
-        trial = benchmark.measure(
-            field.songs,
+        measured = benchmark.measure(
+            entries.songs,
             competing,
-            field.classifiers,
+            entries.classifiers,
             targets,
-            seconds=field.seconds,
+            seconds=entries.seconds,
             show=line.show,
             on_song=_on_song(args, pairs),
         )
-    shares = _shares(trial, field.classifiers)
+    shares = _shares(measured, entries.classifiers)
+    instruments = entries.classifiers.instruments
     values = {
         "style": args.style,
         "on": [str(song) for song in args.on],
-        "genre": field.classifiers.genre,
-        "wrong style": field.wrong,
+        "genre": entries.classifiers.genre,
+        "wrong style": entries.wrong,
         "separator": args.separator,
         "seed": args.seed,
-        "sizes": trial.sizes,
-        "judge": field.classifiers.genres.report,
-        "tagger": field.classifiers.instruments.report if field.classifiers.instruments else None,
+        "sizes": measured.sizes,
+        "judge": entries.classifiers.genres.report,
+        "tagger": instruments.report if instruments else None,
         "shares": shares,
         "means": [
             {name: value if isinstance(value, str) else vars(value) for name, value in row.items()}
-            for row in trial.rows()
+            for row in measured.rows()
         ],
-        "targets": trial.targets,
-        "songs": trial.songs,
+        "targets": measured.targets,
+        "songs": measured.songs,
     }
     if args.out is not None:
         _write(args.out, values)
     if args.page is not None:
         write_page(
             args.page, pairs, STEREO_RATE, style=Path(args.style).name,
-            genre=field.classifiers.genre, seed=args.seed,
+            genre=entries.classifiers.genre, seed=args.seed,
         )  # fmt: skip
-    console.result(_text(trial, shares, field), values)
+    console.result(_text(measured, shares, entries), values)
     return 0
 
 
 def _check(args: Arguments) -> None:
+    """Raises AudioTransferError for songs, lengths or outputs that cannot be used."""
     for song in args.on:
         check_song(song, midi=True)
     for name in ("songs", "seconds"):
@@ -220,27 +222,27 @@ def _check(args: Arguments) -> None:
             raise AudioTransferError(f"folder {path.parent} of {path.name} does not exist")
 
 
-def _shares(trial: Benchmark, classifiers: Classifiers) -> list[dict[str, Any]]:
-    """How many of the songs the style does better on than what it has to beat."""
+def _shares(measured: Benchmark, classifiers: Classifiers) -> list[dict[str, Any]]:
+    """Shares of the songs on which the style is better than a baseline."""
     from audiotransfer import benchmark
 
     held_out = classifiers.genres.report.get("held out", ())
-    unheard = trial.only(held_out.__contains__)
-    kinds = [(trial, "")]
-    if 0 < len(unheard.songs) < len(trial.songs):
-        kinds.append((unheard, " (those that the judge learned from left out)"))
-    judged = benchmark.probability_figure(classifiers.genre)
+    unseen = measured.only(held_out.__contains__)
+    subsets = [(measured, "")]
+    if 0 < len(unseen.songs) < len(measured.songs):
+        subsets.append((unseen, " (songs that the classifier was trained on left out)"))
+    probability = benchmark.probability_figure(classifiers.genre)
     shares = []
-    for found, kind in kinds:
+    for found, label in subsets:
         for other in (benchmark.NOTHING, benchmark.EQUALISER):
             if other not in found.systems():
                 continue
-            figures = [(judged, True, f"moved further toward {classifiers.genre} than by")]
+            figures = [(probability, True, f"moved further toward {classifiers.genre} than by")]
             if all("distance" in song[other] for song in found.songs.values()):
                 figures.append(("distance", False, "nearer to the truth than"))
             shares += [
                 {
-                    "what": f"{text} {other}{kind}",
+                    "what": f"{text} {other}{label}",
                     "share": found.better(benchmark.STYLE, other, figure, more=more),
                     "songs": len(found.songs),
                 }
@@ -250,7 +252,7 @@ def _shares(trial: Benchmark, classifiers: Classifiers) -> list[dict[str, Any]]:
 
 
 def _on_song(args: Arguments, pairs: list[Pair]) -> OnSong:
-    """Paints what went in, what came out and, where there is one, the truth; keeps pairs."""
+    """Callback that plots source, output and truth of a song, and collects pairs for the page."""
     from audiotransfer.audio.resampling import STEREO_RATE
     from audiotransfer.benchmark import STYLE
     from audiotransfer.benchmark.listening_page import Pair
@@ -274,15 +276,16 @@ def _on_song(args: Arguments, pairs: list[Pair]) -> OnSong:
 
 
 def _write(path: Path, values: dict[str, Any]) -> None:
-
+    """Writes figures as JSON, atomically."""
     text = to_json(values) + "\n"
     write_bytes(path, text.encode(), overwrite=True)
 
 
-def _text(trial: Benchmark, shares: list[dict[str, Any]], field: Entries) -> str:
+def _text(measured: Benchmark, shares: list[dict[str, Any]], entries: Entries) -> str:
+    """The tables and remarks that are printed."""
     from audiotransfer.evaluation import plain_table
 
-    rows = trial.rows()
+    rows = measured.rows()
     names = list(dict.fromkeys(name for row in rows for name in row))
     parts = []
     for part in _COLUMNS:
@@ -293,12 +296,12 @@ def _text(trial: Benchmark, shares: list[dict[str, Any]], field: Entries) -> str
             shown = [row for row in rows if any(name in row for name in columns)]
             parts += [plain_table(shown, ["system", *columns]), ""]
     parts += [f"{one['share']:.0%} of {one['songs']} songs {one['what']}" for one in shares]
-    parts.append(", ".join(f"{name}: {size}" for name, size in trial.sizes.items()))
-    if field.wrong is None:
+    parts.append(", ".join(f"{name}: {size}" for name, size in measured.sizes.items()))
+    if entries.wrong is None:
         parts.append("no wrong style: no other style is installed, --wrong names one")
-    if field.classifiers.instruments is None:
-        parts.append("no second embedding: no tagger ships, --tagger names one")
-    tested = field.classifiers.genres.report.get("held-out real clips")
+    if entries.classifiers.instruments is None:
+        parts.append("no second embedding: no instrument tagger ships, --tagger names one")
+    tested = entries.classifiers.genres.report.get("held-out real clips")
     if tested:
-        parts.append(f"the judge hears {tested['accuracy']:.0%} of real clips unknown to it right")
+        parts.append(f"the genre classifier is right on {tested['accuracy']:.0%} of held-out clips")
     return "\n".join(parts)

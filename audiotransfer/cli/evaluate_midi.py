@@ -1,4 +1,4 @@
-"""``audiotransfer evaluate`` on folders of MIDI: the tables, figures and piano rolls of a trial."""
+"""``audiotransfer evaluate`` on MIDI: of styles for MIDI files, and of accompaniment models."""
 
 from __future__ import annotations
 
@@ -15,16 +15,23 @@ if TYPE_CHECKING:
     from audiotransfer.benchmark import MidiBenchmark
     from audiotransfer.benchmark.midi import MidiEntries, OnResult
 
-#: The tables in parts that a terminal is wide enough for.
+#: Columns of each table, by their beginnings; a terminal is wide enough for one table.
 _COLUMNS = (
     ("S ", "style", "H"),
     ("target rate", "note F1", "copies", "diversity"),
     ("content", "centred content", "density ratio", "empty bars"),
 )
+#: Columns of each table about accompaniment, by their beginnings.
+_ACCOMPANIMENT_COLUMNS = (
+    ("scale consistency", "polyphony", "consonance", "onsets per bar"),
+    ("unique pitches per bar", "chords", "empty bars"),
+    ("crossing", "parallels per 10 bars", "difference"),
+    ("furthest from held out",),
+)
 
 
 def run(args: Arguments, console: Console, write: Callable[[Path, dict[str, Any]], None]) -> int:
-    """Prints the tables; writes figures and pictures where that was asked for."""
+    """Measures a style for MIDI files: prints tables, writes figures and plots as options say."""
     if args.page is not None:
         raise AudioTransferError("--page is for songs that can be heard; --plots draws MIDI")
     if args.wrong is not None:
@@ -35,7 +42,7 @@ def run(args: Arguments, console: Console, write: Callable[[Path, dict[str, Any]
     from audiotransfer.benchmark.midi import gather_midi
 
     with tempfile.TemporaryDirectory() as scratch, console.progress(args.style) as line:
-        field = gather_midi(
+        entries = gather_midi(
             args.style,
             args.on,
             Path(scratch),
@@ -46,23 +53,23 @@ def run(args: Arguments, console: Console, write: Callable[[Path, dict[str, Any]
             device=args.device,
             seed=args.seed,
         )
-        trial = run_midi_benchmark(
-            field.pieces,
-            field.target,
-            field.transfers,
-            field.references,
+        measured = run_midi_benchmark(
+            entries.pieces,
+            entries.target,
+            entries.transfers,
+            entries.references,
             Path(scratch),
             show=line.show,
-            on_result=None if args.plots is None else _draw_into(args.plots),
+            on_result=None if args.plots is None else _plotter(args.plots),
         )
     values = {
         "style": args.style,
-        "on": [str(place) for place in args.on],
-        "genre": field.target,
+        "on": [str(path) for path in args.on],
+        "genre": entries.target,
         "seed": args.seed,
-        "sizes": trial.sizes,
-        "judges": {name: judge.report for name, judge in field.references.classifiers.items()},
-        "pairs": trial.pair_rows(),
+        "sizes": measured.sizes,
+        "judges": {name: one.report for name, one in entries.references.classifiers.items()},
+        "pairs": measured.pair_rows(),
         "ways": {
             way: {
                 system: {
@@ -71,77 +78,72 @@ def run(args: Arguments, console: Console, write: Callable[[Path, dict[str, Any]
                 }
                 for system, found in systems.items()
             }
-            for way, systems in trial.directions.items()
+            for way, systems in measured.directions.items()
         },
     }
     if args.out is not None:
         write(args.out, values)
-    console.result(_text(trial, field), values)
+    console.result(_text(measured, entries), values)
     return 0
 
 
-def _draw_into(folder: Path) -> OnResult:
+def _plotter(folder: Path) -> OnResult:
+    """Callback that plots the piano rolls of a piece before and after into a folder."""
     from audiotransfer.benchmark import Piece
     from audiotransfer.midi.plotting import plot_scores
     from audiotransfer.midi.score import read_score
 
-    def draw(piece: Piece, genre: str, output: Path) -> None:
+    def plot(piece: Piece, genre: str, output: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         shown = {"before": read_score(piece.path), "after": read_score(output)}
         path = folder / f"{piece.name.replace('/', '-')}.{genre}.png"
         plot_scores(shown, path, f"{piece.name} to {genre}", overwrite=True)
 
-    return draw
+    return plot
 
 
-def _text(trial: MidiBenchmark, field: MidiEntries) -> str:
+def _text(measured: MidiBenchmark, entries: MidiEntries) -> str:
+    """The tables and remarks that are printed."""
     from audiotransfer.benchmark.midi import WRONG
     from audiotransfer.evaluation import plain_table
 
     parts = []
-    pairs = trial.pair_rows()
+    pairs = measured.pair_rows()
     if pairs:
         parts += ["both ways (S is S_tot)", plain_table(pairs), ""]
-    for way in trial.directions:
-        rows = trial.rows(way)
+    for way in measured.directions:
+        rows = measured.rows(way)
         names = list(dict.fromkeys(name for row in rows for name in row))
         parts.append(way)
         for part in _COLUMNS:
             columns = [name for name in names if name.startswith(part)]
             parts += [plain_table(rows, ["system", *columns]), ""]
-    parts.append(", ".join(f"{name}: {size}" for name, size in trial.sizes.items()))
-    lone = [genre for genre in field.pieces if genre not in field.transfers]
-    if lone:
-        parts.append(f"no way back: no style for scores is called {' or '.join(lone)}")
-    if not any(WRONG in systems for systems in trial.directions.values()):
-        parts.append("no wrong style: no style for scores of a third genre is installed")
-    if field.target not in field.references.training:
-        parts.append("copies were not looked for: --baseline names the scores that were trained on")
-    for name, classifier in field.references.classifiers.items():
+    parts.append(", ".join(f"{name}: {size}" for name, size in measured.sizes.items()))
+    one_way = [genre for genre in entries.pieces if genre not in entries.transfers]
+    if one_way:
+        parts.append(f"no way back: no style for MIDI is called {' or '.join(one_way)}")
+    if not any(WRONG in systems for systems in measured.directions.values()):
+        parts.append("no wrong style: no style for MIDI of a third genre is installed")
+    if entries.target not in entries.references.training:
+        parts.append("copies were not looked for: --baseline names the pieces that were trained on")
+    for name, classifier in entries.references.classifiers.items():
         tested = classifier.report.get("test")
         if tested:
             right = tested["balanced_accuracy"]
-            parts.append(f"the judge {name} hears {right:.0%} of phrases unknown to it right")
+            parts.append(f"the classifier {name} is right on {right:.0%} of test phrases")
     return "\n".join(parts)
-
-
-#: The table in parts that a terminal is wide enough for.
-_evaluate_accompanists_COLUMNS = (
-    ("scale consistency", "polyphony", "consonance", "onsets per bar"),
-    ("unique pitches per bar", "chords", "empty bars"),
-    ("crossing", "parallels per 10 bars", "difference"),
-    ("furthest from held out",),
-)
 
 
 def run_accompanist(
     args: Arguments, console: Console, write: Callable[[Path, dict[str, Any]], None]
 ) -> int:
-    """Prints the tables; writes the figures where that was asked for."""
+    """Measures an accompaniment model on held-out chorales: prints tables, writes figures."""
     if args.page is not None or args.plots is not None:
-        raise AudioTransferError("an accompanist is drawn by `audiotransfer accompany --plot`")
+        raise AudioTransferError(
+            "`audiotransfer accompany --plot` plots the voices of an accompaniment model"
+        )
     if len(args.on) > 1:
-        raise AudioTransferError(f"{len(args.on)} places of chorales: --on takes one file of them")
+        raise AudioTransferError(f"{len(args.on)} files of chorales: --on takes one of them")
     from audiotransfer.evaluation.metrics.chorales import compare
     from audiotransfer.evaluation.report.statistics import plain_table
     from audiotransfer.pipeline.midi_accompaniment import load_bach
@@ -171,6 +173,6 @@ def run_accompanist(
     }
     if args.out is not None:
         write(args.out, values)
-    tables = [plain_table(rows, ["system", *columns]) for columns in _evaluate_accompanists_COLUMNS]
+    tables = [plain_table(rows, ["system", *columns]) for columns in _ACCOMPANIMENT_COLUMNS]
     console.result("\n\n".join(tables), values)
     return 0

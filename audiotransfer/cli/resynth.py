@@ -5,9 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from audiotransfer.audio.channels import to_stereo
 from audiotransfer.audio.reading import probe_audio, read_audio
-from audiotransfer.audio.resampling import STEREO_RATE, resample
 from audiotransfer.audio.writing import write_audio
 from audiotransfer.cli.arguments import (
     Arguments,
@@ -122,6 +120,7 @@ def run(args: Arguments, console: Console) -> int:
 
 
 def _settings(args: Arguments, kind: str) -> SpectrogramSettings:
+    from audiotransfer.audio.resampling import STEREO_RATE
     from vocoder import SpectrogramSettings
 
     hop_length, bins, f_min = _DEFAULTS[kind]
@@ -137,6 +136,9 @@ def _settings(args: Arguments, kind: str) -> SpectrogramSettings:
 
 def _excerpt(song: Path, seconds: float) -> Tensor:
     """The beginning of the song, ``[C, T]`` at 44.1 kHz, in one or two channels."""
+    from audiotransfer.audio.channels import to_stereo
+    from audiotransfer.audio.resampling import STEREO_RATE, resample
+
     audio, rate = read_audio(song, frames=max(1, round(seconds * probe_audio(song).sample_rate)))
     audio = audio if audio.shape[0] == 1 else to_stereo(audio)
     return resample(audio, rate, STEREO_RATE)

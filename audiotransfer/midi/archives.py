@@ -14,7 +14,7 @@ from audiotransfer.midi.score import SUFFIXES
 
 
 @cache
-def archive(place: str) -> tuple[str, ...]:
+def list_midi(place: str) -> tuple[str, ...]:
     """Names of the MIDI files in a folder or zip, sorted.
 
     Raises AudioTransferError where there is none.

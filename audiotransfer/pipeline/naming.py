@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 import string
@@ -19,6 +18,7 @@ from audiotransfer.audio.reading import AUDIO_SUFFIXES, find_audio
 from audiotransfer.audio.writing import FORMATS
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.pipeline.own_outputs import is_own
+from audiotransfer.suggest import nearest
 
 _FILE_TYPE = re.compile(r"\.[A-Za-z][A-Za-z0-9]{1,4}")
 
@@ -254,7 +254,7 @@ def check_pattern(text: str, fields: Collection[str], *, needed: Collection[str]
         if name is None:
             continue
         if name not in fields:
-            near = difflib.get_close_matches(name.lower(), fields, n=1)
+            near = nearest(name, fields)
             hint = f"did you mean {{{near[0]}}}?" if near else f"there are {listed}"
             raise AudioTransferError(f"name {text!r} has an unknown field {{{name}}}: {hint}")
         if specification or conversion:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import math
 import operator
 from collections.abc import Mapping
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.pipeline.cut import Cut
 from audiotransfer.pipeline.naming import check_pattern
+from audiotransfer.suggest import suggest
 
 if TYPE_CHECKING:
     from audiotransfer.styles import Style
@@ -162,9 +162,7 @@ def from_fields(**values: Any) -> TransferOptions:
     known = [field.name for field in dataclasses.fields(TransferOptions)]
     for name in values:
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
-            raise AudioTransferError(f"unknown option {name!r}: {hint}")
+            raise AudioTransferError(f"unknown option {name!r}: {suggest(name, known)}")
     stems = values.pop("stems", None)
     if isinstance(stems, Mapping):
         stems = {

@@ -5,7 +5,6 @@ Everything that can be refused is refused here, before any work.
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
@@ -28,6 +27,7 @@ from audiotransfer.pipeline.options import (
     check_strength,
 )
 from audiotransfer.styles import Keep, StemTransfer, Style, load_style
+from audiotransfer.suggest import suggest
 
 
 @dataclass(frozen=True)
@@ -230,8 +230,7 @@ def check_stems(named: Iterable[str], stems: Collection[str], label: str) -> Non
     """Raises :class:`AudioTransferError` for a stem that the separator does not have."""
     for stem in named:
         if stem not in stems:
-            near = difflib.get_close_matches(stem.lower(), stems, n=2, cutoff=0.5)
-            hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(stems)}"
+            hint = suggest(stem, stems, count=2, cutoff=0.5)
             raise AudioTransferError(f"unknown stem {stem!r} (separator {label}): {hint}")
 
 

@@ -8,7 +8,6 @@ of the dry song; it is measured without gains and mutes, which therefore keep th
 
 from __future__ import annotations
 
-import difflib
 import os
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -50,6 +49,7 @@ from audiotransfer.pipeline.reporting import (
     finite,
 )
 from audiotransfer.pipeline.sources import PIECE
+from audiotransfer.suggest import suggest
 
 #: The label in a mix's tags, where songs in a style have the style's name.
 _LABEL = "mix"
@@ -184,7 +184,9 @@ def _choose(
 ) -> dict[str, _Chosen]:
     for stem in (*gains_db, *mutes, *versions):
         if stem not in there:
-            raise AudioTransferError(f"unknown stem {stem!r}: {_hint(stem, there)}")
+            raise AudioTransferError(
+                f"unknown stem {stem!r}: {suggest(stem, there, count=2, cutoff=0.5)}"
+            )
     _check_sum(there, mutes)
     if all(stem in mutes for stem in there):
         raise AudioTransferError(f"every stem is muted ({', '.join(there)}): leave one of them in")
@@ -194,9 +196,8 @@ def _choose(
         if stem in versions:
             version = versions[stem]
             if version not in known:
-                raise AudioTransferError(
-                    f"stem {stem} has no version {version!r}: {_hint(version, known)}"
-                )
+                hint = suggest(version, known, count=2, cutoff=0.5)
+                raise AudioTransferError(f"stem {stem} has no version {version!r}: {hint}")
         elif len(styled) > 1:
             raise AudioTransferError(
                 f"stem {stem} is there as {', '.join(styled)}: say which, as"
@@ -222,20 +223,15 @@ def _named(file: Path) -> tuple[str, str]:
 
 def _check_sum(there: Collection[str], mutes: Collection[str]) -> None:
     """Refuses stems that would be mixed twice: ``no_vocals`` is the sum of all but ``vocals``."""
-    heard = [stem for stem in there if stem not in mutes]
-    for stem in heard:
+    unmuted = [stem for stem in there if stem not in mutes]
+    for stem in unmuted:
         one = stem.removeprefix(REST)
-        twice = [other for other in heard if other not in (stem, one)]
+        twice = [other for other in unmuted if other not in (stem, one)]
         if one != stem and one in there and twice:
             raise AudioTransferError(
                 f"{stem} holds {', '.join(twice)} already: leave it out (--mute {stem}), or them"
                 f" (--mute {','.join(twice)})"
             )
-
-
-def _hint(name: str, known: Collection[str]) -> str:
-    near = difflib.get_close_matches(name.lower(), known, n=2, cutoff=0.5)
-    return f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(known)}"
 
 
 def _common(chosen: Mapping[str, _Chosen]) -> tuple[int, int, int]:

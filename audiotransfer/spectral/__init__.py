@@ -1,0 +1,1 @@
+"""Timbre transfer on spectrograms: what ships in `models`, research in `objectives`, `networks`."""

@@ -42,7 +42,7 @@ MODELS: dict[str, Callable[..., SpectrogramModel]] = {
     )
 }
 #: Kinds that 0.1.0 wrote, also into what ships, and their present names.
-_OLD_KINDS = {"notes": NoteTemplateModel.kind, "hits": DrumTemplateModel.kind}
+_OLD_NAMES = {"notes": NoteTemplateModel.kind, "hits": DrumTemplateModel.kind}
 
 _FRAMES_AT_ONCE = 512
 #: Iterations of the inverter after its first; a fourth changed the distance by less than 1 %.
@@ -72,7 +72,7 @@ class SpectralTransfer:
         device: str,
     ) -> None:
         if stem not in STEMS:
-            raise AudioTransferError(f"no generator knows the stem {stem!r}; {', '.join(STEMS)} do")
+            raise AudioTransferError(f"no model has the stem {stem!r}; take {', '.join(STEMS)}")
         self.device = torch.device(device)
         self.generator = generator.to(self.device).eval()
         self.spectrogram = spectrogram
@@ -205,7 +205,7 @@ def load_generator(path: Path) -> SpectrogramModel:
     shape, state = load_weights(path)
     try:
         kind = shape.pop("kind", UNet.kind)
-        generator = MODELS[_OLD_KINDS.get(kind, kind)](**shape)
+        generator = MODELS[_OLD_NAMES.get(kind, kind)](**shape)
         fold(generator)
         generator.load_state_dict(state)
     except (AudioTransferError, KeyError, IndexError, TypeError, RuntimeError) as error:

@@ -51,17 +51,17 @@ class ImagePool(nn.Module):
 
 
 def gradient_penalty(
-    critic: Callable[[Tensor], Tensor], real: Tensor, made: Tensor, generator: Generator
+    discriminator: Callable[[Tensor], Tensor], real: Tensor, made: Tensor, generator: Generator
 ) -> Tensor:
-    """Returns the squared difference from 1 of the critic's gradient norm.
+    """Returns the squared difference from 1 of the discriminator's gradient norm.
 
-    It is taken at random points between each real and each generated example; of a critic with
-    several outputs, for their mean.
+    It is taken at random points between each real and each generated example; of a discriminator
+    with several outputs, for their mean.
 
     Source: Gulrajani et al., "Improved training of Wasserstein GANs", 2017.
 
     Args:
-        critic: [B, ..] -> outputs [B, ..].
+        discriminator: [B, ..] -> outputs [B, ..].
         real, made: [B, ..] of equal shape.
         generator: on the CPU.
     """
@@ -69,7 +69,7 @@ def gradient_penalty(
         places = [1] * (real.ndim - 1)
         share = torch.rand(len(real), *places, generator=generator).to(real.device)
         between = torch.lerp(real.float(), made.float(), share).requires_grad_()
-        outputs = critic(between).reshape(len(real), -1).mean(1)
+        outputs = discriminator(between).reshape(len(real), -1).mean(1)
         (gradient,) = torch.autograd.grad(outputs.sum(), between, create_graph=True)
         return functional.mse_loss(
             smooth_norm(gradient.flatten(1), 1e-8), torch.ones(len(real), device=real.device)

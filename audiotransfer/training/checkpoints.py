@@ -65,6 +65,7 @@ def save(folder: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) 
 
 
 def _write(part: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
+    """Writes both files and flushes them to the disk."""
     # A copy each: safetensors refuses tensors that share memory.
     copies = {
         key: value.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)

@@ -13,7 +13,9 @@ from torch import Generator, Tensor, nn
 class Group:
     """Networks that one optimiser steps together (Adam; AdamW where `weight_decay` is not 0).
 
-    ``rates`` are factors of the learning rate for parameters by the last part of their names.
+    ``rates`` are factors of the learning rate for parameters by the last part of their names. Such
+    parameters are trained as if they were divided by the factor: their gradients count times as
+    much in the norm that is logged and clipped, and Adam's epsilon is as much smaller.
     """
 
     networks: tuple[str, ...]

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 
+_EPSILON = 1e-8  # Adam's
+
+
 class Stepper:
     """One optimiser per group, which alone follows the gradient of a turn's loss.
 
@@ -41,6 +44,10 @@ class Stepper:
             require_networks(networks, group.networks, f"group {name!r}")
         named = {name: _named_parameters(group, networks) for name, group in groups.items()}
         self.parameters = {name: [p for _, p in pairs] for name, pairs in named.items()}
+        self.rates = {
+            name: [_rate(groups[name], parameter) for parameter, _ in pairs]
+            for name, pairs in named.items()
+        }
         self.optimisers = {name: _optimiser(group, named[name]) for name, group in groups.items()}
 
     def next(self, turns: Iterator[TurnLike]) -> TurnLike | None:
@@ -66,7 +73,11 @@ class Stepper:
         values = torch.stack([v.detach().float().to(device) for v in found.values()])
         if self.fabric.world_size > 1:
             values = self._average(parameters, values)
-        gradients = [p.grad for p in parameters if p.grad is not None]
+        gradients = [
+            p.grad if rate == 1.0 else p.grad * rate
+            for p, rate in zip(parameters, self.rates[turn.group], strict=True)
+            if p.grad is not None
+        ]
         norm = torch.nn.utils.get_total_norm(gradients)
         # One transfer for all numbers: each would make the accelerator wait.
         *listed, length = torch.cat([values, norm.float().to(device)[None]]).tolist()
@@ -144,18 +155,26 @@ def _named_parameters(
 
 def _optimiser(group: GroupLike, named: Sequence[tuple[str, nn.Parameter]]) -> Optimizer:
     """Adam, or AdamW with weight decay, with a parameter group for each learning rate."""
-    by_factor: dict[float, list[nn.Parameter]] = {1.0: []}
+    by_rate: dict[float, list[nn.Parameter]] = {1.0: []}
     for name, parameter in named:
-        factor = group.rates.get(name.rpartition(".")[2], 1.0)
-        by_factor.setdefault(factor, []).append(parameter)
+        by_rate.setdefault(_rate(group, name), []).append(parameter)
     settings = [
-        {"params": parameters, "lr": rate, "initial_lr": rate}
-        for factor, parameters in by_factor.items()
-        for rate in [group.learning_rate * factor]
+        {
+            "params": parameters,
+            "lr": group.learning_rate * rate,
+            "initial_lr": group.learning_rate * rate,
+            "eps": _EPSILON / rate,
+        }
+        for rate, parameters in by_rate.items()
     ]
     if group.weight_decay:
         return AdamW(settings, group.learning_rate, group.betas, weight_decay=group.weight_decay)
     return Adam(settings, group.learning_rate, group.betas)
+
+
+def _rate(group: GroupLike, parameter: str) -> float:
+    """The factor of a parameter's learning rate, by the last part of its name."""
+    return group.rates.get(parameter.rpartition(".")[2], 1.0)
 
 
 class MovingAverage:
@@ -194,6 +213,7 @@ class MovingAverage:
     def _update_parameters(
         self, averaged: Sequence[Tensor], present: Sequence[Tensor], _: Any
     ) -> None:
+        """Moves one device's averages toward the present parameters, in place."""
         # By our own count: reading AveragedModel's from an accelerator would wait for it.
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
         get_ema_multi_avg_fn(decay)(averaged, present, None)

@@ -135,6 +135,7 @@ class Trainer:
         return self.progress.figures
 
     def _loop(self, log: Log, stop: StopRequest, should_stop: Callable[[], bool]) -> None:
+        """Steps from the present one to the last, or until the run is stopped."""
         settings, progress = self.settings, self.progress
         if self._out_of_patience():
             return
@@ -205,6 +206,7 @@ class Trainer:
         return rates
 
     def _record_failure(self, group: str, numbers: dict[str, float]) -> None:
+        """Counts a skipped step, and gives up after too many in a row."""
         self.progress.failed += 1
         self.progress.failed_in_a_row += 1
         names = ", ".join(name for name, value in numbers.items() if not math.isfinite(value))
@@ -217,6 +219,7 @@ class Trainer:
             )
 
     def _validate(self, log: Log) -> None:
+        """Logs the validation's figures, and saves the best checkpoint."""
         if self.validation is None:
             return
         found: dict[str, float] = {}
@@ -231,10 +234,12 @@ class Trainer:
             self._save("best", needed=False)
 
     def _out_of_patience(self) -> bool:
+        """Whether the score has not improved for as long as the settings allow."""
         patience = self.settings.patience
         return patience is not None and self.progress.since_best >= patience
 
     def _diagnose(self, log: Log) -> None:
+        """Logs new findings of the diagnosis."""
         previews = [self._preview(step) for step in range(DIAGNOSED_BATCHES)]
         for finding in self.diagnosis.check(self.progress, previews):
             logger.warning("step %d: %s", self.step, finding)
@@ -272,6 +277,7 @@ class Trainer:
             logger.warning("step %d: %s", self.step, error)
 
     def _resume(self) -> None:
+        """Restores the folder's checkpoint, where there is one."""
         folder = self.folder / "checkpoint"
         found = self.fabric.broadcast(checkpoints.load(folder) if self.first else None)
         if found is None:
@@ -292,6 +298,7 @@ class Trainer:
 
 
 def _due(step: int, every: int | None) -> bool:
+    """Whether what happens at intervals happens after this step."""
     return every is not None and step % every == 0
 
 

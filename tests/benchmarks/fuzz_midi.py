@@ -29,7 +29,7 @@ import symusic
 from audiotransfer import midi
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.evaluation import plain_table
-from audiotransfer.midi.archives import archive, contents
+from audiotransfer.midi.archives import contents, list_midi
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from test_midi import KINDS, decoded, mutated
@@ -49,7 +49,7 @@ def main() -> int:
     rng = random.Random(args.seed)
     whole = list(KINDS.values())
     for place in args.places:
-        names = archive(place)
+        names = list_midi(place)
         chosen = rng.sample(names, min(_FROM_EACH, len(names)))
         whole += [data for _, data in contents(place, chosen)]
     with tempfile.TemporaryDirectory() as name:

@@ -16,7 +16,7 @@ from audiotransfer.data.rendering.arrangement import (
 )
 from audiotransfer.data.rendering.ensembles import Ensemble
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.midi.archives import archive, contents, in_split
+from audiotransfer.midi.archives import contents, in_split, list_midi
 
 if TYPE_CHECKING:
     from numpy.random import Generator
@@ -83,7 +83,7 @@ def compose(
     shares = np.array([settings.scores[p] for p in places])
     for _ in range(50):
         place = places[random.choice(len(places), p=shares / shares.sum())]
-        names = in_split(archive(place), settings.split, settings.hold_out)
+        names = in_split(list_midi(place), settings.split, settings.hold_out)
         name = names[(index * 7919 + int(random.integers(len(names)))) % len(names)]
         try:
             section = _choose_section(_read(place, name), settings.seconds, random)
@@ -111,7 +111,7 @@ def compose(
 
 def _grooves(settings: RenderSettings, kind: str) -> list[str]:
     """Names of the split's drum performances in 4/4, of a kind where there are two or more."""
-    names = archive(settings.grooves)
+    names = list_midi(settings.grooves)
     in_four = tuple(g for g in names if "_beat_4-4" in g) or names
     of_kind = tuple(g for g in in_four if kind in Path(g).name)
     return in_split(of_kind if len(of_kind) > 1 else in_four, settings.split, settings.hold_out)

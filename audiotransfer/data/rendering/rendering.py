@@ -26,7 +26,7 @@ from audiotransfer.data.rendering.ensembles import (
 )
 from audiotransfer.effects import read_chain
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.midi.archives import archive, in_split
+from audiotransfer.midi.archives import in_split, list_midi
 from audiotransfer.synthesis.additive import AdditiveInstrument
 from audiotransfer.synthesis.synthesizer import Part, Synthesizer
 
@@ -223,7 +223,7 @@ def _check(settings: RenderSettings) -> None:
     if settings.split not in ("train", "test"):
         raise AudioTransferError(f"split {settings.split!r} is unknown; there are train and test")
     for place in (*settings.scores, *([settings.grooves] if settings.grooves else [])):
-        if not in_split(archive(place), settings.split, settings.hold_out):
+        if not in_split(list_midi(place), settings.split, settings.hold_out):
             raise AudioTransferError(
                 f"{place} has no score for split {settings.split} with hold_out"
                 f" {settings.hold_out:g}; name more scores or hold out fewer"

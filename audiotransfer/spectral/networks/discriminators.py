@@ -32,6 +32,7 @@ class PatchGan(nn.Module):
         )
 
     def forward(self, spectrogram: Tensor) -> Tensor:
+        """Spectrograms to unbounded outputs, in the shapes that the class gives."""
         output: Tensor = self.layers(spectrogram)
         return output
 
@@ -66,6 +67,7 @@ class SpectrogramDiscriminator(nn.Module):
         self.layers = nn.Sequential(*layers, nn.Flatten(), last)
 
     def forward(self, spectrogram: Tensor) -> Tensor:
+        """Spectrograms to unbounded outputs, in the shapes that the class gives."""
         output: Tensor = self.layers(spectrogram)
         return output
 
@@ -100,6 +102,7 @@ class WholeFrequencyDiscriminator(nn.Module):
         )
 
     def forward(self, spectrogram: Tensor) -> Tensor:
+        """Spectrograms to unbounded outputs, in the shapes that the class gives."""
         output: Tensor = self.layers(spectrogram)
         return output
 
@@ -107,9 +110,9 @@ class WholeFrequencyDiscriminator(nn.Module):
 class FullFrequencyDiscriminator(nn.Module):
     """An output for each place in time: ``[B, 1, F, L] -> [B, 1, 1, L']``, unbounded.
 
-    The first kernels span all bins, so that it sees which bins sound together, an instrument's
-    spectrum; the others run along time. Each output depends on about 23 frames. Any length from 3
-    frames on.
+    The first kernels span all bins, so that outputs depend on which bins sound together (an
+    instrument's spectrum); the others run along time. Each output depends on about 23 frames. Any
+    length from 3 frames on.
 
     Args:
         bins: F, which must be that of the spectrograms.
@@ -133,6 +136,7 @@ class FullFrequencyDiscriminator(nn.Module):
         )
 
     def forward(self, spectrogram: Tensor) -> Tensor:
+        """Spectrograms to unbounded outputs, in the shapes that the class gives."""
         output: Tensor = self.layers(spectrogram)
         return output
 
@@ -160,11 +164,13 @@ class PatchDiscriminator(nn.Module):
         )
 
     def forward(self, spectrogram: Tensor) -> Tensor:
+        """Spectrograms to unbounded outputs, in the shapes that the class gives."""
         output: Tensor = self.layers(spectrogram)
         return output
 
 
 def _layer(inputs: int, outputs: int, stride: int, norm: Norm) -> list[nn.Module]:
+    """Convolution of 4 x 4, normalisation and leaky ReLU."""
     return [
         convolution(inputs, outputs, 4, stride, 1, bias=norm == "none"),
         normalisation(norm, outputs),

@@ -215,6 +215,8 @@ class ProjectionHeads(nn.Module):
 
 
 class _ResidualBlock(nn.Module):
+    """Two convolutions, whose output is added to the input."""
+
     def __init__(self, width: int, norm: Norm) -> None:
         super().__init__()
         self.layers = nn.Sequential(
@@ -225,6 +227,7 @@ class _ResidualBlock(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
+        """``[B, C, F, L]`` to the same shape."""
         change: Tensor = self.layers(x)
         return x + change
 

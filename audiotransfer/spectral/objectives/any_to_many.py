@@ -70,8 +70,8 @@ class AnyToMany:
     "style" [B], which is the target's.
 
     The turns are "discriminator", once it takes part, and "generator". The discriminator's terms:
-    "discriminator", a hinge, and "domain", cross-entropy of its guess at a real spectrogram's
-    style. The generator's:
+    "discriminator", a hinge, and "domain", cross-entropy of its style logits of real spectrograms
+    with their style. The generator's:
 
     - from pairs "audible", mean absolute audible difference (nats); "frame", its root mean square
       in each frame; "deep", mean absolute difference down to the floor;
@@ -123,6 +123,7 @@ class AnyToMany:
             yield from self._pairs(batch, step, generator)
 
     def _pairs(self, batch: dict[str, Tensor], step: int, generator: Generator) -> Iterator[Turn]:
+        """The turns of a batch of pairs."""
         source, stem = batch["source"], batch["stem"]
         style = torch.randint(len(self.styles), (len(stem),), generator=generator).to(stem.device)
         conditions = Conditions(stem, style, self._strengths(stem, generator))
@@ -142,6 +143,7 @@ class AnyToMany:
         yield Turn("generator", terms, self.weights)
 
     def _songs(self, batch: dict[str, Tensor], step: int, generator: Generator) -> Iterator[Turn]:
+        """The turns of a batch of unpaired songs."""
         source, target, stem, style = (batch[k] for k in ("source", "target", "stem", "style"))
         conditions = Conditions(stem, style, torch.ones_like(stem, dtype=source.dtype))
         made = self.generator(source, *conditions)
@@ -234,6 +236,7 @@ class AnyToMany:
 
 
 def _difference(made: Tensor, true: Tensor) -> Tensor:
+    """Mean absolute difference as discriminators see both."""
     return visible_difference(made, true).abs().mean()
 
 

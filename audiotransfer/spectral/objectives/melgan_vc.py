@@ -206,6 +206,7 @@ class MelGanVc:
         return self.view(window.float()).unsqueeze(1)
 
     def _view_difference(self, made: Tensor, true: Tensor) -> Tensor:
+        """The difference of the views of both."""
         return self._view(made) - self._view(true)
 
     def _travel(self, window: Tensor) -> Tensor:
@@ -303,5 +304,6 @@ class Siamese(nn.Module):
                 nn.init.kaiming_uniform_(layer.weight, SLOPE)
 
     def forward(self, tile: Tensor) -> Tensor:
+        """Tiles ``[B, 1, F, L]`` to embeddings ``[B, D]``."""
         embedding: Tensor = self.layers(tile)
         return embedding

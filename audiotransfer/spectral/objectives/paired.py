@@ -27,7 +27,7 @@ class PairedObjective:
     down to the spectrogram's floor; ``together``, where a batch holds whole songs, ``audible`` of
     the stems' sum to the true mix; ``full`` and ``patch``, the adversarial terms of two
     discriminators, from step ``adversarial_from`` on. Discriminators see the stem as one-hot
-    planes beside the spectrogram, so that they judge each stem by its own kind.
+    planes beside the spectrogram.
     """
 
     def __init__(
@@ -116,6 +116,7 @@ class PairedObjective:
         return figures
 
     def _spectrograms(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """The spectrograms of source and target."""
         with torch.no_grad(), torch.autocast(batch["source"].device.type, enabled=False):
             return self.spectrogram.stereo(batch["source"]), self.spectrogram.stereo(
                 batch["target"]
@@ -139,4 +140,5 @@ class PairedObjective:
 
 
 def _mean_difference(made: Tensor, target: Tensor) -> float:
+    """Mean absolute audible difference in nats."""
     return float(audible_difference(made, target).abs().mean())

@@ -55,6 +55,7 @@ def create(name: str, factory: NetworkFactory, settings: Mapping[str, Any]) -> O
 
 
 def _registered() -> dict[str, Any]:
+    """The registered objectives that `create` can build, by name."""
     loaded = {entry.name: entry.load() for entry in entry_points(group=GROUP)}
     return {name: kind for name, kind in loaded.items() if hasattr(kind, "on_spectrograms")}
 
@@ -113,6 +114,7 @@ class NetworkFactory:
 
 
 def _build(known: Mapping[str, Any], settings: NetworkSettings, what: str, **size: int) -> Any:
+    """Builds a network of a known kind; ``what`` names it in messages."""
     arguments = dict(settings)
     kind = arguments.pop("kind", None)
     if kind not in known:

@@ -37,7 +37,7 @@ class UnpairedObjective:
     ) -> None:
         self.spectrogram = spectrogram
         if stem not in STEMS:
-            raise AudioTransferError(f"no generator knows the stem {stem!r}; {', '.join(STEMS)} do")
+            raise AudioTransferError(f"no model has the stem {stem!r}; take {', '.join(STEMS)}")
         self.stem = STEMS.index(stem)
         discriminators: dict[str, nn.Module] = {
             "full": FullFrequencyDiscriminator(spectrogram.bins),

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.midi.archives import archive, contents
+from audiotransfer.midi.archives import contents, list_midi
 from audiotransfer.midi.percussion import DRUMS
 from audiotransfer.midi.score import note_table, parse_score
 from audiotransfer.symbolic.drums.beats import BAR, Beat, Cells, beat_of
@@ -71,7 +71,7 @@ def read_grooves(place: str | Path, split: str) -> list[Groove]:
 
     Raises AudioTransferError for another folder, or one without such performances.
     """
-    names = archive(str(place))
+    names = list_midi(str(place))
     listed = _listed(str(place), names)
     wanted = [name for name in names if listed[name]["split"] == split]
     grooves = []

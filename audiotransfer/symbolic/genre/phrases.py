@@ -16,7 +16,7 @@ import numpy as np
 
 from audiotransfer.atomic import temporary_path
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.midi.archives import archive, contents
+from audiotransfer.midi.archives import contents, list_midi
 from audiotransfer.midi.grid import Grid
 from audiotransfer.midi.piano_rolls import BAR, PHRASE, PITCHES, roll_of
 from audiotransfer.midi.score import note_table, parse_score
@@ -101,7 +101,7 @@ def phrases_of(
     settings = settings or PhraseSettings()
     if settings.metre not in METRES:
         raise AudioTransferError(f"metre {settings.metre!r} is unknown; use {', '.join(METRES)}")
-    names = list(archive(place))
+    names = list(list_midi(place))
     kept = None if cache is None else cache / _cache_name(place, names, settings)
     if kept is not None and kept.is_file():
         with np.load(kept) as found:
