@@ -485,7 +485,7 @@ def test_windows_that_cannot_be_drawn(
 ) -> None:
     manifest = made(tmp_path, {"a": ("rock", [20]), "b": ("jazz", [20])})
     with pytest.raises(AudioTransferError, match=words) as caught:
-        PreparedWindows(manifest, genre_folders, **{"frames": 8, **options})
+        PreparedWindows(manifest, genres, **{"frames": 8, **options})
     assert "\n" not in str(caught.value)
 
 
