@@ -1,4 +1,4 @@
-"""Music style transfer: a song in, the same song in another style out."""
+"""Music style transfer on recordings and MIDI files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Parallel execution of independent jobs by local processes, Dask or Ray; workers may die."""
+"""Parallel execution of independent jobs by local processes, Dask or Ray, with retries."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names of version 0.1.0 in configs, cards and manifests, and the names that took their place.
+"""Names of version 0.1.0 in configs, cards and manifests, mapped to their present names.
 
 Files that hold an old name are read for one more release, with one line that names the new one.
 """

@@ -1,4 +1,4 @@
-"""Suggests the known names that are closest to a misspelt one, for error messages."""
+"""Suggests the known names closest to a misspelt one, for error messages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads mappings of plain values, as JSON and YAML hold them, into typed dataclasses."""
+"""Reads plain mappings, as from JSON and YAML, into typed dataclasses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Separators that bound what others can reach: the mix itself, and ideal masks of true stems."""
+"""Baseline separators: the mix itself (lower bound), and ideal ratio masks (upper bound)."""
 
 from __future__ import annotations
 

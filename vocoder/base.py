@@ -1,4 +1,4 @@
-"""The inverter protocol, the registry of inverters, and checks of what they are given."""
+"""The inverter protocol, the registry of inverters, and checks of their inputs."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ def _best_hop(sample_rate: int, bins: int, f_min: float, bins_per_octave: int) -
 
 
 def check(sample_rate: int, hop_length: int, bins: int, f_min: float, bins_per_octave: int) -> None:
-    """Raise VocoderError, naming valid settings, where sound would be lost between frames."""
+    """Raise VocoderError, naming valid settings, for a transform that cannot be inverted."""
     top = top_frequency(f_min, bins, bins_per_octave)
     halvings = math.ceil(bins / bins_per_octave) - 1
     shortest = filter_length(top, sample_rate, bins_per_octave)

@@ -1,4 +1,4 @@
-"""A spectrogram with a second, finer resolution of pitch, which separates neighbouring notes."""
+"""A mel spectrogram stacked with one of finer pitch resolution."""
 
 from __future__ import annotations
 

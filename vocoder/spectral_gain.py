@@ -130,7 +130,7 @@ class SpectralGainInverter:
     def _once(
         self, target: Tensor, source: Tensor, overlap_add: OverlapAdd
     ) -> tuple[Change, Change]:
-        """Changes of frames where the STFT cannot show the spectrogram: first pass, later ones.
+        """Changes of frames where the STFT cannot reach the spectrogram: first pass, later ones.
 
         The first pass applies the gain from the source's own log spectrogram to the target [L, F];
         later passes keep the magnitudes that it gave.

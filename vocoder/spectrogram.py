@@ -1,4 +1,4 @@
-"""Spectrogram settings, the spectrograms that they make, and the way back to magnitudes."""
+"""Spectrogram settings: computation of spectrograms, and conversion back to magnitudes."""
 
 from __future__ import annotations
 

@@ -150,7 +150,7 @@ class OverlapAdd:
         return total[:, self.n_fft // 2 : self.n_fft // 2 + self.length]
 
     def _add(self, total: Tensor, segments: Tensor, first: int) -> None:
-        """Add segments at their places.
+        """Add overlapping segments at their offsets.
 
         Slices one hop long never overlap, so that each is a single addition.
         """

@@ -1,1 +1,1 @@
-"""Audio files, and the sound of whole songs: channels, sample rates, loudness, true peaks."""
+"""Audio files: reading, writing, channels, sample rates, loudness, true peaks, limiting."""

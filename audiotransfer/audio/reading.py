@@ -60,7 +60,7 @@ _LOSSY_SLACK = 3000  # samples: two frames of the codecs, and their delay
 
 @dataclass(frozen=True)
 class AudioInfo:
-    """Properties of a file: Hz, channels, frames that will be read, suffix, sample format.
+    """Properties of a file: sample rate, channels, frames to be read, suffix, sample format.
 
     ``layout`` names the channels' loudspeakers where the file does, ``notices`` are remarks for the
     user, ``damaged`` says whether samples are known to be missing.
@@ -233,7 +233,7 @@ class AudioReader:
 
 
 def _lengths(played: int, announced: int, rate: int) -> tuple[str, str]:
-    """Two numbers of samples as text, in seconds where these differ."""
+    """Two lengths in samples as text: in seconds, or in samples where the seconds are equal."""
     seconds = f"{played / rate:.2f} s", f"{announced / rate:.2f} s"
     return seconds if seconds[0] != seconds[1] else (f"{played} samples", f"{announced} samples")
 

@@ -1,4 +1,4 @@
-"""Benchmarks: styles and baselines on songs that nothing was trained on, and separators."""
+"""Benchmarks of styles and baselines on held-out songs and MIDI files, and of separators."""
 
 from audiotransfer.benchmark.entries import Entries, gather, genre_classifier_for, known_as
 from audiotransfer.benchmark.measuring import (

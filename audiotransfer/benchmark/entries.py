@@ -1,4 +1,4 @@
-"""What a benchmark of a style needs: songs, songs of the target, equaliser, classifiers."""
+"""Collects the inputs of a style's benchmark: songs, target songs, equaliser, classifiers."""
 
 from __future__ import annotations
 
@@ -165,7 +165,7 @@ def genre_classifier_for(
 
 
 def known_as(genre: str, classes: Sequence[str]) -> str | None:
-    """The class named after a genre, or of which it is one word; None where there is none."""
+    """The class named after a genre, or with the genre as one of its words; None without one."""
     if genre in classes:
         return genre
     parts = [name for name in classes if genre in name.split("_")]

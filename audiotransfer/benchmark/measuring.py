@@ -71,7 +71,7 @@ class Benchmark:
         return rows
 
     def song_rows(self, figure: str) -> list[Row]:
-        """A row for each song: one figure of every system."""
+        """A row for each song: one figure for every system."""
         return [
             {"song": name, **{system: found.get(figure) for system, found in song.items()}}
             for name, song in self.songs.items()

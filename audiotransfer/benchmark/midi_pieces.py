@@ -57,14 +57,14 @@ class Piece:
 
 @dataclass(frozen=True)
 class Pieces:
-    """Pieces to be transferred, and phrases [M, 2, 64, 84] that were trained on, both by genre."""
+    """Test pieces, and training phrases [M, 2, 64, 84], both by genre."""
 
     tested: dict[str, list[Piece]]
     training: dict[str, Tensor]
 
 
 def is_midi(places: Sequence[Path]) -> bool:
-    """Whether a benchmark on these places is one of MIDI: the first is a folder or zip of MIDI.
+    """Whether the first of these paths is a folder or zip of MIDI files.
 
     Raises AudioTransferError for a single MIDI file.
     """

@@ -1,4 +1,4 @@
-"""The songs of a benchmark: rendered with their truth, prepared, or recordings."""
+"""Songs of a benchmark: rendered ones with true renderings, prepared ones, recordings."""
 
 from __future__ import annotations
 

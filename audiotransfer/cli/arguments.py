@@ -96,7 +96,7 @@ class Parser(argparse.ArgumentParser):
         return f"{self._present_names.get(name, name)}{equals}{value}"
 
     def _hint(self, unknown: Sequence[str]) -> str:
-        """What to do about words that are no arguments."""
+        """A hint about words that are no arguments."""
         word = next((word for word in unknown if word.startswith("-")), "")
         known = [name for name in self._option_string_actions if name.startswith("--")]
         near = nearest(word.partition("=")[0], known, cutoff=_SIMILAR)

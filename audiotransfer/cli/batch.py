@@ -1,4 +1,4 @@
-"""Works on several songs: which ones, one after the other, and what became of each."""
+"""Batches of songs on the command line: finding them, running them, reporting each outcome."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ _OVERWRITE = ("(overwrite=True)", "(-f)")
 
 
 class Report(Protocol):
-    """What was done to one song."""
+    """The report of one song."""
 
     @property
     def notices(self) -> list[str]:
-        """What a user should know about it."""
+        """Notices for the user."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
 
 
 def expected_errors() -> tuple[type[Exception], ...]:
-    """The exceptions that a user can do something about: those of our packages, and OSError."""
+    """The exceptions printed as one line: the roots of the three packages, and OSError."""
     expected: list[type[Exception]] = [AudioTransferError, OSError]
     for package, error in (("separation", "SeparationError"), ("vocoder", "VocoderError")):
         # A package that is not imported yet cannot have raised anything.
@@ -119,7 +119,7 @@ def find(args: Arguments, console: Console, *, midi: bool = False) -> list[SongF
 
 @dataclass
 class Batch:
-    """The songs of one command: prints what became of each and counts failures.
+    """The songs of one command: prints the outcome of each and counts failures.
 
     Where there is only one song, its error is raised.
     """

@@ -57,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _discard_results() -> None:
-    """Discards what stdout did not take, which the interpreter would try to write at its exit."""
+    """Discards results that stdout refused, which the interpreter would write again at its exit."""
     try:
         sys.stdout.flush()
     except OSError:

@@ -1,4 +1,4 @@
-"""Shared by the verbs that write MIDI files: their options, checks and batches."""
+"""Options, checks and batches of the verbs that write MIDI files."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def add_sampling(group: Group, *, temperature: float, scale: str, same: str, mod
 
 
 def add_written(parser: Parser) -> None:
-    """The options of a verb that writes one MIDI file: what lies beside it, and messages."""
+    """The options of a verb that writes one MIDI file: files beside it, and messages."""
     output = parser.add_argument_group("output")
     add_midi_output(output)
     add_overwrite(output)

@@ -180,7 +180,7 @@ def _kind(stage: str) -> str:
 
 
 def _printable(text: str) -> str:
-    """A text without what moves the cursor or cannot be encoded."""
+    """A text with ? in place of control characters and of those that cannot be encoded."""
     plain = "".join(letter if letter.isprintable() else "?" for letter in text)
     encoding = sys.stderr.encoding or "ascii"
     return plain.encode(encoding, "replace").decode(encoding)

@@ -137,6 +137,6 @@ def run(args: Arguments, console: Console) -> int:
 
 
 def _existing_stem(output: Path, stem_format: StemFormat) -> Path:
-    """A stem of the song that exists in the folder of all songs, else ``output``."""
+    """An existing stem file of the song in the output folder, else ``output``."""
     name = fill_pattern(stem_format.name, song=glob.escape(output.name), stem="*")
     return next(output.parent.glob(f"{name}.{stem_format.format}"), output)

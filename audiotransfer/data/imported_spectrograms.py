@@ -1,4 +1,4 @@
-"""Spectrograms that a collection has instead of sound, scaled for training."""
+"""Spectrograms of collections without audio, scaled for training."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Levels:
 
 
 class ImportedWindows:
-    """Batches of imported spectrograms at the levels that networks are made for."""
+    """Batches of imported spectrograms, rescaled to the levels that networks expect."""
 
     def __init__(self, windows: PreparedWindows, levels: Levels) -> None:
         self.windows, self.levels = windows, levels
@@ -65,7 +65,7 @@ class ImportedWindows:
 
 
 def why_silent(manifest: Manifest) -> str:
-    """Why a style of imported spectrograms plays no songs, as its card says it."""
+    """The reason, for a card, why a style of imported spectrograms cannot output sound."""
     return (
         f"it predicts {manifest.kind}'s spectrograms of {manifest.spectrogram['bins']} bands, and"
         " these cannot be turned back into music; playing songs, validation samples and the"

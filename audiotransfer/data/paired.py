@@ -1,4 +1,4 @@
-"""Batches of aligned pairs: stems of a MIDI file by random instruments, and by a style's."""
+"""Batches of aligned pairs: stems rendered with random instruments and with a style's."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SAMPLE_RATE = 44100
 
 @dataclass
 class PairSettings:
-    """How pairs are drawn. Gains in dB; shares are probabilities.
+    """Sampling of pairs. Gains in dB; shares are probabilities.
 
     ``style``: the style whose instruments play the target.
     ``separated_share``: use the stem that a separator gave, where there is one

@@ -1,4 +1,4 @@
-"""Batches of pairs from spectrograms on disk, cropped by memory map: no step waits for an STFT."""
+"""Batches of pairs of precomputed spectrograms on disk, cropped by memory map."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _CURVES = 5
 
 @dataclass
 class FeatureSettings:
-    """How crops are drawn. Gains in dB; shares are probabilities.
+    """Sampling of crops. Gains in dB; shares are probabilities.
 
     ``separated_share``: the stem that a separator gave, else the rendered one. ``tone_share`` and
     ``tone_db``: how often and how much a random smooth equaliser changes the source alone.

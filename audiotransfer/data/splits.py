@@ -73,7 +73,7 @@ def hold_apart(songs: Iterable[Song]) -> tuple[list[Song], list[Skipped]]:
 
 
 def unique(songs: Sequence[Song]) -> tuple[list[Song], list[Skipped]]:
-    """Keeps the first song of each id and leaves the others out."""
+    """Keeps the first song of each id; the others are skipped."""
     kept: dict[str, Song] = {}
     skipped = []
     for song in songs:

@@ -60,7 +60,7 @@ class StemRecording:
 
 @dataclass
 class MixSettings:
-    """How random mixes are drawn.
+    """Sampling of random mixes.
 
     Gains in dB, ``seconds`` a crop; the shares are probabilities. ``song_share``: all stems
     from one place in one song; ``real_share``: a recording, not a rendering, where there is one.
@@ -221,7 +221,7 @@ def solo_stems(
 
 
 def folder_stems(folder: Path, stem: str, cache: Path) -> list[StemRecording]:
-    """Every file of a folder as a stem. Raises AudioTransferError where there is none."""
+    """Lists every file of a folder as a stem. Raises AudioTransferError where there is none."""
     recordings = solo_stems(folder, stem, cache)
     if not recordings:
         raise AudioTransferError(f"folder {folder} holds no audio; name one with songs or stems")
@@ -245,7 +245,7 @@ def _recording(path: Path, stem: str, song: str, real: bool) -> StemRecording:
 
 
 def _decoded(path: Path, cache: Path) -> Path:
-    """A 44.1 kHz 16-bit copy: compressed files are slow to read from random places."""
+    """Path of a 44.1 kHz 16-bit copy, since random access to compressed files is slow."""
     name = f"{path.stem}-{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:10]}.wav"
     copy = cache / name
     if not copy.is_file():

@@ -100,7 +100,7 @@ _LONGEST_SECONDS = 60.0  # what a longer song counts as when songs are drawn
 
 @dataclass(frozen=True)
 class _Run:
-    """A stretch that is not silent: frames [start, start + frames) of a file, of a song."""
+    """A range without silence: frames [start, start + frames) of a song's file."""
 
     file: Path
     start: int
@@ -187,7 +187,7 @@ class PreparedWindows:
     def _pool(
         self, held: Manifest, genre: str, stem: str, split: str
     ) -> tuple[list[_Run], NDArray[np.float64]]:
-        """Every stretch that holds a window, and the cumulative probabilities of drawing them."""
+        """Runs long enough for a window, and their cumulative sampling probabilities."""
         runs: list[_Run] = []
         of_song: dict[str, int] = {}
         longest = 0

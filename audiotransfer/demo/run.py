@@ -1,4 +1,4 @@
-"""Transfers the demo song to a style, with its stems and spectrograms of before and after."""
+"""Transfers the demo song to a style, and writes stems and spectrograms of both."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ def _gain(sound: Tensor, db: float) -> Tensor:
 
 @dataclass(frozen=True)
 class EffectType:
-    """An effect's function, its one parameter, and what block processing needs to know of it."""
+    """An effect's function, its one parameter, and its context and period for block processing."""
 
     apply: Callable[..., Tensor]
     parameter: str

@@ -1,4 +1,4 @@
-"""Metrics, classifiers, baselines and tables that styles are evaluated with."""
+"""Evaluation of styles: metrics, classifiers, baselines and tables."""
 
 from audiotransfer.evaluation.baselines.audio import (
     MatchedEQ,

@@ -63,12 +63,12 @@ class CheckpointMetricSettings:
 
 
 class CheckpointMetric:
-    """H, style and content of what the present generators make of validation samples.
+    """H, style and content of validation samples converted by the present generators.
 
     Style and content are means over the samples, rescaled: style from 0 for the samples themselves
     to 1 for ``targets`` (real samples of each style), content from 0 for a random clip of these to
     1 for the samples themselves. H is their harmonic mean. Of several styles the mean counts. A
-    style that the classifier does not tell from the sources has no H.
+    style that the classifier does not distinguish from the sources has no H.
     """
 
     def __init__(
@@ -95,7 +95,7 @@ class CheckpointMetric:
 
     @cached_property
     def _scales(self) -> dict[str, _Scale]:
-        """The scale of each style that the classifier tells from the sources."""
+        """The scale of each style that the classifier distinguishes from the sources."""
         try:
             classifier = self.classifier()
         except AudioTransferError as error:
@@ -166,7 +166,7 @@ def _content(sounds: Sequence[Tensor], sources: Sequence[Tensor]) -> float:
 def validation_classifier(
     clips: Sequence[Clip], folder: Path, settings: CheckpointMetricSettings
 ) -> GenreClassifier:
-    """A genre classifier of the clips, trained once and kept in ``folder/validation-classifier``.
+    """A genre classifier trained once on the clips, and saved in ``folder/validation-classifier``.
 
     Griffin-Lim copies of every clip are in its training data, so that artefacts are no cue.
     """

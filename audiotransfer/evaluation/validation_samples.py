@@ -1,4 +1,4 @@
-"""Fixed samples of validation songs, converted by the present generators of a training."""
+"""Fixed samples of validation songs, and their conversion by generators in training."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A standard MIDI file as the messages of its tracks, and its bytes."""
+"""A standard MIDI file as the messages of its tracks, and its serialisation to bytes."""
 
 from __future__ import annotations
 

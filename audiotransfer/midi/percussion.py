@@ -1,4 +1,4 @@
-"""Nine drum classes: the class of every percussion key, and the key that plays each class.
+"""Nine drum classes: the class of every percussion key, and the key written for each class.
 
 The classes and their Roland keys are those of the Groove MIDI dataset (Gillick et al. 2019,
 "Learning to groove with inverse sequence transformations"); General MIDI's other percussion is

@@ -139,7 +139,7 @@ def with_notes(score: Any, table: NDArray[np.int64], *, drums: bool = False) -> 
 
 
 def _plays(track: Any, drums: bool) -> bool:
-    """Whether a track has drums, or else pitched notes."""
+    """Whether a track has drums (or pitched notes)."""
     return bool(track.is_drum) if drums else not track.is_drum and track.program < _EFFECTS
 
 

@@ -1,4 +1,4 @@
-"""The main job: a song to stems, each stem to its style, and back to a song; MIDI files too."""
+"""Style transfer of songs (separation, transfer of each stem, mixing) and of MIDI files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The main job on one song, from a file or from memory: measure, then stage by stage to the end."""
+"""Style transfer of one song, from a file or memory: measures it, runs the stages, reports."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def transfer_song(
     *,
     sink: Sink | None = None,
 ) -> Report:
-    """Plays one song by a plan, and writes it and its stems where the output says.
+    """Transfers one song by a plan, and writes it and its stems to the output.
 
     Args:
         song: from a file or memory; `output.check` has passed it.
@@ -202,7 +202,7 @@ def _finished(
     tracker: Tracker,
     notices: list[str],
 ) -> Iterator[Tensor]:
-    """The mix in pieces ``[C, t]``, as loud as the song and as the output can hold it."""
+    """Yields the finished mix ``[C, t]``, at the song's loudness and below the output's ceiling."""
     level = level_for(
         max(measured.peaks),
         measured.true_peak,

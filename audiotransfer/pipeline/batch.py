@@ -1,4 +1,4 @@
-"""Many songs by one plan; a song that fails does not stop the others."""
+"""Style transfer of several songs by one plan; a song that fails does not stop the others."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def transfer_many(
     jobs: int | None = None,
     backend: str | None = None,
 ) -> list[Outcome]:
-    """Each song to its output, with one loading of style and separator.
+    """Transfers each song to its output; style and separator are loaded once.
 
     Folders of outputs are made. With ``stems_out`` and several songs, each song's stems go into a
     subfolder with the name of its output, below the folder that all outputs share. With several
@@ -79,7 +79,7 @@ def transfer_many(
 
 @dataclass(frozen=True)
 class _Request:
-    """One song, how it is played and where it goes; or why it is not worked on."""
+    """One song with its options and its output; or the error for which it is left out."""
 
     song: Path
     options: TransferOptions
@@ -144,7 +144,7 @@ def _transfer(
 
 
 def _transfer_apart(request: _Request) -> Outcome:
-    """The same in a worker process, which loads style and separator once for all its songs."""
+    """`_transfer` in a worker process, which loads style and separator once for all its songs."""
     return _transfer(_worker_plan(pickle.dumps(request.options)), None, request)
 
 

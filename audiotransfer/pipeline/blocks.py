@@ -1,4 +1,4 @@
-"""Blocks: what the stages of a song's path hand on, and how a song is cut into them.
+"""Blocks that the pipeline's stages exchange, and block-wise processing with context.
 
 Blocks, and the windows of a block and its context, start on the grid of whatever works on them. A
 network that works in tiles therefore sees the same tiles in a block as in the whole song, and a
@@ -34,7 +34,7 @@ _PIECE = 2 * GRID
 
 @dataclass(frozen=True)
 class SongBlock:
-    """A piece of the song as it was read, and what the separator gets of it."""
+    """A block of the song at its own rate, and the separator's input for it."""
 
     native: Tensor
     """``[C, n]`` at the song's rate and level, one or two channels."""
@@ -44,7 +44,7 @@ class SongBlock:
 
 @dataclass(frozen=True)
 class StemBlock:
-    """A stretch of the song and its stems at 44.1 kHz."""
+    """A block of the song at its own rate, and its stems at 44.1 kHz."""
 
     native: Tensor
     """``[C, n]`` at the song's rate and level; as many seconds as the stems, to a sample."""
@@ -56,7 +56,7 @@ class StemBlock:
 
 @dataclass(frozen=True)
 class MixBlock:
-    """A stretch of the mix at the song's rate."""
+    """A block of the mix at the song's rate."""
 
     mix: Tensor
     """``[C, n]``"""
@@ -122,7 +122,7 @@ class NativeQueue(TimeQueue):
         self._working = self._taken = 0
 
     def take_for(self, working: int) -> Tensor:
-        """What belongs to the next `working` samples at 44.1 kHz, ``[C, n]``."""
+        """The song's samples ``[C, n]`` in the time of the next `working` samples at 44.1 kHz."""
         self._working += working
         end = min(self._frames, self._working * self._rate // STEREO_RATE)
         taken = self.take(min(self.length, end - self._taken))
@@ -131,7 +131,7 @@ class NativeQueue(TimeQueue):
 
 
 def block_for(grid: int, wanted: int = BLOCK) -> int:
-    """The whole number of grid steps that is nearest to `wanted` samples, and holds the fade."""
+    """Block length: the multiple of `grid` nearest to `wanted` samples, at least :data:`FADE`."""
     return max(round(wanted / grid), -(-FADE // grid)) * grid
 
 
@@ -250,8 +250,8 @@ def _windows(
 
 
 def generator_for(seed: int, *names: int | str) -> torch.Generator:
-    """A generator that depends only on the seed and the names (of a block, a stem), so that
-    results do not depend on what else is worked on.
+    """A generator seeded from `seed` and the names (of a block, a stem) alone, so that results do
+    not depend on the order of the work.
     """
     digest = hashlib.sha256("/".join(map(str, (seed, *names))).encode()).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)

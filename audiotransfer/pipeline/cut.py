@@ -1,4 +1,4 @@
-"""Which part of a song is worked on, and what is added to the names of what becomes of it."""
+"""The part of a song that is transferred, and the label of its outputs' names."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ PREVIEW_SECONDS = 15.0
 
 @dataclass(frozen=True)
 class Cut:
-    """The part of a song that is worked on, as if it were the song; by default all of it."""
+    """The part of a song that is transferred as if it were a song; by default all of it."""
 
     start: float | None = None
     """Seconds."""
@@ -34,13 +34,13 @@ class Cut:
 
     @property
     def label(self) -> str:
-        """What is added to an output's name, so that it never takes that of the whole song."""
+        """Text added to an output's name, which keeps it apart from the whole song's output."""
         if self.preview:
             return ".preview"
         return "" if self.start is None and self.end is None else ".cut"
 
     def samples(self, total: int, sample_rate: int) -> tuple[int, int]:
-        """First sample and the one behind the last, of a song of ``total`` samples.
+        """Range of samples (start, stop) in a song of ``total`` samples.
 
         Raises AudioTransferError where the song ends before the cut begins.
         """

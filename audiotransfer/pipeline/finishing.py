@@ -1,5 +1,5 @@
-"""Finishing: the mix waits on disk until its loudness is known, then gets one gain and, where it
-would pass the ceiling, a limiter.
+"""Finishing of a mix that is kept on disk: one gain to the song's loudness, and a true-peak
+limiter where the mix would exceed the ceiling.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _NEAR_LU = 0.2
 _FAR_LU = 0.7
 _ROUNDS = 5
 _LEAST_SLOPE = 0.2
-# dB a second in which the limiter lets go. What is shorter than the gentle one's recovery, or all
+# Release of the limiter in dB per second. What is shorter than the gentle one's recovery, or all
 # peaks, stays too soft with it however high the gain; the last one is nearly a soft clipper.
 _RELEASES = (30.0, 300.0, 3000.0)
 # Quantising to 16 bit may lift a peak by a few of its steps.
@@ -42,14 +42,14 @@ _LIMITED_DB = 6.0  # above full scale: what a limiter takes from a few peaks unh
 
 
 class Sink(Protocol):
-    """Takes the finished song ``[C, t]`` in order."""
+    """Receives the finished song in consecutive pieces ``[C, t]``."""
 
     def write(self, audio: Tensor) -> None: ...
 
 
 class Spool:
-    """Samples ``[C, T]`` as float32 in a file without a name, which is gone with the process
-    however it ends. A context manager.
+    """Samples ``[C, T]`` as float32 in an unnamed temporary file, which the system deletes when the
+    process ends in any way. A context manager.
     """
 
     def __init__(self, folder: Path | None, channels: int) -> None:
@@ -127,7 +127,7 @@ class MixFile(Spool):
 
 
 class LoudnessMeterSink:
-    """A sink that measures loudness and true peak of what it hands on to another sink."""
+    """Measures loudness and true peak of the sound that it passes to another sink."""
 
     def __init__(self, sink: Sink, sample_rate: int, channels: int) -> None:
         self._sink = sink
@@ -152,8 +152,8 @@ class LoudnessMeterSink:
 
 @dataclass(frozen=True)
 class Level:
-    """How loud a song may come out: a gain that is applied first and a ceiling for true peaks, both
-    linear, and a notice for the user.
+    """Limits of an output's level: a first gain and a ceiling for true peaks, both linear, and a
+    notice for the user.
     """
 
     gain: float
@@ -162,7 +162,7 @@ class Level:
 
 
 def level_for(peak: float, true_peak: float, *, changed: bool, encoding: str, suffix: str) -> Level:
-    """The level at which a song with these peaks (linear) goes into a file.
+    """Gain and ceiling for a song with these peaks (linear) in a file of this encoding.
 
     The ceiling is full scale, or the song's own true peak where that is higher and nothing was
     changed: peaks between samples are no reason to touch it. Samples above full scale are held by
@@ -197,8 +197,8 @@ def level_for(peak: float, true_peak: float, *, changed: bool, encoding: str, su
 def finish(
     mix: MixFile, gain: float, loudness: float | None, ceiling: float, tracker: Tracker
 ) -> Iterator[Tensor]:
-    """Yields the mix ``[C, t]`` with one gain, through a true-peak limiter where it would pass the
-    ceiling.
+    """Yields the mix ``[C, t]`` with one gain, through a true-peak limiter where it would
+    exceed the ceiling.
 
     Args:
         gain: linear, to begin with.
@@ -221,7 +221,7 @@ def finish(
 
 
 def write(pieces: Iterable[Tensor], sink: Sink) -> None:
-    """Hands all pieces ``[C, t]`` to a sink."""
+    """Writes all pieces ``[C, t]`` to a sink."""
     for piece in pieces:
         sink.write(piece)
 

@@ -1,4 +1,4 @@
-"""The measuring pass: what must be known of a whole song before its first block is worked on."""
+"""The measuring pass: loudness, peaks and RMS of a whole song, before its first block."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from audiotransfer.pipeline.reporting import Tracker
 from audiotransfer.pipeline.sources import PIECE, Source
 
 WORKING_RMS = 0.1
-"""RMS at which separators and styles get every song."""
+"""RMS of the working level: every song is scaled to it before separation."""
 _GATE_SECONDS = 0.4
 _GATE = 1e-3  # of the mean power: pauses do not count
 _SILENCE = 1e-10  # RMS, -200 dBFS: below it, float32 cannot bring a song to the working level
@@ -63,12 +63,12 @@ class Measured:
 
 
 def downmix(audio: Tensor, layout: Sequence[str] | None) -> Tensor:
-    """Mono and stereo unchanged, more channels as stereo."""
+    """Audio ``[C, T]`` with at most two channels: more are folded down to stereo."""
     return audio if audio.shape[0] <= 2 else to_stereo(audio, layout)
 
 
 def downmix_notice(source: Source) -> str:
-    """What `downmix` does to a song, for the user; "" for mono and stereo."""
+    """A notice that describes what `downmix` does to a song; "" for mono and stereo."""
     if source.channels <= 2:
         return ""
     if source.layout is None and source.channels > len(default_layout(8)):

@@ -33,7 +33,7 @@ _NETWORK = "accompanist"
 
 @dataclass(frozen=True)
 class AccompanyOptions:
-    """How a melody is harmonized."""
+    """Options of a harmonization."""
 
     track: str | None = None
     """Name or number (from 1) of the melody's track; ``None`` is the first with notes."""
@@ -51,7 +51,7 @@ class AccompanyOptions:
 
 @dataclass(frozen=True)
 class AccompanyReport:
-    """What was written for one melody."""
+    """Report of one harmonized melody."""
 
     input: str
     outputs: list[str]

@@ -53,7 +53,7 @@ class DrumOptions:
 
 @dataclass(frozen=True)
 class DrumReport:
-    """What was written."""
+    """Report of one written MIDI file of drums."""
 
     output: str
     bars: int
@@ -117,7 +117,7 @@ def interpolate_file(
 def humanise_file(
     source: str | Path, target: str | Path, options: DrumOptions | None = None
 ) -> DrumReport:
-    """Writes a MIDI file whose drums have the velocities and the timing of a drummer.
+    """Writes a MIDI file with sampled velocities and timing of its drums.
 
     The hits are kept, and every message that is not a drum's note, except for the tempo where one
     is given.

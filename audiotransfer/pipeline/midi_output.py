@@ -1,4 +1,4 @@
-"""Where MIDI goes: its file, and with it rendered audio and piano rolls."""
+"""Outputs of a MIDI job: the MIDI file, its rendered audio and its piano rolls."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _LONGEST_SECONDS = 2 * 3600
 
 @dataclass(frozen=True)
 class MidiExtras:
-    """What is written with a MIDI file: audio by a soundfont, and piano rolls."""
+    """Files written beside a MIDI file: audio by a soundfont, and piano rolls."""
 
     render: bool = False
     soundfont: Path | None = None
@@ -39,7 +39,7 @@ class MidiExtras:
 
 @dataclass(frozen=True)
 class MidiOutput:
-    """Where one MIDI file goes, with its extras."""
+    """The output path of one MIDI file, with its extras."""
 
     path: Path
     extras: MidiExtras = field(default_factory=MidiExtras)

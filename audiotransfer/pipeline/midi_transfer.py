@@ -29,7 +29,7 @@ STEMS = (PITCHED, DRUMS)
 
 @dataclass(frozen=True)
 class MidiOptions:
-    """What the caller asks for; only a style, or a choice for a stem, must be given."""
+    """Options of a transfer of MIDI files; only a style, or a choice for a stem, must be given."""
 
     style: str | Path | Style | None = None
     """Name, folder, or a loaded style."""
@@ -46,7 +46,7 @@ class MidiOptions:
 
 @dataclass(frozen=True)
 class PartReport:
-    """What was done to the pitched parts, or to the drums."""
+    """Report of the pitched parts, or of the drums."""
 
     action: str
     style: str | None
@@ -59,7 +59,7 @@ class PartReport:
 
 @dataclass(frozen=True)
 class MidiReport:
-    """What was done to one MIDI file."""
+    """Report of one MIDI file."""
 
     input: str
     output: str
@@ -84,7 +84,7 @@ class MidiReport:
 
 @dataclass(frozen=True)
 class MidiPlan:
-    """What is played, with its styles loaded; good for any number of MIDI files."""
+    """The plan of a transfer, with its styles loaded, for any number of MIDI files."""
 
     parts: dict[str, PartPlan]
     requested: Mapping[str, str]
@@ -94,7 +94,7 @@ class MidiPlan:
 
 @dataclass(frozen=True)
 class PartPlan:
-    """What is done to the pitched parts, or to the drums; without a transfer they are kept."""
+    """The plan of the pitched parts, or of the drums; without a transfer they are kept."""
 
     action: str
     transfer: PartTransfer | None = None
@@ -174,7 +174,7 @@ def transfer_midi_by_plan(
     output: MidiOutput,
     progress: Callable[[float], None] | None = None,
 ) -> MidiReport:
-    """Plays a MIDI file by a plan, and writes it where the output, which was checked, says.
+    """Transfers a MIDI file by a plan, and writes it to a checked output.
 
     Raises AudioTransferError as `transfer_midi`.
     """

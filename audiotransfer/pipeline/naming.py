@@ -1,4 +1,4 @@
-"""Which songs a command works on, and where what becomes of each one goes."""
+"""Finds the songs of a command, and names their outputs."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class SongFile:
 
 @dataclass(frozen=True)
 class FoundSongs:
-    """Files to work on, each once, and those in folders that the program wrote itself."""
+    """Files to transfer, each once, and files in folders that the program wrote itself."""
 
     songs: list[SongFile]
     own: list[Path]
@@ -165,7 +165,7 @@ def names_folder(out: str | Path, songs: int = 1) -> bool:
 
 @contextmanager
 def ensure_folder(folder: Path) -> Iterator[None]:
-    """Makes a folder and those above it; in the end takes away those of them that are empty.
+    """Makes a folder and its parents; at the end removes those of them that stayed empty.
 
     Raises AudioTransferError where it cannot be made.
     """
@@ -185,12 +185,12 @@ def ensure_folder(folder: Path) -> Iterator[None]:
 
 
 def is_same_file(one: str | Path, other: str | Path) -> bool:
-    """Whether two paths are those of one file, links followed."""
+    """Whether two paths lead to the same file, links followed."""
     return _real(one) == _real(other)
 
 
 def is_folder(path: Path) -> bool:
-    """Whether there is such a folder; a name that no file system takes is none."""
+    """Whether a path is an existing folder; False for a name that the file system refuses."""
     try:
         return path.is_dir()
     except (OSError, ValueError):
@@ -209,7 +209,7 @@ def ignores_case(folder: Path) -> bool:
 
 
 def _below_common(songs: Sequence[SongFile]) -> list[Path]:
-    """Each path below the folder that all of them are in."""
+    """Each path relative to the deepest folder that contains all of them."""
     places = [os.path.abspath(song.path) for song in songs]
     try:
         common = os.path.commonpath([os.path.dirname(place) for place in places])
@@ -236,7 +236,7 @@ def _remove_empty(folders: Sequence[Path]) -> None:
 
 
 def check_pattern(text: str, fields: Collection[str], *, needed: Collection[str] = ()) -> str:
-    """The pattern, once it is known to name a file in a folder, or in folders below that.
+    """Checks a pattern of file names, and returns it.
 
     Raises AudioTransferError for a field that is none of ``fields``, one that is ``needed`` and
     lacks, and for a name that leads out of the folder or carries the suffix of a kind of file.
@@ -284,5 +284,5 @@ def has_field(text: str, name: str) -> bool:
 
 
 def fill_pattern(text: str, **values: str) -> str:
-    """The name, without its suffix, of a checked pattern; a slash in a value makes no folder."""
+    """Fills in a checked pattern: a name without suffix; slashes in values become underscores."""
     return text.format(**{name: value.replace("/", "_") for name, value in values.items()})

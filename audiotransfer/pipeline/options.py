@@ -27,7 +27,7 @@ SMALL_SEPARATOR = (
 
 @dataclass(frozen=True)
 class StemChoice:
-    """What to do with one stem: keep it, mute it, or transfer it to a style."""
+    """The choice for one stem: keep it, mute it, or transfer it to a style."""
 
     action: Literal["keep", "mute", "style"]
     style: str | Path | Style | None = None
@@ -51,7 +51,7 @@ class StemChoice:
 
 @dataclass(frozen=True)
 class StemFormat:
-    """Which stems are written into a folder, in which format and under which names."""
+    """Selection, audio format and names of the stems that are written into a folder."""
 
     format: Literal["wav", "flac", "mp3", "ogg"] = "wav"
     encoding: Literal["int16", "int24", "float32"] | None = None
@@ -104,7 +104,7 @@ RATES = ("44100", "song")
 
 @dataclass(frozen=True)
 class TransferOptions:
-    """What the caller asks for: how songs are played, which part, and how they are written.
+    """Options of a transfer: style and stems, the part of the song, and the output's format.
 
     Everything has a default; only a style, or a choice for some stem, must be given. A job turns
     them into a :class:`Plan` (what is played), an :class:`Output` (where it goes) and the cut of
@@ -173,7 +173,7 @@ def from_fields(**values: Any) -> TransferOptions:
 
 
 def check_strength(value: object) -> float:
-    """0..1 as a float; raises :class:`AudioTransferError` otherwise."""
+    """A strength 0..1 as a float; raises :class:`AudioTransferError` otherwise."""
     try:
         strength = float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError):
@@ -186,7 +186,7 @@ def check_strength(value: object) -> float:
 
 
 def check_seed(value: object) -> None:
-    """Raises :class:`AudioTransferError` for what is no whole number from 0 to 2^63 - 1."""
+    """Raises :class:`AudioTransferError` unless a seed is a whole number from 0 to 2^63 - 1."""
     try:
         fits = 0 <= operator.index(value) < 2**63  # type: ignore[arg-type]
     except TypeError:
@@ -196,7 +196,7 @@ def check_seed(value: object) -> None:
 
 
 def check_gain(stem: str, value: object) -> float:
-    """dB as a float; raises :class:`AudioTransferError` where it is not finite or beyond ±60 dB."""
+    """A gain in dB as a float; raises :class:`AudioTransferError` unless it is within ±60 dB."""
     try:
         gain = float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError):

@@ -1,4 +1,4 @@
-"""Where a song goes: its file, its stems' folder, and the names of the files in there."""
+"""The outputs of one song: its file, its stems' folder, and the names of the stems' files."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class StemFile:
 
 @dataclass(frozen=True)
 class Output:
-    """Where one song goes, and in which format. Says nothing about how it is played."""
+    """The output paths and formats of one song; independent of how it is transferred."""
 
     path: Path | None = None
     """The song's file; ``None``: only stems are written, or the song stays in memory."""

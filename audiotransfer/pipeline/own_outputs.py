@@ -1,4 +1,4 @@
-"""Recognizes what the program itself wrote, by tags, names and folders: songs in a style, stems."""
+"""Recognizes files that the program wrote (songs in a style, stems) by tags, names and folders."""
 
 from __future__ import annotations
 
@@ -43,17 +43,17 @@ def is_own(path: Path, styles: Collection[str] = ()) -> bool:
 
 
 def mark_tags(tags: Tags, style: str) -> Tags:
-    """The tags of a song that was played in a style, by which it is known whatever it is called."""
+    """Adds to a song's tags the mark by which `is_own` recognizes the output under any name."""
     return replace(tags, fields={**tags.fields, _FIELD: (style,)})
 
 
 def stem_comment(stem: str, style: str | None = None) -> str:
-    """The tag ``comment`` of a stem's file, as it was separated or in a style."""
+    """The tag ``comment`` of a stem's file: the stem's name, and dry or its style."""
     return f"audiotransfer stem={stem} version={style or DRY_STYLE}"
 
 
 def read_stem_comment(path: Path) -> tuple[str, str] | None:
-    """The stem and its version (:data:`DRY` or a style) that a file's tag names."""
+    """The stem and its version (dry or a style) in a file's tag; the inverse of `stem_comment`."""
     match = _COMMENT.fullmatch(read_tags(path).get("comment", ""))
     return (match["stem"], match["version"]) if match else None
 

@@ -1,4 +1,4 @@
-"""What is played: a plan of separator, stems, seed and block length, with all weights loaded.
+"""The plan of a transfer: separator, stems, seed and block length, with all weights loaded.
 
 Everything that can be refused is refused here, before any work.
 """
@@ -32,7 +32,7 @@ from audiotransfer.suggest import suggest
 
 @dataclass(frozen=True)
 class StemPlan:
-    """What is done to one stem: its transfer, then effects, then a gain."""
+    """Processing of one stem: its transfer, then effects, then a gain."""
 
     action: Literal["keep", "mute", "style"]
     transfer: StemTransfer
@@ -77,7 +77,7 @@ class StemPlan:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is played; good for any number of songs. Says nothing about where they go."""
+    """The plan of a transfer, for any number of songs; independent of their outputs."""
 
     separator: separation.Separator
     separator_name: str

@@ -1,4 +1,4 @@
-"""Mixing the stems of a folder to a song, with gains, mutes, and each stem dry or in a style.
+"""Mixes the stems of a folder to a song, with gains, mutes, and each stem dry or in a style.
 
 In a stems' folder ``drums.wav`` is the stem as it was separated and ``drums.jazz.wav`` the same in
 the style jazz; files of other names are identified by their tag. By default a stem is taken in its

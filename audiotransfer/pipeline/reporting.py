@@ -1,4 +1,4 @@
-"""What a job tells its caller: progress while it runs, a report at its end."""
+"""Progress of a running job, and its final report."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Tracker:
         self.part(0.0)
 
     def part(self, work: float) -> None:
-        """Tells of unfinished work beyond what :meth:`advance` counted, without counting it."""
+        """Reports unfinished work beyond what :meth:`advance` counted, without counting it."""
         if self._callback is None:
             return
         low, high = _SHARES[self._stage]
@@ -66,7 +66,7 @@ class Tracker:
 
 @dataclass(frozen=True)
 class StemReport:
-    """What was done to one stem."""
+    """Report of one stem."""
 
     action: Literal["keep", "mute", "style"]
     style: str | None = None
@@ -77,7 +77,7 @@ class StemReport:
 
 @dataclass(frozen=True)
 class Report:
-    """What was done to one song. Levels in LUFS and dB true peak; ``None`` for silence."""
+    """Report of one song. Levels in LUFS and dB true peak; ``None`` for silence."""
 
     input: str
     output: str | None

@@ -1,4 +1,4 @@
-"""Songs in memory: the Python interface to the main job."""
+"""The Python interface: songs in memory, `load_style` and `transfer`."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Song:
         return cls(audio, sample_rate, str(path), read_tags(path))
 
     def write(self, path: str | Path, *, encoding: str = "int16", overwrite: bool = False) -> None:
-        """Writes wav, flac, ogg or mp3 by suffix, whole or not at all.
+        """Writes wav, flac, ogg or mp3 by suffix, atomically.
 
         Where the file cannot hold what is above full scale, that is limited or turned down, and
         logged as a warning.
@@ -126,7 +126,7 @@ def transfer(
     stems: Mapping[str, StemChoice | str] | None = None,
     **options: Any,
 ) -> Song:
-    """A song, from a file or memory, in a style: ``transfer("song.wav", style="jazz")``.
+    """Transfers a song, from a file or memory: ``transfer("song.wav", style="jazz")``.
 
     Args:
         stems: ``{"vocals": "keep", "drums": "jazz@0.5"}``, see :meth:`StemChoice.parse`.

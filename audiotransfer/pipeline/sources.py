@@ -40,7 +40,7 @@ class Source(Protocol):
 
     @property
     def notices(self) -> Sequence[str]:
-        """What the user should know about the song; complete after a reading."""
+        """Notices for the user about the song; complete after it was read to its end."""
         ...
 
     def blocks(self, frames: int, start: int = 0) -> Iterator[Tensor]:
@@ -120,7 +120,7 @@ class CutSource:
 
 
 def part_of(song: Source, cut: Cut) -> Source:
-    """The song, or the part of it that the cut names."""
+    """The song, or the part of it that the cut selects."""
     return CutSource(song, cut) if cut.label else song
 
 

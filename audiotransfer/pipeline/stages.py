@@ -47,7 +47,7 @@ def play(
     tracker: Tracker,
     meter: LoudnessMeter | None = None,
 ) -> Iterator[StemBlock]:
-    """The first four stages: a song's stems, dry and wet, at the song's level.
+    """Runs the first four stages: yields a song's stems, dry and wet, at the song's level.
 
     The meter measures the song at the working level.
     """
@@ -126,7 +126,7 @@ def transfer(
     workers: Workers,
     tracker: Tracker,
 ) -> Iterator[StemBlock]:
-    """Adds the wet stems: those that go through a style, behind its effects."""
+    """Adds the wet stems: the transferred ones, after their style's effects."""
     styled, names = plan.styled, list(plan.stems)
     if not styled:
         yield from blocks
@@ -184,7 +184,7 @@ def restore(blocks: Iterator[StemBlock], measured: Measured) -> Iterator[StemBlo
 
 
 def mix(blocks: Iterator[StemBlock], plan: Plan, measured: Measured) -> Iterator[MixBlock]:
-    """Mixes the song, at its own rate and of its exact length, with what the plan changes."""
+    """Adds the plan's changes to the song, at the song's own rate and exact length."""
     resampler = StreamResampler(STEREO_RATE, measured.sample_rate, measured.channels)
     native, differences = TimeQueue(), TimeQueue()
     done, remaining, changed = 0, measured.frames, False
@@ -202,7 +202,7 @@ def mix(blocks: Iterator[StemBlock], plan: Plan, measured: Measured) -> Iterator
 
 
 def _difference(plan: Plan, block: StemBlock) -> Tensor:
-    """``[2, t]``: what the plan adds to the song; exactly zero where it changes nothing."""
+    """Sum of gain · wet - dry over stems, ``[2, t]``; exactly 0 where nothing is changed."""
     total = block.dry.new_zeros(block.dry.shape[1:])
     wet = dict(zip(plan.styled, block.wet, strict=True))
     for (name, stem), before in zip(plan.stems.items(), block.dry, strict=True):

@@ -1,4 +1,4 @@
-"""The stage that writes stems into a folder on their way to the mix.
+"""The stage that writes stems into a folder, and passes the blocks on to the mix.
 
 Stems are separated at 44.1 kHz stereo. At the song's own rate they are resampled, and what
 resampling there and back loses of the song, such as everything above 22 kHz, goes to ``other``, so
@@ -34,7 +34,7 @@ _HIGHEST = 1.0 - 1e-4  # rounding to 16 bit may lift a peak by a few of its step
 
 
 class StemWriters:
-    """Writes the stems' files, which appear when the stack closes, all or none."""
+    """Writes the stems' files, which get their final names when the stack closes, all or none."""
 
     def __init__(
         self,
@@ -74,7 +74,7 @@ class StemWriters:
     def tee(
         self, blocks: Iterable[StemBlock], tracker: Tracker, notices: list[str]
     ) -> Iterator[StemBlock]:
-        """Hands the blocks on and writes their stems; adds a notice where a gain was needed."""
+        """Writes the stems of each block and yields it; adds a notice where a gain was needed."""
         for block in blocks:
             self._write(block)
             yield block
@@ -122,7 +122,7 @@ class _NativeStems:
     """Brings stems from 44.1 kHz stereo to the song's own rate, channels and length."""
 
     def __init__(self, measured: Measured, gets_rest: list[bool]) -> None:
-        """``gets_rest`` says to which files the song's remainder is added."""
+        """``gets_rest``: the files to which the song's remainder is added."""
         self._channels = measured.channels
         self._gets_rest = torch.tensor(gets_rest).float()[:, None, None]
         self._resampler = StreamResampler(

@@ -1,4 +1,4 @@
-"""Blocks and stems worked on at the same time, one thread and one core each.
+"""A pool of threads with one core each, for blocks and stems that are processed in parallel.
 
 The networks are small: two cores inside one convolution are hardly faster than one, two
 convolutions on a core each take half the time. The result does not depend on the number of cores.

@@ -24,7 +24,7 @@ Show = Callable[[str, float], None]
 
 @dataclass(frozen=True)
 class Settings:
-    """How a collection is prepared.
+    """Settings of the preparation of a collection.
 
     ``kind``: the name of its data set, or ``auto``. ``genres``: these only. ``separator``: the
     separator by name; ``None`` uses the stems that come with songs, else ``auto``.

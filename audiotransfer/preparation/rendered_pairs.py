@@ -114,7 +114,7 @@ def prepare_pairs(
 
 
 def _maker(song: Path) -> str | None:
-    """The fingerprint of the separator of the stems that are there; None where it is not known."""
+    """The fingerprint of the separator that made the existing stems; None where it is unknown."""
     try:
         return (song / _SIDE / _MAKER).read_text()
     except (OSError, UnicodeDecodeError):

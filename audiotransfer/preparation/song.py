@@ -51,7 +51,7 @@ Features = dict[str, Feature]
 
 
 class Unwritable(AudioTransferError):
-    """Nothing can be written, so that the whole preparation ends: a full disk, a closed folder."""
+    """Files cannot be written (a full disk, a closed folder), which ends the whole preparation."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Task:
 
 
 def prepare_song(task: Task) -> PreparedSong | Skipped:
-    """Computes the stems and spectrograms that a song lacks, or says why it is skipped.
+    """Computes the missing stems and spectrograms of a song, or returns why it is skipped.
 
     Raises Unwritable where nothing can be written.
     """

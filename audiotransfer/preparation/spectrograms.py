@@ -80,12 +80,12 @@ def draw(sound: Tensor, spectrogram: SpectrogramSettings) -> NDArray[np.float16]
 #: RMS below which a stem of a song at RMS 0.1 is silent: 40 dB under the song.
 SILENT = 1e-3
 _WINDOW_SECONDS = 0.25
-_PAUSE_SECONDS = 1.0  # a shorter one belongs to the music
+_PAUSE_SECONDS = 1.0  # shorter silences are kept
 _SHORTEST_SECONDS = 0.5
 
 
 def sounding(sound: Tensor, sample_rate: int) -> list[tuple[float, float]]:
-    """The stretches of a stem ``[C, T]`` that are not silent, as seconds (start, stop).
+    """Ranges of a stem ``[C, T]`` that are not silent, as (start, stop) in seconds.
 
     Pauses of less than a second are included, sounds of less than half a second are not.
     """
@@ -108,7 +108,7 @@ def sounding(sound: Tensor, sample_rate: int) -> list[tuple[float, float]]:
 
 
 def stretches(loud: NDArray[np.bool_]) -> list[tuple[int, int]]:
-    """Runs of true values as (start, stop)."""
+    """Runs of true values, as index ranges (start, stop)."""
     edges = np.diff(np.concatenate(([0], loud.astype(np.int8), [0])))
     starts, stops = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)
     return [(int(start), int(stop)) for start, stop in zip(starts, stops, strict=True)]

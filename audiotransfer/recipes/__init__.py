@@ -1,4 +1,4 @@
-"""Recipes: a config becomes rendered songs, a separator, a style or a classifier."""
+"""Recipes: each trains a style, separator or classifier from a section of a config."""
 
 from audiotransfer.recipes.base import Recipe, Run, Show
 from audiotransfer.recipes.registry import RECIPES, TrainingConfig, load_training, render, train

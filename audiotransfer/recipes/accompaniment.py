@@ -65,7 +65,7 @@ class AccompanimentRecipe:
     corpora: list[dict[str, Any]] = field(default_factory=list)
 
     def train(self, run: Run) -> dict[str, float]:
-        """Leaves the model with its card in ``NAME`` in the run's folder, beside ``frames.gif``.
+        """Trains the model, and writes it with its card into ``NAME`` in the run's folder.
 
         The animation shows the accompaniment of one tune at every validation.
         """

@@ -85,7 +85,7 @@ class AnyToManyRecipe:
     corpora: list[dict[str, Any]] = field(default_factory=list)
 
     def train(self, run: Run) -> dict[str, float]:
-        """Trains one network and leaves a style of it in ``STYLE`` in the run's folder for each."""
+        """Trains one network, and writes each style into ``STYLE`` in the run's folder."""
         self._check()
         styles = tuple(self.styles)
         songs = many_songs_data(self.songs, self.data, styles, self.stems) if self.songs else None
@@ -136,7 +136,7 @@ class AnyToManyRecipe:
         return fit.figures
 
     def _check(self) -> None:
-        """Raises AudioTransferError, before the work, for settings that cannot be."""
+        """Raises AudioTransferError, before the work, for invalid settings."""
         if len(self.styles) < 2:
             raise AudioTransferError(
                 f"any_to_many.styles has {len(self.styles)} of them; give two or more"
@@ -185,7 +185,7 @@ def _pairs(
     generators: Callable[[str], dict[str, SpectrogramModel]],
     folder: Path,
 ) -> tuple[Share, ValidationSamples, Figures]:
-    """The share of training on rendered songs, and the validation on those that are held out."""
+    """Training on rendered songs as a `Share`, and validation on those that are held out."""
     styles = tuple(recipe.styles)
     songs = feature_songs(Path(recipe.data) / pairs, recipe.stems, styles, "train")
     held_out, trained = songs[: recipe.validation_songs], songs[recipe.validation_songs :]

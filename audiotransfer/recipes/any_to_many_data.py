@@ -72,7 +72,7 @@ class ManySongsData:
 
     @property
     def corpora(self) -> list[dict[str, Any]]:
-        """The entries of a card."""
+        """The collection's entries for a card."""
         return card_corpora(self.manifest, self.manifest.genres)
 
     def validation(
@@ -134,7 +134,7 @@ class ManySongsData:
 def many_songs_data(
     settings: ManySongs, data: str, styles: Sequence[str], stems: Sequence[str]
 ) -> ManySongsData:
-    """Opens the collection. Raises AudioTransferError for genres and stems that it has not."""
+    """Opens the collection. Raises AudioTransferError for genres and stems that it lacks."""
     manifest = load_manifest(Path(data) / settings.prepared)
     genres = (settings.source, *styles)
     windows = PreparedWindows(

@@ -42,7 +42,7 @@ class Recipe(Protocol):
 
 @dataclass
 class Training:
-    """The settings that every config of a training has; ``seed`` draws the first weights."""
+    """Settings of every training config; ``seed`` determines the first weights."""
 
     trainer: TrainerSettings
     seed: int = 0
@@ -157,7 +157,7 @@ def watch(trainer: Trainer, show: Show | None) -> Callable[[], bool]:
 def start_from(
     network: nn.Module, checkpoint: Path, settings: str, name: str = "generator"
 ) -> None:
-    """Loads the first weights of a network from another run's checkpoint, where it has a name.
+    """Loads the first weights of a network from that of the same name in a checkpoint.
 
     ``settings`` says which settings decide the network's shape. Raises AudioTransferError where
     the checkpoint has no such network, or one of another shape.

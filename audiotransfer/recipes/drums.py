@@ -70,7 +70,7 @@ class DrumRecipe:
     corpora: list[dict[str, Any]] = field(default_factory=list)
 
     def train(self, run: Run) -> dict[str, float]:
-        """Leaves the drum model with its card in ``NAME`` in the run's folder."""
+        """Trains the drum model, and writes it with its card into ``NAME`` in the run's folder."""
         place = Path(self.data) / self.grooves
         grooves = {split: read_grooves(place, split) for split in ("train", "validation")}
         styles = common_styles(grooves["train"], self.style_bars)

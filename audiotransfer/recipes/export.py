@@ -1,4 +1,4 @@
-"""A trained network as a style that the main command can use: its weights and its card."""
+"""Export of trained networks as styles: weights and card."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from audiotransfer.training.devices import resolve_device
 
 
 class Described(Protocol):
-    """What a recipe says about its style."""
+    """Name, description and corpora of a style, for its card."""
 
     @property
     def name(self) -> str: ...
@@ -33,7 +33,7 @@ class Described(Protocol):
 
 @dataclass(frozen=True)
 class About:
-    """What a recipe of several styles says about one of them."""
+    """Name, description and corpora of one style of a recipe of several."""
 
     name: str
     description: str
@@ -137,7 +137,7 @@ def write_style_card(
     route: str = "spectral",
     effects: dict[str, Any] | None = None,
 ) -> None:
-    """Writes the card of what was trained, whose weights are ``files`` in ``place``."""
+    """Writes the card of a trained style, whose weights are ``files`` in ``place``."""
     card = Card(
         name=about.name,
         description=about.description,
@@ -165,7 +165,7 @@ def sizes(network: Shaped) -> dict[str, Any]:
 
 
 def plain(value: Any) -> Any:
-    """The value as JSON gives it back: tuples are lists, paths are text."""
+    """The value after a round trip through JSON: tuples are lists, paths are text."""
     if isinstance(value, dict):
         return {key: plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -56,7 +56,7 @@ class GenreClassifierRecipe:
     copy_seconds: float = 20.0
 
     def train(self, run: Run) -> dict[str, float]:
-        """Leaves a classifier in the run's folder, for `GenreClassifier.load`.
+        """Trains a classifier, and saves it in the run's folder for `GenreClassifier.load`.
 
         It has the last weights, not the best on what is held out: its accuracy there would be no
         held-out figure then.

@@ -40,7 +40,7 @@ class GenreGanRecipe(GenreRecipe):
     settings: GenreGanSettings = field(default_factory=GenreGanSettings)
 
     def train(self, run: Run) -> dict[str, float]:
-        """Leaves a style in ``GENRE`` in the run's folder for each genre of the pair."""
+        """Trains both generators, and writes a style into ``GENRE`` for each genre of the pair."""
         pair = _pair(self)
         parts = genre_phrases(self.archives, self.data, run.folder / "phrases")
         mixed = {"base": (), "partial": pair, "full": tuple(self.archives)}[self.settings.model]
@@ -66,7 +66,7 @@ class GenreGanRecipe(GenreRecipe):
 
 
 def build(recipe: GenreGanRecipe) -> GenreGan:
-    """The objective of a recipe, with new networks."""
+    """Builds the objective of a recipe, with new networks."""
     pair = _pair(recipe)
     size = (recipe.width, recipe.blocks, recipe.steps, recipe.passing)
     generators = {genre: PaperGenerator((genre,), *size) for genre in pair}
@@ -97,7 +97,7 @@ class ConditionalGanRecipe(GenreRecipe):
     settings: ConditionalGanSettings = field(default_factory=ConditionalGanSettings)
 
     def train(self, run: Run) -> dict[str, float]:
-        """Leaves a style in ``GENRE`` in the run's folder for each genre.
+        """Trains the generator, and writes a style into ``GENRE`` for each genre.
 
         They have the weights of the best validation where a classifier validates, else the last.
         """

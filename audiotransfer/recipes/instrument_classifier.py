@@ -45,7 +45,7 @@ class InstrumentClassifierRecipe:
     test_batches: int = 16
 
     def train(self, run: Run) -> dict[str, float]:
-        """Leaves a classifier in the run's folder, for `InstrumentClassifier.load`."""
+        """Trains a classifier, and saves it in the run's folder for `InstrumentClassifier.load`."""
         stems = labelled_stems([present_folder(Path(self.data) / p) for p in self.rendered])
         trained, held_out = split_by_score(stems, self.held_out, run.seed)
         settings = AudioClassifierSettings(FAMILIES, width=self.width)

@@ -49,7 +49,7 @@ class MidiClassifierRecipe:
     transpose: bool = True
 
     def train(self, run: Run) -> dict[str, float]:
-        """Leaves a classifier in the run's folder, for `MidiGenreClassifier.load`.
+        """Trains a classifier, and saves it in the run's folder for `MidiGenreClassifier.load`.
 
         It has the weights that did best on the validation pieces, and is calibrated on these; all
         its figures are of the test pieces.

@@ -73,7 +73,7 @@ def transfer_by(
 
 
 def played(phrases: Tensor, logits: Tensor) -> Tensor:
-    """The notes ``[N, 2, S, 84]`` that logits ``[N, C, S, 84]`` make of phrases of that shape."""
+    """Notes ``[N, 2, S, 84]``: phrases of that shape, edited by logits ``[N, C, S, 84]``."""
     rolls = [
         draw(notes_of(roll_of_logits(roll, wanted)), roll.shape[1])
         for roll, wanted in zip(phrases.bool().numpy(), logits.numpy(), strict=True)
@@ -110,7 +110,7 @@ def validation(
 
 
 def some(phrases: PhraseSet, count: int) -> Tensor:
-    """At most ``count`` phrases, the same at every call: float32 ``[N, 2, 64, 84]``."""
+    """A subset of at most ``count`` phrases, the same at every call: float32 ``[N, 2, 64, 84]``."""
     order = np.random.default_rng(0).permutation(len(phrases))[:count]
     return torch.from_numpy(phrases[np.sort(order)]).float()
 

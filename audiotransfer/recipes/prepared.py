@@ -44,7 +44,7 @@ def song_classifier(
     settings: CheckpointMetricSettings,
     folder: Path,
 ) -> Callable[[], GenreClassifier]:
-    """What trains a classifier of genres on stems of training songs, kept in ``folder``."""
+    """A function that trains a genre classifier on stems of training songs, saved in ``folder``."""
     clips = [
         Clip(manifest.folder / song.files[stem], song.genre, song.artist or song.id)
         for song in manifest.songs

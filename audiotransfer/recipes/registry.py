@@ -1,4 +1,4 @@
-"""The recipes by the section of a config that holds their settings, and what runs them."""
+"""The registry of recipes, by config section; loads configs, and renders or trains by them."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class TrainingConfig(Training):
     recipe: Any = None
 
     def to_dict(self) -> dict[str, Any]:
-        """The config as plain values, as its file would have them."""
+        """The config as plain values, as in its YAML file."""
         return {
             "seed": self.seed,
             self.section: asdict(self.recipe),

@@ -46,7 +46,7 @@ class SeparatorRecipe:
     mixes: MixSettings = field(default_factory=MixSettings)
 
     def train(self, run: Run) -> dict[str, float]:
-        """Leaves ``separator.safetensors`` in the run's folder."""
+        """Trains the network, and writes ``separator.safetensors`` into the run's folder."""
         recordings = separator_stems(self, run.folder / "decoded")
         objective = SeparatorObjective(self.network, self.learning_rate, self.stem_weights)
         if self.start is not None:

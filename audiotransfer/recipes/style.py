@@ -79,7 +79,7 @@ class StyleRecipe:
     drawing: PairSettings = field(default_factory=PairSettings)
 
     def train(self, run: Run) -> dict[str, float]:
-        """Leaves a style in ``NAME`` in the run's folder."""
+        """Trains the network, and writes a style into ``NAME`` in the run's folder."""
         Card(self.name, self.description, {}, {})  # refuses a name that no card takes
         spectrogram = SpectrogramSettings.from_dict(self.spectrogram)
         generator = UNet(spectrogram.bins, self.channels)
@@ -127,7 +127,7 @@ def _paired(
     generator: UNet,
     spectrogram: SpectrogramSettings,
 ) -> tuple[Share, ValidationSamples, Figures]:
-    """The share of training on rendered pairs, and the validation on those that are held out."""
+    """Training on rendered pairs as a `Share`, and validation on those that are held out."""
     pairs = find_pairs(Path(recipe.data) / place)
     held_out, trained = pairs[: recipe.validation_songs], pairs[recipe.validation_songs :]
     objective = PairedObjective(
@@ -167,7 +167,7 @@ def _unpaired(
     generator: UNet,
     spectrogram: SpectrogramSettings,
 ) -> tuple[Share, ValidationSamples]:
-    """The share of training on two folders of songs, and samples of the source's."""
+    """Training on two folders of songs as a `Share`, and samples of the source's songs."""
     sources, targets = (
         folder_stems(Path(recipe.data) / place, part.stem, folder / "decoded")
         for place in (part.source, part.target)
@@ -189,7 +189,7 @@ def _unpaired(
 def _distances(
     objective: PairedObjective, batches: Sequence[dict[str, Tensor]]
 ) -> dict[str, float]:
-    """Distances to the true rendering, and minus their mean ratio to doing nothing as the score."""
+    """Distances to the true rendering; ``score`` is minus their mean ratio to doing nothing."""
     found = [objective.distances(batch) for batch in batches]
     figures = {
         key: sum(one[key] for one in found if key in one) / sum(key in one for one in found)

@@ -63,7 +63,7 @@ class TemplateRecipe:
     drawing: FeatureSettings = field(default_factory=FeatureSettings)
 
     def train(self, run: Run) -> dict[str, float]:
-        """Trains a network for each stem and leaves every style in ``STYLE`` in the folder."""
+        """Trains a network for each stem, and writes every style into ``STYLE`` in the folder."""
         styles = tuple(self.styles)
         models = {
             stem: _model(stem)(styles, _width(self, stem)).initialise() for stem in self.stems

@@ -53,7 +53,7 @@ class UnpairedStyleRecipe:
     corpora: list[dict[str, Any]] = field(default_factory=list)
 
     def train(self, run: Run) -> dict[str, float]:
-        """Leaves a style in ``NAME`` in the run's folder.
+        """Trains the networks, and writes a style into ``NAME`` in the run's folder.
 
         Where its spectrograms cannot be inverted to sound, the card says so.
         """
@@ -96,7 +96,7 @@ class UnpairedStyleRecipe:
         return fit.figures
 
     def _check(self) -> None:
-        """Raises AudioTransferError, before the work, for settings that cannot be."""
+        """Raises AudioTransferError, before the work, for invalid settings."""
         Card(self.name, self.description, {}, {})  # refuses a name that no card takes
         if self.stem not in STEMS:
             raise AudioTransferError(f"no style changes {self.stem!r}; take {', '.join(STEMS)}")

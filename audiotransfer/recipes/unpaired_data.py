@@ -86,7 +86,7 @@ def recorded(recipe: UnpairedStyleRecipe, folder: Path) -> UnpairedData:
 
 
 def prepared(recipe: UnpairedStyleRecipe, place: str, folder: Path) -> UnpairedData:
-    """The data from a prepared collection, whose validation songs are validated on."""
+    """The data from a prepared collection, with its validation songs for validation."""
     manifest = load_manifest(place)
     imported = manifest.spectrogram["kind"] not in CHOICES["kind"]
     if not imported:
@@ -145,7 +145,7 @@ def _with_validation(
 
 
 def _check_same(wanted: Mapping[str, Any], there: Mapping[str, Any], place: str) -> None:
-    """Raises AudioTransferError where a collection's spectrograms are others than are wanted."""
+    """Raises AudioTransferError unless a collection's spectrograms have the wanted settings."""
     options = " ".join(f"--spectrogram {name}={value}" for name, value in wanted.items())
     for name, value in wanted.items():
         if there.get(name) != value:

@@ -1,1 +1,1 @@
-"""Timbre transfer on spectrograms: what ships in `models`, research in `objectives`, `networks`."""
+"""Timbre transfer on spectrograms: `models` (shipped ones), `objectives` and `networks`."""

@@ -84,7 +84,7 @@ class Style:
 
 
 def style_label(style: str | Path | Style | None) -> str:
-    """The name of a style as output files carry it; ``mix`` without a style."""
+    """The label of output files: the style's name; ``mix`` without a style."""
     if style is None:
         return "mix"
     return Path(style).name if isinstance(style, (str, Path)) else style.name

@@ -40,7 +40,7 @@ _WEIGHTS = re.compile(r"(\.\./[A-Za-z0-9_-]+/)?[^/\\]+\.safetensors")
 
 @dataclass(frozen=True)
 class StemEntry:
-    """How one stem is transferred: the route, its weights file, and the stem's name in there."""
+    """The transfer of one stem: its route, its weights file, and the stem's name in that file."""
 
     route: str
     weights: str

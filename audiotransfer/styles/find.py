@@ -1,4 +1,4 @@
-"""Finds styles: in a folder that is named, else by name on a search path.
+"""Finds styles: by a folder's path, else by name on a search path.
 
 The search path is ``$AUDIOTRANSFER_STYLES``, the user's data folder, then the package.
 """

@@ -1,1 +1,1 @@
-"""Route 2: networks on notes (MIDI): genre transfer, accompaniment, drums."""
+"""Networks on notes (MIDI): genre transfer, accompaniment, drums."""

@@ -1,4 +1,4 @@
-"""Loads the transfer of a MIDI style's stem: pitched parts or drums."""
+"""The protocol of a MIDI style's transfer of pitched parts or drums, and its loading."""
 
 from __future__ import annotations
 

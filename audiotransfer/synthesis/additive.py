@@ -1,4 +1,4 @@
-"""Additive synthesis with random spectra, envelopes and vibrato: timbres that no soundfont has."""
+"""Additive synthesis with random spectra, envelopes and vibrato: timbres outside the soundfonts."""
 
 from __future__ import annotations
 

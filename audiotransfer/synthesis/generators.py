@@ -88,11 +88,11 @@ class Modulator:
 
     @property
     def identity(self) -> tuple[int, ...]:
-        """Key of the modulator: one with an equal key replaces it."""
+        """The modulator's identity: a later one with equal identity replaces it."""
         return self.source, self.destination, self.amount_source, self.transform
 
     def value(self, key: int, velocity: int) -> float:
-        """What it adds to its generator for a note."""
+        """The amount that is added to its generator for a note."""
         value = (
             self.amount
             * _source(self.source, key, velocity)

@@ -62,7 +62,7 @@ def default_soundfont() -> Path:
 
 
 class Sampler:
-    """Plays notes through soundfonts: stereo, float32, at ``sample_rate`` Hz, without a room.
+    """Renders notes by soundfonts: stereo, float32, at ``sample_rate`` Hz, without a room.
 
     Every note is computed by itself, so that notes played together are the sum of notes played
     alone.
@@ -93,7 +93,7 @@ class Sampler:
         program: int,
         drums: bool = False,
     ) -> None:
-        """Add notes ``[N, 4]`` to ``into`` ``[2, T]``.
+        """Render notes ``[N, 4]`` and add them to ``into`` ``[2, T]``.
 
         A note is start (s), duration (s), MIDI pitch, velocity 1..127. Notes that begin outside are
         left out, longer ones are cut. Raises AudioTransferError where the soundfont is unreadable.
@@ -122,7 +122,7 @@ class Sampler:
 
 
 class Synthesizer:
-    """Plays parts through one or several soundfonts: stereo, float32, at ``sample_rate`` Hz.
+    """Renders parts by one or several soundfonts: stereo, float32, at ``sample_rate`` Hz.
 
     Parts rendered together are the sum of the parts rendered alone.
     """

@@ -157,7 +157,7 @@ class Voice:
         )
 
     def _amount(self, generator: int) -> float:
-        """A generator's amount with what modulators add."""
+        """A generator's amount plus its modulators' amounts."""
         return self._zone.generators[generator] + self._modulated.get(generator, 0.0)
 
     def _attenuation(self) -> float:

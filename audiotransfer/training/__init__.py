@@ -1,4 +1,4 @@
-"""Training of any objective: trainer, checkpoints, schedules, log, diagnosis, configs."""
+"""Training of any `Objective`: trainer, checkpoints, schedules, log, diagnosis, configs."""
 
 from audiotransfer.training.checkpoints import load_networks
 from audiotransfer.training.objective import Batches, Group, Objective, Preview, Turn

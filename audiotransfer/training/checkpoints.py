@@ -1,4 +1,4 @@
-"""Checkpoints: a folder of tensors and JSON, written whole or not at all, and what they hold."""
+"""Checkpoints: a folder of tensors and JSON, written atomically."""
 
 from __future__ import annotations
 
@@ -228,7 +228,7 @@ def unpack(tensors: Mapping[str, Tensor], kind: str) -> dict[str, dict[str, Tens
 
 
 def _backup(folder: Path) -> Path:
-    """Where the old checkpoint lies while it is replaced."""
+    """Path of the old checkpoint while it is replaced."""
     return folder.parent / f".{folder.name}.old"
 
 

@@ -23,7 +23,7 @@ _RANKS = ("RANK", "SLURM_PROCID", "LOCAL_RANK")
 
 
 def is_first() -> bool:
-    """Whether this process has rank 0 and so writes and shows for all that share the batches.
+    """Whether this process has rank 0, and so writes files and shows progress for all.
 
     Read from the environment, so that it is known before anything is launched.
     """
@@ -31,7 +31,7 @@ def is_first() -> bool:
 
 
 def launch(settings: TrainerSettings) -> Fabric:
-    """Returns Fabric, launched, which knows this process's device and rank.
+    """Launches Lightning Fabric, and returns it with this process's device and rank.
 
     Under `torchrun` the processes exist already and the environment has their number; a cluster's
     launcher must start `devices` on each of `num_nodes` machines. Where nothing has started them,
@@ -93,14 +93,14 @@ def resolve_device(name: str) -> torch.device:
 
 @contextmanager
 def own_randomness(device: torch.device) -> Iterator[None]:
-    """Restores the global random state at the end."""
+    """A context that restores the global random state at its end."""
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         yield
 
 
 @contextmanager
 def own_threads(count: int | None) -> Iterator[None]:
-    """Uses `count` CPU threads inside, if not None, and restores the number at the end."""
+    """A context with `count` CPU threads, if not None; restores their number at its end."""
     before = torch.get_num_threads()
     if count is not None:
         torch.set_num_threads(count)
@@ -115,7 +115,7 @@ _TRANSPOSED = {torch.conv_transpose1d, torch.conv_transpose2d, torch.conv_transp
 
 
 class NarrowInFloat32(TorchFunctionMode):
-    """Inside, strided convolutions of one column run in float32 under CPU autocast.
+    """A mode in which strided convolutions of one column run in float32 under CPU autocast.
 
     In bfloat16 the CPU kernels read memory that was never written, and may give NaN.
     """

@@ -131,7 +131,7 @@ def _outputs(previews: Sequence[Preview]) -> Iterator[_Finding]:
 
 
 def _embeddings(previews: Sequence[Preview]) -> Iterator[_Finding]:
-    """Embeddings of different examples that lie close together."""
+    """Collapsed embeddings: those of different examples are almost equal."""
     for name in dict.fromkeys(name for preview in previews for name in preview.embeddings):
         points = torch.cat([p.embeddings[name] for p in previews if name in p.embeddings]).float()
         spread = float((points - points.mean(0)).square().sum(1).mean().sqrt())

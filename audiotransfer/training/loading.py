@@ -1,4 +1,4 @@
-"""Loading of batches by worker processes, while the last one is trained on."""
+"""Loading of batches by worker processes, in parallel with training."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def _stop(found: Any) -> None:
 
 
 def _start_worker(_: int) -> None:
-    """One thread, and no reaction to stop signals."""
+    """Initialises a worker: one thread, stop signals ignored."""
     torch.set_num_threads(1)
     # A stop signal to the whole process group must not end the workers while the trainer still
     # saves; they end with it.

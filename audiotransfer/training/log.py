@@ -1,4 +1,4 @@
-"""Progress of a training, and its log: one JSON line per entry, and TensorBoard if installed."""
+"""Log of a training: a JSON line per entry, TensorBoard if installed; and the run's progress."""
 
 from __future__ import annotations
 

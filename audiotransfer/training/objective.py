@@ -161,7 +161,7 @@ class Mixed:
                 )
 
     def network(self, share: str, name: str) -> str:
-        """The name here of an objective's network."""
+        """The name in this mixture of an objective's network."""
         for one in self.shares:
             if one.name == share:
                 own = one.objective.networks[name]

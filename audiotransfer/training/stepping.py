@@ -1,4 +1,4 @@
-"""Optimiser steps of an objective's turns, and moving averages of weights."""
+"""Optimiser steps of an objective's turns, and exponential moving averages of weights."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _EPSILON = 1e-8  # Adam's
 
 
 class Stepper:
-    """One optimiser per group, which alone follows the gradient of a turn's loss.
+    """Steps one optimiser per group; a turn's loss changes its own group only.
 
     Raises:
         AudioTransferError: a group names an unknown network.

@@ -255,7 +255,7 @@ class Trainer:
             return Preview(preview.images, preview.audio | samples, preview.embeddings)
 
     def _in_any_process(self, condition: bool) -> bool:
-        """Whether it holds in any process: all must stop after the same step."""
+        """Whether a condition holds in any process, since all must stop after the same step."""
         return bool(self.fabric.all_reduce(torch.tensor(float(condition)), reduce_op="sum"))
 
     def _save(self, name: str, *, needed: bool) -> None:
@@ -298,7 +298,7 @@ class Trainer:
 
 
 def _due(step: int, every: int | None) -> bool:
-    """Whether what happens at intervals happens after this step."""
+    """Whether an action at intervals of steps is due after this step."""
     return every is not None and step % every == 0
 
 

@@ -1,4 +1,4 @@
-"""Demucs as a separator: any of its models, in bounded memory, with stems that sum to the mix."""
+"""The Demucs separator: any of its models, in bounded memory; stems sum to the mix."""
 
 from __future__ import annotations
 
@@ -173,7 +173,7 @@ class DemucsSeparator:
 
     @property
     def grid(self) -> int:
-        """One stride."""
+        """One stride, in samples."""
         return self._tiles.stride
 
     def __call__(self, mix: Tensor, generator: torch.Generator | None = None) -> dict[str, Tensor]:

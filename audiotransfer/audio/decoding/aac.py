@@ -66,7 +66,7 @@ def find_track(path: Path, adts: bool) -> AacTrack:
 
 
 class AacSource:
-    """Decodes a track from any sample on; the same samples wherever it begins."""
+    """Decodes a track from any sample on; the samples do not depend on where decoding starts."""
 
     subtype = "AAC"
     layout: Layout | None = None

@@ -154,7 +154,7 @@ def _samples(frame: Any) -> np.ndarray:
 
 
 def _name(path: Path) -> str | View:
-    """What PyAV opens: the path, or the open file where the path is not valid UTF-8."""
+    """The argument of PyAV's open: the path, or the open file where the path is not valid UTF-8."""
     name = f"file:{path.absolute()}"
     try:
         name.encode()

@@ -17,7 +17,7 @@ EXTRA = "pip install 'audiotransfer[ffmpeg]'"
 
 
 def find_ffmpeg() -> str | None:
-    """What decodes formats beyond libsndfile: "PyAV 18.1.0", or the path of the program."""
+    """The decoder of formats beyond libsndfile's: "PyAV 18.1.0", or the path of the program."""
     return ffmpeg.available()
 
 

@@ -1,1 +1,1 @@
-"""Inspection of audio files by format: what they hold, and what of it is damaged."""
+"""Inspection of audio files by format: their recordings, sample counts and damage."""

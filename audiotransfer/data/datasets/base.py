@@ -1,4 +1,4 @@
-"""The protocol of a data set, and data sets found by name or by the layout of a folder."""
+"""The protocol of a data set reader, and the registry: by name, or by a folder's layout."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Skipped:
 
 @dataclass(frozen=True)
 class Sampling:
-    """How windows are drawn: from random crops of a length between two bounds, where given."""
+    """Sampling of windows: from random crops with lengths between two bounds, where given."""
 
     crop_seconds: tuple[float, float] | None = None
 
@@ -133,7 +133,7 @@ def check_folder(folder: Path) -> None:
 
 
 def only(folders: Sequence[Path], kind: str) -> Path:
-    """The only folder of several that are named. Raises AudioTransferError where it is not one."""
+    """The single folder of a list. Raises AudioTransferError for any other number of folders."""
     if len(folders) != 1:
         raise AudioTransferError(f"{kind} is one folder, {len(folders)} were named: name its root")
     check_folder(folders[0])

@@ -1,4 +1,4 @@
-"""A user's own songs, in a folder for each genre."""
+"""Reader of a user's own songs, in a folder for each genre."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Melon Playlist Dataset as it is distributed: spectrograms of 649,091 songs, without sound.
+"""The Melon Playlist Dataset as it is distributed: spectrograms of 649,091 songs, without audio.
 
 A. Ferraro et al.: Melon Playlist Dataset, ICASSP 2021. It does not state the settings of its
 spectrograms: those here are inferred from shape and length.

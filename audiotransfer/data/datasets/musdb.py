@@ -24,7 +24,7 @@ _MIXTURE = "mixture.wav"
 
 
 class Musdb18:
-    """``{train,test}/ARTIST - TITLE.stem.mp4``: the mix of each, which a separator takes apart.
+    """``{train,test}/ARTIST - TITLE.stem.mp4``: only the mixes are read, to be separated.
 
     Only the first of a stem file's five tracks is read, the mix.
     """

@@ -1,4 +1,4 @@
-"""Songs that `audiotransfer render` made: every MIDI file by random and by styles' instruments."""
+"""Reader of songs that `audiotransfer render` wrote: with random and with styles' instruments."""
 
 from __future__ import annotations
 

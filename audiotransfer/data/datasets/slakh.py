@@ -1,4 +1,4 @@
-"""Slakh2100 and BabySlakh as they are distributed: rendered MIDI files, a file an instrument.
+"""Slakh2100 and BabySlakh as they are distributed: rendered MIDI, a file per instrument.
 
 E. Manilow, G. Wichern, P. Seetharaman, J. Le Roux: Cutting music source separation some Slakh,
 2019.
@@ -98,7 +98,7 @@ def _sound(place: Path) -> Path:
 
 
 def _tracks(folder: Path) -> list[tuple[Path, str]]:
-    """Each track with the split whose folder it is in, empty where there are no such folders."""
+    """Each track and the split in whose folder it is; "" where there are no such folders."""
     split = [
         (about.parent, name)
         for name in SPLITS

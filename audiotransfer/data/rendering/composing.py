@@ -1,4 +1,4 @@
-"""Draws the arrangement of a rendered song: a section of a MIDI file, with bass and drums."""
+"""Random arrangements for rendered songs: a section of a MIDI file, with bass and drums."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class RenderSettings:
-    """Which songs are rendered, and how.
+    """Settings of rendered songs: MIDI files, sections, soundfonts and effects.
 
     ``scores`` are folders or zip files of MIDI with their share of the songs; ``grooves`` a
     folder or zip of drum performances; soundfonts are paths. ``target_soundfont`` plays the

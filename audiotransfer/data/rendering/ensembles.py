@@ -1,4 +1,4 @@
-"""The instruments that play an arrangement: at random, of a genre's ensembles, or of a style."""
+"""Instrumentation of arrangements: at random, by a genre's ensembles, or by a style."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _KITS = (0, 8, 16, 24, 25)
 
 @dataclass(frozen=True)
 class InstrumentPool:
-    """The instruments that are drawn from: all but the unseen ones, or only those."""
+    """The set of instruments to draw from: all but the held-out ones, or only those."""
 
     unseen: bool = False
 
@@ -60,7 +60,7 @@ class InstrumentPool:
 
 
 def humanise(part: Part, random: Generator) -> Part:
-    """Random deviations of a few ms in time, and in velocity, as of a performance."""
+    """Adds random deviations of a few ms to onsets, and random deviations to velocities."""
     notes = part.notes.copy()
     notes[:, 0] = np.maximum(0.0, notes[:, 0] + random.normal(0, 0.004, len(notes)))
     loudness = random.uniform(0.75, 1.1)
@@ -174,7 +174,7 @@ class TargetEnsemble:
     effects: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
 
     def play(self, part: Part) -> Part:
-        """The same notes for this ensemble's instrument: onsets stay, so that renderings align."""
+        """A part's notes for this ensemble's instrument, with the same onsets."""
         if part.drums:
             notes = part.notes.copy()
             kick = np.isin(notes[:, 2], (35, 36))

@@ -1,4 +1,4 @@
-"""Renders MIDI files as stems, by random instruments and, aligned, by the ensembles of styles."""
+"""Renders MIDI files as stems: with random instruments and, aligned, with styles' ensembles."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def _rms(sound: Sound) -> float:
 
 
 def _random_effects(stem: str, sound: Sound, random: Generator) -> Sound:
-    """A source stem with a random equaliser, saturation and room."""
+    """Applies a random equaliser, saturation and room to a source stem."""
     if random.random() < 0.7:
         sound = tone(sound, SAMPLE_RATE, random)
     if random.random() < {"drums": 0.4, "bass": 0.4, "other": 0.35}[stem]:
@@ -61,7 +61,7 @@ def _random_effects(stem: str, sound: Sound, random: Generator) -> Sound:
 def _render_part(
     part: Part, settings: RenderSettings, main: Path, synthesizer: Synthesizer, random: Generator
 ) -> Sound:
-    """A part of the source, by the song's soundfont, another one or an additive instrument."""
+    """Renders a source part by the song's soundfont, another one or an additive instrument."""
     if not part.drums and random.random() < settings.invented_share:
         return AdditiveInstrument(part.program, SAMPLE_RATE, random).render(part, settings.seconds)
     font = main
@@ -73,7 +73,7 @@ def _render_part(
 def _render_target(
     style: str, parts: list[Part], settings: RenderSettings, synthesizer: Synthesizer
 ) -> Sound:
-    """The same notes by a style's ensemble in its room, which is the same for all songs."""
+    """Renders the notes with a style's ensemble in its room, which is the same for all songs."""
     ensemble, font = target_ensemble(style), Path(settings.target_soundfont)
     dry = synthesizer.render([(ensemble.play(part), font) for part in parts], settings.seconds)
     return room(dry, SAMPLE_RATE, np.random.default_rng(7), *ensemble.room)
@@ -85,7 +85,7 @@ Stems = dict[str, "Sound"]
 def render_song(
     settings: RenderSettings, index: int, synthesizer: Synthesizer
 ) -> tuple[dict[str, Stems], dict[str, object], dict[str, NDArray[np.float32]]]:
-    """A song's sides, the facts of its ``song.json``, and its notes.
+    """Renders a song: its sides' stems, the facts of its ``song.json``, and its notes.
 
     Sides are ``source`` and ``target/STYLE`` (none of a genre's song), each with its stems
     ``[2, T]``, of the same level on every side, and ``finished``, with the mix of each style after

@@ -35,7 +35,7 @@ _MAX_GAIN_DB = 40.0
 
 
 class RoundTrip(Protocol):
-    """An inverter as `inverter_round_trip` uses it: spectrogram -> sound of ``length`` samples."""
+    """The inverter of `inverter_round_trip`: spectrogram -> sound of ``length`` samples."""
 
     @property
     def expects(self) -> RoundTripSpectrogram: ...

@@ -69,7 +69,7 @@ class Transposed:
 
 
 class Scattered:
-    """The same number of notes and lengths at random steps and pitches in the phrase's range."""
+    """Moves each note of a phrase to a random step and a random pitch in the phrase's range."""
 
     def __init__(self, seed: int = 0) -> None:
         self.seed = seed

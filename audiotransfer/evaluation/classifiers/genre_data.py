@@ -90,7 +90,7 @@ def remix_copy(separator: Separator) -> Copy:
 
 
 def griffin_lim_mel_copy(audio: Tensor, sample_rate: int, generator: torch.Generator) -> Tensor:
-    """Rebuilds a sound [C, T] from 200 mel bands by Griffin-Lim: [1, T]."""
+    """Resynthesises a sound [C, T] from 200 mel bands by Griffin-Lim: [1, T]."""
     signal = audio.mean(dim=0).numpy()
     n_fft = 1024 if sample_rate < 32_000 else 2048
     filters = librosa.filters.mel(sr=sample_rate, n_fft=n_fft, n_mels=_GRIFFIN_LIM_BANDS, fmin=20)

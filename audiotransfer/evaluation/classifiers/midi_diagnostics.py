@@ -1,4 +1,4 @@
-"""Accuracy of a MIDI classifier: confusion, noise, calibration, and ablated phrases."""
+"""Diagnostics of a MIDI classifier: confusion, calibration, and accuracy on ablated phrases."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def _bars_shuffled(phrases: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def _on_the_beat(phrases: Tensor, generator: torch.Generator) -> Tensor:
-    """Every note moved to the start of its beat: no rhythm within beats is left."""
+    """Moves every note to the start of its beat, which removes the rhythm within beats."""
     beats = phrases.unflatten(2, (-1, _BEAT)).amax(dim=3, keepdim=True)
     spread = beats.expand(-1, -1, -1, _BEAT, -1).clone()
     spread[:, ONSET, :, 1:] = 0
@@ -119,13 +119,13 @@ def _on_the_beat(phrases: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def _pitches_exchanged(phrases: Tensor, generator: torch.Generator) -> Tensor:
-    """The twelve pitch classes permuted: rhythm and register stay, harmony goes."""
+    """Permutes the twelve pitch classes: removes harmony, keeps rhythm and register."""
     order = torch.randperm(_OCTAVE, generator=generator)
     return phrases.unflatten(3, (-1, _OCTAVE))[..., order].flatten(3)
 
 
 def _top_voice(phrases: Tensor, generator: torch.Generator) -> Tensor:
-    """Only the highest note that sounds at each step."""
+    """Keeps the highest sounding note of each step."""
     above = phrases[:, SOUND].flip(-1).cumsum(dim=-1).flip(-1)
     return phrases * (above <= 1)[:, None]
 

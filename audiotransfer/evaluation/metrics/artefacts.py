@@ -74,7 +74,7 @@ def multi_resolution_distance(output: Signal, reference: Signal) -> float:
 
 
 def artefact_check(audio: Tensor, sample_rate: int, *, seed: int = 0) -> float:
-    """Distance of a sound [C, T] to its own Griffin-Lim copy; higher is a less consistent spectrum.
+    """Distance of a sound [C, T] to its own Griffin-Lim copy; higher: a less consistent spectrum.
 
     The copy is made from magnitudes by 32 iterations from a random phase; the distance is
     `multi_resolution_distance`. Comparable only as a ratio to the source's (`artefact_ratio`).

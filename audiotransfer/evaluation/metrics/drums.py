@@ -25,7 +25,7 @@ _STEPS = 200
 
 
 def exact(drawn: Tensor, true: Tensor) -> float:
-    """Share of sixteenths at which all nine drums of hits [B, S, 9] are right."""
+    """Accuracy of hits [B, S, 9]: share of sixteenths at which all nine drums are right."""
     return float((drawn == true).all(-1).float().mean())
 
 

@@ -29,7 +29,7 @@ Figures = dict[str, Interval | float]
 
 @dataclass(frozen=True)
 class TransferredPhrases:
-    """Phrases of genre ``source`` and what a system made of them for genre ``target``.
+    """Phrases of genre ``source`` and a system's outputs for genre ``target``.
 
     Attributes:
         phrases, outputs: [N, 2, 64, 84].
@@ -47,7 +47,7 @@ class TransferredPhrases:
 
 @dataclass(frozen=True)
 class References:
-    """What transferred phrases are compared with.
+    """Classifiers, real phrases and training phrases that outputs are compared with.
 
     Attributes:
         classifiers: the last of them gives the style figure.

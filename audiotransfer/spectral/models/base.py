@@ -64,7 +64,7 @@ class SpectrogramModel(nn.Module):
         """Features ``[B, V, L]`` and stem indices ``[B]`` to spectrograms ``[B, F, L]``."""
 
     def predict_at(self, features: Tensor, stem: Tensor, strength: float) -> Tensor:
-        """Predicts at a strength 0..1: that share of the change of every cell's level (nats).
+        """Predicts at a strength 0..1: the share of each cell's change of level that is applied.
 
         Models trained with strengths override this.
         """

@@ -1,4 +1,4 @@
-"""Networks that do not ship: generators and discriminators of the research objectives."""
+"""Generators and discriminators of the research objectives; shipped styles do not use them."""
 
 from audiotransfer.spectral.networks.conditional import ConditionalDiscriminator, ConditionalUNet
 from audiotransfer.spectral.networks.discriminators import (

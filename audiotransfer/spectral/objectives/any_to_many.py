@@ -220,7 +220,7 @@ class AnyToMany:
         return figures
 
     def _every_style(self, stem: Tensor) -> Conditions:
-        """Each style at strength 1, for one stem given as [S]."""
+        """Conditions for every style at strength 1, for one stem given as [S]."""
         styles = torch.arange(len(self.styles), device=stem.device)
         return Conditions(stem, styles, torch.ones(len(styles), device=stem.device))
 
@@ -236,7 +236,7 @@ class AnyToMany:
 
 
 def _difference(made: Tensor, true: Tensor) -> Tensor:
-    """Mean absolute difference as discriminators see both."""
+    """Mean absolute difference of both discriminator views."""
     return visible_difference(made, true).abs().mean()
 
 

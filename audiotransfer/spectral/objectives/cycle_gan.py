@@ -187,5 +187,5 @@ class CycleGan:
         return detach_silent(self.generators[side](real[other]), is_audible(real[other]))
 
     def _difference(self, one: Tensor, other: Tensor) -> Tensor:
-        """Mean absolute difference of both as the discriminators see them."""
+        """Mean absolute difference of both discriminator views."""
         return (self.view(one) - self.view(other)).abs().mean()

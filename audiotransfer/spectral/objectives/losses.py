@@ -32,12 +32,12 @@ def frame_distance(made: Tensor, true: Tensor) -> Tensor:
 
 
 def discriminator_view(spectrogram: Tensor) -> Tensor:
-    """A spectrogram as discriminators see it: above their floor, and normalised."""
+    """The discriminators' input: a spectrogram clamped to their floor, and normalised."""
     return normalised(spectrogram.float().clamp_min(DISCRIMINATOR_FLOOR))
 
 
 def visible_difference(made: Tensor, true: Tensor) -> Tensor:
-    """The difference of both as discriminators see them, with gradients as `audible_difference`."""
+    """The difference of both `discriminator_view`s, with gradients as `audible_difference`."""
     return _difference_above(made.float(), true.float(), DISCRIMINATOR_FLOOR) / SPREAD
 
 

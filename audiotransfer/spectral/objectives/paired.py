@@ -1,4 +1,4 @@
-"""The paired objective: the target is the same score in the target style's instruments."""
+"""The paired objective: regression to a rendering of the same score in the target style."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""MelGAN-VC on the sound of one stem, from any two sets of songs, without pairs."""
+"""MelGAN-VC on one stem of two unpaired sets of songs."""
 
 from __future__ import annotations
 

@@ -91,7 +91,7 @@ def transpose(voices: Voices, semitones: int) -> Voices:
 
 
 class ChoraleBatches:
-    """Random windows of chorales, transposed to random keys that their voices can sing.
+    """Random windows of chorales, transposed to random keys within their voices' ranges.
 
     A batch holds "voices", int64 [B, `steps`, 4], which begin on a beat, up to two beats before a
     piece; steps before and after it are `OUTSIDE`. With `inside` windows stay within a piece that
@@ -149,7 +149,7 @@ def _json(path: Path) -> str:
 
 
 def _only(found: Any, place: Path) -> Path:
-    """Of several files at different resolutions the one of sixteenths."""
+    """Chooses the file with a grid of sixteenths among several resolutions."""
     files = sorted(found)
     if not files:
         raise AudioTransferError(f"{place} holds no JSON of chorales; name another")

@@ -139,7 +139,7 @@ def _anchors(pitches: Tensor) -> Tensor:
 
 
 def _carried(pitches: Tensor) -> Tensor:
-    """The last known pitch up to each step, [B, T, V]."""
+    """The last known pitch up to each step (forward fill), [B, T, V]."""
     steps = torch.arange(pitches.shape[1], device=pitches.device)[:, None]
     places = torch.where(pitches >= 0, steps, -1).cummax(1).values
     found = pitches.gather(1, places.clamp_min(0))

@@ -163,7 +163,7 @@ def grid_melody(notes: Notes, grid: Grid, beats: NDArray[np.int64]) -> GridMelod
 
 
 def shift_of(pitches: NDArray[np.int64]) -> int:
-    """Semitones that transpose a melody to the range of a soprano: octaves where possible."""
+    """Semitones to transpose a melody to the range of a soprano; octaves where possible."""
     low, high = RANGES[0]
     costs = {}
     for shift in range(-84, 85):

@@ -1,1 +1,1 @@
-"""Drum patterns of nine drums: a variational autoencoder, its data, and what it is used for."""
+"""Drum patterns: a variational autoencoder, its data, sampling and style transfer."""

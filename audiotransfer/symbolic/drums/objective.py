@@ -49,7 +49,7 @@ class DrumSettings:
         return self.beta * (1 - math.exp(-step / self.beta_steps))
 
     def sampled_at(self, step: int) -> float:
-        """The probability at a step that the decoder is given its own samples."""
+        """The probability at a step of feeding the decoder its own samples (scheduled sampling)."""
         k = self.sampling_steps
         if not k:
             return 0.0

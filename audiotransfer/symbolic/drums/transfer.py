@@ -99,7 +99,7 @@ def _steps_at(placed: Placed, grid: Grid) -> Table:
 def _fresh(
     notes: Table, placed: Placed, grid: Grid, made: Beat, added: np.ndarray, real: Table
 ) -> Table:
-    """New hits as rows, on the keys that the score uses, in the track with most drum notes."""
+    """New hits as rows of notes, on the score's own keys, in the track with most drum notes."""
     place, drums = np.nonzero(added)
     steps = real[place]
     sixteenth = np.diff(grid.ticks)[steps]
@@ -122,7 +122,7 @@ def _key(notes: Table, placed: Placed, drum: int) -> int:
 
 @dataclass(frozen=True)
 class Placed:
-    """Notes [N] of a score as a beat in which every bar has 16 sixteenths, or a multiple.
+    """Notes [N] of a score placed in a beat whose bars have a multiple of 16 sixteenths.
 
     Attributes:
         cells: of the notes, in the score's sixteenths.

@@ -22,7 +22,7 @@ FEATURES = 4 * _BEAT + 5
 
 
 class ConditionalGenerator(nn.Module):
-    """Transfers notes [B, 2, S, 84] (onsets, what sounds; 0 and 1) to genres, indices [B].
+    """Transfers notes [B, 2, S, 84] (onsets, sounding; 0 and 1) to genres, indices [B].
 
     A U-Net on beats, conditioned on the genre by FiLM. Its output is added to the notes in logit
     space: sigmoid(a · x + Δ), with a learned and Δ initially 0, so that an untrained network
@@ -138,7 +138,7 @@ class _Block(nn.Module):
 
 
 class GenreDiscriminator(nn.Module):
-    """Scores notes [B, 2, 64, 84] as music of genres [B], in bars and as a phrase.
+    """A discriminator of notes [B, 2, 64, 84] given genres [B]: outputs per bar and per phrase.
 
     One network with an output for each genre; spectral norm in all layers.
 
@@ -158,7 +158,7 @@ class GenreDiscriminator(nn.Module):
         )
 
     def forward(self, roll: Tensor, genre: Tensor) -> tuple[Tensor, Tensor]:
-        """Scores of bars and registers [B, 4, 10] and of the phrase [B, 1, 1], unbounded."""
+        """Outputs of bars and registers [B, 4, 10] and of the phrase [B, 1, 1], unbounded."""
         x = self.body(input_features(roll))
         rows = torch.arange(len(genre), device=genre.device)
         return self.bars(x)[rows, genre], self.whole(x)[rows, genre]

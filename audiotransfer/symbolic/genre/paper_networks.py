@@ -13,7 +13,7 @@ _SLOPE = 0.2
 
 
 class PaperGenerator(nn.Module):
-    """Transfers what sounds, [B, 1, S, 84] of 0 and 1, to one genre.
+    """Transfers sounding notes, [B, 1, S, 84] of 0 and 1, to one genre.
 
     Two halvings of both axes, residual blocks (ReLU after the sum), and back. S is a multiple of
     4 · ``steps``. 12.54 M weights of convolutions at the published size.
@@ -73,7 +73,7 @@ class PaperGenerator(nn.Module):
 
 
 class PaperDiscriminator(nn.Module):
-    """Scores patches of what sounds: [B, 1, S, 84] -> [B, 1, S/4, 21], unbounded.
+    """A patch discriminator of sounding notes: [B, 1, S, 84] -> [B, 1, S/4, 21], unbounded.
 
     0.82 M weights of convolutions at the published width.
     """

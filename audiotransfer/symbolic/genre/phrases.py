@@ -35,7 +35,7 @@ _OWN_SPLITS = {"train": "train", "valid": "validation", "validation": "validatio
 
 @dataclass
 class PhraseSettings:
-    """Which phrases of an archive are used. Drums and notes outside MIDI 24 to 107 never are.
+    """Selection of an archive's phrases. Drums and notes outside MIDI 24 to 107 are left out.
 
     Attributes:
         metre: ``trust`` uses files whose time signature is 4/4 throughout or missing, as in the
