@@ -143,8 +143,8 @@ class AudioReader:
         slack = 0 if subtype.startswith(("PCM", "FLOAT", "DOUBLE")) else _LOSSY_SLACK
         notices = [*self._survey.notices, *found]
         if played is not None and announced is not None and announced - played > slack:
-            present, promised = _lengths(played, announced, rate)
-            notices.append(f"{_DAMAGE[0]}: {present} of {promised} can be decoded")
+            present, stated = _lengths(played, announced, rate)
+            notices.append(f"{_DAMAGE[0]}: {present} of {stated} can be decoded")
         elif self._survey.damage or self._broken or faults or self._limited is not None:
             detail = self._survey.damage or self._broken
             if not detail and self._limited is not None:
@@ -152,8 +152,8 @@ class AudioReader:
             detail = detail or f"{faults} stretches of it"
             notices.append(f"{_DAMAGE[1]} ({detail}): what can be decoded is played")
         elif played is not None and announced is not None and played - announced > slack:
-            present, promised = _lengths(played, announced, rate)
-            notices.append(f"it announces {promised}; {present} were found")
+            present, stated = _lengths(played, announced, rate)
+            notices.append(f"it announces {stated}; {present} were found")
         return tuple(notices)
 
     def blocks(self, frames: int) -> Generator[Tensor, None, None]:

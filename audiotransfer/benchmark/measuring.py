@@ -141,7 +141,7 @@ def measure(
     show(f"classifying {len(targets)} songs of the target", 0.0)
     real = {f"target {n}": classifiers.figures(sound) for n, sound in enumerate(targets, start=1)}
     probability = probability_figure(classifiers.genre)
-    goal = _joined([classifiers.embeddings(sound) for sound in targets])
+    target_windows = _joined([classifiers.embeddings(sound) for sound in targets])
     measured: dict[str, Figures] = {}
     sets: dict[str, list[dict[str, Embeddings]]] = {}
     for song in songs:
@@ -169,12 +169,12 @@ def measure(
             on_song(song.name, {"source": source, **outputs} | truths)
     show("comparing", 1.0)
     sizes = {"songs": len(measured), "target songs": len(targets)}
-    for embedding, windows in goal.items():
+    for embedding, windows in target_windows.items():
         sizes[f"target windows ({embedding})"] = len(windows)
         sizes[f"source windows ({embedding})"] = sum(
             len(found[embedding]) for found in sets.get(NOTHING, [])
         )
-    return Benchmark(measured, _gains(sets, goal), real, sizes)
+    return Benchmark(measured, _gains(sets, target_windows), real, sizes)
 
 
 def _no_progress(_stage: str, _share: float) -> None:
@@ -190,14 +190,14 @@ def _add_relative(figures: Figures, genre: str, real: Sequence[float]) -> None:
     """
     probability = probability_figure(genre)
     nothing = figures[NOTHING][probability]
-    goal = float(np.mean(real)) if real else float("nan")
+    target_probability = float(np.mean(real)) if real else float("nan")
     for system, found in figures.items():
         if system != NOTHING:
             found[f"toward {genre}"] = float(found[probability] > nothing)
         if RANDOM in figures:
             found["content"] = rescaled(_content(found), zero=_content(figures[RANDOM]), one=1.0)
-        if nothing < goal:
-            found["style"] = rescaled(found[probability], zero=nothing, one=goal)
+        if nothing < target_probability:
+            found["style"] = rescaled(found[probability], zero=nothing, one=target_probability)
             if "content" in found:
                 found["H"] = harmonic(found["style"], found["content"])
 
@@ -207,7 +207,7 @@ def _content(figures: Mapping[str, float]) -> float:
 
 
 def _gains(
-    sets: Mapping[str, Sequence[dict[str, Embeddings]]], goal: Mapping[str, Embeddings]
+    sets: Mapping[str, Sequence[dict[str, Embeddings]]], target_windows: Mapping[str, Embeddings]
 ) -> dict[str, dict[str, Interval]]:
     """Improvement of FAD and KAD to the target by each system in each embedding.
 
@@ -217,7 +217,7 @@ def _gains(
     for system, songs in sets.items():
         if system == NOTHING:
             continue
-        for embedding, target in goal.items():
+        for embedding, target in target_windows.items():
             sounding = [
                 (output[embedding], source[embedding])
                 for output, source in zip(songs, sets[NOTHING], strict=True)

@@ -223,27 +223,29 @@ def run_midi_benchmark(
     ]
     results: dict[tuple[str, str], TransferredPhrases] = {}
     routes = list(dict.fromkeys((*directions, *wrong_routes)))
-    for number, (source, goal) in enumerate(routes):
+    for number, (source, destination) in enumerate(routes):
 
         def progress(name: str, share: float, before: int = number) -> None:
             if show is not None:
                 show(name, (before + share) / len(routes))
 
-        shown = on_result if (source, goal) in directions else None
-        results[source, goal] = _transferred(
-            pieces[source], source, goal, transfers, work, progress, shown
+        shown = on_result if (source, destination) in directions else None
+        results[source, destination] = _transferred(
+            pieces[source], source, destination, transfers, work, progress, shown
         )
     found = {}
     for direction in directions:
-        source, goal = direction
+        source, destination = direction
         made, other = results[direction], wrong[direction]
         measured = {STYLE: figures(made, references)}
         if other is not None:
-            measured[WRONG] = figures(replace(results[source, other], target=goal), references)
-        for name, system in _systems(references, {source, goal}).items():
-            by = transfer_there_and_back(system, made.phrases, source, goal, made.pieces)
+            measured[WRONG] = figures(
+                replace(results[source, other], target=destination), references
+            )
+        for name, system in _systems(references, {source, destination}).items():
+            by = transfer_there_and_back(system, made.phrases, source, destination, made.pieces)
             measured[name] = figures(by, references)
-        found[f"{source} > {goal}"] = measured
+        found[f"{source} > {destination}"] = measured
     sizes = {f"{genre} pieces": len(of_genre) for genre, of_genre in pieces.items()}
     sizes |= {f"{genre} phrases": len(given) for genre, given in references.real.items()}
     return MidiBenchmark(found, sizes)

@@ -161,11 +161,11 @@ def _size() -> Iterator[Finding]:
 def _package(name: str) -> Finding:
     """Our package of a common name: whether it is the one that Python imports."""
     spec = importlib.util.find_spec(name)
-    ours = Path(audiotransfer.__file__).parent.parent / name
+    expected = Path(audiotransfer.__file__).parent.parent / name
     if spec is None or spec.origin is None:
         return Finding(name, "broken", "our package of this name is not installed", _REINSTALL)
     found = Path(spec.origin).parent
-    if found.resolve() == ours.resolve():
+    if found.resolve() == expected.resolve():
         return Finding(name, "ok", str(found))
     owners = set(metadata.packages_distributions().get(name, [])) - {"audiotransfer"}
     remedy = f"pip uninstall {' '.join(sorted(owners))}" if owners else f"move {found} away"

@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except (Exception, KeyboardInterrupt) as error:
-        if stopping.asked or isinstance(error, KeyboardInterrupt):
+        if stopping.interrupted or isinstance(error, KeyboardInterrupt):
             sys.stderr.write(f"{program}: stopped; nothing unfinished was left behind\n")
             return 130
         if os.environ.get(DEBUG) or not isinstance(error, expected_errors()):
@@ -105,7 +105,7 @@ class Stopping:
     """
 
     def __init__(self) -> None:
-        self.asked = False
+        self.interrupted = False
         """Whether Ctrl-C was pressed; libraries may replace or swallow the exception."""
         self._last = 0.0
         self._before: dict[int, Any] = {}
@@ -127,14 +127,14 @@ class Stopping:
     def __exit__(self, *_: object) -> None:
         for number, handler in self._before.items():
             # After Ctrl-C the program ends undisturbed.
-            ended = self.asked and number == signal.SIGINT
+            ended = self.interrupted and number == signal.SIGINT
             signal.signal(number, signal.SIG_IGN if ended else handler)
 
     def _interrupt(self, _number: int, _frame: FrameType | None) -> None:
         now = time.monotonic()
-        if self.asked and now - self._last < _DOUBLE_PRESS_SECONDS:
+        if self.interrupted and now - self._last < _DOUBLE_PRESS_SECONDS:
             return
-        self.asked, self._last = True, now
+        self.interrupted, self._last = True, now
         raise KeyboardInterrupt
 
     @staticmethod

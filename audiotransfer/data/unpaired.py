@@ -173,8 +173,8 @@ class PreparedWindows:
         return {**spectrograms, "stem": torch.from_numpy(stems), "style": torch.from_numpy(styles)}
 
     def _window(self, genre: str, stem: str, random: Generator) -> NDArray[np.float32]:
-        runs, odds = self._pools[genre, stem]
-        run = runs[int(np.searchsorted(odds, random.random(), side="right"))]
+        runs, cumulative = self._pools[genre, stem]
+        run = runs[int(np.searchsorted(cumulative, random.random(), side="right"))]
         start, length = 0, run.frames
         if self._crop:
             wanted = max(self.frames, int(random.integers(self._crop[0], self._crop[1] + 1)))
@@ -210,9 +210,9 @@ class PreparedWindows:
         weights = np.array(
             [run.frames * min(1.0, self._longest / of_song[run.song]) for run in runs]
         )
-        odds = np.cumsum(weights / weights.sum())
-        odds[-1] = 1.0
-        return runs, odds
+        cumulative = np.cumsum(weights / weights.sum())
+        cumulative[-1] = 1.0
+        return runs, cumulative
 
 
 @lru_cache(maxsize=4096)

@@ -84,7 +84,7 @@ class _Edits:
     """Edits of the messages of one track."""
 
     track: tuple[Event, ...]
-    _gone: set[int] = field(default_factory=set)
+    _removed: set[int] = field(default_factory=set)
     _changed: dict[int, bytes] = field(default_factory=dict)
     _new: list[tuple[int, int, bytes]] = field(default_factory=list)  # tick, order, message
     _spans: list[tuple[int, int, int, int]] = field(default_factory=list)
@@ -92,7 +92,7 @@ class _Edits:
 
     def drop(self, on: int, off: int) -> None:
         """Remove a note; ``off`` is -1 where no message ends it."""
-        self._gone |= {on, off} - {-1}
+        self._removed |= {on, off} - {-1}
 
     def add(self, note: list[int], channel: int) -> None:
         """Add a note: start, length, pitch, velocity."""
@@ -106,7 +106,7 @@ class _Edits:
         message = message[:2] + bytes((after[VELOCITY],))
         moved = before[START] != after[START]
         if moved:
-            self._gone.add(on)
+            self._removed.add(on)
             self._begin(after[START], message)
         else:
             self._changed[on] = message
@@ -115,14 +115,14 @@ class _Edits:
         end = after[START] + max(1, after[LENGTH])
         if end != before[START] + before[LENGTH]:
             release = bytes((0x80 | message[0] & 0x0F, message[1], _RELEASE))
-            self._gone |= {off} - {-1}
+            self._removed |= {off} - {-1}
             self._end(after[START], end, release if off < 0 else self.track[off][1])
 
     def edited_track(self) -> tuple[Event, ...]:
         """The edited track."""
-        if not (self._gone or self._changed or self._new):
+        if not (self._removed or self._changed or self._new):
             return self.track
-        gone = self._gone | self._unmatched_offs()
+        gone = self._removed | self._unmatched_offs()
         *own, (end, last) = self.track
         messages = [
             (tick, _OWN, index, self._changed.get(index, message))

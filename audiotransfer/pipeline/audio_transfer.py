@@ -86,12 +86,12 @@ def separate_file(
     as :func:`transfer_file` does.
     """
     started = time.monotonic()
-    asked = options or TransferOptions()
-    song = part_of(FileSource(source), asked.cut)
-    place = Output.stems(folder, asked)
+    options = options or TransferOptions()
+    song = part_of(FileSource(source), options.cut)
+    place = Output.stems(folder, options)
     place.check(song)
     separating = TransferOptions(
-        separator=asked.separator, device=asked.device, seed=asked.seed, block=asked.block
+        separator=options.separator, device=options.device, seed=options.seed, block=options.block
     )
     plan = prepare(separating, separate_only=True)
     report = transfer_song(song, plan, place, progress)

@@ -134,8 +134,8 @@ def _transfer(
     try:
         song = part_of(FileSource(request.song), request.options.cut)
         request.output.check(song)
-        tell = None if progress is None else partial(progress, request.song)
-        report = transfer_song(song, plan, request.output, tell)
+        on_progress = None if progress is None else partial(progress, request.song)
+        report = transfer_song(song, plan, request.output, on_progress)
     except (AudioTransferError, SeparationError, VocoderError) as error:
         return Outcome(request.song, error=str(error))
     except Exception as error:

@@ -78,9 +78,9 @@ def downmix_notice(source: Source) -> str:
         )
     speakers = source.layout or default_layout(source.channels)
     name = layout_name(speakers)
-    said = f"{source.channels} channels ({name})" if name else f"{source.channels} channels"
+    described = f"{source.channels} channels ({name})" if name else f"{source.channels} channels"
     low = ", without the low-frequency one" if "LFE" in speakers else ""
-    return f"{source.name}: {said} were folded to stereo (ITU-R BS.775){low}"
+    return f"{source.name}: {described} were folded to stereo (ITU-R BS.775){low}"
 
 
 def measure(source: Source, tracker: Tracker) -> Measured:

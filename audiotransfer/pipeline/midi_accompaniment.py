@@ -104,12 +104,12 @@ def accompany_file(
     beside: list[str] = []
     for number, (output, seed) in enumerate(zip(outputs, seeds, strict=True)):
 
-        def tell(share: float, done: int = number) -> None:
+        def on_progress(share: float, done: int = number) -> None:
             if progress is not None:
                 progress((done + share) / len(outputs))
 
         harmony = Harmony(options.temperature)
-        made = accompany(tune, network, harmony, seed, tell)
+        made = accompany(tune, network, harmony, seed, on_progress)
         write_score(made, output.path, options.overwrite)
         beside += output.write_extras(made).values()
     return AccompanyReport(

@@ -215,9 +215,9 @@ def _named(file: Path) -> tuple[str, str]:
     as long as the name still contains the stem's.
     """
     stem, _, style = file.stem.partition(".")
-    told = read_stem_comment(file)
-    if told is not None and told[0] != stem and told[0] in file.stem:
-        return told
+    tagged = read_stem_comment(file)
+    if tagged is not None and tagged[0] != stem and tagged[0] in file.stem:
+        return tagged
     return stem, style or DRY_STYLE
 
 

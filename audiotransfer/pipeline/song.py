@@ -134,7 +134,7 @@ def transfer(
 
     Raises :class:`AudioTransferError` and those of the packages below.
     """
-    asked = from_fields(style=style, stems=stems, **options)
+    request = from_fields(style=style, stems=stems, **options)
     if not isinstance(source, str | Path | Song):
         raise AudioTransferError(
             f"a song of the type {type(source).__name__}: give a file's name, or"
@@ -144,12 +144,12 @@ def transfer(
         MemorySource(source.audio, source.sample_rate, source.name)
         if isinstance(source, Song)
         else FileSource(source),
-        asked.cut,
+        request.cut,
     )
-    output = Output.stems(asked.stems_out, asked)
+    output = Output.stems(request.stems_out, request)
     output.check(song)
     collected = _Collected()
-    transfer_song(song, prepare(asked), output, progress, sink=collected)
+    transfer_song(song, prepare(request), output, progress, sink=collected)
     tags = source.tags if isinstance(source, Song) else read_tags(source)
     return Song(torch.cat(collected.pieces, -1), song.sample_rate, song.name, tags)
 

@@ -67,7 +67,7 @@ class AccompanimentRecipe:
     def train(self, run: Run) -> dict[str, float]:
         """Trains the model, and writes it with its card into ``NAME`` in the run's folder.
 
-        The animation shows the accompaniment of one tune at every validation.
+        ``frames.gif`` beside it shows the accompaniment of one tune at every validation.
         """
         chorales = read_chorales(Path(self.data) / self.chorales)
         objective: MaskedVoiceObjective | Wasserstein
@@ -108,7 +108,7 @@ def _validation(recipe: AccompanimentRecipe, chorales: Sequence[Chorale]) -> Fig
 
     A GAN has none: its score is minus the deviation of its measures from those of the pieces.
     """
-    goal = mean_measures(chorales)
+    target = mean_measures(chorales)
     harmony = Harmony(passes=_PASSES)
     generator = torch.Generator().manual_seed(0)
     windows = ChoraleBatches(chorales, batch=16, steps=recipe.steps, seed=0)
@@ -127,7 +127,7 @@ def _validation(recipe: AccompanimentRecipe, chorales: Sequence[Chorale]) -> Fig
         assert isinstance(objective, Wasserstein)
         made = harmonise_chorales(objective.network, chorales, harmony, seed=0)
         found = mean_measures(made)
-        return {**found, "score": -deviation(found, goal)}
+        return {**found, "score": -deviation(found, target)}
 
     return validate
 

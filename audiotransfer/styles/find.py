@@ -82,12 +82,12 @@ def find_style(name_or_path: str | Path, *, route: str = "spectral") -> Installe
             )
         return _check_route(Installed(path, read_card(path)), route)
     styles = installed()
-    namesakes = [style for style in styles if style.card.name == text]
-    for style in namesakes:
+    of_this_name = [style for style in styles if style.card.name == text]
+    for style in of_this_name:
         if style.card.route == route:
             return style
-    if namesakes:
-        return _check_route(namesakes[0], route)
+    if of_this_name:
+        return _check_route(of_this_name[0], route)
     for root in search_path():  # a damaged card is reported as such, not as an unknown style
         if (root / text / CARD_NAME).is_file():
             return _check_route(Installed(root / text, read_card(root / text)), route)

@@ -65,12 +65,12 @@ def _silent(gaps: list[flac.Gap], rate: int) -> str:
 
 def _decoders(survey: Survey) -> Iterator[Callable[[Survey], Source]]:
     """Decoders to try, in order."""
-    trusted = survey.parts_first or (survey.whole and _undamaged(survey))
-    if survey.parts and trusted:
+    libsndfile_first = survey.parts_first or (survey.whole and _undamaged(survey))
+    if survey.parts and libsndfile_first:
         yield _sndfile
     if not survey.locked and ffmpeg.available():
         yield ffmpeg.FfmpegSource
-    if survey.parts and not trusted:
+    if survey.parts and not libsndfile_first:
         yield _sndfile
     if survey.name.startswith(("MP4 with AAC", "AAC (ADTS)")):
         yield _sphn

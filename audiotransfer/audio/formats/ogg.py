@@ -73,7 +73,7 @@ class _Link:
 
 def survey(path: Path, data: mmap.mmap, start: int) -> Survey:
     """Inspect all pages of a file."""
-    links, junk, cut = _links(data, start)
+    links, unread_bytes, cut = _links(data, start)
     sounds = [(link, link.sound) for link in links]
     sounding = [(link, sound) for link, sound in sounds if sound is not None]
     names = [sound.codec for _, sound in sounding]
@@ -93,7 +93,7 @@ def survey(path: Path, data: mmap.mmap, start: int) -> Survey:
             Part(tuple(sound.ranges), lossy=True, layout=_ORDER.get(sound.channels))
             for _, sound in sounding
         )
-    damage = f"{lost or 'some'} pages are missing or broken" if lost or junk else ""
+    damage = f"{lost or 'some'} pages are missing or broken" if lost or unread_bytes else ""
     if not damage and any(sound.early for _, sound in sounding):
         damage = "it holds more samples than its last page says"
     return Survey(
@@ -111,30 +111,30 @@ def survey(path: Path, data: mmap.mmap, start: int) -> Survey:
 def _links(data: mmap.mmap, start: int) -> tuple[list[_Link], int, bool]:
     """Links, number of bytes between pages, and whether the last page is cut off."""
     links: list[_Link] = []
-    junk, at, size = 0, start, len(data)
+    unread_bytes, at, size = 0, start, len(data)
     while at < size:
         if data[at : at + 4] != b"OggS":
             following = data.find(b"OggS", at)
             if following < 0:
-                return links, junk, False  # tags, or zeros
-            junk, at = junk + following - at, following
+                return links, unread_bytes, False  # tags, or zeros
+            unread_bytes, at = unread_bytes + following - at, following
         head = data[at : at + 27]
         table = data[at + 27 : at + 27 + head[26]] if len(head) == 27 else b""
         end = at + 27 + len(table) + sum(table)
         if len(head) < 27 or len(table) < head[26] or end > size:
             following = data.find(b"OggS", at + 4)
             if following < 0:
-                return links, junk, True
-            junk, at = junk + following - at, following
+                return links, unread_bytes, True
+            unread_bytes, at = unread_bytes + following - at, following
             continue
         if page_checksum(data[at:end]) != data[at + 22 : at + 26]:
             following = data.find(b"OggS", at + 4)
             following = size if following < 0 else following
-            junk, at = junk + following - at, following
+            unread_bytes, at = unread_bytes + following - at, following
             continue
         _add_page(links, data, at, end, head)
         at = end
-    return links, junk, False
+    return links, unread_bytes, False
 
 
 def _add_page(links: list[_Link], data: mmap.mmap, at: int, end: int, head: bytes) -> None:

@@ -107,8 +107,8 @@ def _from_tinytag(file: BinaryIO, tagged: bool) -> TagCollector | None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            sought = _info_in_utf8(file)
-            tag = TinyTag.get(file_obj=sought, tags=True, duration=False, image=True)
+            readable = _info_in_utf8(file)
+            tag = TinyTag.get(file_obj=readable, tags=True, duration=False, image=True)
     except (TinyTagException, ValueError, LookupError):
         return None
     collected = TagCollector()

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _VOLUME, _PAN, _EXPRESSION, _PEDAL = 7, 10, 11, 64
 
 #: The value of each controller where a file sets none (General MIDI).
-_UNSAID = {_VOLUME: 100, _PAN: 64, _EXPRESSION: 127}
+_DEFAULTS = {_VOLUME: 100, _PAN: 64, _EXPRESSION: 127}
 _PRESSED = 64  # the least value of a pedal that is down
 #: Roland notes of electronic kits, without a sound in General MIDI -> the nearest that has one.
 _ROLAND_DRUM = {22: 42, 26: 46, 58: 43}
@@ -125,13 +125,13 @@ def _levels(controls: Sequence[tuple[float, int, int]]) -> NDArray[np.float64]:
 
     Volume and expression count squared, pan keeps the power (General MIDI 2).
     """
-    state = dict(_UNSAID)
+    state = dict(_DEFAULTS)
     rows: dict[float, tuple[float, float]] = {}
     for time, number, value in controls:
         if number not in state:
             continue
         state[number] = value
-        gain = (state[_VOLUME] * state[_EXPRESSION] / (_UNSAID[_VOLUME] * 127)) ** 2
+        gain = (state[_VOLUME] * state[_EXPRESSION] / (_DEFAULTS[_VOLUME] * 127)) ** 2
         angle = max(state[_PAN] - 1, 0) / 126 * np.pi / 2
         loud = gain * np.sqrt(2.0)
         rows[time] = (loud * np.cos(angle), loud * np.sin(angle))

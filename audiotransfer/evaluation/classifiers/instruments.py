@@ -104,9 +104,9 @@ def areas_under_curve(
     ranks = rankdata(scores, axis=0)
     with_it = labels.sum(axis=0)
     without = len(labels) - with_it
-    wins = (ranks * labels).sum(axis=0) - with_it * (with_it + 1) / 2
+    pairs_won = (ranks * labels).sum(axis=0) - with_it * (with_it + 1) / 2
     pairs = with_it * without
-    return np.where(pairs > 0, wins / np.maximum(pairs, 1), np.nan)
+    return np.where(pairs > 0, pairs_won / np.maximum(pairs, 1), np.nan)
 
 
 @dataclass(frozen=True)

@@ -51,8 +51,8 @@ class GenreProbabilities:
 
         Ties count: silence, whose probabilities are equal, is predicted as any genre.
         """
-        rivals = [self._index(rival) for rival in among or self.genres]
-        return self.of(genre) >= self.shares[:, rivals].amax(dim=1)
+        candidates = [self._index(candidate) for candidate in among or self.genres]
+        return self.of(genre) >= self.shares[:, candidates].amax(dim=1)
 
     def _index(self, genre: str) -> int:
         if genre not in self.genres:

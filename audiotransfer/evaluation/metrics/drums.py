@@ -100,9 +100,9 @@ def expression(network: DrumVae, windows: Windows, *, given: bool) -> dict[str, 
 
 def nearest_of(beats: Hits, among: Hits) -> NDArray[np.int64]:
     """Index of the nearest beat by Hamming distance: [N, S, 9] among [M, S, 9] -> [N]."""
-    ours, theirs = (torch.from_numpy(b.reshape(len(b), -1)).float() for b in (beats, among))
-    sums = theirs.sum(-1)
-    parts = [(sums - 2 * part @ theirs.T).argmin(-1) for part in ours.split(_BATCH)]
+    queries, references = (torch.from_numpy(b.reshape(len(b), -1)).float() for b in (beats, among))
+    sums = references.sum(-1)
+    parts = [(sums - 2 * part @ references.T).argmin(-1) for part in queries.split(_BATCH)]
     return torch.cat(parts).numpy()
 
 

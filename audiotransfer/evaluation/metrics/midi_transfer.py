@@ -109,17 +109,17 @@ def figures(made: TransferredPhrases, references: References) -> Figures:
     found: Figures = {}
     rates: Figures = {}
     sounds = made.outputs.flatten(1).any(dim=1)
-    before = after = goal = np.zeros(0)
+    before = after = on_real = np.zeros(0)
     for name, classifier in references.classifiers.items():
         predicted = classifier.predict(made.phrases), classifier.predict(made.outputs)
         back = None if made.back is None else classifier.predict(made.back)
         found[f"S {name}"] = _mean(strengths(made, *predicted, back), made)
         rates[f"target rate {name}"] = _mean(predicted[1].is_likeliest(made.target) & sounds, made)
         real = classifier.predict(references.real[made.target])
-        before, after, goal = (one.of(made.target).numpy() for one in (*predicted, real))
+        before, after, on_real = (one.of(made.target).numpy() for one in (*predicted, real))
     after = np.where(sounds.numpy(), after, before)
     found |= rates
-    ends = {"zero": float(before.mean()), "one": float(goal.mean())}
+    ends = {"zero": float(before.mean()), "one": float(on_real.mean())}
     centred = midi.centred_content(made.phrases, made.outputs).nan_to_num()
     found["style"] = _rescaled(bootstrap(after.tolist(), made.pieces), **ends)
     found["content"] = _mean(midi.content(made.phrases, made.outputs), made)

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 SPLITS = ("train", "validation", "test")
 _LIST = "info.csv"
-_LIMBS = (("kick",), ("snare",), ("closed hat", "open hat", "ride"),
+_DRUM_GROUPS = (("kick",), ("snare",), ("closed hat", "open hat", "ride"),
           ("low tom", "mid tom", "high tom", "crash"))  # fmt: skip
-_GROUPS = tuple([DRUMS.index(drum) for drum in limb] for limb in _LIMBS)
+_GROUPS = tuple([DRUMS.index(drum) for drum in limb] for limb in _DRUM_GROUPS)
 
 
 @dataclass(frozen=True)

@@ -109,8 +109,8 @@ class MusicVae(nn.Module):
         def next_input(step: int, state: Tensor) -> Tensor:
             with torch.no_grad():
                 own = self.step.draw(state, 1.0, generator)
-            mine = torch.rand(len(own), 1, generator=generator).to(own.device) < forget
-            return torch.where(mine, own, runs[:, step])
+            use_own = torch.rand(len(own), 1, generator=generator).to(own.device) < forget
+            return torch.where(use_own, own, runs[:, step])
 
         return self._play(conducted, runs.shape[1], next_input).reshape(*hits.shape[:2], -1)
 

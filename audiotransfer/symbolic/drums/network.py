@@ -173,8 +173,8 @@ class DrumVae(nn.Module):
                 return truth[:, step]
             with torch.no_grad():
                 own = self.step.draw(state, 1.0, generator)
-            mine = torch.rand(len(own), 1, generator=generator).to(own.device) < forget
-            return torch.where(mine, own, truth[:, step])
+            use_own = torch.rand(len(own), 1, generator=generator).to(own.device) < forget
+            return torch.where(use_own, own, truth[:, step])
 
         return self._play(conducted, next_input).view(*hits.shape[:2], -1)
 

@@ -76,10 +76,10 @@ class DrumObjective:
         """One turn: the bound, and the bits of a code as a figure that is only logged."""
         network, settings = self.network, self.settings
         hits, velocities, offsets = (batch[name] for name in ("hits", "velocities", "offsets"))
-        known = _coin(len(hits), 1 - settings.blind, generator).to(hits)
-        nameless = _coin(len(hits), settings.no_style, generator).to(hits).bool()
-        nameless &= batch["styles"] < network.any_style
-        style = torch.where(nameless, network.any_style, batch["styles"])
+        known = _bernoulli(len(hits), 1 - settings.blind, generator).to(hits)
+        without_style = _bernoulli(len(hits), settings.no_style, generator).to(hits).bool()
+        without_style &= batch["styles"] < network.any_style
+        style = torch.where(without_style, network.any_style, batch["styles"])
         posterior = network.encode(hits, velocities, offsets, known)
         points = posterior.draw(generator)
         divergence = posterior.divergence(network.prior(points, style)).sum(-1)
@@ -129,5 +129,5 @@ def _laplace(value: Tensor, location: Tensor, log_scale: Tensor) -> Tensor:
     return (value - location).abs() * (-log_scale).exp() + log_scale + math.log(2)
 
 
-def _coin(count: int, probability: float, generator: Generator) -> Tensor:
+def _bernoulli(count: int, probability: float, generator: Generator) -> Tensor:
     return (torch.rand(count, generator=generator) < probability).float()

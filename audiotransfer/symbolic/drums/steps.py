@@ -59,8 +59,8 @@ class Nade(nn.Module):
     def log_probability(self, state: Tensor, hits: Tensor) -> Tensor:
         hidden_state, direct = self._of_state(state)
         # Sum over the drums before each one: [.., 9, hidden].
-        heeded = hits.unsqueeze(-1) * self.heed
-        before = heeded.cumsum(-2) - heeded
+        contributions = hits.unsqueeze(-1) * self.heed
+        before = contributions.cumsum(-2) - contributions
         logits = (F.relu(hidden_state.unsqueeze(-2) + before) * self.read).sum(-1) + direct
         return _log_likelihood(logits, hits)
 

@@ -62,7 +62,7 @@ class DrumTransfer:
         real = _steps_at(placed, grid)
         removed = placed.beat.hits & ~made.hits & (real >= 0)[:, None]
         cells = placed.cells
-        known = placed.leaders >= 0
+        known = placed.representatives >= 0
         kept = np.ones(len(notes), dtype=bool)
         kept[known] = ~removed[placed.places[cells.steps[known]], cells.drums[known]]
         added = made.hits & ~placed.beat.hits & (real >= 0)[:, None]
@@ -126,13 +126,14 @@ class Placed:
 
     Attributes:
         cells: of the notes, in the score's sixteenths.
-        leaders: index of the note that represents each note's cell in the beat, -1 where none does.
+        representatives: index of the note that represents each note's cell in the beat, -1 where
+            none does.
         places: sixteenth of the beat for each sixteenth [S] of the score.
     """
 
     cells: Cells
     beat: Beat
-    leaders: Table
+    representatives: Table
     places: Table
 
     @classmethod
@@ -143,11 +144,13 @@ class Placed:
         places = bar_places(grid)
         placed = Cells(places[cells.steps], cells.drums, cells.offsets)
         steps = BAR * -(-(int(places[-1]) + 1) // BAR)
-        leader_at = np.full((steps, len(DRUMS)), -1)
+        representative_at = np.full((steps, len(DRUMS)), -1)
         chosen = loudest(placed, notes[:, VELOCITY])
-        leader_at[placed.steps[chosen], placed.drums[chosen]] = chosen
-        leaders = np.where(cells.drums == NONE, -1, leader_at[placed.steps, placed.drums])
-        return cls(cells, beat_of(placed, notes[:, VELOCITY], steps), leaders, places)
+        representative_at[placed.steps[chosen], placed.drums[chosen]] = chosen
+        representatives = np.where(
+            cells.drums == NONE, -1, representative_at[placed.steps, placed.drums]
+        )
+        return cls(cells, beat_of(placed, notes[:, VELOCITY], steps), representatives, places)
 
 
 def bar_places(grid: Grid) -> Table:
@@ -171,17 +174,17 @@ def humanised(
     """
     placed = Placed.of(notes, grid)
     made_beat = drummer.humanise(placed.beat, temperature, generator)
-    known = np.flatnonzero(placed.leaders >= 0)
-    leads = placed.leaders[known]
+    known = np.flatnonzero(placed.representatives >= 0)
+    chosen = placed.representatives[known]
     steps, offsets = placed.cells.steps[known], placed.cells.offsets
     where = (placed.places[steps], placed.cells.drums[known])
     made = notes.copy()
 
-    louder = made_beat.velocities[where] * 127 / np.maximum(1, notes[leads, VELOCITY])
+    louder = made_beat.velocities[where] * 127 / np.maximum(1, notes[chosen, VELOCITY])
     made[known, VELOCITY] = np.clip(np.round(notes[known, VELOCITY] * louder), 1, 127)
 
-    moved = np.clip(offsets[known] + made_beat.offsets[where] - offsets[leads], -WIDEST, WIDEST)
-    late = np.where(np.abs(offsets[leads]) <= _ON_GRID, moved - offsets[known], 0.0)
+    moved = np.clip(offsets[known] + made_beat.offsets[where] - offsets[chosen], -WIDEST, WIDEST)
+    late = np.where(np.abs(offsets[chosen]) <= _ON_GRID, moved - offsets[known], 0.0)
     ticks = notes[known, TIME] + np.round(late * np.diff(grid.ticks)[steps]).astype(np.int64)
     made[known, TIME] = np.clip(ticks, 0, grid.ticks[-1] - 1)
     return _without_overlaps(notes, made)

@@ -258,4 +258,4 @@ def discriminator_hinge(real: tuple[Tensor, ...], made: tuple[Tensor, ...]) -> T
 
 def generator_hinge(made: tuple[Tensor, ...]) -> Tensor:
     """Hinge loss of a generator, mean over the scales of the discriminator's outputs."""
-    return -torch.stack([verdict.float().mean() for verdict in made]).mean()
+    return -torch.stack([output.float().mean() for output in made]).mean()

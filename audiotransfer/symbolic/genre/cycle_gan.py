@@ -160,9 +160,9 @@ class GenreGan:
         return drawn.to(like.device)
 
 
-def least_squares_generator(verdicts: Tensor) -> Tensor:
+def least_squares_generator(outputs: Tensor) -> Tensor:
     """Least-squares loss of a generator: the mean of (D - 1)²."""
-    return (verdicts.float() - 1).square().mean()
+    return (outputs.float() - 1).square().mean()
 
 
 def least_squares_discriminator(discriminator: nn.Module, true: Tensor, false: Tensor) -> Tensor:
