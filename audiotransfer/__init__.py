@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from audiotransfer.pipeline.song import Song, load_style, transfer
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = ["Song", "load_style", "transfer"]
 
 

@@ -263,7 +263,8 @@ class _Dask:
     def finished(self, tickets: Collection[Any]) -> Collection[Any]:
         from distributed import wait
 
-        return wait(list(tickets), return_when="FIRST_COMPLETED").done
+        done: Collection[Any] = wait(list(tickets), return_when="FIRST_COMPLETED").done
+        return done
 
     def result(self, ticket: Any) -> Any:
         from distributed import KilledWorker

@@ -15,7 +15,7 @@ import psutil
 import pytest
 import soundfile
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from audiotransfer.atomic import clear_own, clear_stale, temporary_path
@@ -218,6 +218,7 @@ def test_rates_outside_the_range_are_refused(tmp_path):
 @given(
     seed=st.integers(0, 10**6), kind=st.sampled_from(["wav", "flac", "ogg", "mp3", "m4a", "aac"])
 )
+@example(seed=327094, kind="flac")  # decoders find different numbers of channels
 def test_damaged_bytes_give_sound_or_one_line(tmp_path_factory, seed, kind):
     folder = tmp_path_factory.getbasetemp() / "damaged"
     folder.mkdir(exist_ok=True)

@@ -24,18 +24,19 @@ COVERED = 0.1
 
 def filter_length(frequency: float, sample_rate: int, bins_per_octave: int) -> int:
     """Length in samples of the filter at `frequency` (Hz); higher filters are shorter."""
-    quality = 1.0 / (2.0 ** (1.0 / bins_per_octave) - 1.0)
+    quality: float = 1.0 / (2.0 ** (1.0 / bins_per_octave) - 1.0)
     return math.ceil(quality * sample_rate / frequency)
 
 
 def top_frequency(f_min: float, bins: int, bins_per_octave: int) -> float:
     """Centre of the highest bin in Hz."""
-    return f_min * 2.0 ** ((bins - 1) / bins_per_octave)
+    top: float = f_min * 2.0 ** ((bins - 1) / bins_per_octave)
+    return top
 
 
 def _best_hop(sample_rate: int, bins: int, f_min: float, bins_per_octave: int) -> int:
     """The longest hop that can be inverted, or 0; each octave down halves the hop."""
-    unit = 2 ** (math.ceil(bins / bins_per_octave) - 1)
+    unit: int = 2 ** (math.ceil(bins / bins_per_octave) - 1)
     top = top_frequency(f_min, bins, bins_per_octave)
     if top > sample_rate / 2:
         return 0
@@ -147,7 +148,8 @@ class ConstantQ(nn.Module):
         frames = length // self.hop_length + 1
         # With a whole number of hops every octave has the same number of frames.
         padded = functional.pad(audio.float(), (0, frames * self.hop_length - length))
-        return self.layer(padded, normalization_type="convolutional")[:, :, :frames].contiguous()
+        coefficients: Tensor = self.layer(padded, normalization_type="convolutional")
+        return coefficients[:, :, :frames].contiguous()
 
     def _adjoint(self, coefficients: Tensor, length: int) -> Tensor:
         """C* c: coefficients [N, bins, L, 2] to [N, length]."""
@@ -172,7 +174,8 @@ class ConstantQ(nn.Module):
         for row, place in enumerate(places):
             impulses[row, place] = 1.0
         spectrum = torch.fft.rfft(self._normal(impulses))
-        return (spectrum * torch.fft.rfft(impulses).conj()).real.mean(0).clamp(min=0)
+        power: Tensor = (spectrum * torch.fft.rfft(impulses).conj()).real.mean(0)
+        return power.clamp(min=0)
 
     def _precondition(self, audio: Tensor) -> Tensor:
         """Divide the spectrum of [N, T] by the power response of C*C, limited where it is small."""
@@ -183,7 +186,8 @@ class ConstantQ(nn.Module):
         )[0, 0]
         limit = COVERED * response.max()
         weights = response / (response.square() + limit.square())
-        return torch.fft.irfft(torch.fft.rfft(audio, n=size) * weights, n=size)[..., :length]
+        filtered: Tensor = torch.fft.irfft(torch.fft.rfft(audio, n=size) * weights, n=size)
+        return filtered[..., :length]
 
 
 @lru_cache(maxsize=4)

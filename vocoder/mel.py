@@ -86,7 +86,8 @@ def pseudo_inverse(
         weights = filterbank(sample_rate, n_fft, bins, f_min, f_max, cpu).double()
         gram = weights.T @ weights
         ridge = RIDGE * gram.diagonal().mean() * torch.eye(bins, dtype=torch.float64)
-        return torch.linalg.solve(gram + ridge, weights.T).float().to(device)
+        inverse: Tensor = torch.linalg.solve(gram + ridge, weights.T)
+        return inverse.float().to(device)
 
 
 def to_magnitude(bands: Tensor, weights: Tensor, back: Tensor) -> Tensor:

@@ -191,7 +191,7 @@ class SpectrogramSettings:
         return self.bands(self.spectrum(audio).abs())
 
     def _constant_q(self, audio: Tensor) -> Tensor:
-        flat = self.constant_q(audio.device)(
+        flat: Tensor = self.constant_q(audio.device)(
             audio.reshape(math.prod(audio.shape[:-1]), audio.shape[-1])
         )
         return flat.reshape(*audio.shape[:-1], *flat.shape[-2:])

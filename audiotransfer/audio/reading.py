@@ -211,6 +211,11 @@ class AudioReader:
         found = None
         if not isinstance(self._source, ffmpeg.FfmpegSource):
             found = opening.after_damage(self._survey, self._repaired)
+        if found is not None and (
+            (found[0].sample_rate, found[0].channels) != (self.sample_rate, self.channels)
+        ):
+            found[0].close()  # decoders disagree on a damaged header: the rest does not fit
+            found = None
         if found is None:
             raise AudioTransferError(
                 f"{self.path} is truncated or damaged: it cannot be decoded after {seconds:.1f} s"

@@ -39,7 +39,7 @@ def envelope(padded: np.ndarray, above: float = 0.0) -> np.ndarray:
     they are not computed.
     """
     count = padded.shape[1] - 2 * REACH + 1
-    peaks = np.abs(padded[:, REACH - 1 : REACH - 1 + count]).max(axis=0)
+    peaks: np.ndarray = np.abs(padded[:, REACH - 1 : REACH - 1 + count]).max(axis=0)
     rows = -(-count // _ROW)
     for channel in padded:
         if rows * _ROW > count:

@@ -128,7 +128,8 @@ class FeatureCrops:
     def _cut(self, song: Path, name: str, start: int) -> Cells:
         """A crop ``[V, L]`` in single precision."""
         cells = np.load(song / f"{name}.npy", mmap_mode="r")
-        return cells[start : start + self.settings.frames].T.astype(np.float32)
+        cut: Cells = cells[start : start + self.settings.frames].T.astype(np.float32)
+        return cut
 
 
 def _curves(hertz: Cells) -> NDArray[np.float64]:

@@ -189,7 +189,8 @@ def render_song(soundfont: Path | None = None, seed: int = 0) -> NDArray[np.floa
     mix = room(mix, SAMPLE_RATE, np.random.default_rng(seed), decay=0.7, wet_db=-16.0)
     fade = round(_FADE_SECONDS * SAMPLE_RATE)
     mix[:, -fade:] *= np.linspace(1, 0, fade, dtype=np.float32)
-    return mix * (_PEAK / np.abs(mix).max())
+    normalised: NDArray[np.float32] = mix * (_PEAK / np.abs(mix).max())
+    return normalised
 
 
 def main() -> None:

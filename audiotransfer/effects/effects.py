@@ -52,13 +52,14 @@ def equalise(sound: Tensor, points: Sequence[tuple[float, float]]) -> Tensor:
     ``[C, T]`` to ``[C, T]``: a linear-phase filter with its delay removed. Below the first and
     above the last point the gain is constant.
     """
-    import julius
+    from julius.fftconv import fft_conv1d
 
     taps = _taps(tuple((float(hertz), float(db)) for hertz, db in points))
     # The zeros at the end are for julius, which refuses a signal shorter than the filter.
     padded = functional.pad(sound[:, None], (TAPS // 2, TAPS))
     # The filter is symmetric, so that correlation equals convolution.
-    return julius.fft_conv1d(padded, taps.to(sound)[None, None])[:, 0, : sound.shape[-1]]
+    filtered: Tensor = fft_conv1d(padded, taps.to(sound)[None, None])
+    return filtered[:, 0, : sound.shape[-1]]
 
 
 @lru_cache(maxsize=32)
@@ -78,13 +79,13 @@ def saturate(sound: Tensor, drive: float, bias: float = 0.0) -> Tensor:
     harmonics. Silence stays silence, and the DC that an asymmetric curve or sound produces is
     removed.
     """
-    import julius
+    from julius.resample import resample_frac
 
     if sound.shape[-1] == 0:
         return sound
-    high = julius.resample_frac(sound, 1, _OVERSAMPLING, zeros=_ZEROS, rolloff=_ROLLOFF)
+    high = resample_frac(sound, 1, _OVERSAMPLING, zeros=_ZEROS, rolloff=_ROLLOFF)
     high = torch.tanh(high * (drive / USUAL) + bias) - torch.tanh(high.new_tensor(bias))
-    low = julius.resample_frac(
+    low = resample_frac(
         high, _OVERSAMPLING, 1, zeros=_ZEROS, rolloff=_ROLLOFF, output_length=sound.shape[-1]
     )
     return _without_dc(low) * (USUAL / _saturated_rms(drive))
@@ -97,11 +98,11 @@ def amplify(sound: Tensor, drive: float) -> Tensor:
 
 def _without_dc(sound: Tensor) -> Tensor:
     """High-pass at 16 Hz of ``[C, T]``, linear phase, without delay."""
-    import julius
+    from julius.fftconv import fft_conv1d
 
     reach = _DC_TAPS // 2
     padded = functional.pad(sound[:, None], (reach, reach + _DC_TAPS))
-    slow = julius.fft_conv1d(padded, _dc_taps().to(sound)[None, None])
+    slow: Tensor = fft_conv1d(padded, _dc_taps().to(sound)[None, None])
     return sound - slow[:, 0, : sound.shape[-1]]
 
 

@@ -83,7 +83,9 @@ class Grid:
     def holds(self, ticks: ArrayLike) -> NDArray[np.bool_]:
         """Which ticks lie in the grid, from half a step before its beginning."""
         places = np.asarray(ticks)
-        return (places >= 1.5 * self.ticks[0] - 0.5 * self.ticks[1]) & (places < self.ticks[-1])
+        first = 1.5 * self.ticks[0] - 0.5 * self.ticks[1]
+        inside: NDArray[np.bool_] = (places >= first) & (places < self.ticks[-1])
+        return inside
 
     def nearest(self, ticks: ArrayLike) -> NDArray[np.int64]:
         """Nearest step of each tick, 0 to ``steps`` (the end); the later one of two."""
@@ -97,7 +99,8 @@ def _ticks_of(score: Any, seconds: NDArray[np.float64]) -> NDArray[np.float64]:
     ticks, rates = np.array(sorted(changes.items())).T
     at = np.concatenate([[0.0], np.cumsum(np.diff(ticks) * rates[:-1])])
     place = np.maximum(np.searchsorted(at, seconds, side="right") - 1, 0)
-    return ticks[place] + (seconds - at[place]) / rates[place]
+    found: NDArray[np.float64] = ticks[place] + (seconds - at[place]) / rates[place]
+    return found
 
 
 def _metres(score: Any, end: float) -> list[tuple[float, float]]:

@@ -59,7 +59,8 @@ def beginnings(roll: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Cells ``[S, 84]`` where a note begins: marked as onsets, or sounding after silence."""
     before = np.zeros_like(roll[SOUND])
     before[1:] = roll[SOUND, :-1]
-    return roll[ONSET] | (roll[SOUND] & ~before)
+    onsets: NDArray[np.bool_] = roll[ONSET] | (roll[SOUND] & ~before)
+    return onsets
 
 
 def notes_of(roll: NDArray[np.bool_]) -> NDArray[np.int64]:

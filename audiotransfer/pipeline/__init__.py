@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from audiotransfer.pipeline.audio_transfer import separate_file, transfer_file, transfer_song
     from audiotransfer.pipeline.batch import Outcome, transfer_many
-    from audiotransfer.pipeline.blocks import BLOCK, GRID
+    from audiotransfer.pipeline.blocks import BLOCK
     from audiotransfer.pipeline.cut import Cut
     from audiotransfer.pipeline.midi_transfer import (
         MidiOptions,
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from audiotransfer.pipeline.remixing import remix, stem_versions
     from audiotransfer.pipeline.reporting import Progress, ProgressCallback, Report, StemReport
     from audiotransfer.pipeline.song import LoadedStyle, Song, load_style, transfer
+    from separation import GRID
 
 __all__ = [
     "BLOCK",

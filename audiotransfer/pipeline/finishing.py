@@ -232,7 +232,8 @@ def matching_gain(loudness: float, target: float) -> float:
     """
     if not (math.isfinite(loudness) and math.isfinite(target)):
         return 1.0
-    return 10.0 ** (max(-_LIMIT_DB, min(_LIMIT_DB, target - loudness)) / 20.0)
+    gain: float = 10.0 ** (max(-_LIMIT_DB, min(_LIMIT_DB, target - loudness)) / 20.0)
+    return gain
 
 
 def _settle(

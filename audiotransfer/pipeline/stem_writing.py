@@ -139,13 +139,13 @@ class _NativeStems:
             audio = audio.mean(1, keepdim=True)
         self._missing -= audio.shape[-1]
         audio = self._resampler.push(audio.flatten(0, 1), last=self._missing == 0)
-        audio = audio[:, : self._left].unflatten(0, (-1, self._channels))
-        self._left -= audio.shape[-1]
+        native: Tensor = audio[:, : self._left].unflatten(0, (-1, self._channels))
+        self._left -= native.shape[-1]
         self._song.push(block.native)
-        if not audio.shape[-1]:
-            return audio[:-1]
-        rest = self._song.take(audio.shape[-1]) - audio[-1]
-        return audio[:-1] + self._gets_rest * rest
+        if not native.shape[-1]:
+            return native[:-1]
+        rest = self._song.take(native.shape[-1]) - native[-1]
+        return native[:-1] + self._gets_rest * rest
 
 
 def _make_folders(wanted: list[StemFile], stack: ExitStack) -> None:

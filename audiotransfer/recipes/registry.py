@@ -10,7 +10,8 @@ from typing import Any
 
 import torch
 
-from audiotransfer.data.rendering.rendering import RenderSettings, render_corpus
+from audiotransfer.data.rendering.composing import RenderSettings
+from audiotransfer.data.rendering.rendering import render_corpus
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.recipes.base import Recipe, Run, Show, Training
 from audiotransfer.training import curves

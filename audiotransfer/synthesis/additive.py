@@ -78,7 +78,8 @@ class AdditiveInstrument:
             sound[:length] += self._breath * velocity * 0.3 * fade * self._noise[:length]
         rise = np.minimum(1.0, time / self._attack)
         fall = np.minimum(1.0, (time[-1] - time) / _RELEASE)
-        return velocity**1.5 * sound * rise * fall
+        shaped: NDArray[np.float64] = velocity**1.5 * sound * rise * fall
+        return shaped
 
     def _harmonics(
         self, wave: NDArray[np.complex128], time: NDArray[np.float64], hertz: float, velocity: float

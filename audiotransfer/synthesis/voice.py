@@ -32,7 +32,8 @@ _LOOPS, _LOOPS_WHILE_HELD = 1, 3
 
 def seconds(timecents: float) -> float:
     """Time in seconds of timecents, at least a millisecond, so that nothing clicks."""
-    return max(_SHORTEST_SECONDS, 2.0 ** (min(timecents, 8000.0) / 1200.0))
+    duration: float = 2.0 ** (min(timecents, 8000.0) / 1200.0)
+    return max(_SHORTEST_SECONDS, duration)
 
 
 @dataclass(frozen=True)
@@ -276,7 +277,9 @@ class Voice:
         turn = 2.0 * math.pi * hertz / self._rate
         alpha = np.sin(turn) / (2.0 * 10.0 ** ((peak - 3.01) / 20.0))
         gain = (1.0 - np.cos(turn)) / 2.0 * 10.0 ** (-peak / 40.0)
-        return np.stack([gain, -2.0 * np.cos(turn), 1.0 - alpha], axis=1) / (1.0 + alpha)[:, None]
+        unscaled = np.stack([gain, -2.0 * np.cos(turn), 1.0 - alpha], axis=1)
+        coefficients: NDArray[np.float64] = unscaled / (1.0 + alpha)[:, None]
+        return coefficients
 
 
 def _hertz(cents: float | NDArray[np.float64]) -> NDArray[np.float64]:

@@ -122,4 +122,5 @@ def _smooth(values: Array) -> Array:
     total = np.concatenate([[0.0], np.cumsum(values)])
     first = np.maximum(np.arange(len(values)) - reach, 0)
     after = np.minimum(np.arange(len(values)) + reach + 1, len(values))
-    return (total[after] - total[first]) / (after - first)
+    means: Array = (total[after] - total[first]) / (after - first)
+    return means

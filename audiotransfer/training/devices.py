@@ -42,7 +42,7 @@ def launch(settings: TrainerSettings) -> Fabric:
     """
     try:
         from lightning_fabric import Fabric
-        from lightning_fabric.plugins.environments import TorchElasticEnvironment
+        from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
     except ImportError as error:
         raise AudioTransferError(
             "training needs Lightning Fabric; pip install 'audiotransfer[train]'"

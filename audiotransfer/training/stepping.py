@@ -106,7 +106,7 @@ class Stepper:
         parts = [numbers, reached, *gradients]
         message = torch.cat([part.float().flatten() for part in parts])
         answer = cast(Tensor, self.fabric.all_reduce(message, reduce_op="mean"))
-        means = answer.split([part.numel() for part in parts])
+        means: tuple[Tensor, ...] = answer.split([part.numel() for part in parts])
         for parameter, mean, share in zip(parameters, means[2:], means[1].tolist(), strict=True):
             parameter.grad = mean.view_as(parameter).to(parameter.dtype) if share > 0 else None
         return means[0]

@@ -253,7 +253,7 @@ def one_line(error: Exception) -> str:
 def progress_bar(report: Progress) -> type[tqdm]:
     """A tqdm class that displays nothing and calls `report` with the share of bytes."""
 
-    class Bar(tqdm):
+    class Bar(tqdm):  # type: ignore[misc]  # tqdm has no types
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             super().__init__(*args, **{**kwargs, "file": io.StringIO(), "disable": False})
 

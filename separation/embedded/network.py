@@ -143,7 +143,8 @@ class TemporalBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``[B, width, L]`` to the same shape."""
-        return x + self.body(x)
+        change: Tensor = self.body(x)
+        return x + change
 
 
 class TemporalConvNet(nn.Module):
@@ -188,7 +189,8 @@ class AcrossBands(nn.Module):
         """``[B, C, F, L]`` to the same shape."""
         narrow = self.squeeze(x.transpose(-1, -2))
         narrow = functional.leaky_relu(self.norm(narrow), 0.1)
-        return x + self.spread(narrow).transpose(-1, -2)
+        change: Tensor = self.spread(narrow)
+        return x + change.transpose(-1, -2)
 
 
 class DenseUNet(UNet):
@@ -216,7 +218,8 @@ class DenseUNet(UNet):
 
     def _deepest(self, x: Tensor) -> Tensor:
         flat = x.flatten(1, 2)
-        return x + self.scatter(self.memory(self.gather(flat))).view_as(x)
+        change: Tensor = self.scatter(self.memory(self.gather(flat)))
+        return x + change.view_as(x)
 
 
 def fold(network: nn.Module) -> nn.Module:

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
@@ -99,7 +100,9 @@ class LibraryDecoder:
             return None
         if stream.codec_context.name == "aac":  # HE-AAC, which doubles its rate
             return None
-        return round(stream.duration * stream.time_base * stream.codec_context.sample_rate)
+        seconds: Fraction = stream.duration * stream.time_base
+        rate: int = stream.codec_context.sample_rate
+        return round(seconds * rate)
 
     def frames(self) -> Iterator[Stretch]:
         av = load_av()

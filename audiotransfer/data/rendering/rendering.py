@@ -247,14 +247,17 @@ def tone(sound: Sound, sample_rate: int, random: Generator, depth_db: float = 6.
     points = np.array([0.0, 100.0, 400.0, 1600.0, 6400.0, sample_rate / 2])
     gains = 10 ** (random.uniform(-depth_db, depth_db, len(points)) / 20)
     taps = signal.firwin2(511, points, gains, fs=sample_rate)
-    return signal.fftconvolve(sound, taps[None], mode="same", axes=1).astype(np.float32)
+    filtered: Sound = signal.fftconvolve(sound, taps[None], mode="same", axes=1).astype(np.float32)
+    return filtered
 
 
 def drive(sound: Sound, amount: float) -> Sound:
     """Soft clipping by tanh, with the RMS at ``amount``; the RMS is kept."""
     level = float(np.sqrt(np.mean(sound**2))) + 1e-9
     driven = np.tanh(sound / level * amount)
-    return (driven * (level / (float(np.sqrt(np.mean(driven**2))) + 1e-9))).astype(np.float32)
+    driven_level = float(np.sqrt(np.mean(driven**2))) + 1e-9
+    scaled: Sound = (driven * (level / driven_level)).astype(np.float32)
+    return scaled
 
 
 def room(sound: Sound, sample_rate: int, random: Generator, decay: float, wet_db: float) -> Sound:
@@ -271,4 +274,5 @@ def room(sound: Sound, sample_rate: int, random: Generator, decay: float, wet_db
     noise[:, : int(0.012 * sample_rate)] = 0.0
     noise /= np.sqrt((noise**2).sum(axis=1, keepdims=True)) + 1e-9
     wet = signal.fftconvolve(sound, noise, mode="full", axes=1)[:, : sound.shape[1]]
-    return (sound + 10 ** (wet_db / 20) * wet).astype(np.float32)
+    mixed: Sound = (sound + 10 ** (wet_db / 20) * wet).astype(np.float32)
+    return mixed

@@ -272,7 +272,10 @@ def coloured(
     if generator.random() < 0.3:
         bands_below = generator.uniform(0.6, 1.0) * settings.bands
         curve -= 12.0 * np.maximum(0, np.arange(settings.bands) - bands_below)
-    return np.maximum(window + (curve * nepers)[:, None], np.log(FLOOR)).astype(np.float32)
+    filtered: npt.NDArray[np.float32] = np.maximum(
+        window + (curve * nepers)[:, None], np.log(FLOOR)
+    ).astype(np.float32)
+    return filtered
 
 
 def held_out_windows(

@@ -106,13 +106,13 @@ def _eighth_late(phrases: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def _bars_shuffled(phrases: Tensor, generator: torch.Generator) -> Tensor:
-    bars = phrases.unflatten(2, (4, -1))
+    bars: Tensor = phrases.unflatten(2, (4, -1))
     return bars[:, :, torch.randperm(4, generator=generator)].flatten(2, 3)
 
 
 def _on_the_beat(phrases: Tensor, generator: torch.Generator) -> Tensor:
     """Moves every note to the start of its beat, which removes the rhythm within beats."""
-    beats = phrases.unflatten(2, (-1, _BEAT)).amax(dim=3, keepdim=True)
+    beats: Tensor = phrases.unflatten(2, (-1, _BEAT)).amax(dim=3, keepdim=True)
     spread = beats.expand(-1, -1, -1, _BEAT, -1).clone()
     spread[:, ONSET, :, 1:] = 0
     return spread.flatten(2, 3)
@@ -121,7 +121,8 @@ def _on_the_beat(phrases: Tensor, generator: torch.Generator) -> Tensor:
 def _pitches_exchanged(phrases: Tensor, generator: torch.Generator) -> Tensor:
     """Permutes the twelve pitch classes: removes harmony, keeps rhythm and register."""
     order = torch.randperm(_OCTAVE, generator=generator)
-    return phrases.unflatten(3, (-1, _OCTAVE))[..., order].flatten(3)
+    octaves: Tensor = phrases.unflatten(3, (-1, _OCTAVE))
+    return octaves[..., order].flatten(3)
 
 
 def _top_voice(phrases: Tensor, generator: torch.Generator) -> Tensor:

@@ -200,4 +200,5 @@ def fitting_temperature(network: nn.Module, phrases: list[Tensor]) -> float:
             for genre, found in enumerate(logits)
         )
 
-    return min(torch.linspace(*_TEMPERATURES, _TEMPERATURE_STEPS).tolist(), key=entropy)
+    temperatures: list[float] = torch.linspace(*_TEMPERATURES, _TEMPERATURE_STEPS).tolist()
+    return min(temperatures, key=entropy)

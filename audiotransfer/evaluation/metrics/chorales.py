@@ -73,7 +73,8 @@ def onsets_per_bar(voices: Voices) -> float:
 def begins(voices: Voices) -> NDArray[np.bool_]:
     """Onsets: where a pitch follows another one or silence, bool [T, V]."""
     before = np.vstack([np.full_like(voices[:1], -1), voices[:-1]])
-    return (voices >= 0) & (voices != before)
+    begin: NDArray[np.bool_] = (voices >= 0) & (voices != before)
+    return begin
 
 
 def scale_consistency(voices: Voices) -> float:

@@ -25,7 +25,7 @@ def chroma(rolls: Tensor) -> Tensor:
     """
     sounding = rolls[..., SOUND, :, :].float()
     steps, pitches = sounding.shape[-2:]
-    classes = sounding.unflatten(-1, (pitches // _CLASSES, _CLASSES)).sum(dim=-2)
+    classes: Tensor = sounding.unflatten(-1, (pitches // _CLASSES, _CLASSES)).sum(dim=-2)
     if steps < _WINDOW:
         classes = F.pad(classes, (0, 0, 0, _WINDOW - steps))
     return classes.unfold(-2, _WINDOW, _STRIDE).mean(dim=-1)
@@ -68,7 +68,8 @@ def empty_bar_rate(rolls: Tensor) -> Tensor:
     bars = sounding.shape[-1] // BAR
     if bars == 0:
         raise AudioTransferError(f"{sounding.shape[-1]} sixteenths are no bar: give 16 or more")
-    return (~sounding[..., : bars * BAR].unflatten(-1, (bars, BAR)).any(dim=-1)).float().mean(-1)
+    filled: Tensor = sounding[..., : bars * BAR].unflatten(-1, (bars, BAR)).any(dim=-1)
+    return (~filled).float().mean(-1)
 
 
 def spread(rolls: Tensor) -> float:

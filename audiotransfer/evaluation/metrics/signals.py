@@ -62,7 +62,8 @@ def stft_magnitude(signal: Signal, n_fft: int = N_FFT, hop_length: int = HOP_LEN
     if len(signal) < n_fft:
         signal = np.pad(signal, (0, n_fft - len(signal)))
     spectrum = librosa.stft(signal, n_fft=n_fft, hop_length=hop_length, pad_mode="constant")
-    return np.abs(spectrum).astype(np.float32)
+    magnitude: Signal = np.abs(spectrum).astype(np.float32)
+    return magnitude
 
 
 @lru_cache(maxsize=1)

@@ -79,7 +79,8 @@ class DrumTemplateModel(TemplateModel):
 
     def predict(self, features: Tensor, stem: Tensor) -> Tensor:
         """Features ``[B, V, L]`` to spectrograms ``[B, F, L]`` of the only style."""
-        return self(features)[0].squeeze(1)
+        spectrograms: Tensor = self(features)[0]
+        return spectrograms.squeeze(1)
 
     def forward(self, spectrogram: Tensor) -> tuple[Tensor, None]:
         """Spectrograms ``[B, F, L]`` to those of all styles ``[B, S, F, L]``; no note logits."""
@@ -108,7 +109,8 @@ class _Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``[B, W, L]`` to the same shape."""
-        return x + self.out(functional.silu(self.near(self.norm(x))))
+        change: Tensor = self.out(functional.silu(self.near(self.norm(x))))
+        return x + change
 
 
 def _triangles(bands: int, bins: int) -> Tensor:

@@ -145,10 +145,10 @@ class NoteTemplateModel(TemplateModel):
         x = torch.cat([x[:, :, 36 + p : 36 + p + _GRID] for p in _PARTIALS], dim=1)
         x = functional.silu(self.enter(x))
         x = functional.silu(self.fine(x))
-        x = self.to_keys(x)
+        keys: Tensor = self.to_keys(x)
         for block in self.blocks:
-            x = block(x)
-        return x
+            keys = block(keys)
+        return keys
 
     def _decode(self, source: Tensor, x: Tensor) -> Tensor:
         """Source ``[B, F, L]`` and encoded keys to spectrograms ``[B, S, F, L]``."""
@@ -184,7 +184,8 @@ class _Block(nn.Module):
         batch, channels, keys, frames = inner.shape
         flat = inner.transpose(1, 2).reshape(batch, keys, channels * frames)
         inner = inner + self.keys(flat).view(batch, keys, channels, frames).transpose(1, 2)
-        return x + self.out(inner)
+        change: Tensor = self.out(inner)
+        return x + change
 
 
 def _interpolation(wanted: Tensor, given: Tensor) -> Tensor:

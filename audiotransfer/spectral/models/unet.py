@@ -92,7 +92,7 @@ class UNet(SpectrogramModel):
         for up in self.up:
             x = functional.interpolate(x, scale_factor=2.0, mode="nearest")
             x = up(torch.cat([x, skips.pop()], 1), code)
-        change = self.leave(x)[:, 0, :, :frames].float()
+        change: Tensor = self.leave(x)[:, 0, :, :frames].float()
         return spectrogram + SPREAD * change
 
 

@@ -148,12 +148,12 @@ class ConditionalUNet(SpectrogramModel):
     def _patches(self, spectrogram: Tensor) -> Tensor:
         """``[B, F, L]`` to patches ``[B, p q, F / p, L / q]``."""
         high, long = self.patch
-        split = spectrogram.unflatten(2, (-1, long)).unflatten(1, (-1, high))
+        split: Tensor = spectrogram.unflatten(2, (-1, long)).unflatten(1, (-1, high))
         return split.permute(0, 2, 4, 1, 3).flatten(1, 2)
 
     def _cells(self, patches: Tensor) -> Tensor:
         """The inverse of `_patches`."""
-        split = patches.unflatten(1, self.patch)
+        split: Tensor = patches.unflatten(1, self.patch)
         return split.permute(0, 3, 1, 4, 2).flatten(3, 4).flatten(1, 2)
 
 
@@ -251,4 +251,5 @@ class _Block(nn.Module):
         """``[B, C, F, L]`` and codes ``[B, D]`` to ``[B, C, F, L]``."""
         gain, shift = self.film(code)[..., None, None].chunk(2, dim=1)
         inner = functional.silu(self.near(self.norm(x)) * (1 + gain) + shift)
-        return x + self.out(inner)
+        change: Tensor = self.out(inner)
+        return x + change

@@ -212,7 +212,8 @@ class MelGanVc:
     def _travel(self, window: Tensor) -> Tensor:
         """First tile's embedding minus the third's: [B, 1, F, 3 L] to [B, D]."""
         tiles = window.chunk(TILES, dim=-1)
-        first, third = self.siamese(torch.cat((tiles[0], tiles[-1]))).float().chunk(2)
+        embeddings: Tensor = self.siamese(torch.cat((tiles[0], tiles[-1])))
+        first, third = embeddings.float().chunk(2)
         return first - third
 
     def _is_loud(self, window: Tensor) -> Tensor:

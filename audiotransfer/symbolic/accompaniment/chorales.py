@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -148,7 +148,7 @@ def _json(path: Path) -> str:
     return path.read_text()
 
 
-def _only(found: Any, place: Path) -> Path:
+def _only(found: Iterable[Path], place: Path) -> Path:
     """Chooses the file with a grid of sixteenths among several resolutions."""
     files = sorted(found)
     if not files:

@@ -189,8 +189,8 @@ def phases(grid: Grid, score: Any) -> NDArray[np.int64]:
 def _folded(pitches: NDArray[np.int64]) -> NDArray[np.int64]:
     """Pitches outside a soprano's range, moved into it by octaves."""
     low, high = RANGES[0]
-    up = -(-np.maximum(low - pitches, 0) // _OCTAVE)
-    down = -(-np.maximum(pitches - high, 0) // _OCTAVE)
+    up: NDArray[np.int64] = -(-np.maximum(low - pitches, 0) // _OCTAVE)
+    down: NDArray[np.int64] = -(-np.maximum(pitches - high, 0) // _OCTAVE)
     return pitches + _OCTAVE * (up - down)
 
 

@@ -95,7 +95,8 @@ def _better(voices: Voices, voice: int, inside: slice) -> NDArray[np.int64]:
     tried = np.repeat(voices[None], len(pitches), axis=0)
     tried[:, inside, voice] = pitches[:, None]
     fewer = parallels(tried).sum((1, 2)) < parallels(voices).sum()
-    return pitches[fewer & (crossed(tried).sum(1) <= crossed(voices).sum())]
+    better: NDArray[np.int64] = pitches[fewer & (crossed(tried).sum(1) <= crossed(voices).sum())]
+    return better
 
 
 def _note(line: Voices, step: int) -> tuple[int, int]:

@@ -87,7 +87,8 @@ class MusicVae(nn.Module):
         begin = self.begin_phrase(points[:, 0]).tanh()
         silence = points.new_zeros(len(points), self.bars, 1)
         layers = self.sizes["conductor_layers"]
-        return self.conductor(silence, _states(begin, layers))[0]
+        states: Tensor = self.conductor(silence, _states(begin, layers))[0]
+        return states
 
     def states(
         self,
@@ -101,9 +102,8 @@ class MusicVae(nn.Module):
         if forget <= 0:
             condition, state = self._begin(conducted)
             before = F.pad(_with_silence(runs), (0, 0, 1, -1))
-            found, _ = self.play(
-                torch.cat([before, condition.unsqueeze(1).expand(-1, runs.shape[1], -1)], -1), state
-            )
+            condition = condition.unsqueeze(1).expand(-1, runs.shape[1], -1)
+            found: Tensor = self.play(torch.cat([before, condition], -1), state)[0]
             return found.reshape(*hits.shape[:2], -1)
 
         def next_input(step: int, state: Tensor) -> Tensor:

@@ -92,7 +92,7 @@ class Classes(nn.Module):
         self.register_buffer("weights", 2 ** torch.arange(COUNT), persistent=False)
 
     def log_probability(self, state: Tensor, hits: Tensor) -> Tensor:
-        shares = self.logits(state).float().log_softmax(-1)
+        shares: Tensor = self.logits(state).float().log_softmax(-1)
         place = (hits.long() * self.weights).sum(-1, keepdim=True)
         return shares.gather(-1, place).squeeze(-1)
 
@@ -104,7 +104,7 @@ class Classes(nn.Module):
             # The argmax of logits with Gumbel noise is a sample.
             uniform = torch.rand(logits.shape, generator=generator).to(logits.device)
             logits = logits / temperature - (-uniform.clamp_min(1e-20).log()).log()
-        place = logits.argmax(-1, keepdim=True)
+        place: Tensor = logits.argmax(-1, keepdim=True)
         return (place.bitwise_and(self.weights) != 0).float()
 
 

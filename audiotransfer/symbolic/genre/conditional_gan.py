@@ -242,7 +242,7 @@ def clash_gap(made: Tensor, roll: Tensor) -> Tensor:
 
 def _harmony(sounding: Tensor) -> Tensor:
     """Centred chroma of half bars, one every beat: [B, S, 84] -> [B, W, 12]."""
-    classes = sounding.float().unflatten(-1, (-1, _CLASSES)).sum(-2)
+    classes: Tensor = sounding.float().unflatten(-1, (-1, _CLASSES)).sum(-2)
     shares = classes.unfold(1, _HALF_BAR, _BEAT).mean(-1)
     return shares - shares.mean(-1, keepdim=True)
 

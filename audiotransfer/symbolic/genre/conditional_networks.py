@@ -107,7 +107,7 @@ def _classes(sounding: Tensor, steps: int) -> Tensor:
     """Share of ``steps`` in which each pitch class sounds: [B, S, 84] -> [B, S/4, 84]."""
     octaves = sounding.shape[-1] // _CLASSES
     folded = sounding.unflatten(-1, (octaves, _CLASSES)).amax(-2)
-    means = folded.unflatten(1, (-1, steps)).mean(2)
+    means: Tensor = folded.unflatten(1, (-1, steps)).mean(2)
     return means.repeat_interleave(steps // _BEAT, 1).repeat(1, 1, octaves)
 
 

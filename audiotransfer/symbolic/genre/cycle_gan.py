@@ -167,6 +167,6 @@ def least_squares_generator(outputs: Tensor) -> Tensor:
 
 def least_squares_discriminator(discriminator: nn.Module, true: Tensor, false: Tensor) -> Tensor:
     """Least-squares loss of a discriminator: half of mean (D(true) - 1)² + mean D(false)²."""
-    return 0.5 * (
-        least_squares_generator(discriminator(true)) + discriminator(false).float().square().mean()
-    )
+    loss = least_squares_generator(discriminator(true))
+    verdicts: Tensor = discriminator(false)
+    return 0.5 * (loss + verdicts.float().square().mean())

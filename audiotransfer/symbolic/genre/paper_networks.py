@@ -134,7 +134,7 @@ def fold(roll: Tensor, steps: int) -> Tensor:
     if steps == 1:
         return roll
     batch, channels, _, pitches = roll.shape
-    cut = roll.unflatten(2, (-1, steps)).transpose(2, 3)
+    cut: Tensor = roll.unflatten(2, (-1, steps)).transpose(2, 3)
     return cut.reshape(batch, channels * steps, -1, pitches)
 
 
@@ -143,5 +143,5 @@ def unfold(folded: Tensor, steps: int) -> Tensor:
     if steps == 1:
         return folded
     batch, channels, _, pitches = folded.shape
-    cut = folded.unflatten(1, (channels // steps, steps)).transpose(2, 3)
+    cut: Tensor = folded.unflatten(1, (channels // steps, steps)).transpose(2, 3)
     return cut.reshape(batch, channels // steps, -1, pitches)
