@@ -492,6 +492,21 @@ def test_griffin_lim_on_the_cqt_converges() -> None:
     assert decibels(spectrogram.magnitude(spectrogram(sound)) - wanted, wanted) < -10
 
 
+@pytest.mark.parametrize("name", vocoder.names())
+@pytest.mark.parametrize("length", LENGTHS)
+def test_registered_inverters_keep_the_contract(name: str, length: int) -> None:
+    """Exactly the length that was asked for; frames of another length are refused."""
+    audio = music(0.5)[:, :length]
+    spectrogram = SMALL.stereo(audio)
+    inverter = vocoder.create(name, SMALL)
+    sound = inverter(spectrogram, length, audio, torch.Generator().manual_seed(0))
+    assert inverter.expects == SMALL
+    assert sound.shape[-1] == length
+    assert torch.isfinite(sound).all()
+    with pytest.raises(VocoderError):
+        inverter(spectrogram, length + SMALL.hop_length, audio)
+
+
 def test_registry() -> None:
     assert {"source", "griffinlim"} <= set(vocoder.names())
     for name in ("source", "griffinlim"):

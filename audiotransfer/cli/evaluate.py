@@ -101,7 +101,7 @@ examples:
         "--tagger",
         type=any_path,
         metavar="DIR",
-        help="an instrument tagger (default: the one that ships)",
+        help="an instrument classifier (default: the one that ships)",
     )
     beside.add_argument(
         "--genre", metavar="NAME", help="target genre of the classifier (default: the style's)"
