@@ -1,4 +1,4 @@
-"""What several files of tests share.
+"""Fixtures and options that several test files share.
 
 How the tests run: two processes (`pytest-xdist`) share them, each with one thread for torch, so
 that they do not fight for cores; `pytest -n 0` runs them in one. Hypothesis draws the same

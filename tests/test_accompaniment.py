@@ -1,6 +1,4 @@
-"""Accompaniment: chorales and how they are drawn, both networks and what they learn by, the melody
-that stays as it is, and what a user gets.
-"""
+"""Accompaniment: chorales, their batches, both networks, their objectives, melodies and scores."""
 
 from __future__ import annotations
 
@@ -236,7 +234,7 @@ def test_masked_steps_are_never_looked_at() -> None:
     assert not torch.equal(logits, network(voices, known, (beats + 1) % 4))
 
 
-def test_hiding_spares_the_melody_and_takes_every_share() -> None:
+def test_masking_spares_the_melody_and_takes_every_share() -> None:
     voices = torch.zeros(400, 64, 4, dtype=torch.int64)
     hidden = mask(voices, generator())
     assert not hidden[..., 0].any()

@@ -238,7 +238,7 @@ def test_every_term_of_pairs_by_hand() -> None:
     assert len(seen) >= 3  # both styles, whole and partly
 
 
-def test_what_is_not_heard_counts_in_deep_alone() -> None:
+def test_inaudible_cells_count_in_deep_alone() -> None:
     source = torch.full((1, 4, 6), -8.0)
     batch = {"source": source, "target": torch.stack([source] * 2, 1), "stem": torch.tensor([0])}
     (made,) = toy(adversarial_from=1, whole=1.0).turns(batch, 0, torch.Generator())

@@ -1,4 +1,4 @@
-"""Training one's own style from what is wrong: one clear line, exit 2, nothing lost."""
+"""Training on invalid input: one line, exit code 2, nothing lost."""
 
 from __future__ import annotations
 

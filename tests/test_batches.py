@@ -1,4 +1,4 @@
-"""Many songs in one command: odd names and files, names of outputs, going on, stopping."""
+"""Several songs in one command: odd names and files, names of outputs, resuming, stopping."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A song worked on in blocks is the song in one piece, for everything that ships."""
+"""Block-wise processing equals processing the song in one piece, for everything that ships."""
 
 from __future__ import annotations
 

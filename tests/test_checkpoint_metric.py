@@ -1,4 +1,4 @@
-"""H during a training: by hand, by a classifier of its own, and only where it tells something."""
+"""The checkpoint metric H: its values by hand, its classifier, and when it is left out."""
 
 from __future__ import annotations
 

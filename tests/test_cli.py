@@ -1,4 +1,4 @@
-"""The command line: through real processes where start-up matters, else in this one."""
+"""The command line: in real processes where start-up matters, else in this one."""
 
 from __future__ import annotations
 

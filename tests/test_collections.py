@@ -1,4 +1,4 @@
-"""Kinds of collections: each as it is distributed, in one form, with splits that hold."""
+"""Readers of data sets: each layout as it is distributed, in one form, with disjoint splits."""
 
 from __future__ import annotations
 

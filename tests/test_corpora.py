@@ -1,4 +1,4 @@
-"""Corpora: effects, stems on disk, random mixes, pairs; every batch a function of its step."""
+"""Training data: effects, stems on disk, random mixes, pairs; batches as functions of the step."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_a_room_leaves_the_direct_sound_and_decays() -> None:
 # --- recordings
 
 
-def test_a_take_reads_anywhere(tmp_path: Path) -> None:
+def test_a_stem_recording_reads_anywhere(tmp_path: Path) -> None:
     stereo = noise(0.1, 0)
     read = recording(save(tmp_path / "a.wav", stereo), "drums").read
     assert np.array_equal(read(100, 50), stereo[:, 100:150])
@@ -107,7 +107,7 @@ def test_a_take_reads_anywhere(tmp_path: Path) -> None:
     assert doubled.shape == (2, 4410) and np.array_equal(doubled[0], doubled[1])
 
 
-def test_takes_of_rendered_songs(tmp_path: Path) -> None:
+def test_stems_of_rendered_songs(tmp_path: Path) -> None:
     for name, split in (("one", "train"), ("two", "test")):
         for side in ("source", "target/jazz", "separated"):
             save(tmp_path / name / side / "bass.wav", noise(0.05, 0))
@@ -119,7 +119,7 @@ def test_takes_of_rendered_songs(tmp_path: Path) -> None:
     assert [t.song for t in rendered_stems(tmp_path, "test")] == ["two/source", "two/jazz"]
 
 
-def test_takes_of_real_songs(tmp_path: Path) -> None:
+def test_stems_of_real_songs(tmp_path: Path) -> None:
     data, cache = tmp_path / "data", tmp_path / "cache"
     save(data / "alpha" / "drums.wav", noise(0.1, 0), 22050)
     save(data / "alpha" / "other_guitar.flac", noise(0.1, 1))
@@ -143,7 +143,7 @@ def test_takes_of_real_songs(tmp_path: Path) -> None:
     assert stamps == {p: p.stat().st_mtime_ns for p in cache.iterdir()}  # decoded once
 
 
-def test_takes_of_solos(tmp_path: Path) -> None:
+def test_stems_of_solos(tmp_path: Path) -> None:
     save(tmp_path / "solo" / "singer.wav", noise(0.1, 0))
     save(tmp_path / "solo" / "kept_out.wav", noise(0.1, 1))
     found = solo_stems(tmp_path / "solo", "vocals", tmp_path / "cache", ["kept_out"])

@@ -1,4 +1,4 @@
-"""Convolutions that a CPU computes from memory nobody wrote, unless they are kept in float32."""
+"""Convolutions that read uninitialised memory under CPU autocast, unless kept in float32."""
 
 from __future__ import annotations
 

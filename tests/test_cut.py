@@ -1,6 +1,4 @@
-"""Working on a part of a song: exact to the sample, in every kind of file, under a name of its
-own.
-"""
+"""Transfer of a part of a song: exact to the sample, in every format, under its own name."""
 
 from __future__ import annotations
 

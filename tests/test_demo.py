@@ -1,4 +1,4 @@
-"""The demo song: the file that ships is the composition, and the demo writes what it says."""
+"""The demo: the shipped file is the rendered composition, and the demo writes all its outputs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Demucs through the real library: files, refusals, the hub, memory. No weights are downloaded."""
+"""Demucs through the real library: files, errors, the hub, memory. No weights are downloaded."""
 
 from __future__ import annotations
 
@@ -360,7 +360,7 @@ def test_strides_lie_on_the_grid(seconds: float | Fraction) -> None:
     assert int((1 - cut.overlap) * cut.length) == cut.stride
 
 
-def test_htdemucs_is_heard_in_its_own_segments_every_six_seconds() -> None:
+def test_htdemucs_runs_in_its_own_segments_every_six_seconds() -> None:
     cut = tiles(Fraction(39, 5), RATE)
     assert (cut.length, cut.stride) == (343980, 4 * GRID)
 

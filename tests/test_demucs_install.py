@@ -1,4 +1,4 @@
-"""Demucs models from files: what people bring to a computer without a network."""
+"""Installation of Demucs models from files, for computers without a network."""
 
 from __future__ import annotations
 

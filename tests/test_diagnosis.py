@@ -1,4 +1,4 @@
-"""A training that goes wrong says so once, with a remedy; and the curves of a training."""
+"""Diagnosis of trainings: each failure is reported once, with a remedy; and training curves."""
 
 from __future__ import annotations
 

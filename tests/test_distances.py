@@ -1,6 +1,4 @@
-"""Distances of spectrograms: their values, and gradients that say louder where a note is
-missing.
-"""
+"""Distances of spectrograms: their values, and gradients that point to the louder note."""
 
 from __future__ import annotations
 
@@ -49,7 +47,7 @@ def test_the_audible_difference_by_hand(
 
 
 @pytest.mark.parametrize(("made", "true", "loss", "slope"), BY_HAND)
-def test_the_difference_that_discriminators_see_by_hand(
+def test_the_difference_of_discriminator_views_by_hand(
     made: float, true: float, loss: float, slope: float
 ) -> None:
     """The same three nats lower, in units of three nats."""

@@ -1,4 +1,4 @@
-"""Drums: keys and beats, the Groove dataset, distributions, networks, what they learn and play."""
+"""Drums: keys and beats, the Groove dataset, distributions, networks, objectives, generation."""
 
 from __future__ import annotations
 
@@ -300,7 +300,7 @@ def test_any_number_of_bars_goes_through(bars: int) -> None:
     assert (felt.offset.abs() < 0.5).all()
 
 
-def test_an_encoder_that_is_told_nothing_hears_hits_only() -> None:
+def test_an_encoder_without_expression_uses_hits_only() -> None:
     network, batch = toy(), random_beats(2, 2)
     hits, velocities, offsets = (batch[name] for name in ("hits", "velocities", "offsets"))
     known = torch.tensor([1.0, 0.0])

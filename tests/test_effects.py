@@ -1,4 +1,4 @@
-"""Effects: what each does to the sound, and that blocks equal whole songs."""
+"""Effects: their action on the sound, and equality of blocks and whole songs."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_saturation_keeps_the_usual_level() -> None:
     assert rms(saturate(noise(1.0), 4.0)) == pytest.approx(USUAL, rel=0.1)
 
 
-def test_overtones_that_nobody_hears_do_not_come_back_as_others() -> None:
+def test_inaudible_overtones_do_not_alias() -> None:
     # The third overtone of 9 kHz would lie at 27 kHz, and fold to 17.1 kHz.
     after = saturate(tone(9000.0), 4.0)
     assert partial(after, 17100.0) < partial(after, 9000.0) - 50

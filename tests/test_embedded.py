@@ -367,7 +367,7 @@ def test_a_block_with_context_equals_the_whole(separator: EmbeddedSeparator) -> 
 
 
 @pytest.mark.parametrize("kind", NETWORK_NAMES)
-def test_the_context_covers_all_that_a_mask_hears(kind: str) -> None:
+def test_the_context_covers_all_that_a_mask_depends_on(kind: str) -> None:
     """By gradients, which are exact where differences fade: no frame farther away has any."""
     network, reach = lively(kind), 0
     for at in (192, 207):  # the coarsest level sees 16 frames as one

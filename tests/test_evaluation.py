@@ -1,4 +1,4 @@
-"""Each measure on sounds whose figure is known beforehand."""
+"""Metrics on sounds whose figures are known beforehand."""
 
 from __future__ import annotations
 

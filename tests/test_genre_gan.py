@@ -1,4 +1,4 @@
-"""Genre transfer: layers of the paper, every term by hand, batches, weights, and every config."""
+"""Genre transfer: layers of the paper, loss terms by hand, batches, weights, and every config."""
 
 from __future__ import annotations
 
@@ -155,7 +155,7 @@ def test_the_genre_steers() -> None:
     assert torch.allclose(both, torch.cat([one, other]), atol=1e-3)
 
 
-def test_what_a_network_hears() -> None:
+def test_input_features_of_a_network() -> None:
     """A fifth, C4 over one beat and G4 over a bar, by hand."""
     roll = torch.zeros(1, 2, 64, 84)
     c, g = 36, 43

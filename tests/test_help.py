@@ -1,4 +1,4 @@
-"""What the command says of itself: pages that fit a screen, verbs that are nearly right."""
+"""Help pages and usage errors: lines that fit a screen, hints for misspelt verbs."""
 
 from __future__ import annotations
 

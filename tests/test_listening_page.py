@@ -1,4 +1,4 @@
-"""The listening page: whole, closed in itself, blind, and with the right sounds."""
+"""The listening page: complete, self-contained, blind, and with the right sounds."""
 
 from __future__ import annotations
 

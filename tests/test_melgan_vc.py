@@ -1,4 +1,4 @@
-"""The MelGAN-VC objective: its terms by hand, its gradients, and the traps that are absent."""
+"""The MelGAN-VC objective: loss terms by hand, gradients, and known errors of other versions."""
 
 from __future__ import annotations
 

@@ -508,7 +508,7 @@ def test_programs_belong_to_channels_whatever_track_they_stand_in() -> None:
     assert [g[:4] for g in groups(FILES["ports"])] == [(n, n, 0, 10 * n) for n in range(3)]
 
 
-def test_controllers_are_heard_whatever_track_they_stand_in() -> None:
+def test_controllers_count_whatever_track_they_stand_in() -> None:
     score = parse_score(FILES["everything in the conductor's track"], "in")
     told = [[(c.number, c.value) for c in track.controls] for track in score.tracks]
     assert told == [[(7, 40), (10, 0)], [(7, 80)]]

@@ -1,4 +1,4 @@
-"""MIDI classifiers: what they count, what they say, and both configs trained on tiny genres."""
+"""MIDI classifiers: features, predictions, and configs trained on tiny genres."""
 
 from __future__ import annotations
 

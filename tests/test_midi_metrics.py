@@ -1,4 +1,4 @@
-"""Measures of scores: every figure by hand, baselines and the strength of a transfer by law."""
+"""Metrics of MIDI: figures by hand, baselines, and laws of the transfer strength."""
 
 from __future__ import annotations
 

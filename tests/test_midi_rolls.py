@@ -1,4 +1,4 @@
-"""Scores in and out: MIDI, the grid of sixteenths, piano rolls, phrases, and notes changed."""
+"""MIDI as scores: the grid of sixteenths, piano rolls, phrases, and edited notes."""
 
 from __future__ import annotations
 

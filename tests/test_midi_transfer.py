@@ -1,4 +1,4 @@
-"""MIDI files in another style: from the command line down to every note that has to stay."""
+"""Style transfer of MIDI files: the command line, and each note that must not change."""
 
 from __future__ import annotations
 

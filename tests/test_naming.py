@@ -1,4 +1,4 @@
-"""Which songs a command works on, and where what becomes of each one goes."""
+"""Finding the songs of a command, and naming their outputs."""
 
 from __future__ import annotations
 

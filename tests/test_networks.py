@@ -1,4 +1,4 @@
-"""Networks of the unpaired objectives: sizes as published, any spectrogram, and back from disk."""
+"""Networks of the unpaired objectives: published sizes, any input size, saving and loading."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""Every path that a verb takes, and what people and programs put there: a line, never a traceback,
-never a wait for a pipe.
-"""
+"""Path arguments of every verb with unusual and invalid values: one line, never a traceback."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Laws of the main job, on small songs and with small transfers in the place of networks."""
+"""Laws of the pipeline, on small songs, with simple transfers in place of networks."""
 
 from __future__ import annotations
 
@@ -635,7 +635,7 @@ def test_a_kept_stem_is_its_separated_stem_to_the_bit(wav: Path, tmp_path: Path)
     assert len(list((tmp_path / "separated").iterdir())) == len(STEMS)
 
 
-def test_mutes_and_gains_are_heard() -> None:
+def test_mutes_and_gains_apply() -> None:
     song = a_song(0.6)
     parts = Bands()(song)
     muted = apply(song, style=None, stems={"drums": "mute"})

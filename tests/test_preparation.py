@@ -1,6 +1,4 @@
-"""Preparing collections: stems once, spectrograms of what sounds, nothing lost, windows to train
-on.
-"""
+"""Preparation of collections: stems, spectrograms without silence, resuming, training windows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far the work is: time left, the line on a terminal, plain lines elsewhere, notices."""
+"""Progress: time left, the line on a terminal, plain lines elsewhere, notices."""
 
 from __future__ import annotations
 

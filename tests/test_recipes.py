@@ -1,6 +1,4 @@
-"""Recipes: every config is read, rendered or trained two steps at toy width, and what comes out
-is used.
-"""
+"""Recipes: every config is rendered or trained for two steps at toy width, and its result used."""
 
 from __future__ import annotations
 
@@ -283,7 +281,7 @@ def test_the_same_config_gives_the_same_weights(data: Path, trained: Path, tmp_p
     assert one.read_bytes() == two.read_bytes()
 
 
-def test_pairs_are_heard_and_judged(
+def test_pairs_are_validated_by_samples_and_h(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator

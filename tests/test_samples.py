@@ -1,4 +1,4 @@
-"""Sound that a caller of the Python API hands over: taken, or refused with the form wanted."""
+"""Samples passed to the Python interface: accepted, or refused with the expected form."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""Stems as people want them: which, as what kind of file, at which rate, under which names; and
-back to a song. Songs are made here; separators are those that ship, and a small Demucs.
-"""
+"""Options of `separate`: stems, formats, sample rates and names of files."""
 
 from __future__ import annotations
 
@@ -362,7 +360,7 @@ def test_a_subset_is_mixed_as_it_is(song: Path, tmp_path: Path) -> None:
     assert null_db(read_audio(tmp_path / "again.wav")[0], expected) < -100
 
 
-def test_what_would_be_heard_twice_is_refused(song: Path, tmp_path: Path) -> None:
+def test_what_would_be_mixed_twice_is_refused(song: Path, tmp_path: Path) -> None:
     stems, out = tmp_path / "stems", tmp_path / "again.wav"
     separate(song, stems, "embedded")
     separate_again = TransferOptions(

@@ -1,4 +1,4 @@
-"""Route 1: what networks see, the generator, the paired turn, and a stem through all of it."""
+"""The spectral route: discriminator views, generator, paired objective, transfer of a stem."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Style bundles: cards that hold together, the search path, weights that are what the card says."""
+"""Style bundles: consistent cards, the search path, checksums of weights."""
 
 from __future__ import annotations
 

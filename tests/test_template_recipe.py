@@ -1,4 +1,4 @@
-"""From rendered songs to styles: prepare, train each stem on top of the others, use."""
+"""The recipe of template styles: preparation, training stem by stem, use of the style."""
 
 from __future__ import annotations
 

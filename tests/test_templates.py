@@ -1,4 +1,4 @@
-"""Template models: their features, outputs, weights on disk, and what they learn from."""
+"""Template models: features, outputs, weights on disk, and their objective."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_views_of_any_length_have_the_spectrograms_frames(length: int) -> None:
 
 
 @pytest.mark.parametrize("make", [note_model, drum_model])
-def test_a_new_network_changes_nothing_that_is_heard(make: type[SpectrogramModel]) -> None:
+def test_a_new_network_changes_nothing_audible(make: type[SpectrogramModel]) -> None:
     generator = make().eval()
     seen = features_of(generator)
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""Two processes that share every batch learn what one learns from it all."""
+"""Training on two processes that share each batch equals training on one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""CycleGAN, CUT and MelGAN-VC's two forms: every term by hand, and what all objectives promise."""
+"""CycleGAN, CUT and both forms of MelGAN-VC: loss terms by hand, and the objective's contract."""
 
 from __future__ import annotations
 

@@ -261,7 +261,7 @@ def test_h_on_validation_songs_chooses_the_weights(
     assert (tmp_path / "run" / "validation-classifier" / "genre-classifier.json").is_file()
 
 
-def test_songs_are_heard_in_the_log(tmp_path: Path) -> None:
+def test_songs_are_logged_as_audio(tmp_path: Path) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     place = validated_collection(tmp_path)

@@ -1,4 +1,4 @@
-"""What a batch of short songs takes: one after the other, with --jobs, on Dask and on Ray.
+"""Benchmark: a batch of short songs one after the other, with --jobs, on Dask and on Ray.
 
     python tests/benchmarks/batch_backends.py                          6 songs of 30 s, one run
     python tests/benchmarks/batch_backends.py --songs 20 --seconds 60 --repeat 3

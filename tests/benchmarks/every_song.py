@@ -1,4 +1,4 @@
-"""Everything in a folder through the whole command: what must hold of each output, as a table.
+"""Benchmark: runs the command on every song of a folder, and checks each output, as a table.
 
     python tests/benchmarks/every_song.py FOLDER [--style jazz] [--separator embedded]
 

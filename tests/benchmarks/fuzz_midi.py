@@ -1,4 +1,4 @@
-"""Damaged MIDI files through the command at strength 0: what plays, what is refused, what is lost.
+"""Damaged MIDI files through the command at strength 0: accepted, refused and lost ones.
 
     python tests/benchmarks/fuzz_midi.py                   1000 files made from those of the tests
     python tests/benchmarks/fuzz_midi.py songs/ more.zip   and from MIDI files in folders and zips

@@ -1,4 +1,4 @@
-"""How fast the paper's CycleGAN of genres steps, beside a plain loop of the same layers.
+"""Benchmark: steps per second of the paper's CycleGAN of genres, and of a plain loop.
 
     python tests/benchmarks/genre_gan_speed.py                     published size, batch 16
     python tests/benchmarks/genre_gan_speed.py --width 8 --blocks 2 --steps 8        a quick look

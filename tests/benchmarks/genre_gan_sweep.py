@@ -1,5 +1,4 @@
-"""What noise and discriminators of the mixed set do for the CycleGAN of genres, beside what was
-published.
+"""Sweep of the CycleGAN of genres over noise and discriminators, beside published figures.
 
     python tests/benchmarks/genre_gan_sweep.py DATA -o runs/genre-gan-sweep genre_gan.…=value …
 

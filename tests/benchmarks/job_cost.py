@@ -1,4 +1,4 @@
-"""What the whole job costs, beside Demucs alone on the same songs: time and peak memory.
+"""Benchmark: time and peak memory of a transfer, and of Demucs alone on the same songs.
 
     python tests/benchmarks/job_cost.py                                 4 minutes, median of 3
     python tests/benchmarks/job_cost.py --minutes 4 5 10 30 --repeat 1  all but 2 hours' memory

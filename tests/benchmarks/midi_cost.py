@@ -1,4 +1,4 @@
-"""What a MIDI file in another style costs, beside starting the program: time and peak memory.
+"""Benchmark: time and peak memory of a transfer of a MIDI file, and of starting the program.
 
     python tests/benchmarks/midi_cost.py                        1, 3 and 10 minutes, median of 3
     python tests/benchmarks/midi_cost.py --style runs/x/jazz    another style's weights

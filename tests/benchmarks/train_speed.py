@@ -1,4 +1,4 @@
-"""How fast the trainer steps, beside a plain PyTorch loop of the same networks in the same run.
+"""Benchmark: steps per second of the trainer, and of a plain PyTorch loop of the same networks.
 
     python tests/benchmarks/train_speed.py                         MelGAN-VC's published shapes
     python tests/benchmarks/train_speed.py --steps 9 --rounds 1 --width 64        a quick look

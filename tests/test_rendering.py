@@ -1,4 +1,4 @@
-"""Route 2 so far: scores to bands, bands to jazz bands, and notes to sound that is in tune."""
+"""Rendering of training songs: tuning of soundfonts, arrangements, ensembles, whole corpora."""
 
 from __future__ import annotations
 
@@ -330,7 +330,7 @@ def test_what_dies_away_is_struck_and_what_is_held_is_held() -> None:
     style=st.sampled_from(sorted(TARGETS)),
 )
 @settings(max_examples=60, deadline=None)
-def test_bands_keep_time(
+def test_ensembles_keep_onsets(
     notes: list[tuple[float, float, int, int]], program: int, stem: str, style: str
 ) -> None:
     """Onsets and durations stay; pitches too but for drums; all stays playable."""
@@ -355,7 +355,7 @@ def test_a_bass_line_plays_the_lowest_note_of_each_beat() -> None:
     assert bass_line(Arrangement((part([(0, 1, 38, 80)], 0, "drums", True),))) is None
 
 
-def test_a_drummer_keeps_the_bands_beat() -> None:
+def test_a_drum_part_keeps_the_arrangements_beat() -> None:
     groove = Arrangement(
         (part([(i * 0.6, 0.1, 36 + 2 * (i % 2), 90) for i in range(8)], 0, "drums", True),), 0.6
     )
@@ -366,7 +366,7 @@ def test_a_drummer_keeps_the_bands_beat() -> None:
     assert np.isclose(kicks, 0.75).any()  # the groove's one falls on the band's
 
 
-def test_hands_are_human_but_not_drunk() -> None:
+def test_humanised_notes_deviate_by_a_few_milliseconds() -> None:
     stiff = part([(i * 0.5, 0.4, 60, 90) for i in range(400)])
     played = humanise(stiff, np.random.default_rng(0))
     shift = played.notes[:, 0] - stiff.notes[:, 0]
@@ -442,7 +442,7 @@ def test_missing_parts_are_added(toy: RenderSettings, tmp_path: Path) -> None:
         assert 0.6 < np.mean([stem in found for found in stems]) < 1.0
 
 
-def test_a_song_is_rendered_for_every_band(toy: RenderSettings) -> None:
+def test_a_song_is_rendered_for_every_ensemble(toy: RenderSettings) -> None:
     synthesizer = Synthesizer(rendering.SAMPLE_RATE)
     toy = replace(toy, targets=["jazz", "classical"], invented_share=0.5)
     sides, about, notes = render_song(toy, 1, synthesizer)
@@ -472,7 +472,7 @@ def test_a_song_is_rendered_for_every_band(toy: RenderSettings) -> None:
         assert played.shape[1] == 5 and played[:, 0].max() < toy.seconds, stem
 
 
-def test_a_finished_mix_went_through_the_bands_effects() -> None:
+def test_a_finished_mix_went_through_the_ensembles_effects() -> None:
     random = np.random.default_rng(0)
     played = {s: 0.1 * random.standard_normal((2, 40000)).astype(np.float32) for s in STEMS}
     source = {s: 0.1 * random.standard_normal((2, 40000)).astype(np.float32) for s in STEMS}
@@ -488,7 +488,7 @@ def test_a_finished_mix_went_through_the_bands_effects() -> None:
 
 
 @pytest.mark.parametrize("program", [0, 66])
-def test_invented_instruments_are_in_tune_and_sustain_or_not(program: int) -> None:
+def test_additive_instruments_are_in_tune_and_sustain_or_not(program: int) -> None:
     for seed in range(6):
         random = np.random.default_rng(seed)
         instrument = AdditiveInstrument(program, RATE, random)
