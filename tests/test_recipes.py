@@ -287,11 +287,11 @@ def test_pairs_are_validated_by_samples_and_h(
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     monkeypatch.setattr(checkpoint_metric, "_LEAST_DIFFERENCE", -1.0)  # two steps teach nothing
-    judged = [
+    metric = [
         f"style.checkpoint_metric.{name}"
         for name in ("songs=1", "classifier_songs=2", "classifier_steps=2")
     ]
-    changes = [*style_overrides("paired", data), *judged, "trainer.preview_every=2"]
+    changes = [*style_overrides("paired", data), *metric, "trainer.preview_every=2"]
     figures = run("paired", changes, tmp_path)
     assert 0 <= figures["validation/H"] <= 1 and "validation/score" in figures
     card = read_card(tmp_path / "jazz")

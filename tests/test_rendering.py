@@ -241,16 +241,18 @@ def test_without_a_soundfont_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch
         default_soundfont()
 
 
-# --- scores to bands
+# --- scores to arrangements
 
 
 def test_a_score_becomes_stems(tmp_path: Path) -> None:
     write_score(tmp_path / "a.mid", 1, complete=True)
-    band = read_arrangement(tmp_path / "a.mid")
-    assert [p.stem for p in band.parts] == ["other", "other", "bass", "drums"]
-    assert [p.program for p in band.parts] == [4, 73, 33, 0]
-    assert band.beat == pytest.approx(0.5) and band.seconds == pytest.approx(7.95, abs=0.05)
-    chords = band.parts[0].notes
+    arrangement = read_arrangement(tmp_path / "a.mid")
+    assert [p.stem for p in arrangement.parts] == ["other", "other", "bass", "drums"]
+    assert [p.program for p in arrangement.parts] == [4, 73, 33, 0]
+    assert arrangement.beat == pytest.approx(0.5) and arrangement.seconds == pytest.approx(
+        7.95, abs=0.05
+    )
+    chords = arrangement.parts[0].notes
     assert chords.shape == (48, 4)
     np.testing.assert_allclose(chords[::3, 0], np.arange(16) * 0.5, atol=2e-3)
     np.testing.assert_allclose(chords[:, 1], 0.45, atol=4e-3)
@@ -275,15 +277,15 @@ def test_what_is_no_score_is_refused(tmp_path: Path, content: bytes | None) -> N
 
 
 def test_a_section_starts_at_zero_and_keeps_the_bars() -> None:
-    band = Arrangement((part([(t, 3.0, 60, 90) for t in np.arange(0, 20, 0.5)]),), beat=0.5)
-    section = band.section(4.75, 4.0)
+    arrangement = Arrangement((part([(t, 3.0, 60, 90) for t in np.arange(0, 20, 0.5)]),), beat=0.5)
+    section = arrangement.section(4.75, 4.0)
     notes = section.parts[0].notes
     np.testing.assert_allclose(notes[:, 0], np.arange(0.25, 4.0, 0.5))
     assert (notes[:, 0] + notes[:, 1]).max() <= 4.0 + 1e-9
     # Bars of two seconds began at 4 and begin at 6: 1.25 s into the section.
     assert section.downbeat == pytest.approx(1.25)
-    assert band.parts[0].notes[0, 1] == 3.0  # the band itself stays
-    assert band.section(100.0, 4.0).parts == ()
+    assert arrangement.parts[0].notes[0, 1] == 3.0  # the arrangement itself stays
+    assert arrangement.section(100.0, 4.0).parts == ()
 
 
 # --- jazz
@@ -309,12 +311,12 @@ def test_what_dies_away_is_struck_and_what_is_held_is_held() -> None:
     assert {p for p in range(128) if sustains(p)} == {
         *range(16, 24), *range(40, 45), *range(48, 55), *range(56, 96)
     }  # fmt: skip
-    for style, band in TARGETS.items():
-        plays = {p: band.play(part([(0, 1, 60, 90)], p)).program for p in range(128)}
-        assert {plays[p] for p in (0, 4, 11, 25, 30, 45, 46)} == {band.struck}, style
-        assert {plays[p] for p in (19, 40, 48, 56, 65, 73, 80, 89)} == {band.held}, style
-        bass = band.play(part([(0, 1, 40, 90)], 38, "bass"))
-        assert bass.program == band.bass and bass.stem == "bass"
+    for style, ensemble in TARGETS.items():
+        plays = {p: ensemble.play(part([(0, 1, 60, 90)], p)).program for p in range(128)}
+        assert {plays[p] for p in (0, 4, 11, 25, 30, 45, 46)} == {ensemble.struck}, style
+        assert {plays[p] for p in (19, 40, 48, 56, 65, 73, 80, 89)} == {ensemble.held}, style
+        bass = ensemble.play(part([(0, 1, 40, 90)], 38, "bass"))
+        assert bass.program == ensemble.bass and bass.stem == "bass"
     with pytest.raises(AudioTransferError, match="polka"):
         target_ensemble("polka")
 
@@ -359,11 +361,11 @@ def test_a_drum_part_keeps_the_arrangements_beat() -> None:
     groove = Arrangement(
         (part([(i * 0.6, 0.1, 36 + 2 * (i % 2), 90) for i in range(8)], 0, "drums", True),), 0.6
     )
-    band = Arrangement((part([(0, 1, 60, 90)]),), beat=0.5, downbeat=0.75)
-    drums = drum_part(band, groove, 10.0)
+    arrangement = Arrangement((part([(0, 1, 60, 90)]),), beat=0.5, downbeat=0.75)
+    drums = drum_part(arrangement, groove, 10.0)
     np.testing.assert_allclose(np.sort(drums.notes[:, 0]), np.arange(0.25, 10.0, 0.5), atol=1e-9)
     kicks = drums.notes[drums.notes[:, 2] == 36, 0]
-    assert np.isclose(kicks, 0.75).any()  # the groove's one falls on the band's
+    assert np.isclose(kicks, 0.75).any()  # the groove's one falls on the arrangement's
 
 
 def test_humanised_notes_deviate_by_a_few_milliseconds() -> None:
@@ -379,7 +381,7 @@ def test_humanised_notes_deviate_by_a_few_milliseconds() -> None:
 @pytest.mark.parametrize("unseen", [False, True])
 def test_unseen_instruments_are_never_drawn_in_training(unseen: bool) -> None:
     random = np.random.default_rng(1)
-    band = Arrangement(
+    arrangement = Arrangement(
         (
             part([(0, 1, 60, 90)]),
             part([(0, 1, 40, 90)], 33, "bass"),
@@ -387,7 +389,7 @@ def test_unseen_instruments_are_never_drawn_in_training(unseen: bool) -> None:
         )
     )
     for _ in range(60):
-        other, bass, drums = random_instruments(band, InstrumentPool(unseen), random).parts
+        other, bass, drums = random_instruments(arrangement, InstrumentPool(unseen), random).parts
         assert (other.program in UNSEEN_PROGRAMS) == unseen
         assert (bass.program in UNSEEN_PROGRAMS) == unseen and bass.program // 8 == 4
         assert (drums.program == UNSEEN_KIT) == unseen
@@ -582,5 +584,5 @@ def test_a_damaged_groove_costs_no_song(toy: RenderSettings, tmp_path: Path) -> 
     for path in (tmp_path / "grooves").glob("*.mid"):
         write_score(path, 1)  # a score in the place of a drum performance
     for index in range(10):
-        band, _ = compose(toy, index, np.random.default_rng(index))
-        assert "other" in {p.stem for p in band.parts}
+        arrangement, _ = compose(toy, index, np.random.default_rng(index))
+        assert "other" in {p.stem for p in arrangement.parts}
