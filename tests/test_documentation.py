@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.resources
 import json
 import os
+import re
 import subprocess
 import sys
 import tomllib
@@ -56,6 +57,25 @@ def test_the_notice_credits_every_data_set_of_a_card() -> None:
 def test_the_notice_travels_with_the_package() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     assert {"LICENSE", "NOTICE"} <= set(project["license-files"])
+
+
+def test_the_architecture_page_shows_the_floors_that_are_held() -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"]
+    layers = next(one["layers"] for one in contracts["contracts"] if one["type"] == "layers")
+    held = [{name.strip(" ()") for name in layer.split("|")} for layer in layers]
+    held = [{name for name in layer if is_there(name)} for layer in held]
+    shown: list[set[str]] = []
+    for line in (ROOT / "docs" / "architecture.md").read_text("utf-8").splitlines():
+        row = re.match(r"\| (\d*) ?\| `([\w.]+)` \|", line)
+        if row:
+            shown += [set()] if row[1] else []
+            shown[-1].add(row[2])
+    assert shown == held
+
+
+def is_there(module: str) -> bool:
+    place = ROOT.joinpath(*module.split("."))
+    return place.is_dir() or place.with_suffix(".py").is_file()
 
 
 def test_the_notebook_runs(tmp_path: Path) -> None:

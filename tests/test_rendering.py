@@ -436,7 +436,7 @@ def test_a_song_is_a_function_of_seed_and_index(toy: RenderSettings) -> None:
 def test_missing_parts_are_added(toy: RenderSettings, tmp_path: Path) -> None:
     for number in (0, 2, 4):
         write_score(tmp_path / "scores" / f"{number}.mid", number)  # no bass, no drums any more
-    composing.archive.cache_clear()
+    composing.list_midi.cache_clear()
     stems = [
         {p.stem for p in compose(toy, i, np.random.default_rng(i))[0].parts} for i in range(40)
     ]

@@ -335,19 +335,19 @@ def test_melon_is_trained_on_as_it_is_and_says_what_it_cannot_do(
     assert "plays no songs" in capsys.readouterr().out
 
 
-def test_foreign_levels_become_the_networks_own(tmp_path: Path) -> None:
+def test_imported_levels_are_rescaled_to_the_networks(tmp_path: Path) -> None:
     wanted = Settings(genres=("rock", "GN1700"), jobs=1)
     ready = prepare_collection([melon(tmp_path / "melon")], tmp_path / "ready", wanted)
     levels = Levels.of(ready, "mix")
-    ends = levels.known(torch.tensor([levels.lowest, levels.highest]))
+    ends = levels.rescaled(torch.tensor([levels.lowest, levels.highest]))
     torch.testing.assert_close(to_unit(ends), torch.tensor([-1.0, 1.0]))
     windows = PreparedWindows(ready, ("rock", "GN1700"), 16, 8)
-    plain, known = windows.batch(0), ImportedWindows(windows, levels).batch(0)
-    assert torch.equal(known["source"], levels.known(plain["source"]))
-    inside = to_unit(known["source"]).abs() < 1
+    plain, scaled = windows.batch(0), ImportedWindows(windows, levels).batch(0)
+    assert torch.equal(scaled["source"], levels.rescaled(plain["source"]))
+    inside = to_unit(scaled["source"]).abs() < 1
     assert float(inside.float().mean()) > 0.99
     flat = Levels(0.0, 1.0)
-    assert torch.equal(flat.known(torch.zeros(1)), torch.full((1,), BOTTOM))
+    assert torch.equal(flat.rescaled(torch.zeros(1)), torch.full((1,), BOTTOM))
     for song in ready.songs:
         path = ready.folder / song.features["mix"].file
         np.save(path, np.ones_like(np.load(path)))
