@@ -34,5 +34,5 @@ def failure(song: str | os.PathLike[str], error: Exception) -> str:
     what = " ".join(f"{type(error).__name__}: {error}".split())
     return (
         f"{os.fspath(song)} cannot be worked on ({what}); please report this"
-        " (AUDIOTRANSFER_DEBUG=1 tells where it happened)"
+        " (AUDIOTRANSFER_DEBUG=1 shows where it happened)"
     )

@@ -55,7 +55,7 @@ class OracleSeparator:
         shape = next(iter(self._true.values())).shape
         if mix.shape != shape:
             raise SeparationError(
-                f"the oracle knows stems of shape {list(shape)}, not {list(mix.shape)}: "
+                f"the oracle has stems of shape {list(shape)}, not {list(mix.shape)}: "
                 "give it the whole mix at once"
             )
         length = mix.shape[-1]

@@ -150,7 +150,7 @@ class AudioReader:
             if not detail and self._limited is not None:
                 detail = f"at {self._limited / rate:.1f} s: far above full scale, limited"
             detail = detail or f"{faults} stretches of it"
-            notices.append(f"{_DAMAGE[1]} ({detail}): what can be decoded is played")
+            notices.append(f"{_DAMAGE[1]} ({detail}): what can be decoded is used")
         elif played is not None and announced is not None and played - announced > slack:
             present, stated = _lengths(played, announced, rate)
             notices.append(f"it announces {stated}; {present} were found")

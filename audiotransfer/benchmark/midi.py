@@ -204,7 +204,7 @@ def run_midi_benchmark(
     """Transfers the pieces of all genres to the target, and those of the target to other genres.
 
     The outputs are transferred back where a style does that. The wrong style of a direction is the
-    first that is for neither of its genres; its outputs are measured as if they were meant for the
+    first that is for neither of its genres; its outputs are measured as outputs for the
     direction's target.
 
     Args:

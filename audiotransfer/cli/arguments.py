@@ -30,7 +30,7 @@ _DASHED = "names that begin with a dash go behind --, as in `-- -song.wav`"
 
 
 class _Layout(argparse.RawDescriptionHelpFormatter):
-    """Formats help pages: the value of an option stands once, behind all its spellings."""
+    """Formats help pages: the value of an option is shown once, after all its spellings."""
 
     def __init__(self, prog: str) -> None:
         super().__init__(prog, max_help_position=_HELP_COLUMN, width=_columns())
@@ -102,7 +102,7 @@ class Parser(argparse.ArgumentParser):
         near = nearest(word.partition("=")[0], known, cutoff=_SIMILAR)
         if near and not os.path.lexists(word):
             return f"did you mean {near[0]}?"
-        return _DASHED if word else "there is nothing to do with them"
+        return _DASHED if word else "this command takes no such words"
 
     def _set_usage(self) -> None:
         """Lists required arguments in the usage line and sums up the rest as ``[options]``."""

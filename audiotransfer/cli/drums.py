@@ -70,7 +70,7 @@ examples:
     add_sampling(
         group,
         temperature=1.0,
-        scale="1: as varied as drummers play (default), 0: the most probable hits",
+        scale="1: as varied as the performances (default), 0: the most probable hits",
         same="beat",
         model="a model that `audiotransfer train drums`",
     )

@@ -122,7 +122,7 @@ examples:
 
 
 def run(args: Arguments, console: Console) -> int:
-    """Measures a style or an accompaniment model: prints tables, writes what options ask for."""
+    """Measures a style or an accompaniment model: prints tables, writes the requested files."""
     _check(args)
     with console.progress(args.style):
         from audiotransfer import benchmark
@@ -300,7 +300,7 @@ def _text(measured: Benchmark, shares: list[dict[str, Any]], entries: Entries) -
     if entries.wrong is None:
         parts.append("no wrong style: no other style is installed, --wrong names one")
     if entries.classifiers.instruments is None:
-        parts.append("no second embedding: no instrument tagger ships, --tagger names one")
+        parts.append("no second embedding: no instrument classifier ships, --tagger names one")
     tested = entries.classifiers.genres.report.get("held-out real clips")
     if tested:
         parts.append(f"the genre classifier is right on {tested['accuracy']:.0%} of held-out clips")

@@ -33,7 +33,7 @@ _ACCOMPANIMENT_COLUMNS = (
 def run(args: Arguments, console: Console, write: Callable[[Path, dict[str, Any]], None]) -> int:
     """Measures a style for MIDI files: prints tables, writes figures and plots as options say."""
     if args.page is not None:
-        raise AudioTransferError("--page is for songs that can be heard; --plots draws MIDI")
+        raise AudioTransferError("--page is for recordings; --plots draws MIDI")
     if args.wrong is not None:
         raise AudioTransferError(
             "--wrong is for songs; of MIDI the wrong style is that of a third genre, leave it out"

@@ -66,7 +66,7 @@ def add_written(parser: Parser) -> None:
 
 
 def midi_extras(args: Arguments) -> MidiExtras:
-    """The files beside a MIDI file that ``--render``, ``--soundfont`` and ``--plot`` ask for."""
+    """The files beside a MIDI file that ``--render``, ``--soundfont`` and ``--plot`` request."""
     from audiotransfer.pipeline.midi_output import MidiExtras
 
     return MidiExtras(

@@ -105,7 +105,7 @@ def run(args: Arguments, console: Console) -> int:
         cut=cut(args),
         overwrite=args.force,
     )
-    # Whether the files of all songs lie in one folder, told apart by the songs' names.
+    # Whether the stems of all songs go into one folder, with the songs' names in theirs.
     in_one_folder = has_field(stem_format.name, "song")
     label = options.cut.label
     if args.out and not in_one_folder and len(songs) == 1 and songs[0].folder is None:

@@ -103,7 +103,7 @@ class Manifest:
         """Raises AudioTransferError, naming the purpose, where there are spectrograms only."""
         if not any(song.files for song in self.songs):
             raise AudioTransferError(
-                f"{purpose} wants sound, and {self.folder} ({self.kind}) has only spectrograms of"
+                f"{purpose} needs sound, and {self.folder} ({self.kind}) has only spectrograms of"
                 f" {self.spectrogram['bins']} bands; prepare a collection of recordings"
             )
 

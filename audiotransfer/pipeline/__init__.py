@@ -57,7 +57,7 @@ __all__ = [
     "transfer_song",
 ]
 
-#: Module -> the names that this package hands on.
+#: Module -> the names that this package exports.
 _MODULES = {
     "audio_transfer": ("separate_file", "transfer_file", "transfer_song"),
     "batch": ("Outcome", "transfer_many"),

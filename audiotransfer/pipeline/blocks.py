@@ -2,7 +2,7 @@
 
 Blocks, and the windows of a block and its context, start on the grid of whatever works on them. A
 network that works in tiles therefore sees the same tiles in a block as in the whole song, and a
-song worked on in blocks equals the song in one piece, in bounded memory.
+song processed in blocks equals the song in one piece, in bounded memory.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from audiotransfer.pipeline.workers import Workers
 from separation import GRID
 
 BLOCK = 12 * GRID
-"""Samples worked on at a time (18 s): the nearest whole number of grid steps."""
+"""Default block length in samples (18 s); `block_for` rounds it to a separator's grid."""
 LARGE_BLOCK = 20 * GRID
 """The same for networks whose memory hardly grows with the block."""
 FADE = 2048

@@ -23,7 +23,7 @@ from audiotransfer.pipeline.blocks import MixBlock
 from audiotransfer.pipeline.reporting import Tracker
 from audiotransfer.pipeline.sources import PIECE
 
-_LIMIT_DB = 20.0  # a mix that is nearly silent is not amplified to a song
+_LIMIT_DB = 20.0  # largest gain: a nearly silent mix is not amplified to a song's level
 _NEAR_LU = 0.2
 _FAR_LU = 0.7
 _ROUNDS = 5
@@ -37,8 +37,8 @@ _LOSSY = (".mp3", ".ogg")
 _LOSSY_CEILING_DB = -1.0  # codecs overshoot
 _BITS = {"int16": 16, "int24": 24}
 _STEP = 2.0**-15  # of 16 bit: what is clipped by less is not clipped
-_DECODED_DB = 1.0  # above full scale: loud songs come out of mp3 decoders like this
-_LIMITED_DB = 6.0  # above full scale: what a limiter takes from a few peaks unheard
+_DECODED_DB = 1.0  # above full scale: usual in decoded mp3s of loud songs
+_LIMITED_DB = 6.0  # above full scale: a limiter removes that much from a few peaks inaudibly
 
 
 class Sink(Protocol):

@@ -89,7 +89,7 @@ def accompany_file(
             f"to {_HOTTEST:g}, {Harmony.temperature:g} is as calm as the chorales"
         )
     if options.versions < 1:
-        raise AudioTransferError(f"{options.versions} versions are none: ask for one or more")
+        raise AudioTransferError(f"{options.versions} versions cannot be made: give one or more")
     outputs = [
         MidiOutput(path, options.extras, options.overwrite)
         for path in version_paths(Path(target), options.versions)

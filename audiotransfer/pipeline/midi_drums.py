@@ -167,7 +167,7 @@ def _begin(target: str | Path, options: DrumOptions) -> tuple[MidiOutput, Drumme
     if not 0.0 <= options.temperature <= _HOTTEST:
         raise AudioTransferError(
             f"temperature {options.temperature:g} is out of range: give 0 (the likeliest) to "
-            f"{_HOTTEST:g}, 1 is as drummers play"
+            f"{_HOTTEST:g}, 1 is as varied as the performances"
         )
     if options.tempo is not None and not _TEMPI[0] <= options.tempo <= _TEMPI[1]:
         raise AudioTransferError(

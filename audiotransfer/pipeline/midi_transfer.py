@@ -185,7 +185,7 @@ def transfer_midi_by_plan(
     generator = torch.Generator().manual_seed(plan.seed)
     result, parts = transfer_notes(score, plan, generator, progress)
     if not result.note_num():
-        raise AudioTransferError(f"{source}: no note would be left; do not mute all that plays")
+        raise AudioTransferError(f"{source}: no note would be left; do not mute every stem")
     changed = edited(file, result)
     write_midi(changed, output.path, output.overwrite)
     extras = output.write_extras(result, score)

@@ -84,11 +84,11 @@ def find_songs(
 def output_paths(
     songs: Sequence[SongFile], ending: Callable[[Path], str], folder: str | Path | None = None
 ) -> list[Path]:
-    """The place in a folder (``None``: the current one) of what becomes of each song: its name
+    """The output path of each song in a folder (``None``: the current one): its name
     without its suffix, and the ``ending`` for it.
 
     A song that was found in a folder keeps its path below that folder. Where songs of different
-    folders would get the same place, all keep their paths below the folder that they share; where
+    folders would get the same path, all keep their paths below the folder that they share; where
     songs of one folder still would, those keep their suffixes: ``x.mp3.jazz.wav``,
     ``x.flac.jazz.wav``.
     """

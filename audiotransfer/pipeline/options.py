@@ -68,7 +68,7 @@ class StemFormat:
     is ``dry`` for a stem as it was separated; slashes make folders. Without ``{style}`` a stem's
     style is added: ``drums.jazz``."""
     song: str | None = None
-    """What ``{song}`` stands for; ``None`` is the name of the song's file."""
+    """The value of ``{song}``; ``None`` is the name of the song's file."""
 
     def __post_init__(self) -> None:
         for name, known in (("format", FORMATS), ("rate", RATES)):
@@ -134,7 +134,7 @@ class TransferOptions:
     encoding: Literal["int16", "int24", "float32"] = "int16"
     overwrite: bool = False
     block: int | None = None
-    """Samples (44.1 kHz) worked on at a time, a multiple of the separator's and the transfers'
+    """Block length in samples at 44.1 kHz, a multiple of the separator's and the transfers'
     ``grid``; ``None`` is about :data:`audiotransfer.pipeline.blocks.BLOCK`.
     """
 

@@ -85,7 +85,7 @@ class Plan:
     """In the separator's order."""
     seed: int = 0
     block: int | None = None
-    """Samples at 44.1 kHz worked on at a time; ``None``: about 18 s, to suit each stage."""
+    """Block length in samples at 44.1 kHz; ``None``: about 18 s, on each stage's own grid."""
     device: str = "cpu"
     """Where its networks are."""
     notices: tuple[str, ...] = ()
@@ -221,7 +221,7 @@ def _plan_stem(
             notices.append(f"style {style.name!r} has nothing for {stem}: it stays as it is")
         return StemPlan("keep", transfer)
     if known != stem:
-        notices.append(f"style {style.name!r} does not know {stem}: it is played as {known}")
+        notices.append(f"style {style.name!r} has no {stem}: it is transferred as {known}")
     effects = style.effects.get(known, NO_EFFECTS)
     return StemPlan("style", transfer, style.name, strength, effects=effects)
 

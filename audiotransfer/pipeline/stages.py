@@ -1,8 +1,8 @@
 """The stages of a song's path, each a generator of blocks: read, separate, transfer, restore, mix.
 
-The mix is the song plus the *difference* that the plan makes. A song that nothing changes therefore
-comes out to the bit, at any rate and with everything above the 22 kHz that separators and styles
-know.
+The mix is the song plus the *difference* that the plan makes. Therefore a song that the plan does
+not change is returned to the bit, at any sample rate, with frequencies above the 22 kHz of
+separators and styles.
 """
 
 from __future__ import annotations
@@ -63,8 +63,8 @@ def read(
 ) -> Iterator[SongBlock]:
     """Reads the song, and brings it to 44.1 kHz stereo and the working level.
 
-    Of a stereo song with a silent side the mix is the other side as mono: separators and styles
-    know the sides of ordinary songs.
+    Of a stereo song with a silent side the mix is the other side as mono, since separators and
+    styles were trained on songs with two sides.
     """
     resampler = StreamResampler(measured.sample_rate, STEREO_RATE, 2)
     frames = 0

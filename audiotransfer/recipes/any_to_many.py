@@ -62,7 +62,7 @@ class AnyToManyRecipe:
 
     ``styles`` are targets of rendered songs, genres of a prepared collection or both, with their
     descriptions. ``pairs`` is a folder of rendered and prepared songs in ``data``, cropped as
-    ``drawing`` says for each stem; ``songs`` are of any genres and need no pairs. Where there are
+    ``drawing`` sets for each stem; ``songs`` are of any genres and need no pairs. Where there are
     both, the songs are taken at every ``songs.every``-th step. ``generator`` and ``discriminator``
     are the networks' sizes, ``settings`` the objective's. The first ``validation_songs`` rendered
     songs are not trained on but validated on, by distance; H, where ``checkpoint_metric`` asks for

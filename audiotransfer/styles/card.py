@@ -116,7 +116,7 @@ class Card:
         for stem in self.effects:
             if self.stems.get(stem) is None:
                 raise AudioTransferError(
-                    f"style {self.name!r} has effects for {stem!r}, which it does not play"
+                    f"style {self.name!r} has effects for {stem!r}, which it does not transfer"
                 )
         for file, digest in self.weights.items():
             if not _WEIGHTS.fullmatch(file):

@@ -86,7 +86,7 @@ def survey(path: Path, data: mmap.mmap, start: int) -> Survey:
     if cut or not sounding[-1][1].ended:
         notices.append(CUT)
     if len(sounding) > 1:
-        notices.append(f"{len(sounding)} recordings in a chain: one is played after the other")
+        notices.append(f"{len(sounding)} recordings in a chain: they are joined in their order")
     parts: tuple[Part, ...] = ()
     if all(codec in _DECODED for codec in names):
         parts = tuple(

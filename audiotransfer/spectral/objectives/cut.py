@@ -73,7 +73,7 @@ class Cut:
         view: Callable[[Tensor], Tensor],
     ) -> None:
         if ADVERSARIAL_LOSSES[settings.game].penalised:
-            raise AudioTransferError(f"cut knows no game {settings.game!r}; take lsgan or hinge")
+            raise AudioTransferError(f"cut has no game {settings.game!r}; take lsgan or hinge")
         self.generator = generator
         self.discriminators = dict(discriminators)
         self.heads = ProjectionHeads(generator.feature_channels, settings.size)

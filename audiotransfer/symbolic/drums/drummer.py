@@ -42,7 +42,7 @@ class Drummer:
 
     @property
     def styles(self) -> tuple[str, ...]:
-        """Names of the styles that the network knows."""
+        """Names of the styles that the network was trained on."""
         return self.network.styles
 
     def style(self, name: str | None) -> int:
