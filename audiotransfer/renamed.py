@@ -63,7 +63,7 @@ def present_key(key: str) -> str:
 
 
 def present_keys(values: Mapping[str, Any], where: str = "") -> dict[str, Any]:
-    """The same values under present names, at the first level; ``where`` is named in the notice."""
+    """The values under present names, at the first level; ``where`` is named in the notice."""
     found = {}
     for key, value in values.items():
         new = present_key(key)

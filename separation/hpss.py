@@ -67,7 +67,7 @@ def percussive_mask(magnitude: Tensor) -> Tensor:
 
 
 def centre(bins: Tensor) -> Tensor:
-    """What all channels share, `[1, F, L]`, of a complex spectrum `[C, F, L]`.
+    """The part common to all channels, `[1, F, L]`, of a complex spectrum `[C, F, L]`.
 
     A bin is weighted by the share of its energy that lies in the mean of the channels, from 0 (in
     one channel only, or out of phase) to 1 (equal in all).

@@ -98,7 +98,7 @@ def mask_layout(mask: int, channels: int) -> Layout | None:
 
 
 def mask_order(layout: Layout) -> Layout:
-    """The same loudspeakers in the order of a channel mask."""
+    """A layout's loudspeakers in the order of a channel mask."""
     return tuple(name for name in _MASK if name in layout)
 
 

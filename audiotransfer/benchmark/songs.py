@@ -36,7 +36,7 @@ class BenchmarkSong:
         return _middle(self.files, seconds)
 
     def true_rendering(self, seconds: float | None = None) -> Tensor | None:
-        """The same excerpt of the same music rendered with the target's instruments."""
+        """The same excerpt, rendered with the target's instruments."""
         return _middle(self.truth, seconds) if self.truth else None
 
 

@@ -56,7 +56,7 @@ class MidiFile:
         return max((track[-1][0] for track in self.tracks), default=0)
 
     def finer(self, factor: int) -> MidiFile:
-        """The same file at ``factor`` times the resolution; all times stay."""
+        """The file at ``factor`` times the resolution, with the same times in seconds."""
         tracks = tuple(
             tuple((tick * factor, message) for tick, message in track) for track in self.tracks
         )

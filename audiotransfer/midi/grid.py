@@ -81,7 +81,7 @@ class Grid:
         return len(self.ticks) - 1
 
     def holds(self, ticks: ArrayLike) -> NDArray[np.bool_]:
-        """Which ticks lie in the grid, from half a step before its beginning."""
+        """Mask of ticks inside the grid, which begins half a step before its first sixteenth."""
         places = np.asarray(ticks)
         first = 1.5 * self.ticks[0] - 0.5 * self.ticks[1]
         inside: NDArray[np.bool_] = (places >= first) & (places < self.ticks[-1])

@@ -20,7 +20,7 @@ ONSET, SOUND = 0, 1
 
 
 def in_range(notes: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Which notes ``[N, >= 3]`` (start, length, MIDI pitch, ..) are in the roll's pitch range."""
+    """Mask ``[N]`` of notes ``[N, >= 3]`` (start, length, MIDI pitch, ..) in the pitch range."""
     return (notes[:, 2] >= LOWEST) & (notes[:, 2] < LOWEST + PITCHES)
 
 

@@ -68,7 +68,7 @@ class MidiOutput:
         self.check_extras()
 
     def check_extras(self) -> None:
-        """The same for the extras only."""
+        """Checks the extras only, as `check` does."""
         for kind, path in self.extra_paths.items():
             if kind == "audio":
                 check_output(path, self.overwrite, encoding=self.extras.encoding)

@@ -105,7 +105,7 @@ class CutSource:
 
     @property
     def notices(self) -> Sequence[str]:
-        """Those of the song, as far as it was read."""
+        """The song's notices, as far as it was read."""
         return self._song.notices
 
     def blocks(self, frames: int, start: int = 0) -> Iterator[Tensor]:

@@ -112,7 +112,7 @@ class SpectralTransfer:
         generator: torch.Generator | None,
         progress: Callable[[float], None] | None,
     ) -> Tensor:
-        """The same at the spectrogram's sample rate."""
+        """`__call__` at the spectrogram's sample rate."""
         sound = stem.to(self.device, torch.float32)
         features = self.generator.features(sound, self.spectrogram)
         source = features[: self.spectrogram.bins]

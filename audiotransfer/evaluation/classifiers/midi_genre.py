@@ -47,7 +47,7 @@ class GenreProbabilities:
         return self.shares[:, self._index(genre)]
 
     def is_likeliest(self, genre: str, among: Sequence[str] | None = None) -> Tensor:
-        """Which phrases have no likelier genre than this one (``among`` these alone): bool [N].
+        """Mask [N] of phrases for which this genre has the highest probability (``among`` these).
 
         Ties count: silence, whose probabilities are equal, is predicted as any genre.
         """

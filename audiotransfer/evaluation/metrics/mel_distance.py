@@ -1,4 +1,4 @@
-"""Log-mel distance to a reference, and spectral contrast."""
+"""Log-mel distance to a reference, spectral contrast, and all figures of one output."""
 
 from __future__ import annotations
 

@@ -86,7 +86,7 @@ def spread(rolls: Tensor) -> float:
 
 
 def copies(outputs: Tensor, training: Tensor) -> Tensor:
-    """Which phrases [N, 2, S, 84] are in the training set [M, 2, S, 84], in any key: bool [N].
+    """Mask [N] of phrases [N, 2, S, 84] that are in the training set [M, 2, S, 84] in any key.
 
     A silent phrase is no copy.
     """

@@ -92,7 +92,7 @@ def reference_floor_db(spectrogram_db: Signal) -> float:
 
 
 def loud_frames(signal: Signal) -> npt.NDArray[np.bool_]:
-    """Which frames [L] of a signal are above −50 dB of full scale (RMS over 2048 samples)."""
+    """Mask [L] of frames of a signal above −50 dB of full scale (RMS over 2048 samples)."""
     if len(signal) < N_FFT:
         signal = np.pad(signal, (0, N_FFT - len(signal)))
     rms = librosa.feature.rms(y=signal, frame_length=N_FFT, hop_length=HOP_LENGTH)[0]

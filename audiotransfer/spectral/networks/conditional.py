@@ -113,7 +113,7 @@ class ConditionalUNet(SpectrogramModel):
         return self.predict_at(features, stem, 1.0)
 
     def predict_at(self, features: Tensor, stem: Tensor, strength: float) -> Tensor:
-        """The same at a strength 0..1, as a condition of the network."""
+        """`predict` at a strength 0..1, which is a condition of the network."""
         if self._style is None:
             raise AudioTransferError(f"these weights hold {', '.join(self.styles)}; choose one")
         style = torch.full_like(stem, self._style)

@@ -138,7 +138,7 @@ def _masked(steps: int, share: float, generator: Generator) -> Tensor:
 
 
 def _below(voices: Tensor, masked: Tensor) -> Tensor:
-    """Which classes do not cross an unmasked voice: bool [B, T, 3, classes]; a rest never does."""
+    """Mask [B, T, 3, classes] of classes that cross no unmasked voice; a rest never does."""
     pitches = torch.arange(CLASSES, device=voices.device) + (LOWEST - 1)
     silent = masked | (voices < 0)
     ceiling = torch.where(silent, 127, voices).cummin(2).values[..., :-1]

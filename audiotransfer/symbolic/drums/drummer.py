@@ -81,7 +81,7 @@ class Drummer:
 
     @torch.no_grad()
     def humanise(self, beat: Beat, temperature: float, generator: Generator) -> Beat:
-        """The same hits with sampled velocities and offsets; at temperature 0 the likeliest."""
+        """Samples velocities and offsets for given hits; at temperature 0 the likeliest."""
         parts = []
         for start in range(0, len(beat), _AT_ONCE * BAR):
             part = beat.section(start, start + _AT_ONCE * BAR)

@@ -119,14 +119,14 @@ def roll_of_logits(roll: NDArray[np.bool_], logits: NDArray[np.float32]) -> NDAr
 
 
 def _last(notes: Table) -> NDArray[np.bool_]:
-    """Which notes end last."""
+    """Mask ``[N]`` of the notes that end last."""
     ends = notes[:, 0] + notes[:, 1]
     last: NDArray[np.bool_] = ends == ends.max(initial=0)
     return last
 
 
 def _within(notes: Table, others: Table) -> NDArray[np.bool_]:
-    """Which notes begin during one of the others of the same pitch, all of which end last."""
+    """Mask of notes that begin during one of ``others`` of the same pitch, which all end last."""
     same = notes[:, None, 2] == others[:, 2]
     within: NDArray[np.bool_] = (same & (notes[:, None, 0] >= others[:, 0])).any(axis=1)
     return within
