@@ -101,7 +101,7 @@ class Plan:
         return math.lcm(self.separator.grid, *(stem.grid for stem in self.styled.values()))
 
     def for_silence(self) -> Plan:
-        """The plan for a silent song: its separator and transfers return silence, without networks."""
+        """The plan for a silent song: separator and transfers return silence, without networks."""
         stems = {name: replace(stem, transfer=Keep()) for name, stem in self.stems.items()}
         return replace(self, separator=_SilentSeparator(tuple(stems)), stems=stems)
 

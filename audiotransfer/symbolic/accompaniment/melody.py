@@ -212,7 +212,7 @@ def twinkle_steps() -> Voices:
 
 
 def twinkle_score() -> Any:
-    """The melody of `twinkle_steps` as a ``symusic.Score`` of one track: 4/4, 100 quarters a minute."""
+    """The melody of `twinkle_steps` as a ``symusic.Score`` of one track in 4/4, at 100 BPM."""
     import symusic
 
     quarter = 480
