@@ -169,7 +169,7 @@ def test_rendered_songs_are_measured_against_their_truth(place: Path) -> None:
         assert song[TRUTH]["distance"] == pytest.approx(0.0, abs=1e-4)
         for found in song.values():
             assert 0 <= found[probability_figure("jazz")] <= 1
-            assert found["heard as jazz"] in (0.0, 1.0)
+            assert found["classified as jazz"] in (0.0, 1.0)
         assert song[STYLE]["toward jazz"] == (
             song[STYLE][probability_figure("jazz")] > song[NOTHING][probability_figure("jazz")]
         )
@@ -177,7 +177,7 @@ def test_rendered_songs_are_measured_against_their_truth(place: Path) -> None:
     assert [row["system"] for row in result.rows()] == [*result.systems(), TARGETS]
     assert result.song_rows("distance")[0]["song"] == "test-0"
     # Windows of 1 s overlap by half: the truths, which are 1.5 s long, hold two each.
-    assert result.sizes["target windows (judge)"] == 4
+    assert result.sizes["target windows (genres)"] == 4
     assert result.sizes["songs"] == result.sizes["target songs"] == 2
     assert NOTHING not in result.sets
 
@@ -186,12 +186,12 @@ def test_gains_reach_one_for_the_target_itself() -> None:
     random = np.random.default_rng(0)
     clouds = [random.normal(size=(40, 3)) for _ in range(4)]
     sets = {
-        NOTHING: [{"judge": cloud + 3} for cloud in clouds],
-        STYLE: [{"judge": cloud} for cloud in clouds[:3]] + [{"judge": clouds[3][:0]}],
+        NOTHING: [{"genres": cloud + 3} for cloud in clouds],
+        STYLE: [{"genres": cloud} for cloud in clouds[:3]] + [{"genres": clouds[3][:0]}],
     }
-    found = measuring._gains(sets, {"judge": np.concatenate(clouds[:3])})
+    found = measuring._gains(sets, {"genres": np.concatenate(clouds[:3])})
     assert set(found) == {STYLE}
-    assert set(found[STYLE]) == {"FAD gain (judge)", "KAD gain (judge)"}
+    assert set(found[STYLE]) == {"FAD gain (genres)", "KAD gain (genres)"}
     for interval in found[STYLE].values():
         assert interval.mean == pytest.approx(1.0, abs=0.02)
         assert interval.count == 3
@@ -363,7 +363,7 @@ def test_the_wrong_style_is_another_one(
 
 
 def evaluate(place: Path, *words: str) -> int:
-    common = ["--separator", "none", "--tagger", str(place / "tagger"), "-q"]
+    common = ["--separator", "none", "--instruments", str(place / "tagger"), "-q"]
     return main(["evaluate", str(place / "jazz"), *common, *words])
 
 
@@ -389,7 +389,7 @@ def test_command_on_rendered_songs(
     assert values["means"][0]["distance"]["count"] == 1
     (means,) = [one for one in values["means"] if one["system"] == TRUTH]
     for kind in ("FAD", "KAD"):
-        for name in ("judge", "tagger"):
+        for name in ("genres", "instruments"):
             assert means[f"{kind} gain ({name})"]["count"] == 1
     assert values["sizes"]["target songs"] == 1
     # The judge that ships without having learned from our songs is heard beside the one named.
@@ -408,8 +408,8 @@ def test_command_on_real_songs(place: Path, capsys: pytest.CaptureFixture[str]) 
     # All songs; and of those the one that the judge never heard.
     assert [one["songs"] for one in values["shares"]] == [2, 1]
     for song in values["songs"].values():
-        assert song[STYLE]["judge says jazz"] == pytest.approx(
-            song[NOTHING]["judge says jazz"], abs=0.02
+        assert song[STYLE]["probability of jazz"] == pytest.approx(
+            song[NOTHING]["probability of jazz"], abs=0.02
         )
 
 
@@ -426,7 +426,7 @@ def test_command_on_real_songs(place: Path, capsys: pytest.CaptureFixture[str]) 
         (["--on", "songs", "--page", "no/where.html"], "does not exist"),
         (["--on", "songs", "--baseline", "clips"], "no rendered songs"),
         (
-            ["--on", "clips", "--classifier", "judge", "--tagger", "clips"],
+            ["--on", "clips", "--classifier", "judge", "--instruments", "clips"],
             "no instrument classifier can be read",
         ),
     ],

@@ -294,7 +294,7 @@ def test_the_command_tries_a_style_on_midi(
     for text in ("S_tot", "pop > jazz", "jazz > pop", "wrong style", "copies", "right"):
         assert text in said, text
     values = json.loads(out.read_text())
-    assert set(values["judges"]) == set(shipped_midi_classifiers())
+    assert set(values["midi_classifiers"]) == set(shipped_midi_classifiers())
     for way in ("pop > jazz", "jazz > pop"):
         style, nothing = (values["ways"][way][name] for name in ("style", "doing nothing"))
         assert style["centred content"]["mean"] == pytest.approx(1)

@@ -89,7 +89,7 @@ class Benchmark:
 
 def probability_figure(genre: str) -> str:
     """Name of the figure that holds the genre classifier's probability of a genre."""
-    return f"judge says {genre}"
+    return f"probability of {genre}"
 
 
 @dataclass(frozen=True)
@@ -106,14 +106,14 @@ class Classifiers:
         likeliest = max(shares, key=lambda genre: shares[genre])
         return {
             probability_figure(self.genre): shares[self.genre],
-            f"heard as {self.genre}": float(likeliest == self.genre),
+            f"classified as {self.genre}": float(likeliest == self.genre),
         }
 
     def embeddings(self, sound: Tensor) -> dict[str, Embeddings]:
         """The windows of a sound [C, T] in each classifier's embedding: [N, D]."""
-        classifiers: dict[str, AudioClassifier] = {"judge": self.genres}
+        classifiers: dict[str, AudioClassifier] = {"genres": self.genres}
         if self.instruments is not None:
-            classifiers["tagger"] = self.instruments
+            classifiers["instruments"] = self.instruments
         return {
             name: classifier.embeddings(sound, STEREO_RATE).double().numpy()
             for name, classifier in classifiers.items()

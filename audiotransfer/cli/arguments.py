@@ -9,6 +9,7 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Sequence
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -180,6 +181,11 @@ def seconds(word: str) -> float:
 
 
 # Arguments that several verbs have.
+
+
+def registered(group: str) -> list[str]:
+    """Names of the entry points of a group, sorted; nothing is imported."""
+    return sorted({entry.name for entry in entry_points(group=group)})
 
 
 def style_names(route: str) -> str:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _PAGE_SECONDS = 12.0
 #: Columns of each table, by their beginnings; a terminal is wide enough for one table.
 _COLUMNS = (
-    ("judge says", "heard as", "toward", "style", "H", "content"),
+    ("probability of", "classified as", "toward", "style", "H", "content"),
     ("centred chroma", "onset correlation", "onset F1", "artefacts"),
     ("distance", "distance ratio", "contrast", "contrast ratio"),
     ("FAD gain", "KAD gain"),
@@ -98,7 +98,7 @@ examples:
         help="a genre classifier (default: the one that ships)",
     )
     beside.add_argument(
-        "--tagger",
+        "--instruments",
         type=any_path,
         metavar="DIR",
         help="an instrument classifier (default: the one that ships)",
@@ -116,6 +116,7 @@ examples:
     )
     parser.accept_old_name("--judge", "--classifier")
     parser.accept_old_name("--pictures", "--plots")
+    parser.accept_old_name("--tagger", "--instruments")
     add_overwrite(output)
     add_separator(add_computing(parser))
     add_messages(parser)
@@ -149,7 +150,7 @@ def run(args: Arguments, console: Console) -> int:
             genre=args.genre,
             baseline=args.baseline,
             genre_classifier=args.classifier,
-            instrument_classifier=args.tagger,
+            instrument_classifier=args.instruments,
             wrong=args.wrong,
             show=line.show,
         )
@@ -184,8 +185,8 @@ def run(args: Arguments, console: Console) -> int:
         "separator": args.separator,
         "seed": args.seed,
         "sizes": measured.sizes,
-        "judge": entries.classifiers.genres.report,
-        "tagger": instruments.report if instruments else None,
+        "genre_classifier": entries.classifiers.genres.report,
+        "instrument_classifier": instruments.report if instruments else None,
         "shares": shares,
         "means": [
             {name: value if isinstance(value, str) else vars(value) for name, value in row.items()}
@@ -300,7 +301,7 @@ def _text(measured: Benchmark, shares: list[dict[str, Any]], entries: Entries) -
     if entries.wrong is None:
         parts.append("no wrong style: no other style is installed, --wrong names one")
     if entries.classifiers.instruments is None:
-        parts.append("no second embedding: no instrument classifier ships, --tagger names one")
+        parts.append("no second embedding: no instrument classifier ships, --instruments names one")
     tested = entries.classifiers.genres.report.get("held-out real clips")
     if tested:
         parts.append(f"the genre classifier is right on {tested['accuracy']:.0%} of held-out clips")

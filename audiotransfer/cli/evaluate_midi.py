@@ -68,7 +68,9 @@ def run(args: Arguments, console: Console, write: Callable[[Path, dict[str, Any]
         "genre": entries.target,
         "seed": args.seed,
         "sizes": measured.sizes,
-        "judges": {name: one.report for name, one in entries.references.classifiers.items()},
+        "midi_classifiers": {
+            name: one.report for name, one in entries.references.classifiers.items()
+        },
         "pairs": measured.pair_rows(),
         "ways": {
             way: {

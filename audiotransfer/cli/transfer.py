@@ -25,6 +25,7 @@ from audiotransfer.cli.arguments import (
     any_path,
     cut,
     name_value,
+    registered,
     stem_format,
     style_names,
 )
@@ -114,12 +115,13 @@ def configure(parser: Parser) -> None:
     add_midi_output(output)
     computing = add_computing(parser)
     add_separator(computing)
+    inverters = registered("audiotransfer.inverters")
     computing.add_argument(
         "--vocoder",
         default="auto",
-        choices=("auto", "source", "griffinlim"),
+        choices=("auto", *inverters),
         metavar="NAME",
-        help="auto (what suits the style), source or griffinlim",
+        help=f"auto (what suits the style), {' or '.join(inverters)}",
     )
     add_jobs(computing, "songs at a time (default 1, which uses several cores)")
     add_messages(parser)
