@@ -53,6 +53,8 @@ WORDS = {
 KEYS = {"accompaniment.game": "wasserstein"}
 #: Folder of rendered songs that a config names -> what 0.1.0 called it.
 FOLDERS = {"ensembles": "bands", "genre-songs": "judge-songs"}
+#: Name of a folder of a shipped style -> its present name.
+STYLES = {"classical-score": "classical-midi", "jazz-score": "jazz-midi", "pop-score": "pop-midi"}
 _RELEASE = "0.3"
 logger = logging.getLogger(__name__)
 
@@ -118,10 +120,14 @@ def present_settings(values: Any, schema: Any, where: str = "") -> Any:
 
 
 def present_folder(folder: Path) -> Path:
-    """The folder; that of its old name where only this one is there."""
+    """The folder; that of its old name where only this one is there.
+
+    Folders of runs are named after their configs.
+    """
     if folder.exists():
         return folder
-    old = Path(*(FOLDERS.get(part, part) for part in folder.parts))
+    old_names = {present: old for old, present in CONFIGS.items()} | FOLDERS
+    old = Path(*(old_names.get(part, part) for part in folder.parts))
     if not old.exists():
         return folder
     notice(f"folder {old}", str(folder))

@@ -577,6 +577,20 @@ def test_same_seed_same_bytes(wav: Path, tmp_path: Path, suffix: str) -> None:
     assert run("c", 2) != run("a2", 1)
 
 
+def test_many_songs_by_one_plan_are_each_as_alone(wav: Path, tmp_path: Path) -> None:
+    wanted = options(style=a_style(Noise()), seed=1, block=SMALL)
+    plan = pipeline.prepare(wanted)
+    for name in ("a.wav", "b.wav"):
+        pipeline.transfer_song(wav, plan, pipeline.Output.file(tmp_path / name, wanted))
+    pipeline.transfer_file(wav, tmp_path / "alone.wav", wanted)
+    alone, *planned = ((tmp_path / f"{n}.wav").read_bytes() for n in ("alone", "a", "b"))
+    assert planned == [alone, alone]
+    with pytest.raises(AudioTransferError, match="exists"):
+        pipeline.transfer_song(wav, plan, pipeline.Output.file(tmp_path / "a.wav", wanted))
+    with pytest.raises(AudioTransferError, match=r"suffix '\.txt'"):
+        pipeline.transfer_song(wav, plan, pipeline.Output.file(tmp_path / "a.txt", wanted))
+
+
 def test_a_stems_numbers_do_not_depend_on_the_other_stems() -> None:
     song, quiet = a_song(0.5), {"bass": "mute", "other": "mute", "vocals": "mute"}
     alone = Style("alone", {"drums": Noise()})

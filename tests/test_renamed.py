@@ -21,7 +21,7 @@ from audiotransfer.renamed import CONFIGS, SECTIONS
 from audiotransfer.spectral.models.base import fold
 from audiotransfer.spectral.models.unet import UNet
 from audiotransfer.spectral.transfer import save_generator
-from audiotransfer.styles import load_style, read_card
+from audiotransfer.styles import find_style, load_style, read_card
 from audiotransfer.styles.card import sha256
 from audiotransfer.training.config import find_config, load_config
 from vocoder import SpectrogramSettings
@@ -238,3 +238,24 @@ def test_a_collection_that_0_1_0_prepared_loads(
     read = load_manifest(tmp_path)
     assert read.spectrogram == SpectrogramSettings().to_dict() and read.stems == ["other"]
     assert "picture is now called spectrogram" in notices.records[0].getMessage()
+
+
+def test_a_run_of_0_1_0_is_found_under_its_old_name(
+    tmp_path: Path, notices: pytest.LogCaptureFixture
+) -> None:
+    for present, old in (
+        ("templates-drums", "band-drums"),
+        ("midi-classifier-beats", "genre-listener"),
+    ):
+        (tmp_path / "runs" / old / "checkpoint").mkdir(parents=True)
+        found = renamed.present_folder(tmp_path / "runs" / present / "checkpoint")
+        assert found == tmp_path / "runs" / old / "checkpoint"
+    assert len(notices.records) == 2
+
+
+@pytest.mark.parametrize("genre", ["jazz", "classical", "pop"])
+def test_midi_styles_are_found_by_their_old_names(
+    genre: str, notices: pytest.LogCaptureFixture
+) -> None:
+    old, new = (find_style(f"{genre}-{kind}", route="symbolic") for kind in ("score", "midi"))
+    assert old == new and len(notices.records) == 1

@@ -99,7 +99,7 @@ def separate_file(
 
 
 def transfer_song(
-    song: Source,
+    song: Source | str | Path,
     plan: Plan,
     output: Output,
     progress: ProgressCallback | None = None,
@@ -109,7 +109,7 @@ def transfer_song(
     """Transfers one song by a plan, and writes it and its stems to the output.
 
     Args:
-        song: from a file or memory; `output.check` has passed it.
+        song: a file, or a source whose output was checked already (`output.check`).
         sink: takes the song where the output has no path for it; without either, only stems are
             written.
 
@@ -117,6 +117,9 @@ def transfer_song(
         AudioTransferError: as :func:`transfer_file`.
     """
     started = time.monotonic()
+    if isinstance(song, str | Path):
+        song = FileSource(song)
+        output.check(song)
     stem_files = output.stem_files(plan, song)
     tracker = Tracker(progress)
     measured = measure(song, tracker)

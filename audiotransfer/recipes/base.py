@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 from torch import Tensor, nn
 
 from audiotransfer.errors import AudioTransferError
+from audiotransfer.renamed import present_folder
 from audiotransfer.training import Batches, Objective, Trainer, load_networks
 from audiotransfer.training.checkpoints import load_facts
 from audiotransfer.training.settings import TrainerSettings
@@ -162,6 +163,7 @@ def start_from(
     ``settings`` says which settings decide the network's shape. Raises AudioTransferError where
     the checkpoint has no such network, or one of another shape.
     """
+    checkpoint = present_folder(checkpoint)
     networks = load_networks(checkpoint)
     if name not in networks:
         raise AudioTransferError(

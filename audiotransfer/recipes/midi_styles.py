@@ -17,6 +17,7 @@ from audiotransfer.evaluation.metrics.midi_transfer import pair_figures
 from audiotransfer.midi.piano_rolls import draw, notes_of
 from audiotransfer.recipes.base import Figures, Fit, Run
 from audiotransfer.recipes.export import About, sizes, style_folder, write_style_card
+from audiotransfer.renamed import present_folder
 from audiotransfer.styles.card import StemEntry
 from audiotransfer.symbolic.genre.data import Archives
 from audiotransfer.symbolic.genre.edits import roll_of_logits
@@ -93,7 +94,7 @@ def validation(
     """
     if recipe.classifier is None:
         return None
-    classifier = MidiGenreClassifier.load(recipe.classifier)
+    classifier = MidiGenreClassifier.load(present_folder(Path(recipe.classifier)))
     fixed = {genre: some(found, recipe.phrases) for genre, found in phrases.items()}
     measured_pairs = pairs or list(combinations(phrases, 2))
 

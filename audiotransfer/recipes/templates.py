@@ -24,6 +24,7 @@ from audiotransfer.recipes.export import (
     validated_alone,
     write_spectral_card,
 )
+from audiotransfer.renamed import present_folder
 from audiotransfer.spectral.models.templates import TemplateModel
 from audiotransfer.spectral.objectives.templates import TEMPLATE_MODELS, TOGETHER, TemplateObjective
 from audiotransfer.spectral.transfer import save_generator
@@ -170,7 +171,7 @@ def export_style(
     place = style_folder(checkpoint.parent, style)
     stems: dict[str, StemEntry] = {}
     networks: dict[str, Any] = {}
-    below = Path(recipe.onto) / style if recipe.onto is not None else None
+    below = present_folder(Path(recipe.onto)) / style if recipe.onto is not None else None
     if below is not None and below.is_dir():
         card = read_card(below)
         stems |= {s: entry for s, entry in card.stems.items() if entry and s not in generators}

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from audiotransfer.errors import AudioTransferError
+from audiotransfer.renamed import STYLES, notice
 from audiotransfer.styles.card import CARD_NAME, PLAYS, Card, read_card
 from audiotransfer.suggest import suggest
 
@@ -91,6 +92,9 @@ def find_style(name_or_path: str | Path, *, route: str = "spectral") -> Installe
     for root in search_path():  # a damaged card is reported as such, not as an unknown style
         if (root / text / CARD_NAME).is_file():
             return _check_route(Installed(root / text, read_card(root / text)), route)
+    if text in STYLES:
+        notice(f"style {text!r}", STYLES[text])
+        return find_style(STYLES[text], route=route)
     raise AudioTransferError(
         _unknown(text, sorted(s.card.name for s in styles if s.card.route == route))
     )

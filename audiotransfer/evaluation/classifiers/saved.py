@@ -12,6 +12,7 @@ from torch import Tensor
 
 from audiotransfer.atomic import write_bytes
 from audiotransfer.errors import AudioTransferError
+from audiotransfer.renamed import notice
 
 
 def write_classifier(
@@ -59,7 +60,9 @@ def read_classifier(
 
     folder = Path(folder)
     old = (folder / f"{old_name}.json").is_file() and not (folder / f"{name}.json").is_file()
-    name = old_name if old else name
+    if old:
+        notice(f"{folder / old_name}.json", f"{name}.json")
+        name = old_name
     card = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
     weights = (folder / f"{name}.safetensors").read_bytes()
     if card.pop("sha256") != hashlib.sha256(weights).hexdigest():
