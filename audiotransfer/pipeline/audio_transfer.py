@@ -63,7 +63,7 @@ def transfer_file(
 
     Raises:
         AudioTransferError, separation.SeparationError, vocoder.VocoderError: in one line, with
-        nothing written.
+            nothing written.
     """
     started = time.monotonic()
     song = part_of(FileSource(source), options.cut)
