@@ -1,8 +1,8 @@
 """Fixtures and options that several test files share.
 
-How the tests run: two processes (`pytest-xdist`) share them, each with one thread for torch, so
-that they do not fight for cores; `pytest -n 0` runs them in one. Hypothesis draws the same
-examples each time; `--hypothesis-profile=default` looks for new ones.
+How the tests run: two processes (`pytest-xdist`) share them, each with one thread for torch, or as
+many as OMP_NUM_THREADS says where there are cores for them; `pytest -n 0` runs them in one.
+Hypothesis draws the same examples each time; `--hypothesis-profile=default` looks for new ones.
 
 `slow` is a test whose law a quicker test of the default run holds too, at fewer places: each
 shipped style on a song in blocks of every length and separator, for instance, where the default
@@ -24,9 +24,12 @@ import pytest
 from hypothesis import settings
 
 if "PYTEST_XDIST_WORKER" in os.environ:
-    # Before torch is imported: it reads them once.
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-    os.environ.setdefault("MKL_NUM_THREADS", os.environ["OMP_NUM_THREADS"])
+    # Before torch is imported, which reads them once. More threads than cores in all make the
+    # tests several times slower.
+    given = os.environ.get("OMP_NUM_THREADS", "")
+    share = (os.cpu_count() or 1) // int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
+    threads = max(1, min(share, int(given) if given.isdigit() else 1))
+    os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = str(threads)
 
 settings.register_profile("same", deadline=None, derandomize=True)
 settings.load_profile("same")
