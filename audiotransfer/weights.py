@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from audiotransfer.atomic import write_bytes
 from audiotransfer.errors import AudioTransferError
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
+
+Network = TypeVar("Network", bound="nn.Module")
 
 
 def save_weights(
@@ -46,3 +48,32 @@ def load_weights(path: Path, name: str = "generator") -> tuple[dict[str, Any], d
             f"weights {path} cannot be read ({error}); install it again"
         ) from error
     return shape, state
+
+
+def load_network(
+    path: Path,
+    networks: Mapping[str, Callable[..., Network]],
+    what: str,
+    *,
+    name: str = "generator",
+    again: str = "it",
+) -> Network:
+    """Builds a network from its weights, whose shape has its ``kind`` and its arguments.
+
+    Args:
+        networks: kind -> what builds the network from its arguments.
+        what: what the file should hold; ``again``: what to install again where it does not.
+        name: as in `save_weights`.
+
+    Raises:
+        AudioTransferError: the file cannot be read, or holds something else.
+    """
+    shape, state = load_weights(path, name)
+    try:
+        network = networks[shape.pop("kind")](**shape)
+        network.load_state_dict(state)
+    except (ValueError, KeyError, IndexError, TypeError, RuntimeError) as error:
+        raise AudioTransferError(
+            f"{path} holds no {what} that this version knows; install {again} again"
+        ) from error
+    return network

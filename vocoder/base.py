@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any, Protocol
 
 from torch import Generator, Tensor
@@ -45,7 +45,11 @@ class Inverter(Protocol):
 
 def names() -> list[str]:
     """Names of the registered inverters, sorted."""
-    return sorted({entry.name for entry in entry_points(group=GROUP)})
+    return sorted(_registered())
+
+
+def _registered() -> dict[str, EntryPoint]:
+    return {entry.name: entry for entry in entry_points(group=GROUP)}
 
 
 def create(name: str, expects: SpectrogramSettings, **options: Any) -> Inverter:
@@ -53,7 +57,7 @@ def create(name: str, expects: SpectrogramSettings, **options: Any) -> Inverter:
 
     Raises VocoderError for an unknown name, and for settings that the inverter cannot invert.
     """
-    found = {entry.name: entry for entry in entry_points(group=GROUP)}
+    found = _registered()
     if name not in found:
         known = sorted(found)
         if not known:

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from safetensors.torch import save
-
-from audiotransfer.atomic import write_bytes
 from audiotransfer.data.stem_mixes import (
     MixSettings,
     RandomMixes,
@@ -20,6 +16,7 @@ from audiotransfer.data.stem_mixes import (
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.recipes.base import Run
 from audiotransfer.training import load_networks
+from audiotransfer.weights import save_weights
 from separation.embedded.masking import Bands
 from separation.embedded.network import build as build_separator
 from separation.embedded.objective import SeparatorObjective
@@ -72,9 +69,7 @@ def export_separator(network: str, checkpoint: Path, folder: Path) -> Path:
     state = load_networks(checkpoint)["separator"]
     build_separator(network, Bands().count).load_state_dict(state)
     path = folder / "separator.safetensors"
-    halves = {k: v.half() if v.is_floating_point() else v for k, v in state.items()}
-    data = save(halves, {"separator": json.dumps({"network": network})})
-    write_bytes(path, data, overwrite=True)
+    save_weights(path, state, {"network": network}, "separator")
     return path
 
 

@@ -12,13 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Generator, Tensor
 
-from audiotransfer.errors import AudioTransferError
 from audiotransfer.symbolic.accompaniment.chorales import REST, VOICES, Voices
 from audiotransfer.symbolic.accompaniment.masked_voices import MaskedVoiceModel
 from audiotransfer.symbolic.accompaniment.melody import GridMelody, Tune
 from audiotransfer.symbolic.accompaniment.roll_gan import RollGenerator, over_windows
 from audiotransfer.symbolic.accompaniment.sampling import GibbsSettings, gibbs, repair_parallels
-from audiotransfer.weights import load_weights, save_weights
+from audiotransfer.weights import load_network, save_weights
 
 Steps = NDArray[np.int64]
 Accompanist = MaskedVoiceModel | RollGenerator
@@ -143,12 +142,4 @@ def save_accompanist(path: Path, network: Accompanist) -> None:
 
 def load_accompanist(path: Path) -> Accompanist:
     """Reads what `save_accompanist` wrote. Raises AudioTransferError for anything else."""
-    shape, state = load_weights(path, _METADATA)
-    try:
-        network = NETWORKS[shape.pop("kind")](**shape)
-        network.load_state_dict(state)
-    except (ValueError, KeyError, TypeError, RuntimeError) as error:
-        raise AudioTransferError(
-            f"{path} holds no accompaniment model that this version knows; install it again"
-        ) from error
-    return network.eval()
+    return load_network(path, NETWORKS, "accompaniment model", name=_METADATA).eval()

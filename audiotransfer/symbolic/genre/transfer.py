@@ -15,7 +15,7 @@ from audiotransfer.midi.piano_rolls import BAR, PHRASE, PITCHES, notes_of, roll_
 from audiotransfer.symbolic.genre.conditional_networks import ConditionalGenerator
 from audiotransfer.symbolic.genre.edits import change_notes
 from audiotransfer.symbolic.genre.paper_networks import PaperGenerator
-from audiotransfer.weights import load_weights, save_weights
+from audiotransfer.weights import load_network, save_weights
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from audiotransfer.midi.grid import Grid
 
 Generator = PaperGenerator | ConditionalGenerator
-NETWORKS: dict[str, type[PaperGenerator] | type[ConditionalGenerator]] = {
+NETWORKS: dict[str, Callable[..., Generator]] = {
     PaperGenerator.kind: PaperGenerator,
     ConditionalGenerator.kind: ConditionalGenerator,
 }
@@ -94,15 +94,7 @@ def save_generator(path: Path, generator: Generator) -> None:
 
 def load_generator(path: Path) -> Generator:
     """Reads what :func:`save_generator` wrote. Raises AudioTransferError for anything else."""
-    shape, state = load_weights(path)
-    try:
-        generator = NETWORKS[shape.pop("kind")](**shape)
-        generator.load_state_dict(state)
-    except (KeyError, IndexError, TypeError, RuntimeError) as error:
-        raise AudioTransferError(
-            f"{path} holds no MIDI generator that this version knows; install the style again"
-        ) from error
-    return generator
+    return load_network(path, NETWORKS, "MIDI generator", again="the style")
 
 
 def window_starts(bars: NDArray[np.int64]) -> list[int]:
