@@ -1,0 +1,1 @@
+"""The cover route: arranges a lead sheet for the band of a style."""

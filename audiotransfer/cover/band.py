@@ -1,0 +1,91 @@
+"""The band of a style, read from its ``band.yaml``: roles, instruments, timing and patterns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from audiotransfer.errors import AudioTransferError
+from audiotransfer.typed import WrongValue, read_mapping
+
+
+@dataclass(frozen=True)
+class Timing:
+    """When an instrument sounds against the beat.
+
+    ``swing`` are pairs of tempo (beats per minute) and swing ratio (long to short eighth, 1 is
+    straight, 2 a triplet), interpolated in between; ``lag`` are pairs of tempo and delay after the
+    beat in ms; ``spread_ms`` is the standard deviation of single onsets.
+    """
+
+    swing: tuple[tuple[float, float], ...] = ()
+    lag: tuple[tuple[float, float], ...] = ()
+    spread_ms: float = 0.0
+
+
+@dataclass(frozen=True)
+class Role:
+    """One part of the band.
+
+    ``writer`` names the function that writes its notes (see `audiotransfer.cover.writers`),
+    ``settings`` are its own. ``instruments`` are those that may play it; the first is the default.
+    """
+
+    name: str
+    writer: str
+    instruments: tuple[str, ...]
+    level_db: float = 0.0
+    pan: float = 0.0
+    timing: Timing = field(default_factory=Timing)
+    settings: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Tempo:
+    """Tempos in beats per minute below which the feel is doubled, and above which it is halved."""
+
+    double_below: float = 0.0
+    halve_above: float = 1e9
+
+
+@dataclass(frozen=True)
+class Band:
+    """The content of a ``band.yaml``."""
+
+    roles: tuple[Role, ...]
+    description: str = ""
+    tempo: Tempo = field(default_factory=Tempo)
+    harmony: dict[str, Any] = field(default_factory=dict)
+    """Settings of reharmonisation (see `audiotransfer.cover.harmony`)."""
+    room: dict[str, Any] = field(default_factory=dict)
+    """Settings of the room that the band is rendered in."""
+    counts: str = ""
+    """File of counts beside the ``band.yaml``, with a licence of its own; empty without."""
+    folder: Path = Path()
+    """Folder of the file."""
+
+    def role(self, name: str) -> Role:
+        """The role of this name. Raises AudioTransferError where there is none."""
+        for role in self.roles:
+            if role.name == name:
+                return role
+        names = ", ".join(role.name for role in self.roles)
+        raise AudioTransferError(f"the band has no role {name!r}; it has {names}")
+
+
+def read_band(path: Path) -> Band:
+    """Reads a ``band.yaml``.
+
+    Raises AudioTransferError: the file is missing, no YAML, or has an unknown or wrong key.
+    """
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise AudioTransferError(f"{path} cannot be read ({error})") from None
+    try:
+        return read_mapping({**dict(values), "folder": str(path.parent)}, Band)
+    except (WrongValue, TypeError, ValueError) as error:
+        raise AudioTransferError(f"{path}: {error}") from None

@@ -1,0 +1,58 @@
+"""What all writers of an arrangement read: the song in beats, its chords, form and dynamics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.random import Generator
+    from numpy.typing import NDArray
+
+    from audiotransfer.cover.band import Band, Role
+    from audiotransfer.leadsheet import Chord, LeadSheet
+
+#: Notes in beats ``[N, 4]``: place and length in beats of the plan, MIDI pitch, velocity (1..127).
+Notes = np.ndarray
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A song as the band will play it.
+
+    ``sheet`` is the lead sheet that is arranged: transposed, with its intro and outro, and, where
+    the feel is doubled or halved, with beats of the felt tempo. ``chords`` are its chords as
+    reharmonised, in ``sheet``'s beats, without gaps. ``melody`` ``[N, 4]`` are the lead's notes in
+    beats, straight eighths where they will be swung. ``energy`` is 0..1 for each bar. ``fills``
+    are the indices of bars that end a section. ``chorus`` is the number of the pass through the
+    form, from 0, for each bar. ``swung`` says whether eighths are swung.
+    """
+
+    sheet: LeadSheet
+    band: Band
+    chords: tuple[Chord, ...]
+    melody: Notes
+    energy: NDArray[np.float64]
+    fills: frozenset[int]
+    chorus: NDArray[np.int64]
+    strength: float = 1.0
+    swung: bool = True
+
+    def chord_at(self, beat: float) -> Chord:
+        """The chord that sounds at a place in beats; the first before, the last after the song."""
+        starts = np.array([chord.beat for chord in self.chords])
+        index = int(np.searchsorted(starts, beat + 1e-6, side="right")) - 1
+        return self.chords[max(index, 0)]
+
+    def melody_at(self, beat: float, until: float) -> NDArray[np.float64]:
+        """Melody notes ``[M, 4]`` that sound between two places in beats."""
+        start, end = self.melody[:, 0], self.melody[:, 0] + self.melody[:, 1]
+        found: NDArray[np.float64] = self.melody[(start < until - 1e-6) & (end > beat + 1e-6)]
+        return found
+
+
+#: Writes the notes of a role in beats of the plan, eighths straight: timing comes afterwards.
+Writer = Callable[["Plan", "Role", "Generator"], Notes]

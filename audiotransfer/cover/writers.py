@@ -1,0 +1,10 @@
+"""The functions that write the notes of roles, by the names that ``band.yaml`` files use."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from audiotransfer.cover.plan import Writer
+
+WRITERS: dict[str, Writer] = {}

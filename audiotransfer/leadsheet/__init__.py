@@ -1,0 +1,6 @@
+"""Lead sheets: what a song is, apart from how it sounds."""
+
+from audiotransfer.leadsheet.chords import QUALITIES
+from audiotransfer.leadsheet.leadsheet import Bar, Chord, Key, LeadSheet, Note, Section
+
+__all__ = ["QUALITIES", "Bar", "Chord", "Key", "LeadSheet", "Note", "Section"]
