@@ -170,10 +170,15 @@ def _length(at: int, end: int, index: int, units: Sequence[Unit], triplets: froz
             open_ = strong or at == begin or until == finish or value == 2 * DIVISIONS
             if half or (until in boundaries and open_):
                 best = value
-        elif at == unit.start + _EIGHTH and unit.length == DIVISIONS and value == DIVISIONS:
-            # A syncopated quarter, not over the middle of the bar.
-            if not at < middle < until and index not in triplets:
-                best = value
+        # A syncopated quarter, not over the middle of the bar.
+        elif (
+            at == unit.start + _EIGHTH
+            and unit.length == DIVISIONS
+            and value == DIVISIONS
+            and not at < middle < until
+            and index not in triplets
+        ):
+            best = value
     return best or min(end - at, unit.start + unit.length - at)
 
 

@@ -116,7 +116,8 @@ def _places(
     """Places in units of places in beats, inside the song."""
     index = np.clip(np.searchsorted(edges, beats, side="right") - 1, 0, len(units) - 1)
     length = np.array([unit.beats for unit in units])[index]
-    return np.clip(index + (beats - edges[index]) / length, 0, len(units))
+    places: NDArray[np.float64] = np.clip(index + (beats - edges[index]) / length, 0, len(units))
+    return places
 
 
 def _coarsest(unit: Unit) -> int:
@@ -132,7 +133,8 @@ def _three(phases: NDArray[np.float64]) -> bool:
 
 def _straight(phases: NDArray[np.float64], swing: float) -> NDArray[np.float64]:
     """Phases where the swung eighth comes to 0.5, piecewise linear."""
-    return np.interp(phases, [-1, 0, swing, 1, 2], [-1, 0, 0.5, 1, 2])
+    straight: NDArray[np.float64] = np.interp(phases, [-1, 0, swing, 1, 2], [-1, 0, 0.5, 1, 2])
+    return straight
 
 
 def _step(phases: NDArray[np.float64], unit: Unit) -> int:
@@ -156,7 +158,8 @@ def _rounded(
     lengths = np.array([unit.length for unit in units])[index]
     inside = (places - index) * lengths
     near = np.clip(np.rint(inside / steps[index]) * steps[index], 0, lengths)
-    return (starts + near).astype(np.int64)
+    rounded: NDArray[np.int64] = (starts + near).astype(np.int64)
+    return rounded
 
 
 def _legato(
