@@ -23,7 +23,7 @@ from audiotransfer.cli.console import Console
 from audiotransfer.errors import AudioTransferError
 
 if TYPE_CHECKING:
-    from audiotransfer.pipeline.midi_output import MidiExtras
+    from audiotransfer.pipeline.midi_options import MidiExtras
     from audiotransfer.pipeline.midi_transfer import MidiOutcome
 
 STEMS = ("pitched", "drums")
@@ -67,7 +67,7 @@ def add_written(parser: Parser) -> None:
 
 def midi_extras(args: Arguments) -> MidiExtras:
     """The files beside a MIDI file that ``--render``, ``--soundfont`` and ``--plot`` request."""
-    from audiotransfer.pipeline.midi_output import MidiExtras
+    from audiotransfer.pipeline.midi_options import MidiExtras
 
     return MidiExtras(
         render=args.render or args.soundfont is not None,
@@ -126,7 +126,8 @@ def transfer_midi(
 
     If not ``alone`` (recordings are among the songs), stems that only recordings have are ignored.
     """
-    from audiotransfer.pipeline.midi_transfer import MidiOptions, transfer_midi_files
+    from audiotransfer.pipeline.midi_options import MidiOptions
+    from audiotransfer.pipeline.midi_transfer import transfer_midi_files
     from audiotransfer.pipeline.options import StemChoice, check_strength
 
     options = MidiOptions(
