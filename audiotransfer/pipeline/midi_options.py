@@ -139,9 +139,7 @@ def check_mode(mode: str, *, midi: bool) -> None:
         raise AudioTransferError(
             "mode cover is for MIDI files so far; a recording has timbre (leave --mode out)"
         )
-    raise AudioTransferError(
-        "mode network changes the notes of MIDI files; a recording has timbre"
-    )
+    raise AudioTransferError("mode network changes the notes of MIDI files; a recording has timbre")
 
 
 def resolved_mode(options: MidiOptions, card: Card | None, band: bool) -> str:
@@ -197,9 +195,7 @@ def matching_instrument(name: str, instruments: Sequence[str]) -> str:
             return instrument
     words = {word: one for one in reversed(instruments) for word in (one, *one.split("_"))}
     close = nearest(wanted, words)
-    hint = (
-        f"did you mean {words[close[0]]}?" if close else f"there are {', '.join(instruments)}"
-    )
+    hint = f"did you mean {words[close[0]]}?" if close else f"there are {', '.join(instruments)}"
     raise AudioTransferError(f"lead {name!r}: {hint}")
 
 

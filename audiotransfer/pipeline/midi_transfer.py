@@ -18,8 +18,8 @@ from audiotransfer.atomic import write_bytes
 from audiotransfer.cover.band import read_band
 from audiotransfer.errors import AudioTransferError, failure
 from audiotransfer.midi.grid import Grid
-from audiotransfer.midi.score import edited, note_table, score_of, with_notes, write_midi
 from audiotransfer.midi.new_tracks import with_text
+from audiotransfer.midi.score import edited, note_table, score_of, with_notes, write_midi
 from audiotransfer.pipeline.midi_cover import CoverPlan, CoverReport, cover_song
 from audiotransfer.pipeline.midi_options import (
     COVER,
@@ -42,6 +42,7 @@ from audiotransfer.symbolic.transfer import PartTransfer
 
 if TYPE_CHECKING:
     from audiotransfer.cover.band import Band
+
 
 @dataclass(frozen=True)
 class PartReport:
@@ -158,6 +159,15 @@ def prepare_midi(options: MidiOptions) -> MidiPlan:
         raise AudioTransferError(f"{' and '.join(STEMS)} are muted: leave one of them in")
     settings = settings_text(options, NETWORK, main.name if main else "")
     return MidiPlan(parts, requested, options.seed, options.melody, settings=settings)
+
+
+def mode_of(options: MidiOptions) -> str:
+    """``cover`` or ``network``, as `prepare_midi` resolves it, without loading a style.
+
+    Raises AudioTransferError as `resolved_mode`, and for an unknown style.
+    """
+    card, band = _card_and_band(options.style)
+    return resolved_mode(options, card, band is not None)
 
 
 def _card_and_band(style: str | Path | Style | None) -> tuple[Card | None, Path | None]:

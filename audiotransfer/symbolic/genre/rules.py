@@ -7,6 +7,7 @@ All functions work on tables ``[N, 5]`` (start and length in ticks, MIDI pitch, 
 from __future__ import annotations
 
 from bisect import bisect_left
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -210,9 +211,7 @@ def _in_scale(new: Table, before: Table, grid: Grid) -> Table:
     return moved[in_range(moved)]
 
 
-def _without_clusters(
-    new: Table, fixed: Table, tune: Table, before: Table, grid: Grid
-) -> Table:
+def _without_clusters(new: Table, fixed: Table, tune: Table, before: Table, grid: Grid) -> Table:
     """The new notes, moved within their bar's reach where they form a semitone, else left out."""
     if not len(new):
         return new
@@ -286,7 +285,7 @@ def _restruck(
         if not len(cuts):
             cuts = lines[(lines > start) & (lines < end)]
         edges = [start, *cuts.tolist(), end]
-        pieces += [[a, b - a, *row[2:]] for a, b in zip(edges[:-1], edges[1:], strict=True)]
+        pieces += [[a, b - a, *row[2:]] for a, b in pairwise(edges)]
     cut = np.array(pieces, dtype=np.int64).reshape(-1, 5)
     return (
         np.concatenate([table[~held], cut]),
