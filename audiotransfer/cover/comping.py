@@ -126,9 +126,7 @@ def _until_clash(pitches: NDArray[np.int64], melody: NDArray[np.float64], end: f
     return float(min(end, melody[clash, 0].min())) if clash.any() else end
 
 
-def _velocity(
-    plan: Plan, place: float, melody: NDArray[np.float64], generator: Generator
-) -> float:
+def _velocity(plan: Plan, place: float, melody: NDArray[np.float64], generator: Generator) -> float:
     """Velocity: softer than the melody, or as loud as the bar's energy asks for without one."""
     bars = np.array([bar.beat for bar in plan.sheet.bars])
     energy = plan.energy[max(int(np.searchsorted(bars, place + 0.5, side="right")) - 1, 0)]

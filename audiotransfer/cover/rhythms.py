@@ -56,7 +56,9 @@ def rhythm_table(path: Path, fullness: float) -> RhythmTable:
     comping = read_counts(path)["comping"]
     names = list(comping["bars"]["count"])
     onsets = np.array([slots(name) for name in names])
-    weights = np.tile(_BACKOFF * np.array([*comping["bars"]["count"].values()], float), (len(names), 1))
+    weights = np.tile(
+        _BACKOFF * np.array([*comping["bars"]["count"].values()], float), (len(names), 1)
+    )
     weights /= weights[0].sum()
     index = {name: row for row, name in enumerate(names)}
     for before, after, count in comping["bar_to_bar"]["rows"]:

@@ -80,8 +80,8 @@ class Voicings:
         total = np.cumsum(weights)
         if total[-1] <= 0:
             return np.zeros(0, np.int64)
-        chosen = pitches[int(np.searchsorted(total, generator.random() * total[-1], "right"))]
-        return chosen[chosen != _EMPTY]
+        row = int(np.searchsorted(total, generator.random() * total[-1], "right"))
+        return np.asarray(pitches[row][pitches[row] != _EMPTY], np.int64)
 
     def _candidates(
         self, chord: Chord, resolves: bool
@@ -109,7 +109,7 @@ class Voicings:
         return self._rows[key]
 
     def _counted(self, kind: str) -> list[tuple[set[int], list[int], int, tuple[int, int]]]:
-        """Rows of a kind: degrees, semitones above the bottom, n, degree and place of the bottom."""
+        """Rows of a kind: degrees, semitones above the bottom, n, the bottom's degree and pitch."""
         source, changed = _DERIVED.get(kind, (kind, {}))
         found = []
         for bottom, above, count, quartiles in self.table[source]:

@@ -26,3 +26,19 @@ QUALITIES: dict[str, tuple[int, ...]] = {
     "m9": (0, 3, 7, 10, 2),
     "7b9": (0, 4, 7, 10, 1),
 }
+
+#: Names of a chord's tones, by `tone_index`.
+TONES = ("root", "3rd", "5th", "7th or 6th", "other")
+_DEGREES = ((0,), (3, 4), (6, 7, 8), (9, 10, 11))
+
+
+def tone_index(degree: int, quality: str) -> int:
+    """Index in `TONES` of a degree in semitones above the root, under a chord of this quality.
+
+    Only tones of the quality are named: the sixth above a triad is ``other``.
+    """
+    if degree % 12 in QUALITIES[quality]:
+        for index, degrees in enumerate(_DEGREES):
+            if degree % 12 in degrees:
+                return index
+    return len(TONES) - 1
