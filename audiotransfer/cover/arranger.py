@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -70,6 +70,7 @@ def arrange(
     options = options or ArrangeOptions()
     seed = _seed(generator)
     plan, reharmonised, notices = plan_song(sheet, band, strength, options, _random(seed, "plan"))
+    plan = replace(plan, seed=seed)
     parts = []
     for role in band.roles:
         random = _random(seed, role.name)

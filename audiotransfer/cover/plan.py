@@ -28,7 +28,8 @@ class Plan:
     reharmonised, in ``sheet``'s beats, without gaps. ``melody`` ``[N, 4]`` are the lead's notes in
     beats, straight eighths where they will be swung. ``energy`` is 0..1 for each bar. ``fills``
     are the indices of bars that end a section. ``chorus`` is the number of the pass through the
-    form, from 0, for each bar. ``swung`` says whether eighths are swung.
+    form, from 0, for each bar. ``swung`` says whether eighths are swung. ``seed`` is for choices
+    that several parts make together, such as a groove.
     """
 
     sheet: LeadSheet
@@ -40,6 +41,7 @@ class Plan:
     chorus: NDArray[np.int64]
     strength: float = 1.0
     swung: bool = True
+    seed: int = 0
 
     def chord_at(self, beat: float) -> Chord:
         """The chord that sounds at a place in beats; the first before, the last after the song."""
