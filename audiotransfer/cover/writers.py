@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from audiotransfer.cover.bass import write_walking_bass
+from audiotransfer.cover.comping import write_comping
+from audiotransfer.cover.second_voice import write_second_voice
+
 if TYPE_CHECKING:
     from audiotransfer.cover.plan import Writer
 
-WRITERS: dict[str, Writer] = {}
+WRITERS: dict[str, Writer] = {
+    "comping": write_comping,
+    "second_voice": write_second_voice,
+    "walking_bass": write_walking_bass,
+}
