@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -73,6 +73,7 @@ def arrange(
     options = options or ArrangeOptions()
     seed = _seed(generator)
     plan, reharmonised, notices = plan_song(sheet, band, strength, options, _random(seed, "plan"))
+    plan = replace(plan, seed=seed)
     parts = []
     for role in instrumented(plan, options.lead):
         random = _random(seed, role.name)

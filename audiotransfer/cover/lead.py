@@ -123,7 +123,8 @@ def _velocities(
     velocity[off & ((notes[:, 1] > 0.6) | higher)] += 6
     velocity[off & ~((notes[:, 1] > 0.6) | higher)] -= 2
     velocity += random.normal(0, 2.5, len(notes))
-    return np.clip(np.round(velocity), 45, 122)
+    clipped: NDArray[np.float64] = np.clip(np.round(velocity), 45, 122)
+    return clipped
 
 
 def _lengths(notes: NDArray[np.float64], random: Generator) -> NDArray[np.float64]:
@@ -135,7 +136,8 @@ def _lengths(notes: NDArray[np.float64], random: Generator) -> NDArray[np.float6
     off_last = (abs(notes[:, 0] % 1.0 - 0.5) < 0.05) & (gap - notes[:, 1] > 0.4)
     short = off_last & (notes[:, 1] < 0.6) & (random.random(len(notes)) < 0.6)
     length[short] = np.minimum(length[short], 0.3)
-    return np.maximum(length, np.minimum(0.1, 0.9 * gap))
+    longer: NDArray[np.float64] = np.maximum(length, np.minimum(0.1, 0.9 * gap))
+    return longer
 
 
 def _with_graces(

@@ -30,9 +30,8 @@ def notes_in_beats(sheet: LeadSheet, notes: Sequence[Note]) -> NDArray[np.float6
     start = np.array([note.start for note in notes])
     end = start + [note.duration for note in notes]
     place = sheet.beat_at(start)
-    columns = [place, sheet.beat_at(end) - place]
-    columns += [[float(n.pitch) for n in notes], [float(n.velocity) for n in notes]]
-    table: NDArray[np.float64] = np.stack([np.asarray(c) for c in columns], axis=1)
+    pitch, velocity = np.array([(n.pitch, n.velocity) for n in notes], dtype=np.float64).T
+    table = np.stack([place, sheet.beat_at(end) - place, pitch, velocity], axis=1)
     return table[np.lexsort((table[:, 2], table[:, 0]))]
 
 

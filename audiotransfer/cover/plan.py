@@ -30,7 +30,8 @@ class Plan:
     beats, straight eighths where they will be swung. ``energy`` is 0..1 for each bar. ``fills``
     are the indices of bars that end a section. ``chorus`` is the number of the pass through the
     form, from 0, for each bar. ``swung`` says whether eighths are swung. ``feel`` are felt beats a
-    beat of the song: 2 where the feel is doubled, .5 where it is halved.
+    beat of the song: 2 where the feel is doubled, .5 where it is halved. ``seed`` is for choices
+    that several parts make together, such as a groove.
     """
 
     sheet: LeadSheet
@@ -43,6 +44,7 @@ class Plan:
     strength: float = 1.0
     swung: bool = True
     feel: float = 1.0
+    seed: int = 0
 
     @cached_property
     def _chord_starts(self) -> NDArray[np.float64]:

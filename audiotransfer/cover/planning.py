@@ -12,6 +12,7 @@ from audiotransfer.cover.endings import with_ending
 from audiotransfer.cover.ladder import ARRANGED, SWUNG
 from audiotransfer.cover.melody import notes_in_beats, quantised
 from audiotransfer.cover.plan import Plan
+from audiotransfer.cover.reharmonisation import other_roots, reharmonise
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.leadsheet import Chord
 
@@ -50,8 +51,10 @@ def plan_song(
         notices.append("the song has no melody: the lead rests")
     chords, reharmonised = sheet.chords, frozenset[int]()
     if arranged:
+        chords, _ = reharmonise(sheet, melody, strength, random, band.harmony)
         key = sheet.keys[-1] if sheet.keys else None
         chords = with_ending(chords, sheet.bars[-1], key, melody, random)
+        reharmonised = other_roots(sheet, chords)
     plan = Plan(
         sheet=replace(sheet, chords=chords),
         band=band,

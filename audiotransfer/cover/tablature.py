@@ -33,7 +33,7 @@ def hits(pattern: str) -> Iterator[tuple[float, int, bool]]:
 
 
 def onsets(rhythm: str, division: int = 2) -> list[float]:
-    """Places in beats of a rhythm like ``x. xx``: ``division`` characters a beat, spaces ignored."""
+    """Places in beats of a rhythm like ``x. xx``, with ``division`` characters a beat."""
     marks = rhythm.replace(" ", "")
     return [index / division for index, mark in enumerate(marks) if mark != REST]
 

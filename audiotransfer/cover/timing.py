@@ -80,7 +80,7 @@ def straight_beats(plan: Plan, places: NDArray[np.float64]) -> NDArray[np.bool_]
     ``places`` are the starts of all notes of one part; the off-beat eighth of a beat is swung
     where nothing but it stands inside the beat.
     """
-    straight = divisions(plan.sheet) == 3
+    straight: NDArray[np.bool_] = divisions(plan.sheet) == 3
     fraction = places % 1.0
     inside = (fraction > _NEAR) & (fraction < _GRACE) & (abs(fraction - 0.5) > _NEAR)
     straight[_beats_of(places[inside], len(straight))] = True
