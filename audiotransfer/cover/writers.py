@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from audiotransfer.cover.bass import write_walking_bass
 from audiotransfer.cover.comping import write_comping
+from audiotransfer.cover.drums import jazz_drums
+from audiotransfer.cover.lead import melody
 from audiotransfer.cover.second_voice import write_second_voice
 
 if TYPE_CHECKING:
@@ -13,6 +15,8 @@ if TYPE_CHECKING:
 
 WRITERS: dict[str, Writer] = {
     "comping": write_comping,
+    "jazz_drums": jazz_drums,
+    "melody": melody,
     "second_voice": write_second_voice,
     "walking_bass": write_walking_bass,
 }
