@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from audiotransfer.cover.pattern_drums import write_drums
+from audiotransfer.cover.pattern_parts import write_bass, write_chords
+
 if TYPE_CHECKING:
     from audiotransfer.cover.plan import Writer
 
-WRITERS: dict[str, Writer] = {}
+WRITERS: dict[str, Writer] = {
+    "pattern_bass": write_bass,
+    "pattern_chords": write_chords,
+    "pattern_drums": write_drums,
+}
