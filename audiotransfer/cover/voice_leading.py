@@ -238,7 +238,7 @@ def _against_melody(
     missing = np.array([_MISSING[_part(one)] for one in intervals])
     assert span.chord.root is not None
     sung = np.array([top > 0 and (top - span.chord.root) % _OCTAVE == one for one in intervals])
-    cost = (~(tones | sung)) @ missing
+    cost: NDArray[np.float64] = (~(tones | sung)) @ missing
     for start, beats, pitch, _ in plan.melody_at(span.beat, span.end):
         share = (min(start + beats, span.end) - max(start, span.beat)) / (span.end - span.beat)
         away = pitch - notes
