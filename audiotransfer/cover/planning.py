@@ -10,7 +10,7 @@ import numpy as np
 from audiotransfer.cover import form, retiming
 from audiotransfer.cover.endings import with_ending
 from audiotransfer.cover.ladder import ARRANGED, SWUNG
-from audiotransfer.cover.melody import notes_in_beats, quantised
+from audiotransfer.cover.melody import notes_in_beats, quantised, share_of_sixteenths
 from audiotransfer.cover.plan import Plan
 from audiotransfer.cover.reharmonisation import other_roots, reharmonise
 from audiotransfer.errors import AudioTransferError
@@ -37,7 +37,7 @@ def plan_song(
     notices: list[str] = []
     arranged = strength >= ARRANGED
     sheet = retiming.at_tempo(retiming.transposed(sheet, options.transpose), options.tempo)
-    factor = retiming.feel(sheet, band.tempo)
+    factor = retiming.feel(sheet, band.tempo, share_of_sixteenths(sheet))
     sheet = retiming.with_feel(sheet, factor)
     sheet = replace(sheet, chords=_chords(sheet, notices))
     sheet = _with_added_bars(sheet, options)
