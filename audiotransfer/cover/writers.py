@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from audiotransfer.cover.pattern_drums import write_drums
 from audiotransfer.cover.pattern_parts import write_bass, write_chords
+from audiotransfer.cover.strings import write_strings
 
 if TYPE_CHECKING:
     from audiotransfer.cover.plan import Writer
@@ -14,4 +15,5 @@ WRITERS: dict[str, Writer] = {
     "pattern_bass": write_bass,
     "pattern_chords": write_chords,
     "pattern_drums": write_drums,
+    "strings": write_strings,
 }
