@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -68,9 +69,13 @@ def reharmonise(
 
 def other_roots(sheet: LeadSheet, chords: Sequence[Chord]) -> frozenset[int]:
     """Indices of the bars in which some beat has another root than in the lead sheet."""
-    places = np.arange(len(sheet.beats) - 1) + 0.01
+    places = _places(sheet)
     differ = _roots(sheet.chords, places) != _roots(chords, places)
-    return frozenset(np.flatnonzero(_bars(sheet, differ)).tolist())
+    return frozenset(int(index) for index in np.flatnonzero(_bars(sheet, differ)))
+
+
+def _places(sheet: LeadSheet) -> NDArray[np.float64]:
+    return np.arange(len(sheet.beats) - 1, dtype=np.float64) + 0.01
 
 
 def _roots(chords: Sequence[Chord], places: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -98,7 +103,7 @@ def _apply(
     """Makes candidate changes in random order, as long as the melody and the limit allow."""
     draws = generator.random(len(candidates))
     order = np.argsort([draw / change[1] for draw, change in zip(draws, candidates, strict=True)])
-    places = np.arange(len(sheet.beats) - 1) + 0.01
+    places = _places(sheet)
     song = _sounds(sheet.chords, places)
     changed = _sounds(chords, places) != song
     made: dict[int, tuple[Chord, ...]] = {}
@@ -185,7 +190,7 @@ def _passing(sheet: LeadSheet, chords: Sequence[Chord]) -> Iterator[_Change]:
 def _changes(sheet: LeadSheet, chords: Sequence[Chord]) -> Iterator[tuple[int, Chord, Chord, int]]:
     """Chords in root position before another, with their index and the beats of their bar."""
     firsts = [bar.beat for bar in sheet.bars]
-    for index, (chord, following) in enumerate(zip(chords, chords[1:], strict=False)):
+    for index, (chord, following) in enumerate(pairwise(chords)):
         if chord.root is None or following.root is None or chord.bass is not None:
             continue
         bar = int(np.searchsorted(firsts, chord.beat + 1e-6, side="right")) - 1
