@@ -81,7 +81,12 @@ def arrange(
         if len(notes):
             timed = to_seconds(notes, plan, role, random, options.swing)
             instrument = role.instruments[0]
-            parts.append(EnsemblePart(role.name, instrument, timed, role.level_db, role.pan))
+            own = band.role(role.name)
+            effects = own.effects if instrument == own.instruments[0] else ()
+            part = EnsemblePart(role.name, instrument, timed, role.level_db, role.pan, effects)
+            parts.append(replace(part, ducked_by=role.ducked_by))
+    names = {part.name for part in parts}
+    parts = [p if p.ducked_by in names else replace(p, ducked_by=None) for p in parts]
     return Arrangement(tuple(parts), plan.sheet, reharmonised, tuple(notices))
 
 

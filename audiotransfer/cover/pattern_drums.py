@@ -72,7 +72,7 @@ def write_drums(plan: Plan, role: Role, random: Generator) -> Notes:
     settings = settings_of(role, DrumSettings)
     starts = bar_starts(plan)
     last = len(plan.sheet.bars) - 1
-    played = kept_steps(steps(plan, settings.patterns, settings.vary), random)
+    played = kept_steps(steps(plan, settings.patterns, settings.vary, "xXo?"), random)
     for index in _fill_bars(plan, settings.fill_share, random):
         fill = _drawn_fill(plan, settings.fills, index, random)
         if fill is not None and index < last:

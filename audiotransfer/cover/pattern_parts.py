@@ -38,6 +38,8 @@ Settings = TypeVar("Settings")
 _OCTAVE = 12
 _SHORTEST = 0.25  # beats; what is left of a held chord after a change is played anew from here on
 _SWELL_BARS = 4
+_CHORD_SYMBOLS = "xXo?uU0123456789"
+_BASS_SYMBOLS = "rR3578nNaA"
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,7 @@ def chord_notes(plan: Plan, settings: ChordSettings, random: Generator) -> Notes
     loudness = loudness_of(plan, settings, random)
     low, high = settings.register
     notes: list[list[float]] = []
-    for step in part_steps(plan, settings, random, settings.last):
+    for step in part_steps(plan, settings, random, settings.last, _CHORD_SYMBOLS):
         velocity = loudness(step)
         ahead = 1.0 / plan.sheet.bars[step.bar].division if settings.anticipate else 0.0
         index = voiced.index_at(step.beat + min(ahead, step.beats))
@@ -150,7 +152,7 @@ def write_bass(plan: Plan, role: Role, random: Generator) -> Notes:
     chord_at = chords_of(plan)
     loudness = loudness_of(plan, settings, random)
     changes = np.array([chord.beat for chord in plan.chords])
-    line = part_steps(plan, settings, random, "r")
+    line = part_steps(plan, settings, random, "r", _BASS_SYMBOLS)
     notes: list[tuple[float, float, float, float]] = []
     last = (settings.register[0] + settings.register[1]) / 2 - 2
     for number, step in enumerate(line):
@@ -174,9 +176,11 @@ def write_bass(plan: Plan, role: Role, random: Generator) -> Notes:
     return sorted_notes(notes)
 
 
-def part_steps(plan: Plan, settings: PartSettings, random: Generator, last: str) -> list[Step]:
+def part_steps(
+    plan: Plan, settings: PartSettings, random: Generator, last: str, symbols: str
+) -> list[Step]:
     """A part's steps: without the optional ones that are left out, the last bar one note."""
-    found = kept_steps(steps(plan, settings.patterns, settings.vary), random)
+    found = kept_steps(steps(plan, settings.patterns, settings.vary, symbols), random)
     if settings.ending == "pattern" or not found:
         return found
     index = len(plan.sheet.bars) - 1
