@@ -135,7 +135,7 @@ def semitone_clashes(pitches: NDArray[np.int64], melody: NDArray[np.float64]) ->
         ``[M, ..., V]``.
     """
     above = melody.reshape(-1, *[1] * pitches.ndim) - pitches
-    return ((above % 12 == 1) & (above > 0)) | (above == -1)
+    return np.asarray(((above % 12 == 1) & (above > 0)) | (above == -1), bool)
 
 
 def _clash(pitches: NDArray[np.int64], melody: NDArray[np.float64]) -> NDArray[np.bool_]:

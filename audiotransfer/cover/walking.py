@@ -53,8 +53,8 @@ _REFERENCE = (
 class Slot:
     """A note of the line: its beat (0..3, as in a bar of four) and its chord.
 
-    ``row`` is its row of tone weights: its beat, `NEW` or `INSIDE` where the chord is new, `TWO` for
-    the second note of a two-beat bar. ``fixed`` is the pitch class that it must have, if any.
+    ``row`` is its row of tone weights: its beat, `NEW` or `INSIDE` where the chord is new, `TWO`
+    for the second note of a two-beat bar. ``fixed`` is the pitch class that it must have, if any.
     """
 
     beat: int
