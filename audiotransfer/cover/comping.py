@@ -34,9 +34,11 @@ def write_comping(plan: Plan, role: Role, generator: Generator) -> Notes:
     Settings of the role: ``fullness`` (0..1, default 1: how seldom a half bar has no chord),
     ``sizes`` (shares of 2, 3, 4, 5 notes), ``lowest`` and ``highest`` (MIDI), ``rooted`` (weight of
     voicings with the root), ``length`` (factor of the counted lengths,
-    default 1.25: the song's chords are to be recognised), ``velocity`` (added).
+    default 1.25: the song's chords are to be recognised), ``velocity`` (added);
+    ``of_instrument`` has such settings for single instruments.
     """
-    settings = role.settings
+    instrument = role.instruments[0] if role.instruments else ""
+    settings = {**role.settings, **role.settings.get("of_instrument", {}).get(instrument, {})}
     counts = table(plan.band, "comping")
     sizes = np.array(settings.get("sizes", counts["sizes"]["share"]), np.float64)
     voicings = Voicings(

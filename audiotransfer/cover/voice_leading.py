@@ -76,9 +76,7 @@ def chord_spans(plan: Plan) -> tuple[Span, ...]:
         start, end = max(chord.beat, bars[0]), min(chord.beat + chord.beats, bars[-1])
         inner = bars[(bars > start + 1e-6) & (bars < end - 1e-6)]
         places = [start, *inner.tolist(), end]
-        found += [
-            Span(a, b, chord) for a, b in pairwise(places) if b > a + 1e-6
-        ]
+        found += [Span(a, b, chord) for a, b in pairwise(places) if b > a + 1e-6]
     return tuple(found)
 
 
