@@ -86,9 +86,25 @@ def arrange(
         notes = _written(plan, role, random) if strength >= ARRANGED else own_notes(plan, role)
         if len(notes):
             timed = to_seconds(notes, plan, role, random, options.swing)
-            instrument = role.instruments[0]
-            parts.append(EnsemblePart(role.name, instrument, timed, role.level_db, role.pan))
+            parts.append(_part(role, band.role(role.name), timed))
+    names = {part.name for part in parts}
+    # What is ducked by a part that rests sounds as it is.
+    parts = [p if p.ducked_by in names else replace(p, ducked_by=None) for p in parts]
     return Arrangement(tuple(parts), plan.sheet, reharmonised, tuple(notices))
+
+
+def _part(role: Role, own: Role, notes: Notes) -> EnsemblePart:
+    """The part of a role; effects are those of the band's first instrument, not of others."""
+    instrument = role.instruments[0]
+    return EnsemblePart(
+        role.name,
+        instrument,
+        notes,
+        role.level_db,
+        role.pan,
+        effects=own.effects if instrument == own.instruments[0] else (),
+        ducked_by=role.ducked_by,
+    )
 
 
 def _written(plan: Plan, role: Role, random: np.random.Generator) -> Notes:
