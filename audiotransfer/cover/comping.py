@@ -24,8 +24,8 @@ _ENERGY = 0.7  # and how far the song's energy
 _REPEATED = 0.2  # weight of the rhythm that the same bar of the last chorus has
 _SHORTEST, _LONGEST = 0.15, 3.0  # beats
 _LENGTH_SPREAD = 0.9  # of the logarithm; counted quartiles .23 and .93 around .43
-_VELOCITY, _VELOCITY_SPREAD = 64, 9  # counted median 66 (56-76)
-_BELOW_MELODY = 10  # counted 10 (3-18)
+_VELOCITY_SPREAD = 9  # counted middle half 56-76
+_MELODY = 0.3  # how far loud and soft melody notes are followed
 
 
 def write_comping(plan: Plan, role: Role, generator: Generator) -> Notes:
@@ -34,7 +34,8 @@ def write_comping(plan: Plan, role: Role, generator: Generator) -> Notes:
     Settings of the role: ``fullness`` (0..1, default 1: how seldom a half bar has no chord),
     ``sizes`` (shares of 2, 3, 4, 5 notes), ``lowest`` and ``highest`` (MIDI), ``rooted`` (weight of
     voicings with the root), ``length`` (factor of the counted lengths,
-    default 1.25: the song's chords are to be recognised), ``velocity`` (added);
+    default 1.25: the song's chords are to be recognised), ``velocity`` (mean; the
+    counted 66, 10 below the melody's);
     ``of_instrument`` has such settings for single instruments.
     """
     instrument = role.instruments[0] if role.instruments else ""
@@ -52,6 +53,8 @@ def write_comping(plan: Plan, role: Role, generator: Generator) -> Notes:
     early = counts["anticipation"]["new_chord"] / counts["anticipation"]["n"]
     starts = np.array([chord.beat for chord in plan.chords])
     median = counts["length"]["beats"] * settings.get("length", 1.25)
+    mean = settings.get("velocity", counts["velocity"]["median"])
+    usual = float(np.median(plan.melody[:, 3])) if len(plan.melody) else 0.0
     rows, top = [], float(counts["top"]["midi"])
     last = plan.sheet.bars[-1].beat
     for index, place in enumerate(hits):
@@ -73,7 +76,8 @@ def write_comping(plan: Plan, role: Role, generator: Generator) -> Notes:
             continue
         top = float(pitches[-1])
         end = max(_until_clash(pitches, coming, end), place + _SHORTEST)
-        velocity = _velocity(plan, place, sounding, generator) + settings.get("velocity", 0)
+        velocity = mean + _loudness(plan, place, sounding, usual)
+        velocity = float(np.clip(round(generator.normal(velocity, _VELOCITY_SPREAD)), 30, 110))
         rows += [(place, end - place, pitch, velocity) for pitch in pitches]
     return np.array(rows, np.float64).reshape(-1, 4)
 
@@ -128,12 +132,9 @@ def _until_clash(pitches: NDArray[np.int64], melody: NDArray[np.float64], end: f
     return float(min(end, melody[clash, 0].min())) if clash.any() else end
 
 
-def _velocity(plan: Plan, place: float, melody: NDArray[np.float64], generator: Generator) -> float:
-    """Velocity: softer than the melody, or as loud as the bar's energy asks for without one."""
+def _loudness(plan: Plan, place: float, melody: NDArray[np.float64], usual: float) -> float:
+    """Velocity above or below the mean, by the bar's energy and the melody's own dynamics."""
     bars = np.array([bar.beat for bar in plan.sheet.bars])
     energy = plan.energy[max(int(np.searchsorted(bars, place + 0.5, side="right")) - 1, 0)]
-    middle = _VELOCITY + 20 * (energy - 0.5)
-    if len(melody):
-        middle = 0.5 * (middle + melody[:, 3].max() - _BELOW_MELODY)
-        middle = min(middle, melody[:, 3].max() - 4)
-    return float(np.clip(round(generator.normal(middle, _VELOCITY_SPREAD)), 30, 105))
+    own = _MELODY * (melody[:, 3].max() - usual) if len(melody) else 0.0
+    return float(20 * (energy - 0.5) + np.clip(own, -8, 8))
