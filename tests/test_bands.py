@@ -249,6 +249,7 @@ def test_patterns_follow_metre_energy_and_seed() -> None:
     assert places("4/4", 14) == [half / 2 for half in range(8)]
     assert places("3/4", 1) == [0]
     assert places("5/4", 14) == [0, 3, 3.5, 4, 4.5]  # three and two
+    assert places("2/4", 0) == [0] and places("2/4", 1) in ([], [0])  # halves of 4/4 in turn
     assert places("6/8", 1) == [0, 1]  # a bar in three on each beat
     assert {tuple(places_of) for seed in range(8) for places_of in [
         [s.beat for s in steps(plan_of(lead_sheet(), band, seed), sets, 0.0) if s.bar == 0]
