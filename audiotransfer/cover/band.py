@@ -48,7 +48,7 @@ class Role:
     levels: dict[str, float] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
     effects: tuple[dict[str, Any], ...] = ()
-    """Effects of its sound, as in a style's card: ``{effect: amplifier, drive: 4}``."""
+    """Effects of its first instrument, as in a style's card: ``{effect: amplifier, drive: 4}``."""
     ducked_by: str | None = None
     """Name of the role whose kick drum an effect ``ducking`` follows."""
 
