@@ -25,8 +25,10 @@ if TYPE_CHECKING:
 #: Bars in a row of the figure, and rows at most: later bars are not drawn.
 _ROW_BARS, _MOST_ROWS = 24, 4
 #: The same where chord names stand above the bars.
-_NAMED_ROW_BARS, _MOST_NAMED_ROWS = 12, 8
-_NAME_HEIGHT = 9.0  # of the line of chord names, in semitones
+_NAMED_ROW_BARS, _MOST_NAMED_ROWS = 16, 4
+#: Height of a semitone, where chord names stand above the bars less.
+_INCHES, _NAMED_INCHES = 0.05, 0.04
+_NAME_HEIGHT = 10.0  # of the line of chord names, in semitones
 _ROW_INCHES = 13.6  # width of the bars of a row
 _LETTER_INCHES = 0.062  # width of a letter at the usual size of chord names
 _NAME_SIZE, _LEAST_SIZE = 8.0, 5.0
@@ -63,7 +65,8 @@ def plot_scores(
     A track has one colour in all rolls, more opaque where it is louder; the drums of a kit have a
     row each below. Without ``marks`` time runs in bars of the first score, which the others share.
     With marks, keyed as the scores, each has its own bars and tracks, with chord names and sections
-    above. Of long scores the first 96 bars are drawn.
+    above. Of long scores the first 96 bars are drawn, with
+    marks the first 64.
     """
     from matplotlib.figure import Figure
 
@@ -72,7 +75,8 @@ def plot_scores(
     bars = max(roll.bars for roll in rolls)
     rows = min(_MOST_NAMED_ROWS if marks else _MOST_ROWS, -(-bars // row_bars))
     span = _span([roll.notes for roll in rolls])
-    height = 0.6 + (span[-1] - span[0] + (_NAME_HEIGHT if marks else 0)) * 0.05
+    semitone, names = (_NAMED_INCHES, _NAME_HEIGHT) if marks else (_INCHES, 0.0)
+    height = 0.6 + (span[-1] - span[0] + names) * semitone
     figure = Figure(figsize=(15, 1.0 + rows * len(rolls) * height), dpi=100, layout="constrained")
     axes = figure.subplots(rows * len(rolls), 1, squeeze=False).flatten()
     for row in range(rows):
@@ -141,7 +145,7 @@ def _rolls(scores: Mapping[str, Any], marks: Mapping[str, Marks] | None) -> list
     rolls: list[_Roll] = []
     colour = 0
     for name, score in scores.items():
-        grid, own = Grid.of(score), marks.get(name, Marks())
+        grid, own = Grid.of(score, shifted=False), marks.get(name, Marks())
         notes = _note_rows(score, grid)
         rolls.append(_Roll(name, score, grid, notes, colour, added - own.added, own))
         notes[:, 4] += colour
