@@ -39,7 +39,8 @@ class Grid:
         """The grid of a score in any metre, also changing ones, up to its last note's end.
 
         Where all pitched notes are shifted against the file's sixteenths by one amount, the grid is
-        shifted too, unless it is not to be ``shifted``. Raises AudioTransferError for scores of more than `MOST_STEPS`.
+        shifted too (not without ``shifted``). Raises AudioTransferError for scores of more than
+        `MOST_STEPS`.
         """
         sixteenth = score.tpq / 4
         everything = _spans(score.tracks)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -103,15 +103,15 @@ def cover_song(file: MidiFile, plan: CoverPlan, title: str = "") -> Cover:
     """
     sheet = song_sheet(file, plan, title)
     generator = torch.Generator().manual_seed(plan.seed)
-    options = _arrange_options(plan.options)
+    options = _arrange_options(sheet, plan)
     arrangement = arrange(sheet, plan.band, plan.strength, generator, options)
     parts = tuple(part for part in arrangement.parts if not plan.actions.get(_kind(part)))
     fine = in_quarters(file)
-    timeline = _Timeline.of(fine, sheet, arrangement.sheet, plan.options)
+    timeline = _Timeline.of(fine, sheet, arrangement.sheet, options)
     beats = ticks_at(fine, sheet.beat_times) / fine.division
     marks = {
         "before": _marks(sheet, beats),
-        "after": _marks(arrangement.sheet, timeline.ticks / fine.division, plan.options.intro),
+        "after": _marks(arrangement.sheet, timeline.ticks / fine.division, timeline.added_bars),
     }
     return Cover(
         written(fine, timeline, parts, plan),
@@ -187,7 +187,8 @@ class _Timeline:
     """Where the beats of an arrangement are in its file.
 
     ``seconds`` and ``ticks`` are those of the arrangement's beats. ``shift`` are the ticks by which
-    the song begins later, ``between_bars`` says that these are no whole bars. ``faster`` is the
+    the song begins later, ``added_bars`` how many bars these are, ``between_bars`` whether the last
+    one of them is cut short. ``faster`` is the
     factor of all tempos. ``tempos`` (quarter notes per minute) from ``tempo_ticks`` on are those of
     added bars behind.
     """
@@ -195,6 +196,7 @@ class _Timeline:
     seconds: NDArray[np.float64]
     ticks: NDArray[np.float64]
     shift: int
+    added_bars: int
     between_bars: bool
     faster: float
     tempo_ticks: NDArray[np.int64]
@@ -202,7 +204,7 @@ class _Timeline:
 
     @classmethod
     def of(
-        cls, file: MidiFile, sheet: LeadSheet, arranged: LeadSheet, options: CoverOptions
+        cls, file: MidiFile, sheet: LeadSheet, arranged: LeadSheet, options: ArrangeOptions
     ) -> _Timeline:
         times, own = arranged.beat_times, len(sheet.beats) - 1
         first = arranged.bars[options.intro].beat
@@ -229,6 +231,7 @@ class _Timeline:
             times,
             ticks,
             shift,
+            -(-shift // round(bar)),
             bool(shift % round(bar)),
             faster if abs(faster - 1) > 1e-6 else 1.0,
             at[changed],
@@ -270,15 +273,20 @@ def _transposed(file: MidiFile, semitones: int) -> MidiFile:
     return midi.with_notes(file, table)
 
 
-def _arrange_options(options: CoverOptions) -> ArrangeOptions:
-    return ArrangeOptions(
-        lead=options.lead,
-        transpose=options.transpose,
-        tempo=options.tempo,
-        intro=options.intro,
-        outro=options.outro,
-        swing=options.swing,
+def _arrange_options(sheet: LeadSheet, plan: CoverPlan) -> ArrangeOptions:
+    """The options of the arranger, whose bars are felt ones: in a doubled feel twice as many."""
+    asked = plan.options
+    options = ArrangeOptions(
+        lead=asked.lead, transpose=asked.transpose, tempo=asked.tempo, swing=asked.swing
     )
+    if not asked.intro and not asked.outro:
+        return options
+    felt = arrange(sheet, plan.band, plan.strength, torch.Generator(), options).sheet
+    ratio = len(felt.bars) / len(sheet.bars)
+    intro, outro = (
+        max(1, round(count * ratio)) if count else 0 for count in (asked.intro, asked.outro)
+    )
+    return replace(options, intro=intro, outro=outro)
 
 
 def _report(arrangement: Arrangement, parts: Sequence[EnsemblePart]) -> CoverReport:

@@ -92,11 +92,23 @@ class MidiOutput:
         """
         paths = self.extra_paths
         if "audio" in paths:
-            how = {"encoding": self.extras.encoding, "overwrite": self.overwrite}
+            encoding, overwrite = self.extras.encoding, self.overwrite
             if notated is not None and notated.complete and self.extras.soundfont is None:
-                render_parts(notated.parts, paths["audio"], notated.room, **how)
+                render_parts(
+                    notated.parts,
+                    paths["audio"],
+                    notated.room,
+                    encoding=encoding,
+                    overwrite=overwrite,
+                )
             else:
-                render_midi(score, paths["audio"], self.extras.soundfont, **how)
+                render_midi(
+                    score,
+                    paths["audio"],
+                    self.extras.soundfont,
+                    encoding=encoding,
+                    overwrite=overwrite,
+                )
         if "plot" in paths:
             name = self.path.name
             shown = {name: score} if before is None else {"before": before, "after": score}
