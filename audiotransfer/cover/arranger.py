@@ -17,6 +17,7 @@ from audiotransfer.cover.ladder import (
     TWO_FIVES,
     ArrangeOptions,
 )
+from audiotransfer.cover.lead import melody_in_range
 from audiotransfer.cover.own_notes import own_notes
 from audiotransfer.cover.planning import plan_song
 from audiotransfer.cover.timing import to_seconds
@@ -75,7 +76,12 @@ def arrange(
     plan, reharmonised, notices = plan_song(sheet, band, strength, options, _random(seed, "plan"))
     plan = replace(plan, seed=seed)
     parts = []
-    for role in instrumented(plan, options.lead):
+    roles = instrumented(plan, options.lead)
+    if strength >= ARRANGED:  # the others write to the octave that the lead is in
+        for role in roles:
+            if role.writer == "melody":
+                plan = replace(plan, melody=melody_in_range(plan, role))
+    for role in roles:
         random = _random(seed, role.name)
         notes = _written(plan, role, random) if strength >= ARRANGED else own_notes(plan, role)
         if len(notes):
