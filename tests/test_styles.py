@@ -16,6 +16,7 @@ import torch
 from safetensors.torch import save_file
 
 from audiotransfer import styles
+from audiotransfer.cli.styles import offers as offers_of
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.styles import Card, Keep, StemEntry, Style, bundle
 
@@ -105,6 +106,8 @@ def test_an_entry_need_not_repeat_the_route_and_the_stem() -> None:
         ({"weights": {"a.safetensors": "no"}}, "sha256"),
         ({"weights": {"a.safetensors": 5}}, "weights.a.safetensors is 5, but must be str"),
         ({"effects": {"bass": []}}, "effects for 'bass'"),
+        ({"band": "band.json"}, "'band.json'"),
+        ({"band": "../jazz/band.yaml"}, "'../jazz/band.yaml'"),
         ({"hours": "long"}, "hours is 'long', but must be float"),
         ({"description": None}, "description is None"),
     ],
@@ -251,6 +254,20 @@ def test_loading_builds_each_stem_by_its_route(root: Path, monkeypatch: pytest.M
     ]
     assert set(style.stems) == {"drums", "vocals"}
     assert style.name == "jazz"
+
+
+def test_a_style_may_have_a_band_and_no_networks(root: Path) -> None:
+    """Its list says what it has for MIDI files: a cover, a network, or both."""
+    both = make_style(root, "jazz", route="symbolic")
+    styles.write_card(both, dataclasses.replace(styles.read_card(both), band="band.yaml"))
+    make_style(root, "pop", route="symbolic")
+    (root / "bossa").mkdir()
+    card = Card("bossa", "sways", {}, {}, route="symbolic", band="band.yaml")
+    styles.write_card(root / "bossa", card)
+    assert styles.load_style("bossa", route="symbolic").band == root / "bossa" / "band.yaml"
+    assert bundle.Style("still", {}).band is None
+    offers = {style.card.name: offers_of(style) for style in styles.installed()}
+    assert offers == {"jazz": "cover, network", "pop": "network", "bossa": "cover"}
 
 
 def test_a_route_that_is_not_there_is_refused(root: Path) -> None:

@@ -74,11 +74,11 @@ def _listing(styles: list[Installed]) -> str:
     from audiotransfer.styles.card import PLAYS
 
     name = max(len(style.card.name) for style in styles)
-    stems = max(len(_changed(style)) for style in styles)
+    width = max(len(offers(style)) for style in styles)
     blocks = []
     for kind in dict.fromkeys(PLAYS.values()):
         rows = [
-            f"  {style.card.name:<{name}}  {_changed(style):<{stems}}  {style.card.description}"
+            f"  {style.card.name:<{name}}  {offers(style):<{width}}  {style.card.description}"
             for style in styles
             if PLAYS[style.card.route] == kind
         ]
@@ -87,8 +87,13 @@ def _listing(styles: list[Installed]) -> str:
     return "\n\n".join(blocks)
 
 
-def _changed(style: Installed) -> str:
-    return ", ".join(stem for stem, entry in style.card.stems.items() if entry) or "nothing"
+def offers(style: Installed) -> str:
+    """What a style changes: stems of recordings, modes of MIDI files."""
+    card = style.card
+    stems = [stem for stem, entry in card.stems.items() if entry]
+    if card.route == "symbolic" and stems:
+        stems = ["network"]
+    return ", ".join([*(["cover"] if card.band else []), *stems]) or "nothing"
 
 
 def _card(style: Installed) -> Iterator[str]:
@@ -102,6 +107,8 @@ def _card(style: Installed) -> Iterator[str]:
             yield f"  {'':<8} plays no songs: {entry.options[SILENT]}"
         for setting in card.effects.get(stem, ()):
             yield f"  {'':<8} then {_effect(setting)}"
+    if card.band:
+        yield f"  {'cover':<8} {card.band}"
     yield f"folder    {style.folder}"
     if card.steps:
         where = f" on {card.hardware}" if card.hardware else ""

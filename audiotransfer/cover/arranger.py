@@ -2,42 +2,45 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from audiotransfer.cover.endings import held
+from audiotransfer.cover.instrumentation import instrumented
+from audiotransfer.cover.ladder import (
+    ARRANGED,
+    SEVENTHS,
+    SUBSTITUTES,
+    SWUNG,
+    TWO_FIVES,
+    ArrangeOptions,
+)
+from audiotransfer.cover.own_notes import own_notes
 from audiotransfer.cover.planning import plan_song
 from audiotransfer.cover.timing import to_seconds
 from audiotransfer.cover.writers import WRITERS
+from audiotransfer.errors import AudioTransferError
 from audiotransfer.synthesis.ensemble import EnsemblePart
 
 if TYPE_CHECKING:
     import torch
 
-    from audiotransfer.cover.band import Band
+    from audiotransfer.cover.band import Band, Role
+    from audiotransfer.cover.plan import Notes, Plan
     from audiotransfer.leadsheet import LeadSheet
 
-#: Strengths from which a step of the way to the style is taken; below the first the song's own
-#: notes are played by the style's instruments.
-SWUNG, ARRANGED, SEVENTHS, TWO_FIVES, SUBSTITUTES = 0.25, 0.45, 0.6, 0.75, 0.9
-
-
-@dataclass(frozen=True)
-class ArrangeOptions:
-    """Options of an arrangement.
-
-    ``lead`` names the lead's instrument; ``transpose`` is in semitones; ``tempo`` in beats per
-    minute replaces the song's mean tempo; ``intro`` and ``outro`` are numbers of added bars;
-    ``swing`` scales how far eighths are swung, 0 is straight.
-    """
-
-    lead: str | None = None
-    transpose: int = 0
-    tempo: float | None = None
-    intro: int = 0
-    outro: int = 0
-    swing: float = 1.0
+__all__ = [
+    "ARRANGED",
+    "SEVENTHS",
+    "SUBSTITUTES",
+    "SWUNG",
+    "TWO_FIVES",
+    "ArrangeOptions",
+    "Arrangement",
+    "arrange",
+]
 
 
 @dataclass(frozen=True)
@@ -65,27 +68,29 @@ def arrange(
 
     With little ``strength`` (0..1) the band plays the song's own notes; then its eighths are swung;
     then the band's own parts are written; with more strength the harmony changes further.
-    Raises AudioTransferError for an instrument that the band does not have.
+    Raises AudioTransferError for an instrument or a writer that there is not.
     """
     options = options or ArrangeOptions()
     seed = _seed(generator)
     plan, reharmonised, notices = plan_song(sheet, band, strength, options, _random(seed, "plan"))
+    plan = replace(plan, seed=seed)
     parts = []
-    for role in band.roles:
+    for role in instrumented(plan, options.lead):
         random = _random(seed, role.name)
-        notes = WRITERS[role.writer](plan, role, random)
+        notes = _written(plan, role, random) if strength >= ARRANGED else own_notes(plan, role)
         if len(notes):
-            instrument = options.lead if role.name == "lead" and options.lead else None
-            parts.append(
-                EnsemblePart(
-                    role.name,
-                    instrument or role.instruments[0],
-                    to_seconds(notes, plan, role, random, options.swing),
-                    role.level_db,
-                    role.pan,
-                )
-            )
+            timed = to_seconds(notes, plan, role, random, options.swing)
+            instrument = role.instruments[0]
+            parts.append(EnsemblePart(role.name, instrument, timed, role.level_db, role.pan))
     return Arrangement(tuple(parts), plan.sheet, reharmonised, tuple(notices))
+
+
+def _written(plan: Plan, role: Role, random: np.random.Generator) -> Notes:
+    """The notes of a role by its writer; accompanying instruments hold the last bar."""
+    if role.writer not in WRITERS:
+        raise AudioTransferError(f"role {role.name}: there is no writer {role.writer!r}")
+    notes = WRITERS[role.writer](plan, role, random)
+    return notes if role.name in ("lead", "drums") else held(notes, plan)
 
 
 def _seed(generator: torch.Generator | None) -> int:

@@ -43,8 +43,7 @@ class Grid:
         """
         sixteenth = score.tpq / 4
         everything = _spans(score.tracks)
-        pitched = _spans([track for track in score.tracks if not track.is_drum])
-        offset = round(_offset(pitched[:, 0] / sixteenth) * sixteenth)
+        offset = grid_offset(score)
         # A note that ends less than half a sixteenth after a bar line adds no bar.
         begun, over = everything.max(axis=0, initial=0)
         end = max(begun + 1, over - sixteenth / 2)
@@ -91,6 +90,16 @@ class Grid:
         """Nearest step of each tick, 0 to ``steps`` (the end); the later one of two."""
         middles = (self.ticks[1:] + self.ticks[:-1]) / 2
         return np.searchsorted(middles, np.asarray(ticks), side="right")
+
+
+def grid_offset(score: Any) -> int:
+    """Ticks by which all pitched notes are shifted against the file's sixteenths, if clearly so.
+
+    At most half a sixteenth, either way; 0 where there is no such shift.
+    """
+    sixteenth: float = score.tpq / 4
+    pitched = _spans([track for track in score.tracks if not track.is_drum])
+    return round(_offset(pitched[:, 0] / sixteenth) * sixteenth)
 
 
 def _ticks_of(score: Any, seconds: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,14 @@ import torch
 from numpy.typing import NDArray
 
 from audiotransfer.atomic import check_place
-from audiotransfer.audio.writing import check_output, write_audio
+from audiotransfer.audio.writing import AudioWriter, check_output, write_audio
 from audiotransfer.data.rendering.arrangement import Arrangement, arrangement_of
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.midi.plotting import plot_scores
 from audiotransfer.midi.score import WRITTEN
+from audiotransfer.pipeline.finishing import Spool
+from audiotransfer.synthesis.ensemble import Ensemble, EnsemblePart, peak_gain
+from audiotransfer.synthesis.room import DEFAULT_ROOM, Room
 from audiotransfer.synthesis.synthesizer import Part, Synthesizer, default_soundfont
 
 _TAIL_SECONDS = 1.5
@@ -129,6 +133,37 @@ def render_midi(
         encoding=encoding,
         overwrite=overwrite,
     )
+
+
+def render_parts(
+    parts: Sequence[EnsemblePart],
+    path: Path,
+    room: Room | None = DEFAULT_ROOM,
+    *,
+    seconds: float | None = None,
+    encoding: str = "int16",
+    overwrite: bool = False,
+) -> None:
+    """Renders arranged parts with the package's instruments to an audio file, with one gain.
+
+    Stereo, 44.1 kHz, in bounded memory; the length is ``seconds``, or that of the notes and 2 s.
+    Raises AudioTransferError for an unknown instrument or effect, and for more than two hours.
+    """
+    if max((part.end for part in parts), default=0.0) > _LONGEST_SECONDS:
+        raise AudioTransferError(
+            f"{path} would sound for more than {_LONGEST_SECONDS // 3600} hours"
+        )
+    ensemble = Ensemble()
+    peak = 0.0
+    with Spool(path.parent, 2) as spool:
+        for block in ensemble.blocks(parts, seconds, room):
+            peak = max(peak, float(np.abs(block).max(initial=0.0)))
+            spool.write(torch.from_numpy(block))
+        gain = peak_gain(peak)
+        rate = ensemble.sample_rate
+        with AudioWriter(path, rate, 2, encoding=encoding, overwrite=overwrite) as writer:
+            for piece in spool.blocks():
+                writer.write(piece * gain)
 
 
 def _rendered(band: Arrangement, synthesizer: Synthesizer, font: Path) -> NDArray[np.float32]:

@@ -69,6 +69,8 @@ class Style:
     card: Card | None = field(default=None, compare=False)
     effects: Mapping[str, Chain] = field(default_factory=dict)
     """Stem -> effects that follow its transfer."""
+    band: Path | None = None
+    """File of the band that plays covers; ``None`` for a style without covers."""
 
     def transfer_for(self, stem: str) -> tuple[StemTransfer, str]:
         """The transfer for a stem, and the name of the stem in this style.
@@ -113,7 +115,8 @@ def load_style(
         effects = {stem: read_chain(chain) for stem, chain in style.card.effects.items()}
     except AudioTransferError as error:
         raise AudioTransferError(f"style {style.card.name!r}: {error}") from None
-    return Style(style.card.name, stems, style.card, effects)
+    band = style.folder / style.card.band if style.card.band else None
+    return Style(style.card.name, stems, style.card, effects, band)
 
 
 def _load_transfer(

@@ -34,6 +34,7 @@ RESERVED = frozenset({"keep", "mute", "dry"})
 # Option of a stem's entry: the reason why its spectrograms cannot become sound.
 SILENT = "silent"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_BAND = re.compile(r"[^/\\]+\.yaml")
 # Beside the card, or in a folder beside the style's that several styles share.
 _WEIGHTS = re.compile(r"(\.\./[A-Za-z0-9_-]+/)?[^/\\]+\.safetensors")
 
@@ -83,6 +84,9 @@ class Card:
     """Measured figures beside those of the baselines."""
     config: dict[str, Any] = field(default_factory=dict)
     """The resolved configuration that trained it."""
+    band: str = ""
+    """File in the style's folder that says how a cover is arranged (see ``audiotransfer.cover``);
+    empty without. A style with one needs no stems and no weights."""
     package_version: str = ""
     schema: int = SCHEMA
 
@@ -118,6 +122,11 @@ class Card:
                 raise AudioTransferError(
                     f"style {self.name!r} has effects for {stem!r}, which it does not transfer"
                 )
+        if self.band and not _BAND.fullmatch(self.band):
+            raise AudioTransferError(
+                f"style {self.name!r} names the band {self.band!r}: it must be a .yaml beside the"
+                " card"
+            )
         for file, digest in self.weights.items():
             if not _WEIGHTS.fullmatch(file):
                 raise AudioTransferError(

@@ -1,0 +1,137 @@
+"""Writes comping: short chords in counted rhythms that leave room for the melody."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from audiotransfer.cover.counts import table
+from audiotransfer.cover.harmony import chord_kind
+from audiotransfer.cover.rhythms import draw_rhythm, other_rhythm, rhythm_table
+from audiotransfer.cover.voicings import Voicings
+
+if TYPE_CHECKING:
+    from numpy.random import Generator
+    from numpy.typing import NDArray
+
+    from audiotransfer.cover.band import Role
+    from audiotransfer.cover.plan import Notes, Plan
+    from audiotransfer.leadsheet import Chord
+
+_DENSITY = 0.12  # how far the number of chords follows the melody's gaps
+_ENERGY = 0.7  # and how far the song's energy
+_REPEATED = 0.2  # weight of the rhythm that the same bar of the last chorus has
+_SHORTEST, _LONGEST = 0.15, 3.0  # beats
+_LENGTH_SPREAD = 0.9  # of the logarithm; counted quartiles .23 and .93 around .43
+_VELOCITY, _VELOCITY_SPREAD = 64, 9  # counted median 66 (56-76)
+_BELOW_MELODY = 10  # counted 10 (3-18)
+
+
+def write_comping(plan: Plan, role: Role, generator: Generator) -> Notes:
+    """Writes the chords of a piano's left hand or a guitar, in beats, straight.
+
+    Settings of the role: ``fullness`` (0..1, default 1: how seldom a half bar has no chord),
+    ``sizes`` (shares of 2, 3, 4, 5 notes), ``lowest`` and ``highest`` (MIDI), ``rooted`` (weight of
+    voicings with the root), ``length`` (factor of the counted lengths,
+    default 1.25: the song's chords are to be recognised), ``velocity`` (added).
+    """
+    settings = role.settings
+    counts = table(plan.band, "comping")
+    sizes = np.array(settings.get("sizes", counts["sizes"]["share"]), np.float64)
+    voicings = Voicings(
+        table(plan.band, "voicings"),
+        tuple(sizes / sizes.sum()),
+        settings.get("lowest", 41),
+        settings.get("highest", 69),
+        settings.get("rooted", 1.0),
+    )
+    hits = comping_places(plan, settings.get("fullness", 1.0), generator)
+    early = counts["anticipation"]["new_chord"] / counts["anticipation"]["n"]
+    starts = np.array([chord.beat for chord in plan.chords])
+    median = counts["length"]["beats"] * settings.get("length", 1.25)
+    rows, top = [], float(counts["top"]["midi"])
+    last = plan.sheet.bars[-1].beat
+    for index, place in enumerate(hits):
+        following = hits[index + 1] if index + 1 < len(hits) else float(len(plan.sheet.beats) - 1)
+        number = _chord_index(starts, place, generator.random() < early)
+        chord = plan.chords[number]
+        if chord.root is None:
+            continue
+        length = median * np.exp(generator.normal(0, _LENGTH_SPREAD))
+        if place >= last:
+            length = following - place
+        end = place + float(np.clip(length, _SHORTEST, _LONGEST if place < last else 16))
+        end = min(end, following, max(chord.beat + chord.beats, place + 0.5))
+        sounding = plan.melody_at(place, min(place + 0.25, end))
+        resolves = number + 1 < len(plan.chords) and _resolves(chord, plan.chords[number + 1])
+        pitches = voicings.choose(chord, sounding[:, 2], top, resolves, generator)
+        if not len(pitches):
+            continue
+        top = float(pitches[-1])
+        end = max(_until_clash(pitches, plan.melody_at(place + 0.25, end), end), place + _SHORTEST)
+        velocity = _velocity(plan, place, sounding, generator) + settings.get("velocity", 0)
+        rows += [(place, end - place, pitch, velocity) for pitch in pitches]
+    return np.array(rows, np.float64).reshape(-1, 4)
+
+
+def comping_places(plan: Plan, fullness: float, generator: Generator) -> NDArray[np.float64]:
+    """Places of comping chords in beats: fewer where the melody is dense, more with energy."""
+    rhythms = rhythm_table(plan.band.folder / plan.band.counts, fullness)
+    chords = rhythms.chords - rhythms.chords.mean()
+    onsets, _ = np.histogram(plan.melody[:, 0], [*(bar.beat for bar in plan.sheet.bars), np.inf])
+    dense = onsets - onsets.mean()
+    before, passes, found = 0, int(plan.chorus[0]) if len(plan.chorus) else 0, []
+    chosen: list[int] = []
+    first = 0
+    for index, bar in enumerate(plan.sheet.bars):
+        if plan.chorus[index] != passes:
+            passes, length, first = int(plan.chorus[index]), index - first, index
+        if index == len(plan.sheet.bars) - 1:
+            found.append(np.array([float(bar.beat)]))
+        elif bar.beats != 4 or bar.division != 2:
+            found.append(bar.beat + other_rhythm(bar.beats, bar.division, generator))
+            chosen.append(before)
+        else:
+            wish = -_DENSITY * dense[index] + _ENERGY * (plan.energy[index] - 0.5)
+            preference = np.exp(chords * np.clip(wish, -0.7, 0.7))
+            if first and index - length >= 0:
+                preference[chosen[index - length]] *= _REPEATED
+            before = draw_rhythm(rhythms, before, preference, generator)
+            chosen.append(before)
+            found.append(bar.beat + np.flatnonzero(rhythms.onsets[before]) / 2)
+    return np.concatenate(found) if found else np.zeros(0)
+
+
+def _chord_index(starts: NDArray[np.float64], place: float, early: bool) -> int:
+    """Index of the chord that a chord at ``place`` plays: just before a change often the next."""
+    index = max(int(np.searchsorted(starts, place + 1e-6, side="right")) - 1, 0)
+    off = abs(place - round(place)) > 0.1
+    if early and off and index + 1 < len(starts) and starts[index + 1] - place <= 0.5 + 1e-6:
+        return index + 1
+    return index
+
+
+def _resolves(chord: Chord, following: Chord) -> bool:
+    """Whether a dominant goes on down a fifth or a semitone."""
+    if following.root is None or chord.root is None or chord_kind(chord.quality) != "dom":
+        return False
+    return (following.root - chord.root) % 12 in (5, 11)
+
+
+def _until_clash(pitches: NDArray[np.int64], melody: NDArray[np.float64], end: float) -> float:
+    """The end of a chord, or where a melody note comes that one of its notes would clash with."""
+    above = melody[:, 2][:, None] - pitches[None, :]
+    clash = (((above % 12 == 1) & (above > 0)) | (above == -1)).any(axis=1)
+    return float(min(end, melody[clash, 0].min())) if clash.any() else end
+
+
+def _velocity(plan: Plan, place: float, melody: NDArray[np.float64], generator: Generator) -> float:
+    """Velocity: softer than the melody, or as loud as the bar's energy asks for without one."""
+    bars = np.array([bar.beat for bar in plan.sheet.bars])
+    energy = plan.energy[max(int(np.searchsorted(bars, place + 0.5, side="right")) - 1, 0)]
+    middle = _VELOCITY + 20 * (energy - 0.5)
+    if len(melody):
+        middle = 0.5 * (middle + melody[:, 3].max() - _BELOW_MELODY)
+        middle = min(middle, melody[:, 3].max() - 4)
+    return float(np.clip(round(generator.normal(middle, _VELOCITY_SPREAD)), 30, 105))

@@ -1,0 +1,107 @@
+"""The form of a song: bars that repeat, and the sections they make."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from audiotransfer.leadsheet.leadsheet import Section
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from audiotransfer.leadsheet.leadsheet import Bar
+
+_UNIT = 4  # bars: sections begin on multiples of it, counted from the first full bar
+_REACH = 4  # bars on each side of a boundary that are compared
+_ALIKE = 0.6  # least share of similarity, between unrelated bars (0) and equal ones (1)
+_LONGEST = 16  # bars of a section
+
+
+def bar_features(
+    melody: NDArray[np.float64],
+    chroma: NDArray[np.float64],
+    onsets: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Features ``[B, F]`` of bars: pitch classes of the melody ``[B, 12]`` and of all notes
+    ``[B, 12]``, and onsets in parts of the bar ``[B, P]``; each group has length 1, or 0.
+    """
+    groups = [0.8 * _unit(melody), _unit(np.sqrt(chroma)), 0.6 * _unit(np.sqrt(onsets))]
+    return np.concatenate(groups, axis=1)
+
+
+def sections_of(features: NDArray[np.float64], bars: Sequence[Bar]) -> tuple[Section, ...]:
+    """Sections of a song without gaps; those that are alike have one name (A, B, ...).
+
+    ``features`` ``[B, F]`` are of its B bars. Boundaries are where a checkerboard kernel on the
+    bars' self-similarity has its peaks (Foote 2000), on multiples of four bars.
+    """
+    count = len(bars)
+    similar = _unit(features) @ _unit(features).T
+    first = 1 if count > 1 and bars[0].quarters < bars[1].quarters else 0
+    boundaries = _boundaries(similar, first)
+    edges = [0, *boundaries, count]
+    names = _names(similar, edges)
+    return tuple(
+        Section(bars[start].beat, bars[end - 1].beat + bars[end - 1].beats - bars[start].beat, name)
+        for (start, end), name in zip(pairwise(edges), names, strict=True)
+    )
+
+
+def _unit(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    norms = np.linalg.norm(values, axis=1, keepdims=True)
+    unit: NDArray[np.float64] = values / np.maximum(norms, 1e-9)
+    return unit
+
+
+def _boundaries(similar: NDArray[np.float64], first: int) -> list[int]:
+    """Bars at which sections begin, apart from the first bar."""
+    count = len(similar)
+    places = np.arange(first + _UNIT, count - 1, _UNIT)
+    if not len(places):
+        return []
+    novelty = np.array([_novelty(similar, int(at)) for at in places])
+    limit = float(novelty.mean())
+    found: list[int] = []
+    last = first
+    for place, value in zip(places, novelty, strict=True):
+        at = int(place)
+        if value > limit or at - last >= _LONGEST:
+            found.append(at)
+            last = at
+    return found
+
+
+def _novelty(similar: NDArray[np.float64], at: int) -> float:
+    """How much the bars before a boundary differ from those after it, and are alike among them."""
+    low, high = max(at - _REACH, 0), min(at + _REACH, len(similar))
+    before, after = similar[low:at, low:at], similar[at:high, at:high]
+    return float((before.mean() + after.mean()) / 2 - similar[low:at, at:high].mean())
+
+
+def _names(similar: NDArray[np.float64], edges: Sequence[int]) -> list[str]:
+    """One name for each section: that of the earlier one whose bars are most alike in order."""
+    mean = float(similar.mean())
+    names: list[str] = []
+    spans = list(pairwise(edges))
+    for index, (start, end) in enumerate(spans):
+        best, name = _ALIKE, ""
+        for (other, until), known in zip(spans[:index], names, strict=True):
+            length = min(end - start, until - other)
+            if max(end - start, until - other) > 2 * length:
+                continue
+            diagonal = similar[start : start + length, other : other + length].diagonal()
+            alike = (float(diagonal.mean()) - mean) / max(1 - mean, 1e-9)
+            if alike > best:
+                best, name = alike, known
+        names.append(name or _letter(len(set(names))))
+    return names
+
+
+def _letter(index: int) -> str:
+    """A, B, ... Z, A2, B2, ..."""
+    return "ABCDEFGHIJKLMNOPQRSTUVWXYZ"[index % 26] + (str(index // 26 + 1) if index > 25 else "")

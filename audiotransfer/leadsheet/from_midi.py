@@ -1,0 +1,159 @@
+"""Lead sheets from MIDI scores."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from audiotransfer.leadsheet.energy import energy_of
+from audiotransfer.leadsheet.form import bar_features, sections_of
+from audiotransfer.leadsheet.harmony import chords_of
+from audiotransfer.leadsheet.keys import keys_of
+from audiotransfer.leadsheet.leadsheet import LeadSheet, Note
+from audiotransfer.leadsheet.melody import (
+    SUNG_WORDS,
+    bass_track,
+    bottom_line,
+    melody_track,
+    top_line,
+)
+from audiotransfer.leadsheet.metre import timeline_of
+from audiotransfer.leadsheet.slots import Slots, chroma_of, overlaps
+from audiotransfer.leadsheet.tracks import TrackNotes, onset_groups, tracks_of
+from audiotransfer.midi import MidiFile
+from audiotransfer.midi.score import score_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from audiotransfer.leadsheet.leadsheet import Bar
+
+_ONSETS = 8  # parts of a bar in which onsets are compared
+_POLYPHONIC = 0.9  # share of onsets with one note, below which a track's top line is followed
+_BREATH = 2.0  # seconds of rest in a sung line that end a span
+
+
+def lead_sheet(song: MidiFile | Any, title: str = "") -> LeadSheet:
+    """The lead sheet of a MIDI file, or of a ``symusic.Score`` in ticks.
+
+    The melody is the track that is most like one by its name and notes, of several notes at a time
+    the top line; the bass is its track, else the lowest notes. Beats are those of the file's tempo
+    map and metre; where its metre has bars of one beat, bars are estimated. Raises
+    AudioTransferError for files without pitched notes or drums.
+    """
+    score = score_of(song) if isinstance(song, MidiFile) else song
+    timeline = timeline_of(score)
+    tracks = tracks_of(score, timeline)
+    parts = _parts(tracks)
+    pitched = _stacked([t.beats for t in tracks if not t.drums])
+    slots = Slots.of(timeline.bars)
+    chroma, _ = chroma_of(pitched, slots.edges)
+    per_bar = np.zeros((len(timeline.bars), 12))
+    np.add.at(per_bar, slots.bars, chroma * np.diff(slots.edges)[:, None])
+    return LeadSheet(
+        beats=tuple(np.round(timeline.seconds, 6).tolist()),
+        bars=timeline.bars,
+        keys=keys_of(per_bar, timeline.bars),
+        sections=_sections(parts["melody"], pitched, per_bar, timeline.bars),
+        chords=chords_of(pitched, slots),
+        melody=_notes(parts["melody"]),
+        bass=_notes(parts["bass"]),
+        others=_notes(parts["others"]),
+        drums=_notes(parts["drums"]),
+        energy=energy_of(tracks, timeline.bars),
+        sung=_sung(tracks, parts["melody"]),
+        title=title,
+    )
+
+
+def _parts(tracks: Sequence[TrackNotes]) -> dict[str, NDArray[np.float64]]:
+    """Notes ``[N, 6]`` (beats as of `TrackNotes`, then seconds) of melody, bass, drums, others."""
+    tables = [np.concatenate([t.beats, t.seconds], axis=1) for t in tracks]
+    melody = melody_track(tracks)
+    bass = bass_track(tracks, melody)
+    rest: list[NDArray[np.float64]] = []
+    parts = {"drums": _stacked([t for t, own in zip(tables, tracks, strict=True) if own.drums], 6)}
+    for index, table in enumerate(tables):
+        if index not in (melody, bass) and not tracks[index].drums:
+            rest.append(table)
+    parts["melody"] = np.zeros((0, 6))
+    if melody is not None:
+        parts["melody"], left = _line(tables[melody])
+        rest.append(left)
+    others = _stacked(rest, 6)
+    if bass is not None:
+        parts["bass"] = tables[bass]
+    else:
+        low = bottom_line(others[:, :4])
+        parts["bass"], others = others[low], np.delete(others, low, axis=0)
+    parts["others"] = others
+    return parts
+
+
+def _line(table: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The melody of a track, and its other notes."""
+    single = (np.bincount(onset_groups(table[:, :4])) == 1).mean()
+    if single >= _POLYPHONIC and not _overlapping(table):
+        return table, table[:0]
+    line = top_line(table[:, :4])
+    return table[line], np.delete(table, line, axis=0)
+
+
+def _overlapping(table: NDArray[np.float64]) -> bool:
+    """Whether notes mostly last beyond the next one's start."""
+    return bool((table[:-1, 1] > table[1:, 0] + 0.5).mean() > 0.3) if len(table) > 1 else False
+
+
+def _stacked(tables: Sequence[NDArray[np.float64]], columns: int = 4) -> NDArray[np.float64]:
+    table = np.concatenate([np.zeros((0, columns)), *tables])
+    return table[np.lexsort((table[:, 2], table[:, 0]))]
+
+
+def _notes(table: NDArray[np.float64]) -> tuple[Note, ...]:
+    return tuple(
+        Note(round(start, 6), round(end - start, 6), int(pitch), int(velocity))
+        for _, _, pitch, velocity, start, end in table.tolist()
+    )
+
+
+def _sections(
+    melody: NDArray[np.float64],
+    pitched: NDArray[np.float64],
+    chroma: NDArray[np.float64],
+    bars: Sequence[Bar],
+) -> Any:
+    edges = np.array([*(bar.beat for bar in bars), bars[-1].beat + bars[-1].beats], dtype=float)
+    slot, note, share = overlaps(melody[:, :2], edges)
+    tune = np.zeros((len(bars), 12))
+    np.add.at(tune, (slot, melody[note, 2].astype(int) % 12), share)
+    onsets = np.zeros((len(bars), _ONSETS))
+    bar = np.clip(np.searchsorted(edges, pitched[:, 0] + 0.02, side="right") - 1, 0, len(bars) - 1)
+    part = (pitched[:, 0] - edges[bar]) / (edges[bar + 1] - edges[bar]) * _ONSETS
+    np.add.at(onsets, (bar, np.clip(np.rint(part), 0, _ONSETS - 1).astype(int)), 1.0)
+    return sections_of(bar_features(tune, chroma, onsets), bars)
+
+
+def _sung(
+    tracks: Sequence[TrackNotes], melody: NDArray[np.float64]
+) -> tuple[tuple[float, float], ...]:
+    """Spans in seconds in which the melody is sung: where its track, or lyrics, say so."""
+    if not len(melody):
+        return ()
+    sung = np.zeros(len(melody), dtype=bool)
+    for track in tracks:
+        words = track.lyrics
+        if len(words) > 1:
+            near = np.abs(melody[:, :1] - words[None, :]).min(axis=1)
+            sung |= near < 1.0
+        if not track.drums and SUNG_WORDS.search(track.name):
+            sung |= np.isin(melody[:, 4], track.seconds[:, 0])
+    spans: list[list[float]] = []
+    for start, end in melody[sung][:, 4:6]:
+        if spans and start - spans[-1][1] < _BREATH:
+            spans[-1][1] = max(spans[-1][1], float(end))
+        else:
+            spans.append([float(start), float(end)])
+    return tuple((round(start, 3), round(end, 3)) for start, end in spans)

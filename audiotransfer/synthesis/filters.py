@@ -1,0 +1,28 @@
+"""Coefficients of a voice's low-pass filter."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+def low_pass(
+    hertz: NDArray[np.float64], resonance_db: float, sample_rate: int
+) -> NDArray[np.float64]:
+    """Coefficients ``[L, 3]`` (see `kernel.add`) of a second-order low-pass filter.
+
+    ``hertz`` ``[L]`` are its cutoffs, held below 0.45 of the sample rate (Hz). ``resonance_db`` is
+    the gain at the cutoff above that of a Butterworth filter, less 3 dB at 0; half of it is taken
+    off the overall gain (SoundFont Technical Specification 2.04, 8.1.2, generator 9).
+    """
+    turn = 2.0 * math.pi * np.minimum(hertz, 0.45 * sample_rate) / sample_rate
+    alpha = np.sin(turn) / (2.0 * 10.0 ** ((resonance_db - 3.01) / 20.0))
+    gain = (1.0 - np.cos(turn)) / 2.0 * 10.0 ** (-resonance_db / 40.0)
+    unscaled = np.stack([gain, -2.0 * np.cos(turn), 1.0 - alpha], axis=1)
+    coefficients: NDArray[np.float64] = unscaled / (1.0 + alpha)[:, None]
+    return coefficients
