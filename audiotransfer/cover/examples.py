@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -19,13 +20,12 @@ from torch import Tensor
 
 from audiotransfer.cover.features import (
     FURTHEST,
-    KINDS,
     SLOTS,
     WIDEST,
     bass_features,
     comping_features,
 )
-from audiotransfer.cover.harmony import chord_kind
+from audiotransfer.cover.harmony import CHORD_KINDS, chord_kind
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.leadsheet.chords import parse_symbol
 from audiotransfer.midi.archives import contents, list_midi
@@ -44,6 +44,7 @@ _SINGLE, _BELOW, _BELOW_HIGH, _HIGH = 57.0, 60.5, 62.5, 67
 # Fractions of a beat that count as on the beat, and as its swung half.
 _ON, _OFF = 0.27, 0.87
 _ON_BEAT = 0.3  # beats around a beat within which a bass note counts as on it
+_ALTERED = re.compile(r"(9|11|13)([b#])")
 _SURE = 0.3  # drums' skip notes on 2 and 4 minus those on 1 and 3: the bar line is right above it
 
 
@@ -203,10 +204,13 @@ def _on_beats(notes: NDArray[np.int64], quarter: int) -> NDArray[np.int64]:
 
 
 def _chords_on_beats(score: Any, beats: int) -> list[tuple[int, int]]:
-    """Root and kind (index of `KINDS`) of the chord on each beat; the last one goes on."""
-    changes = [(mark.time / score.tpq, parse_symbol(mark.text)) for mark in score.markers]
-    known = [(beat, chord) for beat, chord in changes if chord and chord[0] is not None]
+    """Root and kind (index of `CHORD_KINDS`) of the chord on each beat; the last one goes on."""
+    known = []
+    for mark in score.markers:
+        # The database writes the sign of an altered tone behind it: 79b.
+        root, quality, _ = parse_symbol(_ALTERED.sub(r"\2\1", mark.text))
+        if root is not None:
+            known.append((mark.time / score.tpq, (root, CHORD_KINDS.index(chord_kind(quality)))))
     starts = np.array([beat for beat, _ in known])
     places = np.searchsorted(starts, np.arange(beats) + _ON_BEAT, side="right") - 1
-    chords = [known[max(int(place), 0)][1] for place in places]
-    return [(int(root), KINDS.index(chord_kind(quality))) for root, quality, *_ in chords]
+    return [known[max(int(place), 0)][1] for place in places]

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from audiotransfer.cover.harmony import CHORD_KINDS
+
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
@@ -18,8 +20,6 @@ if TYPE_CHECKING:
 SLOTS = 8
 #: Half beats before the present one, and half beats of the melody from the present one on.
 HISTORY, AHEAD = 24, 8
-#: Kinds of chords, as in the counts of voicings.
-KINDS = ("maj", "min", "dom", "hdim", "dim", "sus")
 #: Largest interval of the bass in semitones, and its classes from -WIDEST to WIDEST.
 WIDEST = 12
 INTERVALS = 2 * WIDEST + 1
@@ -31,7 +31,7 @@ _TEMPO = 200.0  # beats per minute that count as 1
 
 #: Lengths of the two vectors of features.
 COMPING_FEATURES = 2 * HISTORY + AHEAD + SLOTS + 2
-BASS_FEATURES = 4 + 12 + len(KINDS) + FURTHEST + 12 + 12 + 2 + (_PAST - 1)
+BASS_FEATURES = 4 + 12 + len(CHORD_KINDS) + FURTHEST + 12 + 12 + 2 + (_PAST - 1)
 
 
 def comping_features(
@@ -73,7 +73,7 @@ def bass_features(
     """The context ``[BASS_FEATURES]`` of the bass note on a beat.
 
     ``past`` are the four pitches before it, the last one last, 0 where there is none; ``beat`` is
-    its place in the bar of four; ``kind`` an index of `KINDS`; ``root`` and ``next_root`` are pitch
+    its place in the bar of four; ``kind`` an index of `CHORD_KINDS`; ``root`` and ``next_root`` are pitch
     classes of the chord on the beat and of the one after it, which begins in ``until_change``
     beats (at least 1).
     """
@@ -82,7 +82,7 @@ def bass_features(
     parts = [
         np.eye(4)[beat % 4],
         np.eye(12)[(last - root) % 12],
-        np.eye(len(KINDS))[kind],
+        np.eye(len(CHORD_KINDS))[kind],
         np.eye(FURTHEST)[min(until_change, FURTHEST) - 1],
         np.eye(12)[(next_root - root) % 12],
         np.eye(12)[(last - next_root) % 12],
