@@ -31,7 +31,7 @@ from audiotransfer.pipeline.midi_accompaniment import (
     load_bach,
     version_paths,
 )
-from audiotransfer.pipeline.midi_output import MidiExtras
+from audiotransfer.pipeline.midi_options import MidiExtras
 from audiotransfer.recipes import load_training
 from audiotransfer.styles.card import read_card
 from audiotransfer.symbolic.accompaniment import melody

@@ -17,6 +17,7 @@ from audiotransfer.cover.ladder import (
     TWO_FIVES,
     ArrangeOptions,
 )
+from audiotransfer.cover.lead import melody_in_range
 from audiotransfer.cover.own_notes import own_notes
 from audiotransfer.cover.planning import plan_song
 from audiotransfer.cover.timing import to_seconds
@@ -75,14 +76,35 @@ def arrange(
     plan, reharmonised, notices = plan_song(sheet, band, strength, options, _random(seed, "plan"))
     plan = replace(plan, seed=seed)
     parts = []
-    for role in instrumented(plan, options.lead):
+    roles = instrumented(plan, options.lead)
+    if strength >= ARRANGED:  # the others write to the octave that the lead is in
+        for role in roles:
+            if role.writer == "melody":
+                plan = replace(plan, melody=melody_in_range(plan, role))
+    for role in roles:
         random = _random(seed, role.name)
         notes = _written(plan, role, random) if strength >= ARRANGED else own_notes(plan, role)
         if len(notes):
             timed = to_seconds(notes, plan, role, random, options.swing)
-            instrument = role.instruments[0]
-            parts.append(EnsemblePart(role.name, instrument, timed, role.level_db, role.pan))
+            parts.append(_part(role, band.role(role.name), timed))
+    names = {part.name for part in parts}
+    # What is ducked by a part that rests sounds as it is.
+    parts = [p if p.ducked_by in names else replace(p, ducked_by=None) for p in parts]
     return Arrangement(tuple(parts), plan.sheet, reharmonised, tuple(notices))
+
+
+def _part(role: Role, own: Role, notes: Notes) -> EnsemblePart:
+    """The part of a role; effects are those of the band's first instrument, not of others."""
+    instrument = role.instruments[0]
+    return EnsemblePart(
+        role.name,
+        instrument,
+        notes,
+        role.level_db,
+        role.pan,
+        effects=own.effects if instrument == own.instruments[0] else (),
+        ducked_by=role.ducked_by,
+    )
 
 
 def _written(plan: Plan, role: Role, random: np.random.Generator) -> Notes:

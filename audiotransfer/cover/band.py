@@ -34,7 +34,8 @@ class Role:
 
     ``writer`` names the function that writes its notes (see `audiotransfer.cover.writers`),
     ``settings`` are its own. ``instruments`` are those that may play it; the first is the default.
-    ``timings`` replace ``timing`` for single instruments of the role.
+    ``timings`` replace ``timing`` for single instruments of the role, ``levels`` in dB are added
+    to ``level_db`` for them.
     """
 
     name: str
@@ -44,9 +45,10 @@ class Role:
     pan: float = 0.0
     timing: Timing = field(default_factory=Timing)
     timings: dict[str, Timing] = field(default_factory=dict)
+    levels: dict[str, float] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
     effects: tuple[dict[str, Any], ...] = ()
-    """Effects of its sound, as in a style's card: ``{effect: amplifier, drive: 4}``."""
+    """Effects of its first instrument, as in a style's card: ``{effect: amplifier, drive: 4}``."""
     ducked_by: str | None = None
     """Name of the role whose kick drum an effect ``ducking`` follows."""
 

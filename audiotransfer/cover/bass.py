@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from audiotransfer.cover.counts import by_tempo, table
-from audiotransfer.cover.walking import NEW, TWO, Slot, walking_model
+from audiotransfer.cover.walking import INSIDE, NEW, TWO, Slot, walking_model
 
 if TYPE_CHECKING:
     from numpy.random import Generator
@@ -58,7 +58,7 @@ def write_walking_bass(plan: Plan, role: Role, generator: Generator) -> Notes:
     energy = np.interp([p.beat for p in places], [b.beat for b in plan.sheet.bars], plan.energy)
     rows: list[tuple[float, float, float, float]] = []
     for index, (place, pitch) in enumerate(zip(places, pitches, strict=True)):
-        held = place.slot.row == NEW or place.slot.fixed is not None
+        held = place.slot.row in (NEW, INSIDE) or place.slot.fixed is not None
         omit = empty * (_EMPTY if place.slot.beat == 0 or held else 1.2)
         if rows and rows[-1][1] > 1.2:
             omit = 0.0  # never two empty beats in a row
@@ -115,7 +115,9 @@ def _places(plan: Plan, two: frozenset[int]) -> list[_Place]:
             chord = plan.chords[max(int(np.searchsorted(starts, beat + 0.1)) - 1, 0)]
             new = beat in changes
             inside = _beat_of_four(beat - bar.beat, bar.beats)
-            row = NEW if new else TWO if end - beat > 1 else inside
+            row = TWO if end - beat > 1 else inside
+            if new:
+                row = NEW if inside == 0 or end - beat > 1 else INSIDE
             fixed = chord.bass if new else None
             ends = beat == 0 or index == len(plan.sheet.bars) - 1
             if ends and fixed is None:

@@ -9,7 +9,7 @@ import numpy as np
 from audiotransfer.cover.counts import table
 from audiotransfer.cover.harmony import chord_kind
 from audiotransfer.cover.rhythms import draw_rhythm, other_rhythm, rhythm_table
-from audiotransfer.cover.voicings import Voicings
+from audiotransfer.cover.voicings import Voicings, semitone_clashes
 
 if TYPE_CHECKING:
     from numpy.random import Generator
@@ -34,9 +34,11 @@ def write_comping(plan: Plan, role: Role, generator: Generator) -> Notes:
     Settings of the role: ``fullness`` (0..1, default 1: how seldom a half bar has no chord),
     ``sizes`` (shares of 2, 3, 4, 5 notes), ``lowest`` and ``highest`` (MIDI), ``rooted`` (weight of
     voicings with the root), ``length`` (factor of the counted lengths,
-    default 1.25: the song's chords are to be recognised), ``velocity`` (added).
+    default 1.25: the song's chords are to be recognised), ``velocity`` (added);
+    ``of_instrument`` has such settings for single instruments.
     """
-    settings = role.settings
+    instrument = role.instruments[0] if role.instruments else ""
+    settings = {**role.settings, **role.settings.get("of_instrument", {}).get(instrument, {})}
     counts = table(plan.band, "comping")
     sizes = np.array(settings.get("sizes", counts["sizes"]["share"]), np.float64)
     voicings = Voicings(
@@ -65,11 +67,12 @@ def write_comping(plan: Plan, role: Role, generator: Generator) -> Notes:
         end = min(end, following, max(chord.beat + chord.beats, place + 0.5))
         sounding = plan.melody_at(place, min(place + 0.25, end))
         resolves = number + 1 < len(plan.chords) and _resolves(chord, plan.chords[number + 1])
-        pitches = voicings.choose(chord, sounding[:, 2], top, resolves, generator)
+        coming = plan.melody_at(place + 0.25, end)
+        pitches = voicings.choose(chord, sounding[:, 2], coming[:, 2], top, resolves, generator)
         if not len(pitches):
             continue
         top = float(pitches[-1])
-        end = max(_until_clash(pitches, plan.melody_at(place + 0.25, end), end), place + _SHORTEST)
+        end = max(_until_clash(pitches, coming, end), place + _SHORTEST)
         velocity = _velocity(plan, place, sounding, generator) + settings.get("velocity", 0)
         rows += [(place, end - place, pitch, velocity) for pitch in pitches]
     return np.array(rows, np.float64).reshape(-1, 4)
@@ -121,8 +124,7 @@ def _resolves(chord: Chord, following: Chord) -> bool:
 
 def _until_clash(pitches: NDArray[np.int64], melody: NDArray[np.float64], end: float) -> float:
     """The end of a chord, or where a melody note comes that one of its notes would clash with."""
-    above = melody[:, 2][:, None] - pitches[None, :]
-    clash = (((above % 12 == 1) & (above > 0)) | (above == -1)).any(axis=1)
+    clash = semitone_clashes(pitches, melody[:, 2]).any(axis=1)
     return float(min(end, melody[clash, 0].min())) if clash.any() else end
 
 

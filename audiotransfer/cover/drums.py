@@ -72,7 +72,7 @@ def jazz_drums(plan: Plan, role: Role, random: Generator) -> Notes:
             _ending(hits, bar, energy, brushes)
             break
         fill = index in plan.fills
-        ride = _ride(role, counted, bar, habit, fill, random)
+        ride = _ride(role, counted, bar, habit, fill, after_fill, random)
         crash = index in starts and index > 0 and after_fill and energy > 0.55
         free = _ride_bar(hits, plan, bar, ride, energy, brushes, crash, index, random)
         _foot_hat(hits, bar, counted, habit, energy, random)
@@ -93,18 +93,33 @@ def _level(energy: float) -> float:
 
 
 def _ride(
-    role: Role, counted: dict[str, Any], bar: Bar, habit: _Habit, fill: bool, random: Generator
+    role: Role,
+    counted: dict[str, Any],
+    bar: Bar,
+    habit: _Habit,
+    fill: bool,
+    after_fill: bool,
+    random: Generator,
 ) -> str:
-    """The ride rhythm of a bar: of a bar with a fill one that leaves its second half free."""
+    """The ride rhythm of a bar.
+
+    A bar with a fill has one that leaves its second half free, the bar after it one with the 1.
+    """
     patterns = _rides(role, counted, bar)
     half = len(next(iter(patterns))) // 2
     closing = {name: n for name, n in patterns.items() if set(name[half:]) <= {tablature.REST}}
     if fill:
         return tablature.draw(closing or {tablature.REST * 2 * half: 1}, random)
-    if habit.ride in patterns and random.random() < _SAME_RIDE:
+    if habit.ride in patterns and not after_fill and random.random() < _SAME_RIDE:
         return habit.ride
     habit.ride = tablature.draw(
-        {name: n for name, n in patterns.items() if name not in closing}, random
+        {
+            name: n
+            for name, n in patterns.items()
+            if name not in closing and (not after_fill or name[0] != tablature.REST)
+        }
+        or patterns,
+        random,
     )
     return habit.ride
 
@@ -146,7 +161,7 @@ def _ride_bar(
         mean = 66 if off else 89 if beat % 2 else 71
         key = CRASH if crash and place == 0 else SNARE if tapped else RIDE
         loud = 1.15 if key == CRASH else 0.5 if tapped else 1.0
-        hits.add(bar.beat + place, key, velocity * loud * (mean + random.normal(0, 8)))
+        hits.add(bar.beat + place, key, velocity * loud * (mean + random.normal(0, 11)))
     if brushes:
         for beat in range(0, bar.beats, 2):
             length = min(2.0, bar.beats - beat) - 0.05
@@ -204,7 +219,7 @@ def _snare(
         )
     habit.snare = tuple(chosen)
     # Counted quartiles 19, 36, 65: mostly ghost notes, few accents.
-    loudness = np.sort(36 * np.exp(random.normal(0, 0.85, len(chosen))))
+    loudness = np.sort(31 * np.exp(random.normal(0, 0.9, len(chosen))))
     # The loudest stands off the beat where one does.
     order = sorted(chosen, key=lambda slot: (slot % 2, random.random()))
     for slot, velocity in zip(order, loudness, strict=True):
@@ -242,15 +257,18 @@ def _kick(
     slots = int(bar.division * until)
     if not slots or not number:
         return
-    # Counted: 1 at .29, other places at .10 to .19; off-beats are the louder ones.
-    weights = np.where(np.arange(slots) == 0, 0.29, 0.145)
+    # Counted: 1 at .29, other places at .10 to .19. The feathered phrases have the beats, so that
+    # here off-beats outweigh them; those are the louder ones.
+    place = np.arange(slots)
+    weights = np.where(place == 0, 0.2, np.where(place % bar.division == 0, 0.07, 0.22))
     weights /= weights.sum()
     chosen = random.choice(slots, min(number, slots), replace=False, p=weights)
     for slot in sorted(int(value) for value in chosen):
         accent = slot % bar.division and random.random() < 0.6
         mean = 84 if accent else 45
-        place = bar.beat + slot / bar.division
-        hits.add(place, KICK, _level(energy) * (mean + random.normal(0, 8)))
+        hits.add(
+            bar.beat + slot / bar.division, KICK, _level(energy) * (mean + random.normal(0, 8))
+        )
 
 
 def _fill(

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 #: (JazzSAMBA), minor .24 of them, which are here shared between m6 and m7.
 MAJOR = (("6", 0.39), ("maj7", 0.17), ("7", 0.07))
 MINOR = (("m6", 0.14), ("m7", 0.1))
+_TRIADS = {"major": (("", 1.0),), "minor": (("m", 1.0),)}
 
 
 def with_ending(
@@ -30,12 +31,14 @@ def with_ending(
     key: Key | None,
     melody: NDArray[np.float64],
     random: Generator,
+    sevenths: bool = True,
 ) -> tuple[Chord, ...]:
     """Chords with the tonic in the last bar, unless the melody's last note is foreign to it.
 
     ``melody`` ``[N, 4]`` are the lead's notes in beats. Qualities are drawn by their counts
     without those that hold a semitone, or a major seventh, against the last note. Without a key,
-    or with a foreign last note, the song's own chord at the bar's start lasts to the end.
+    or with a foreign last note, the song's own chord at the bar's start lasts to the end. Without
+    ``sevenths`` the tonic is a triad.
     """
     before = [chord for chord in chords if chord.beat < last.beat]
     own = [chord for chord in chords if chord.beat + chord.beats > last.beat]
@@ -46,16 +49,17 @@ def with_ending(
     final = replace(own[0], beat=float(last.beat), beats=float(last.beats))
     sounding = melody[melody[:, 0] + melody[:, 1] > last.beat + 0.05]
     pitch = None if not len(sounding) else int(sounding[-1, 2]) % 12
-    quality = _quality(key, pitch, random) if key is not None else None
+    quality = _quality(key, pitch, random, sevenths) if key is not None else None
     if key is not None and quality is not None:
         final = Chord(float(last.beat), float(last.beats), key.tonic, quality)
     return (*before, final)
 
 
-def _quality(key: Key, pitch: int | None, random: Generator) -> str | None:
+def _quality(key: Key, pitch: int | None, random: Generator, sevenths: bool) -> str | None:
     """The last chord's quality; ``None`` where the melody's last pitch class fits none."""
     fitting = []
-    for quality, share in MAJOR if key.mode == "major" else MINOR:
+    jazz = MAJOR if key.mode == "major" else MINOR
+    for quality, share in jazz if sevenths else _TRIADS[key.mode]:
         tones = {(key.tonic + tone) % 12 for tone in QUALITIES[quality]}
         if pitch is None or not tones & {(pitch + 1) % 12, (pitch - 1) % 12}:
             fitting.append((quality, share))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from audiotransfer.leadsheet import Chord
+from audiotransfer.leadsheet import QUALITIES, Chord
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -134,6 +135,15 @@ def turnaround(key: Key, bars: int, beats: int) -> tuple[Chord, ...]:
         long = beats - length if halves and index % 2 == 0 else length
         chords.append(Chord(float(place), float(long), (key.tonic + root) % 12, quality))
     return tuple(chords)
+
+
+def triads(chords: Sequence[Chord]) -> tuple[Chord, ...]:
+    """Chords without sixths, sevenths and ninths; those without a third stay."""
+    plain: dict[tuple[int, ...], str] = {(3, 7): "m", (4, 7): "", (3, 6): "dim", (4, 8): "aug"}
+    return tuple(
+        replace(chord, quality=plain.get(QUALITIES[chord.quality][1:3], chord.quality))
+        for chord in chords
+    )
 
 
 def last_chords(sheet: LeadSheet, bars: int) -> tuple[Chord, ...]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from audiotransfer.leadsheet import Chord, LeadSheet
 
 #: Kinds of chords, by which the counts of voicings and walking bass are sorted.
-KINDS = ("dom", "min", "maj", "hdim", "dim", "sus")
+CHORD_KINDS = ("dom", "min", "maj", "hdim", "dim", "sus")
 _EXPOSED = 0.5  # beats: longer melody notes, and those on a beat, must not clash
 _ON_BEAT = 0.2  # beats that a note on a beat must last
 _TONES = (
@@ -42,7 +42,7 @@ _MINOR_THIRDS = ({2, 4, 9, 11}, {0, 2, 5, 7})  # degrees whose diatonic third is
 
 
 def chord_kind(quality: str) -> str:
-    """The kind of a chord's quality, one of `KINDS`."""
+    """The kind of a chord's quality, one of `CHORD_KINDS`."""
     tones = QUALITIES[quality]
     if 4 in tones:
         return "dom" if 10 in tones or quality == "aug" else "maj"

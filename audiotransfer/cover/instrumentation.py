@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def instrumented(plan: Plan, lead: str | None = None) -> tuple[Role, ...]:
-    """The band's roles, each with the one instrument that it uses.
+    """The band's roles, each with the one instrument that it uses, its timing and level.
 
     ``lead`` names the lead's instrument, as a whole or by a part of its name (``sax``); without
     it the first of its instruments leads. Other roles use their first that is not the lead's. A
@@ -32,7 +32,14 @@ def instrumented(plan: Plan, lead: str | None = None) -> tuple[Role, ...]:
         else:
             free = [name for name in role.instruments if name != chosen]
             instrument = _ballad(plan, role) or (free or list(role.instruments))[0]
-        roles.append(replace(role, instruments=(instrument,)))
+        roles.append(
+            replace(
+                role,
+                instruments=(instrument,),
+                timing=role.timings.get(instrument, role.timing),
+                level_db=role.level_db + role.levels.get(instrument, 0.0),
+            )
+        )
     return tuple(roles)
 
 

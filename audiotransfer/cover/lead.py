@@ -26,15 +26,22 @@ def melody(plan: Plan, role: Role, random: Generator) -> Notes:
     The role's settings: ``ranges``, lowest and highest pitch of each instrument; ``velocity``, the
     mean; ``grace``, the share of long notes that get a grace note a semitone below.
     """
-    notes = _one_voice(plan.melody)
+    notes = melody_in_range(plan, role)
     if not len(notes):
         return notes
     phrases = phrase_numbers(notes)
-    low, high = role.settings.get("ranges", {}).get(role.instruments[0], (48, 84))
-    notes[:, 2] = in_range(notes[:, 2], phrases, low, high)
     notes[:, 3] = _velocities(plan, notes, phrases, role, random)
     notes[:, 1] = _lengths(notes, random)
     return _with_graces(notes, float(role.settings.get("grace", 0.0)), random)
+
+
+def melody_in_range(plan: Plan, role: Role) -> Notes:
+    """The melody in one voice, by octaves within the range of the lead's instrument."""
+    notes = _one_voice(plan.melody)
+    if len(notes):
+        low, high = role.settings.get("ranges", {}).get(role.instruments[0], (48, 84))
+        notes[:, 2] = in_range(notes[:, 2], phrase_numbers(notes), low, high)
+    return notes
 
 
 def _one_voice(melody: NDArray[np.float64]) -> NDArray[np.float64]:

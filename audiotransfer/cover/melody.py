@@ -61,6 +61,17 @@ def is_swung(notes: NDArray[np.float64]) -> bool:
     return swung >= _FEWEST and swung >= _SWUNG_SHARE * (swung + straight)
 
 
+def share_of_sixteenths(sheet: LeadSheet) -> float:
+    """Share of the beats in which melody notes begin off the beat that have sixteenths."""
+    place = notes_in_beats(sheet, sheet.melody)[:, 0]
+    beat, fraction = np.floor(place), place % 1.0
+    inner = (fraction > 0.15) & (fraction < 0.85)
+    # Of dotted eighths and sixteenths the latter are swung eighths.
+    sixteenth = (abs(fraction - 0.25) < 0.07) | (abs(fraction - 0.75) < 0.07)
+    divided, with_sixteenths = np.unique(beat[inner]), np.unique(beat[sixteenth & inner])
+    return len(with_sixteenths) / max(len(divided), 1)
+
+
 def quantised(
     sheet: LeadSheet, notes: NDArray[np.float64], *, swung: bool, sung: bool
 ) -> NDArray[np.float64]:

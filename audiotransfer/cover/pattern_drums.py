@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 #: General MIDI key of each drum that patterns name.
 DRUM_KEYS = {
     "kick": 36, "snare": 38, "side_stick": 37, "clap": 39, "rimshot": 40,
-    "hat": 42, "hat_open": 46, "hat_foot": 44, "ride": 51, "ride_bell": 53,
+    "hat": 42, "hat_open": 46, "hat_foot": 44, "ride": 51, "ride_bell": 53, "shaker": 70,
     "crash": 49, "splash": 55, "tom_high": 50, "tom_mid": 47, "tom_low": 43,
     "brush_stir": 25,
 }  # fmt: skip
@@ -72,16 +72,17 @@ def write_drums(plan: Plan, role: Role, random: Generator) -> Notes:
     settings = settings_of(role, DrumSettings)
     starts = bar_starts(plan)
     last = len(plan.sheet.bars) - 1
-    played = kept_steps(steps(plan, settings.patterns, settings.vary), random)
+    played = kept_steps(steps(plan, settings.patterns, settings.vary, "xXo?"), random)
     for index in _fill_bars(plan, settings.fill_share, random):
         fill = _drawn_fill(plan, settings.fills, index, random)
         if fill is not None and index < last:
             played = _with_fill(played, fill, index, float(starts[index + 1]))
             if plan.energy[index + 1] >= settings.crash:
                 played = _with_crash(played, index + 1, float(starts[index + 1]))
-    if settings.ending and any(step.bar == last for step in played):
+    if settings.ending != "pattern" and played:
         played = [step for step in played if step.bar != last]
-        played = _with_crash(played, last, float(starts[last]))
+        if settings.ending == "long":
+            played = _with_crash(played, last, float(starts[last]))
     loudness = loudness_of(plan, settings, random)
     notes = [
         (step.beat, max(step.beats, _RING), _key(step.line), loudness(step)) for step in played

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import numpy as np
 
@@ -27,6 +27,7 @@ from audiotransfer.typed import WrongValue, read_mapping
 
 if TYPE_CHECKING:
     from numpy.random import Generator
+    from numpy.typing import NDArray
 
     from audiotransfer.cover.band import Role
     from audiotransfer.cover.plan import Notes, Plan
@@ -37,6 +38,8 @@ Settings = TypeVar("Settings")
 _OCTAVE = 12
 _SHORTEST = 0.25  # beats; what is left of a held chord after a change is played anew from here on
 _SWELL_BARS = 4
+_CHORD_SYMBOLS = "xXo?uU0123456789"
+_BASS_SYMBOLS = "rR3578nNaA"
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,7 @@ class PartSettings:
     ``velocity`` are those at energy 0 and 1, ``spread`` the standard deviation of single notes,
     ``accent`` is added on the first beat of a bar. ``swell`` is by how much the velocity rises to
     the middle of four bars. ``vary`` is the probability that two bars leave their phrase's pattern.
-    With ``ending`` the last bar is one long note.
+    The last bar is one ``long`` note, a ``rest``, or as its ``pattern`` by ``ending``.
     """
 
     patterns: tuple[PatternSet, ...]
@@ -55,7 +58,7 @@ class PartSettings:
     accent: float = 5.0
     swell: float = 0.0
     vary: float = 0.25
-    ending: bool = True
+    ending: Literal["long", "rest", "pattern"] = "long"
 
 
 @dataclass(frozen=True)
@@ -64,8 +67,10 @@ class ChordSettings(PartSettings):
 
     ``play`` are the numbers of the voices that sound, all where it is empty. ``bass``: the lowest
     voice has the chord's bass. ``parallels`` is the cost of a parallel fifth or octave. ``power``:
-    root, fifth and octave alone, from the first voice's lowest pitch on. Notes less than
-    ``ahead`` beats before a change take the coming chord.
+    root, fifth and octave alone, from the first voice's lowest pitch on. With ``anticipate`` an
+    eighth before a change has the coming chord. Where a held chord changes, voices with the same
+    pitch sound on if they are ``tied``, else all begin anew. Notes outside of ``register`` are
+    moved into it by octaves.
     """
 
     voices: tuple[tuple[int, int], ...] = VoicingRules.voices
@@ -73,7 +78,11 @@ class ChordSettings(PartSettings):
     bass: bool = False
     parallels: float = VoicingRules.parallels
     power: bool = False
-    ahead: float = 0.0
+    anticipate: bool = False
+    tied: bool = False
+    register: tuple[int, int] = (0, 127)
+    last: str = "x"
+    """Symbol of the long note of the last bar."""
 
 
 @dataclass(frozen=True)
@@ -97,21 +106,39 @@ def write_chords(plan: Plan, role: Role, random: Generator) -> Notes:
     A digit is one voice, counted from the lowest, beyond the last an octave higher. A chord that
     is held over a change moves on with it.
     """
-    settings = settings_of(role, ChordSettings)
+    return chord_notes(plan, settings_of(role, ChordSettings), random)
+
+
+def chord_notes(plan: Plan, settings: ChordSettings, random: Generator) -> Notes:
+    """The notes of `write_chords` with these settings."""
     rules = VoicingRules(settings.voices, settings.bass, settings.parallels)
     voiced = power_chords(plan, settings.voices[0]) if settings.power else voicings(plan, rules)
     if not voiced.spans:
         return np.zeros((0, 4))
-    count = voiced.pitches.shape[1]
-    played = settings.play or tuple(range(count))
+    played = settings.play or tuple(range(voiced.pitches.shape[1]))
     loudness = loudness_of(plan, settings, random)
-    notes = []
-    for step in part_steps(plan, settings, random, "x"):
+    low, high = settings.register
+    notes: list[list[float]] = []
+    for step in part_steps(plan, settings, random, settings.last, _CHORD_SYMBOLS):
         velocity = loudness(step)
-        for voice, octave in _voices(step.symbol, played):
-            for start, beats, pitch in _held(voiced, voice, step, settings.ahead):
-                notes.append((start, beats, pitch + octave, velocity))
-    return _sorted(notes)
+        ahead = 1.0 / plan.sheet.bars[step.bar].division if settings.anticipate else 0.0
+        index = voiced.index_at(step.beat + min(ahead, step.beats))
+        voices = _voices(step.symbol, played)
+        shifts = np.array([octave for _, octave in voices])
+        last, sounding = np.zeros(len(voices)), [[0.0] * 4 for _ in voices]
+        for start, beats, pitches in _held(voiced, index, [one for one, _ in voices], step):
+            moved = pitches + shifts
+            moved = moved + _OCTAVE * np.maximum(np.ceil((low - moved) / _OCTAVE), 0)
+            moved = moved - _OCTAVE * np.maximum(np.ceil((moved - high) / _OCTAVE), 0)
+            moved[pitches == 0] = 0
+            for place, pitch in enumerate(moved.tolist()):
+                if settings.tied and pitch == last[place]:
+                    sounding[place][1] += beats
+                elif pitch:
+                    sounding[place] = [start, beats, pitch, velocity]
+                    notes.append(sounding[place])
+            last = moved
+    return sorted_notes(notes)
 
 
 def write_bass(plan: Plan, role: Role, random: Generator) -> Notes:
@@ -124,7 +151,8 @@ def write_bass(plan: Plan, role: Role, random: Generator) -> Notes:
     settings = settings_of(role, BassSettings)
     chord_at = chords_of(plan)
     loudness = loudness_of(plan, settings, random)
-    line = [step for step in part_steps(plan, settings, random, "r")]
+    changes = np.array([chord.beat for chord in plan.chords])
+    line = part_steps(plan, settings, random, "r", _BASS_SYMBOLS)
     notes: list[tuple[float, float, float, float]] = []
     last = (settings.register[0] + settings.register[1]) / 2 - 2
     for number, step in enumerate(line):
@@ -132,25 +160,36 @@ def write_bass(plan: Plan, role: Role, random: Generator) -> Notes:
         pitch = _bass_pitch(step.symbol.lower(), chord, following, last, settings, random)
         if pitch is None:
             continue
-        if step.symbol.lower() in "rn":
-            last = pitch
         end = step.beat + step.beats
         if number + 1 < len(line):
             end = min(end, line[number + 1].beat)
-        notes.append((step.beat, end - step.beat, pitch, loudness(step)))
-    return _sorted(notes)
+        start, velocity = step.beat, loudness(step)
+        for change in changes[(changes > start + 1e-6) & (changes < end - _SHORTEST)].tolist():
+            later = chord_at(change)  # a held note moves on with the chords
+            if later is None or _class(later) == pitch % _OCTAVE:
+                continue
+            notes.append((start, change - start, pitch, velocity))
+            start, pitch = change, _bass_near(later, pitch, settings.register)
+        notes.append((start, end - start, pitch, velocity))
+        if step.symbol.lower() in "rn":
+            last = pitch
+    return sorted_notes(notes)
 
 
-def part_steps(plan: Plan, settings: PartSettings, random: Generator, last: str) -> list[Step]:
+def part_steps(
+    plan: Plan, settings: PartSettings, random: Generator, last: str, symbols: str
+) -> list[Step]:
     """A part's steps: without the optional ones that are left out, the last bar one note."""
-    found = kept_steps(steps(plan, settings.patterns, settings.vary), random)
-    if not (settings.ending and found):
+    found = kept_steps(steps(plan, settings.patterns, settings.vary, symbols), random)
+    if settings.ending == "pattern" or not found:
         return found
     index = len(plan.sheet.bars) - 1
     bar = plan.sheet.bars[index]
-    held = [Step(float(bar.beat), float(bar.beats), last, "", index, 0.9)]
-    sounds = any(step.bar == index for step in found)
-    return [step for step in found if step.bar != index] + (held if sounds else [])
+    found = [step for step in found if step.bar != index and step.beat < bar.beat - 1e-6]
+    found = [s._replace(beats=min(s.beats, bar.beat - s.beat)) for s in found]
+    if settings.ending == "long":
+        found.append(Step(float(bar.beat), float(bar.beats), last, "", index, 0.9))
+    return found
 
 
 def loudness_of(plan: Plan, settings: PartSettings, random: Generator) -> Callable[[Step], float]:
@@ -194,22 +233,25 @@ def _voices(symbol: str, played: tuple[int, ...]) -> list[tuple[int, int]]:
 
 
 def _held(
-    voiced: Voicings, voice: int, step: Step, ahead: float
-) -> list[tuple[float, float, float]]:
-    """Notes (start, beats, pitch) of one voice while a step is held: it moves with the chords."""
-    index = voiced.index_at(step.beat + min(ahead, step.beats))
-    notes: list[tuple[float, float, float]] = []
+    voiced: Voicings, index: int, voices: list[int], step: Step
+) -> list[tuple[float, float, NDArray[np.int64]]]:
+    """Start, beats and pitches of some voices while a step is held from a span on.
+
+    They begin anew with each span that has other pitches, unless little of the step is left.
+    """
+    held: list[tuple[float, float, NDArray[np.int64]]] = []
     start, end = step.beat, step.beat + step.beats
     while True:
-        pitch = float(voiced.pitches[index, voice])
-        stop = end if index + 1 == len(voiced.spans) else min(end, voiced.starts[index + 1])
-        if pitch and stop > start:
-            if notes and notes[-1][2] == pitch:
-                notes[-1] = (notes[-1][0], stop - notes[-1][0], pitch)
+        pitches = voiced.pitches[index, voices]
+        final = index + 1 == len(voiced.spans)
+        stop = end if final else min(end, float(voiced.starts[index + 1]))
+        if stop > start:
+            if held and np.array_equal(held[-1][2], pitches):
+                held[-1] = (held[-1][0], stop - held[-1][0], pitches)
             else:
-                notes.append((start, stop - start, pitch))
-        if stop > end - _SHORTEST:
-            return notes
+                held.append((start, stop - start, pitches))
+        if final or stop > end - _SHORTEST:
+            return held
         start, index = stop, index + 1
 
 
@@ -267,9 +309,9 @@ def _approach(target: int, settings: BassSettings, random: Generator) -> int:
     return target + options[int(random.integers(len(options)))]
 
 
-def _sorted(notes: list[tuple[float, float, float, float]]) -> Notes:
+def sorted_notes(notes: Sequence[Sequence[float]]) -> Notes:
     """Notes in order of onset ``[N, 4]``."""
     if not notes:
         return np.zeros((0, 4))
-    found = np.array(sorted(notes), dtype=np.float64)
+    found = np.array(sorted(map(tuple, notes)), dtype=np.float64)
     return found[found[:, 1] > 1e-6]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from audiotransfer.cover.plan import Plan
 
 REST, HOLD, OPTIONAL = ".", "-", "?"
-_COMPOUND = 3
+_DUPLE, _COMPOUND = 2, 3  # parts of a beat
 _LONGEST_PHRASE = 8  # bars, where the song has no sections
 _OPTIONAL_SHARE = 0.5
 _TOGETHER = 2  # bars that keep one pattern at least
@@ -86,16 +86,20 @@ def phrases(plan: Plan) -> list[Phrase]:
     return found
 
 
-def steps(plan: Plan, sets: Sequence[PatternSet], vary: float = 0.25) -> list[Step]:
+def steps(
+    plan: Plan, sets: Sequence[PatternSet], vary: float = 0.25, symbols: str = ""
+) -> list[Step]:
     """The notes of the patterns that a part plays, in order.
 
     Each phrase has one pattern, drawn among those for its metre and energy; two bars leave it
     with the probability ``vary``. The draw depends on ``plan.seed`` alone: parts whose lists are
     equally long play what stands at the same place in them together.
 
-    Raises AudioTransferError for a pattern that is not understood.
+    Raises AudioTransferError for a pattern that is not understood, or has others than ``symbols``.
     """
-    alternatives = [(wanted, _parsed(bars, wanted)) for wanted in sets for bars in wanted.bars]
+    alternatives = [
+        (wanted, _parsed(bars, wanted, symbols)) for wanted in sets for bars in wanted.bars
+    ]
     lines: dict[str, list[Step]] = {}
     for number, phrase in enumerate(phrases(plan)):
         random = np.random.default_rng([plan.seed, number])
@@ -137,7 +141,7 @@ def _changes(plan: Plan) -> list[int]:
     return [int(index) + 1 for index in np.flatnonzero(np.diff(plan.chorus))]
 
 
-def _parsed(bars: Any, wanted: PatternSet) -> _Pattern:
+def _parsed(bars: Any, wanted: PatternSet, symbols: str) -> _Pattern:
     """An alternative of a set; a string is the one line of a pitched part."""
     lines = bars if isinstance(bars, Mapping) else {"": bars}
     metre = metre_of(wanted.metre)
@@ -149,6 +153,12 @@ def _parsed(bars: Any, wanted: PatternSet) -> _Pattern:
                 raise AudioTransferError(
                     f"pattern {text!r}{f' of {name}' if name else ''}: a bar of {wanted.metre}"
                     f" has {metre.beats} beats, its slots must be a multiple of them"
+                )
+            unknown = set(text) - set(symbols + REST + HOLD)
+            if symbols and unknown:
+                raise AudioTransferError(
+                    f"pattern {text!r} has the symbol {min(unknown)!r}: there are {symbols},"
+                    f" {REST} for a rest and {HOLD} to hold"
                 )
     whole = tuple(
         {name: texts[number % len(texts)] for name, texts in parts.items()}
@@ -208,10 +218,15 @@ def _fitting(
     same = [(w, p) for w, p in same if p.metre.beats >= length] or same
     if not same:
         return []
-    # Squeezed into one beat, a bar in three is wanted.
-    wanted = 3 if length == 1 and division == 2 else length
-    nearest = min(abs(p.metre.beats - wanted) for _, p in same)
-    same = [(w, p) for w, p in same if abs(p.metre.beats - wanted) == nearest]
+    # Squeezed into one beat, a bar in three is wanted; half a bar of four is better than a part of
+    # one in three.
+    wanted = 3 if length == 1 and division == _DUPLE else length
+
+    def far(metre: Bar) -> tuple[bool, int]:
+        return metre.beats % wanted > 0, abs(metre.beats - wanted)
+
+    nearest = min(far(p.metre) for _, p in same)
+    same = [(w, p) for w, p in same if far(p.metre) == nearest]
     away = [max(w.energy[0] - energy, energy - w.energy[1], 0.0) for w, _ in same]
     return [p for (_, p), far in zip(same, away, strict=True) if far == min(away)]
 

@@ -10,7 +10,7 @@ import numpy as np
 from audiotransfer.cover import form, retiming
 from audiotransfer.cover.endings import with_ending
 from audiotransfer.cover.ladder import ARRANGED, SWUNG
-from audiotransfer.cover.melody import notes_in_beats, quantised
+from audiotransfer.cover.melody import notes_in_beats, quantised, share_of_sixteenths
 from audiotransfer.cover.plan import Plan
 from audiotransfer.cover.reharmonisation import other_roots, reharmonise
 from audiotransfer.errors import AudioTransferError
@@ -37,10 +37,11 @@ def plan_song(
     notices: list[str] = []
     arranged = strength >= ARRANGED
     sheet = retiming.at_tempo(retiming.transposed(sheet, options.transpose), options.tempo)
-    factor = retiming.feel(sheet, band.tempo)
+    factor = retiming.feel(sheet, band.tempo, share_of_sixteenths(sheet))
     sheet = retiming.with_feel(sheet, factor)
     sheet = replace(sheet, chords=_chords(sheet, notices))
-    sheet = _with_added_bars(sheet, options)
+    sevenths = bool(band.harmony.get("sevenths", True))
+    sheet = _with_added_bars(sheet, options, sevenths)
     swung = strength >= SWUNG and any(role.timing.swing for role in band.roles)
     melody = notes_in_beats(sheet, sheet.melody)
     if arranged:
@@ -53,7 +54,7 @@ def plan_song(
     if arranged:
         chords, _ = reharmonise(sheet, melody, strength, random, band.harmony)
         key = sheet.keys[-1] if sheet.keys else None
-        chords = with_ending(chords, sheet.bars[-1], key, melody, random)
+        chords = with_ending(chords, sheet.bars[-1], key, melody, random, sevenths)
         reharmonised = other_roots(sheet, chords)
     plan = Plan(
         sheet=replace(sheet, chords=chords),
@@ -83,8 +84,12 @@ def _chords(sheet: LeadSheet, notices: list[str]) -> tuple[Chord, ...]:
     return (Chord(0.0, float(beats), None),)
 
 
-def _with_added_bars(sheet: LeadSheet, options: ArrangeOptions) -> LeadSheet:
-    """The lead sheet with intro and outro: a turnaround in the key, else the last four bars."""
+def _with_added_bars(sheet: LeadSheet, options: ArrangeOptions, sevenths: bool) -> LeadSheet:
+    """The lead sheet with intro and outro: a turnaround in the key, else the last four bars.
+
+    Without ``sevenths`` the turnaround is in triads.
+    """
+    as_played = tuple if sevenths else form.triads
     bars, beats = max(options.intro, 0), sheet.bars[0].beats
     if bars:
         chords = (
@@ -92,7 +97,7 @@ def _with_added_bars(sheet: LeadSheet, options: ArrangeOptions) -> LeadSheet:
             if sheet.keys
             else form.last_chords(sheet, bars)
         )
-        sheet = retiming.with_intro(sheet, bars, chords)
+        sheet = retiming.with_intro(sheet, bars, as_played(chords))
     bars, beats = max(options.outro, 0), sheet.bars[-1].beats
     if bars:
         key = sheet.keys[-1] if sheet.keys else None
@@ -103,7 +108,7 @@ def _with_added_bars(sheet: LeadSheet, options: ArrangeOptions) -> LeadSheet:
                 float((bars - 1) * beats), beats, key.tonic, "6" if key.mode == "major" else "m6"
             )
             chords = (*(form.turnaround(key, bars - 1, beats) if bars > 1 else ()), final)
-        sheet = retiming.with_outro(sheet, bars, chords)
+        sheet = retiming.with_outro(sheet, bars, as_played(chords))
     return sheet
 
 

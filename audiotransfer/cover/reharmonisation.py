@@ -141,10 +141,17 @@ def _two_fives(sheet: LeadSheet, chords: Sequence[Chord]) -> Iterator[_Change]:
         minor = chord_kind(following.quality) in ("min", "hdim", "dim")
         if chord_kind(chord.quality) == "dom" and (target - root) % 12 == 12 - _FIFTH:
             before = chords[index - 1].root if index else None
-            if chord.beats >= 2 and before != (root + _FIFTH) % 12:
+            if chord.beats >= bar > 1 and before != (root + _FIFTH) % 12:
                 two = ("m7b5" if minor else "m7", root + _FIFTH)
                 yield index, 1.0, _split(chord, [two, (chord.quality, root)], chord.beats / 2)
             continue
+        key = key_at(sheet, chord.beat)
+        four = key.mode == "major" and (root - key.tonic) % 12 == 5
+        if four and chord_kind(following.quality) == "dom" and target == (key.tonic + _FIFTH) % 12:
+            new = replace(chord, root=(key.tonic + 2) % 12, quality="m7")
+            if chord.beats <= bar:
+                yield index, 1.0, (new,)
+                continue
         diminished = {chord_kind(chord.quality), chord_kind(following.quality)} & {"hdim", "dim"}
         if following.beats < 2 or target in (root, (root + 5) % 12 if minor else -1) or diminished:
             continue
@@ -175,7 +182,7 @@ def _substitutes(
 
 
 def _passing(sheet: LeadSheet, chords: Sequence[Chord]) -> Iterator[_Change]:
-    """Diminished chords between roots a tone apart; the relative minor within long tonics."""
+    """Diminished chords between roots a tone apart; the third or sixth degree for the tonic."""
     for index, chord, following, bar in _changes(sheet, chords):
         root, target = chord.root or 0, following.root or 0
         if (target - root) % 12 == 2 and chord.beats >= bar > 1:
@@ -183,6 +190,8 @@ def _passing(sheet: LeadSheet, chords: Sequence[Chord]) -> Iterator[_Change]:
             yield index, 0.6, _split(chord, passing, bar // 2)
         key = key_at(sheet, chord.beat)
         tonic = key.mode == "major" and root == key.tonic and chord_kind(chord.quality) == "maj"
+        if tonic and index and chord.beats <= bar and target not in (root, (root + 4) % 12):
+            yield index, 0.25, (replace(chord, root=(root + 4) % 12, quality="m7"),)
         if tonic and chord.beats == 2 * bar:
             yield index, 0.5, _split(chord, [(chord.quality, root), ("m7", root + 9)], bar)
 

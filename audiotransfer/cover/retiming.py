@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 #: How much longer than usual the last four bars of an added outro last (26 recordings that end
 #: together, JazzSAMBA).
 SLOWING = (1.0, 1.01, 1.02, 1.03)
+_FULL = 0.35  # share of divided beats with sixteenths above which a melody is full of them
+_LATER = 1.25  # times the tempo up to which such songs are doubled
 
 Times = Callable[["NDArray[np.float64]"], "NDArray[np.float64]"]
 
@@ -60,15 +62,17 @@ def median_tempo(sheet: LeadSheet) -> float:
     return float(60.0 / np.median(np.diff(sheet.beat_times)))
 
 
-def feel(sheet: LeadSheet, tempo: Tempo) -> float:
+def feel(sheet: LeadSheet, tempo: Tempo, sixteenths: float = 0.0) -> float:
     """Felt beats a beat of the song: 2 in slow songs, .5 in fast ones, else 1.
 
-    Compound metres keep their beats, and bars of an odd number of beats are not halved.
+    Songs whose melody is full of sixteenths (their share of its divided beats) are doubled up to
+    a tempo of a quarter more. Compound metres keep their beats, and bars of an odd number of
+    beats are not halved.
     """
     bpm = median_tempo(sheet)
     if any(bar.division != 2 for bar in sheet.bars):
         return 1.0
-    if bpm < tempo.double_below:
+    if bpm < tempo.double_below * (_LATER if sixteenths > _FULL else 1.0):
         return 2.0
     if bpm > tempo.halve_above and all(bar.beats % 2 == 0 for bar in sheet.bars):
         return 0.5

@@ -40,7 +40,7 @@ def to_seconds(
     if not len(notes):
         return np.empty((0, 4))
     notes = notes[np.lexsort((notes[:, 2], notes[:, 0]))].copy()
-    timing = timing_of(role)
+    timing = role.timing
     place, end = notes[:, 0], notes[:, 0] + notes[:, 1]
     tempo = np.maximum(plan.sheet.tempo_at(place), 1.0)
     if plan.swung and timing.swing and swing != 0:
@@ -58,11 +58,6 @@ def to_seconds(
         [start, np.maximum(stop - start, _SHORTEST_S), notes[:, 2], notes[:, 3]], axis=1
     )
     return timed[np.lexsort((timed[:, 2], timed[:, 0]))]
-
-
-def timing_of(role: Role) -> Timing:
-    """The timing of a role's instrument: its own where it has one, else the role's."""
-    return role.timings.get(role.instruments[0], role.timing) if role.instruments else role.timing
 
 
 def swing_ratio(

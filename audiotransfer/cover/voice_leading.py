@@ -76,9 +76,7 @@ def chord_spans(plan: Plan) -> tuple[Span, ...]:
         start, end = max(chord.beat, bars[0]), min(chord.beat + chord.beats, bars[-1])
         inner = bars[(bars > start + 1e-6) & (bars < end - 1e-6)]
         places = [start, *inner.tolist(), end]
-        found += [
-            Span(a, b, chord) for a, b in pairwise(places) if b > a + 1e-6
-        ]
+        found += [Span(a, b, chord) for a, b in pairwise(places) if b > a + 1e-6]
     return tuple(found)
 
 
@@ -89,39 +87,48 @@ def voicings(plan: Plan, rules: VoicingRules) -> Voicings:
     voices above it, motion and parallels, and the sum over the song is minimised (Viterbi). The
     result depends on ``plan.seed``, not on the part that asks.
     """
+    melody = np.ascontiguousarray(plan.melody[np.argsort(plan.melody[:, 0], kind="stable")])
     spans = chord_spans(plan)
-    random = np.random.default_rng([plan.seed, len(spans)])
+    return Voicings(spans, _voiced(spans, melody.tobytes(), plan.seed, rules))
+
+
+@lru_cache(maxsize=16)  # several parts ask for the voices that they share
+def _voiced(
+    spans: tuple[Span, ...], melody: bytes, seed: int, rules: VoicingRules
+) -> NDArray[np.int64]:
+    """Pitches of the voices ``[S, V]``; ``melody`` are the bytes of its notes ``[N, 4]``."""
+    notes = np.frombuffer(melody).reshape(-1, 4)
+    random = np.random.default_rng([seed, len(spans)])
     pitches = np.zeros((len(spans), len(rules.voices)), dtype=np.int64)
     back: list[NDArray[np.int64]] = []
     options: list[NDArray[np.int64]] = []
     total = np.zeros(1)
-    run = 0  # first span of the present run of chords
-    melody = [_top(plan, span) for span in spans]
+    run = top = 0  # first span of the present run of chords; the melody's pitch in the last span
     for index, span in enumerate(spans):
-        if span.chord.root is None:
+        before, chord = top, span.chord
+        below = notes[(notes[:, 0] < span.end - 1e-6) & (notes[:, :2].sum(1) > span.beat + 1e-6)]
+        top = int(below[0, 2]) if len(below) else 0
+        if chord.root is None:
             _trace(pitches, run, options, back, total)
-            options, back, run = [], [], index + 1
+            options, back = [], []
             continue
-        notes, tones, local = _candidates(
-            span.chord.root, span.chord.quality, span.chord.bass, rules
-        )
-        cost = local + _against_melody(plan, span, notes, tones, melody[index])
-        cost = cost + random.normal(0.0, _JITTER, len(notes))
+        chosen, tones, local = _candidates(chord.root, chord.quality, chord.bass, rules)
+        cost = local + _against_melody(below, span, chosen, tones)
+        cost = cost + random.normal(0.0, _JITTER, len(chosen))
         if options:
-            change = _motion(options[-1].tobytes(), notes.tobytes(), len(rules.voices), rules)
-            if rules.parallels and melody[index - 1] and melody[index]:
-                change = change + rules.parallels * _melody_parallels(
-                    options[-1], notes, melody[index - 1], melody[index]
-                )
+            change = _motion(options[-1].tobytes(), chosen.tobytes(), len(rules.voices), rules)
+            if rules.parallels and before and top:
+                count = _melody_parallels(options[-1], chosen, before, top)
+                change = change + rules.parallels * count
             whole = total[:, None] + change
             back.append(whole.argmin(axis=0))
             total = whole.min(axis=0) + cost
         else:
-            total = cost
-            run = index
-        options.append(notes)
+            total, run = cost, index
+        options.append(chosen)
     _trace(pitches, run, options, back, total)
-    return Voicings(spans, pitches)
+    pitches.setflags(write=False)
+    return pitches
 
 
 def power_chords(plan: Plan, register: tuple[int, int]) -> Voicings:
@@ -162,12 +169,6 @@ def _trace(
         pitches[run + place] = options[place][best]
         if place:
             best = int(back[place - 1][best])
-
-
-def _top(plan: Plan, span: Span) -> int:
-    """The melody's pitch at the start of a span, or its first in the span; 0 where it rests."""
-    notes = plan.melody_at(span.beat, span.end)
-    return int(notes[0, 2]) if len(notes) else 0
 
 
 def _part(interval: int) -> str:
@@ -231,15 +232,19 @@ def _local_cost(
 
 
 def _against_melody(
-    plan: Plan, span: Span, notes: NDArray[np.int64], tones: NDArray[np.bool_], top: int
+    melody: NDArray[np.float64],
+    span: Span,
+    notes: NDArray[np.int64],
+    tones: NDArray[np.bool_],
 ) -> NDArray[np.float64]:
     """Costs of voicings ``[K]`` below the melody in a span: semitones, crossings, missing tones."""
+    top = int(melody[0, 2]) if len(melody) else 0
     intervals = QUALITIES[span.chord.quality]
     missing = np.array([_MISSING[_part(one)] for one in intervals])
     assert span.chord.root is not None
     sung = np.array([top > 0 and (top - span.chord.root) % _OCTAVE == one for one in intervals])
     cost: NDArray[np.float64] = (~(tones | sung)) @ missing
-    for start, beats, pitch, _ in plan.melody_at(span.beat, span.end):
+    for start, beats, pitch, _ in melody:
         share = (min(start + beats, span.end) - max(start, span.beat)) / (span.end - span.beat)
         away = pitch - notes
         close = ((away % _OCTAVE == 1) | (away == -1)).sum(axis=1)

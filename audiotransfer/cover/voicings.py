@@ -19,7 +19,8 @@ _EMPTY = -99  # fills the rows of voicings with fewer notes
 _WIDTH = 5
 _SPREAD = 5.0  # semitones around the counted bottom note
 _OUTSIDE = 0.03  # weight of a voicing with a tone that is neither the chord's nor a tension of it
-_CLUSTER = 0.35  # weight of a voicing with a semitone in it
+_CLUSTER = 0.2  # weight of a voicing with a semitone in it
+_COMING = 0.1  # weight of a voicing that soon clashes with the melody
 _TENSIONS = {"maj": {2, 9}, "min": {2, 5}, "dom": {2, 9}, "hdim": {5}, "dim": {2}, "sus": {2, 9}}
 _ALTERED = {1, 3, 8}  # of dominants that resolve
 # Kinds without counts of their own: another kind's, with one degree changed.
@@ -50,6 +51,7 @@ class Voicings:
         self,
         chord: Chord,
         melody: NDArray[np.float64],
+        coming: NDArray[np.float64],
         top: float,
         resolves: bool,
         generator: Generator,
@@ -58,20 +60,20 @@ class Voicings:
 
         Args:
             melody: pitches of the melody notes that sound with it.
+            coming: pitches of the melody notes that come while it may still sound.
             top: top note of the last voicing.
             resolves: whether a dominant resolves, so that its tensions may be altered.
         """
         pitches, weights = self._candidates(chord, resolves)
-        used = pitches != _EMPTY
         highest = pitches.max(axis=1)
         weights = weights * _TOP[np.minimum(np.abs(highest - round(top)), 12)]
         weights *= np.exp(-0.5 * ((highest - _MIDDLE) / _HEIGHT) ** 2)
         if len(melody):
-            above = melody[:, None, None] - pitches
-            clash = ((above % 12 == 1) & (above > 0)) | (above == -1)
-            weights = np.where((clash & used).any(axis=(0, 2)), 0.0, weights)
+            weights = np.where(_clash(pitches, melody), 0.0, weights)
             weights = np.where(highest >= melody.min(), 0.15 * weights, weights)
-        sizes = used.sum(axis=1)
+        if len(coming):
+            weights = np.where(_clash(pitches, coming), _COMING * weights, weights)
+        sizes = (pitches != _EMPTY).sum(axis=1)
         size = 2 + int(generator.choice(len(self.sizes), p=np.array(self.sizes)))
         for wanted in (size, size - 1, size + 1):
             if weights[sizes == wanted].sum() > 0:
@@ -120,3 +122,23 @@ class Voicings:
             place = (notes[0] % 12, quartiles[1] + moves[0])
             found.append(({note % 12 for note in notes}, steps, count, place))
         return found
+
+
+def semitone_clashes(pitches: NDArray[np.int64], melody: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Whether a melody note is a minor ninth (or a semitone) above a note, or a semitone below.
+
+    Args:
+        pitches: ``[..., V]``.
+        melody: ``[M]``.
+
+    Returns:
+        ``[M, ..., V]``.
+    """
+    above = melody.reshape(-1, *[1] * pitches.ndim) - pitches
+    return np.asarray(((above % 12 == 1) & (above > 0)) | (above == -1), bool)
+
+
+def _clash(pitches: NDArray[np.int64], melody: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which voicings ``[V]`` clash with one of the melody's notes."""
+    clash = semitone_clashes(pitches, melody) & (pitches != _EMPTY)
+    return np.asarray(clash.any(axis=(0, 2)), bool)

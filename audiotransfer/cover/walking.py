@@ -8,14 +8,14 @@ backward sampling).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from audiotransfer.cover.counts import read_counts
-from audiotransfer.cover.harmony import chord_kind
+from audiotransfer.cover.harmony import KINDS, chord_kind
 from audiotransfer.leadsheet.chords import TONES, tone_index
 
 if TYPE_CHECKING:
@@ -30,13 +30,15 @@ if TYPE_CHECKING:
 #: Pitches of the line; counted 5 to 95 %: 33 (A1) to 52 (E3).
 PITCHES = np.arange(31, 55)
 _MIDDLE, _SPREAD = 42.0, 8.0
-NEW, TWO = 4, 5  # rows beside the four beats: a new chord, the second note of a two-beat bar
+# Rows beside the four beats: a new chord, the same within a bar, the second note of two in a bar.
+NEW, INSIDE, TWO = 4, 5, 6
 _STEPS = PITCHES[None, :] - PITCHES[:, None]
 _SIGNS = np.sign(_STEPS)
 _UP, _DOWN = (_SIGNS > 0).astype(float), (_SIGNS < 0).astype(float)
 _TURN = 0.5  # weight of turning against going on; counted: goes on .57
 _TRITONE = 0.06  # weight of a tritone that isn't between two tones of one chord
 _CLEAR = 0.05  # share of notes moved from foreign tones to the chord's: it is to be recognised
+_WITHIN = (-0.15, 0.04, 0.03, 0.02, 0.06)  # of new chords on beat 3: root .34 on it in all
 _LEFT = 0.3  # weight of leaving a note foreign to the chord by more than a whole step
 _ROUNDS = 12
 # Changes that the weights are fitted on: degree of the root, quality, beats.
@@ -51,8 +53,8 @@ _REFERENCE = (
 class Slot:
     """A note of the line: its beat (0..3, as in a bar of four) and its chord.
 
-    ``row`` is its row of tone weights: its beat, `NEW` where the chord is new, `TWO` for the second
-    note of a two-beat bar. ``fixed`` is the pitch class that it must have, if any.
+    ``row`` is its row of tone weights: its beat, `NEW` or `INSIDE` where the chord is new, `TWO`
+    for the second note of a two-beat bar. ``fixed`` is the pitch class that it must have, if any.
     """
 
     beat: int
@@ -63,12 +65,26 @@ class Slot:
 
 @dataclass(frozen=True)
 class Walking:
-    """Weights of a line: tones ``[6, 5]`` and intervals ``[4, 9]``, each by row."""
+    """Weights of a line: tones ``[7, 5]`` and intervals ``[4, 9]``, each by row."""
 
     tones: NDArray[np.float64]
     intervals: NDArray[np.float64]
     degrees: dict[str, NDArray[np.float64]]
     """Counts of degrees over the root, by kind of chord ``[4 beats, 12]``."""
+
+    def shares(self, quality: str) -> NDArray[np.float64]:
+        """Shares of each degree among those of its tone class ``[4 beats, 12]``."""
+        if quality not in self._shares:
+            values = self.degrees[chord_kind(quality)].copy()
+            classes = _by_degree(quality)
+            for index in range(len(TONES)):
+                members = classes == index
+                if members.any():
+                    values[:, members] /= values[:, members].sum(axis=1, keepdims=True)
+            self._shares[quality] = values
+        return self._shares[quality]
+
+    _shares: dict[str, NDArray[np.float64]] = field(default_factory=dict, repr=False)
 
     def draw(self, slots: Sequence[Slot], generator: Generator) -> NDArray[np.int64]:
         """Draws the pitches of a line."""
@@ -84,7 +100,7 @@ class Walking:
         return np.asarray(PITCHES[line[: len(slots)][::-1]], np.int64)
 
     def expected(self, slots: Sequence[Slot]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Expected counts of tones ``[6, 5]`` and intervals ``[4, 9]`` of drawn lines."""
+        """Expected counts of tones ``[7, 5]`` and intervals ``[4, 9]`` of drawn lines."""
         nodes, edges = self._potentials(slots)
         sums, back = _forward(nodes, edges), _backward(nodes, edges)
         tones, intervals = np.zeros_like(self.tones), np.zeros_like(self.intervals)
@@ -107,7 +123,7 @@ class Walking:
             classes = _classes(slot.chord)
             beat = slot.beat
             degree = (PITCHES - (slot.chord.root or 0)) % 12
-            shares = self.degrees[chord_kind(slot.chord.quality)][beat][degree]
+            shares = self.shares(slot.chord.quality)[beat][degree]
             node = register * shares * self.tones[slot.row][classes]
             if slot.fixed is not None:
                 node = register * np.equal(PITCHES % 12, slot.fixed)
@@ -132,31 +148,31 @@ def walking_model(path: Path) -> Walking:
         [
             _clearer(counts["tones"]["on_beat"]),
             _clearer([[counts["new_chord"][name] for name in TONES]]),
-            [0.35, 0.2, 0.4, 0.05, 0.0],  # two-beat feel: root and fifth, a rule of thumb
+            [counts["new_chord"][name] + less for name, less in zip(TONES, _WITHIN, strict=True)],
+            [0.25, 0.2, 0.5, 0.05, 0.0],  # two-beat feel: root and fifth, a rule of thumb
         ]
     )
     steps = np.array(counts["intervals"]["into_beat"])
     degrees = _degrees(counts["steps"]["rows"])
     tones, intervals = target / target.sum(axis=1, keepdims=True), steps / _SIZES
     slots = _reference()
-    new = [slot for slot in slots if slot.row == NEW]
     for _ in range(_ROUNDS):
         got_tones, got_steps = Walking(tones, intervals, degrees).expected(slots)
         beats = got_tones[:4].copy()
-        for row in (0, 2):  # new chords stand on beats 1 and 3
-            beats[row] += got_tones[NEW] * np.mean([s.beat == row for s in new])
+        beats[0] += got_tones[NEW]
+        beats[2] += got_tones[INSIDE]
         tones = tones.copy()
         tones[:4] *= _ratio(target[:4], beats)
-        tones[NEW] *= _ratio(target[NEW : NEW + 1], got_tones[NEW : NEW + 1])[0]
+        tones[NEW:TWO] *= _ratio(target[NEW:TWO], got_tones[NEW:TWO])
         intervals = intervals * _ratio(steps, got_steps)
     return Walking(tones, intervals, degrees)
 
 
 def _clearer(shares: list[list[float]]) -> NDArray[np.float64]:
-    """Tones of beats with fewer foreign ones; on the last beat, an approach, they stay."""
+    """Tones of beats with fewer foreign ones; on beats 3 and 4, which lead on, they stay."""
     values = np.array(shares, np.float64)
     values /= values.sum(axis=1, keepdims=True)
-    moved = np.where(np.arange(len(values)) == 3, 0.0, _CLEAR)
+    moved = np.where(np.arange(len(values)) >= 2, 0.0, _CLEAR)
     inside = values[:, :-1] / values[:, :-1].sum(axis=1, keepdims=True)
     values[:, :-1] += moved[:, None] * inside
     values[:, -1] -= moved
@@ -177,28 +193,20 @@ def _reference() -> list[Slot]:
     slots, beat = [], 0
     for root, quality, beats in _REFERENCE:
         chord = Chord(beat, beats, root, quality)
-        slots += [Slot((beat + i) % 4, (beat + i) % 4 if i else NEW, chord) for i in range(beats)]
+        for number in range(beat, beat + beats):
+            row = number % 4 if number > beat else INSIDE if beat % 4 else NEW
+            slots.append(Slot(number % 4, row, chord))
         beat += beats
     return slots
 
 
-def _degrees(rows: list[list[object]]) -> dict[str, NDArray[np.float64]]:
-    """Shares of each degree among those of its tone class, by kind of chord and beat."""
-    counted = {kind: np.full((4, 12), 0.3) for kind in ("dom", "min", "maj", "hdim", "dim", "sus")}
+def _degrees(rows: list[list[Any]]) -> dict[str, NDArray[np.float64]]:
+    """Counts of degrees over the root, by kind of chord; single beats are smoothed by all."""
+    counted = {kind: np.full((4, 12), 0.3) for kind in KINDS}
     for beat, kind, degree, _, _, count in rows:
         if kind in counted:
-            counted[str(kind)][int(str(beat)) - 1, int(str(degree))] += int(str(count))
-    qualities = {"dom": "7", "min": "m7", "maj": "maj7", "hdim": "m7b5", "dim": "dim7"}
-    for kind, values in counted.items():
-        quality = qualities.get(kind, "7sus4")
-        classes = np.array([tone_index(degree, quality) for degree in range(12)])
-        pooled = values + 0.3 * values.sum(axis=0)  # the beats are few each
-        for index in range(len(TONES)):
-            members = classes == index
-            if members.any():
-                pooled[:, members] /= pooled[:, members].sum(axis=1, keepdims=True)
-        counted[kind] = pooled
-    return counted
+            counted[kind][beat - 1, degree] += count
+    return {kind: values + 0.3 * values.sum(axis=0) for kind, values in counted.items()}
 
 
 def _interval_class(step: int) -> int:

@@ -11,6 +11,7 @@ from audiotransfer.cover.lead import melody
 from audiotransfer.cover.pattern_drums import write_drums
 from audiotransfer.cover.pattern_parts import write_bass, write_chords
 from audiotransfer.cover.second_voice import write_second_voice
+from audiotransfer.cover.strings import write_strings
 
 if TYPE_CHECKING:
     from audiotransfer.cover.plan import Writer
@@ -23,5 +24,6 @@ WRITERS: dict[str, Writer] = {
     "pattern_chords": write_chords,
     "pattern_drums": write_drums,
     "second_voice": write_second_voice,
+    "strings": write_strings,
     "walking_bass": write_walking_bass,
 }

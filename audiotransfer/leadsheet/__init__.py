@@ -5,6 +5,7 @@ from audiotransfer.leadsheet.chords import QUALITIES, parse_symbol, symbol
 from audiotransfer.leadsheet.files import read_lead_sheet, write_lead_sheet
 from audiotransfer.leadsheet.from_midi import lead_sheet
 from audiotransfer.leadsheet.leadsheet import Bar, Chord, Key, LeadSheet, Note, Section
+from audiotransfer.leadsheet.musicxml import musicxml, write_musicxml
 
 __all__ = [
     "QUALITIES",
@@ -16,10 +17,12 @@ __all__ = [
     "Section",
     "chord_sheet",
     "lead_sheet",
+    "musicxml",
     "parse_symbol",
     "read_chord_sheet",
     "read_lead_sheet",
     "symbol",
     "write_chord_sheet",
     "write_lead_sheet",
+    "write_musicxml",
 ]

@@ -18,27 +18,18 @@ from audiotransfer.errors import AudioTransferError
 from audiotransfer.midi.plotting import plot_scores
 from audiotransfer.midi.score import WRITTEN
 from audiotransfer.pipeline.finishing import Spool
+from audiotransfer.pipeline.midi_options import MidiExtras
 from audiotransfer.synthesis.ensemble import Ensemble, EnsemblePart, peak_gain
 from audiotransfer.synthesis.room import DEFAULT_ROOM, Room
 from audiotransfer.synthesis.synthesizer import Part, Synthesizer, default_soundfont
+
+__all__ = ["MidiExtras", "MidiOutput", "render_midi", "render_parts"]
 
 _TAIL_SECONDS = 1.5
 _RAMP_SECONDS = 0.005
 _BLOCK = 1 << 20
 _PEAK = 0.9
 _LONGEST_SECONDS = 2 * 3600
-
-
-@dataclass(frozen=True)
-class MidiExtras:
-    """Files written beside a MIDI file: audio by a soundfont, and piano rolls."""
-
-    render: bool = False
-    soundfont: Path | None = None
-    """``None`` is the one that pretty_midi carries."""
-    suffix: str = ".wav"
-    encoding: str = "int16"
-    plot: bool = False
 
 
 @dataclass(frozen=True)

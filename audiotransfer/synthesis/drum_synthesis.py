@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from audiotransfer.synthesis.description import InstrumentDescription, SampleDescription
+from audiotransfer.synthesis.filters import butterworth
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -31,13 +32,12 @@ def _noise(seconds: float, seed: int) -> Sound:
     return np.random.default_rng(seed).standard_normal(round(seconds * SAMPLE_RATE))
 
 
-def _filtered(sound: Sound, kind: str, hertz: float | tuple[float, float]) -> Sound:
-    from scipy import signal
+def _high(sound: Sound, hertz: float) -> Sound:
+    return butterworth(sound, "high", hertz, SAMPLE_RATE)
 
-    filtered: Sound = signal.sosfilt(
-        signal.butter(2, hertz, kind, fs=SAMPLE_RATE, output="sos"), sound
-    )
-    return filtered
+
+def _between(sound: Sound, low: float, high: float) -> Sound:
+    return butterworth(_high(sound, low), "low", high, SAMPLE_RATE)
 
 
 def _swept(seconds: float, low: float, high: float, fall: float, decay: float) -> Sound:
@@ -50,7 +50,7 @@ def _swept(seconds: float, low: float, high: float, fall: float, decay: float) -
 
 def _kick() -> Sound:
     body = _swept(0.6, 48.0, 260.0, 0.025, 0.16)
-    click = _filtered(_noise(0.6, 1), "highpass", 3000.0) * np.exp(-_times(0.6) / 0.003)
+    click = _high(_noise(0.6, 1), 3000.0) * np.exp(-_times(0.6) / 0.003)
     kick: Sound = np.tanh(1.6 * body) + 0.12 * click
     return kick
 
@@ -58,7 +58,7 @@ def _kick() -> Sound:
 def _snare() -> Sound:
     times = _times(0.35)
     body = _swept(0.35, 185.0, 260.0, 0.02, 0.07) + 0.6 * _swept(0.35, 330.0, 420.0, 0.02, 0.05)
-    rattle = _filtered(_noise(0.35, 2), "highpass", 1500.0) * np.exp(-times / 0.075)
+    rattle = _high(_noise(0.35, 2), 1500.0) * np.exp(-times / 0.075)
     return 0.7 * body + 0.45 * rattle
 
 
@@ -68,7 +68,7 @@ def _clap() -> Sound:
     for at in (0.0, 0.011, 0.022):
         bursts += np.where(times >= at, np.exp(-(times - at) / 0.006), 0.0)
     tail = np.where(times >= 0.03, np.exp(-(times - 0.03) / 0.07), 0.0)
-    return _filtered(_noise(0.4, 3), "bandpass", (700.0, 3500.0)) * (bursts + tail)
+    return _between(_noise(0.4, 3), 700.0, 3500.0) * (bursts + tail)
 
 
 def _rim() -> Sound:
@@ -81,13 +81,13 @@ def _metal(seconds: float, decay: float, seed: int) -> Sound:
     times = _times(seconds)
     squares = sum(np.sign(np.sin(2.0 * np.pi * 1.4 * hertz * times)) for hertz in _METAL)
     mixed = squares + 1.2 * _noise(seconds, seed)
-    return _filtered(mixed, "highpass", 6500.0) * np.exp(-times / decay)
+    return _high(mixed, 6500.0) * np.exp(-times / decay)
 
 
 def _bell() -> Sound:
     times = _times(0.5)
     low, high = (np.sign(np.sin(2.0 * np.pi * hertz * times)) for hertz in (540.0, 800.0))
-    return _filtered(low + high, "bandpass", (500.0, 4000.0)) * np.exp(-times / 0.09)
+    return _between(low + high, 500.0, 4000.0) * np.exp(-times / 0.09)
 
 
 def _tom(low: float) -> Callable[[], Sound]:
@@ -102,7 +102,7 @@ _PIECES: dict[str, tuple[tuple[int, ...], Callable[[], Sound], float, str | None
     "rim": ((37,), _rim, -8.0, None),
     "hihat_closed": ((42, 44, 22), lambda: _metal(0.15, 0.03, 4), -11.0, "hat"),
     "hihat_open": ((46, 26), lambda: _metal(0.9, 0.22, 5), -11.0, "hat"),
-    "shaker": ((54, 69, 70, 82), lambda: _filtered(_noise(0.12, 8), "highpass", 5000.0)
+    "shaker": ((54, 69, 70, 82), lambda: _high(_noise(0.12, 8), 5000.0)
                * np.sin(np.pi * _times(0.12) / 0.12) ** 2, -14.0, None),
     "crash": ((49, 52, 55, 57), lambda: _metal(2.5, 0.7, 6), -9.0, None),
     "ride": ((51, 59), lambda: _metal(1.6, 0.4, 7), -13.0, None),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from audiotransfer.effects import Chain
 
-BLOCK_SECONDS = 30.0
+BLOCK_SECONDS = 15.0
 TAIL_SECONDS = 2.0
 PEAK = 0.9
 
@@ -129,8 +130,9 @@ class Ensemble:
             seconds = max((part.end for part in parts), default=-TAIL_SECONDS) + TAIL_SECONDS
         total = round(seconds * self.sample_rate)
         # Blocks begin where periodic effects do, and the context reaches back to such a place.
-        grid = int(np.lcm.reduce([stream.chain.grid for stream in streams])) if streams else 1
-        needed = max((stream.chain.context(0) for stream in streams), default=0)
+        chains = [stream.chain for stream in streams if stream.chain is not None]
+        grid = math.lcm(*(chain.grid for chain in chains))
+        needed = max((chain.context(0) for chain in chains), default=0)
         context = -(-needed // grid) * grid
         step = max(1, round(block_seconds * self.sample_rate) // grid) * grid
         for start in range(0, total, step):
@@ -152,14 +154,12 @@ class _Stream:
     """A part's sound, read forward; notes are rendered when they begin and kept until they end."""
 
     def __init__(self, part: EnsemblePart, instrument: Instrument, sample_rate: int) -> None:
-        from audiotransfer.effects import read_chain
-
         if part.effects and sample_rate != 44100:
             raise AudioTransferError(
                 f"part {part.name!r}: effects need 44100 Hz, not {sample_rate}"
             )
         self.part, self._instrument = part, instrument
-        self.chain: Chain = read_chain(part.effects)
+        self.chain = _chain(part.effects)
         self._gain = np.float32(10.0 ** (instrument.description.mix_db / 20.0))
         self._voices: Sequence[Voice] = instrument.voices(_pedalled(part))
         self._next = 0
@@ -188,13 +188,13 @@ class _Stream:
         for voice in new:
             voice.add(self._sound[:, voice.onset - begin : voice.onset - begin + voice.length])
         window = self._gain * self._sound[:, : stop - begin]
-        return np.pad(window, ((0, 0), (begin - start, 0)))
+        return np.pad(window, ((0, 0), (begin - start, 0))) if start < 0 else window
 
     def mixed(
         self, window: NDArray[np.float32], drums: NDArray[np.float32] | None
     ) -> NDArray[np.float32]:
         """The window with the part's effects, level and pan: ``[2, T]``."""
-        if self.chain.effects:
+        if self.chain is not None:
             import torch
 
             kick = None if drums is None else torch.from_numpy(drums)
@@ -221,6 +221,14 @@ def _pedalled(part: EnsemblePart) -> NDArray[np.float64]:
     notes = notes.copy()
     notes[held, 1] = up[press[held]] - notes[held, 0]
     return notes
+
+
+def _chain(effects: Sequence[Mapping[str, Any]]) -> Chain | None:
+    if not effects:
+        return None
+    from audiotransfer.effects import read_chain  # loads torch
+
+    return read_chain(effects)
 
 
 def _summed(stems: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:

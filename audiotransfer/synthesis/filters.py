@@ -1,9 +1,9 @@
-"""Coefficients of a voice's low-pass filter."""
+"""Filters: coefficients of a voice's low-pass, and Butterworth filters of short sounds."""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -26,3 +26,19 @@ def low_pass(
     unscaled = np.stack([gain, -2.0 * np.cos(turn), 1.0 - alpha], axis=1)
     coefficients: NDArray[np.float64] = unscaled / (1.0 + alpha)[:, None]
     return coefficients
+
+
+def butterworth(
+    sound: NDArray[np.float64], kind: Literal["low", "high"], hertz: float, sample_rate: int
+) -> NDArray[np.float64]:
+    """Sound ``[..., T]`` through a second-order low-pass or high-pass at ``hertz``.
+
+    Multiplied with the analogue filter's response, which SciPy's filters would do as well; those
+    take a second to load.
+    """
+    length = sound.shape[-1]
+    padded = 2 * length
+    s = 1j * np.fft.rfftfreq(padded, 1.0 / sample_rate) / hertz
+    response = (1.0 if kind == "low" else s**2) / (s**2 + math.sqrt(2.0) * s + 1.0)
+    filtered: NDArray[np.float64] = np.fft.irfft(np.fft.rfft(sound, padded) * response, padded)
+    return filtered[..., :length]

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from audiotransfer.synthesis.filters import butterworth
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -34,17 +36,12 @@ class Room:
 
     def impulse_response(self, sample_rate: int) -> NDArray[np.float32]:
         """Left and right response ``[2, T]`` to an impulse, without the direct sound."""
-        from scipy import signal
-
         length = round(self.decay_seconds * _SILENCE_DB / 60.0 * sample_rate)
         length += round(_LATE_START * sample_rate)
         times = np.arange(length) / sample_rate
         noise = np.random.default_rng(_SEED).standard_normal((2, length))
-        noise = signal.sosfilt(
-            signal.butter(2, _LOW_CUT, "highpass", fs=sample_rate, output="sos"), noise
-        )
-        crossover = signal.butter(1, _SPLIT, "lowpass", fs=sample_rate, output="sos")
-        low = signal.sosfilt(crossover, noise)
+        noise = butterworth(noise, "high", _LOW_CUT, sample_rate)
+        low = butterworth(noise, "low", _SPLIT, sample_rate)
         late = np.maximum(0.0, times - _LATE_START)
         fall = np.log(1000.0) / self.decay_seconds
         dull = low * np.exp(-fall * late)
@@ -65,24 +62,26 @@ DEFAULT_ROOM = Room()
 
 
 class RoomFilter:
-    """Adds a room to successive blocks of sound."""
+    """Adds a room to successive blocks of sound, by fast convolution (overlap-add)."""
 
     def __init__(self, room: Room, sample_rate: int) -> None:
-        self._response = room.impulse_response(sample_rate)
-        self._tail = np.zeros((2, 0), dtype=np.float32)
+        response = room.impulse_response(sample_rate)
+        self._length = response.shape[1]
+        self._size = 1 << max(10, (4 * self._length - 1).bit_length() - 1)
+        self._spectrum = np.fft.rfft(response, self._size)
+        self._tail = np.zeros((2, self._length), dtype=np.float32)
 
     def __call__(self, sound: NDArray[np.float32]) -> NDArray[np.float32]:
         """Sound ``[2, T]`` with its reverberation and that of the blocks before it."""
-        from scipy import signal
-
-        length = sound.shape[1]
-        if not length:
-            return sound
-        wet = signal.oaconvolve(sound, self._response, axes=1).astype(np.float32)
-        carried = self._tail.shape[1]
-        if carried > wet.shape[1]:
-            wet = np.pad(wet, ((0, 0), (0, carried - wet.shape[1])))
-        wet[:, :carried] += self._tail
-        self._tail = wet[:, length:].copy()
-        added: NDArray[np.float32] = sound + wet[:, :length]
-        return added
+        total = sound.shape[1]
+        wet = np.zeros((2, total + self._length), dtype=np.float32)
+        wet[:, : self._length] = self._tail
+        hop = self._size - self._length
+        for start in range(0, total, hop):
+            piece = sound[:, start : start + hop]
+            product = np.fft.rfft(piece, self._size) * self._spectrum
+            end = piece.shape[1] + self._length
+            wet[:, start : start + end] += np.fft.irfft(product, self._size)[:, :end]
+        self._tail = wet[:, total:].copy()
+        wet[:, :total] += sound
+        return wet[:, :total]

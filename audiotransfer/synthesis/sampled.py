@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,6 +34,7 @@ SAMPLE_RATE = 44100
 _STRETCH = 4  # semitones outside the range by which the outermost sample is still transposed
 _ZONE = 3.0  # velocities on each side of a layer's border where both layers sound
 _SHORTEST_SECONDS = 0.03
+_RINGING = 6  # hits of a kit's piece, or notes of a pitch, that sound at once
 _OPEN_HZ = 18000.0  # cutoff of the low-pass filter at velocity 127
 _PARTIALS = 3.0  # the filter passes this many partials at the least
 
@@ -163,7 +164,11 @@ class SampledInstrument:
         return float(max(cutoff, _PARTIALS * fundamental))
 
     def _cut(self, voices: Sequence[SampleVoice]) -> None:
-        """Ends each voice where a later one of its choke group begins, or of its struck string."""
+        """Ends each voice where a later one of its choke group begins, or of its struck string.
+
+        A cymbal rings on under the hits that follow, but no further than `_RINGING` of them.
+        """
+        hits: dict[int, deque[int]] = defaultdict(lambda: deque(maxlen=_RINGING))
         begins: dict[str | int, int] = {}
         later: dict[str | int, int] = {}
         for voice in reversed(voices):
@@ -172,6 +177,10 @@ class SampledInstrument:
             struck = not self.description.drums and sample.loop_start is None
             group: str | int | None = voice.key if struck else sample.choke_group
             if group is None:
+                following = hits[voice.key]
+                if len(following) == _RINGING:
+                    voice.cut = following[0] - voice.onset
+                following.append(voice.onset)
                 continue
             if begins.get(group) != voice.onset:
                 if group in begins:
