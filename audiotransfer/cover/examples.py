@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import csv
 import io
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -44,7 +43,6 @@ _SINGLE, _BELOW, _BELOW_HIGH, _HIGH = 57.0, 60.5, 62.5, 67
 # Fractions of a beat that count as on the beat, and as its swung half.
 _ON, _OFF = 0.27, 0.87
 _ON_BEAT = 0.3  # beats around a beat within which a bass note counts as on it
-_ALTERED = re.compile(r"(9|11|13)([b#])")
 _SURE = 0.3  # drums' skip notes on 2 and 4 minus those on 1 and 3: the bar line is right above it
 
 
@@ -207,8 +205,7 @@ def _chords_on_beats(score: Any, beats: int) -> list[tuple[int, int]]:
     """Root and kind (index of `CHORD_KINDS`) of the chord on each beat; the last one goes on."""
     known = []
     for mark in score.markers:
-        # The database writes the sign of an altered tone behind it: 79b.
-        root, quality, _ = parse_symbol(_ALTERED.sub(r"\2\1", mark.text))
+        root, quality, _ = parse_symbol(mark.text)
         if root is not None:
             known.append((mark.time / score.tpq, (root, CHORD_KINDS.index(chord_kind(quality)))))
     starts = np.array([beat for beat, _ in known])

@@ -48,7 +48,7 @@ def comping_features(
     in chords a bar.
     """
     at = np.asarray(slots)
-    before = np.concatenate([np.zeros(HISTORY), comping])
+    before = np.concatenate([np.zeros(HISTORY), comping, np.zeros(SLOTS)])
     around = np.concatenate([np.zeros(HISTORY), melody, np.zeros(AHEAD)])
     places = at[:, None]
     song = np.tile([tempo / _TEMPO - 1, density / 2], (len(at), 1))

@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from audiotransfer.cover.features import HISTORY, SLOTS, comping_features
 from audiotransfer.cover.networks import load_events
@@ -64,15 +65,16 @@ class MelodyInfluence:
         self, past: NDArray[np.int64], melody: NDArray[np.int64]
     ) -> NDArray[np.float64]:
         """Log probability of each rhythm after ``past``, beside the melody around it."""
+        count = len(self._rhythms)
         slots = HISTORY + np.arange(SLOTS)
-        rows = [
-            comping_features(
-                np.concatenate([past, rhythm]), melody, self._tempo, self._density, slots
-            )
-            for rhythm in self._rhythms
-        ]
-        shares = self._network.probabilities(np.concatenate(rows))
-        played = shares.reshape(len(rows), SLOTS, 2)
-        picked = np.take_along_axis(played, self._rhythms[:, :, None], axis=2)
+        # All features but the chords before are the same for all rhythms.
+        one = comping_features(past, melody, self._tempo, self._density, slots)
+        rows = np.tile(one, (count, 1, 1))
+        played = np.concatenate([np.tile(past, (count, 1)), self._rhythms], axis=1)
+        rows[:, :, :HISTORY] = sliding_window_view(played, HISTORY, axis=1)[:, :SLOTS]
+        shares = self._network.probabilities(rows.reshape(count * SLOTS, -1))
+        picked = np.take_along_axis(
+            shares.reshape(count, SLOTS, 2), self._rhythms[:, :, None], axis=2
+        )
         total: NDArray[np.float64] = np.log(np.maximum(picked, 1e-6)).sum(axis=(1, 2))
         return total
