@@ -24,7 +24,7 @@ from audiotransfer.cover.features import (
     bass_features,
     comping_features,
 )
-from audiotransfer.cover.harmony import CHORD_KINDS, chord_kind
+from audiotransfer.cover.harmony import CHORD_TYPES, chord_kind
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.leadsheet.chords import parse_symbol
 from audiotransfer.midi.archives import contents, list_midi
@@ -202,12 +202,12 @@ def _on_beats(notes: NDArray[np.int64], quarter: int) -> NDArray[np.int64]:
 
 
 def _chords_on_beats(score: Any, beats: int) -> list[tuple[int, int]]:
-    """Root and kind (index of `CHORD_KINDS`) of the chord on each beat; the last one goes on."""
+    """Root and kind (index of `CHORD_TYPES`) of the chord on each beat; the last one goes on."""
     known = []
     for mark in score.markers:
         root, quality, _ = parse_symbol(mark.text)
         if root is not None:
-            known.append((mark.time / score.tpq, (root, CHORD_KINDS.index(chord_kind(quality)))))
+            known.append((mark.time / score.tpq, (root, CHORD_TYPES.index(chord_kind(quality)))))
     starts = np.array([beat for beat, _ in known])
     places = np.searchsorted(starts, np.arange(beats) + _ON_BEAT, side="right") - 1
     return [known[max(int(place), 0)][1] for place in places]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from audiotransfer.cover.harmony import CHORD_KINDS
+from audiotransfer.cover.harmony import CHORD_TYPES
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -31,7 +31,7 @@ _TEMPO = 200.0  # beats per minute that count as 1
 
 #: Lengths of the two vectors of features.
 COMPING_FEATURES = 2 * HISTORY + AHEAD + SLOTS + 2
-BASS_FEATURES = 4 + 12 + len(CHORD_KINDS) + FURTHEST + 12 + 12 + 2 + (_PAST - 1)
+BASS_FEATURES = 4 + 12 + len(CHORD_TYPES) + FURTHEST + 12 + 12 + 2 + (_PAST - 1)
 
 
 def comping_features(
@@ -73,16 +73,16 @@ def bass_features(
     """The context ``[BASS_FEATURES]`` of the bass note on a beat.
 
     ``past`` are the four pitches before it, the last one last, 0 where there is none; ``beat`` is
-    its place in the bar of four; ``kind`` an index of `CHORD_KINDS`; ``root`` and ``next_root`` are pitch
-    classes of the chord on the beat and of the one after it, which begins in ``until_change``
-    beats (at least 1).
+    its place in the bar of four; ``kind`` an index of `CHORD_TYPES`; ``root`` and ``next_root`` are
+    pitch classes of the chord on the beat and of the one after it, which begins in
+    ``until_change`` beats (at least 1).
     """
     last = int(past[-1])
     moves = np.where(past[:-1] > 0, (last - past[:-1]) / 7.0, 0.0)[::-1]
     parts = [
         np.eye(4)[beat % 4],
         np.eye(12)[(last - root) % 12],
-        np.eye(len(CHORD_KINDS))[kind],
+        np.eye(len(CHORD_TYPES))[kind],
         np.eye(FURTHEST)[min(until_change, FURTHEST) - 1],
         np.eye(12)[(next_root - root) % 12],
         np.eye(12)[(last - next_root) % 12],

@@ -70,8 +70,9 @@ class BandNetworkRecipe:
         if not fit.exports:
             return fit.figures
         restore(fit.best, {"events": network})
+        found = {name: round(_bits(network.eval(), part), 3) for name, part in parts.items()}
         figures = {
-            "bits": {name: round(_bits(network.eval(), part), 3) for name, part in parts.items()},
+            "bits": found,
             "bits of the class shares": {
                 name: round(_share_bits(parts["train"], part), 3) for name, part in parts.items()
             },
@@ -83,7 +84,7 @@ class BandNetworkRecipe:
         save_events(run.folder / f"{self.name}.safetensors", network)
         text = json.dumps(figures, indent=1, ensure_ascii=False) + "\n"
         write_bytes(run.folder / f"{self.name}.json", text.encode(), overwrite=True)
-        return {**fit.figures, "test bits": figures["bits"]["test"]}
+        return {**fit.figures, "test bits": found["test"]}
 
 
 def split(examples: Examples, validation: int, test: int) -> dict[str, Examples]:
