@@ -40,7 +40,7 @@ def test_the_first_page_lists_verbs_and_styles(run: Run) -> None:
     assert code == 0 and run("help")[1].rstrip() == run("-h")[1].rstrip() == out.rstrip()
     for verb, what in VERBS.items():
         assert re.search(rf"^  {verb} +{re.escape(what)}$", out, re.MULTILINE)
-    assert "classical, electronic, jazz, rock" in out and "classical, jazz, pop" in out
+    assert "classical, electronic, jazz, rock" in out and "bossa, classical, electronic" in out
     code, out, err = run()
     assert (code, out) == (2, "") and err.startswith("usage:")
     assert run("--version")[1].startswith("audiotransfer ")
@@ -54,7 +54,7 @@ def test_a_page_lists_the_styles_that_its_argument_takes(
     listed = page[page.index(f"{argument} ") :]
     assert "classical, electronic, jazz, rock" in listed
     if verb in ("transfer", "evaluate"):
-        assert "of MIDI classical, jazz, pop" in listed
+        assert "of MIDI bossa, classical, electronic, jazz, pop, rock" in listed
 
 
 def test_drums_list_the_styles_of_the_drummer(run: Run) -> None:

@@ -19,7 +19,7 @@ from audiotransfer.errors import AudioTransferError
 from audiotransfer.midi import plotting
 from audiotransfer.midi.grid import Grid
 from audiotransfer.midi.score import note_table, read_score
-from audiotransfer.pipeline.midi_output import MidiExtras
+from audiotransfer.pipeline.midi_options import MidiExtras
 from audiotransfer.pipeline.midi_transfer import (
     STEMS,
     MidiOptions,
@@ -127,7 +127,7 @@ def test_notes_change_and_nothing_else_does(song: Path, swing: Style) -> None:
 
 
 def test_the_report_counts(song: Path, swing: Style) -> None:
-    report = play(song, swing)
+    report = play(song, swing, melody="change")
     before, after = read_score(song), read_score(report.output)
     assert (report.bars, report.tracks) == (9, 4)
     assert report.notes_in == before.note_num()
@@ -147,7 +147,7 @@ def test_strength_zero_is_the_song_and_more_is_further(song: Path, swing: Style)
     whole = note_table(read_score(song))
     kept = []
     for strength in (0.0, 0.3, 0.6, 1.0):
-        report = play(song, swing, f"{strength}.mid", strength=strength)
+        report = play(song, swing, f"{strength}.mid", strength=strength, melody="change")
         kept.append(report.stems["pitched"].notes_kept)
         if not strength:
             assert np.array_equal(note_table(read_score(report.output)), whole)
@@ -418,7 +418,9 @@ def test_a_score_becomes_a_score_by_default(run: Run, place: Path) -> None:
     assert len(Grid.of(read_score(place / "song.swing.mid")).bars) == 10
     code, out, err = run("song.mid", "--style", "swing")
     assert (code, out) == (2, "") and "song.swing.mid exists" in err
-    code, out, _ = run("song.mid", "--style", "swing", "-f", "--json", "--plot")
+    code, out, _ = run(
+        "song.mid", "--style", "swing", "-f", "--json", "--plot", "--melody", "change"
+    )
     (done,) = json.loads(out)["done"]
     assert (done["output"], done["bars"], done["tracks"]) == ("song.swing.mid", 9, 4)
     assert done["files"] == {"plot": "song.swing.png"}

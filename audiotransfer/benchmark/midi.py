@@ -33,8 +33,9 @@ from audiotransfer.evaluation.metrics.midi_transfer import (
 )
 from audiotransfer.evaluation.report.statistics import Interval, Row
 from audiotransfer.midi.score import read_score
+from audiotransfer.pipeline.midi_options import NETWORK, MidiOptions
 from audiotransfer.pipeline.midi_output import MidiOutput
-from audiotransfer.pipeline.midi_transfer import MidiOptions, prepare_midi, transfer_midi_by_plan
+from audiotransfer.pipeline.midi_transfer import prepare_midi, transfer_midi_by_plan
 from audiotransfer.styles import find_style
 from audiotransfer.styles.card import CARD_NAME, read_card
 
@@ -141,7 +142,7 @@ def phrases_of_pieces(pieces: Sequence[Piece]) -> Tensor:
 
 def _file_transfer(folder: Path, device: str, seed: int) -> FileTransfer:
     """The pipeline with a style, as a function of input and output file."""
-    plan = prepare_midi(MidiOptions(folder, device=device, seed=seed))
+    plan = prepare_midi(MidiOptions(folder, device=device, seed=seed, mode=NETWORK))
 
     def transfer(source: Path, output: Path) -> None:
         transfer_midi_by_plan(source, plan, MidiOutput(output, overwrite=True))

@@ -42,6 +42,15 @@ class _Layout(argparse.RawDescriptionHelpFormatter):
         return f"{', '.join(action.option_strings)} {_value(action)}"
 
 
+class _SecondPage(argparse.Action):
+    """Prints the second help page of a verb, and exits."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        assert isinstance(parser, Parser)
+        print(parser.format_second_page().rstrip("\n"))
+        parser.exit()
+
+
 class Parser(argparse.ArgumentParser):
     """Parses the arguments of a verb; an error is one line on stderr and exit code 2."""
 
@@ -49,6 +58,7 @@ class Parser(argparse.ArgumentParser):
         super().__init__(prog=prog, allow_abbrev=False, formatter_class=_Layout, add_help=False)
         self._positionals.title = "arguments"
         self._present_names: dict[str, str] = {}
+        self._later: list[argparse._ArgumentGroup] = []
 
     def about(self, description: str, examples: str) -> None:
         """Sets what the help page says above the arguments, and below them.
@@ -62,10 +72,28 @@ class Parser(argparse.ArgumentParser):
         """Reads the option ``old`` as ``present``; the help page does not list it."""
         self._present_names[old] = present
 
+    def add_later_group(self, title: str) -> Group:
+        """A group of options that has its place on the second help page (see `_SecondPage`)."""
+        group = self.add_argument_group(title)
+        self._later.append(group)
+        return group
+
     def format_help(self) -> str:
-        """The help page of the verb."""
+        """The help page of the verb, without the groups of the second page."""
         self._set_usage()
-        return super().format_help()
+        return self._page([group for group in self._action_groups if group not in self._later])
+
+    def format_second_page(self) -> str:
+        """The help page of the groups that the first one leaves out."""
+        self._set_usage()
+        return self._page(self._later)
+
+    def _page(self, groups: Sequence[argparse._ArgumentGroup]) -> str:
+        everything, self._action_groups = self._action_groups, list(groups)
+        try:
+            return super().format_help()
+        finally:
+            self._action_groups = everything
 
     def read(self, words: Sequence[str]) -> Arguments:
         """Parses the words of a command.
@@ -295,6 +323,11 @@ def stem_format(args: Arguments) -> StemFormat:
         )
     pattern = args.name if args.name and has_field(args.name, "stem") else "{stem}"
     return StemFormat(format=args.stems_format, rate=args.stems_rate, name=pattern)
+
+
+def add_second_page(group: Group, flag: str, help: str) -> None:
+    """An option that prints the second help page."""
+    group.add_argument(flag, action=_SecondPage, nargs=0, default=argparse.SUPPRESS, help=help)
 
 
 def add_midi_output(group: Group) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import argparse
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,15 +16,18 @@ from audiotransfer.cli.arguments import (
     add_messages,
     add_midi_output,
     add_overwrite,
+    any_name,
     any_path,
     seed,
 )
 from audiotransfer.cli.batch import Batch, Report
 from audiotransfer.cli.console import Console
 from audiotransfer.errors import AudioTransferError
+from audiotransfer.pipeline.midi_options import COVER, MELODY, MODES, NETWORK
+from audiotransfer.suggest import suggest
 
 if TYPE_CHECKING:
-    from audiotransfer.pipeline.midi_output import MidiExtras
+    from audiotransfer.pipeline.midi_options import MidiExtras
     from audiotransfer.pipeline.midi_transfer import MidiOutcome
 
 STEMS = ("pitched", "drums")
@@ -35,8 +39,89 @@ _OF_RECORDINGS: dict[str, object] = {
     "effects": True,
     "stems_out": None,
 }
+#: Options that only MIDI files use, those that only covers use, and those of networks.
+_OF_MIDI: dict[str, object] = {"render": False, "soundfont": None, "plot": False, "score": False}
+_OF_COVERS: dict[str, object] = {
+    "lead": None,
+    "transpose": 0,
+    "tempo": None,
+    "intro": 0,
+    "outro": 0,
+    "swing": None,
+    "leadsheet": None,
+}
+_OF_NETWORKS: dict[str, object] = {"melody": "keep"}
 #: Options that MIDI files use only with ``--render``.
 _OF_SOUND: dict[str, object] = {"format": None, "encoding": "int16"}
+
+
+def mode(word: str) -> str:
+    """A mode of MIDI files or recordings."""
+    if word not in MODES:
+        raise argparse.ArgumentTypeError(f"{word!r} is no mode; {suggest(word, MODES)}")
+    return word
+
+
+def whole(word: str) -> int:
+    """A whole number, with or without a sign."""
+    try:
+        return int(word)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{word!r} is no whole number") from None
+
+
+def number(word: str) -> float:
+    """A number."""
+    try:
+        return float(word)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{word!r} is no number") from None
+
+
+def melody(word: str) -> str:
+    """``keep`` or ``change``."""
+    if word not in MELODY:
+        raise argparse.ArgumentTypeError(f"{word!r}: {suggest(word, MELODY)}")
+    return word
+
+
+def add_cover_options(parser: Parser) -> None:
+    """The options that only MIDI files have, on the second help page."""
+    cover = parser.add_later_group("covers of MIDI files (--mode cover)")
+    cover.add_argument(
+        "--lead", type=any_name, metavar="NAME", help="who plays the melody: sax, trumpet, piano"
+    )
+    cover.add_argument(
+        "--transpose", type=whole, default=0, metavar="N", help="semitones up, or down (-3)"
+    )
+    cover.add_argument(
+        "--tempo", type=number, metavar="BPM", help="beats per minute (default: the song's)"
+    )
+    cover.add_argument("--intro", type=whole, default=0, metavar="N", help="add bars in front")
+    cover.add_argument("--outro", type=whole, default=0, metavar="N", help="add bars at the end")
+    cover.add_argument(
+        "--swing",
+        type=number,
+        metavar="0..1",
+        help="0: straight eighths, 1: the style's (default: also, but sung lines straight)",
+    )
+    cover.add_argument(
+        "--leadsheet",
+        type=any_path,
+        metavar="FILE",
+        help="chords and melody as corrected (see `audiotransfer transcribe`)",
+    )
+    network = parser.add_later_group("notes changed by a network (--mode network)")
+    network.add_argument(
+        "--melody",
+        type=melody,
+        default="keep",
+        metavar="HOW",
+        help="keep (default) or change the melody",
+    )
+    files = parser.add_later_group("files beside a MIDI file")
+    add_midi_output(files)
+    files.add_argument("--score", action="store_true", help="also write notation (OUT.musicxml)")
 
 
 def add_sampling(group: Group, *, temperature: float, scale: str, same: str, model: str) -> None:
@@ -67,7 +152,7 @@ def add_written(parser: Parser) -> None:
 
 def midi_extras(args: Arguments) -> MidiExtras:
     """The files beside a MIDI file that ``--render``, ``--soundfont`` and ``--plot`` request."""
-    from audiotransfer.pipeline.midi_output import MidiExtras
+    from audiotransfer.pipeline.midi_options import MidiExtras
 
     return MidiExtras(
         render=args.render or args.soundfont is not None,
@@ -75,6 +160,7 @@ def midi_extras(args: Arguments) -> MidiExtras:
         suffix=f".{getattr(args, 'format', None) or 'wav'}",
         encoding=getattr(args, "encoding", "int16"),
         plot=args.plot,
+        score=getattr(args, "score", False),
     )
 
 
@@ -104,19 +190,34 @@ def check_midi(song: Path, output: Path, args: Arguments) -> None:
 def notice_unused_options(args: Arguments, console: Console, *, midi: bool) -> None:
     """Prints a notice about options that have no effect on the only kind of file there is."""
     if not midi:
-        unused = [f"--{name}" for name in ("render", "plot") if getattr(args, name)]
+        unused = _given(args, _OF_MIDI | _OF_COVERS | _OF_NETWORKS)
         if unused:
             console.notice(f"{' and '.join(unused)}: for MIDI files only; a recording has no notes")
         return
     defaults = _OF_RECORDINGS if args.render or args.soundfont else _OF_RECORDINGS | _OF_SOUND
     names = {"stems_out": "stems-out", "effects": "no-effects", "encoding": args.encoding}
-    unused = [
-        f"--{names.get(name, name)}"
+    unused = _given(args, defaults, names)
+    if unused:
+        console.notice(f"{', '.join(unused)}: for recordings only; MIDI files go without")
+
+
+def _given(
+    args: Arguments, defaults: Mapping[str, object], names: Mapping[str, str] | None = None
+) -> list[str]:
+    """The options of these that were given, as they are written."""
+    return [
+        f"--{(names or {}).get(name, name)}"
         for name, default in defaults.items()
         if getattr(args, name) != default
     ]
-    if unused:
-        console.notice(f"{', '.join(unused)}: for recordings only; MIDI files go without")
+
+
+def _notice_mode(args: Arguments, console: Console, mode: str) -> None:
+    """Prints a notice about options that have no effect in the mode of the MIDI files."""
+    if mode == NETWORK and (unused := _given(args, _OF_COVERS)):
+        console.notice(f"{', '.join(unused)}: for covers only; --mode network goes without")
+    if mode == COVER and _given(args, _OF_NETWORKS):
+        console.notice("--melody: for --mode network only; a cover keeps the melody")
 
 
 def transfer_midi(
@@ -126,7 +227,8 @@ def transfer_midi(
 
     If not ``alone`` (recordings are among the songs), stems that only recordings have are ignored.
     """
-    from audiotransfer.pipeline.midi_transfer import MidiOptions, transfer_midi_files
+    from audiotransfer.pipeline.midi_options import CoverOptions, MidiOptions
+    from audiotransfer.pipeline.midi_transfer import mode_of, transfer_midi_files
     from audiotransfer.pipeline.options import StemChoice, check_strength
 
     options = MidiOptions(
@@ -139,7 +241,11 @@ def transfer_midi(
         seed=args.seed,
         extras=midi_extras(args),
         overwrite=args.force,
+        mode=args.mode,
+        cover=CoverOptions(**{name: getattr(args, name) for name in _OF_COVERS}),
+        melody=args.melody,
     )
+    _notice_mode(args, batch.console, mode_of(options))
     with batch.console.progress(*(song.name for song, _ in pairs)) as line:
 
         def done(outcome: MidiOutcome) -> None:

@@ -15,8 +15,8 @@ from audiotransfer.cli.arguments import (
     add_format,
     add_jobs,
     add_messages,
-    add_midi_output,
     add_name,
+    add_second_page,
     add_separator,
     add_skip,
     add_songs,
@@ -31,9 +31,16 @@ from audiotransfer.cli.arguments import (
 )
 from audiotransfer.cli.batch import Batch, check_only, find, is_midi
 from audiotransfer.cli.console import Console
-from audiotransfer.cli.midi import check_midi, notice_unused_options, transfer_midi
+from audiotransfer.cli.midi import (
+    add_cover_options,
+    check_midi,
+    mode,
+    notice_unused_options,
+    transfer_midi,
+)
 from audiotransfer.cli.progress import stage
 from audiotransfer.errors import AudioTransferError
+from audiotransfer.pipeline.midi_options import check_mode
 from audiotransfer.pipeline.naming import ensure_folder, fill_pattern, names_folder, output_paths
 
 if TYPE_CHECKING:
@@ -58,6 +65,16 @@ def configure(parser: Parser) -> None:
         type=any_name,
         metavar="NAME",
         help=f"{style_names('spectral')}; of MIDI {style_names('symbolic')}; or a folder",
+    )
+    style.add_argument(
+        "--mode",
+        default="auto",
+        type=mode,
+        metavar="HOW",
+        help=(
+            "auto (default); of MIDI cover (arranged for the style's band) or network (notes "
+            "changed); of recordings timbre"
+        ),
     )
     style.add_argument(
         "--strength",
@@ -91,6 +108,7 @@ def configure(parser: Parser) -> None:
         help="without the style's amplifiers and other effects",
     )
     add_cut(style)
+    add_second_page(style, "--help-midi", "print further options, for MIDI files")
     output = add_format(parser)
     output.add_argument(
         "-o",
@@ -112,7 +130,7 @@ def configure(parser: Parser) -> None:
         help="also write the stems, before and after",
     )
     add_stem_format(output, "stems-")
-    add_midi_output(output)
+    add_cover_options(parser)
     computing = add_computing(parser)
     add_separator(computing)
     inverters = registered("audiotransfer.inverters")
@@ -174,7 +192,7 @@ def check_style(name: str, route: str = "spectral") -> None:
 def _of_style(
     args: Arguments, songs: list[SongFile], console: Console
 ) -> tuple[list[SongFile], list[tuple[SongFile, AudioTransferError]]]:
-    """The songs that the style can be applied to, and the others with the reason.
+    """The songs that style and mode can be applied to, and the others with the reason.
 
     A style may be for recordings, for MIDI files or both. Songs of the other kind that were found
     in folders are left out with a notice.
@@ -182,8 +200,6 @@ def _of_style(
     Raises AudioTransferError where no song is left.
     """
     refused: list[tuple[SongFile, AudioTransferError]] = []
-    if args.style is None:
-        return songs, refused
     errors: list[AudioTransferError] = []
     notices: list[str] = []
     left = songs
@@ -191,7 +207,9 @@ def _of_style(
         found = [song for song in songs if is_midi(song.path) == midi]
         try:
             if found:
-                check_style(args.style, route=route)
+                check_mode(args.mode, midi=midi)
+                if args.style is not None:
+                    check_style(args.style, route=route)
         except AudioTransferError as error:
             errors.append(error)
             left = [song for song in left if song not in found]

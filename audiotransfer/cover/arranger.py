@@ -7,37 +7,41 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from audiotransfer.cover.endings import held
+from audiotransfer.cover.instrumentation import instrumented
+from audiotransfer.cover.ladder import (
+    ARRANGED,
+    SEVENTHS,
+    SUBSTITUTES,
+    SWUNG,
+    TWO_FIVES,
+    ArrangeOptions,
+)
+from audiotransfer.cover.lead import melody_in_range
+from audiotransfer.cover.own_notes import own_notes
 from audiotransfer.cover.planning import plan_song
 from audiotransfer.cover.timing import to_seconds
 from audiotransfer.cover.writers import WRITERS
+from audiotransfer.errors import AudioTransferError
 from audiotransfer.synthesis.ensemble import EnsemblePart
 
 if TYPE_CHECKING:
     import torch
 
-    from audiotransfer.cover.band import Band
+    from audiotransfer.cover.band import Band, Role
+    from audiotransfer.cover.plan import Notes, Plan
     from audiotransfer.leadsheet import LeadSheet
 
-#: Strengths from which a step of the way to the style is taken; below the first the song's own
-#: notes are played by the style's instruments.
-SWUNG, ARRANGED, SEVENTHS, TWO_FIVES, SUBSTITUTES = 0.25, 0.45, 0.6, 0.75, 0.9
-
-
-@dataclass(frozen=True)
-class ArrangeOptions:
-    """Options of an arrangement.
-
-    ``lead`` names the lead's instrument; ``transpose`` is in semitones; ``tempo`` in beats per
-    minute replaces the song's mean tempo; ``intro`` and ``outro`` are numbers of added bars;
-    ``swing`` scales how far eighths are swung, 0 is straight.
-    """
-
-    lead: str | None = None
-    transpose: int = 0
-    tempo: float | None = None
-    intro: int = 0
-    outro: int = 0
-    swing: float = 1.0
+__all__ = [
+    "ARRANGED",
+    "SEVENTHS",
+    "SUBSTITUTES",
+    "SWUNG",
+    "TWO_FIVES",
+    "ArrangeOptions",
+    "Arrangement",
+    "arrange",
+]
 
 
 @dataclass(frozen=True)
@@ -65,28 +69,50 @@ def arrange(
 
     With little ``strength`` (0..1) the band plays the song's own notes; then its eighths are swung;
     then the band's own parts are written; with more strength the harmony changes further.
-    Raises AudioTransferError for an instrument that the band does not have.
+    Raises AudioTransferError for an instrument or a writer that there is not.
     """
     options = options or ArrangeOptions()
     seed = _seed(generator)
     plan, reharmonised, notices = plan_song(sheet, band, strength, options, _random(seed, "plan"))
     plan = replace(plan, seed=seed)
     parts = []
-    for role in band.roles:
+    roles = instrumented(plan, options.lead)
+    if strength >= ARRANGED:  # the others write to the octave that the lead is in
+        for role in roles:
+            if role.writer == "melody":
+                plan = replace(plan, melody=melody_in_range(plan, role))
+    for role in roles:
         random = _random(seed, role.name)
-        notes = WRITERS[role.writer](plan, role, random)
+        notes = _written(plan, role, random) if strength >= ARRANGED else own_notes(plan, role)
         if len(notes):
-            instrument = options.lead if role.name == "lead" and options.lead else None
-            parts.append(
-                EnsemblePart(
-                    role.name,
-                    instrument or role.instruments[0],
-                    to_seconds(notes, plan, role, random, options.swing),
-                    role.level_db,
-                    role.pan,
-                )
-            )
+            timed = to_seconds(notes, plan, role, random, options.swing)
+            parts.append(_part(role, band.role(role.name), timed))
+    names = {part.name for part in parts}
+    # What is ducked by a part that rests sounds as it is.
+    parts = [p if p.ducked_by in names else replace(p, ducked_by=None) for p in parts]
     return Arrangement(tuple(parts), plan.sheet, reharmonised, tuple(notices))
+
+
+def _part(role: Role, own: Role, notes: Notes) -> EnsemblePart:
+    """The part of a role; effects are those of the band's first instrument, not of others."""
+    instrument = role.instruments[0]
+    return EnsemblePart(
+        role.name,
+        instrument,
+        notes,
+        role.level_db,
+        role.pan,
+        effects=own.effects if instrument == own.instruments[0] else (),
+        ducked_by=role.ducked_by,
+    )
+
+
+def _written(plan: Plan, role: Role, random: np.random.Generator) -> Notes:
+    """The notes of a role by its writer; accompanying instruments hold the last bar."""
+    if role.writer not in WRITERS:
+        raise AudioTransferError(f"role {role.name}: there is no writer {role.writer!r}")
+    notes = WRITERS[role.writer](plan, role, random)
+    return notes if role.name in ("lead", "drums") else held(notes, plan)
 
 
 def _seed(generator: torch.Generator | None) -> int:

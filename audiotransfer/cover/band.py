@@ -18,12 +18,14 @@ class Timing:
 
     ``swing`` are pairs of tempo (beats per minute) and swing ratio (long to short eighth, 1 is
     straight, 2 a triplet), interpolated in between; ``lag`` are pairs of tempo and delay after the
-    beat in ms; ``spread_ms`` is the standard deviation of single onsets.
+    beat in ms; ``spread_ms`` is the standard deviation of single onsets. ``key_lag_ms`` are
+    further delays of single keys of a kit.
     """
 
     swing: tuple[tuple[float, float], ...] = ()
     lag: tuple[tuple[float, float], ...] = ()
     spread_ms: float = 0.0
+    key_lag_ms: dict[int, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,8 @@ class Role:
 
     ``writer`` names the function that writes its notes (see `audiotransfer.cover.writers`),
     ``settings`` are its own. ``instruments`` are those that may play it; the first is the default.
+    ``timings`` replace ``timing`` for single instruments of the role, ``levels`` in dB are added
+    to ``level_db`` for them.
     """
 
     name: str
@@ -40,7 +44,13 @@ class Role:
     level_db: float = 0.0
     pan: float = 0.0
     timing: Timing = field(default_factory=Timing)
+    timings: dict[str, Timing] = field(default_factory=dict)
+    levels: dict[str, float] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
+    effects: tuple[dict[str, Any], ...] = ()
+    """Effects of its first instrument, as in a style's card: ``{effect: amplifier, drive: 4}``."""
+    ducked_by: str | None = None
+    """Name of the role whose kick drum an effect ``ducking`` follows."""
 
 
 @dataclass(frozen=True)

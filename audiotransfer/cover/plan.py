@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,7 +29,8 @@ class Plan:
     reharmonised, in ``sheet``'s beats, without gaps. ``melody`` ``[N, 4]`` are the lead's notes in
     beats, straight eighths where they will be swung. ``energy`` is 0..1 for each bar. ``fills``
     are the indices of bars that end a section. ``chorus`` is the number of the pass through the
-    form, from 0, for each bar. ``swung`` says whether eighths are swung. ``seed`` is for choices
+    form, from 0, for each bar. ``swung`` says whether eighths are swung. ``feel`` are felt beats a
+    beat of the song: 2 where the feel is doubled, .5 where it is halved. ``seed`` is for choices
     that several parts make together, such as a groove.
     """
 
@@ -41,12 +43,16 @@ class Plan:
     chorus: NDArray[np.int64]
     strength: float = 1.0
     swung: bool = True
+    feel: float = 1.0
     seed: int = 0
+
+    @cached_property
+    def _chord_starts(self) -> NDArray[np.float64]:
+        return np.array([chord.beat for chord in self.chords])
 
     def chord_at(self, beat: float) -> Chord:
         """The chord that sounds at a place in beats; the first before, the last after the song."""
-        starts = np.array([chord.beat for chord in self.chords])
-        index = int(np.searchsorted(starts, beat + 1e-6, side="right")) - 1
+        index = int(np.searchsorted(self._chord_starts, beat + 1e-6, side="right")) - 1
         return self.chords[max(index, 0)]
 
     def melody_at(self, beat: float, until: float) -> NDArray[np.float64]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from audiotransfer.cover.harmony import add_sevenths, chord_kind, clashes, key_at
+from audiotransfer.cover.harmony import CHORD_TYPES, add_sevenths, chord_kind, clashes, key_at
 from audiotransfer.leadsheet.leadsheet import Chord
 
 if TYPE_CHECKING:
@@ -50,27 +51,32 @@ def reharmonise(
     settings = settings or {}
     if strength < _SEVENTHS or not sheet.chords:
         return sheet.chords, frozenset()
-    chords = list(sheet.chords)
+    fuller = sheet.chords
     if settings.get("sevenths", True):
-        chords = list(add_sevenths(sheet, chords, melody))
+        fuller = add_sevenths(sheet, sheet.chords, melody)
     if strength < _TWO_FIVES:
-        return tuple(chords), frozenset()
+        return fuller, frozenset()
+    chords = list(fuller)
     share = float(np.interp(strength, *_SHARES)) * settings.get("share", 1.0)
     limit = round(share * len(sheet.bars))
     substitutes = strength >= _SUBSTITUTES
     first = round(limit * (_FIRST if substitutes else 1))
-    chords = _apply(sheet, chords, melody, first, generator, [*_two_fives(sheet, chords)])
+    chords = _apply(sheet, fuller, chords, melody, first, generator, [*_two_fives(sheet, chords)])
     if substitutes:
         candidates = [*_substitutes(sheet, chords, generator), *_passing(sheet, chords)]
-        chords = _apply(sheet, chords, melody, limit, generator, candidates)
+        chords = _apply(sheet, fuller, chords, melody, limit, generator, candidates)
     return tuple(chords), other_roots(sheet, chords)
 
 
 def other_roots(sheet: LeadSheet, chords: Sequence[Chord]) -> frozenset[int]:
     """Indices of the bars in which some beat has another root than in the lead sheet."""
-    places = np.arange(len(sheet.beats) - 1) + 0.01
+    places = _places(sheet)
     differ = _roots(sheet.chords, places) != _roots(chords, places)
-    return frozenset(np.flatnonzero(_bars(sheet, differ)).tolist())
+    return frozenset(int(index) for index in np.flatnonzero(_bars(sheet, differ)))
+
+
+def _places(sheet: LeadSheet) -> NDArray[np.float64]:
+    return np.arange(len(sheet.beats) - 1, dtype=np.float64) + 0.01
 
 
 def _roots(chords: Sequence[Chord], places: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -89,17 +95,21 @@ def _at(
 
 def _apply(
     sheet: LeadSheet,
-    chords: list[Chord],
+    fuller: Sequence[Chord],
+    chords: Sequence[Chord],
     melody: NDArray[np.float64],
     limit: int,
     generator: Generator,
     candidates: list[_Change],
 ) -> list[Chord]:
-    """Makes candidate changes in random order, as long as the melody and the limit allow."""
+    """Makes candidate changes in random order, as long as the melody and the limit allow.
+
+    ``fuller`` are the song's chords with sevenths; ``limit`` is the most bars that may differ.
+    """
     draws = generator.random(len(candidates))
     order = np.argsort([draw / change[1] for draw, change in zip(draws, candidates, strict=True)])
-    places = np.arange(len(sheet.beats) - 1) + 0.01
-    song = _sounds(sheet.chords, places)
+    places = _places(sheet)
+    song = _sounds(fuller, places)
     changed = _sounds(chords, places) != song
     made: dict[int, tuple[Chord, ...]] = {}
     for candidate in order:
@@ -119,9 +129,9 @@ def _apply(
 
 
 def _sounds(chords: Sequence[Chord], places: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Root and third of the chords at places in beats, as one number each."""
-    minor = [chord_kind(chord.quality) in ("min", "hdim", "dim") for chord in chords]
-    return _roots(chords, places) + 20 * _at(np.array(minor, np.int64), chords, places)
+    """Root and kind of the chords at places in beats, as one number each."""
+    numbers = [CHORD_TYPES.index(chord_kind(chord.quality)) for chord in chords]
+    return _roots(chords, places) + 20 * _at(np.array(numbers, np.int64), chords, places)
 
 
 def _bars(sheet: LeadSheet, differ: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -136,10 +146,17 @@ def _two_fives(sheet: LeadSheet, chords: Sequence[Chord]) -> Iterator[_Change]:
         minor = chord_kind(following.quality) in ("min", "hdim", "dim")
         if chord_kind(chord.quality) == "dom" and (target - root) % 12 == 12 - _FIFTH:
             before = chords[index - 1].root if index else None
-            if chord.beats >= 2 and before != (root + _FIFTH) % 12:
+            if chord.beats >= bar > 1 and before != (root + _FIFTH) % 12:
                 two = ("m7b5" if minor else "m7", root + _FIFTH)
                 yield index, 1.0, _split(chord, [two, (chord.quality, root)], chord.beats / 2)
             continue
+        key = key_at(sheet, chord.beat)
+        four = key.mode == "major" and (root - key.tonic) % 12 == 5
+        if four and chord_kind(following.quality) == "dom" and target == (key.tonic + _FIFTH) % 12:
+            new = replace(chord, root=(key.tonic + 2) % 12, quality="m7")
+            if chord.beats <= bar:
+                yield index, 1.0, (new,)
+                continue
         diminished = {chord_kind(chord.quality), chord_kind(following.quality)} & {"hdim", "dim"}
         if following.beats < 2 or target in (root, (root + 5) % 12 if minor else -1) or diminished:
             continue
@@ -147,7 +164,8 @@ def _two_fives(sheet: LeadSheet, chords: Sequence[Chord]) -> Iterator[_Change]:
         if chord_kind(following.quality) == "dom" and chord.beats < 2 * bar:
             five = ("m7", target + _FIFTH)  # its ii rather than its dominant
         two = ("m7b5" if minor else "m7", target + 2)
-        if chord.beats < 2 * bar and five[1] % 12 == root and five[0][0] == chord.quality[:1]:
+        alike = chord_kind(five[0]) == chord_kind(chord.quality) or chord.quality == ""
+        if chord.beats < 2 * bar and five[1] % 12 == root and alike:
             continue
         if chord.beats >= 2 * bar:
             keep = [(chord.quality, root)]
@@ -170,7 +188,7 @@ def _substitutes(
 
 
 def _passing(sheet: LeadSheet, chords: Sequence[Chord]) -> Iterator[_Change]:
-    """Diminished chords between roots a tone apart; the relative minor within long tonics."""
+    """Diminished chords between roots a tone apart; the third or sixth degree for the tonic."""
     for index, chord, following, bar in _changes(sheet, chords):
         root, target = chord.root or 0, following.root or 0
         if (target - root) % 12 == 2 and chord.beats >= bar > 1:
@@ -178,6 +196,8 @@ def _passing(sheet: LeadSheet, chords: Sequence[Chord]) -> Iterator[_Change]:
             yield index, 0.6, _split(chord, passing, bar // 2)
         key = key_at(sheet, chord.beat)
         tonic = key.mode == "major" and root == key.tonic and chord_kind(chord.quality) == "maj"
+        if tonic and index and chord.beats <= bar and target not in (root, (root + 4) % 12):
+            yield index, 0.25, (replace(chord, root=(root + 4) % 12, quality="m7"),)
         if tonic and chord.beats == 2 * bar:
             yield index, 0.5, _split(chord, [(chord.quality, root), ("m7", root + 9)], bar)
 
@@ -185,7 +205,7 @@ def _passing(sheet: LeadSheet, chords: Sequence[Chord]) -> Iterator[_Change]:
 def _changes(sheet: LeadSheet, chords: Sequence[Chord]) -> Iterator[tuple[int, Chord, Chord, int]]:
     """Chords in root position before another, with their index and the beats of their bar."""
     firsts = [bar.beat for bar in sheet.bars]
-    for index, (chord, following) in enumerate(zip(chords, chords[1:], strict=False)):
+    for index, (chord, following) in enumerate(pairwise(chords)):
         if chord.root is None or following.root is None or chord.bass is not None:
             continue
         bar = int(np.searchsorted(firsts, chord.beat + 1e-6, side="right")) - 1

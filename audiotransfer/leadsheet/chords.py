@@ -88,6 +88,14 @@ _SPELLINGS = {
     "7b9#5": "7b9",
     "13b9": "7b9",
     "7aug9": "7#9",
+    # The Weimar Jazz Database writes the sign of an altered tone behind it.
+    "79": "9",
+    "m79": "m9",
+    "79b": "7b9",
+    "79#": "7#9",
+    "aug79#": "7#9",
+    "7911#": "9",
+    "7913": "13",
     "sus": "sus4",
     "7sus": "7sus4",
     "9sus": "7sus4",
@@ -225,3 +233,20 @@ def _in_words(text: str) -> str:
         else:
             words, text = words + text[0], text[1:]
     return words
+
+
+#: Names of a chord's tones, by `tone_index`.
+TONES = ("root", "3rd", "5th", "7th or 6th", "other")
+_DEGREES = ((0,), (3, 4), (6, 7, 8), (9, 10, 11))
+
+
+def tone_index(degree: int, quality: str) -> int:
+    """Index in `TONES` of a degree in semitones above the root, under a chord of this quality.
+
+    Only tones of the quality are named: the sixth above a triad is ``other``.
+    """
+    if degree % 12 in QUALITIES[quality]:
+        for index, degrees in enumerate(_DEGREES):
+            if degree % 12 in degrees:
+                return index
+    return len(TONES) - 1

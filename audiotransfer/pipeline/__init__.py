@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from audiotransfer.pipeline.batch import Outcome, transfer_many
     from audiotransfer.pipeline.blocks import BLOCK
     from audiotransfer.pipeline.cut import Cut
+    from audiotransfer.pipeline.midi_options import CoverOptions, MidiExtras, MidiOptions
     from audiotransfer.pipeline.midi_transfer import (
-        MidiOptions,
         MidiReport,
         transfer_midi,
         transfer_midi_files,
@@ -27,8 +27,10 @@ if TYPE_CHECKING:
 __all__ = [
     "BLOCK",
     "GRID",
+    "CoverOptions",
     "Cut",
     "LoadedStyle",
+    "MidiExtras",
     "MidiOptions",
     "MidiReport",
     "Outcome",
@@ -63,7 +65,8 @@ _MODULES = {
     "batch": ("Outcome", "transfer_many"),
     "blocks": ("BLOCK", "GRID"),
     "cut": ("Cut",),
-    "midi_transfer": ("MidiOptions", "MidiReport", "transfer_midi", "transfer_midi_files"),
+    "midi_options": ("CoverOptions", "MidiExtras", "MidiOptions"),
+    "midi_transfer": ("MidiReport", "transfer_midi", "transfer_midi_files"),
     "options": ("StemChoice", "StemFormat", "TransferOptions"),
     "output": ("Output",),
     "plan": ("Plan", "prepare", "resolve_device", "resolve_separator"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,30 +12,26 @@ import torch
 from numpy.typing import NDArray
 
 from audiotransfer.atomic import check_place
-from audiotransfer.audio.writing import check_output, write_audio
+from audiotransfer.audio.writing import AudioWriter, check_output, write_audio
 from audiotransfer.data.rendering.arrangement import Arrangement, arrangement_of
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.midi.plotting import plot_scores
+from audiotransfer.leadsheet import LeadSheet, lead_sheet
+from audiotransfer.leadsheet.musicxml import write_musicxml
+from audiotransfer.midi.plotting import Marks, plot_scores
 from audiotransfer.midi.score import WRITTEN
+from audiotransfer.pipeline.finishing import Spool
+from audiotransfer.pipeline.midi_options import MidiExtras
+from audiotransfer.synthesis.ensemble import Ensemble, EnsemblePart, peak_gain
+from audiotransfer.synthesis.room import DEFAULT_ROOM, Room
 from audiotransfer.synthesis.synthesizer import Part, Synthesizer, default_soundfont
+
+__all__ = ["MidiExtras", "MidiOutput", "render_midi", "render_parts"]
 
 _TAIL_SECONDS = 1.5
 _RAMP_SECONDS = 0.005
 _BLOCK = 1 << 20
 _PEAK = 0.9
 _LONGEST_SECONDS = 2 * 3600
-
-
-@dataclass(frozen=True)
-class MidiExtras:
-    """Files written beside a MIDI file: audio by a soundfont, and piano rolls."""
-
-    render: bool = False
-    soundfont: Path | None = None
-    """``None`` is the one that pretty_midi carries."""
-    suffix: str = ".wav"
-    encoding: str = "int16"
-    plot: bool = False
 
 
 @dataclass(frozen=True)
@@ -47,15 +44,17 @@ class MidiOutput:
 
     @property
     def extra_paths(self) -> dict[str, Path]:
-        """``audio`` and ``plot``, where they are wanted: of ``song.jazz.mid``
-        ``song.jazz.mid.wav``, as ``song.jazz.wav`` is the output of a recording, and
-        ``song.jazz.png``.
+        """``audio``, ``plot`` and ``score``, where they are wanted: of ``song.jazz.mid``
+        ``song.jazz.mid.wav``, as ``song.jazz.wav`` is the output of a recording, ``song.jazz.png``
+        and ``song.jazz.musicxml``.
         """
         paths = {}
         if self.extras.render:
             paths["audio"] = self.path.with_name(self.path.name + self.extras.suffix)
         if self.extras.plot:
             paths["plot"] = self.path.with_suffix(".png")
+        if self.extras.score:
+            paths["score"] = self.path.with_suffix(".musicxml")
         return paths
 
     def check(self) -> None:
@@ -82,24 +81,60 @@ class MidiOutput:
         if self.extras.render:
             _check_length(arrangement_of(score, controllers=True), self.path)
 
-    def write_extras(self, score: Any, before: Any = None) -> dict[str, str]:
-        """Writes audio and piano rolls of the score, with the rolls of the one before it if there
-        is one; returns the files: ``audio``, ``plot``.
+    def write_extras(
+        self, score: Any, before: Any = None, notated: Notated | None = None
+    ) -> dict[str, str]:
+        """Writes audio, piano rolls and notation of a score, with the rolls of the one before it if
+        there is one; returns the files: ``audio``, ``plot``, ``score``.
+
+        ``notated`` is an arrangement that the score was made of; without it its lead sheet is
+        notated.
         """
         paths = self.extra_paths
         if "audio" in paths:
-            render_midi(
-                score,
-                paths["audio"],
-                self.extras.soundfont,
-                encoding=self.extras.encoding,
-                overwrite=self.overwrite,
-            )
+            encoding, overwrite = self.extras.encoding, self.overwrite
+            if notated is not None and notated.complete and self.extras.soundfont is None:
+                render_parts(
+                    notated.parts,
+                    paths["audio"],
+                    notated.room,
+                    encoding=encoding,
+                    overwrite=overwrite,
+                )
+            else:
+                render_midi(
+                    score,
+                    paths["audio"],
+                    self.extras.soundfont,
+                    encoding=encoding,
+                    overwrite=overwrite,
+                )
         if "plot" in paths:
             name = self.path.name
             shown = {name: score} if before is None else {"before": before, "after": score}
-            plot_scores(shown, paths["plot"], self.path.stem, self.overwrite)
+            marks = None if notated is None else notated.marks
+            plot_scores(shown, paths["plot"], self.path.stem, self.overwrite, marks)
+        if "score" in paths:
+            sheet = lead_sheet(score, self.path.stem) if notated is None else notated.sheet
+            parts = None if notated is None else notated.parts
+            write_musicxml(paths["score"], sheet, parts, self.overwrite)
         return {kind: str(path) for kind, path in paths.items()}
+
+
+@dataclass(frozen=True)
+class Notated:
+    """An arrangement beside its MIDI file.
+
+    ``sheet`` is the lead sheet that the ``parts`` play, which are all that the file has where it is
+    ``complete``. ``marks`` are chord names and sections of the score ``before`` and ``after``;
+    ``room`` is the room that the parts are rendered in.
+    """
+
+    sheet: LeadSheet
+    parts: Sequence[EnsemblePart]
+    marks: Mapping[str, Marks]
+    complete: bool = True
+    room: Room | None = DEFAULT_ROOM
 
 
 def render_midi(
@@ -129,6 +164,37 @@ def render_midi(
         encoding=encoding,
         overwrite=overwrite,
     )
+
+
+def render_parts(
+    parts: Sequence[EnsemblePart],
+    path: Path,
+    room: Room | None = DEFAULT_ROOM,
+    *,
+    seconds: float | None = None,
+    encoding: str = "int16",
+    overwrite: bool = False,
+) -> None:
+    """Renders arranged parts with the package's instruments to an audio file, with one gain.
+
+    Stereo, 44.1 kHz, in bounded memory; the length is ``seconds``, or that of the notes and 2 s.
+    Raises AudioTransferError for an unknown instrument or effect, and for more than two hours.
+    """
+    if max((part.end for part in parts), default=0.0) > _LONGEST_SECONDS:
+        raise AudioTransferError(
+            f"{path} would sound for more than {_LONGEST_SECONDS // 3600} hours"
+        )
+    ensemble = Ensemble()
+    peak = 0.0
+    with Spool(path.parent, 2) as spool:
+        for block in ensemble.blocks(parts, seconds, room):
+            peak = max(peak, float(np.abs(block).max(initial=0.0)))
+            spool.write(torch.from_numpy(block))
+        gain = peak_gain(peak)
+        rate = ensemble.sample_rate
+        with AudioWriter(path, rate, 2, encoding=encoding, overwrite=overwrite) as writer:
+            for piece in spool.blocks():
+                writer.write(piece * gain)
 
 
 def _rendered(band: Arrangement, synthesizer: Synthesizer, font: Path) -> NDArray[np.float32]:

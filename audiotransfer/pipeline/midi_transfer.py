@@ -5,43 +5,44 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from audiotransfer import midi
+from audiotransfer.atomic import write_bytes
+from audiotransfer.cover.band import read_band
 from audiotransfer.errors import AudioTransferError, failure
 from audiotransfer.midi.grid import Grid
+from audiotransfer.midi.new_tracks import with_text
 from audiotransfer.midi.score import edited, note_table, score_of, with_notes, write_midi
-from audiotransfer.pipeline.midi_output import MidiExtras, MidiOutput
+from audiotransfer.pipeline.midi_cover import CoverPlan, CoverReport, cover_song
+from audiotransfer.pipeline.midi_options import (
+    COVER,
+    DRUMS,
+    NETWORK,
+    STEMS,
+    MidiOptions,
+    check_options,
+    chosen_lead,
+    resolved_mode,
+    settings_text,
+)
+from audiotransfer.pipeline.midi_output import MidiOutput, Notated
 from audiotransfer.pipeline.naming import ensure_folder, name_clashes
-from audiotransfer.pipeline.options import StemChoice, check_strength
+from audiotransfer.pipeline.options import StemChoice
 from audiotransfer.pipeline.plan import resolve_device
-from audiotransfer.styles import Keep, Style, load_style
-from audiotransfer.symbolic.transfer import DRUMS, PITCHED, PartTransfer
+from audiotransfer.styles import Card, Keep, Style, find_style, load_style
+from audiotransfer.symbolic.genre.rules import constrained, melody_of
+from audiotransfer.symbolic.transfer import PartTransfer
+from audiotransfer.synthesis.room import Room
 
-STEMS = (PITCHED, DRUMS)
-
-
-@dataclass(frozen=True)
-class MidiOptions:
-    """Options of a transfer of MIDI files; only a style, or a choice for a stem, must be given."""
-
-    style: str | Path | Style | None = None
-    """Name, folder, or a loaded style."""
-    strength: float = 1.0
-    """0 leaves every note as it is, 1 is all of the style."""
-    stems: Mapping[str, StemChoice] = field(default_factory=dict)
-    """For ``pitched`` parts, ``drums`` or both: keep, mute, or a style of their own."""
-    device: str = "auto"
-    seed: int = 0
-    extras: MidiExtras = field(default_factory=MidiExtras)
-    """Audio and piano rolls that are written with the MIDI file."""
-    overwrite: bool = False
+if TYPE_CHECKING:
+    from audiotransfer.cover.band import Band
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,12 @@ class MidiReport:
     notes_out: int
     density_ratio: float
     """Notes out to notes in."""
+    mode: str
+    """``cover`` or ``network``."""
     stems: dict[str, PartReport]
+    """Of a network: of the kinds of parts that the file has."""
+    cover: CoverReport | None
+    """Of a cover: its band, and its chords."""
     notices: list[str]
     wall_seconds: float
 
@@ -87,9 +93,28 @@ class MidiPlan:
     """The plan of a transfer, with its styles loaded, for any number of MIDI files."""
 
     parts: dict[str, PartPlan]
+    """Of a network; empty for a cover."""
     requested: Mapping[str, str]
     """Stem -> action, of the stems that the caller named."""
     seed: int = 0
+    melody: str = "keep"
+    cover: CoverPlan | None = None
+    settings: str = ""
+    """Text that is written into the output."""
+
+    @property
+    def mode(self) -> str:
+        """``cover`` or ``network``."""
+        return NETWORK if self.cover is None else COVER
+
+    @property
+    def changes_nothing(self) -> bool:
+        """Whether outputs are the files themselves: strength 0, and no stem muted."""
+        if "mute" in self.requested.values():
+            return False
+        if self.cover is not None:
+            return self.cover.strength == 0.0
+        return all(part.action == "keep" or part.strength == 0.0 for part in self.parts.values())
 
 
 @dataclass(frozen=True)
@@ -114,18 +139,16 @@ class MidiOutcome:
 def prepare_midi(options: MidiOptions) -> MidiPlan:
     """Loads what the options name.
 
-    Raises AudioTransferError, before any work, for whatever cannot be done: an unknown style or
-    stem, a strength out of range, nothing asked for.
+    Raises AudioTransferError, before any work, for whatever cannot be done: an unknown style, mode,
+    stem or lead, a strength out of range, nothing asked for, a style without what the mode needs.
     """
-    strength = check_strength(options.strength)
-    for stem in options.stems:
-        if stem not in STEMS:
-            raise AudioTransferError(
-                f"unknown stem {stem!r}: a MIDI file has {' and '.join(STEMS)}"
-            )
-    if options.style is None and all(c.action == "keep" for c in options.stems.values()):
-        raise AudioTransferError("no style given: name one (`audiotransfer styles` lists them)")
+    strength = check_options(options)
     device = resolve_device(options.device)
+    card, band = _card_and_band(options.style)
+    requested = {stem: choice.action for stem, choice in options.stems.items()}
+    if resolved_mode(options, card, band is not None) == COVER:
+        assert card is not None and band is not None  # the mode says so
+        return _cover_plan(options, card.name, read_band(band), strength, requested)
     main = None if options.style is None else _load(options.style, device)
     parts = {}
     for stem in STEMS:
@@ -135,8 +158,37 @@ def prepare_midi(options: MidiOptions) -> MidiPlan:
         parts[stem] = _plan(stem, choice, style, level)
     if all(part.action == "mute" for part in parts.values()):
         raise AudioTransferError(f"{' and '.join(STEMS)} are muted: leave one of them in")
-    requested = {stem: choice.action for stem, choice in options.stems.items()}
-    return MidiPlan(parts, requested, options.seed)
+    settings = settings_text(options, NETWORK, main.name if main else "")
+    return MidiPlan(parts, requested, options.seed, options.melody, settings=settings)
+
+
+def mode_of(options: MidiOptions) -> str:
+    """``cover`` or ``network``, as `prepare_midi` resolves it, without loading a style.
+
+    Raises AudioTransferError as `resolved_mode`, and for an unknown style.
+    """
+    card, band = _card_and_band(options.style)
+    return resolved_mode(options, card, band is not None)
+
+
+def _card_and_band(style: str | Path | Style | None) -> tuple[Card | None, Path | None]:
+    """The card of a style for MIDI files, and the file of its band where it has one."""
+    if style is None:
+        return None, None
+    if isinstance(style, Style):
+        return style.card or Card(style.name, "", {}, {}, route="symbolic"), style.band
+    found = find_style(style, route="symbolic")
+    return found.card, found.folder / found.card.band if found.card.band else None
+
+
+def _cover_plan(
+    options: MidiOptions, style: str, band: Band, strength: float, requested: Mapping[str, str]
+) -> MidiPlan:
+    lead = chosen_lead(options.cover.lead, band)
+    cover = dataclasses.replace(options.cover, lead=lead)
+    settings = settings_text(dataclasses.replace(options, cover=cover), COVER, style)
+    plan = CoverPlan(style, band, strength, cover, requested, options.seed)
+    return MidiPlan({}, requested, options.seed, cover=plan, settings=settings)
 
 
 def _load(style: str | Path | Style, device: str) -> Style:
@@ -182,32 +234,88 @@ def transfer_midi_by_plan(
     file = midi.read(source)
     score = score_of(file)
     output.check_length(score)
-    generator = torch.Generator().manual_seed(plan.seed)
-    result, parts = transfer_notes(score, plan, generator, progress)
-    if not result.note_num():
-        raise AudioTransferError(f"{source}: no note would be left; do not mute every stem")
-    changed = edited(file, result)
-    write_midi(changed, output.path, output.overwrite)
-    extras = output.write_extras(result, score)
-    before, after = int(score.note_num()), int(result.note_num())
+    result = _Result(file, score, {}, None, [])
+    if not plan.changes_nothing:
+        work = _with_network if plan.cover is None else _with_band
+        result = work(source, file, score, plan, progress)
+    if result.file.tracks == file.tracks:
+        result.notices.append(f"{source}: no note was changed")
+        write_bytes(output.path, _bytes_of(source, file), overwrite=output.overwrite)
+    else:
+        marked = with_text(result.file, plan.settings)
+        write_midi(marked, output.path, output.overwrite)
+    extras = output.write_extras(result.score, score, result.notated)
+    before, after = int(score.note_num()), int(result.score.note_num())
     return MidiReport(
         input=str(source),
         output=str(output.path),
         files=extras,
-        seconds=float(score.to("second").end()),
-        bars=len(Grid.of(score).bars) - 1,
-        tracks=sum(len(track.notes) > 0 for track in score.tracks),
+        seconds=float(result.score.to("second").end()),
+        bars=len(Grid.of(result.score).bars) - 1,
+        tracks=sum(len(track.notes) > 0 for track in result.score.tracks),
         notes_in=before,
         notes_out=after,
         density_ratio=after / before,
-        stems=parts,
-        notices=[
-            *file.notices,
-            *_notices(parts, plan.requested),
-            *_file_notices(source, file, changed),
-        ],
+        mode=plan.mode,
+        stems=result.stems,
+        cover=result.cover,
+        notices=[*file.notices, *result.notices],
         wall_seconds=time.monotonic() - began,
     )
+
+
+@dataclass
+class _Result:
+    """The output of one MIDI file: as messages and as a score, with its reports."""
+
+    file: midi.MidiFile
+    score: Any
+    stems: dict[str, PartReport]
+    cover: CoverReport | None
+    notices: list[str]
+    notated: Notated | None = None
+
+
+def _with_network(
+    source: str | Path,
+    file: midi.MidiFile,
+    score: Any,
+    plan: MidiPlan,
+    progress: Callable[[float], None] | None,
+) -> _Result:
+    generator = torch.Generator().manual_seed(plan.seed)
+    result, parts = transfer_notes(score, plan, generator, progress)
+    if not result.note_num():
+        raise AudioTransferError(f"{source}: no note would be left; do not mute every stem")
+    notices = _notices(parts, plan.requested)
+    if file.ticks_a_second is not None:
+        notices.append(
+            f"{source}: its time is counted in frames; half a second is taken for a beat"
+        )
+    return _Result(edited(file, result), result, parts, None, notices)
+
+
+def _with_band(
+    source: str | Path,
+    file: midi.MidiFile,
+    score: Any,
+    plan: MidiPlan,
+    progress: Callable[[float], None] | None,
+) -> _Result:
+    assert plan.cover is not None
+    cover = cover_song(file, plan.cover, Path(source).stem)
+    notices = [f"{source}: {notice}" for notice in cover.arrangement.notices]
+    complete = "keep" not in plan.cover.actions.values()
+    notated = Notated(
+        cover.arrangement.sheet, cover.parts, cover.marks, complete, Room(**plan.cover.band.room)
+    )
+    return _Result(cover.file, score_of(cover.file), {}, cover.report, notices, notated)
+
+
+def _bytes_of(source: str | Path, file: midi.MidiFile) -> bytes:
+    """The bytes of a MIDI file as it is; as they are read where it is damaged or embedded."""
+    data = Path(source).read_bytes()
+    return data if data.startswith(b"MThd") and not file.notices else file.to_bytes()
 
 
 def transfer_notes(
@@ -229,6 +337,9 @@ def transfer_notes(
             after = before[:0]
         elif part.transfer is not None and part.strength:
             after = part.transfer(before, grid, part.strength, generator, progress)
+            if not drums:
+                kept = None if plan.melody == "change" else melody_of(score, before)
+                after = constrained(before, after, grid, kept)
             after = _with_last(before, after)
         if after is not before:
             score = with_notes(score, after, drums=drums)
@@ -286,15 +397,6 @@ def _with_last(before: NDArray[np.int64], after: NDArray[np.int64]) -> NDArray[n
     ends = before[:, 0] + before[:, 1]
     last = before[ends == ends.max()]
     return np.concatenate([after, last[~np.isin(_keys(last), _keys(after))]])
-
-
-def _file_notices(source: str | Path, file: midi.MidiFile, changed: midi.MidiFile) -> list[str]:
-    """Notices for a file whose notes did not change, or which has no beats."""
-    if changed.tracks == file.tracks:
-        return [f"{source}: no note was changed"]
-    if file.ticks_a_second is not None:
-        return [f"{source}: its time is counted in frames; half a second is taken for a beat"]
-    return []
 
 
 def _notices(parts: Mapping[str, PartReport], requested: Mapping[str, str]) -> list[str]:

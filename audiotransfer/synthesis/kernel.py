@@ -1,4 +1,4 @@
-"""The compiled inner loop of a SoundFont voice: resampling, low-pass filter, envelope, panning."""
+"""The compiled inner loop of a voice: resampling, low-pass filter, envelope, panning."""
 
 from __future__ import annotations
 
@@ -27,14 +27,16 @@ def add(
     left: float,
     right: float,
 ) -> None:
-    """Add ``source`` to ``into`` ``[2, T]``, as long as it and the envelope last.
+    """Add ``source`` to ``into`` ``[C, T]`` (1 or 2 channels), as long as it and the envelope last.
 
     ``envelope`` ``[S, 3]`` holds segments: a number of samples, and the factor and term that turn
     each amplitude into the next, from 0 on. ``speeds`` ``[L]`` (source samples per output sample),
     ``levels`` ``[L]`` (gains) and ``filters`` ``[L, 3]`` (gain and two feedback coefficients of a
     low-pass filter; none if the first gain is 0) are given every STEP samples. ``left`` and
-    ``right`` are gains. The source begins with one sample of padding.
+    ``right`` are gains; of one channel ``left`` counts. The source begins with one sample of
+    padding.
     """
+    stereo = into.shape[0] > 1
     filtered = filters[0, 0] > 0.0
     before = before2 = made = made2 = amplitude = place = 0.0
     segment, left_over = 0, int(envelope[0, 0])
@@ -75,7 +77,8 @@ def add(
                 second += seconds
             value *= amplitude * level
             into[0, n] += left * value
-            into[1, n] += right * value
+            if stereo:
+                into[1, n] += right * value
             place += speed
             speed += faster
             level += louder

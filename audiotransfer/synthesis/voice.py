@@ -15,6 +15,7 @@ import numpy as np
 
 from audiotransfer.synthesis import generators as gen
 from audiotransfer.synthesis import kernel
+from audiotransfer.synthesis.filters import low_pass
 from audiotransfer.synthesis.generators import modulation
 from audiotransfer.synthesis.soundfont import SoundFont, Zone
 
@@ -273,13 +274,8 @@ class Voice:
         )
         if not peak and cents_over_time.min() >= _OPEN_CUTOFF:
             return np.zeros((len(times), 3))
-        hertz = np.minimum(_hertz(np.clip(cents_over_time, 1500, _OPEN_CUTOFF)), 0.45 * self._rate)
-        turn = 2.0 * math.pi * hertz / self._rate
-        alpha = np.sin(turn) / (2.0 * 10.0 ** ((peak - 3.01) / 20.0))
-        gain = (1.0 - np.cos(turn)) / 2.0 * 10.0 ** (-peak / 40.0)
-        unscaled = np.stack([gain, -2.0 * np.cos(turn), 1.0 - alpha], axis=1)
-        coefficients: NDArray[np.float64] = unscaled / (1.0 + alpha)[:, None]
-        return coefficients
+        hertz = _hertz(np.clip(cents_over_time, 1500, _OPEN_CUTOFF))
+        return low_pass(hertz, peak, self._rate)
 
 
 def _hertz(cents: float | NDArray[np.float64]) -> NDArray[np.float64]:

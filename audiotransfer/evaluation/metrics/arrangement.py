@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from audiotransfer.leadsheet.chords import QUALITIES
+from audiotransfer.leadsheet.chords import TONES, tone_index
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -22,10 +22,8 @@ if TYPE_CHECKING:
 
 _TOGETHER = 0.12  # beats within which onsets belong to one chord
 _OFF, _NEXT = 0.25, 0.85  # phases between which an onset is an off-beat
-_THIRDS, _FIFTHS, _SIXTHS_SEVENTHS = (3, 4), (6, 7, 8), (9, 10, 11)
-#: Names of the rows of `bass_intervals` and of the columns of `bass_tones`.
+#: Names of the columns of `bass_intervals`; those of `bass_tones` are `TONES`.
 INTERVALS = ("0", "+1", "-1", "+2", "-2", "3-4", "5-7", "8-11", "12")
-TONES = ("root", "3rd", "5th", "7th or 6th", "other")
 
 
 def total_variation(first: ArrayLike, second: ArrayLike) -> float:
@@ -166,6 +164,16 @@ def semitone_clusters(notes: NDArray[np.float64], least: int = 3) -> tuple[int, 
     return clusters, chords
 
 
+def struck_clusters(notes: NDArray[np.float64], least: int = 3) -> tuple[int, int]:
+    """Chords struck together that hold two notes a semitone apart, and all such chords.
+
+    As `semitone_clusters`, without notes that go on; the published figures count like this.
+    """
+    chords = [np.unique(group[:, 2]) for group in chord_onsets(notes, least)]
+    chords = [pitches for pitches in chords if len(pitches) >= least]
+    return sum(bool(np.any(np.diff(pitches) == 1)) for pitches in chords), len(chords)
+
+
 def _differ(first: Chord, second: Chord) -> bool:
     return (first.root, first.quality) != (second.root, second.quality)
 
@@ -194,17 +202,10 @@ def _chord_at(place: float, chords: Sequence[Chord]) -> Chord | None:
 
 
 def _tone(pitch: float, chord: Chord) -> int:
-    """Index in `TONES` of a pitch under a chord; a third is what the chord's quality has as one."""
+    """Index in `TONES` of a pitch under a chord."""
     if chord.root is None:
-        return 4
-    degree = int(pitch - chord.root) % 12
-    if degree == 0:
-        return 0
-    if degree in QUALITIES.get(chord.quality, (0, 4, 7)):
-        for index, degrees in enumerate((_THIRDS, _FIFTHS, _SIXTHS_SEVENTHS), start=1):
-            if degree in degrees:
-                return index
-    return 4
+        return len(TONES) - 1
+    return tone_index(int(pitch) - chord.root, chord.quality)
 
 
 def _interval(step: int) -> int:

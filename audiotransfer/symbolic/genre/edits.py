@@ -64,7 +64,7 @@ def change_notes(
     marks = np.concatenate(
         [fresh[remaining], np.ones(len(added_rows), bool), np.zeros(len(outside), bool)]
     )
-    return _without_overlaps(table, marks)
+    return without_overlaps(table, marks)
 
 
 @dataclass(frozen=True)
@@ -202,7 +202,7 @@ def _played_times(ticks: Table, steps: Table, grid: Grid) -> Table:
     return np.maximum(times, 0)
 
 
-def _without_overlaps(table: Table, fresh: NDArray[np.bool_]) -> Table:
+def without_overlaps(table: Table, fresh: NDArray[np.bool_]) -> Table:
     """Sorts by start, then pitch; ends a note where the next of its pitch and track begins.
 
     Overlaps of two unchanged notes stay.

@@ -1,0 +1,163 @@
+"""The lead: the song's melody in the instrument's range, with articulation and dynamics."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.random import Generator
+    from numpy.typing import NDArray
+
+    from audiotransfer.cover.band import Role
+    from audiotransfer.cover.plan import Notes, Plan
+
+_REST = 0.75  # beats of silence that end a phrase
+_LONGEST_PHRASE = 16.0  # beats after which the next note of a beat or more ends a phrase
+_LEGATO = 0.2  # beats: a shorter gap to the next note is closed
+_GRACE = 0.09  # beats that a grace note lasts, before the beat
+_OWN = 0.35  # share of the source's own differences of velocity that is kept
+
+
+def melody(plan: Plan, role: Role, random: Generator) -> Notes:
+    """Writes the melody: every note once, one at a time, within the instrument's range.
+
+    The role's settings: ``ranges``, lowest and highest pitch of each instrument; ``velocity``, the
+    mean; ``grace``, the share of long notes that get a grace note a semitone below.
+    """
+    notes = melody_in_range(plan, role)
+    if not len(notes):
+        return notes
+    phrases = phrase_numbers(notes)
+    notes[:, 3] = _velocities(plan, notes, phrases, role, random)
+    notes[:, 1] = _lengths(notes, random)
+    return _with_graces(notes, float(role.settings.get("grace", 0.0)), random)
+
+
+def melody_in_range(plan: Plan, role: Role) -> Notes:
+    """The melody in one voice, by octaves within the range of the lead's instrument."""
+    notes = _one_voice(plan.melody)
+    if len(notes):
+        low, high = role.settings.get("ranges", {}).get(role.instruments[0], (48, 84))
+        notes[:, 2] = in_range(notes[:, 2], phrase_numbers(notes), low, high)
+    return notes
+
+
+def _one_voice(melody: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Melody notes without overlaps; of notes that start together the highest."""
+    if not len(melody):
+        return np.empty((0, 4))
+    notes = melody[np.lexsort((-melody[:, 2], melody[:, 0]))].copy()
+    together = np.diff(notes[:, 0], prepend=-1.0) < 0.02
+    notes = notes[~together]
+    gap = np.diff(notes[:, 0])
+    notes[:-1, 1] = np.minimum(notes[:-1, 1], gap)
+    return notes
+
+
+def phrase_numbers(notes: NDArray[np.float64]) -> NDArray[np.int64]:
+    """The phrase of each note, from 0: a phrase ends with a rest, or a long note in a long one."""
+    numbers = np.zeros(len(notes), dtype=np.int64)
+    number, began = 0, notes[0, 0]
+    for index in range(1, len(notes)):
+        start, length = notes[index - 1, :2]
+        rest = notes[index, 0] - start - length >= _REST
+        if rest or (length >= 1.0 and notes[index, 0] - began >= _LONGEST_PHRASE):
+            number, began = number + 1, notes[index, 0]
+        numbers[index] = number
+    return numbers
+
+
+def in_range(
+    pitches: NDArray[np.float64], phrases: NDArray[np.int64], low: float, high: float
+) -> NDArray[np.float64]:
+    """Pitches moved by octaves into ``low`` .. ``high``: all together, else phrase by phrase.
+
+    The song moves to where fewest notes are outside; a phrase that still is outside moves as a
+    whole; what is wider than the range loses single notes to another octave. The range must hold
+    an octave.
+    """
+
+    def outside(values: NDArray[np.float64]) -> int:
+        return int(np.sum((values < low) | (values > high)))
+
+    def best(values: NDArray[np.float64]) -> NDArray[np.float64]:
+        centre = (low + high) / 2
+        octaves = 12 * np.arange(-5, 6)
+        costs = [
+            (outside(values + o), round(abs(float(np.median(values + o)) - centre)), abs(o))
+            for o in octaves
+        ]
+        # The written octave is kept where it fits.
+        if not outside(values):
+            return values
+        moved: NDArray[np.float64] = values + octaves[costs.index(min(costs))]
+        return moved
+
+    pitches = best(pitches)
+    for number in np.unique(phrases):
+        members = phrases == number
+        if outside(pitches[members]):
+            pitches = pitches.copy()
+            pitches[members] = best(pitches[members])
+    pitches = np.where(pitches < low, pitches + 12 * np.ceil((low - pitches) / 12), pitches)
+    return np.where(pitches > high, pitches - 12 * np.ceil((pitches - high) / 12), pitches)
+
+
+def _velocities(
+    plan: Plan,
+    notes: NDArray[np.float64],
+    phrases: NDArray[np.int64],
+    role: Role,
+    random: Generator,
+) -> NDArray[np.float64]:
+    """Velocities: louder to the peak of a phrase, softer at its end, off-beats accented."""
+    mean = float(role.settings.get("velocity", 86))
+    firsts = np.array([bar.beat for bar in plan.sheet.bars])
+    bar = np.clip(np.searchsorted(firsts, notes[:, 0] + 0.01, "right") - 1, 0, len(firsts) - 1)
+    velocity = mean + 20 * (plan.energy[bar] - 0.5) + _OWN * (notes[:, 3] - notes[:, 3].mean())
+    for number in np.unique(phrases):
+        members = np.flatnonzero(phrases == number)
+        pitches = notes[members, 2]
+        if len(members) > 2 and np.ptp(pitches):
+            velocity[members] += 8 * (pitches - pitches.mean()) / max(np.ptp(pitches), 5)
+        velocity[members[-1]] -= 6
+    fraction = notes[:, 0] % 1.0
+    off = abs(fraction - 0.5) < 0.05
+    # An off-beat that is held over the beat, or stands higher than its neighbours, is stressed.
+    higher = np.r_[False, np.diff(notes[:, 2]) > 0] & np.r_[np.diff(notes[:, 2]) < 0, True]
+    velocity[off & ((notes[:, 1] > 0.6) | higher)] += 6
+    velocity[off & ~((notes[:, 1] > 0.6) | higher)] -= 2
+    velocity += random.normal(0, 2.5, len(notes))
+    clipped: NDArray[np.float64] = np.clip(np.round(velocity), 45, 122)
+    return clipped
+
+
+def _lengths(notes: NDArray[np.float64], random: Generator) -> NDArray[np.float64]:
+    """Lengths: small gaps are closed, repeated notes parted, a phrase's last eighth is short."""
+    gap = np.r_[np.diff(notes[:, 0]), np.inf]
+    same = np.r_[np.diff(notes[:, 2]) == 0, False]
+    length = np.where(gap - notes[:, 1] < _LEGATO, gap, notes[:, 1])
+    length = np.where(same, np.minimum(length, 0.88 * gap), np.minimum(length, 0.98 * gap))
+    off_last = (abs(notes[:, 0] % 1.0 - 0.5) < 0.05) & (gap - notes[:, 1] > 0.4)
+    short = off_last & (notes[:, 1] < 0.6) & (random.random(len(notes)) < 0.6)
+    length[short] = np.minimum(length[short], 0.3)
+    longer: NDArray[np.float64] = np.maximum(length, np.minimum(0.1, 0.9 * gap))
+    return longer
+
+
+def _with_graces(
+    notes: NDArray[np.float64], share: float, random: Generator
+) -> NDArray[np.float64]:
+    """Adds grace notes a semitone below some long notes on a beat that follow a rest."""
+    free = np.r_[False, notes[1:, 0] - notes[:-1, 0] - notes[:-1, 1] > 2 * _GRACE]
+    on_beat = (notes[:, 0] % 1.0 < 0.02) & (notes[:, 1] >= 0.9)
+    chosen = free & on_beat & (random.random(len(notes)) < share)
+    graces = notes[chosen].copy()
+    graces[:, 0] -= _GRACE
+    graces[:, 1] = _GRACE
+    graces[:, 2] -= 1
+    graces[:, 3] = np.maximum(graces[:, 3] - 22, 35)
+    both = np.concatenate([notes, graces])
+    return both[np.argsort(both[:, 0], kind="stable")]

@@ -1,0 +1,69 @@
+"""The song's own notes for the roles of a band: the first steps of strength."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from audiotransfer.cover import tablature
+from audiotransfer.cover.lead import in_range, phrase_numbers
+from audiotransfer.cover.melody import notes_in_beats, quantised
+
+if TYPE_CHECKING:
+    from audiotransfer.cover.band import Band, Role
+    from audiotransfer.cover.plan import Notes, Plan
+
+_RIDES = (51, 53, 59)  # General MIDI keys
+_RIDE = {2: "r. rr", 3: "r. rr r.", 4: "r. rr r. rr"}  # by beats of a bar
+_RIDE_VELOCITY = 66
+
+
+def own_notes(plan: Plan, role: Role) -> Notes:
+    """The song's notes that a role takes over, ``[N, 4]`` in beats.
+
+    Melody, bass and drums go to the roles of these names, all other notes to ``comping``, or else
+    to the first other role. Where the plan is swung the notes are put on the grid, so that their
+    eighths can be swung, and drums without a ride cymbal get one.
+    """
+    sheet = plan.sheet
+    if role.name == "lead":
+        notes = _quantised(plan, plan.melody)
+        limits = role.settings.get("ranges", {}).get(role.instruments[0])
+        if limits and len(notes):
+            notes[:, 2] = in_range(notes[:, 2], phrase_numbers(notes), *limits)
+        return notes
+    if role.name == "bass":
+        return _quantised(plan, notes_in_beats(sheet, sheet.bass))
+    if role.name == "drums":
+        notes = _quantised(plan, notes_in_beats(sheet, sheet.drums))
+        if plan.swung and not np.isin(notes[:, 2], _RIDES).any():
+            notes = np.concatenate([notes, _ride(plan)])
+        return notes[np.lexsort((notes[:, 2], notes[:, 0]))]
+    if role.name == harmony_role(plan.band):
+        return _quantised(plan, notes_in_beats(sheet, sheet.others))
+    return np.empty((0, 4))
+
+
+def harmony_role(band: Band) -> str | None:
+    """The role that takes the notes that are neither melody, bass nor drums."""
+    names = [role.name for role in band.roles if role.name not in ("lead", "bass", "drums")]
+    return "comping" if "comping" in names else names[0] if names else None
+
+
+def _quantised(plan: Plan, notes: Notes) -> Notes:
+    if not plan.swung:
+        return notes.copy()
+    return quantised(plan.sheet, notes, swung=True, dotted=plan.feel >= 1)
+
+
+def _ride(plan: Plan) -> Notes:
+    """A ride cymbal in every bar of two, three or four beats; other bars have the beats only."""
+    rows = []
+    for bar in plan.sheet.bars:
+        pattern = " ".join(["r"] * bar.beats)
+        if bar.division == 2:
+            pattern = _RIDE.get(bar.beats, pattern)
+        for place, key, _ in tablature.hits(pattern):
+            rows.append((bar.beat + place, 0.1, key, _RIDE_VELOCITY + 10 * (int(place) % 2)))
+    return np.array(rows, dtype=np.float64)

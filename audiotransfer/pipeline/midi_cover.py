@@ -1,0 +1,318 @@
+"""Covers of MIDI files: lead sheet, arrangement, and its parts written into the file."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from audiotransfer import midi
+from audiotransfer.cover.arranger import Arrangement, ArrangeOptions, arrange
+from audiotransfer.errors import AudioTransferError
+from audiotransfer.leadsheet import lead_sheet
+from audiotransfer.leadsheet.chords import symbol
+from audiotransfer.leadsheet.files import read_lead_sheet
+from audiotransfer.midi.new_tracks import NewTrack, with_tracks, without_notes
+from audiotransfer.midi.plotting import Marks
+from audiotransfer.midi.retiming import (
+    begun_later,
+    in_quarters,
+    ticks_at,
+    transposed_keys,
+    with_tempo_factor,
+    with_tempos,
+)
+from audiotransfer.pipeline.midi_options import DRUMS, PITCHED, CoverOptions
+from audiotransfer.synthesis.catalogue import describe
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from audiotransfer.cover.band import Band
+    from audiotransfer.leadsheet import Key, LeadSheet
+    from audiotransfer.midi import Group, MidiFile
+    from audiotransfer.synthesis.ensemble import EnsemblePart
+
+_EFFECTS = 112  # the first program without a pitch
+_STEADY = 0.002  # relative change of tempo that is written
+_APART_SECONDS = 10.0  # that a song and its lead sheet may differ in length
+_PITCH = 2  # column of a table of notes
+
+
+@dataclass(frozen=True)
+class CoverPlan:
+    """The plan of covers in one style, with its band loaded."""
+
+    style: str
+    band: Band
+    strength: float = 1.0
+    options: CoverOptions = field(default_factory=CoverOptions)
+    actions: Mapping[str, str] = field(default_factory=dict)
+    """``pitched`` and ``drums``: ``keep`` leaves the file's own notes of that kind in place of the
+    band's, ``mute`` leaves both out.
+    """
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class CoverPart:
+    """Report of one part of the band."""
+
+    instrument: str
+    notes: int
+
+
+@dataclass(frozen=True)
+class CoverReport:
+    """Report of the arrangement of one song."""
+
+    lead: str | None
+    """Instrument of the lead; ``None`` where it rests."""
+    parts: dict[str, CoverPart]
+    reharmonised: float
+    """Share of bars whose chords have another root than in the song."""
+    chords: list[str]
+    """As the band plays them, one text a bar: ``Dm7 G7``."""
+
+
+@dataclass(frozen=True)
+class Cover:
+    """A cover: the MIDI file, the song's lead sheet, and the arrangement of it.
+
+    ``parts`` are the arrangement's parts that are in the file. ``marks`` are chord names and
+    sections of the song's file (``before``) and of the cover's (``after``).
+    """
+
+    file: MidiFile
+    sheet: LeadSheet
+    arrangement: Arrangement
+    parts: tuple[EnsemblePart, ...]
+    marks: dict[str, Marks]
+    report: CoverReport
+
+
+def cover_song(file: MidiFile, plan: CoverPlan, title: str = "") -> Cover:
+    """Arranges a MIDI file for a band, and writes the band's parts into it in place of its notes.
+
+    All messages but notes stay; see `written`. Raises AudioTransferError for a lead sheet that
+    cannot be read, and where nothing would sound.
+    """
+    sheet = song_sheet(file, plan, title)
+    generator = torch.Generator().manual_seed(plan.seed)
+    options = _arrange_options(sheet, plan)
+    arrangement = arrange(sheet, plan.band, plan.strength, generator, options)
+    parts = tuple(part for part in arrangement.parts if not plan.actions.get(_kind(part)))
+    fine = in_quarters(file)
+    timeline = _Timeline.of(fine, sheet, arrangement.sheet, options)
+    beats = ticks_at(fine, sheet.beat_times) / fine.division
+    marks = {
+        "before": _marks(sheet, beats),
+        "after": _marks(arrangement.sheet, timeline.ticks / fine.division, timeline.added_bars),
+    }
+    return Cover(
+        written(fine, timeline, parts, plan),
+        sheet,
+        arrangement,
+        parts,
+        marks,
+        _report(arrangement, parts),
+    )
+
+
+def _marks(sheet: LeadSheet, quarters: NDArray[np.float64], added: int = 0) -> Marks:
+    """Chord names and sections of a lead sheet whose beats have these places."""
+    beats = np.arange(len(quarters))
+
+    def placed(beat: float) -> float:
+        return float(np.interp(beat, beats, quarters))
+
+    chords = [(placed(c.beat), symbol(c, _key_at(sheet, c.beat))) for c in sheet.chords]
+    sections = [(placed(section.beat), section.name) for section in sheet.sections]
+    return Marks(chords, sections, added)
+
+
+def song_sheet(file: MidiFile, plan: CoverPlan, title: str = "") -> LeadSheet:
+    """The lead sheet of the song: from its file, or as a musician corrected it.
+
+    Raises AudioTransferError for a lead sheet that cannot be read, or is not that of the song.
+    """
+    sheet = lead_sheet(file, title)
+    path = plan.options.leadsheet
+    if path is None:
+        return sheet
+    corrected = read_lead_sheet(path, sheet)
+    if abs(corrected.seconds - sheet.seconds) > _APART_SECONDS:
+        raise AudioTransferError(
+            f"{path} is the lead sheet of a song of {corrected.seconds:.0f} s, and this one lasts"
+            f" {sheet.seconds:.0f} s; `audiotransfer transcribe` writes its own"
+        )
+    return corrected
+
+
+def written(
+    file: MidiFile, timeline: _Timeline, parts: Sequence[EnsemblePart], plan: CoverPlan
+) -> MidiFile:
+    """The file (see `in_quarters`) with the parts of an arrangement in place of its notes.
+
+    Added bars in front move everything but what stands at the very beginning; tempo messages and
+    key signatures change as the options say; sound effects, and what ``plan.actions`` keeps, stay.
+    Each part has a track with its name and program, on a channel of its own.
+    """
+    options = plan.options
+    keep = {kind for kind, action in plan.actions.items() if action == "keep"}
+
+    def removed(group: Group) -> bool:
+        if group.drums:
+            return DRUMS not in keep
+        return group.program < _EFFECTS and PITCHED not in keep
+
+    file = _transposed(without_notes(file, removed), options.transpose)
+    file = transposed_keys(file, options.transpose)
+    file = with_tempo_factor(file, timeline.faster)
+    file = begun_later(file, timeline.shift, metre_again=timeline.between_bars)
+    file = with_tempos(file, timeline.tempo_ticks, timeline.tempos)
+    if parts:
+        file = with_tracks(file, [_track(part, timeline) for part in parts])
+    if not any(message[0] & 0xF0 == 0x90 for track in file.tracks for _, message in track):
+        raise AudioTransferError("no note would be left; do not mute every stem")
+    return file
+
+
+@dataclass(frozen=True)
+class _Timeline:
+    """Where the beats of an arrangement are in its file.
+
+    ``seconds`` and ``ticks`` are those of the arrangement's beats. ``shift`` are the ticks by which
+    the song begins later, ``added_bars`` how many bars these are, ``between_bars`` whether the last
+    one of them is cut short. ``faster`` is the
+    factor of all tempos. ``tempos`` (quarter notes per minute) from ``tempo_ticks`` on are those of
+    added bars behind.
+    """
+
+    seconds: NDArray[np.float64]
+    ticks: NDArray[np.float64]
+    shift: int
+    added_bars: int
+    between_bars: bool
+    faster: float
+    tempo_ticks: NDArray[np.int64]
+    tempos: NDArray[np.float64]
+
+    @classmethod
+    def of(
+        cls, file: MidiFile, sheet: LeadSheet, arranged: LeadSheet, options: ArrangeOptions
+    ) -> _Timeline:
+        times, own = arranged.beat_times, len(sheet.beats) - 1
+        first = arranged.bars[options.intro].beat
+        last = arranged.bars[-options.outro].beat if options.outro else len(times) - 1
+        feel = (last - first) / own  # beats of the arrangement to one of the song
+        # Beats before and behind the song have the length of its first and last ones.
+        places = (np.arange(len(times)) - first) / feel
+        ticks = ticks_at(file, sheet.time_at(np.clip(places, 0, own)))
+        ends = ticks_at(file, sheet.beat_times[[0, 1, -2, -1]])
+        before, behind = ends[1] - ends[0], ends[3] - ends[2]
+        ticks += np.minimum(places, 0) * before + np.maximum(places - own, 0) * behind
+        shift = round(first / feel * before)
+        bar = sheet.bars[0].quarters * file.division
+        faster = float((sheet.beats[-1] - sheet.beats[0]) / (times[last] - times[first]))
+        ticks += shift
+        bars = [bar.beat for bar in arranged.bars if bar.beat >= last] + [len(times) - 1]
+        edges = np.array(bars if options.outro else [], dtype=np.int64)
+        quarters = np.diff(ticks[edges]) / file.division
+        tempos = 60.0 * quarters / np.diff(times[edges])
+        at = np.rint(ticks[edges[:-1]]).astype(np.int64)
+        usual = 60.0 * behind / file.division / (times[last] - times[last - 1]) / feel
+        changed = np.abs(tempos / usual - 1) > _STEADY
+        return cls(
+            times,
+            ticks,
+            shift,
+            -(-shift // round(bar)),
+            bool(shift % round(bar)),
+            faster if abs(faster - 1) > 1e-6 else 1.0,
+            at[changed],
+            tempos[changed],
+        )
+
+    def ticks_of(self, seconds: NDArray[np.float64]) -> NDArray[np.int64]:
+        """Ticks of times of the arrangement, from 0; beyond its ends the tempo goes on."""
+        index = np.searchsorted(self.seconds, seconds, side="right") - 1
+        index = np.clip(index, 0, len(self.seconds) - 2)
+        slope = (np.diff(self.ticks) / np.diff(self.seconds))[index]
+        found = self.ticks[index] + (seconds - self.seconds[index]) * slope
+        return np.maximum(np.rint(found), 0).astype(np.int64)
+
+
+def _track(part: EnsemblePart, timeline: _Timeline) -> NewTrack:
+    """The new track of a part."""
+    start = timeline.ticks_of(part.notes[:, 0])
+    end = timeline.ticks_of(part.notes[:, 0] + part.notes[:, 1])
+    values = np.rint(part.notes[:, 2:4]).astype(np.int64)
+    notes = np.column_stack([start, np.maximum(end - start, 1), values])
+    about = describe(part.instrument)
+    return NewTrack(part.name, about.program, about.drums, notes)
+
+
+def _kind(part: EnsemblePart) -> str:
+    return DRUMS if describe(part.instrument).drums else PITCHED
+
+
+def _transposed(file: MidiFile, semitones: int) -> MidiFile:
+    """The file with the pitched notes that are left in it ``semitones`` higher."""
+    notes = midi.notes_of(file)
+    if semitones == 0 or not len(notes.table):
+        return file
+    pitched = np.array([not g.drums and g.program < _EFFECTS for g in notes.groups])
+    table = notes.table.copy()
+    moved = table[:, _PITCH] + semitones * pitched[table[:, 4]]
+    table[:, _PITCH] = np.where((moved < 0) | (moved > 127), table[:, _PITCH], moved)
+    return midi.with_notes(file, table)
+
+
+def _arrange_options(sheet: LeadSheet, plan: CoverPlan) -> ArrangeOptions:
+    """The options of the arranger, whose bars are felt ones: in a doubled feel twice as many."""
+    asked = plan.options
+    options = ArrangeOptions(
+        lead=asked.lead, transpose=asked.transpose, tempo=asked.tempo, swing=asked.swing
+    )
+    if not asked.intro and not asked.outro:
+        return options
+    felt = arrange(sheet, plan.band, plan.strength, torch.Generator(), options).sheet
+    ratio = len(felt.bars) / len(sheet.bars)
+    intro, outro = (
+        max(1, round(count * ratio)) if count else 0 for count in (asked.intro, asked.outro)
+    )
+    return replace(options, intro=intro, outro=outro)
+
+
+def _report(arrangement: Arrangement, parts: Sequence[EnsemblePart]) -> CoverReport:
+    sheet = arrangement.sheet
+    return CoverReport(
+        lead=next((part.instrument for part in parts if part.name == "lead"), None),
+        parts={part.name: CoverPart(part.instrument, len(part.notes)) for part in parts},
+        reharmonised=len(arrangement.reharmonised) / len(sheet.bars),
+        chords=bar_chords(sheet),
+    )
+
+
+def bar_chords(sheet: LeadSheet) -> list[str]:
+    """The chords that begin in each bar of a lead sheet as text; of a bar in which none does, the
+    one that goes on.
+    """
+    places = [chord.beat for chord in sheet.chords]
+    symbols = [symbol(chord, _key_at(sheet, chord.beat)) for chord in sheet.chords]
+    texts = []
+    for bar in sheet.bars:
+        first, after = (bisect_left(places, bar.beat + n) for n in (0, bar.beats))
+        texts.append(" ".join(symbols[first:after] or symbols[max(first - 1, 0) : first]))
+    return texts
+
+
+def _key_at(sheet: LeadSheet, beat: float) -> Key | None:
+    """The key at a place in beats; the first one before it."""
+    keys = [key for key in sheet.keys if key.beat <= beat + 1e-6]
+    return keys[-1] if keys else next(iter(sheet.keys), None)

@@ -1,0 +1,238 @@
+"""The options of a transfer of MIDI files and their checks. Imports nothing heavy."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from audiotransfer.errors import AudioTransferError
+from audiotransfer.pipeline.options import check_strength
+from audiotransfer.styles import style_label
+from audiotransfer.suggest import nearest, suggest
+
+if TYPE_CHECKING:
+    from audiotransfer.cover.band import Band
+    from audiotransfer.pipeline.options import StemChoice
+    from audiotransfer.styles import Card, Style
+
+AUTO, COVER, NETWORK, TIMBRE = "auto", "cover", "network", "timbre"
+#: Modes of MIDI files, and of recordings.
+MIDI_MODES, RECORDING_MODES = (AUTO, COVER, NETWORK), (AUTO, TIMBRE)
+MODES = (AUTO, COVER, NETWORK, TIMBRE)
+MELODY = ("keep", "change")
+PITCHED, DRUMS = "pitched", "drums"
+STEMS = (PITCHED, DRUMS)
+_MOST_SEMITONES, _MOST_BARS = 24, 64
+_TEMPOS = (20.0, 400.0)
+
+
+@dataclass(frozen=True)
+class MidiExtras:
+    """Files written beside a MIDI file: audio, piano rolls and notation."""
+
+    render: bool = False
+    soundfont: Path | None = None
+    """``None`` is the program's own instruments."""
+    suffix: str = ".wav"
+    encoding: str = "int16"
+    plot: bool = False
+    score: bool = False
+    """MusicXML, as ``song.jazz.musicxml``."""
+
+
+@dataclass(frozen=True)
+class CoverOptions:
+    """What a cover is asked for beyond its style; see also `audiotransfer.cover`.
+
+    Raises AudioTransferError for a value out of its range.
+    """
+
+    lead: str | None = None
+    """Instrument of the lead, as ``trumpet``; ``None`` is the style's first."""
+    transpose: int = 0
+    """Semitones, -24 to 24."""
+    tempo: float | None = None
+    """Mean tempo in beats per minute, 20 to 400; ``None`` is the song's."""
+    intro: int = 0
+    """Bars that are added in front, 0 to 64."""
+    outro: int = 0
+    """Bars that are added behind, 0 to 64."""
+    swing: float | None = None
+    """How far eighths are swung, 0 (straight) to 1; ``None`` is as the style does."""
+    leadsheet: Path | None = None
+    """A corrected lead sheet of the song, as JSON or chord text."""
+
+    def __post_init__(self) -> None:
+        _whole("transpose", self.transpose, -_MOST_SEMITONES, _MOST_SEMITONES, "semitones")
+        _whole("intro", self.intro, 0, _MOST_BARS, "bars")
+        _whole("outro", self.outro, 0, _MOST_BARS, "bars")
+        if self.tempo is not None:
+            _number("tempo", self.tempo, *_TEMPOS, "beats per minute")
+        if self.swing is not None:
+            _number("swing", self.swing, 0.0, 1.0, "(0 is straight, 1 the style's own)")
+
+
+@dataclass(frozen=True)
+class MidiOptions:
+    """Options of a transfer of MIDI files; only a style, or a choice for a stem, must be given."""
+
+    style: str | Path | Style | None = None
+    """Name, folder, or a loaded style."""
+    strength: float = 1.0
+    """0 leaves every note as it is, 1 is all of the style."""
+    stems: Mapping[str, StemChoice] = field(default_factory=dict)
+    """For ``pitched`` parts, ``drums`` or both: keep, mute, or (of a network) a style of their
+    own.
+    """
+    device: str = "auto"
+    seed: int = 0
+    extras: MidiExtras = field(default_factory=MidiExtras)
+    """Audio, piano rolls and notation that are written with the MIDI file."""
+    overwrite: bool = False
+    mode: str = AUTO
+    """``cover`` arranges the song for the style's band, ``network`` changes its notes by the
+    style's networks; ``auto`` is a cover where the style has a band.
+    """
+    cover: CoverOptions = field(default_factory=CoverOptions)
+    melody: str = "keep"
+    """Whether a network may ``change`` the melody."""
+
+
+def check_options(options: MidiOptions) -> float:
+    """Checks the options that need no style, and returns the strength.
+
+    Raises AudioTransferError: an unknown mode or stem, a strength out of range, all stems muted,
+    nothing asked for.
+    """
+    strength = check_strength(options.strength)
+    check_mode(options.mode, midi=True)
+    if options.melody not in MELODY:
+        raise AudioTransferError(f"melody {options.melody!r}: {suggest(options.melody, MELODY)}")
+    for stem in options.stems:
+        if stem not in STEMS:
+            raise AudioTransferError(
+                f"unknown stem {stem!r}: a MIDI file has {' and '.join(STEMS)}"
+            )
+    actions = [options.stems[stem].action for stem in STEMS if stem in options.stems]
+    if options.style is None and all(action == "keep" for action in actions):
+        raise AudioTransferError("no style given: name one (`audiotransfer styles` lists them)")
+    if actions.count("mute") == len(STEMS):
+        raise AudioTransferError(f"{' and '.join(STEMS)} are muted: leave one of them in")
+    return strength
+
+
+def check_mode(mode: str, *, midi: bool) -> None:
+    """Raises AudioTransferError for a mode that files of this kind do not have."""
+    if mode in (MIDI_MODES if midi else RECORDING_MODES):
+        return
+    if mode not in MODES:
+        raise AudioTransferError(f"mode {mode!r}: {suggest(mode, MODES)}")
+    if midi:
+        raise AudioTransferError(
+            "mode timbre changes the sound of recordings; a MIDI file has cover or network"
+        )
+    if mode == COVER:
+        raise AudioTransferError(
+            "mode cover is for MIDI files so far; a recording has timbre (leave --mode out)"
+        )
+    raise AudioTransferError("mode network changes the notes of MIDI files; a recording has timbre")
+
+
+def resolved_mode(options: MidiOptions, card: Card | None, band: bool) -> str:
+    """``cover`` or ``network``: the mode that is asked for, or that ``auto`` is for this style.
+
+    ``auto`` is a cover where the style has a band, unless a stem gets a style of its own. Raises
+    AudioTransferError where the style lacks what the mode needs.
+    """
+    own = next((stem for stem, choice in options.stems.items() if choice.action == "style"), None)
+    mode = options.mode
+    if mode == AUTO:
+        mode = COVER if band and own is None else NETWORK
+    if mode == COVER and card is None:
+        raise AudioTransferError("no style given: mode cover needs the style whose band plays")
+    name = repr(card.name) if card is not None else ""
+    if mode == COVER and not band:
+        raise AudioTransferError(f"style {name} has no band for a cover: give --mode network")
+    if mode == COVER and own is not None:
+        raise AudioTransferError(
+            f"stem {own} gets a style of its own: that needs --mode network (a cover has keep and"
+            " mute)"
+        )
+    if mode == NETWORK and band and card is not None and not any(card.stems.values()):
+        raise AudioTransferError(f"style {name} has no network: give --mode cover")
+    return mode
+
+
+def chosen_lead(lead: str | None, band: Band) -> str | None:
+    """The instrument of the band's lead that a name means: itself, or one that has it as a word.
+
+    Raises AudioTransferError for one that the band's lead does not have; the nearest is named.
+    """
+    from audiotransfer.cover.instrumentation import lead_instrument
+
+    if lead is None:
+        return None
+    if lead_instrument(band) is None:
+        raise AudioTransferError(f"lead {lead!r}: this style's band has no lead to choose")
+    try:
+        return lead_instrument(band, lead)
+    except AudioTransferError:
+        instruments = band.role("lead").instruments
+    words = {word: one for one in instruments[::-1] for word in (*one.split("_"), one)}
+    close = nearest(lead, words)
+    hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(instruments)}"
+    raise AudioTransferError(f"lead {lead!r}: {hint}")
+
+
+def _whole(name: str, value: Any, least: int, most: int, unit: str) -> None:
+    try:
+        fits = least <= operator.index(value) <= most
+    except TypeError:
+        fits = False
+    if not fits:
+        raise AudioTransferError(
+            f"{name} {value} is out of range: give {least} to {most} {unit}, a whole number"
+        )
+
+
+def _number(name: str, value: Any, least: float, most: float, unit: str) -> None:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not least <= number <= most:
+        raise AudioTransferError(
+            f"{name} {value} is out of range: give {least:g} to {most:g} {unit}"
+        )
+
+
+def settings_text(options: MidiOptions, mode: str, style: str) -> str:
+    """The settings of an output as one line: ``audiotransfer 0.2.0 style=jazz mode=cover seed=0``.
+
+    Options that do not matter in this mode, and those that were not given, are left out.
+    """
+    from audiotransfer import __version__
+
+    values: dict[str, object] = {
+        "style": style or None,
+        "mode": mode,
+        "seed": options.seed,
+        "strength": f"{float(options.strength):g}",
+    }
+    if mode == NETWORK:
+        values["melody"] = options.melody
+    else:
+        given = (("lead", None), ("transpose", 0), ("tempo", None), ("intro", 0), ("outro", 0))
+        for name, default in (*given, ("swing", None)):
+            value = getattr(options.cover, name)
+            values[name] = None if value == default else value
+        sheet = options.cover.leadsheet
+        values["leadsheet"] = sheet.name if sheet is not None else None
+    for stem, choice in options.stems.items():
+        values[stem] = choice.action if choice.style is None else style_label(choice.style)
+    words = [f"{name}={value}" for name, value in values.items() if value is not None]
+    return " ".join(["audiotransfer", __version__, *words])
