@@ -158,9 +158,7 @@ def chart() -> Callable[..., Any]:
                     chords.append(new)
         return LeadSheet(
             beats=tuple(60 / bpm * beat for beat in range(len(texts) * length + 1)),
-            bars=tuple(
-                Bar(index * length, numerator, denominator) for index in range(len(texts))
-            ),
+            bars=tuple(Bar(index * length, numerator, denominator) for index in range(len(texts))),
             keys=(Key(0, tonic, mode),),
             chords=tuple(chords),
         )
@@ -217,3 +215,45 @@ def tune() -> Callable[..., Any]:
         return np.array(notes)
 
     return build
+
+
+@pytest.fixture
+def sheet_of() -> Callable[..., Any]:
+    """Makes lead sheets of a song of eighths and longer notes in C, one chord a bar."""
+    import numpy as np
+
+    from audiotransfer.leadsheet import Bar, Chord, Key, LeadSheet, Note, Section
+
+    def sheet(bpm: float = 140.0, bars: int = 32, metre: str = "4/4", seed: int = 0) -> LeadSheet:
+        numerator, denominator = (int(number) for number in metre.split("/"))
+        length, part = (bar := Bar(0, numerator, denominator)).beats, 1 / bar.division
+        period, total = 60.0 / bpm, bar.beats * bars
+        random = np.random.default_rng(seed)
+        notes, place, pitch = [], 0.0, 67
+        while place < total - length:
+            long = float(random.choice([part, part, part, 1.0, 1.0, 1.0 + part]))
+            pitch = int(np.clip(pitch + random.choice([-3, -2, -1, 1, 2, 4]), 58, 79))
+            if random.random() < 0.9:
+                start, end = place, min(place + 0.95 * long, total - length)
+                velocity = int(random.integers(70, 95))
+                notes.append(Note(start * period, (end - start) * period, pitch, velocity))
+            place += long
+        notes.append(Note((total - length) * period, length * 0.9 * period, 72, 80))
+        roots = [((0, ""), (9, "m"), (2, "m"), (7, "7"))[index % 4] for index in range(bars - 1)]
+        return LeadSheet(
+            beats=tuple((np.arange(total + 1) * period).tolist()),
+            bars=tuple(Bar(index * length, numerator, denominator) for index in range(bars)),
+            keys=(Key(0, 0, "major"),),
+            sections=tuple(
+                Section(start * length, 8 * length, "AABA"[start // 8 % 4])
+                for start in range(0, bars - 7, 8)
+            ),
+            chords=tuple(
+                Chord(float(index * length), float(length), root, quality)
+                for index, (root, quality) in enumerate([*roots, (0, "")])
+            ),
+            melody=tuple(notes),
+            energy=tuple((0.5 + 0.3 * np.sin(np.arange(bars) / 5)).tolist()),
+        )
+
+    return sheet

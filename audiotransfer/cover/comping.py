@@ -16,8 +16,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from audiotransfer.cover.band import Role
+    from audiotransfer.cover.learned_comping import MelodyInfluence
     from audiotransfer.cover.plan import Notes, Plan
-    from audiotransfer.leadsheet import Chord
+    from audiotransfer.cover.rhythms import RhythmTable
+    from audiotransfer.leadsheet import Bar, Chord
 
 _DENSITY = 0.12  # how far the number of chords follows the melody's gaps
 _ENERGY = 0.7  # and how far the song's energy
@@ -49,7 +51,13 @@ def write_comping(plan: Plan, role: Role, generator: Generator) -> Notes:
         settings.get("highest", 69),
         settings.get("rooted", 1.0),
     )
-    hits = comping_places(plan, settings.get("fullness", 1.0), generator)
+    hits = comping_places(
+        plan,
+        settings.get("fullness", 1.0),
+        generator,
+        settings.get("network", ""),
+        settings.get("influence", 1.0),
+    )
     early = counts["anticipation"]["new_chord"] / counts["anticipation"]["n"]
     starts = np.array([chord.beat for chord in plan.chords])
     median = counts["length"]["beats"] * settings.get("length", 1.25)
@@ -82,9 +90,16 @@ def write_comping(plan: Plan, role: Role, generator: Generator) -> Notes:
     return np.array(rows, np.float64).reshape(-1, 4)
 
 
-def comping_places(plan: Plan, fullness: float, generator: Generator) -> NDArray[np.float64]:
-    """Places of comping chords in beats: fewer where the melody is dense, more with energy."""
+def comping_places(
+    plan: Plan, fullness: float, generator: Generator, network: str = "", influence: float = 1.0
+) -> NDArray[np.float64]:
+    """Places of comping chords in beats: fewer where the melody is dense, more with energy.
+
+    A ``network`` (file beside the band's) says how the melody's onsets change what is likely;
+    ``influence`` is the exponent of its weights.
+    """
     rhythms = rhythm_table(plan.band.folder / plan.band.counts, fullness)
+    melody = _melody_influence(plan, rhythms, network) if network and influence else None
     chords = rhythms.chords - rhythms.chords.mean()
     onsets, _ = np.histogram(plan.melody[:, 0], [*(bar.beat for bar in plan.sheet.bars), np.inf])
     dense = onsets - onsets.mean()
@@ -104,10 +119,32 @@ def comping_places(plan: Plan, fullness: float, generator: Generator) -> NDArray
             preference = np.exp(chords * np.clip(wish, -0.7, 0.7))
             if first and index - length >= 0:
                 preference[chosen[index - length]] *= _REPEATED
+            if melody is not None:
+                preference *= melody.weights(2 * bar.beat, _struck(found, bar)) ** influence
             before = draw_rhythm(rhythms, before, preference, generator)
             chosen.append(before)
             found.append(bar.beat + np.flatnonzero(rhythms.onsets[before]) / 2)
     return np.concatenate(found) if found else np.zeros(0)
+
+
+def _melody_influence(plan: Plan, rhythms: RhythmTable, network: str) -> MelodyInfluence:
+    from audiotransfer.cover.learned_comping import MelodyInfluence
+
+    beats = len(plan.sheet.beats) - 1
+    onsets = np.zeros(2 * beats + 2, np.int64)
+    places = np.rint(2 * plan.melody[:, 0]).astype(np.int64)
+    onsets[places[(places >= 0) & (places < len(onsets))]] = 1
+    tempo = float(np.median(plan.sheet.tempo_at(np.arange(beats))))
+    density = float(rhythms.chords.mean())
+    return MelodyInfluence(plan.band.folder / network, rhythms.onsets, onsets, tempo, density)
+
+
+def _struck(found: list[NDArray[np.float64]], bar: Bar) -> NDArray[np.int64]:
+    """1 in each half beat before a bar in which a chord was struck."""
+    struck = np.zeros(2 * bar.beat, np.int64)
+    places = np.concatenate([np.zeros(0), *found])
+    struck[np.rint(2 * places).astype(np.int64)] = 1
+    return struck
 
 
 def _chord_index(starts: NDArray[np.float64], place: float, early: bool) -> int:
