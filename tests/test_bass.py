@@ -148,15 +148,18 @@ def test_slash_chords_and_ends(chart: Maker, jazz_plan: Maker) -> None:
 def test_other_metres(chart: Maker, jazz_plan: Maker, numerator: int, denominator: int) -> None:
     sheet = chart(POP, 2, numerator=numerator, denominator=denominator)
     plan = jazz_plan(sheet)
-    notes = write_walking_bass(plan, BASS, np.random.default_rng(0))
-    on_beat = notes[np.abs(notes[:, 0] - np.round(notes[:, 0])) < 0.01]
-    assert len(on_beat) > 0.8 * (len(sheet.beats) - 1 - sheet.bars[0].beats)
-    roots = [
-        pitch % 12 == plan.chord_at(place).root
-        for place, _, pitch, _ in on_beat
-        if place in {chord.beat for chord in plan.chords}
-    ]
-    assert np.mean(roots) > 0.55
+    places = {chord.beat for chord in plan.chords}
+    roots = []
+    for seed in range(6):
+        notes = write_walking_bass(plan, BASS, np.random.default_rng(seed))
+        on_beat = notes[np.abs(notes[:, 0] - np.round(notes[:, 0])) < 0.01]
+        assert len(on_beat) > 0.8 * (len(sheet.beats) - 1 - sheet.bars[0].beats)
+        roots += [
+            pitch % 12 == plan.chord_at(place).root
+            for place, _, pitch, _ in on_beat
+            if place in places
+        ]
+    assert np.mean(roots) > 0.58
 
 
 def test_same_seed_same_line(chart: Maker, jazz_plan: Maker) -> None:

@@ -120,7 +120,7 @@ def _places(plan: Plan, two: frozenset[int]) -> list[_Place]:
                 row = NEW if inside == 0 or end - beat > 1 else INSIDE
             fixed = chord.bass if new else None
             ends = beat == 0 or index == len(plan.sheet.bars) - 1
-            if ends and fixed is None:
+            if (ends or (new and inside == 0 and index in two)) and fixed is None:
                 fixed = chord.root
             found.append(_Place(float(beat), float(end), Slot(inside, row, chord, fixed)))
     return found
