@@ -217,6 +217,13 @@ def test_an_intro_belongs_to_the_first_chorus(sheet_of: Sheets, band: Band) -> N
     assert 3 in added.fills
 
 
+def test_bands_without_sevenths_end_and_begin_with_triads(sheet_of: Sheets) -> None:
+    rock = read_band(SHIPPED / "rock-midi" / "band.yaml")
+    added = plan(sheet_of(bars=16), rock, strength=1.0, intro=4, outro=2)
+    assert [c.quality for c in added.chords[:4]] == ["", "m", "m", ""]
+    assert (added.chords[-1].root, added.chords[-1].quality) == (0, "")
+
+
 def test_what_is_missing_is_said(sheet_of: Sheets, band: Band) -> None:
     sheet = sheet_of(bars=16)
     options, random = ArrangeOptions(), np.random.default_rng(0)
