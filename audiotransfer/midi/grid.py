@@ -35,15 +35,16 @@ class Grid:
     bars: NDArray[np.int64]
 
     @classmethod
-    def of(cls, score: Any) -> Grid:
+    def of(cls, score: Any, *, shifted: bool = True) -> Grid:
         """The grid of a score in any metre, also changing ones, up to its last note's end.
 
         Where all pitched notes are shifted against the file's sixteenths by one amount, the grid is
-        shifted too. Raises AudioTransferError for scores of more than `MOST_STEPS`.
+        shifted too (not without ``shifted``). Raises AudioTransferError for scores of more than
+        `MOST_STEPS`.
         """
         sixteenth = score.tpq / 4
         everything = _spans(score.tracks)
-        offset = grid_offset(score)
+        offset = grid_offset(score) if shifted else 0
         # A note that ends less than half a sixteenth after a bar line adds no bar.
         begun, over = everything.max(axis=0, initial=0)
         end = max(begun + 1, over - sixteenth / 2)

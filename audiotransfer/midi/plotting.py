@@ -6,7 +6,7 @@ import io
 import math
 import warnings
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,14 @@ if TYPE_CHECKING:
 
 #: Bars in a row of the figure, and rows at most: later bars are not drawn.
 _ROW_BARS, _MOST_ROWS = 24, 4
+#: The same where chord names stand above the bars.
+_NAMED_ROW_BARS, _MOST_NAMED_ROWS = 16, 4
+#: Height of a semitone, where chord names stand above the bars less.
+_INCHES, _NAMED_INCHES = 0.05, 0.04
+_NAME_HEIGHT = 10.0  # of the line of chord names, in semitones
+_ROW_INCHES = 13.6  # width of the bars of a row
+_LETTER_INCHES = 0.062  # width of a letter at the usual size of chord names
+_NAME_SIZE, _LEAST_SIZE = 8.0, 5.0
 _DRUM_ROW = 2.0  # height of a drum's row in semitones
 _STROKE = 1.6  # height in semitones and width in points of a drum hit
 _MARGIN = 0.5  # steps on the left, so that a hit on the first step is visible
@@ -32,45 +40,117 @@ _COLOURS = 10  # of the palette; further tracks repeat them
 _C_STEPS = 12
 
 
+@dataclass(frozen=True)
+class Marks:
+    """Chord names and sections of a score, at places in quarter notes from its beginning.
+
+    ``added`` is the number of bars in front that the scores beside it lack: those are drawn so much
+    further to the right.
+    """
+
+    chords: Sequence[tuple[float, str]] = ()
+    sections: Sequence[tuple[float, str]] = ()
+    added: int = 0
+
+
 def plot_scores(
-    scores: Mapping[str, Any], path: str | Path, title: str = "", overwrite: bool = False
+    scores: Mapping[str, Any],
+    path: str | Path,
+    title: str = "",
+    overwrite: bool = False,
+    marks: Mapping[str, Marks] | None = None,
 ) -> None:
     """Write piano rolls of scores, keyed by title, one below the other, as PNG.
 
-    Time runs in bars of the first score; a track has one colour in all rolls, more opaque where it
-    is louder; the drums of a kit have a row each below. Of long scores the first 96 bars are drawn.
+    A track has one colour in all rolls, more opaque where it is louder; the drums of a kit have a
+    row each below. Without ``marks`` time runs in bars of the first score, which the others share.
+    With marks, keyed as the scores, each has its own bars and tracks, with chord names and sections
+    above. Of long scores the first 96 bars are drawn, with
+    marks the first 64.
     """
     from matplotlib.figure import Figure
 
-    first = next(iter(scores.values()))
-    grid = Grid.of(first)
-    bars = len(grid.bars) - 1
-    rows = min(_MOST_ROWS, -(-bars // _ROW_BARS))
-    shown_bars = min(bars, rows * _ROW_BARS)
-    notes = {name: _note_rows(score, grid) for name, score in scores.items()}
-    span = _span(list(notes.values()))
-    height = 0.6 + (span[-1] - span[0]) * 0.05
-    figure = Figure(figsize=(15, 1.0 + rows * len(scores) * height), dpi=100, layout="constrained")
-    axes = figure.subplots(rows * len(scores), 1, squeeze=False).flatten()
-    breaks = grid.bars[[*range(0, shown_bars, _ROW_BARS), shown_bars]]
-    widest = np.diff(breaks).max()
-    for row, edges in enumerate(pairwise(breaks)):
-        for place, (name, found) in enumerate(notes.items()):
-            axis = axes[row * len(scores) + place]
-            seen = (found[:, 1] >= edges[0]) & (found[:, 0] < edges[1])
-            _draw(axis, found[seen], span)
-            _bars(axis, grid, row * _ROW_BARS, edges)
+    row_bars = _NAMED_ROW_BARS if marks else _ROW_BARS
+    rolls = _rolls(scores, marks)
+    bars = max(roll.bars for roll in rolls)
+    rows = min(_MOST_NAMED_ROWS if marks else _MOST_ROWS, -(-bars // row_bars))
+    span = _span([roll.notes for roll in rolls])
+    semitone, names = (_NAMED_INCHES, _NAME_HEIGHT) if marks else (_INCHES, 0.0)
+    height = 0.6 + (span[-1] - span[0] + names) * semitone
+    figure = Figure(figsize=(15, 1.0 + rows * len(rolls) * height), dpi=100, layout="constrained")
+    axes = figure.subplots(rows * len(rolls), 1, squeeze=False).flatten()
+    for row in range(rows):
+        firsts = [roll.edges(row * row_bars, row_bars) for roll in rolls]
+        widest = max(edges[1] - edges[0] for roll in rolls for edges in [roll.edges(0, row_bars)])
+        for place, (roll, edges) in enumerate(zip(rolls, firsts, strict=True)):
+            axis = axes[row * len(rolls) + place]
+            seen = (roll.notes[:, 1] >= edges[0]) & (roll.notes[:, 0] < edges[1])
+            _draw(axis, roll.notes[seen], span)
+            _bars(axis, roll, row * row_bars, edges)
             axis.set_xlim(edges[0] - _MARGIN, edges[0] + widest)
-            axis.set_title(name, loc="left", fontsize=10, parse_math=False)
+            axis.set_title(roll.name, loc="left", fontsize=10, parse_math=False)
+            if roll.marks is not None:
+                _names(axis, roll, roll.marks, edges, widest, span)
+    shown_bars = min(bars, rows * row_bars)
     cut = f" (bars 1 to {shown_bars} of {bars})" if shown_bars < bars else ""
     figure.suptitle(f"{title}{cut}", fontsize=12, parse_math=False)
-    _legend(figure, list(scores.values()))
+    _legend(figure, rolls, several=bool(marks) and len(rolls) > 1)
     image = io.BytesIO()
     with warnings.catch_warnings():
         # The font lacks the letters of some names, which are drawn as boxes.
         warnings.simplefilter("ignore", UserWarning)
         figure.savefig(image, format="png")
     write_bytes(path, image.getvalue(), overwrite=overwrite)
+
+
+@dataclass(frozen=True)
+class _Roll:
+    """A score as it is drawn.
+
+    ``notes`` as of `_note_rows`, with colours' numbers for tracks. ``before`` are empty bars in
+    front, of as many steps as the first bar has.
+    """
+
+    name: str
+    score: Any
+    grid: Grid
+    notes: NDArray[np.float64]
+    first_colour: int = 0
+    before: int = 0
+    marks: Marks | None = None
+
+    @property
+    def lines(self) -> NDArray[np.int64]:
+        """Steps at which bars begin, and the end; below 0 in empty bars in front."""
+        front = np.arange(-self.before, 0) * (self.grid.bars[1] - self.grid.bars[0])
+        return np.concatenate([front, self.grid.bars])
+
+    @property
+    def bars(self) -> int:
+        """Number of bars, with the empty ones in front."""
+        return len(self.lines) - 1
+
+    def edges(self, first: int, count: int) -> tuple[int, int]:
+        """Steps at which a row of so many bars begins and ends."""
+        lines = self.lines
+        return int(lines[min(first, self.bars)]), int(lines[min(first + count, self.bars)])
+
+
+def _rolls(scores: Mapping[str, Any], marks: Mapping[str, Marks] | None) -> list[_Roll]:
+    """The scores as they are drawn, on one grid without marks, else each on its own."""
+    if not marks:
+        grid = Grid.of(next(iter(scores.values())))
+        return [_Roll(name, score, grid, _note_rows(score, grid)) for name, score in scores.items()]
+    added = max(mark.added for mark in marks.values())
+    rolls: list[_Roll] = []
+    colour = 0
+    for name, score in scores.items():
+        grid, own = Grid.of(score, shifted=False), marks.get(name, Marks())
+        notes = _note_rows(score, grid)
+        rolls.append(_Roll(name, score, grid, notes, colour, added - own.added, own))
+        notes[:, 4] += colour
+        colour += len(score.tracks)
+    return rolls
 
 
 def _note_rows(score: Any, grid: Grid) -> NDArray[np.float64]:
@@ -153,26 +233,82 @@ def _strong(notes: NDArray[np.float64], names: Sequence[str]) -> NDArray[np.floa
     return colours
 
 
-def _bars(axis: Axes, grid: Grid, first: int, edges: tuple[int, int]) -> None:
-    lines = grid.bars[(grid.bars >= edges[0]) & (grid.bars <= edges[1])]
+def _bars(axis: Axes, roll: _Roll, first: int, edges: tuple[int, int]) -> None:
+    lines = roll.lines[(roll.lines >= edges[0]) & (roll.lines <= edges[1])]
     for line in lines:
         axis.axvline(line, color="#bbbbbb", lw=0.6, zorder=0)
-    every = 4 if len(lines) > 8 else 1
-    numbered = lines[:-1][::every]
-    axis.set_xticks(
-        numbered, [str(first + 1 + every * n) for n in range(len(numbered))], fontsize=8
-    )
+    every = 4 if len(lines) > _NAMED_ROW_BARS + 1 else 1
+    numbers = [first + 1 + every * n - roll.before for n in range(len(lines[:-1][::every]))]
+    shown = [(line, n) for line, n in zip(lines[:-1][::every], numbers, strict=True) if n > 0]
+    axis.set_xticks([line for line, _ in shown], [str(n) for _, n in shown], fontsize=8)
 
 
-def _legend(figure: Figure, scores: Sequence[Any]) -> None:
+def _names(
+    axis: Axes,
+    roll: _Roll,
+    marks: Marks,
+    edges: tuple[int, int],
+    width: int,
+    span: tuple[float, float, float],
+) -> None:
+    """Draw chord names above the notes, and the names of sections where they begin."""
+    high = span[-1] + 1
+    axis.set_ylim(span[0] - 1, high + _NAME_HEIGHT)
+    axis.axhline(high, color="#bbbbbb", lw=0.6)
+    chords = _inside(roll, marks.chords, edges)
+    ends = [place for place, _ in chords[1:]] + [float(edges[1])]
+    for (place, name), after in zip(chords, ends, strict=True):
+        room = (after - place) / width * _ROW_INCHES
+        size = _NAME_SIZE * min(1.0, room / (_LETTER_INCHES * (len(name) + 0.7)))
+        axis.text(
+            place + 0.3,
+            high + 0.25 * _NAME_HEIGHT,
+            name,
+            fontsize=max(size, _LEAST_SIZE),
+            clip_on=True,
+            parse_math=False,
+        )
+    for place, name in _inside(roll, marks.sections, edges):
+        axis.axvline(place, color="#333333", lw=1.2)
+        axis.text(
+            place + 0.3,
+            high + 0.65 * _NAME_HEIGHT,
+            name,
+            fontsize=8,
+            fontweight="bold",
+            clip_on=True,
+            parse_math=False,
+        )
+
+
+def _inside(
+    roll: _Roll, places: Sequence[tuple[float, str]], edges: tuple[int, int]
+) -> list[tuple[float, str]]:
+    """Names with their places in steps, of those that begin between the edges."""
+    grid = roll.grid
+    quarters = grid.ticks / roll.score.tpq
+    steps = np.interp([place for place, _ in places], quarters, np.arange(len(quarters)))
+    names = [name for _, name in places]
+    ends = [place <= quarters[-1] for place, _ in places]
+    return [
+        (step, name)
+        for step, name, inside in zip(steps.tolist(), names, ends, strict=True)
+        if inside and edges[0] <= step + 1e-6 < edges[1]
+    ]
+
+
+def _legend(figure: Figure, rolls: Sequence[_Roll], *, several: bool) -> None:
     from matplotlib.patches import Patch
 
     named: dict[int, tuple[Patch, str]] = {}
-    for score in scores:
-        for index, track in enumerate(score.tracks):
+    for roll in rolls:
+        for index, track in enumerate(roll.score.tracks):
             if len(track.notes):
-                colour = _GREY if track.is_drum else f"C{index % _COLOURS}"
-                named.setdefault(index, (Patch(color=colour), _label(track, index)))
+                number = index + roll.first_colour
+                colour = _GREY if track.is_drum else f"C{number % _COLOURS}"
+                label = _label(track, index)
+                label = f"{roll.name}: {label}" if several else label
+                named.setdefault(number, (Patch(color=colour), label))
     patches, labels = zip(*named.values(), strict=True)
     shown = ["track"] * len(labels)
     legend = figure.legend(patches, shown, loc="outside lower center", ncols=6, prop={"size": 8})

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from audiotransfer import midi
+from audiotransfer.cover.arranger import Arrangement, ArrangeOptions, arrange
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.leadsheet import lead_sheet
+from audiotransfer.leadsheet.chords import symbol
+from audiotransfer.leadsheet.files import read_lead_sheet
 from audiotransfer.midi.new_tracks import NewTrack, with_tracks, without_notes
+from audiotransfer.midi.plotting import Marks
 from audiotransfer.midi.retiming import (
     begun_later,
     in_quarters,
@@ -22,18 +27,19 @@ from audiotransfer.midi.retiming import (
     with_tempos,
 )
 from audiotransfer.pipeline.midi_options import DRUMS, PITCHED, CoverOptions
+from audiotransfer.synthesis.catalogue import describe
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from audiotransfer.cover.arranger import Arrangement
     from audiotransfer.cover.band import Band
-    from audiotransfer.leadsheet import LeadSheet
+    from audiotransfer.leadsheet import Key, LeadSheet
     from audiotransfer.midi import Group, MidiFile
     from audiotransfer.synthesis.ensemble import EnsemblePart
 
 _EFFECTS = 112  # the first program without a pitch
 _STEADY = 0.002  # relative change of tempo that is written
+_APART_SECONDS = 10.0  # that a song and its lead sheet may differ in length
 _PITCH = 2  # column of a table of notes
 
 
@@ -77,13 +83,15 @@ class CoverReport:
 class Cover:
     """A cover: the MIDI file, the song's lead sheet, and the arrangement of it.
 
-    ``parts`` are the arrangement's parts that are in the file.
+    ``parts`` are the arrangement's parts that are in the file. ``marks`` are chord names and
+    sections of the song's file (``before``) and of the cover's (``after``).
     """
 
     file: MidiFile
     sheet: LeadSheet
     arrangement: Arrangement
     parts: tuple[EnsemblePart, ...]
+    marks: dict[str, Marks]
     report: CoverReport
 
 
@@ -93,44 +101,68 @@ def cover_song(file: MidiFile, plan: CoverPlan, title: str = "") -> Cover:
     All messages but notes stay; see `written`. Raises AudioTransferError for a lead sheet that
     cannot be read, and where nothing would sound.
     """
-    from audiotransfer.cover.arranger import arrange
-
     sheet = song_sheet(file, plan, title)
     generator = torch.Generator().manual_seed(plan.seed)
-    options = _arrange_options(plan.options)
+    options = _arrange_options(sheet, plan)
     arrangement = arrange(sheet, plan.band, plan.strength, generator, options)
     parts = tuple(part for part in arrangement.parts if not plan.actions.get(_kind(part)))
+    fine = in_quarters(file)
+    timeline = _Timeline.of(fine, sheet, arrangement.sheet, options)
+    beats = ticks_at(fine, sheet.beat_times) / fine.division
+    marks = {
+        "before": _marks(sheet, beats),
+        "after": _marks(arrangement.sheet, timeline.ticks / fine.division, timeline.added_bars),
+    }
     return Cover(
-        written(file, sheet, arrangement, parts, plan),
+        written(fine, timeline, parts, plan),
         sheet,
         arrangement,
         parts,
+        marks,
         _report(arrangement, parts),
     )
 
 
+def _marks(sheet: LeadSheet, quarters: NDArray[np.float64], added: int = 0) -> Marks:
+    """Chord names and sections of a lead sheet whose beats have these places."""
+    beats = np.arange(len(quarters))
+
+    def placed(beat: float) -> float:
+        return float(np.interp(beat, beats, quarters))
+
+    chords = [(placed(c.beat), symbol(c, _key_at(sheet, c.beat))) for c in sheet.chords]
+    sections = [(placed(section.beat), section.name) for section in sheet.sections]
+    return Marks(chords, sections, added)
+
+
 def song_sheet(file: MidiFile, plan: CoverPlan, title: str = "") -> LeadSheet:
-    """The lead sheet of the song: from its file, or as a musician corrected it."""
-    return lead_sheet(file, title)
+    """The lead sheet of the song: from its file, or as a musician corrected it.
+
+    Raises AudioTransferError for a lead sheet that cannot be read, or is not that of the song.
+    """
+    sheet = lead_sheet(file, title)
+    path = plan.options.leadsheet
+    if path is None:
+        return sheet
+    corrected = read_lead_sheet(path, sheet)
+    if abs(corrected.seconds - sheet.seconds) > _APART_SECONDS:
+        raise AudioTransferError(
+            f"{path} is the lead sheet of a song of {corrected.seconds:.0f} s, and this one lasts"
+            f" {sheet.seconds:.0f} s; `audiotransfer transcribe` writes its own"
+        )
+    return corrected
 
 
 def written(
-    file: MidiFile,
-    sheet: LeadSheet,
-    arrangement: Arrangement,
-    parts: Sequence[EnsemblePart],
-    plan: CoverPlan,
+    file: MidiFile, timeline: _Timeline, parts: Sequence[EnsemblePart], plan: CoverPlan
 ) -> MidiFile:
-    """The file with the parts of an arrangement of its lead sheet in place of its notes.
+    """The file (see `in_quarters`) with the parts of an arrangement in place of its notes.
 
-    The file gets at least 480 ticks per quarter note. Added bars in front move everything but what
-    stands at the very beginning; tempo messages and key signatures change as the options say;
-    sound effects, and what ``plan.actions`` keeps, stay. Each part has a track with its name and
-    program, on a channel of its own.
+    Added bars in front move everything but what stands at the very beginning; tempo messages and
+    key signatures change as the options say; sound effects, and what ``plan.actions`` keeps, stay.
+    Each part has a track with its name and program, on a channel of its own.
     """
     options = plan.options
-    file = in_quarters(file)
-    timeline = _Timeline.of(file, sheet, arrangement.sheet, options)
     keep = {kind for kind, action in plan.actions.items() if action == "keep"}
 
     def removed(group: Group) -> bool:
@@ -155,7 +187,8 @@ class _Timeline:
     """Where the beats of an arrangement are in its file.
 
     ``seconds`` and ``ticks`` are those of the arrangement's beats. ``shift`` are the ticks by which
-    the song begins later, ``between_bars`` says that these are no whole bars. ``faster`` is the
+    the song begins later, ``added_bars`` how many bars these are, ``between_bars`` whether the last
+    one of them is cut short. ``faster`` is the
     factor of all tempos. ``tempos`` (quarter notes per minute) from ``tempo_ticks`` on are those of
     added bars behind.
     """
@@ -163,6 +196,7 @@ class _Timeline:
     seconds: NDArray[np.float64]
     ticks: NDArray[np.float64]
     shift: int
+    added_bars: int
     between_bars: bool
     faster: float
     tempo_ticks: NDArray[np.int64]
@@ -170,7 +204,7 @@ class _Timeline:
 
     @classmethod
     def of(
-        cls, file: MidiFile, sheet: LeadSheet, arranged: LeadSheet, options: CoverOptions
+        cls, file: MidiFile, sheet: LeadSheet, arranged: LeadSheet, options: ArrangeOptions
     ) -> _Timeline:
         times, own = arranged.beat_times, len(sheet.beats) - 1
         first = arranged.bars[options.intro].beat
@@ -197,6 +231,7 @@ class _Timeline:
             times,
             ticks,
             shift,
+            -(-shift // round(bar)),
             bool(shift % round(bar)),
             faster if abs(faster - 1) > 1e-6 else 1.0,
             at[changed],
@@ -218,38 +253,12 @@ def _track(part: EnsemblePart, timeline: _Timeline) -> NewTrack:
     end = timeline.ticks_of(part.notes[:, 0] + part.notes[:, 1])
     values = np.rint(part.notes[:, 2:4]).astype(np.int64)
     notes = np.column_stack([start, np.maximum(end - start, 1), values])
-    return NewTrack(part.name, _program(part.instrument), _kind(part) == DRUMS, notes)
+    about = describe(part.instrument)
+    return NewTrack(part.name, about.program, about.drums, notes)
 
 
 def _kind(part: EnsemblePart) -> str:
-    return DRUMS if part.instrument.startswith("kit_") else PITCHED
-
-
-#: General MIDI programs (from 0) of instruments by the beginning of their names.
-_PROGRAMS = {
-    "sax_alto": 65,
-    "sax": 66,
-    "trumpet": 56,
-    "clarinet": 71,
-    "piano": 0,
-    "epiano": 4,
-    "vibraphone": 11,
-    "guitar_electric": 27,
-    "guitar": 26,
-    "bass_electric": 33,
-    "bass": 32,
-    "violin": 40,
-    "viola": 41,
-    "cello_pizzicato": 45,
-    "cello": 42,
-    "kit_jazz_brushes": 40,
-    "kit_jazz": 32,
-}
-
-
-def _program(instrument: str) -> int:
-    names = [name for name in _PROGRAMS if instrument.startswith(name)]
-    return _PROGRAMS[max(names, key=len)] if names else 0
+    return DRUMS if describe(part.instrument).drums else PITCHED
 
 
 def _transposed(file: MidiFile, semitones: int) -> MidiFile:
@@ -264,17 +273,20 @@ def _transposed(file: MidiFile, semitones: int) -> MidiFile:
     return midi.with_notes(file, table)
 
 
-def _arrange_options(options: CoverOptions):  # type: ignore[no-untyped-def]
-    from audiotransfer.cover.arranger import ArrangeOptions
-
-    return ArrangeOptions(
-        lead=options.lead,
-        transpose=options.transpose,
-        tempo=options.tempo,
-        intro=options.intro,
-        outro=options.outro,
-        swing=options.swing,  # type: ignore[arg-type]
+def _arrange_options(sheet: LeadSheet, plan: CoverPlan) -> ArrangeOptions:
+    """The options of the arranger, whose bars are felt ones: in a doubled feel twice as many."""
+    asked = plan.options
+    options = ArrangeOptions(
+        lead=asked.lead, transpose=asked.transpose, tempo=asked.tempo, swing=asked.swing
     )
+    if not asked.intro and not asked.outro:
+        return options
+    felt = arrange(sheet, plan.band, plan.strength, torch.Generator(), options).sheet
+    ratio = len(felt.bars) / len(sheet.bars)
+    intro, outro = (
+        max(1, round(count * ratio)) if count else 0 for count in (asked.intro, asked.outro)
+    )
+    return replace(options, intro=intro, outro=outro)
 
 
 def _report(arrangement: Arrangement, parts: Sequence[EnsemblePart]) -> CoverReport:
@@ -283,5 +295,24 @@ def _report(arrangement: Arrangement, parts: Sequence[EnsemblePart]) -> CoverRep
         lead=next((part.instrument for part in parts if part.name == "lead"), None),
         parts={part.name: CoverPart(part.instrument, len(part.notes)) for part in parts},
         reharmonised=len(arrangement.reharmonised) / len(sheet.bars),
-        chords=[],
+        chords=bar_chords(sheet),
     )
+
+
+def bar_chords(sheet: LeadSheet) -> list[str]:
+    """The chords that begin in each bar of a lead sheet as text; of a bar in which none does, the
+    one that goes on.
+    """
+    places = [chord.beat for chord in sheet.chords]
+    symbols = [symbol(chord, _key_at(sheet, chord.beat)) for chord in sheet.chords]
+    texts = []
+    for bar in sheet.bars:
+        first, after = (bisect_left(places, bar.beat + n) for n in (0, bar.beats))
+        texts.append(" ".join(symbols[first:after] or symbols[max(first - 1, 0) : first]))
+    return texts
+
+
+def _key_at(sheet: LeadSheet, beat: float) -> Key | None:
+    """The key at a place in beats; the first one before it."""
+    keys = [key for key in sheet.keys if key.beat <= beat + 1e-6]
+    return keys[-1] if keys else next(iter(sheet.keys), None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -168,35 +168,24 @@ def resolved_mode(options: MidiOptions, card: Card | None, band: bool) -> str:
 
 
 def chosen_lead(lead: str | None, band: Band) -> str | None:
-    """The instrument of the band's lead that a name means: itself, or the first that begins so.
+    """The instrument of the band's lead that a name means: itself, or one that has it as a word.
 
     Raises AudioTransferError for one that the band's lead does not have; the nearest is named.
     """
+    from audiotransfer.cover.instrumentation import lead_instrument
+
     if lead is None:
         return None
-    found = [role.instruments for role in band.roles if role.name == "lead"]
-    if not found:
+    if lead_instrument(band) is None:
         raise AudioTransferError(f"lead {lead!r}: this style's band has no lead to choose")
-    return matching_instrument(lead, found[0])
-
-
-def matching_instrument(name: str, instruments: Sequence[str]) -> str:
-    """The instrument that is called so, or the first of whose name this is a word.
-
-    Raises AudioTransferError where there is none; the nearest is named.
-    """
-    wanted = name.lower().replace("-", "_").replace(" ", "_")
-    for test in (str.__eq__, str.startswith):
-        for instrument in instruments:
-            if test(instrument, wanted):
-                return instrument
-    for instrument in instruments:
-        if set(wanted.split("_")) <= set(instrument.split("_")):
-            return instrument
-    words = {word: one for one in reversed(instruments) for word in (one, *one.split("_"))}
-    close = nearest(wanted, words)
-    hint = f"did you mean {words[close[0]]}?" if close else f"there are {', '.join(instruments)}"
-    raise AudioTransferError(f"lead {name!r}: {hint}")
+    try:
+        return lead_instrument(band, lead)
+    except AudioTransferError:
+        instruments = band.role("lead").instruments
+    words = {word: one for one in instruments[::-1] for word in (*one.split("_"), one)}
+    close = nearest(lead, words)
+    hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(instruments)}"
+    raise AudioTransferError(f"lead {lead!r}: {hint}")
 
 
 def _whole(name: str, value: Any, least: int, most: int, unit: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,9 @@ from audiotransfer.atomic import check_place
 from audiotransfer.audio.writing import AudioWriter, check_output, write_audio
 from audiotransfer.data.rendering.arrangement import Arrangement, arrangement_of
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.midi.plotting import plot_scores
+from audiotransfer.leadsheet import LeadSheet, lead_sheet
+from audiotransfer.leadsheet.musicxml import write_musicxml
+from audiotransfer.midi.plotting import Marks, plot_scores
 from audiotransfer.midi.score import WRITTEN
 from audiotransfer.pipeline.finishing import Spool
 from audiotransfer.pipeline.midi_options import MidiExtras
@@ -42,15 +44,17 @@ class MidiOutput:
 
     @property
     def extra_paths(self) -> dict[str, Path]:
-        """``audio`` and ``plot``, where they are wanted: of ``song.jazz.mid``
-        ``song.jazz.mid.wav``, as ``song.jazz.wav`` is the output of a recording, and
-        ``song.jazz.png``.
+        """``audio``, ``plot`` and ``score``, where they are wanted: of ``song.jazz.mid``
+        ``song.jazz.mid.wav``, as ``song.jazz.wav`` is the output of a recording, ``song.jazz.png``
+        and ``song.jazz.musicxml``.
         """
         paths = {}
         if self.extras.render:
             paths["audio"] = self.path.with_name(self.path.name + self.extras.suffix)
         if self.extras.plot:
             paths["plot"] = self.path.with_suffix(".png")
+        if self.extras.score:
+            paths["score"] = self.path.with_suffix(".musicxml")
         return paths
 
     def check(self) -> None:
@@ -77,24 +81,60 @@ class MidiOutput:
         if self.extras.render:
             _check_length(arrangement_of(score, controllers=True), self.path)
 
-    def write_extras(self, score: Any, before: Any = None) -> dict[str, str]:
-        """Writes audio and piano rolls of the score, with the rolls of the one before it if there
-        is one; returns the files: ``audio``, ``plot``.
+    def write_extras(
+        self, score: Any, before: Any = None, notated: Notated | None = None
+    ) -> dict[str, str]:
+        """Writes audio, piano rolls and notation of a score, with the rolls of the one before it if
+        there is one; returns the files: ``audio``, ``plot``, ``score``.
+
+        ``notated`` is an arrangement that the score was made of; without it its lead sheet is
+        notated.
         """
         paths = self.extra_paths
         if "audio" in paths:
-            render_midi(
-                score,
-                paths["audio"],
-                self.extras.soundfont,
-                encoding=self.extras.encoding,
-                overwrite=self.overwrite,
-            )
+            encoding, overwrite = self.extras.encoding, self.overwrite
+            if notated is not None and notated.complete and self.extras.soundfont is None:
+                render_parts(
+                    notated.parts,
+                    paths["audio"],
+                    notated.room,
+                    encoding=encoding,
+                    overwrite=overwrite,
+                )
+            else:
+                render_midi(
+                    score,
+                    paths["audio"],
+                    self.extras.soundfont,
+                    encoding=encoding,
+                    overwrite=overwrite,
+                )
         if "plot" in paths:
             name = self.path.name
             shown = {name: score} if before is None else {"before": before, "after": score}
-            plot_scores(shown, paths["plot"], self.path.stem, self.overwrite)
+            marks = None if notated is None else notated.marks
+            plot_scores(shown, paths["plot"], self.path.stem, self.overwrite, marks)
+        if "score" in paths:
+            sheet = lead_sheet(score, self.path.stem) if notated is None else notated.sheet
+            parts = None if notated is None else notated.parts
+            write_musicxml(paths["score"], sheet, parts, self.overwrite)
         return {kind: str(path) for kind, path in paths.items()}
+
+
+@dataclass(frozen=True)
+class Notated:
+    """An arrangement beside its MIDI file.
+
+    ``sheet`` is the lead sheet that the ``parts`` play, which are all that the file has where it is
+    ``complete``. ``marks`` are chord names and sections of the score ``before`` and ``after``;
+    ``room`` is the room that the parts are rendered in.
+    """
+
+    sheet: LeadSheet
+    parts: Sequence[EnsemblePart]
+    marks: Mapping[str, Marks]
+    complete: bool = True
+    room: Room | None = DEFAULT_ROOM
 
 
 def render_midi(

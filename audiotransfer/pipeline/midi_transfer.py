@@ -32,13 +32,14 @@ from audiotransfer.pipeline.midi_options import (
     resolved_mode,
     settings_text,
 )
-from audiotransfer.pipeline.midi_output import MidiOutput
+from audiotransfer.pipeline.midi_output import MidiOutput, Notated
 from audiotransfer.pipeline.naming import ensure_folder, name_clashes
 from audiotransfer.pipeline.options import StemChoice
 from audiotransfer.pipeline.plan import resolve_device
 from audiotransfer.styles import Card, Keep, Style, find_style, load_style
 from audiotransfer.symbolic.genre.rules import constrained, melody_of
 from audiotransfer.symbolic.transfer import PartTransfer
+from audiotransfer.synthesis.room import Room
 
 if TYPE_CHECKING:
     from audiotransfer.cover.band import Band
@@ -243,7 +244,7 @@ def transfer_midi_by_plan(
     else:
         marked = with_text(result.file, plan.settings)
         write_midi(marked, output.path, output.overwrite)
-    extras = output.write_extras(result.score, score)
+    extras = output.write_extras(result.score, score, result.notated)
     before, after = int(score.note_num()), int(result.score.note_num())
     return MidiReport(
         input=str(source),
@@ -272,6 +273,7 @@ class _Result:
     stems: dict[str, PartReport]
     cover: CoverReport | None
     notices: list[str]
+    notated: Notated | None = None
 
 
 def _with_network(
@@ -303,7 +305,11 @@ def _with_band(
     assert plan.cover is not None
     cover = cover_song(file, plan.cover, Path(source).stem)
     notices = [f"{source}: {notice}" for notice in cover.arrangement.notices]
-    return _Result(cover.file, score_of(cover.file), {}, cover.report, notices)
+    complete = "keep" not in plan.cover.actions.values()
+    notated = Notated(
+        cover.arrangement.sheet, cover.parts, cover.marks, complete, Room(**plan.cover.band.room)
+    )
+    return _Result(cover.file, score_of(cover.file), {}, cover.report, notices, notated)
 
 
 def _bytes_of(source: str | Path, file: midi.MidiFile) -> bytes:

@@ -192,7 +192,8 @@ def _below_melody(new: Table, tune: Table) -> Table:
         & (sounding[:, :2].sum(axis=1) > new[:, _START])
         & (new[:, _PITCH] >= sounding[:, _PITCH])
     )
-    return new[~covered]
+    left: Table = new[~covered]
+    return left
 
 
 def _in_scale(new: Table, before: Table, grid: Grid) -> Table:
@@ -208,7 +209,8 @@ def _in_scale(new: Table, before: Table, grid: Grid) -> Table:
         fits = left & reach[bar, (new[:, _PITCH] + step) % _OCTAVE]
         moved[fits, _PITCH] = new[fits, _PITCH] + step
         left &= ~fits
-    return moved[in_range(moved)]
+    inside: Table = moved[in_range(moved)]
+    return inside
 
 
 def _without_clusters(new: Table, fixed: Table, tune: Table, before: Table, grid: Grid) -> Table:
