@@ -109,12 +109,9 @@ class MidiPlan:
 
     @property
     def changes_nothing(self) -> bool:
-        """Whether outputs are the files themselves: strength 0, and no stem muted."""
-        if "mute" in self.requested.values():
-            return False
-        if self.cover is not None:
-            return self.cover.strength == 0.0
-        return all(part.action == "keep" or part.strength == 0.0 for part in self.parts.values())
+        """Whether the covers are the files themselves: strength 0, and no stem muted."""
+        muted = "mute" in self.requested.values()
+        return self.cover is not None and self.cover.strength == 0.0 and not muted
 
 
 @dataclass(frozen=True)
@@ -234,10 +231,12 @@ def transfer_midi_by_plan(
     file = midi.read(source)
     score = score_of(file)
     output.check_length(score)
-    result = _Result(file, score, {}, None, [])
-    if not plan.changes_nothing:
-        work = _with_network if plan.cover is None else _with_band
-        result = work(source, file, score, plan, progress)
+    if plan.cover is None:
+        result = _with_network(source, file, score, plan, progress)
+    elif plan.changes_nothing:
+        result = _Result(file, score, {}, None, [])
+    else:
+        result = _with_band(source, file, plan.cover)
     if result.file.tracks == file.tracks:
         result.notices.append(f"{source}: no note was changed")
         write_bytes(output.path, _bytes_of(source, file), overwrite=output.overwrite)
@@ -246,13 +245,15 @@ def transfer_midi_by_plan(
         write_midi(marked, output.path, output.overwrite)
     extras = output.write_extras(result.score, score, result.notated)
     before, after = int(score.note_num()), int(result.score.note_num())
+    # A network leaves bars and tracks as they are, even where its last notes end sooner.
+    measured = score if plan.cover is None else result.score
     return MidiReport(
         input=str(source),
         output=str(output.path),
         files=extras,
-        seconds=float(result.score.to("second").end()),
-        bars=len(Grid.of(result.score).bars) - 1,
-        tracks=sum(len(track.notes) > 0 for track in result.score.tracks),
+        seconds=float(measured.to("second").end()),
+        bars=len(Grid.of(measured).bars) - 1,
+        tracks=sum(len(track.notes) > 0 for track in measured.tracks),
         notes_in=before,
         notes_out=after,
         density_ratio=after / before,
@@ -295,19 +296,12 @@ def _with_network(
     return _Result(edited(file, result), result, parts, None, notices)
 
 
-def _with_band(
-    source: str | Path,
-    file: midi.MidiFile,
-    score: Any,
-    plan: MidiPlan,
-    progress: Callable[[float], None] | None,
-) -> _Result:
-    assert plan.cover is not None
-    cover = cover_song(file, plan.cover, Path(source).stem)
+def _with_band(source: str | Path, file: midi.MidiFile, plan: CoverPlan) -> _Result:
+    cover = cover_song(file, plan, Path(source).stem)
     notices = [f"{source}: {notice}" for notice in cover.arrangement.notices]
-    complete = "keep" not in plan.cover.actions.values()
+    complete = "keep" not in plan.actions.values()
     notated = Notated(
-        cover.arrangement.sheet, cover.parts, cover.marks, complete, Room(**plan.cover.band.room)
+        cover.arrangement.sheet, cover.parts, cover.marks, complete, Room(**plan.band.room)
     )
     return _Result(cover.file, score_of(cover.file), {}, cover.report, notices, notated)
 
