@@ -115,3 +115,145 @@ def run(
         return code, os.fsdecode(out), os.fsdecode(err)
 
     return command
+
+
+@pytest.fixture(scope="session")
+def chart() -> Callable[..., Any]:
+    """Builds a lead sheet from chord symbols: ``chart("Dm7 G7 | C6")``, bars between bars."""
+    from audiotransfer.leadsheet import QUALITIES, Bar, Chord, Key, LeadSheet
+
+    roots = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
+
+    def chord(symbol: str, beat: float, beats: float) -> Chord:
+        name, _, bass = symbol.partition("/")
+        flats = 2 if name[1:2] in ("b", "#") else 1
+        root = roots[name[0]] + {"b": -1, "#": 1}.get(name[1:2], 0)
+        assert name[flats:] in QUALITIES, symbol
+        return Chord(beat, beats, root % 12, name[flats:], roots[bass] if bass else None)
+
+    def build(
+        text: str,
+        times: int = 1,
+        tonic: int = 0,
+        mode: str = "major",
+        numerator: int = 4,
+        denominator: int = 4,
+        bpm: float = 140.0,
+    ) -> LeadSheet:
+        texts = [bar.split() for bar in text.split("|")] * times
+        length = Bar(0, numerator, denominator).beats
+        chords: list[Chord] = []
+        for index, symbols in enumerate(texts):
+            for number, symbol in enumerate(symbols):
+                beats = length / len(symbols)
+                new = chord(symbol, index * length + number * beats, beats)
+                last = chords[-1] if chords else None
+                if last and (last.root, last.quality, last.bass) == (
+                    new.root,
+                    new.quality,
+                    new.bass,
+                ):
+                    chords[-1] = replace(last, beats=last.beats + beats)
+                else:
+                    chords.append(new)
+        return LeadSheet(
+            beats=tuple(60 / bpm * beat for beat in range(len(texts) * length + 1)),
+            bars=tuple(Bar(index * length, numerator, denominator) for index in range(len(texts))),
+            keys=(Key(0, tonic, mode),),
+            chords=tuple(chords),
+        )
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def jazz_plan() -> Callable[..., Any]:
+    """Builds a plan for the jazz band: of a lead sheet, a melody and the energy of each bar."""
+    import numpy as np
+
+    import audiotransfer
+    from audiotransfer.cover.band import Band
+    from audiotransfer.cover.plan import Plan
+
+    folder = Path(audiotransfer.__file__).parent / "styles/shipped/jazz-midi"
+
+    def build(sheet: Any, melody: Any = None, energy: float = 0.6, bars: int = 32) -> Plan:
+        count = len(sheet.bars)
+        return Plan(
+            sheet=sheet,
+            band=Band((), counts="counts.json", folder=folder),
+            chords=sheet.chords,
+            melody=np.zeros((0, 4)) if melody is None else melody,
+            energy=np.full(count, energy),
+            fills=frozenset(),
+            chorus=np.arange(count) // bars,
+        )
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def tune() -> Callable[..., Any]:
+    """Draws a melody ``[N, 4]`` on a lead sheet: chord tones on beats, the key's between."""
+    import numpy as np
+
+    from audiotransfer.cover.harmony import chord_tones
+
+    def build(sheet: Any, seed: int = 0, lowest: int = 64, highest: int = 84) -> Any:
+        random, beat, pitch, notes = np.random.default_rng(seed), 0.0, 72, []
+        scale = {(sheet.keys[0].tonic + step) % 12 for step in (0, 2, 4, 5, 7, 9, 11)}
+        while beat < len(sheet.beats) - 1:
+            length = float(random.choice([0.5, 0.5, 1.0, 1.0, 1.5, 2.0]))
+            if random.random() < 0.85:
+                chord = [c for c in sheet.chords if c.beat <= beat + 0.01][-1]
+                near = [p for p in range(lowest, highest) if abs(p - pitch) <= 5]
+                allowed = chord_tones(chord) if beat % 1 == 0 else scale
+                near = [p for p in near if p % 12 in allowed] or near
+                pitch = int(random.choice(near))
+                notes.append((beat, 0.95 * length, pitch, 80))
+            beat += length
+        return np.array(notes)
+
+    return build
+
+
+@pytest.fixture
+def sheet_of() -> Callable[..., Any]:
+    """Makes lead sheets of a song of eighths and longer notes in C, one chord a bar."""
+    import numpy as np
+
+    from audiotransfer.leadsheet import Bar, Chord, Key, LeadSheet, Note, Section
+
+    def sheet(bpm: float = 140.0, bars: int = 32, metre: str = "4/4", seed: int = 0) -> LeadSheet:
+        numerator, denominator = (int(number) for number in metre.split("/"))
+        length, part = (bar := Bar(0, numerator, denominator)).beats, 1 / bar.division
+        period, total = 60.0 / bpm, bar.beats * bars
+        random = np.random.default_rng(seed)
+        notes, place, pitch = [], 0.0, 67
+        while place < total - length:
+            long = float(random.choice([part, part, part, 1.0, 1.0, 1.0 + part]))
+            pitch = int(np.clip(pitch + random.choice([-3, -2, -1, 1, 2, 4]), 58, 79))
+            if random.random() < 0.9:
+                start, end = place, min(place + 0.95 * long, total - length)
+                velocity = int(random.integers(70, 95))
+                notes.append(Note(start * period, (end - start) * period, pitch, velocity))
+            place += long
+        notes.append(Note((total - length) * period, length * 0.9 * period, 72, 80))
+        roots = [((0, ""), (9, "m"), (2, "m"), (7, "7"))[index % 4] for index in range(bars - 1)]
+        return LeadSheet(
+            beats=tuple((np.arange(total + 1) * period).tolist()),
+            bars=tuple(Bar(index * length, numerator, denominator) for index in range(bars)),
+            keys=(Key(0, 0, "major"),),
+            sections=tuple(
+                Section(start * length, 8 * length, "AABA"[start // 8 % 4])
+                for start in range(0, bars - 7, 8)
+            ),
+            chords=tuple(
+                Chord(float(index * length), float(length), root, quality)
+                for index, (root, quality) in enumerate([*roots, (0, "")])
+            ),
+            melody=tuple(notes),
+            energy=tuple((0.5 + 0.3 * np.sin(np.arange(bars) / 5)).tolist()),
+        )
+
+    return sheet

@@ -11,6 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import folk_tunes
 import numpy as np
 import pytest
 import symusic
@@ -21,12 +22,14 @@ from audiotransfer import recipes
 from audiotransfer.cli import main
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.evaluation.metrics import chorales as measures
+from audiotransfer.evaluation.metrics.cadences import OTHER, cadence_at, cadence_figures
 from audiotransfer.evaluation.metrics.chorales import compare, harmonise_chorales, mean_measures
 from audiotransfer.midi.grid import Grid
 from audiotransfer.midi.score import read_score
 from audiotransfer.pipeline.midi_accompaniment import (
     SHIPPED,
     AccompanyOptions,
+    accompany,
     accompany_file,
     load_bach,
     version_paths,
@@ -36,6 +39,14 @@ from audiotransfer.recipes import load_training
 from audiotransfer.styles.card import read_card
 from audiotransfer.symbolic.accompaniment import melody
 from audiotransfer.symbolic.accompaniment.animation import animate, piano_roll, save_frame
+from audiotransfer.symbolic.accompaniment.cadences import (
+    AUTHENTIC,
+    DECEPTIVE,
+    HALF,
+    PLAGAL,
+    Phrasing,
+    choose_cadence,
+)
 from audiotransfer.symbolic.accompaniment.chorales import (
     OUTSIDE,
     RANGES,
@@ -84,6 +95,7 @@ from audiotransfer.symbolic.accompaniment.objectives import (
     WassersteinSettings,
     wasserstein_terms,
 )
+from audiotransfer.symbolic.accompaniment.phrases import PhraseEnd, phrase_ends
 from audiotransfer.symbolic.accompaniment.roll_gan import (
     RollGenerator,
     WassersteinCritic,
@@ -93,6 +105,7 @@ from audiotransfer.symbolic.accompaniment.roll_gan import (
 )
 from audiotransfer.symbolic.accompaniment.sampling import GibbsSettings, gibbs, repair_parallels
 from audiotransfer.symbolic.accompaniment.voice_leading import alternatives, crossed, parallels
+from audiotransfer.symbolic.accompaniment.voicings import UNSET, set_cadences
 from audiotransfer.training import Trainer, TrainerSettings
 from audiotransfer.weights import save_weights
 
@@ -968,3 +981,120 @@ def test_the_shipped_accompanist_is_small_and_says_what_it_is() -> None:
     load_bach(SHIPPED)
     size = sum((SHIPPED / name).stat().st_size for name in card.weights)
     assert size <= 2_000_000 and card.steps > 0 and card.figures and card.corpora
+
+
+# Phrases and cadences
+
+
+def test_phrases_end_with_long_notes_rests_and_groups_of_bars() -> None:
+    lengths = [4, 4, 4, 4, 4, 4, 8] * 4
+    melody = np.repeat(np.arange(60, 60 + len(lengths)) % 12 + 60, lengths)
+    onsets = np.cumsum([0, *lengths[:-1]])
+    ends = phrase_ends(melody, onsets)
+    assert [end.end for end in ends] == [32, 64, 96, 128]
+    assert [end.last for end in ends] == [False, False, False, True]
+    assert all(end.start == end.end - 8 and end.approach == end.start - 4 for end in ends)
+    even = np.repeat(60 + np.arange(32) % 5, 4)
+    bars = np.arange(0, 129, 16)
+    assert [e.end for e in phrase_ends(even, np.arange(0, 128, 4), bars)] == [64, 128]
+    paused = even.copy()
+    paused[44:48] = REST
+    assert 44 in [e.end for e in phrase_ends(paused, np.arange(0, 128, 4))]
+    assert phrase_ends(np.full(8, REST), np.array([0])) == []
+
+
+@pytest.mark.parametrize("name", sorted(folk_tunes.TUNES))
+def test_the_key_of_a_folk_tune_is_found(name: str) -> None:
+    tune = Tune.of(folk_tunes.score_of(name))
+    phrasing = Phrasing.of(tune.melody.original, tune.melody.onsets, tune.grid.bars)
+    assert phrasing.tonic == folk_tunes.TUNES[name][2]
+    assert phrasing.ends[-1].last and len(phrasing.ends) > 1
+
+
+def test_a_melody_chooses_among_cadences() -> None:
+    def kinds(*pitches: int, last: bool = True, minor: bool = False) -> set[str]:
+        melody = np.repeat(pitches, 4)
+        end = PhraseEnd(4 * len(pitches) - 8, 4 * len(pitches) - 4, 4 * len(pitches), last)
+        random = generator()
+        found = [choose_cadence(melody, end, 0, minor, random) for _ in range(40)]
+        return {cadence.kind for cadence in found if cadence}
+
+    assert kinds(76, 74, 72) == {AUTHENTIC}
+    assert kinds(77, 76, 69, 72) == {PLAGAL}
+    assert HALF in kinds(72, 76, 74, last=False)
+    assert DECEPTIVE in kinds(74, 71, 72, last=False)
+    assert kinds(66, 66, 66, last=False) == set()
+    # A tonic that is repeated is approached before its first note.
+    melody = np.repeat([74, 72, 72], 4)
+    early = {choose_cadence(melody, PhraseEnd(4, 8, 12, True), 0, False, generator(s)).change
+             for s in range(20)}  # type: ignore[union-attr]  # fmt: skip
+    assert 4 in early
+    minor = [choose_cadence(np.repeat([75, 74, 72], 4), PhraseEnd(4, 8, 12, True), 0, True,
+                            generator(s)) for s in range(40)]  # fmt: skip
+    thirds = [cadence.goal.tones[1] for cadence in minor if cadence]
+    assert set(thirds) == {3, 4} and thirds.count(4) > thirds.count(3)
+
+
+def test_voicings_are_complete_and_resolve() -> None:
+    random, network = generator(), toy()
+    melody = torch.tensor(np.repeat([76, 74, 72], 4))
+    end = PhraseEnd(4, 8, 12, True)
+    for _ in range(20):
+        cadence = choose_cadence(melody.numpy(), end, 0, False, random)
+        assert cadence is not None and cadence.kind == AUTHENTIC
+        lower = set_cadences(network, melody, phases_from_beat(melody[None, :, None])[0],
+                             [cadence], 1.0, random)  # fmt: skip
+        voices = torch.cat([melody[:, None], lower], 1)[4:].numpy()
+        assert (lower[:4] == UNSET).all()
+        dominant, tonic = voices[0], voices[-1]
+        assert dominant[3] % 12 == 7 and tonic[3] % 12 == 0
+        assert 11 in dominant % 12 and 4 in tonic % 12
+        assert (dominant % 12 == 11).sum() == 1
+        assert not parallels(voices).any() and not crossed(voices).any()
+        for voice in range(1, 4):
+            if dominant[voice] % 12 == 5:
+                assert tonic[voice] % 12 == 4
+
+
+def test_given_steps_are_neither_sampled_nor_repaired() -> None:
+    melody = torch.from_numpy(invented(2)[None, :, 0])
+    given = torch.full((1, melody.shape[1], 3), UNSET)
+    given[:, 8:16] = torch.tensor([60, 55, 48])
+    beats = phases_from_beat(melody[..., None])
+    settings = GibbsSettings(passes=4)
+    made = gibbs(toy(), melody[..., None], beats, settings, generator(), given=given)
+    assert torch.equal(made[0, 8:16, 1:], given[0, 8:16])
+    assert len(made[0, :, 3].unique()) > 2
+    mended = repair_parallels(toy(), made, beats, 1.0, generator(), given)
+    assert not parallels(mended.numpy()).any()
+    assert torch.equal(mended[0, 8:16, 1:], given[0, 8:16])
+
+
+@pytest.mark.parametrize("name", sorted(folk_tunes.TUNES))
+def test_folk_tunes_end_on_their_tonic(name: str) -> None:
+    tune = Tune.of(folk_tunes.score_of(name))
+    made = accompany(tune, load_bach(), Harmony(passes=2), 0)
+    melody, *lower = (as_notes(track) for track in made.tracks)
+    assert melody == as_notes(tune.score.tracks[0])
+    last = {track[-1][2] % 12 for track in lower} | {melody[-1][2] % 12}
+    tonic = folk_tunes.TUNES[name][2]
+    assert lower[-1][-1][2] % 12 == tonic
+    assert last <= {tonic, (tonic + 3) % 12, (tonic + 4) % 12, (tonic + 7) % 12}
+    assert last & {(tonic + 3) % 12, (tonic + 4) % 12}
+
+
+def test_cadences_are_told_apart() -> None:
+    chord = {"I": [72, 67, 64, 48], "IV": [72, 69, 65, 53], "V": [74, 67, 59, 55],
+             "vi": [72, 69, 64, 57], "ii": [74, 69, 65, 50]}  # fmt: skip
+
+    def kind(*names: str) -> str:
+        voices = np.repeat([chord[name] for name in names], 4, axis=0)
+        return cadence_at(voices, PhraseEnd(0, len(voices) - 4, len(voices), False), 0, False)
+
+    cases = {("V", "I"): AUTHENTIC, ("I", "V"): HALF, ("IV", "I"): PLAGAL, ("V", "vi"): DECEPTIVE,
+             ("I", "vi"): OTHER}  # fmt: skip
+    assert {names: kind(*names) for names in cases} == cases
+    whole = np.repeat([chord["V"], chord["I"]], 8, axis=0)
+    phrasing = Phrasing.of(whole[:, 0])
+    figures = cadence_figures([whole, whole[:8]], [Phrasing(phrasing.ends, 0, False)] * 2)
+    assert figures["last on tonic"] == 0.5

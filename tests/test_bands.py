@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import torch
 
 from audiotransfer.cover.arranger import arrange
 from audiotransfer.cover.band import Band, Role, read_band
+from audiotransfer.cover.pattern_drums import DRUM_KEYS
 from audiotransfer.cover.patterns import PatternSet, phrases, steps
 from audiotransfer.cover.plan import Plan
 from audiotransfer.cover.voice_leading import VoicingRules, voicings
@@ -19,9 +21,9 @@ from audiotransfer.cover.writers import WRITERS
 from audiotransfer.effects import read_chain
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.leadsheet import QUALITIES, Bar, Chord, Key, LeadSheet, Note, Section
-from audiotransfer.styles import installed
+from audiotransfer.styles import installed, load_style
 from audiotransfer.styles.find import SHIPPED
-from audiotransfer.synthesis.catalogue import describe
+from audiotransfer.synthesis.catalogue import describe, instrument_names
 
 BANDS = ("classical", "rock", "electronic", "bossa")
 METRES = ("4/4", "3/4", "6/8", "5/4", "2/4", "12/8", "7/8")
@@ -249,6 +251,7 @@ def test_patterns_follow_metre_energy_and_seed() -> None:
     assert places("4/4", 14) == [half / 2 for half in range(8)]
     assert places("3/4", 1) == [0]
     assert places("5/4", 14) == [0, 3, 3.5, 4, 4.5]  # three and two
+    assert places("2/4", 0) == [0] and places("2/4", 1) in ([], [0])  # halves of 4/4 in turn
     assert places("6/8", 1) == [0, 1]  # a bar in three on each beat
     assert {tuple(places_of) for seed in range(8) for places_of in [
         [s.beat for s in steps(plan_of(lead_sheet(), band, seed), sets, 0.0) if s.bar == 0]
@@ -320,3 +323,16 @@ def test_a_song_is_arranged_with_its_melody(style: str) -> None:
         assert parts["pad"].ducked_by == "drums"
     if style != "bossa":
         assert made.reharmonised <= {15} and len(QUALITIES[made.sheet.chords[-1].quality]) == 3
+
+
+def test_the_guides_example_is_a_style_that_plays(tmp_path: Path) -> None:
+    guide = (Path(__file__).parents[1] / "docs" / "guides" / "bands.md").read_text("utf-8")
+    for kind, name in (("json", "card.json"), ("yaml", "band.yaml")):
+        text = guide.split(f"```{kind}\n")[1].split("```")[0]
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    assert all(f"`{name}`" in guide for name in (*instrument_names(), *DRUM_KEYS))
+    style = load_style(tmp_path, route="symbolic")
+    assert style.band is not None
+    for metre in ("4/4", "3/4", "6/8"):
+        made = arrange(lead_sheet(metre), read_band(style.band))
+        assert [part.name for part in made.parts] == ["guitar", "bass"]

@@ -16,16 +16,18 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from audiotransfer.cover.band import Role
+    from audiotransfer.cover.learned_comping import MelodyInfluence
     from audiotransfer.cover.plan import Notes, Plan
-    from audiotransfer.leadsheet import Chord
+    from audiotransfer.cover.rhythms import RhythmTable
+    from audiotransfer.leadsheet import Bar, Chord
 
 _DENSITY = 0.12  # how far the number of chords follows the melody's gaps
 _ENERGY = 0.7  # and how far the song's energy
 _REPEATED = 0.2  # weight of the rhythm that the same bar of the last chorus has
 _SHORTEST, _LONGEST = 0.15, 3.0  # beats
 _LENGTH_SPREAD = 0.9  # of the logarithm; counted quartiles .23 and .93 around .43
-_VELOCITY, _VELOCITY_SPREAD = 64, 9  # counted median 66 (56-76)
-_BELOW_MELODY = 10  # counted 10 (3-18)
+_VELOCITY_SPREAD = 9  # counted middle half 56-76
+_MELODY = 0.3  # how far loud and soft melody notes are followed
 
 
 def write_comping(plan: Plan, role: Role, generator: Generator) -> Notes:
@@ -34,7 +36,8 @@ def write_comping(plan: Plan, role: Role, generator: Generator) -> Notes:
     Settings of the role: ``fullness`` (0..1, default 1: how seldom a half bar has no chord),
     ``sizes`` (shares of 2, 3, 4, 5 notes), ``lowest`` and ``highest`` (MIDI), ``rooted`` (weight of
     voicings with the root), ``length`` (factor of the counted lengths,
-    default 1.25: the song's chords are to be recognised), ``velocity`` (added);
+    default 1.25: the song's chords are to be recognised), ``velocity`` (mean; the
+    counted 66, 10 below the melody's);
     ``of_instrument`` has such settings for single instruments.
     """
     instrument = role.instruments[0] if role.instruments else ""
@@ -48,10 +51,18 @@ def write_comping(plan: Plan, role: Role, generator: Generator) -> Notes:
         settings.get("highest", 69),
         settings.get("rooted", 1.0),
     )
-    hits = comping_places(plan, settings.get("fullness", 1.0), generator)
+    hits = comping_places(
+        plan,
+        settings.get("fullness", 1.0),
+        generator,
+        settings.get("network", ""),
+        settings.get("influence", 1.0),
+    )
     early = counts["anticipation"]["new_chord"] / counts["anticipation"]["n"]
     starts = np.array([chord.beat for chord in plan.chords])
     median = counts["length"]["beats"] * settings.get("length", 1.25)
+    mean = settings.get("velocity", counts["velocity"]["median"])
+    usual = float(np.median(plan.melody[:, 3])) if len(plan.melody) else 0.0
     rows, top = [], float(counts["top"]["midi"])
     last = plan.sheet.bars[-1].beat
     for index, place in enumerate(hits):
@@ -73,14 +84,22 @@ def write_comping(plan: Plan, role: Role, generator: Generator) -> Notes:
             continue
         top = float(pitches[-1])
         end = max(_until_clash(pitches, coming, end), place + _SHORTEST)
-        velocity = _velocity(plan, place, sounding, generator) + settings.get("velocity", 0)
+        velocity = mean + _loudness(plan, place, sounding, usual)
+        velocity = float(np.clip(round(generator.normal(velocity, _VELOCITY_SPREAD)), 30, 110))
         rows += [(place, end - place, pitch, velocity) for pitch in pitches]
     return np.array(rows, np.float64).reshape(-1, 4)
 
 
-def comping_places(plan: Plan, fullness: float, generator: Generator) -> NDArray[np.float64]:
-    """Places of comping chords in beats: fewer where the melody is dense, more with energy."""
+def comping_places(
+    plan: Plan, fullness: float, generator: Generator, network: str = "", influence: float = 1.0
+) -> NDArray[np.float64]:
+    """Places of comping chords in beats: fewer where the melody is dense, more with energy.
+
+    A ``network`` (file beside the band's) says how the melody's onsets change what is likely;
+    ``influence`` is the exponent of its weights.
+    """
     rhythms = rhythm_table(plan.band.folder / plan.band.counts, fullness)
+    melody = _melody_influence(plan, rhythms, network) if network and influence else None
     chords = rhythms.chords - rhythms.chords.mean()
     onsets, _ = np.histogram(plan.melody[:, 0], [*(bar.beat for bar in plan.sheet.bars), np.inf])
     dense = onsets - onsets.mean()
@@ -100,10 +119,32 @@ def comping_places(plan: Plan, fullness: float, generator: Generator) -> NDArray
             preference = np.exp(chords * np.clip(wish, -0.7, 0.7))
             if first and index - length >= 0:
                 preference[chosen[index - length]] *= _REPEATED
+            if melody is not None:
+                preference *= melody.weights(2 * bar.beat, _struck(found, bar)) ** influence
             before = draw_rhythm(rhythms, before, preference, generator)
             chosen.append(before)
             found.append(bar.beat + np.flatnonzero(rhythms.onsets[before]) / 2)
     return np.concatenate(found) if found else np.zeros(0)
+
+
+def _melody_influence(plan: Plan, rhythms: RhythmTable, network: str) -> MelodyInfluence:
+    from audiotransfer.cover.learned_comping import MelodyInfluence
+
+    beats = len(plan.sheet.beats) - 1
+    onsets = np.zeros(2 * beats + 2, np.int64)
+    places = np.rint(2 * plan.melody[:, 0]).astype(np.int64)
+    onsets[places[(places >= 0) & (places < len(onsets))]] = 1
+    tempo = float(np.median(plan.sheet.tempo_at(np.arange(beats))))
+    density = float(rhythms.chords.mean())
+    return MelodyInfluence(plan.band.folder / network, rhythms.onsets, onsets, tempo, density)
+
+
+def _struck(found: list[NDArray[np.float64]], bar: Bar) -> NDArray[np.int64]:
+    """1 in each half beat before a bar in which a chord was struck."""
+    struck = np.zeros(2 * bar.beat, np.int64)
+    places = np.concatenate([np.zeros(0), *found])
+    struck[np.rint(2 * places).astype(np.int64)] = 1
+    return struck
 
 
 def _chord_index(starts: NDArray[np.float64], place: float, early: bool) -> int:
@@ -128,12 +169,9 @@ def _until_clash(pitches: NDArray[np.int64], melody: NDArray[np.float64], end: f
     return float(min(end, melody[clash, 0].min())) if clash.any() else end
 
 
-def _velocity(plan: Plan, place: float, melody: NDArray[np.float64], generator: Generator) -> float:
-    """Velocity: softer than the melody, or as loud as the bar's energy asks for without one."""
+def _loudness(plan: Plan, place: float, melody: NDArray[np.float64], usual: float) -> float:
+    """Velocity above or below the mean, by the bar's energy and the melody's own dynamics."""
     bars = np.array([bar.beat for bar in plan.sheet.bars])
     energy = plan.energy[max(int(np.searchsorted(bars, place + 0.5, side="right")) - 1, 0)]
-    middle = _VELOCITY + 20 * (energy - 0.5)
-    if len(melody):
-        middle = 0.5 * (middle + melody[:, 3].max() - _BELOW_MELODY)
-        middle = min(middle, melody[:, 3].max() - 4)
-    return float(np.clip(round(generator.normal(middle, _VELOCITY_SPREAD)), 30, 105))
+    own = _MELODY * (melody[:, 3].max() - usual) if len(melody) else 0.0
+    return float(20 * (energy - 0.5) + np.clip(own, -8, 8))

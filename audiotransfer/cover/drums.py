@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,20 +24,25 @@ STIR, SLAP, EDGE = 25, 39, 40  # keys of the brush kit
 _SAME_RIDE = 0.35  # share of bars whose ride is that of the bar before
 _SAME_SNARE = 0.25  # the same of the comping snare's figure
 _FAST_TRIPLETS, _FAST_SIXTEENTHS = 230.0, 170.0  # bpm above which fills don't have them
+_CALM = 0.45  # mean energy of a section below which brushes leave the ride
 _PHRASE = 4  # bars for which kick and foot hi-hat keep their habit
 
 
 @dataclass
 class _Hits:
-    """Hits that are collected: place in beats, length in beats, key, velocity."""
+    """Hits that are collected: of two of a key at one place the louder."""
 
-    rows: list[tuple[float, float, float, float]] = field(default_factory=list)
+    rows: dict[tuple[float, int], tuple[float, float]] = field(default_factory=dict)
+    """Place in beats and key -> velocity and length in beats."""
 
     def add(self, place: float, key: int, velocity: float, length: float = 0.1) -> None:
-        self.rows.append((place, length, float(key), float(np.clip(round(velocity), 1, 122))))
+        at = (round(float(place), 4), key)
+        hit = (float(min(max(round(velocity), 1), 122)), length)
+        self.rows[at] = max(hit, self.rows.get(at, hit))
 
     def notes(self) -> Notes:
-        rows = np.array(self.rows, dtype=np.float64).reshape(-1, 4)
+        hits = [(place, long, key, loud) for (place, key), (loud, long) in self.rows.items()]
+        rows = np.array(hits, dtype=np.float64).reshape(-1, 4)
         return rows[np.lexsort((rows[:, 2], rows[:, 0]))]
 
 
@@ -60,6 +66,7 @@ def jazz_drums(plan: Plan, role: Role, random: Generator) -> Notes:
     brushes = "brush" in role.instruments[0]
     counted = table(plan.band, "ride")
     starts = set(section_starts(plan.sheet).tolist())
+    tapped = _tapped(plan) if brushes else frozenset[int]()
     hits, habit = _Hits(), _Habit()
     last = len(plan.sheet.bars) - 1
     after_fill = False
@@ -74,7 +81,7 @@ def jazz_drums(plan: Plan, role: Role, random: Generator) -> Notes:
         fill = index in plan.fills
         ride = _ride(role, counted, bar, habit, fill, after_fill, random)
         crash = index in starts and index > 0 and after_fill and energy > 0.55
-        free = _ride_bar(hits, plan, bar, ride, energy, brushes, crash, index, random)
+        free = _ride_bar(hits, bar, ride, energy, brushes, index in tapped, crash, random)
         _foot_hat(hits, bar, counted, habit, energy, random)
         if fill:
             _fill(hits, plan, role, bar, free, energy, random)
@@ -85,6 +92,16 @@ def jazz_drums(plan: Plan, role: Role, random: Generator) -> Notes:
             hits.add(bar.beat, KICK, 55 + 40 * energy)
         after_fill = fill
     return hits.notes()
+
+
+def _tapped(plan: Plan) -> frozenset[int]:
+    """Bars in which the brush taps the snare in place of the ride: the calm first chorus."""
+    starts = section_starts(plan.sheet).tolist()
+    bars: set[int] = set()
+    for start, end in pairwise([*starts, len(plan.sheet.bars)]):
+        if plan.chorus[start] == 0 and plan.energy[start:end].mean() < _CALM:
+            bars.update(range(start, end))
+    return frozenset(bars)
 
 
 def _level(energy: float) -> float:
@@ -141,18 +158,15 @@ def _rides(role: Role, counted: dict[str, Any], bar: Bar) -> dict[str, float]:
 
 def _ride_bar(
     hits: _Hits,
-    plan: Plan,
     bar: Bar,
     ride: str,
     energy: float,
     brushes: bool,
+    tapped: bool,
     crash: bool,
-    index: int,
     random: Generator,
 ) -> float:
     """Strikes a bar's ride rhythm; returns from which beat of the bar the cymbal is silent."""
-    # A ballad's first chorus with brushes: the right hand taps the snare, the left one stirs it.
-    tapped = brushes and plan.feel > 1 and plan.chorus[index] == 0
     places = tablature.onsets(ride, bar.division)
     velocity = _level(energy) * (0.75 if brushes else 1.0)
     for place in places:
@@ -160,7 +174,7 @@ def _ride_bar(
         # Counted: 2 and 4 at 89, 1 and 3 at 71, skip notes at 66.
         mean = 66 if off else 89 if beat % 2 else 71
         key = CRASH if crash and place == 0 else SNARE if tapped else RIDE
-        loud = 1.15 if key == CRASH else 0.5 if tapped else 1.0
+        loud = 1.15 if key == CRASH else 0.65 if tapped else 1.0
         hits.add(bar.beat + place, key, velocity * loud * (mean + random.normal(0, 11)))
     if brushes:
         for beat in range(0, bar.beats, 2):
@@ -223,7 +237,7 @@ def _snare(
     # The loudest stands off the beat where one does.
     order = sorted(chosen, key=lambda slot: (slot % 2, random.random()))
     for slot, velocity in zip(order, loudness, strict=True):
-        level = float(np.clip(velocity, 9, 100)) * _level(energy)
+        level = min(max(float(velocity), 9.0), 100.0) * _level(energy)
         hits.add(bar.beat + slot / bar.division, EDGE if brushes and level > 70 else SNARE, level)
 
 
@@ -234,6 +248,8 @@ def _snare_weights(counted: dict[str, Any], bar: Bar) -> np.ndarray:
     else:
         of_four = np.array(counted["snare"]["slots"], dtype=np.float64)
         weights = np.resize(of_four, 2 * bar.beats)
+        if bar.denominator >= 8:  # its beats are eighths: what is between them, sixteenths
+            weights[1::2] *= 0.2
     share: np.ndarray = weights / weights.sum()
     return share
 
@@ -260,7 +276,8 @@ def _kick(
     # Counted: 1 at .29, other places at .10 to .19. The feathered phrases have the beats, so that
     # here off-beats outweigh them; those are the louder ones.
     place = np.arange(slots)
-    weights = np.where(place == 0, 0.2, np.where(place % bar.division == 0, 0.07, 0.22))
+    off = 0.05 if bar.division == 2 and bar.denominator >= 8 else 0.22
+    weights = np.where(place == 0, 0.2, np.where(place % bar.division == 0, 0.07, off))
     weights /= weights.sum()
     chosen = random.choice(slots, min(number, slots), replace=False, p=weights)
     for slot in sorted(int(value) for value in chosen):

@@ -79,7 +79,7 @@ def fill_bars(sheet: LeadSheet) -> frozenset[int]:
     The song's last bar is its ending and takes none.
     """
     bars = len(sheet.bars)
-    starts = [*section_starts(sheet), bars]
+    starts = [*section_starts(sheet).tolist(), bars]
     fills: set[int] = set()
     for start, end in pairwise(starts):
         within = range(start + FILL_EVERY - 1, end - 2, FILL_EVERY)

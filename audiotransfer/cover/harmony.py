@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from audiotransfer.leadsheet import Chord, LeadSheet
 
 #: Kinds of chords, by which the counts of voicings and walking bass are sorted.
-KINDS = ("dom", "min", "maj", "hdim", "dim", "sus")
+CHORD_TYPES = ("dom", "min", "maj", "hdim", "dim", "sus")
 _EXPOSED = 0.5  # beats: longer melody notes, and those on a beat, must not clash
 _ON_BEAT = 0.2  # beats that a note on a beat must last
 _TONES = (
@@ -42,7 +42,7 @@ _MINOR_THIRDS = ({2, 4, 9, 11}, {0, 2, 5, 7})  # degrees whose diatonic third is
 
 
 def chord_kind(quality: str) -> str:
-    """The kind of a chord's quality, one of `KINDS`."""
+    """The kind of a chord's quality, one of `CHORD_TYPES`."""
     tones = QUALITIES[quality]
     if 4 in tones:
         return "dom" if 10 in tones or quality == "aug" else "maj"
@@ -133,8 +133,8 @@ def _qualities(chord: Chord, following: Chord | None, key: Key) -> tuple[str, ..
             return ("m6", "m7") if following is None else ("m7", "m6")
         return ("m6", "m7") if not minor and degree == 5 else ("m7",)
     if quality == "dim":
-        leading = not minor and degree == 11
-        return ("m7b5", "dim7") if leading or degree == 2 else ("dim7", "m7b5")
+        seventh = not minor and degree == 11
+        return ("m7b5", "dim7") if seventh or degree == 2 else ("dim7", "m7b5")
     if quality == "aug":
         return ("aug7",)
     if quality == "sus4":

@@ -19,19 +19,20 @@ def instrumented(plan: Plan, lead: str | None = None) -> tuple[Role, ...]:
     """The band's roles, each with the one instrument that it uses, its timing and level.
 
     ``lead`` names the lead's instrument, as a whole or by a part of its name (``sax``); without
-    it the first of its instruments leads. Other roles use their first that is not the lead's. A
-    role with a ``ballad`` in its settings (``instrument``, ``below_bpm``, ``below_energy``) uses
-    that instrument in slow or quiet songs. Raises AudioTransferError for an instrument that the
-    band's lead does not have.
+    it the first of its instruments leads. Other roles use their first that no role before them
+    and no lead uses. A role with a ``ballad`` in its settings (``instrument``, ``below_bpm``,
+    ``below_energy``) uses that instrument in slow or quiet songs. Raises AudioTransferError for an
+    instrument that the band's lead does not have.
     """
     chosen = lead_instrument(plan.band, lead)
-    roles = []
+    roles, used = [], {chosen}
     for role in plan.band.roles:
         if role.name == "lead" and chosen:
             instrument = chosen
         else:
-            free = [name for name in role.instruments if name != chosen]
+            free = [name for name in role.instruments if name not in used]
             instrument = _ballad(plan, role) or (free or list(role.instruments))[0]
+        used.add(instrument)
         roles.append(
             replace(
                 role,

@@ -73,14 +73,19 @@ def share_of_sixteenths(sheet: LeadSheet) -> float:
 
 
 def quantised(
-    sheet: LeadSheet, notes: NDArray[np.float64], *, swung: bool, sung: bool
+    sheet: LeadSheet,
+    notes: NDArray[np.float64],
+    *,
+    swung: bool,
+    sung: bool = False,
+    dotted: bool = True,
 ) -> NDArray[np.float64]:
     """Melody notes ``[N, 4]`` on the grid of their beats, whose eighths are straight.
 
     Each beat takes the grid of eighths, triplets or sixteenths that fits its onsets best. With
-    ``swung``, off-beats of an already swung melody become straight eighths, as do lone dotted
-    ones (.75 of the beat without a sixteenth beside it), since `timing` swings eighths only. With
-    ``sung``, notes in sung spans keep their own timing. Lengths end where the next note begins.
+    ``swung``, off-beats of an already swung melody become straight eighths, and with ``dotted`` so
+    do lone dotted ones (.75 of the beat without a sixteenth beside it), since `timing` swings
+    eighths only. With ``sung``, notes in sung spans keep their own timing. Ends of notes stay.
     """
     if not len(notes):
         return notes
@@ -96,7 +101,7 @@ def quantised(
         fraction = place[members] - index
         grid = _on_grid(fraction, _COMPOUND if compound else _GRIDS)
         if swung and not compound:
-            grid = _straight(fraction, grid, already)
+            grid = _straight(grid, already, dotted)
         notes[members, 0] = index + grid
     order = np.lexsort((notes[:, 2], notes[:, 0]))
     notes, end = notes[order], end[order]
@@ -124,12 +129,10 @@ def _on_grid(
     return best
 
 
-def _straight(
-    fraction: NDArray[np.float64], grid: NDArray[np.float64], already: bool
-) -> NDArray[np.float64]:
+def _straight(grid: NDArray[np.float64], already: bool, dotted: bool) -> NDArray[np.float64]:
     """Swung and dotted off-beats of one beat as straight eighths; all else unchanged."""
     inner = {round(float(value) * 12) for value in grid if 0.05 < value < 0.95}
-    if inner == {9}:
+    if dotted and inner == {9}:
         return np.where(abs(grid - 0.75) < 0.01, 0.5, grid)
     if already and inner == {8}:
         return np.where(abs(grid - 2 / 3) < 0.01, 0.5, grid)

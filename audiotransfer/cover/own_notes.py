@@ -54,7 +54,7 @@ def harmony_role(band: Band) -> str | None:
 def _quantised(plan: Plan, notes: Notes) -> Notes:
     if not plan.swung:
         return notes.copy()
-    return quantised(plan.sheet, notes, swung=True, sung=False)
+    return quantised(plan.sheet, notes, swung=True, dotted=plan.feel >= 1)
 
 
 def _ride(plan: Plan) -> Notes:

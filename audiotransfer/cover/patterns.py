@@ -187,10 +187,13 @@ def _play_bar(
         squeezed = bar.division == _COMPOUND and pattern.metre.division != _COMPOUND
         scale = 1.0 / pattern.metre.beats if squeezed else 1.0
         taken = pattern.metre.beats if squeezed else length
-        for name, text in pattern.bars[place % len(pattern.bars)].items():
+        # Bars half as long as the pattern's play its halves in turn.
+        halves = 2 if pattern.metre.beats == 2 * bar.beats else 1
+        part, first = place // halves, place % halves * taken
+        for name, text in pattern.bars[part % len(pattern.bars)].items():
             slots = len(text) // pattern.metre.beats
             line = lines.setdefault(name, [])
-            cut = text[: taken * slots]
+            cut = text[first * slots : (first + taken) * slots]
             line_steps(cut, name, beat, scale / slots, index, pattern.gate, line)
         beat += length
 

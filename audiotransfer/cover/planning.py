@@ -46,7 +46,12 @@ def plan_song(
     melody = notes_in_beats(sheet, sheet.melody)
     if arranged:
         melody = quantised(
-            sheet, melody, swung=swung and options.swing != 0, sung=options.swing is None
+            sheet,
+            melody,
+            swung=swung and options.swing != 0,
+            sung=options.swing is None,
+            # In halved feel they are eighths of the song.
+            dotted=factor >= 1,
         )
     if not len(melody):
         notices.append("the song has no melody: the lead rests")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from audiotransfer.cover.harmony import add_sevenths, chord_kind, clashes, key_at
+from audiotransfer.cover.harmony import CHORD_TYPES, add_sevenths, chord_kind, clashes, key_at
 from audiotransfer.leadsheet.leadsheet import Chord
 
 if TYPE_CHECKING:
@@ -51,19 +51,20 @@ def reharmonise(
     settings = settings or {}
     if strength < _SEVENTHS or not sheet.chords:
         return sheet.chords, frozenset()
-    chords = list(sheet.chords)
+    fuller = sheet.chords
     if settings.get("sevenths", True):
-        chords = list(add_sevenths(sheet, chords, melody))
+        fuller = add_sevenths(sheet, sheet.chords, melody)
     if strength < _TWO_FIVES:
-        return tuple(chords), frozenset()
+        return fuller, frozenset()
+    chords = list(fuller)
     share = float(np.interp(strength, *_SHARES)) * settings.get("share", 1.0)
     limit = round(share * len(sheet.bars))
     substitutes = strength >= _SUBSTITUTES
     first = round(limit * (_FIRST if substitutes else 1))
-    chords = _apply(sheet, chords, melody, first, generator, [*_two_fives(sheet, chords)])
+    chords = _apply(sheet, fuller, chords, melody, first, generator, [*_two_fives(sheet, chords)])
     if substitutes:
         candidates = [*_substitutes(sheet, chords, generator), *_passing(sheet, chords)]
-        chords = _apply(sheet, chords, melody, limit, generator, candidates)
+        chords = _apply(sheet, fuller, chords, melody, limit, generator, candidates)
     return tuple(chords), other_roots(sheet, chords)
 
 
@@ -94,17 +95,21 @@ def _at(
 
 def _apply(
     sheet: LeadSheet,
-    chords: list[Chord],
+    fuller: Sequence[Chord],
+    chords: Sequence[Chord],
     melody: NDArray[np.float64],
     limit: int,
     generator: Generator,
     candidates: list[_Change],
 ) -> list[Chord]:
-    """Makes candidate changes in random order, as long as the melody and the limit allow."""
+    """Makes candidate changes in random order, as long as the melody and the limit allow.
+
+    ``fuller`` are the song's chords with sevenths; ``limit`` is the most bars that may differ.
+    """
     draws = generator.random(len(candidates))
     order = np.argsort([draw / change[1] for draw, change in zip(draws, candidates, strict=True)])
     places = _places(sheet)
-    song = _sounds(sheet.chords, places)
+    song = _sounds(fuller, places)
     changed = _sounds(chords, places) != song
     made: dict[int, tuple[Chord, ...]] = {}
     for candidate in order:
@@ -124,9 +129,9 @@ def _apply(
 
 
 def _sounds(chords: Sequence[Chord], places: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Root and third of the chords at places in beats, as one number each."""
-    minor = [chord_kind(chord.quality) in ("min", "hdim", "dim") for chord in chords]
-    return _roots(chords, places) + 20 * _at(np.array(minor, np.int64), chords, places)
+    """Root and kind of the chords at places in beats, as one number each."""
+    numbers = [CHORD_TYPES.index(chord_kind(chord.quality)) for chord in chords]
+    return _roots(chords, places) + 20 * _at(np.array(numbers, np.int64), chords, places)
 
 
 def _bars(sheet: LeadSheet, differ: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -159,7 +164,8 @@ def _two_fives(sheet: LeadSheet, chords: Sequence[Chord]) -> Iterator[_Change]:
         if chord_kind(following.quality) == "dom" and chord.beats < 2 * bar:
             five = ("m7", target + _FIFTH)  # its ii rather than its dominant
         two = ("m7b5" if minor else "m7", target + 2)
-        if chord.beats < 2 * bar and five[1] % 12 == root and five[0][0] == chord.quality[:1]:
+        alike = chord_kind(five[0]) == chord_kind(chord.quality) or chord.quality == ""
+        if chord.beats < 2 * bar and five[1] % 12 == root and alike:
             continue
         if chord.beats >= 2 * bar:
             keep = [(chord.quality, root)]

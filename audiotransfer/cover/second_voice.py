@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from audiotransfer.cover.harmony import chord_tones, clashes, key_at
+from audiotransfer.cover.lead import phrase_numbers
 
 if TYPE_CHECKING:
     from numpy.random import Generator
@@ -16,11 +17,10 @@ if TYPE_CHECKING:
     from audiotransfer.cover.plan import Notes, Plan
     from audiotransfer.leadsheet import Chord
 
-_PHRASE = 1.0  # beats of rest that end a phrase
 _GAP = 2.5  # beats of rest that get an answer
 _BELOW = (4, 3, 9, 8, 5, 7)  # semitones below the lead, best first: thirds, sixths, then others
 _SCALES = {"major": (0, 2, 4, 5, 7, 9, 11), "minor": (0, 2, 3, 5, 7, 8, 10)}
-_SOFTER = 14  # velocity below the lead's
+_VELOCITY, _FOLLOWED = 72, 0.3  # mean, and how far the melody's own dynamics are followed
 
 
 def write_second_voice(plan: Plan, role: Role, generator: Generator) -> Notes:
@@ -29,7 +29,8 @@ def write_second_voice(plan: Plan, role: Role, generator: Generator) -> Notes:
     In the last chorus it goes with some of the lead's phrases, a third or sixth below, with chord
     tones on beats; between the first and the last it answers in the lead's longer rests. It never
     crosses the lead. Settings of the role: ``lowest`` and ``highest`` (MIDI, default 50 and 76),
-    ``phrases`` and ``answers`` (shares of phrases and rests that it is heard in, 0.6 and 0.5).
+    ``phrases`` and ``answers`` (shares of phrases and rests that it joins in, 0.6 and 0.5),
+    ``velocity`` (mean, 72).
     """
     settings = role.settings
     lowest, highest = settings.get("lowest", 50), settings.get("highest", 76)
@@ -38,16 +39,23 @@ def write_second_voice(plan: Plan, role: Role, generator: Generator) -> Notes:
     melody = plan.melody[np.argsort(plan.melody[:, 0], kind="stable")]
     last = _last_pass(plan)
     rows: list[tuple[float, float, float, float]] = []
-    phrases = _phrases(melody)
-    for phrase, following in zip(phrases, [*phrases[1:], None], strict=True):
-        start = phrase[0, 0]
-        if start >= last and generator.random() < settings.get("phrases", 0.6):
+    numbers = phrase_numbers(melody)
+    phrases = np.split(melody, np.flatnonzero(np.diff(numbers)) + 1)
+    closing = [index for index, phrase in enumerate(phrases) if phrase[0, 0] >= last]
+    count = int(np.ceil(settings.get("phrases", 0.6) * len(closing)))
+    doubled = set(generator.permutation(closing)[:count].tolist())
+    for index, phrase in enumerate(phrases):
+        if index in doubled:
             rows += _below(plan, phrase, lowest, highest)
-        elif following is not None and _chorus(plan, start) > 0:
-            gap = (phrase[-1, 0] + phrase[-1, 1], following[0, 0])
+        elif index + 1 < len(phrases) and _chorus(plan, phrase[0, 0]) > 0:
+            gap = (phrase[-1, 0] + phrase[-1, 1], phrases[index + 1][0, 0])
             if gap[1] - gap[0] >= _GAP and generator.random() < settings.get("answers", 0.5):
                 rows += _answer(plan, gap, phrase, (lowest, highest), generator)
-    return np.array(rows, np.float64).reshape(-1, 4)
+    notes = np.array(rows, np.float64).reshape(-1, 4)
+    usual = np.median(melody[:, 3])
+    own = np.clip(_FOLLOWED * (notes[:, 3] - usual), -10, 10)
+    notes[:, 3] = np.clip(np.round(settings.get("velocity", _VELOCITY) + own), 25, 110)
+    return notes
 
 
 def _last_pass(plan: Plan) -> float:
@@ -63,12 +71,6 @@ def _last_pass(plan: Plan) -> float:
 def _chorus(plan: Plan, beat: float) -> int:
     bars = np.array([bar.beat for bar in plan.sheet.bars])
     return int(plan.chorus[max(int(np.searchsorted(bars, beat + 0.01, side="right")) - 1, 0)])
-
-
-def _phrases(melody: NDArray[np.float64]) -> list[NDArray[np.float64]]:
-    ends = np.maximum.accumulate(melody[:, 0] + melody[:, 1])
-    breaks = np.flatnonzero(melody[1:, 0] - ends[:-1] >= _PHRASE) + 1
-    return np.split(melody, breaks)
 
 
 def _below(
@@ -88,7 +90,7 @@ def _below(
         fitting = [note for note in fitting if lowest <= note <= highest]
         if not fitting:
             continue
-        rows.append((start, length, float(fitting[0]), max(velocity - _SOFTER, 25.0)))
+        rows.append((start, length, float(fitting[0]), velocity))
         step = int(pitch) - fitting[0]  # goes on in thirds after a third, in sixths after a sixth
         steps = _BELOW if step < 6 else (9, 8, 4, 3, 7, 5)
     return rows
@@ -104,7 +106,7 @@ def _answer(
     """Two or three chord tones in a rest of the lead, each the nearest to the one before."""
     first = float(np.ceil(gap[0] + 0.5 - 1e-6))
     places = np.arange(first, gap[1] - 0.9, 1.0)[: int(generator.integers(2, 4))]
-    pitch, velocity = float(phrase[-1, 2]) - 4, float(np.median(phrase[:, 3])) - _SOFTER
+    pitch, velocity = float(phrase[-1, 2]) - 4, float(np.median(phrase[:, 3]))
     rows = []
     for number, place in enumerate(places):
         chord = plan.chord_at(place)
@@ -115,7 +117,7 @@ def _answer(
             continue
         distance = np.abs(notes - pitch) + 6.0 * (notes == pitch)
         pitch = float(notes[int(np.argmin(distance))])
-        rows.append((float(place), min(float(end - place), 2.0), pitch, max(velocity, 25.0)))
+        rows.append((float(place), min(float(end - place), 2.0), pitch, velocity))
     return rows
 
 

@@ -43,6 +43,9 @@ def to_seconds(
     timing = role.timing
     place, end = notes[:, 0], notes[:, 0] + notes[:, 1]
     tempo = np.maximum(plan.sheet.tempo_at(place), 1.0)
+    if role.name == "lead" and plan.feel < 1:
+        # The melody's notes are as fast as the song: halved, its beats would be swung too far.
+        tempo = tempo / plan.feel
     if plan.swung and timing.swing and swing != 0:
         straight = straight_beats(plan, place)
         if swing is None and role.name == "lead":

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from audiotransfer.cover.counts import read_counts
-from audiotransfer.cover.harmony import KINDS, chord_kind
+from audiotransfer.cover.harmony import CHORD_TYPES, chord_kind
 from audiotransfer.leadsheet.chords import TONES, tone_index
 
 if TYPE_CHECKING:
@@ -202,7 +202,7 @@ def _reference() -> list[Slot]:
 
 def _degrees(rows: list[list[Any]]) -> dict[str, NDArray[np.float64]]:
     """Counts of degrees over the root, by kind of chord; single beats are smoothed by all."""
-    counted = {kind: np.full((4, 12), 0.3) for kind in KINDS}
+    counted = {kind: np.full((4, 12), 0.3) for kind in CHORD_TYPES}
     for beat, kind, degree, _, _, count in rows:
         if kind in counted:
             counted[kind][beat - 1, degree] += count

@@ -16,6 +16,7 @@ from audiotransfer.midi.score import score_of, write_score
 from audiotransfer.pipeline.midi_output import MidiExtras, MidiOutput
 from audiotransfer.styles.card import CARD_NAME, check_weights, read_card
 from audiotransfer.symbolic.accompaniment import melody
+from audiotransfer.symbolic.accompaniment.cadences import Phrasing
 from audiotransfer.symbolic.accompaniment.harmonization import (
     Accompanist,
     Harmony,
@@ -132,11 +133,12 @@ def accompany(
     progress: Callable[[float], None] | None = None,
 ) -> Any:
     """The melody and three voices below it, as a ``symusic.Score`` of four tracks."""
-    melody, beats = (
-        torch.from_numpy(x)[None] for x in (tune.melody.transposed, tune.melody.phases)
-    )
+    line = tune.melody
+    phrasing = Phrasing.of(line.transposed, line.onsets, tune.grid.bars - line.first)
+    melody, beats = (torch.from_numpy(x)[None] for x in (line.transposed, line.phases))
     generator = torch.Generator().manual_seed(seed)
-    voices = harmonise(network, melody, beats, harmony, generator, progress)[0].numpy()
+    made = harmonise(network, melody, beats, harmony, generator, progress, [phrasing])
+    voices = made[0].numpy()
     return score_with_voices(tune, back_in_register(voices, tune.melody))
 
 

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
 _ATTACK_SECONDS = 0.002  # of a recording that is entered behind its start
 _RELEASE_RANGE = 2.0  # release time of 100 dB, in times of the release that is stated
-_MATCH_START = 0.1  # seconds into the recording where two layers are compared
-_MATCH_LENGTH = 4096  # samples
+_MATCH_START = 882  # samples after the onset from which on two layers are compared
+_MATCH_LENGTH = 8192  # samples
+_SIMILAR = 0.8  # correlation of two layers of a tuned instrument that may sound at once
 _VIBRATO_ONSET = 0.25  # seconds in which vibrato grows to its full depth
 
 Match = tuple[int, float]
@@ -44,11 +45,15 @@ class Sample:
 
 @dataclass(frozen=True)
 class Layer:
-    """A recording within a note: its speed (its samples per output sample) and gain."""
+    """A recording within a note: its speed (its samples per output sample) and gain.
+
+    ``weight`` is its share of the gain, where two layers sound, whose squares add up to 1.
+    """
 
     sample: Sample
     speed: float
     gain: float
+    weight: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -136,20 +141,18 @@ class SampleVoice:
             return [(self.layers[0], 0, self.layers[0].gain)]
         soft, loud = self.layers
         late, correlation = self.match(soft, loud, self.key)
-        # Weights of power 1 add up to more where the layers correlate.
-        excess = 1.0 / math.sqrt(1.0 + max(0.0, correlation) * self._overlap())
+        tuned = soft.sample.description.root_midi is not None
+        if tuned and correlation < _SIMILAR:
+            # They would beat or cancel: the nearer layer sounds alone.
+            nearer = soft if soft.weight > loud.weight else loud
+            return [(nearer, 0, nearer.gain / nearer.weight)]
+        # Weights of power 1 add up to more where the layers correlate, and to less where they do
+        # so negatively.
+        power = 1.0 + 2.0 * max(correlation, -_SIMILAR) * soft.weight * loud.weight
         return [
-            (soft, max(0, -late), soft.gain * excess),
-            (loud, max(0, late), loud.gain * excess),
+            (soft, max(0, -late), soft.gain / math.sqrt(power)),
+            (loud, max(0, late), loud.gain / math.sqrt(power)),
         ]
-
-    def _overlap(self) -> float:
-        """Twice the product of the layers' weights, which have power 1."""
-        weights = [
-            layer.gain / 10.0 ** (layer.sample.description.gain_db / 20.0) for layer in self.layers
-        ]
-        power = weights[0] ** 2 + weights[1] ** 2
-        return 2.0 * weights[0] * weights[1] / power if power else 0.0
 
     def _envelope(self, release: float | None, ramp: bool) -> NDArray[np.float64]:
         attack = _ATTACK_SECONDS if ramp else 0.0
@@ -163,18 +166,20 @@ class SampleVoice:
 def phase_match(soft: Layer, loud: Layer, period: int) -> Match:
     """Lag within a period at which two recordings correlate most, and their correlation there.
 
-    ``period`` is in output samples; both are compared from a tenth of a second on, resampled to
-    one pitch. Without it layers would cancel each other at random.
+    ``period`` is in output samples, 0 for drums. Both are resampled to one pitch and compared over
+    0.2 s, drums from their onset on and others a little after it. Without the lag layers would
+    cancel each other at random.
     """
-    start = _MATCH_START
     reach = period // 2
+    tuned = period > 0
+    lasting = min(layer.sample.waveform.frames / layer.speed for layer in (soft, loud))
+    start = min(_MATCH_START, max(0.0, lasting / 2 - _MATCH_LENGTH)) if tuned else 0.0
     both = []
     for layer, margin in ((soft, reach), (loud, 0)):
         frames = layer.sample.waveform.frames
         sound = layer.sample.waveform.sound(frames).mean(axis=0)[PADDING:]
         count = _MATCH_LENGTH + 2 * margin
-        first = min(start * 44100.0, max(0.0, frames / 2 - margin * layer.speed))
-        places = first + (np.arange(count) - margin) * layer.speed
+        places = (start + np.arange(count) - margin) * layer.speed
         both.append(np.interp(places, np.arange(len(sound)), sound, left=0.0, right=0.0))
     soft_sound, loud_sound = both
     windows = np.lib.stride_tricks.sliding_window_view(soft_sound, _MATCH_LENGTH)

@@ -124,7 +124,7 @@ class SampledInstrument:
         for robins, weight in _weights(self._layers(key), velocity):
             sample = robins[turn % len(robins)]
             gain = weight * level * 10.0 ** (sample.description.gain_db / 20.0)
-            layers.append(Layer(sample, self._speed(sample, key), gain))
+            layers.append(Layer(sample, self._speed(sample, key), gain, weight))
         early = layers[0].sample.description.attack_ms / 2000.0 * SAMPLE_RATE
         onset = max(0, round(start * self.sample_rate - early / layers[0].speed))
         end = round((start + max(duration, _SHORTEST_SECONDS)) * self.sample_rate)

@@ -164,6 +164,16 @@ def semitone_clusters(notes: NDArray[np.float64], least: int = 3) -> tuple[int, 
     return clusters, chords
 
 
+def struck_clusters(notes: NDArray[np.float64], least: int = 3) -> tuple[int, int]:
+    """Chords struck together that hold two notes a semitone apart, and all such chords.
+
+    As `semitone_clusters`, without notes that go on; the published figures count like this.
+    """
+    chords = [np.unique(group[:, 2]) for group in chord_onsets(notes, least)]
+    chords = [pitches for pitches in chords if len(pitches) >= least]
+    return sum(bool(np.any(np.diff(pitches) == 1)) for pitches in chords), len(chords)
+
+
 def _differ(first: Chord, second: Chord) -> bool:
     return (first.root, first.quality) != (second.root, second.quality)
 

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Generator, Tensor
 
+from audiotransfer.symbolic.accompaniment.cadences import Phrasing
 from audiotransfer.symbolic.accompaniment.chorales import REST, VOICES, Voices
 from audiotransfer.symbolic.accompaniment.masked_voices import MaskedVoiceModel
 from audiotransfer.symbolic.accompaniment.melody import GridMelody, Tune
 from audiotransfer.symbolic.accompaniment.roll_gan import RollGenerator, over_windows
 from audiotransfer.symbolic.accompaniment.sampling import GibbsSettings, gibbs, repair_parallels
+from audiotransfer.symbolic.accompaniment.voicings import set_cadences
 from audiotransfer.weights import load_network, save_weights
 
 Steps = NDArray[np.int64]
@@ -36,6 +39,8 @@ class Harmony:
 
     temperature: float = 0.5
     passes: int = GibbsSettings.passes
+    cadences: bool = True
+    """Whether phrases end with cadences that are chosen before the rest is sampled."""
 
 
 def harmonise(
@@ -45,20 +50,43 @@ def harmonise(
     harmony: Harmony,
     generator: Generator,
     progress: Callable[[float], None] | None = None,
+    phrasings: Sequence[Phrasing] | None = None,
 ) -> Tensor:
     """Samples the lower voices of melodies: int64 [B, T, 4], the melody first and unchanged.
+
+    With `Harmony.cadences` the masked voice model is given the chords at the ends of phrases
+    (`choose_cadence`, `set_cadences`) and samples the other steps.
 
     Args:
         melody: MIDI pitches, -1 where it rests, int64 [B, T].
         phases: position of each step in its beat, int64 [B, T].
         generator: on the CPU.
         progress: called with the share that is done, 0..1.
+        phrasings: of each melody; by default `Phrasing.of` it.
     """
     if isinstance(network, RollGenerator):
         return over_windows(network, melody, harmony.temperature, generator)
     settings = GibbsSettings(harmony.passes, temperature=harmony.temperature)
-    voices = gibbs(network, melody[..., None], phases, settings, generator, progress)
-    return repair_parallels(network, voices, phases, harmony.temperature, generator)
+    given: Tensor | None = None
+    if harmony.cadences:
+        lines = melody.cpu().numpy()
+        if phrasings is None:
+            phrasings = [Phrasing.of(line) for line in lines]
+        given = torch.stack(
+            [
+                set_cadences(
+                    network,
+                    melody[n],
+                    phases[n],
+                    phrasing.cadences(lines[n], generator),
+                    harmony.temperature,
+                    generator,
+                )
+                for n, phrasing in enumerate(phrasings)
+            ]
+        ).to(melody.device)
+    voices = gibbs(network, melody[..., None], phases, settings, generator, progress, given)
+    return repair_parallels(network, voices, phases, harmony.temperature, generator, given)
 
 
 def back_in_register(voices: Voices, melody: GridMelody) -> Voices:

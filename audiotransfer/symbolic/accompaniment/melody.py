@@ -30,12 +30,14 @@ class GridMelody:
         original, transposed: MIDI pitch of each sixteenth from there on, -1 in long rests. The
             interval between them is constant, but for single notes that are octaves further.
         phases: position of each step in its beat, 0 to 3.
+        onsets: steps at which its notes begin, from ``first`` on.
     """
 
     first: int
     original: Voices
     transposed: Voices
     phases: NDArray[np.int64]
+    onsets: NDArray[np.int64]
 
     @property
     def shift(self) -> int:
@@ -159,7 +161,7 @@ def grid_melody(notes: Notes, grid: Grid, beats: NDArray[np.int64]) -> GridMelod
         original[start : max(end, start + 1)] = pitch
     moved = _folded(original + shift_of(original[original >= 0]))
     transposed = np.where(original < 0, REST, moved)
-    return GridMelody(first, original, transposed, beats[first:last])
+    return GridMelody(first, original, transposed, beats[first:last], begin - first)
 
 
 def shift_of(pitches: NDArray[np.int64]) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Generator, Tensor
 from torch.nn import functional
@@ -20,7 +21,7 @@ from audiotransfer.symbolic.accompaniment.masked_voices import (
     pitches_of,
     runs,
 )
-from audiotransfer.symbolic.accompaniment.voice_leading import alternatives
+from audiotransfer.symbolic.accompaniment.voice_leading import alternatives, parallels
 
 _ANNEALED = 0.75  # share of the passes over which the masked share falls
 
@@ -45,6 +46,7 @@ def gibbs(
     settings: GibbsSettings,
     generator: Generator,
     progress: Callable[[float], None] | None = None,
+    given: Tensor | None = None,
 ) -> Tensor:
     """Samples alto, tenor and bass of a melody: int64 [B, T, 4], the melody first.
 
@@ -57,17 +59,23 @@ def gibbs(
         phases: int64 [B, T].
         generator: on the CPU.
         progress: called with the share that is done, 0..1.
+        given: pitches of the lower voices at steps that are not sampled, int64 [B, T, 3], negative
+            elsewhere; ``None``: all are sampled.
     """
     top = melody[..., :1]
     voices = top.repeat(1, 1, len(VOICES))
-    sounding = top >= 0
+    free = (top >= 0).repeat(1, 1, len(VOICES))
+    if given is not None:
+        held = given >= 0
+        voices[..., 1:] = torch.where(held, given, voices[..., 1:])
+        free[..., 1:] &= ~held
     beats = (phases == 0).cumsum(1)
     for number in range(settings.passes):
         share = max(settings.last_share, 1 - number / (_ANNEALED * settings.passes))
         masked = torch.zeros_like(voices, dtype=torch.bool)
         for example in masked:
             example[:, 1:] = _masked(len(example), share, generator)
-        masked &= sounding
+        masked &= free
         logits = network(voices, ~masked, phases)
         logits = logits.masked_fill(~_below(voices, masked), -torch.inf)
         drawn = pitches_of(_draw(logits, beats, settings.temperature, generator))
@@ -84,11 +92,13 @@ def repair_parallels(
     phases: Tensor,
     temperature: float,
     generator: Generator,
+    given: Tensor | None = None,
 ) -> Tensor:
     """Resamples single notes of the lower voices to remove parallel fifths and octaves.
 
     Each note is sampled given all others, from the pitches that leave fewer parallels and no more
-    crossings (`alternatives`), until there are none. The melody stays. Returns int64 [B, T, 4].
+    crossings (`alternatives`), until there are none. The melody stays, and so do steps that are
+    ``given`` (as in `gibbs`), unless parallels remain. Returns int64 [B, T, 4].
 
     Args:
         voices: [B, T, 4], MIDI pitches or `REST` or `OUTSIDE`.
@@ -97,12 +107,18 @@ def repair_parallels(
         generator: on the CPU.
     """
     voices = voices.clone()
+    fixed = np.zeros(tuple(voices.shape), dtype=bool)
+    if given is not None:
+        fixed[..., 1:] = given.cpu().numpy() >= 0
     while True:
         chosen = [
             (piece, alternative)
             for piece, version in enumerate(voices.cpu().numpy())
-            for alternative in alternatives(version, generator)
+            for alternative in alternatives(version, generator, fixed[piece])
         ]
+        if not chosen and fixed.any() and parallels(voices.cpu().numpy()).any():
+            fixed[:] = False
+            continue
         if not chosen:
             return voices
         known = torch.ones_like(voices, dtype=torch.bool)

@@ -58,12 +58,17 @@ class Alternative:
     pitches: NDArray[np.int64]
 
 
-def alternatives(voices: Voices, generator: Generator) -> list[Alternative]:
+def alternatives(
+    voices: Voices, generator: Generator, fixed: NDArray[np.bool_] | None = None
+) -> list[Alternative]:
     """Notes next to parallels in voices [T, 4] that can be changed at once, and their pitches.
 
     A random set of notes no two of which are neighbours. It is empty where no other pitch of a
-    single note leaves fewer parallels.
+    single note leaves fewer parallels. Steps that are ``fixed``, bool [T, 4], do not change: a note
+    is cut where they begin and end.
     """
+    if fixed is None:
+        fixed = np.zeros(voices.shape, dtype=bool)
     steps, pairs = parallels(voices).nonzero()
     both = np.array(_pairs(voices))[:, pairs]
     notes = [
@@ -77,7 +82,9 @@ def alternatives(voices: Voices, generator: Generator) -> list[Alternative]:
     found = []
     for number in torch.randperm(len(notes), generator=generator).tolist():
         voice, step = notes[number]
-        first, after = _note(voices[:, voice], step)
+        if fixed[step, voice]:
+            continue
+        first, after = _note(voices[:, voice], fixed[:, voice], step)
         around = slice(max(0, first - 1), after + 1)
         if taken[around].any():
             continue
@@ -99,9 +106,9 @@ def _better(voices: Voices, voice: int, inside: slice) -> NDArray[np.int64]:
     return better
 
 
-def _note(line: Voices, step: int) -> tuple[int, int]:
-    """First step and end of the note that sounds at a step."""
-    begins = np.flatnonzero(np.diff(line)) + 1
+def _note(line: Voices, fixed: NDArray[np.bool_], step: int) -> tuple[int, int]:
+    """First step and end of the note that sounds at a step, or of its part as fixed as the step."""
+    begins = np.flatnonzero((np.diff(line) != 0) | (fixed[1:] != fixed[:-1])) + 1
     place = np.searchsorted(begins, step, "right")
     first, after = np.concatenate([[0], begins, [len(line)]])[place : place + 2].tolist()
     return first, after
