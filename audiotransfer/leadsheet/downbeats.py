@@ -23,6 +23,7 @@ _REACH = 4.0  # beats: longer notes count as such
 _MANY = 8.0  # notes that begin together: more count as such
 _INSERTED = -6.0  # log-odds of a bar of two beats among bars of four, by search
 _TRIPLE = -0.15  # log-odds a beat of three beats a bar against four, by rule of thumb
+_FEWEST_BEATS = 16
 _UNSURE = 1.0  # log-odds up to which the file's own beats are kept
 #: Log-odds from which a file's beats are not believed: of 520 scores in proper metre (jazz, rock,
 #: classical, chorales, rags) none reaches 4, of the shifted songs of POP909 96 % exceed it.
@@ -52,11 +53,14 @@ def _model() -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
 def beat_phase(score: Any, offset: float) -> tuple[int, float]:
     """Sixteenths (-1 to 2) by which the beats are shifted against the file's, and its log-odds.
 
-    ``offset`` is the shift of all notes against the file's sixteenths in ticks.
+    ``offset`` is the shift of all notes against the file's sixteenths in ticks. Compound metres
+    and scores of fewer than 16 beats are not shifted (0, 0).
     """
     weights, _, _ = _model()
     ends = [int(track.notes.numpy()["time"].max()) for track in score.tracks if len(track.notes)]
     beats = max(ends, default=0) // score.tpq + 1
+    if beats < _FEWEST_BEATS or any(sign.denominator >= 8 for sign in score.time_signatures):
+        return 0, 0.0
     shifts = (0, 1, 2, -1)
     odds = []
     for shift in shifts:
