@@ -11,7 +11,7 @@ from xml.etree import ElementTree as Xml
 import numpy as np
 
 from audiotransfer.atomic import write_bytes
-from audiotransfer.leadsheet.chords import KINDS, NO_CHORD
+from audiotransfer.leadsheet.chords import MUSICXML_CHORDS, NO_CHORD
 from audiotransfer.leadsheet.notation import Value, voice
 from audiotransfer.leadsheet.percussion import Drum, drum_of, is_foot
 from audiotransfer.leadsheet.quantising import (
@@ -21,7 +21,7 @@ from audiotransfer.leadsheet.quantising import (
     swing_phase,
     units_of,
 )
-from audiotransfer.leadsheet.spelling import signature, spelled
+from audiotransfer.leadsheet.spelling import signature, spelled, spelled_over
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -367,14 +367,14 @@ def _harmony(measure: Xml.Element, chord: Chord, offset: int, key: Key | None) -
     """Adds a chord symbol at a place in divisions from the next note."""
     harmony = _add(measure, "harmony")
     if chord.root is None:
-        _step(harmony, "root", 0, None)
+        _step(harmony, "root", ("C", 0))
         _add(harmony, "kind", "none").set("text", NO_CHORD)
     else:
-        kind, degrees = KINDS[chord.quality]
-        _step(harmony, "root", chord.root, key)
+        kind, degrees = MUSICXML_CHORDS[chord.quality]
+        _step(harmony, "root", spelled(chord.root, key))
         _add(harmony, "kind", kind).set("text", chord.quality)
         if chord.bass is not None and chord.bass != chord.root:
-            _step(harmony, "bass", chord.bass, key)
+            _step(harmony, "bass", spelled_over(chord.bass, chord.root, key))
         for value, alter, change in degrees:
             degree = _add(harmony, "degree", **{"print-object": "no"})
             _add(degree, "degree-value", str(value))
@@ -384,8 +384,8 @@ def _harmony(measure: Xml.Element, chord: Chord, offset: int, key: Key | None) -
         _add(harmony, "offset", str(offset))
 
 
-def _step(harmony: Xml.Element, name: str, pitch_class: int, key: Key | None) -> None:
-    letter, alter = spelled(pitch_class, key)
+def _step(harmony: Xml.Element, name: str, spelling: tuple[str, int]) -> None:
+    letter, alter = spelling
     element = _add(harmony, name)
     _add(element, f"{name}-step", letter)
     if alter:
