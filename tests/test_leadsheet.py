@@ -261,7 +261,7 @@ def test_energy_rises_with_density_and_velocity() -> None:
     )
     energy = np.array(lead_sheet(score).energy)
     assert energy[8:].min() > energy[:8].max()
-    assert 0 <= energy.min() and energy.max() <= 1
+    assert energy.min() >= 0 and energy.max() <= 1
 
 
 def test_the_same_score_gives_the_same_sheet() -> None:
