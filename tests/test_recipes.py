@@ -47,7 +47,7 @@ IN_FILES = {
     "test_genre_classifier_recipe.py": ["audio-genre-classifier"],
     "test_instrument_classifier.py": ["instrument-classifier"],
     "test_midi_classifiers.py": ["midi-classifier", "midi-classifier-counts"],
-    "test_band_networks.py": ["comping", "walking-bass"],
+    "test_arranger_networks.py": ["comping", "walking-bass"],
     "test_accompaniment.py": ["bach", "bach-gan", "bach-gan-paper"],
     "test_drums.py": [
         "drums",

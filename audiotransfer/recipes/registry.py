@@ -21,7 +21,7 @@ from audiotransfer.training.devices import is_first
 RECIPES = {
     "accompaniment": "accompaniment:AccompanimentRecipe",
     "any_to_many": "any_to_many:AnyToManyRecipe",
-    "band_network": "band_network:BandNetworkRecipe",
+    "arranger_network": "arranger_network:ArrangerNetworkRecipe",
     "conditional_gan": "genre_gan:ConditionalGanRecipe",
     "drums": "drums:DrumRecipe",
     "genre_classifier": "genre_classifier:GenreClassifierRecipe",

@@ -26,7 +26,7 @@ from audiotransfer.cover.features import (
 )
 from audiotransfer.cover.networks import EventNetwork, load_events, save_events
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.recipes.band_network import split
+from audiotransfer.recipes.arranger_network import split
 
 TPQ = 480
 CHORD, HIGH = (50, 55, 59), 79
@@ -168,8 +168,12 @@ def test_training_learns_what_repeats(
 ) -> None:
     place = piano if config == "comping" else lines
     name = "comping" if config == "comping" else "bass"
-    overrides = [f"band_network.data={place.parent}", f"band_network.archive={place.name}"]
-    overrides += ["band_network.validation=1", "band_network.test=1", "band_network.dropout=0"]
+    overrides = [f"arranger_network.data={place.parent}", f"arranger_network.archive={place.name}"]
+    overrides += [
+        "arranger_network.validation=1",
+        "arranger_network.test=1",
+        "arranger_network.dropout=0",
+    ]
     run = tmp_path / "run"
     figures = recipes.train(config, overrides + [f"trainer.{setting}" for setting in TRAINER], run)
     card = json.loads((run / f"{name}.json").read_text())

@@ -23,7 +23,7 @@ _CLASSES = {"comping": 2, "bass": INTERVALS}
 
 
 @dataclass
-class BandNetworkRecipe:
+class ArrangerNetworkRecipe:
     """A network that predicts the events of one part from ``archive``, relative to ``data``.
 
     ``part`` is what it plays. Whole pianists or pieces are held out: ``validation`` of them choose
