@@ -208,7 +208,7 @@ def test_time_in_frames_becomes_beats(plan: CoverPlan) -> None:
 
 
 def test_auto_is_a_cover_and_the_output_says_how_it_was_made(song: Path) -> None:
-    report = play(song, cover=CoverOptions(lead="trumpet", intro=2), seed=5)
+    report = play(song, cover=CoverOptions(lead="trumpet", tempo=90.0, intro=2), seed=5)
     assert report.mode == "cover" and report.stems == {}
     assert report.cover is not None and report.cover.lead == "trumpet"
     assert report.notes_out == sum(part.notes for part in report.cover.parts.values())
@@ -222,7 +222,7 @@ def test_auto_is_a_cover_and_the_output_says_how_it_was_made(song: Path) -> None
     ]
     (text,) = texts
     assert text.startswith("audiotransfer ")
-    assert text.endswith("style=jazz mode=cover seed=5 strength=1 lead=trumpet intro=2")
+    assert text.endswith("style=jazz mode=cover seed=5 strength=1 lead=trumpet tempo=90 intro=2")
     json.dumps(report.to_dict())
 
 

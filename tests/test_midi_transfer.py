@@ -19,10 +19,8 @@ from audiotransfer.errors import AudioTransferError
 from audiotransfer.midi import plotting
 from audiotransfer.midi.grid import Grid
 from audiotransfer.midi.score import note_table, read_score
-from audiotransfer.pipeline.midi_options import MidiExtras
+from audiotransfer.pipeline.midi_options import STEMS, MidiExtras, MidiOptions
 from audiotransfer.pipeline.midi_transfer import (
-    STEMS,
-    MidiOptions,
     MidiReport,
     transfer_midi,
     transfer_midi_files,

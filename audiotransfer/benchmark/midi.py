@@ -151,14 +151,18 @@ def _file_transfer(folder: Path, device: str, seed: int) -> FileTransfer:
 
 
 def _style_beside(folder: Path, genre: str) -> Path | None:
-    """Folder of the style for MIDI named after a genre, beside another one or installed, if any."""
+    """Folder of the style with networks for MIDI named after a genre, beside another one or
+    installed, if any.
+    """
     beside = folder.parent / genre
-    if (beside / CARD_NAME).is_file() and read_card(beside).route == _ROUTE:
-        return beside
     try:
-        return find_style(genre, route=_ROUTE).folder
+        card = read_card(beside) if (beside / CARD_NAME).is_file() else None
+        if card is None or card.route != _ROUTE:
+            installed = find_style(genre, route=_ROUTE)
+            beside, card = installed.folder, installed.card
     except AudioTransferError:
         return None
+    return beside if any(card.stems.values()) else None
 
 
 @dataclass(frozen=True)

@@ -229,7 +229,8 @@ def settings_text(options: MidiOptions, mode: str, style: str) -> str:
         given = (("lead", None), ("transpose", 0), ("tempo", None), ("intro", 0), ("outro", 0))
         for name, default in (*given, ("swing", None)):
             value = getattr(options.cover, name)
-            values[name] = None if value == default else value
+            shown = f"{value:g}" if isinstance(value, float) else value
+            values[name] = None if value == default else shown
         sheet = options.cover.leadsheet
         values["leadsheet"] = sheet.name if sheet is not None else None
     for stem, choice in options.stems.items():

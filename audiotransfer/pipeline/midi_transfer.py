@@ -1,4 +1,4 @@
-"""Style transfer of MIDI files: read, replace the notes part by part, write."""
+"""Style transfer of MIDI files: read, replace the notes by a band or by networks, write."""
 
 from __future__ import annotations
 
@@ -9,9 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from audiotransfer import midi
 from audiotransfer.atomic import write_bytes
@@ -19,11 +17,17 @@ from audiotransfer.cover.band import read_band
 from audiotransfer.errors import AudioTransferError, failure
 from audiotransfer.midi.grid import Grid
 from audiotransfer.midi.new_tracks import with_text
-from audiotransfer.midi.score import edited, note_table, score_of, with_notes, write_midi
+from audiotransfer.midi.score import edited, score_of, write_midi
 from audiotransfer.pipeline.midi_cover import CoverPlan, CoverReport, cover_song
+from audiotransfer.pipeline.midi_network import (
+    PartPlan,
+    PartReport,
+    part_notices,
+    part_plan,
+    transfer_notes,
+)
 from audiotransfer.pipeline.midi_options import (
     COVER,
-    DRUMS,
     NETWORK,
     STEMS,
     MidiOptions,
@@ -36,26 +40,11 @@ from audiotransfer.pipeline.midi_output import MidiOutput, Notated
 from audiotransfer.pipeline.naming import ensure_folder, name_clashes
 from audiotransfer.pipeline.options import StemChoice
 from audiotransfer.pipeline.plan import resolve_device
-from audiotransfer.styles import Card, Keep, Style, find_style, load_style
-from audiotransfer.symbolic.genre.rules import constrained, melody_of
-from audiotransfer.symbolic.transfer import PartTransfer
+from audiotransfer.styles import Card, Style, find_style, load_style
 from audiotransfer.synthesis.room import Room
 
 if TYPE_CHECKING:
     from audiotransfer.cover.band import Band
-
-
-@dataclass(frozen=True)
-class PartReport:
-    """Report of the pitched parts, or of the drums."""
-
-    action: str
-    style: str | None
-    strength: float | None
-    notes_in: int
-    notes_out: int
-    notes_kept: int
-    """With their pitch, onset and track."""
 
 
 @dataclass(frozen=True)
@@ -109,22 +98,9 @@ class MidiPlan:
 
     @property
     def changes_nothing(self) -> bool:
-        """Whether outputs are the files themselves: strength 0, and no stem muted."""
-        if "mute" in self.requested.values():
-            return False
-        if self.cover is not None:
-            return self.cover.strength == 0.0
-        return all(part.action == "keep" or part.strength == 0.0 for part in self.parts.values())
-
-
-@dataclass(frozen=True)
-class PartPlan:
-    """The plan of the pitched parts, or of the drums; without a transfer they are kept."""
-
-    action: str
-    transfer: PartTransfer | None = None
-    style: str | None = None
-    strength: float | None = None
+        """Whether the covers are the files themselves: strength 0, and no stem muted."""
+        muted = "mute" in self.requested.values()
+        return self.cover is not None and self.cover.strength == 0.0 and not muted
 
 
 @dataclass(frozen=True)
@@ -155,7 +131,7 @@ def prepare_midi(options: MidiOptions) -> MidiPlan:
         choice = options.stems.get(stem, StemChoice("style", None))
         style = main if choice.style is None else _load(choice.style, device)
         level = strength if choice.strength is None else choice.strength
-        parts[stem] = _plan(stem, choice, style, level)
+        parts[stem] = part_plan(stem, choice, style, level)
     if all(part.action == "mute" for part in parts.values()):
         raise AudioTransferError(f"{' and '.join(STEMS)} are muted: leave one of them in")
     settings = settings_text(options, NETWORK, main.name if main else "")
@@ -195,15 +171,6 @@ def _load(style: str | Path | Style, device: str) -> Style:
     return style if isinstance(style, Style) else load_style(style, route="symbolic", device=device)
 
 
-def _plan(stem: str, choice: StemChoice, style: Style | None, strength: float) -> PartPlan:
-    if choice.action == "mute":
-        return PartPlan("mute")
-    transfer: Any = None if style is None else style.stems.get(stem)
-    if choice.action == "keep" or style is None or transfer is None or isinstance(transfer, Keep):
-        return PartPlan("keep")
-    return PartPlan("style", transfer, style.name, strength)
-
-
 def transfer_midi(
     source: str | Path,
     output: str | Path,
@@ -234,10 +201,12 @@ def transfer_midi_by_plan(
     file = midi.read(source)
     score = score_of(file)
     output.check_length(score)
-    result = _Result(file, score, {}, None, [])
-    if not plan.changes_nothing:
-        work = _with_network if plan.cover is None else _with_band
-        result = work(source, file, score, plan, progress)
+    if plan.cover is None:
+        result = _with_network(source, file, score, plan, progress)
+    elif plan.changes_nothing:
+        result = _Result(file, score, {}, None, [])
+    else:
+        result = _with_band(source, file, plan.cover)
     if result.file.tracks == file.tracks:
         result.notices.append(f"{source}: no note was changed")
         write_bytes(output.path, _bytes_of(source, file), overwrite=output.overwrite)
@@ -246,13 +215,15 @@ def transfer_midi_by_plan(
         write_midi(marked, output.path, output.overwrite)
     extras = output.write_extras(result.score, score, result.notated)
     before, after = int(score.note_num()), int(result.score.note_num())
+    # A network leaves bars and tracks as they are, even where its last notes end sooner.
+    measured = score if plan.cover is None else result.score
     return MidiReport(
         input=str(source),
         output=str(output.path),
         files=extras,
-        seconds=float(result.score.to("second").end()),
-        bars=len(Grid.of(result.score).bars) - 1,
-        tracks=sum(len(track.notes) > 0 for track in result.score.tracks),
+        seconds=float(measured.to("second").end()),
+        bars=len(Grid.of(measured).bars) - 1,
+        tracks=sum(len(track.notes) > 0 for track in measured.tracks),
         notes_in=before,
         notes_out=after,
         density_ratio=after / before,
@@ -284,10 +255,10 @@ def _with_network(
     progress: Callable[[float], None] | None,
 ) -> _Result:
     generator = torch.Generator().manual_seed(plan.seed)
-    result, parts = transfer_notes(score, plan, generator, progress)
+    result, parts = transfer_notes(score, plan.parts, plan.melody, generator, progress)
     if not result.note_num():
         raise AudioTransferError(f"{source}: no note would be left; do not mute every stem")
-    notices = _notices(parts, plan.requested)
+    notices = part_notices(parts, plan.requested)
     if file.ticks_a_second is not None:
         notices.append(
             f"{source}: its time is counted in frames; half a second is taken for a beat"
@@ -295,19 +266,12 @@ def _with_network(
     return _Result(edited(file, result), result, parts, None, notices)
 
 
-def _with_band(
-    source: str | Path,
-    file: midi.MidiFile,
-    score: Any,
-    plan: MidiPlan,
-    progress: Callable[[float], None] | None,
-) -> _Result:
-    assert plan.cover is not None
-    cover = cover_song(file, plan.cover, Path(source).stem)
+def _with_band(source: str | Path, file: midi.MidiFile, plan: CoverPlan) -> _Result:
+    cover = cover_song(file, plan, Path(source).stem)
     notices = [f"{source}: {notice}" for notice in cover.arrangement.notices]
-    complete = "keep" not in plan.cover.actions.values()
+    complete = "keep" not in plan.actions.values()
     notated = Notated(
-        cover.arrangement.sheet, cover.parts, cover.marks, complete, Room(**plan.cover.band.room)
+        cover.arrangement.sheet, cover.parts, cover.marks, complete, Room(**plan.band.room)
     )
     return _Result(cover.file, score_of(cover.file), {}, cover.report, notices, notated)
 
@@ -316,42 +280,6 @@ def _bytes_of(source: str | Path, file: midi.MidiFile) -> bytes:
     """The bytes of a MIDI file as it is; as they are read where it is damaged or embedded."""
     data = Path(source).read_bytes()
     return data if data.startswith(b"MThd") and not file.notices else file.to_bytes()
-
-
-def transfer_notes(
-    score: Any,
-    plan: MidiPlan,
-    generator: torch.Generator | None = None,
-    progress: Callable[[float], None] | None = None,
-) -> tuple[Any, dict[str, PartReport]]:
-    """The score with its pitched parts and drums as planned, and a report of each that it has."""
-    grid = Grid.of(score)
-    reports = {}
-    for stem, part in plan.parts.items():
-        drums = stem == DRUMS
-        before = note_table(score, drums=drums)
-        if not len(before):
-            continue
-        after = before
-        if part.action == "mute":
-            after = before[:0]
-        elif part.transfer is not None and part.strength:
-            after = part.transfer(before, grid, part.strength, generator, progress)
-            if not drums:
-                kept = None if plan.melody == "change" else melody_of(score, before)
-                after = constrained(before, after, grid, kept)
-            after = _with_last(before, after)
-        if after is not before:
-            score = with_notes(score, after, drums=drums)
-        reports[stem] = PartReport(
-            part.action,
-            part.style,
-            part.strength,
-            len(before),
-            len(after),
-            int(np.isin(_keys(before), _keys(after)).sum()),
-        )
-    return score, reports
 
 
 def transfer_midi_files(
@@ -385,27 +313,3 @@ def transfer_midi_files(
         if done is not None:
             done(outcomes[-1])
     return outcomes
-
-
-def _keys(table: NDArray[np.int64]) -> NDArray[np.int64]:
-    """A number for the onset, pitch and track of each note."""
-    return (table[:, 0] * 128 + table[:, 2] << 16) + table[:, 4]
-
-
-def _with_last(before: NDArray[np.int64], after: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Adds the notes that ended last before the transfer, so that no bar is lost."""
-    ends = before[:, 0] + before[:, 1]
-    last = before[ends == ends.max()]
-    return np.concatenate([after, last[~np.isin(_keys(last), _keys(after))]])
-
-
-def _notices(parts: Mapping[str, PartReport], requested: Mapping[str, str]) -> list[str]:
-    """Notices for requests without an effect."""
-    found = [
-        f"the style has nothing for {stem}: they stay as they are"
-        for stem, part in parts.items()
-        if part.action == "keep"
-        and (requested[stem] == "style" if stem in requested else len(parts) == 1)
-    ]
-    missing = [stem for stem in requested if stem not in parts]
-    return found + [f"nothing {stem} is played: --stem {stem} changes nothing" for stem in missing]
