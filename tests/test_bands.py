@@ -328,6 +328,18 @@ def test_every_shipped_band_is_whole() -> None:
 
 
 @pytest.mark.parametrize("style", BANDS)
+def test_at_low_strength_all_own_notes_are_played_in_range(style: str) -> None:
+    others = tuple(Note(0.5 * i, 0.4, pitch) for i, pitch in enumerate(range(24, 100, 4)))
+    made = arrange(lead_sheet(others=others), band_of(style), 0.1)
+    assert sum(len(part.notes) for part in made.parts) == len(others)
+    for part in made.parts:
+        keys = describe(part.instrument)
+        assert ((part.notes[:, 2] >= keys.low_key) & (part.notes[:, 2] <= keys.high_key)).all()
+        wanted = {(n.start, n.pitch % 12) for n in others}
+        assert {(round(start * 2) / 2, pitch % 12) for start, _, pitch, _ in part.notes} <= wanted
+
+
+@pytest.mark.parametrize("style", BANDS)
 def test_a_song_is_arranged_with_its_melody(style: str) -> None:
     sheet = lead_sheet()
     plan = plan_of(sheet, band_of(style))
