@@ -311,6 +311,19 @@ def test_a_wrong_pattern_is_refused_by_name(
     assert said in str(caught.value)
 
 
+def test_a_wrong_key_of_a_band_is_refused_by_name(tmp_path: Path) -> None:
+    for text, said in (
+        ("roles: []\nroom: {decay: 1}", "key room.decay is unknown; nearest is room.decay_seconds"),
+        ("roles: [{name: a, writer: b}]", "key roles[0].instruments is missing"),
+        ("roles: [", "cannot be read"),
+        ("- 1", "band.yaml"),
+    ):
+        (tmp_path / "band.yaml").write_text(text)
+        with pytest.raises(AudioTransferError) as caught:
+            read_band(tmp_path / "band.yaml")
+        assert said in str(caught.value)
+
+
 def test_every_shipped_band_is_whole() -> None:
     """Its file is there, its instruments, writers and effects exist, its levels are sane."""
     found = {style.card.name: style for style in installed() if style.card.band}
