@@ -212,6 +212,32 @@ def test_the_bass_is_struck_with_the_kick() -> None:
     assert np.mean([beat in bass for beat in np.round(kicks[:, 0], 2)]) > 0.85
 
 
+def test_riffs_are_the_songs_own_bass_line_in_bass_and_guitar() -> None:
+    sheet = lead_sheet(bars=32)
+    line = [(beat, (36, 36, 39, 41)[i % 4]) for i, beat in enumerate(np.arange(0, 128, 0.5))]
+    roots = {chord.beat: chord.root for chord in sheet.chords}
+    own = []
+    root = 0
+    for beat, pitch in line:
+        root = roots.get(float(beat), root)
+        own.append(Note(float(sheet.time_at(beat)), 0.2, int(pitch + (root or 0))))
+    plan = plan_of(dataclasses.replace(sheet, bass=tuple(own)), band_of("rock"), seed=2)
+    parts = written(plan)
+    spans = 0
+    for phrase in phrases(plan):
+        a, b = 4 * phrase.start, 4 * phrase.end
+        wanted = {
+            (float(s), (n.pitch % 12)) for (s, _), n in zip(line, own, strict=True) if a <= s < b
+        }
+        bass, guitar = (
+            {(start, pitch % 12) for start, _, pitch, _ in parts[name] if a <= start < b}
+            for name in ("bass", "riff guitar")
+        )
+        spans += bass == wanted
+        assert (bass == wanted) == (wanted <= guitar)
+    assert 0 < spans < len(phrases(plan))  # half of the phrases
+
+
 def test_led_voices_have_no_parallels_and_stay_below_the_melody() -> None:
     """With the melody above: in the whole song at most one step of all pairs is parallel."""
     plan = plan_of(lead_sheet(bars=32), band_of("classical"))

@@ -116,18 +116,18 @@ def test_in_two_where_the_first_chorus_is_calm(chart: Maker, jazz_plan: Maker) -
     energy = np.where(plan.chorus == 0, 0.3, 0.7)
     calm = replace(plan, energy=energy)
     bars = two_beat_bars(calm)
-    assert len(bars) == 32
-    assert all(plan.chorus[bar] == 0 for bar in bars)
+    assert bars == frozenset(range(16))
     notes = write_walking_bass(calm, BASS, np.random.default_rng(0))
-    inside = notes[notes[:, 0] < 4 * 32]
-    counted = {bar: int(np.sum(inside[:, 0] // 4 == bar)) for bar in range(32)}
+    inside = notes[notes[:, 0] < 4 * 16]
+    counted = {bar: int(np.sum(inside[:, 0] // 4 == bar)) for bar in range(16)}
     assert set(counted.values()) == {2}
     tones = [
         tone_index(int(pitch) - (plan.chord_at(place).root or 0), plan.chord_at(place).quality)
         for place, _, pitch, _ in inside
     ]
     assert np.mean([TONES[tone] in ("root", "5th", "3rd") for tone in tones]) > 0.8
-    assert len(two_beat_bars(calm, 0.1)) <= 13
+    assert len(two_beat_bars(calm, 0.25)) == 32
+    assert len(two_beat_bars(calm, 1.0)) == 32  # of the first chorus only
 
 
 def test_slash_chords_and_ends(chart: Maker, jazz_plan: Maker) -> None:
@@ -148,15 +148,18 @@ def test_slash_chords_and_ends(chart: Maker, jazz_plan: Maker) -> None:
 def test_other_metres(chart: Maker, jazz_plan: Maker, numerator: int, denominator: int) -> None:
     sheet = chart(POP, 2, numerator=numerator, denominator=denominator)
     plan = jazz_plan(sheet)
-    notes = write_walking_bass(plan, BASS, np.random.default_rng(0))
-    on_beat = notes[np.abs(notes[:, 0] - np.round(notes[:, 0])) < 0.01]
-    assert len(on_beat) > 0.8 * (len(sheet.beats) - 1 - sheet.bars[0].beats)
-    roots = [
-        pitch % 12 == plan.chord_at(place).root
-        for place, _, pitch, _ in on_beat
-        if place in {chord.beat for chord in plan.chords}
-    ]
-    assert np.mean(roots) > 0.55
+    places = {chord.beat for chord in plan.chords}
+    roots = []
+    for seed in range(6):
+        notes = write_walking_bass(plan, BASS, np.random.default_rng(seed))
+        on_beat = notes[np.abs(notes[:, 0] - np.round(notes[:, 0])) < 0.01]
+        assert len(on_beat) > 0.8 * (len(sheet.beats) - 1 - sheet.bars[0].beats)
+        roots += [
+            pitch % 12 == plan.chord_at(place).root
+            for place, _, pitch, _ in on_beat
+            if place in places
+        ]
+    assert np.mean(roots) > 0.58
 
 
 def test_same_seed_same_line(chart: Maker, jazz_plan: Maker) -> None:

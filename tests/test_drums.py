@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from audiotransfer.evaluation.metrics.drums import (
     hit_scores,
     nearest_of,
     novelty,
+    pattern_figures,
     reconstruction,
     style_figures,
 )
@@ -62,8 +64,10 @@ from audiotransfer.symbolic.drums.objective import (
     beyond_free_bits,
     expression_loss,
 )
+from audiotransfer.symbolic.drums.patterns import SIMILARITY, compose, similarity
 from audiotransfer.symbolic.drums.steps import STEPS
 from audiotransfer.symbolic.drums.transfer import DrumTransfer, bar_places, humanised, load_part
+from audiotransfer.symbolic.drums.velocities import vary_velocities
 from audiotransfer.weights import save_weights
 
 KICK, SNARE, CLOSED = 0, 1, 2
@@ -860,3 +864,83 @@ def test_what_is_no_seed_is_refused_in_a_line(
         main([*words, f"--seed={seed}"])
     error = capsys.readouterr().err
     assert f"'{seed}' is no seed" in error and len(error.splitlines()) == 1
+
+
+# Patterns of a backbone, and velocities as drummers vary
+
+
+@pytest.mark.parametrize("bars", [1, 3, 9])
+def test_patterns_have_so_many_bars_and_are_the_seeds(bars: int) -> None:
+    drummer = Drummer(toy())
+    made = [compose(drummer, bars, "jazz", 1.0, seeded(s)) for s in (1, 1, 2)]
+    assert len(made[0]) == bars * BAR
+    assert (made[0].hits == made[1].hits).all()
+    assert (made[0].velocities == made[1].velocities).all()
+    assert (made[0].hits != made[2].hits).any()
+    assert ((made[0].velocities > 0) == made[0].hits).all()
+    assert len(compose(drummer, bars, None, 0.0, seeded())) == bars * BAR
+
+
+def test_similarity_is_of_what_is_common_to_what_is_hit() -> None:
+    first, second = torch.zeros(2, BAR, 9)
+    first[[0, 4, 8], 1] = 1
+    second[[4, 8, 12], 1] = 1
+    assert float(similarity(first, second)) == 0.5
+    assert float(similarity(torch.zeros(BAR, 9), torch.zeros(BAR, 9))) == 1.0
+
+
+def test_the_shipped_drummer_repeats_its_backbone_and_ends_it_with_fills() -> None:
+    drummer = load_drummer(SHIPPED)
+    ways = {"prior": drummer.imagine, "composed": partial(compose, drummer)}
+    found = {}
+    for name, way in ways.items():
+        beats = {
+            style: [way(8, style, 1.0, seeded(s)).hits for s in range(3)]
+            for style in ("rock", "jazz", "latin")
+        }
+        found[name] = pattern_figures(beats)
+    rock, before = found["composed"]["rock"], found["prior"]["rock"]
+    assert rock["alike"] > before["alike"] + 0.1
+    assert abs(rock["alike"] - SIMILARITY["rock"]) < 0.12
+    assert rock["backbeat"] > 0.85 > before["backbeat"]
+    assert rock["toms"] > rock["toms before"] + 1
+    both = found["composed"]["all"]
+    assert both["same style"] < both["same place"]
+
+
+def test_velocities_vary_about_the_prediction_as_drummers_do() -> None:
+    predicted = np.full((4000, 9), 0.99, dtype=np.float32)
+    predicted[:2000] = 0.35
+    still = vary_velocities(predicted, torch.zeros(9), 0.0, seeded())
+    assert np.allclose(still, predicted, atol=1e-6)
+    made = 127 * vary_velocities(predicted, torch.zeros(9), 1.0, seeded())
+    assert made.min() >= 1 and made.max() <= 127
+    soft, loud = made[:2000, SNARE], made[2000:, SNARE]
+    assert np.percentile(loud, 5) < 105 and np.percentile(loud, 50) > 115
+    assert np.ptp(np.percentile(soft, [5, 95])) > 50
+    # Performances differ: a hard hand raises all hits of a drum.
+    hands = [torch.full((9,), way) for way in (-2.0, 2.0)]
+    weak, hard = (vary_velocities(predicted, hand, 1.0, seeded()).mean() for hand in hands)
+    assert hard > weak + 0.1
+
+
+def test_humanised_backbeats_use_more_than_the_top_of_the_range() -> None:
+    drummer = load_drummer(SHIPPED)
+    beat = Beat.silent(16 * BAR)
+    beat.hits[::2, CLOSED] = True
+    beat.hits[::8, KICK] = True
+    beat.hits[4::8, SNARE] = True
+    felt = [127 * drummer.humanise(beat, 1.0, seeded(s)).velocities[4::8, SNARE] for s in range(4)]
+    assert np.ptp(np.concatenate(felt)) > 30
+    assert np.median(np.concatenate(felt)) > 100
+
+
+def test_pattern_figures_by_hand() -> None:
+    bar = np.zeros((BAR, 9), dtype=bool)
+    bar[[4, 12], SNARE] = True
+    other = np.zeros((BAR, 9), dtype=bool)
+    other[[0, 8], KICK] = True
+    rows = pattern_figures({"a": [np.tile(bar, (8, 1))] * 2, "b": [np.tile(other, (8, 1))] * 2})
+    assert rows["a"]["alike"] == 1.0 and rows["a"]["backbeat"] == 1.0
+    assert rows["b"]["backbeat"] == 0.0 and rows["b"]["toms"] == 0.0
+    assert rows["all"] == {"style accuracy": 1.0, "same style": 0.0, "same place": 2.0}

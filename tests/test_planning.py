@@ -196,6 +196,34 @@ def test_the_end_is_the_tonic_unless_the_melody_forbids_it(sheet_of: Sheets, ban
     assert plan(replace(on_five, melody=strange), band).chords[-1].root == 7
 
 
+def test_the_band_holds_the_last_chord(sheet_of: Sheets, band: Band) -> None:
+    sheet = sheet_of(bpm=120, bars=16)
+    arrangement = arrange(sheet, band, 1.0, torch.Generator().manual_seed(0))
+    last, end = arrangement.sheet.time_at([arrangement.sheet.bars[-1].beat, 64])
+    for part in arrangement.parts:
+        late = part.notes[part.notes[:, 0] > last - 0.1]
+        if part.name in ("comping", "bass"):
+            assert len(late) and np.ptp(late[:, 0]) < 0.1
+            assert late[:, 0] + late[:, 1] == pytest.approx(end, abs=0.15)
+        if part.name == "bass":
+            assert late[:, 2] % 12 == 0
+        if part.name == "lead":
+            assert late[-1, 1] == pytest.approx(sheet.melody[-1].duration, abs=0.05)
+
+
+def test_an_intro_belongs_to_the_first_chorus(sheet_of: Sheets, band: Band) -> None:
+    added = plan(sheet_of(bars=64), band, intro=4)
+    assert added.chorus.tolist() == [0] * 36 + [1] * 32
+    assert 3 in added.fills
+
+
+def test_bands_without_sevenths_end_and_begin_with_triads(sheet_of: Sheets) -> None:
+    rock = read_band(SHIPPED / "rock-midi" / "band.yaml")
+    added = plan(sheet_of(bars=16), rock, strength=1.0, intro=4, outro=2)
+    assert [c.quality for c in added.chords[:4]] == ["", "m", "m", ""]
+    assert (added.chords[-1].root, added.chords[-1].quality) == (0, "")
+
+
 def test_what_is_missing_is_said(sheet_of: Sheets, band: Band) -> None:
     sheet = sheet_of(bars=16)
     options, random = ArrangeOptions(), np.random.default_rng(0)

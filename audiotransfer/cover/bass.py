@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _BLOCK = 4  # bars that are in two together
 _TWO_BELOW, _CALM = 0.55, 0.25  # energy below which the first chorus, and any other, is in two
-_TWO_MOST = 0.25  # share of bars in two, at most
+_TWO_MOST = 0.15  # share of bars in two, at most
 _EMPTY = 0.35  # of the counted share of beats left empty, on beat 1
 _VELOCITY, _VELOCITY_SPREAD = 82, 5
 _ACCENT = (0, 3, 0, 3)  # velocity added on the beats
@@ -39,7 +39,7 @@ def write_walking_bass(plan: Plan, role: Role, generator: Generator) -> Notes:
     """Writes a walking bass in beats, straight: one note a beat, roots on changes, approaches.
 
     Where the energy is low in the first chorus of several, or very low elsewhere, it plays in two.
-    Settings of the role: ``two_beat`` (highest share of bars in two, default 0.25), ``skips``
+    Settings of the role: ``two_beat`` (highest share of bars in two, default 0.15), ``skips``
     (factor of the counted off notes, default 1), ``empty`` (of the counted empty beats, default 1).
     """
     settings = role.settings
@@ -120,7 +120,7 @@ def _places(plan: Plan, two: frozenset[int]) -> list[_Place]:
                 row = NEW if inside == 0 or end - beat > 1 else INSIDE
             fixed = chord.bass if new else None
             ends = beat == 0 or index == len(plan.sheet.bars) - 1
-            if ends and fixed is None:
+            if (ends or (new and inside == 0 and index in two)) and fixed is None:
                 fixed = chord.root
             found.append(_Place(float(beat), float(end), Slot(inside, row, chord, fixed)))
     return found

@@ -10,8 +10,6 @@ import numpy as np
 from audiotransfer.leadsheet import QUALITIES, Chord
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.random import Generator
     from numpy.typing import NDArray
 
@@ -90,8 +88,3 @@ def held(notes: NDArray[np.float64], plan: Plan) -> NDArray[np.float64]:
     inside = notes[:, 0] >= last.beat - 0.01
     notes[inside, 1] = last.beat + last.beats - notes[inside, 0]
     return notes
-
-
-def tonic_of(keys: Sequence[Key]) -> Key | None:
-    """The song's last key; ``None`` where there is none."""
-    return keys[-1] if keys else None

@@ -142,6 +142,7 @@ def _lengths(notes: NDArray[np.float64], random: Generator) -> NDArray[np.float6
     length = np.where(same, np.minimum(length, 0.88 * gap), np.minimum(length, 0.98 * gap))
     off_last = (abs(notes[:, 0] % 1.0 - 0.5) < 0.05) & (gap - notes[:, 1] > 0.4)
     short = off_last & (notes[:, 1] < 0.6) & (random.random(len(notes)) < 0.6)
+    short[-1] = False  # the song's last note stays as it is
     length[short] = np.minimum(length[short], 0.3)
     longer: NDArray[np.float64] = np.maximum(length, np.minimum(0.1, 0.9 * gap))
     return longer

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from audiotransfer.cover import form, retiming
 from audiotransfer.cover.endings import with_ending
 from audiotransfer.cover.ladder import ARRANGED, SWUNG
@@ -42,6 +40,8 @@ def plan_song(
     sheet = replace(sheet, chords=_chords(sheet, notices))
     sevenths = bool(band.harmony.get("sevenths", True))
     sheet = _with_added_bars(sheet, options, sevenths)
+    if not arranged and (options.intro > 0 or options.outro > 0):
+        notices.append(f"below a strength of {ARRANGED} the band rests in added bars")
     swung = strength >= SWUNG and any(role.timing.swing for role in band.roles)
     melody = notes_in_beats(sheet, sheet.melody)
     if arranged:
@@ -115,9 +115,3 @@ def _with_added_bars(sheet: LeadSheet, options: ArrangeOptions, sevenths: bool) 
             chords = (*(form.turnaround(key, bars - 1, beats) if bars > 1 else ()), final)
         sheet = retiming.with_outro(sheet, bars, as_played(chords))
     return sheet
-
-
-def offset_of_song(plan: Plan, options: ArrangeOptions) -> float:
-    """Seconds by which the song itself begins later than its lead sheet, because of the intro."""
-    first = plan.sheet.bars[max(options.intro, 0)].beat
-    return float(np.diff(plan.sheet.time_at([0, first]))[0])

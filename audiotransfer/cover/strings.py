@@ -7,12 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from audiotransfer.cover.pattern_parts import (
-    ChordSettings,
-    chord_notes,
-    settings_of,
-    sorted_notes,
-)
+from audiotransfer.cover.pattern_chords import ChordSettings, chord_notes
+from audiotransfer.cover.pattern_parts import settings_of, sorted_notes
 
 if TYPE_CHECKING:
     from numpy.random import Generator

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _CANDIDATES = 120  # voicings of a chord that are compared
 _PERFECT = (0, 7)
-_OCTAVE = 12
+_OCTAVE, _MAJOR_SEVENTH = 12, 11
 _MUDDY_BELOW, _MUDDY_GAP = 48, 5  # close intervals are unclear in the low register
 #: Cost of a chord without a tone: third, seventh or sixth, root, ninth or fourth, fifth.
 _MISSING = {"third": 5.0, "seventh": 4.0, "root": 3.0, "colour": 1.5, "fifth": 1.0}
@@ -44,12 +44,19 @@ class VoicingRules:
 
     ``voices`` are the lowest and highest MIDI pitch of each voice, from low to high. With ``bass``
     the lowest voice has the chord's bass: the root, or an inversion where the line is smoother.
-    ``parallels`` is the cost of a parallel fifth or octave, 0 where the style has them.
+    ``parallels`` is the cost of a parallel fifth or octave, 0 where the style has them. ``plain``
+    chords have no major seventh, which would be a semitone from another part's root.
     """
 
     voices: tuple[tuple[int, int], ...] = ((48, 62), (53, 67), (58, 72))
     bass: bool = False
     parallels: float = 8.0
+    plain: bool = False
+
+    def tones(self, quality: str) -> tuple[int, ...]:
+        """Tones of a chord quality in semitones above the root, as they are voiced."""
+        tones = QUALITIES[quality]
+        return tuple(one for one in tones if one != _MAJOR_SEVENTH) if self.plain else tones
 
 
 @dataclass(frozen=True)
@@ -113,7 +120,7 @@ def _voiced(
             options, back = [], []
             continue
         chosen, tones, local = _candidates(chord.root, chord.quality, chord.bass, rules)
-        cost = local + _against_melody(below, span, chosen, tones)
+        cost = local + _against_melody(below, span, chosen, tones, rules)
         cost = cost + random.normal(0.0, _JITTER, len(chosen))
         if options:
             change = _motion(options[-1].tobytes(), chosen.tobytes(), len(rules.voices), rules)
@@ -182,7 +189,7 @@ def _candidates(
     root: int, quality: str, bass: int | None, rules: VoicingRules
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_], NDArray[np.float64]]:
     """Voicings of a chord ``[K, V]``, which of its tones each has ``[K, tones]``, and costs."""
-    intervals = QUALITIES[quality]
+    intervals = rules.tones(quality)
     classes = [(root + one) % _OCTAVE for one in intervals]
     lines = []
     for voice, (low, high) in enumerate(rules.voices):
@@ -236,10 +243,11 @@ def _against_melody(
     span: Span,
     notes: NDArray[np.int64],
     tones: NDArray[np.bool_],
+    rules: VoicingRules,
 ) -> NDArray[np.float64]:
     """Costs of voicings ``[K]`` below the melody in a span: semitones, crossings, missing tones."""
     top = int(melody[0, 2]) if len(melody) else 0
-    intervals = QUALITIES[span.chord.quality]
+    intervals = rules.tones(span.chord.quality)
     missing = np.array([_MISSING[_part(one)] for one in intervals])
     assert span.chord.root is not None
     sung = np.array([top > 0 and (top - span.chord.root) % _OCTAVE == one for one in intervals])

@@ -37,9 +37,11 @@ _SIGNS = np.sign(_STEPS)
 _UP, _DOWN = (_SIGNS > 0).astype(float), (_SIGNS < 0).astype(float)
 _TURN = 0.5  # weight of turning against going on; counted: goes on .57
 _TRITONE = 0.06  # weight of a tritone that isn't between two tones of one chord
-_CLEAR = 0.05  # share of notes moved from foreign tones to the chord's: it is to be recognised
-_WITHIN = (-0.15, 0.04, 0.03, 0.02, 0.06)  # of new chords on beat 3: root .34 on it in all
+_CLEAR = 0.04  # share of notes moved from foreign tones to the chord's: it is to be recognised
+_WITHIN = (-0.19, 0.05, 0.04, 0.03, 0.07)  # of new chords on beat 3: root .34 on it in all
 _LEFT = 0.3  # weight of leaving a note foreign to the chord by more than a whole step
+_PLAIN = np.array([1.0, 1.0, 1.2, 0.8])  # weight of foreign tones under triads, by beat
+_SEVENTH = TONES.index("7th or 6th")
 _ROUNDS = 12
 # Changes that the weights are fitted on: degree of the root, quality, beats.
 _REFERENCE = (
@@ -77,10 +79,13 @@ class Walking:
         if quality not in self._shares:
             values = self.degrees[chord_kind(quality)].copy()
             classes = _by_degree(quality)
+            plain = _SEVENTH not in classes
             for index in range(len(TONES)):
                 members = classes == index
                 if members.any():
                     values[:, members] /= values[:, members].sum(axis=1, keepdims=True)
+            if plain:  # so that the share that sevenths lack is spread as the counts ask
+                values[:, classes == len(TONES) - 1] *= _PLAIN[:, None]
             self._shares[quality] = values
         return self._shares[quality]
 
@@ -149,7 +154,7 @@ def walking_model(path: Path) -> Walking:
             _clearer(counts["tones"]["on_beat"]),
             _clearer([[counts["new_chord"][name] for name in TONES]]),
             [counts["new_chord"][name] + less for name, less in zip(TONES, _WITHIN, strict=True)],
-            [0.25, 0.2, 0.5, 0.05, 0.0],  # two-beat feel: root and fifth, a rule of thumb
+            [0.15, 0.25, 0.55, 0.05, 0.0],  # two-beat feel: root and fifth, a rule of thumb
         ]
     )
     steps = np.array(counts["intervals"]["into_beat"])

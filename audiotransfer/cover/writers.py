@@ -8,8 +8,9 @@ from audiotransfer.cover.bass import write_walking_bass
 from audiotransfer.cover.comping import write_comping
 from audiotransfer.cover.drums import jazz_drums
 from audiotransfer.cover.lead import melody
+from audiotransfer.cover.pattern_bass import write_bass
+from audiotransfer.cover.pattern_chords import write_chords
 from audiotransfer.cover.pattern_drums import write_drums
-from audiotransfer.cover.pattern_parts import write_bass, write_chords
 from audiotransfer.cover.second_voice import write_second_voice
 from audiotransfer.cover.strings import write_strings
 

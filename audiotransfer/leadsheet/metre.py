@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from audiotransfer.errors import AudioTransferError
+from audiotransfer.leadsheet.beat_phase import beat_phase
 from audiotransfer.leadsheet.downbeats import bar_lengths
 from audiotransfer.leadsheet.leadsheet import Bar
 from audiotransfer.midi.grid import grid_offset
@@ -58,13 +59,14 @@ def timeline_of(score: Any) -> Timeline:
 
     Time signatures are taken as they are, except where bars of fewer than two beats go on: there
     the bars are estimated from harmony, bass and accents (`bar_lengths`). Where all notes are
-    shifted against the file's sixteenths by one amount, so are the beats. Raises AudioTransferError
-    for scores without notes, or of more than `MOST_BARS` bars.
+    shifted against the file's sixteenths by one amount, or clearly against its quarters, so are
+    the beats. Raises AudioTransferError for scores without notes, or of more than `MOST_BARS` bars.
     """
     ends = [int((n["time"] + n["duration"]).max()) for n in _note_arrays(score)]
     if not ends:
         raise AudioTransferError("there are no notes in it; give a file with notes")
     offset = grid_offset(score)
+    offset += beat_phase(score, offset)
     end = max(ends) - score.tpq / 8
     lines: list[tuple[float, Bar]] = []
     for start, stop, metre in _spans(score, max(end - offset, 1.0)):

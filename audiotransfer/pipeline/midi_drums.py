@@ -28,6 +28,7 @@ from audiotransfer.symbolic.drums.beats import BAR, Beat, Cells, beat_of
 from audiotransfer.symbolic.drums.beats import score_of as beats_score
 from audiotransfer.symbolic.drums.drummer import SHIPPED, Drummer, load_drums
 from audiotransfer.symbolic.drums.network import DrumVae
+from audiotransfer.symbolic.drums.patterns import compose
 from audiotransfer.symbolic.drums.transfer import humanised
 
 _HOTTEST = 4.0
@@ -70,14 +71,14 @@ class DrumReport:
 def sample_file(
     target: str | Path, bars: int = 4, style: str | None = None, options: DrumOptions | None = None
 ) -> DrumReport:
-    """Writes a pattern sampled from the model's latent space.
+    """Writes a pattern of exactly ``bars`` bars (see `compose`).
 
     Raises AudioTransferError for a style that the model does not know, and values out of range.
     """
     options = options or DrumOptions()
     _check_count(bars, "bars", 1, _MOST_BARS)
     output, drummer, generator = _begin(target, options)
-    beat = drummer.imagine(bars, style, options.temperature, generator)
+    beat = compose(drummer, bars, style, options.temperature, generator)
     return _written(beats_score([beat], [options.tempo or 120.0]), output, bars)
 
 

@@ -23,6 +23,7 @@ _RELEASE_RANGE = 2.0  # release time of 100 dB, in times of the release that is 
 _MATCH_START = 882  # samples after the onset from which on two layers are compared
 _MATCH_LENGTH = 8192  # samples
 _SIMILAR = 0.8  # correlation of two layers of a tuned instrument that may sound at once
+_SWELL = 0.3  # level of a looped drum at the ends of a note, below 1 in between
 _VIBRATO_ONSET = 0.25  # seconds in which vibrato grows to its full depth
 
 Match = tuple[int, float]
@@ -114,7 +115,7 @@ class SampleVoice:
         steps = length // kernel.STEP + 2
         times = np.arange(steps) * (kernel.STEP / self.sample_rate)
         ratios = self.vibrato.ratios(times) if self.vibrato else np.ones(steps)
-        levels = np.ones(steps)
+        levels = self._levels(times)
         filters = np.zeros((steps, 3))
         if self.cutoff_hz is not None:
             filters[:] = low_pass(np.array([self.cutoff_hz]), 0.0, self.sample_rate)
@@ -134,6 +135,14 @@ class SampleVoice:
                     gain,
                     gain,
                 )
+
+    def _levels(self, times: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Gain at ``times`` (s): of a looped drum, as brushes that stir, a swell over the note."""
+        if not self._loops or self.layers[0].sample.description.root_midi is not None:
+            return np.ones(len(times))
+        share = np.minimum(times * self.sample_rate / max(1, self.held), 1.0)
+        levels: NDArray[np.float64] = _SWELL + (1.0 - _SWELL) * np.sin(np.pi * share**0.7)
+        return levels
 
     def _mixed(self) -> list[tuple[Layer, int, float]]:
         """Each layer, the samples of its start that are skipped, and its gain."""

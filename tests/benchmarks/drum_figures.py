@@ -5,13 +5,17 @@
 Without a folder: the network that ships. For each network and length of windows: reconstruction of
 unseen beats (%, beside the nearest training beat and published figures), F1 of each drum, error of
 velocity and timing at the true hits, distance of sampled beats to training beats, and a style
-classifier's figures.
+classifier's figures. For networks that know styles also: figures of samples of eight bars by style
+(bars alike, backbeats, fills, and whether the style outweighs the seed), of the prior alone and of
+`compose`, beside the performances; and velocities of humanised snares.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -22,16 +26,21 @@ from audiotransfer.evaluation.metrics.drums import (
     DrumStyleClassifier,
     exact,
     expression,
+    humanised_snares,
     nearest_of,
     novelty,
+    pattern_figures,
     reconstruction,
     style_figures,
 )
 from audiotransfer.styles.card import read_card
 from audiotransfer.symbolic.drums.beats import BAR
-from audiotransfer.symbolic.drums.data import Windows, read_grooves, windows_of
+from audiotransfer.symbolic.drums.data import Groove, Windows, read_grooves, windows_of
 from audiotransfer.symbolic.drums.drummer import SHIPPED, Drummer, Network, load_drums
 from audiotransfer.symbolic.drums.network import DrumVae
+from audiotransfer.symbolic.drums.patterns import compose
+
+Row = dict[str, object]
 
 _STYLES = ("jazz", "rock", "latin", "funk")
 _PUBLISHED = (
@@ -91,12 +100,37 @@ def style_rows(
     return rows
 
 
+def pattern_rows(drummer: Drummer, grooves: Sequence[Groove], count: int) -> list[Row]:
+    """Figures of patterns of eight bars: performances, the prior's and composed ones."""
+    ways = {"prior": drummer.imagine, "composed": partial(compose, drummer)}
+    played = {
+        style: [g.beat.hits for g in grooves if g.style == style and len(g.beat) >= 8 * BAR]
+        for style in drummer.styles
+    }
+    beats = {"performances": {style: hits for style, hits in played.items() if len(hits) > 1}}
+    for name, way in ways.items():
+        beats[name] = {
+            style: [
+                way(8, style, 1.0, torch.Generator().manual_seed(seed)).hits
+                for seed in range(count)
+            ]
+            for style in drummer.styles
+        }
+    return [
+        {"system": f"{name}: {style}", **figures}
+        for name, by_style in beats.items()
+        for style, figures in pattern_figures(by_style).items()
+    ]
+
+
 def main() -> int:
     """Prints the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("grooves", type=Path)
     parser.add_argument("folders", nargs="*", type=Path, default=[SHIPPED])
     parser.add_argument("--samples", type=int, default=500)
+    parser.add_argument("--patterns", type=int, default=20, help="of each style")
+    parser.add_argument("--only-patterns", action="store_true")
     args = parser.parse_args()
     grooves = {split: read_grooves(args.grooves, split) for split in ("train", "test")}
     back: list[dict[str, object]] = []
@@ -104,8 +138,17 @@ def main() -> int:
     touch: list[dict[str, object]] = []
     made: list[dict[str, object]] = []
     of_styles: list[dict[str, object]] = []
+    patterns: list[Row] = []
+    snare_rows: list[Row] = []
     for folder in args.folders:
         network = load_drums(next(folder.glob("*.safetensors")))
+        if isinstance(network, DrumVae):
+            drummer = Drummer(network)
+            patterns += pattern_rows(drummer, grooves["train"], args.patterns)
+            snares = humanised_snares(drummer, grooves["test"])
+            snare_rows.append({"system": folder.name, **snares})
+        if args.only_patterns:
+            continue
         for bars in lengths(network):
             styles = tuple(read_card(folder).networks["drums"].get("styles", ()))
             train, test = (windows_of(grooves[split], bars, styles) for split in grooves)
@@ -128,7 +171,8 @@ def main() -> int:
             if isinstance(network, DrumVae):
                 of_styles += style_rows(network, name, train, test, args.samples)
             print(f"{name} is measured", file=sys.stderr)
-    for rows in ([*back, *_PUBLISHED], drums, touch, made, of_styles):
+    back += _PUBLISHED if back else ()
+    for rows in (back, drums, touch, made, of_styles, patterns, snare_rows):
         if rows:
             print(plain_table(rows), end="\n\n")
     return 0

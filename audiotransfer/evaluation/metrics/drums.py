@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import combinations
 
 import numpy as np
 import torch
@@ -13,7 +14,7 @@ from torch.nn import functional as F
 
 from audiotransfer.midi.percussion import DRUMS
 from audiotransfer.symbolic.drums.beats import BAR
-from audiotransfer.symbolic.drums.data import Windows
+from audiotransfer.symbolic.drums.data import Groove, Windows
 from audiotransfer.symbolic.drums.drummer import Drummer, Network
 from audiotransfer.symbolic.drums.network import DrumVae, Expression, Gaussian
 
@@ -22,6 +23,9 @@ _BATCH = 256
 _ACTIVE = 0.01  # variance of a mean over the data (Burda et al. 2016)
 _RIDGE = 1e-3
 _STEPS = 200
+_SNARE = DRUMS.index("snare")
+_TOMS = [DRUMS.index(drum) for drum in ("low tom", "mid tom", "high tom")]
+_PERCENTILES = (2, 25, 50, 75, 98)
 
 
 def exact(drawn: Tensor, true: Tensor) -> float:
@@ -96,6 +100,84 @@ def expression(network: DrumVae, windows: Windows, *, given: bool) -> dict[str, 
     posterior = network.encode(batch["hits"], batch["velocities"], batch["offsets"], known)
     played = network.expression_of(network.conducted(posterior.mean), batch["hits"])
     return expression_errors(played, windows)
+
+
+def humanised_snares(
+    drummer: Drummer, grooves: Sequence[Groove], temperature: float = 1.0, seed: int = 0
+) -> dict[str, float]:
+    """Snare velocities (of 127) of performances humanised from their hits alone: quartiles, range
+    (2nd to 98th percentile), and error beside the performances' own; "true" ones beside them.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    made, true = [], []
+    for groove in grooves:
+        struck = groove.beat.hits[:, _SNARE]
+        if struck.any():
+            felt = drummer.humanise(groove.beat, temperature, generator)
+            made.append(127 * felt.velocities[struck, _SNARE])
+            true.append(127 * groove.beat.velocities[struck, _SNARE])
+    own, given = np.concatenate(made), np.concatenate(true)
+    found = {"MAE": float(np.abs(own - given).mean())}
+    for name, values in (("", own), ("true ", given)):
+        cuts = np.percentile(values, _PERCENTILES)
+        found |= {f"{name}p{p}": float(c) for p, c in zip(_PERCENTILES, cuts, strict=True)}
+    return found
+
+
+def pattern_figures(
+    beats: Mapping[str, Sequence[Hits]], bars: int = 8
+) -> dict[str, dict[str, float]]:
+    """Figures of beats [S, 9] by style: "alike" (mean similarity of neighbouring bars, hits in
+    common over hits in either), "backbeat" (share of snares on 2 and 4), "toms" and "toms before"
+    (per second half of each ``bars``-th bar, and of the one before it).
+
+    Under "all": share of beats nearest to the mean bar of their own style, itself left out ("style
+    accuracy"), and mean distances of the mean bars of two beats of one style ("same style") and of
+    beats at the same place in two styles ("same place").
+    """
+    rows: dict[str, dict[str, float]] = {}
+    grids: dict[str, NDArray[np.float64]] = {}
+    for style, hits in beats.items():
+        cut = [beat[: len(beat) // BAR * BAR].reshape(-1, BAR, len(DRUMS)) for beat in hits]
+        pairs = np.concatenate([_alike(bar) for bar in cut])
+        late = [bar[:, BAR // 2 :, _TOMS].sum((1, 2)) for bar in cut]
+        rows[style] = {
+            "alike": float(np.nanmean(pairs)),
+            "backbeat": float(np.mean([bar[:, [4, 12], _SNARE].mean() for bar in cut])),
+            "toms": float(np.concatenate([toms[bars - 1 :: bars] for toms in late]).mean()),
+            "toms before": float(np.concatenate([toms[bars - 2 :: bars] for toms in late]).mean()),
+        }
+        grids[style] = np.stack([bar.mean(0).ravel() for bar in cut])
+    rows["all"] = _styles_apart(list(grids.values()))
+    return rows
+
+
+def _alike(bars: Hits) -> NDArray[np.float64]:
+    both = (bars[1:] & bars[:-1]).sum((1, 2))
+    either = (bars[1:] | bars[:-1]).sum((1, 2))
+    return np.where(either > 0, both / np.maximum(1, either), np.nan)
+
+
+def _styles_apart(grids: Sequence[NDArray[np.float64]]) -> dict[str, float]:
+    right = count = 0
+    centres = np.stack([grid.mean(0) for grid in grids])
+    for style, grid in enumerate(grids):
+        for own in grid:
+            others = centres.copy()
+            others[style] = (grid.sum(0) - own) / max(1, len(grid) - 1)
+            right += int(((others - own) ** 2).sum(1).argmin() == style)
+            count += 1
+    same = [np.linalg.norm(a - b) for grid in grids for a, b in combinations(grid, 2)]
+    places = [
+        np.linalg.norm(a - b)
+        for first, second in combinations(grids, 2)
+        for a, b in zip(first, second, strict=False)
+    ]
+    return {
+        "style accuracy": right / count,
+        "same style": float(np.mean(same)),
+        "same place": float(np.mean(places)),
+    }
 
 
 def nearest_of(beats: Hits, among: Hits) -> NDArray[np.int64]:

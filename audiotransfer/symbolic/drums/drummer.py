@@ -13,6 +13,7 @@ from audiotransfer.suggest import nearest_or_all
 from audiotransfer.symbolic.drums.beats import BAR, Beat, joined
 from audiotransfer.symbolic.drums.music_vae import MusicVae
 from audiotransfer.symbolic.drums.network import DrumVae, Expression
+from audiotransfer.symbolic.drums.velocities import draw_hands, vary_velocities
 from audiotransfer.weights import load_weights, save_weights
 
 Network = DrumVae | MusicVae
@@ -81,7 +82,11 @@ class Drummer:
 
     @torch.no_grad()
     def humanise(self, beat: Beat, temperature: float, generator: Generator) -> Beat:
-        """Samples velocities and offsets for given hits; at temperature 0 the likeliest."""
+        """Samples velocities and offsets for given hits; at temperature 0 the likeliest.
+
+        Velocities vary as those of drummers do (`vary_velocities`).
+        """
+        hands = draw_hands(generator)
         parts = []
         for start in range(0, len(beat), _AT_ONCE * BAR):
             part = beat.section(start, start + _AT_ONCE * BAR)
@@ -89,7 +94,11 @@ class Drummer:
             expression = self.network.expression_of(
                 self.network.conducted(self._codes(part, given=False)), hits
             )
-            parts.append(_with_expression(expression, hits, temperature, generator))
+            made = with_expression(expression, hits, temperature, generator)
+            predicted = expression.velocity[0].numpy()
+            varied = vary_velocities(predicted, hands, temperature, generator)
+            velocities = np.where(made.hits, varied, np.float32(0))
+            parts.append(Beat(made.hits, velocities, made.offsets))
         return joined(parts)
 
     @torch.no_grad()
@@ -113,7 +122,7 @@ class Drummer:
             moved = self.network.draw(conducted, 0.0)
             own = torch.from_numpy(part.hits).float()[None]
             hits = torch.where(moved != unmoved, moved, own)
-            made = _with_expression(
+            made = with_expression(
                 self.network.expression_of(conducted, hits), hits, 1.0, generator
             )
             parts.append(
@@ -135,7 +144,7 @@ class Drummer:
     def _decoded(self, codes: Tensor, temperature: float, generator: Generator) -> Beat:
         conducted = self.network.conducted(codes)
         hits = self.network.draw(conducted, temperature, generator)
-        return _with_expression(
+        return with_expression(
             self.network.expression_of(conducted, hits), hits, temperature, generator
         )
 
@@ -153,7 +162,7 @@ def slerp(first: Tensor, last: Tensor, share: float) -> Tensor:
     return (weights[0] * first + weights[1] * last) / angle.sin()
 
 
-def _with_expression(
+def with_expression(
     expression: Expression, hits: Tensor, temperature: float, generator: Generator | None
 ) -> Beat:
     """Hits [1, S, 9] with velocities and offsets sampled from Laplace distributions."""

@@ -1,0 +1,101 @@
+"""The song's own bass line as a riff, in the phrases where it has one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from audiotransfer.cover.melody import notes_in_beats
+from audiotransfer.cover.patterns import Step, bar_starts, phrases
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+    from audiotransfer.cover.pattern_parts import PartSettings
+    from audiotransfer.cover.plan import Plan
+
+_BUSY = 2.0  # onsets a bar from which a bass line is a riff
+_MOVING = 3  # different pitches of a phrase
+_ROOTS = 0.4  # share of roots; broken chords, as of a piano's left hand, have fewer
+_FIFTH, _OCTAVE = 7, 12
+_COVERED = 0.75  # share of a phrase's bars with notes
+_SALT = 7  # apart from the draws of patterns, which have the same seed
+
+
+def riff_steps(plan: Plan, share: float) -> tuple[list[Step], list[tuple[float, float]]]:
+    """Steps of the song's bass line, and the spans in beats that they fill.
+
+    A phrase has its riff with the probability ``share`` if its bass line has at least two notes a
+    bar, three pitches, and is no broken chord. Symbols are MIDI pitches as text; places are on
+    sixteenths, or sixths of a compound beat. The draw is the same for all parts of a plan.
+    """
+    if not share or not plan.sheet.bass:
+        return [], []
+    starts = bar_starts(plan)
+    notes = notes_in_beats(plan.sheet, plan.sheet.bass)
+    grid = 2 * max(bar.division for bar in plan.sheet.bars)
+    onsets = np.round(notes[:, 0] * grid) / grid
+    found, spans = [], []
+    for number, phrase in enumerate(phrases(plan)):
+        random = np.random.default_rng([plan.seed, number, _SALT])
+        inside = (onsets >= starts[phrase.start]) & (onsets < starts[phrase.end])
+        bars = np.searchsorted(starts, onsets[inside], side="right") - 1
+        length = phrase.end - phrase.start
+        line = len(bars) >= _BUSY * length and len(np.unique(bars)) >= _COVERED * length
+        moves = len(np.unique(notes[inside, 2])) >= _MOVING
+        if not (random.random() < share and line and moves):
+            continue
+        riff = _steps(onsets[inside], notes[inside], bars, starts[phrase.end], grid)
+        if np.mean([_is_root(plan, step) for step in riff]) >= _ROOTS:
+            spans.append((float(starts[phrase.start]), float(starts[phrase.end])))
+            found += riff
+    return found, spans
+
+
+def with_riffs(
+    notes: Sequence[Sequence[float]],
+    plan: Plan,
+    settings: PartSettings,
+    lowest: int,
+    loudness: Callable[[Step], float],
+    power: bool = False,
+) -> list[Sequence[float]]:
+    """Notes with the song's own bass line in some phrases, in the octave from ``lowest`` on.
+
+    With ``power`` its notes are doubled an octave above, and roots of chords have their fifth.
+    """
+    line, spans = riff_steps(plan, settings.riffs)
+    kept = [note for note in notes if not any(a <= note[0] < b for a, b in spans)]
+    for step in line:
+        pitch = lowest + (int(step.symbol) - lowest) % _OCTAVE
+        added = [0] if not power else [0, _FIFTH, _OCTAVE] if _is_root(plan, step) else [0, _OCTAVE]
+        velocity = loudness(step)
+        kept += [[step.beat, step.beats, float(pitch + tone), velocity] for tone in added]
+    return kept
+
+
+def _is_root(plan: Plan, step: Step) -> bool:
+    return plan.chord_at(step.beat).root == int(step.symbol) % _OCTAVE
+
+
+def _steps(
+    onsets: NDArray[np.float64],
+    notes: NDArray[np.float64],
+    bars: NDArray[np.int64],
+    end: float,
+    grid: int,
+) -> list[Step]:
+    """Notes of a line, one at a time, as steps: on the same place the lowest."""
+    order = np.lexsort((notes[:, 2], onsets))
+    order = order[np.diff(onsets[order], prepend=-1.0) > 0]
+    after = np.append(onsets[order][1:], end)
+    found = []
+    for index, stop in zip(order, after, strict=True):
+        beats = min(max(float(notes[index, 1]), 1.0 / grid), float(stop - onsets[index]))
+        found.append(
+            Step(float(onsets[index]), beats, str(int(notes[index, 2])), "", int(bars[index]), 0.95)
+        )
+    return found
