@@ -177,7 +177,7 @@ def render_parts(
 ) -> None:
     """Renders arranged parts with the package's instruments to an audio file, with one gain.
 
-    Stereo, 44.1 kHz, in bounded memory; the length is ``seconds``, or that of the notes and 2 s.
+    Stereo, 44.1 kHz, in bounded memory; the length is as of `Ensemble.render`.
     Raises AudioTransferError for an unknown instrument or effect, and for more than two hours.
     """
     if max((part.end for part in parts), default=0.0) > _LONGEST_SECONDS:
