@@ -36,10 +36,10 @@ def write_comping(plan: Plan, role: Role, generator: Generator) -> Notes:
 
     Settings of the role: ``fullness`` (0..1, default 1: how seldom a half bar has no chord),
     ``sizes`` (shares of 2, 3, 4, 5 notes), ``lowest`` and ``highest`` (MIDI), ``rooted`` (weight of
-    voicings with the root), ``tensions`` (of those with other tones than the chord's), ``length`` (factor of the counted lengths,
-    default 1.25: the song's chords are to be recognised), ``velocity`` (mean; the
-    counted 66, 10 below the melody's);
-    ``of_instrument`` has such settings for single instruments.
+    voicings with the root), ``tensions`` (of those with other tones than the chord's), ``length``
+    (factor of the counted lengths, default 1.25: the song's chords are to be recognised),
+    ``velocity`` (mean; the counted 66, 10 below the melody's). ``of_instrument`` has such settings
+    for single instruments.
     """
     instrument = role.instruments[0] if role.instruments else ""
     settings = {**role.settings, **role.settings.get("of_instrument", {}).get(instrument, {})}
