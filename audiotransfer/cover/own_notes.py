@@ -9,6 +9,7 @@ import numpy as np
 from audiotransfer.cover import tablature
 from audiotransfer.cover.lead import in_range, phrase_numbers
 from audiotransfer.cover.melody import notes_in_beats, quantised
+from audiotransfer.synthesis.catalogue import describe
 
 if TYPE_CHECKING:
     from numpy.random import Generator
@@ -36,8 +37,8 @@ def own_notes(plan: Plan, role: Role, random: Generator) -> Notes:
     """The song's notes that a role takes over, ``[N, 4]`` in beats.
 
     Melody, bass and drums go to the roles of these names, all other notes to ``comping``, or else
-    to the first other role. Where the plan is swung the notes are put on the grid, so that their
-    eighths can be swung, and drums without a ride cymbal get one.
+    each to the first other role whose instrument has it. Where the plan is swung the notes are put
+    on the grid, so that their eighths can be swung, and drums without a ride cymbal get one.
     """
     sheet = plan.sheet
     if role.name == "lead":
@@ -53,15 +54,35 @@ def own_notes(plan: Plan, role: Role, random: Generator) -> Notes:
         if plan.swung and not np.isin(notes[:, 2], _RIDES).any():
             notes = np.concatenate([notes, _ride(plan, random)])
         return notes[np.lexsort((notes[:, 2], notes[:, 0]))]
-    if role.name == harmony_role(plan.band):
-        return _quantised(plan, notes_in_beats(sheet, sheet.others))
-    return np.empty((0, 4))
+    return _quantised(plan, _shared(notes_in_beats(sheet, sheet.others), plan.band, role.name))
 
 
-def harmony_role(band: Band) -> str | None:
-    """The role that takes the notes that are neither melody, bass nor drums."""
-    names = [role.name for role in band.roles if role.name not in ("lead", "bass", "drums")]
-    return "comping" if "comping" in names else names[0] if names else None
+def _shared(notes: Notes, band: Band, name: str) -> Notes:
+    """The notes that a role has of those that are neither melody, bass nor drums.
+
+    What no instrument has goes to the first role, moved by octaves.
+    """
+    roles = [role for role in band.roles if role.name not in ("lead", "bass", "drums")]
+    roles = [role for role in roles if role.name == "comping"] or roles
+    owner = np.full(len(notes), -1)
+    for index, role in reversed(list(enumerate(roles))):
+        low, high = _keys(role)
+        owner[(notes[:, 2] >= low) & (notes[:, 2] <= high)] = index
+    names = [role.name for role in roles]
+    if name not in names:
+        return notes[:0]
+    index = names.index(name)
+    notes = notes[(owner == index) | ((owner < 0) & (index == 0))].copy()
+    low, high = _keys(roles[index])
+    notes[:, 2] += 12 * np.ceil(np.maximum(low - notes[:, 2], 0) / 12)
+    notes[:, 2] -= 12 * np.ceil(np.maximum(notes[:, 2] - high, 0) / 12)
+    return notes
+
+
+def _keys(role: Role) -> tuple[int, int]:
+    """Lowest and highest MIDI pitch of a role's first instrument."""
+    instrument = describe(role.instruments[0])
+    return instrument.low_key, instrument.high_key
 
 
 def _quantised(plan: Plan, notes: Notes) -> Notes:
