@@ -169,6 +169,14 @@ def test_eighths_are_put_on_the_grid_and_triplets_and_sixteenths_kept(
     assert plan(melody_at(sheet, places), band).melody[:, 0] == pytest.approx(wanted)
 
 
+def test_grace_notes_stay_before_their_note(sheet_of: Sheets, band: Band) -> None:
+    sheet = melody_at(sheet_of(bpm=120, bars=4), [0.0, 0.94, 1.0, 1.44, 1.5, 2.875, 3.0])
+    places = plan(sheet, band).melody[:, 0]
+    assert places == pytest.approx([0, 0.94, 1, 1.44, 1.5, 2.9, 3], abs=0.01)
+    lead = arrange(sheet, band, 1.0, torch.Generator().manual_seed(0)).parts[0]
+    assert len(lead.notes) == 7
+
+
 def test_a_dotted_pair_becomes_eighths_that_can_be_swung(sheet_of: Sheets, band: Band) -> None:
     sheet = melody_at(sheet_of(bpm=120, bars=4), [0, 0.75, 1, 2.25, 2.75])
     assert plan(sheet, band).melody[:, 0].tolist() == [0, 0.5, 1, 2.25, 2.75]
