@@ -204,6 +204,15 @@ def test_keys_outside_the_range_are_folded_by_octaves(ensemble: Ensemble) -> Non
         assert abs(cents(sound[RATE // 5 : RATE], sounding)) < 20, (name, key)
 
 
+def test_other_sample_rates_keep_pitch_and_length() -> None:
+    slow = Ensemble(22050)
+    for name in ("trumpet", "synth_lead"):
+        sound = slow.render([part(name, [(0, 1.0, 67, 90)])], 2.0, None)
+        assert sound.shape == (2, 2 * 22050)
+        # Read as 44.1 kHz it is an octave higher.
+        assert abs(cents(sound[0, 4000:20000].astype(np.float64), 79)) < 20
+
+
 QUARTET = (
     EnsemblePart("lead", "trumpet", np.array([[0.0, 1.4, 67, 80], [1.5, 1.2, 72, 90]]), pan=0.2),
     EnsemblePart(

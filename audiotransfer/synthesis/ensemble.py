@@ -194,7 +194,8 @@ class _Stream:
         self, window: NDArray[np.float32], drums: NDArray[np.float32] | None
     ) -> NDArray[np.float32]:
         """The window with the part's effects, level and pan: ``[2, T]``."""
-        if self.chain is not None:
+        # Silence stays silence in every effect.
+        if self.chain is not None and window.any():
             import torch
 
             kick = None if drums is None else torch.from_numpy(drums)
