@@ -286,6 +286,20 @@ def test_patterns_follow_metre_energy_and_seed() -> None:
     assert [step.beats for step in held[:2]] == [4, 1]  # over the bar line
 
 
+def test_sections_of_one_name_mostly_have_one_pattern() -> None:
+    sets = [PatternSet(("x...", "xx..", "xxx."))]
+    sheet = lead_sheet(sections=tuple(Section(16 * i, 16, "AB"[i % 2]) for i in range(4)))
+    same = 0
+    for seed in range(40):
+        plan = dataclasses.replace(
+            plan_of(sheet, band_of("rock"), seed), fills=frozenset((3, 7, 11))
+        )
+        counts = np.bincount([step.bar for step in steps(plan, sets, 0.0)])
+        assert len(set(counts[:4])) == 1
+        same += counts[0] == counts[8]
+    assert 20 < same < 40
+
+
 def test_phrases_end_with_sections_and_after_eight_bars() -> None:
     plan = plan_of(lead_sheet(bars=24), band_of("rock"))
     assert [(p.start, p.end) for p in phrases(plan)] == [(0, 8), (8, 12), (12, 20), (20, 24)]
