@@ -120,7 +120,7 @@ def add_cover_options(parser: Parser) -> None:
         help="keep (default) or change the melody",
     )
     files = parser.add_later_group("files beside a MIDI file")
-    add_midi_output(files)
+    add_midi_output(files, "the band's own instruments")
     files.add_argument("--score", action="store_true", help="also write notation (OUT.musicxml)")
 
 

@@ -114,6 +114,17 @@ class Walking:
             line.append(_choose(earlier, generator))
         return np.asarray(PITCHES[line[: len(slots)][::-1]], np.int64)
 
+    def log_probability(self, slots: Sequence[Slot], pitches: Sequence[int]) -> float:
+        """Natural logarithm of the probability that a line is drawn; pitches as in `PITCHES`."""
+        nodes, edges = self._potentials(slots)
+        line = np.asarray(pitches, np.int64) - int(PITCHES[0])
+        steps = list(zip(line[:-1], line[1:], nodes[1:], edges[1:], strict=True))
+        weight = float(np.log(nodes[0][line[0]] / nodes[0].sum()))
+        weight += float(sum(np.log(edge[a, b] * node[b]) for a, b, node, edge in steps))
+        moves = np.sign(np.diff(line))
+        weight += float((moves[:-1] * moves[1:] < 0).sum() * np.log(_TURN))
+        return weight - _log_total(nodes, edges)
+
     def expected(self, slots: Sequence[Slot]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Expected counts of tones ``[7, 5]`` and intervals ``[4, 9]`` of drawn lines."""
         nodes, edges = self._potentials(slots)
@@ -262,12 +273,30 @@ def _forward(
     pairs = np.diag(nodes[0] / nodes[0].sum())
     found = [pairs]
     for node, edge in zip(nodes[1:], edges[1:], strict=True):
-        total, up, down = pairs.sum(axis=0), (pairs * _UP).sum(axis=0), (pairs * _DOWN).sum(axis=0)
-        lost = _UP * down[:, None] + _DOWN * up[:, None]  # lines that turn
-        pairs = (total[:, None] - (1 - _TURN) * lost) * edge * node
+        pairs = _continued(pairs, node, edge)
         pairs /= pairs.sum()
         found.append(pairs)
     return found
+
+
+def _continued(
+    pairs: NDArray[np.float64], node: NDArray[np.float64], edge: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Weights of all lines one note longer, by their last two pitches."""
+    total, up, down = pairs.sum(axis=0), (pairs * _UP).sum(axis=0), (pairs * _DOWN).sum(axis=0)
+    lost = _UP * down[:, None] + _DOWN * up[:, None]  # lines that turn
+    longer: NDArray[np.float64] = (total[:, None] - (1 - _TURN) * lost) * edge * node
+    return longer
+
+
+def _log_total(nodes: list[NDArray[np.float64]], edges: list[NDArray[np.float64]]) -> float:
+    """Logarithm of the weights of all lines, the first pitch's being normalised."""
+    pairs, total = np.diag(nodes[0] / nodes[0].sum()), 0.0
+    for node, edge in zip(nodes[1:], edges[1:], strict=True):
+        pairs = _continued(pairs, node, edge)
+        total += float(np.log(pairs.sum()))
+        pairs /= pairs.sum()
+    return total
 
 
 def _backward(

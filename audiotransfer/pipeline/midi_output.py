@@ -12,6 +12,8 @@ import torch
 from numpy.typing import NDArray
 
 from audiotransfer.atomic import check_place
+from audiotransfer.audio.limiter import Limiter
+from audiotransfer.audio.loudness import LoudnessMeter
 from audiotransfer.audio.writing import AudioWriter, check_output, write_audio
 from audiotransfer.data.rendering.arrangement import Arrangement, arrangement_of
 from audiotransfer.errors import AudioTransferError
@@ -19,9 +21,9 @@ from audiotransfer.leadsheet import LeadSheet, lead_sheet
 from audiotransfer.leadsheet.musicxml import write_musicxml
 from audiotransfer.midi.plotting import Marks, plot_scores
 from audiotransfer.midi.score import WRITTEN
-from audiotransfer.pipeline.finishing import Spool
+from audiotransfer.pipeline.finishing import Spool, matching_gain
 from audiotransfer.pipeline.midi_options import MidiExtras
-from audiotransfer.synthesis.ensemble import Ensemble, EnsemblePart, peak_gain
+from audiotransfer.synthesis.ensemble import Ensemble, EnsemblePart
 from audiotransfer.synthesis.room import DEFAULT_ROOM, Room
 from audiotransfer.synthesis.synthesizer import Part, Synthesizer, default_soundfont
 
@@ -31,6 +33,7 @@ _TAIL_SECONDS = 1.5
 _RAMP_SECONDS = 0.005
 _BLOCK = 1 << 20
 _PEAK = 0.9
+_LOUDNESS = -18.0  # LUFS of arranged songs
 _LONGEST_SECONDS = 2 * 3600
 
 
@@ -175,9 +178,10 @@ def render_parts(
     encoding: str = "int16",
     overwrite: bool = False,
 ) -> None:
-    """Renders arranged parts with the package's instruments to an audio file, with one gain.
+    """Renders arranged parts with the package's instruments to an audio file.
 
-    Stereo, 44.1 kHz, in bounded memory; the length is ``seconds``, or that of the notes and 2 s.
+    Stereo, 44.1 kHz, in bounded memory, at -18 LUFS; a limiter keeps single hits below full scale.
+    The length is as of `Ensemble.render`.
     Raises AudioTransferError for an unknown instrument or effect, and for more than two hours.
     """
     if max((part.end for part in parts), default=0.0) > _LONGEST_SECONDS:
@@ -185,16 +189,19 @@ def render_parts(
             f"{path} would sound for more than {_LONGEST_SECONDS // 3600} hours"
         )
     ensemble = Ensemble()
-    peak = 0.0
+    rate, remaining = ensemble.sample_rate, 0
+    meter, limiter = LoudnessMeter(rate, 2), Limiter(rate, _PEAK)
     with Spool(path.parent, 2) as spool:
         for block in ensemble.blocks(parts, seconds, room):
-            peak = max(peak, float(np.abs(block).max(initial=0.0)))
-            spool.write(torch.from_numpy(block))
-        gain = peak_gain(peak)
-        rate = ensemble.sample_rate
+            audio = torch.from_numpy(block)
+            meter.push(audio)
+            spool.write(audio)
+            remaining += audio.shape[1]
+        gain = matching_gain(meter.integrated(), _LOUDNESS)
         with AudioWriter(path, rate, 2, encoding=encoding, overwrite=overwrite) as writer:
             for piece in spool.blocks():
-                writer.write(piece * gain)
+                remaining -= piece.shape[1]
+                writer.write(limiter.push(piece * gain, last=not remaining))
 
 
 def _rendered(band: Arrangement, synthesizer: Synthesizer, font: Path) -> NDArray[np.float32]:
