@@ -8,7 +8,7 @@ import symusic
 from numpy.typing import NDArray
 
 from audiotransfer.midi.grid import Grid
-from audiotransfer.symbolic.genre.rules import constrained, melody_of, scales, top_line
+from audiotransfer.symbolic.genre.rules import constrained, melody_of, scales
 
 Table = NDArray[np.int64]
 STEP = 120  # ticks of a sixteenth
@@ -134,5 +134,4 @@ def test_of_one_track_the_top_line_is_the_melody() -> None:
     alone[:, 4] = 0
     mask = melody_of(score_of(("Piano", alone)), alone)
     assert np.array_equal(mask, IS_MELODY)
-    assert np.array_equal(top_line(alone), IS_MELODY)
     assert not len(melody_of(score_of(), alone[:0]))

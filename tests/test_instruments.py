@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import soundfile
+import torch
 
+from audiotransfer.audio.loudness import LoudnessMeter
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.midi.percussion import KEYS
 from audiotransfer.pipeline.midi_output import render_parts
@@ -178,6 +180,14 @@ def test_notes_end_after_their_release_and_hits_ring_on(ensemble: Ensemble) -> N
     assert rms(crash, 1.0, 1.2) > -60
 
 
+def test_the_end_rings_out_and_empty_parts_are_silent(ensemble: Ensemble) -> None:
+    crash = dry(ensemble, part("kit_rock", [(0, 0.05, 49, 100)]))
+    assert crash.shape[1] > 2.5 * RATE
+    assert np.abs(crash[:, -200:]).max() < 0.003
+    empty = EnsemblePart("lead", "trumpet", np.zeros((0, 4)))
+    assert np.array_equal(dry(ensemble, part("kit_rock", [(0, 0.05, 49, 100)]), empty), crash)
+
+
 def test_the_pedal_holds_notes(ensemble: Ensemble) -> None:
     pedal = np.array([[0.2, 1.5]])
     notes = [(0, 0.4, 60, 90), (1.8, 0.3, 64, 90)]
@@ -202,6 +212,15 @@ def test_keys_outside_the_range_are_folded_by_octaves(ensemble: Ensemble) -> Non
     ):
         sound = dry(ensemble, part(name, [(0, 1.0, key, 90)])).mean(axis=0).astype(np.float64)
         assert abs(cents(sound[RATE // 5 : RATE], sounding)) < 20, (name, key)
+
+
+def test_other_sample_rates_keep_pitch_and_length() -> None:
+    slow = Ensemble(22050)
+    for name in ("trumpet", "synth_lead"):
+        sound = slow.render([part(name, [(0, 1.0, 67, 90)])], 2.0, None)
+        assert sound.shape == (2, 2 * 22050)
+        # Read as 44.1 kHz it is an octave higher.
+        assert abs(cents(sound[0, 4000:20000].astype(np.float64), 79)) < 20
 
 
 QUARTET = (
@@ -330,7 +349,13 @@ def test_parts_are_rendered_to_a_file(tmp_path: Path) -> None:
     render_parts(QUARTET, tmp_path / "song.wav", encoding="float32")
     sound, rate = soundfile.read(tmp_path / "song.wav", dtype="float32")
     assert rate == RATE
-    assert np.abs(sound.T - Ensemble().render(QUARTET)).max() < 1e-6
+    mix = Ensemble().render(QUARTET)
+    assert sound.T.shape == mix.shape
+    meter = LoudnessMeter(RATE, 2)
+    meter.push(torch.from_numpy(sound.T.copy()))
+    assert meter.integrated() == pytest.approx(-18, abs=1)  # the limiter takes a little
+    assert np.abs(sound).max() <= 0.9001
+    assert np.corrcoef(sound.T.ravel(), mix.ravel())[0, 1] > 0.98
 
 
 def test_errors_name_what_is_wrong(ensemble: Ensemble) -> None:

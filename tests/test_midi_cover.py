@@ -18,7 +18,7 @@ from audiotransfer.errors import AudioTransferError
 from audiotransfer.leadsheet import lead_sheet
 from audiotransfer.leadsheet.chord_sheet import write_chord_sheet
 from audiotransfer.midi.grid import Grid
-from audiotransfer.midi.retiming import ticks_at
+from audiotransfer.midi.retiming import ticks_at, with_tempos
 from audiotransfer.midi.score import note_table, read_score
 from audiotransfer.pipeline.midi_cover import CoverPlan, cover_song
 from audiotransfer.pipeline.midi_options import CoverOptions, MidiExtras, MidiOptions
@@ -128,6 +128,27 @@ def test_notes_sound_when_the_band_plays_them(plan: CoverPlan, options: dict[str
         assert nearest.max() <= 2, part.name  # ticks of 1 ms
         # Two strokes of one drum within a tick are one.
         assert len(part.notes) - len(own) in (0, 1)
+
+
+def test_a_tempo_that_changes_within_a_beat_is_followed(plan: CoverPlan) -> None:
+    ticks = np.arange(1, 40) * 70
+    file = with_tempos(song_file(), ticks, 60 + 80 * (ticks % 3))
+    cover = cover_song(file, plan)
+    lead = next(part for part in cover.parts if part.name == "lead")
+    starts = midi.notes_of(cover.file).table[:, 0]
+    at = ticks_at(cover.file, lead.notes[:-1, 0])
+    assert np.abs(starts - at[:, None]).min(axis=1).max() <= 2
+
+
+def test_added_bars_have_the_tempo_that_the_band_plays(plan: CoverPlan) -> None:
+    """The last of an outro's bars are slower, and all begin on their bar line."""
+    cover = cover_song(song_file(), planned(plan, outro=4))
+    sheet = cover.arrangement.sheet
+    ticks = ticks_at(cover.file, [sheet.beats[bar.beat] for bar in sheet.bars])
+    lines = np.arange(len(sheet.bars)) * 4 * cover.file.division
+    assert np.abs(ticks - lines).max() <= 2
+    tempos = [t for tr in cover.file.tracks for t, m in tr if m[:2] == b"\xff\x51"]
+    assert len(tempos) > 2
 
 
 def cover_bars(options: dict[str, object]) -> int:
@@ -363,6 +384,21 @@ def test_the_band_is_rendered_with_its_instruments(song: Path) -> None:
     assert 0.05 < np.abs(audio).max() <= 0.91
 
 
+def test_stems_of_the_band_sum_to_its_sound(song: Path, tmp_path: Path) -> None:
+    (tmp_path / "parts").mkdir()
+    wanted = MidiExtras(render=True, encoding="float32", stems_out=tmp_path / "parts")
+    report = play(song, extras=wanted)
+    assert report.cover is not None
+    files = sorted((tmp_path / "parts").iterdir())
+    assert {path.stem for path in files} == set(report.cover.parts)
+    mix, _ = soundfile.read(report.files["audio"])
+    total = sum(soundfile.read(path)[0] for path in files)
+    assert np.abs(mix - total).max() < 1e-4
+    with pytest.raises(AudioTransferError, match=r"parts/\w+\.wav exists"):
+        play(song, "other.mid", extras=wanted)
+    assert not song.with_name("other.mid").exists()
+
+
 # --- the command line
 
 
@@ -402,6 +438,15 @@ def test_a_line_says_what_is_possible(
 ) -> None:
     code, out, err = run(*words, "--style", "jazz")
     assert (code, out) == (2, "") and says in err and len(err.splitlines()) == 1
+
+
+def test_several_songs_have_a_folder_of_stems_each(run: Run, place: Path) -> None:
+    (place / "other.mid").write_bytes((place / "song.mid").read_bytes())
+    words = ("--style", "jazz", "--strength", "0.1", "--render", "--stems-out", "stems")
+    code, _, err = run("song.mid", "other.mid", *words)
+    assert (code, err) == (0, "")
+    assert {path.name for path in (place / "stems").iterdir()} == {"song.jazz", "other.jazz"}
+    assert (place / "stems" / "song.jazz" / "lead.wav").is_file()
 
 
 def test_a_mode_of_the_other_kind_does_not_end_a_batch(run: Run, place: Path) -> None:

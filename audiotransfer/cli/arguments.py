@@ -330,8 +330,11 @@ def add_second_page(group: Group, flag: str, help: str) -> None:
     group.add_argument(flag, action=_SecondPage, nargs=0, default=argparse.SUPPRESS, help=help)
 
 
-def add_midi_output(group: Group) -> None:
-    """``--render``, ``--soundfont`` and ``--plot``: files beside a MIDI file."""
+def add_midi_output(group: Group, instruments: str = "a small one") -> None:
+    """``--render``, ``--soundfont`` and ``--plot``: files beside a MIDI file.
+
+    ``instruments`` are what renders without a soundfont.
+    """
     group.add_argument(
         "--render", action="store_true", help="of MIDI: also write its sound (OUT.mid.wav)"
     )
@@ -339,7 +342,7 @@ def add_midi_output(group: Group) -> None:
         "--soundfont",
         type=any_path,
         metavar="FILE",
-        help="the .sf2 or .sf3 to render with (default: a small one)",
+        help=f"the .sf2 or .sf3 to render with (default: {instruments})",
     )
     group.add_argument(
         "--plot", action="store_true", help="of MIDI: also plot its piano roll (OUT.png)"

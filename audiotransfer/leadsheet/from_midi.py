@@ -15,12 +15,12 @@ from audiotransfer.leadsheet.melody import (
     SUNG_WORDS,
     bass_track,
     bottom_line,
+    melody_line,
     melody_track,
-    top_line,
 )
 from audiotransfer.leadsheet.metre import timeline_of
 from audiotransfer.leadsheet.slots import Slots, chroma_of, overlaps
-from audiotransfer.leadsheet.tracks import TrackNotes, onset_groups, tracks_of
+from audiotransfer.leadsheet.tracks import TrackNotes, tracks_of
 from audiotransfer.midi import MidiFile
 from audiotransfer.midi.score import score_of
 
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from audiotransfer.leadsheet.leadsheet import Bar
 
 _ONSETS = 8  # parts of a bar in which onsets are compared
-_POLYPHONIC = 0.9  # share of onsets with one note, below which a track's top line is followed
 _BREATH = 2.0  # seconds of rest in a sung line that end a span
 
 
@@ -95,16 +94,8 @@ def _parts(tracks: Sequence[TrackNotes]) -> dict[str, NDArray[np.float64]]:
 
 def _line(table: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The melody of a track, and its other notes."""
-    single = (np.bincount(onset_groups(table[:, :4])) == 1).mean()
-    if single >= _POLYPHONIC and not _overlapping(table):
-        return table, table[:0]
-    line = top_line(table[:, :4])
+    line = melody_line(table[:, :4])
     return table[line], np.delete(table, line, axis=0)
-
-
-def _overlapping(table: NDArray[np.float64]) -> bool:
-    """Whether notes mostly last beyond the next one's start."""
-    return bool((table[:-1, 1] > table[1:, 0] + 0.5).mean() > 0.3) if len(table) > 1 else False
 
 
 def _stacked(tables: Sequence[NDArray[np.float64]], columns: int = 4) -> NDArray[np.float64]:

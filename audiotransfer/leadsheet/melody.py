@@ -122,6 +122,16 @@ def track_features(tracks: Sequence[TrackNotes]) -> NDArray[np.float64]:
     return np.array(rows)
 
 
+def melody_line(beats: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Indices of the melody's notes in its track ``[N, 4]``: all where it has one note at a time,
+    else the `top_line`.
+    """
+    single = (np.bincount(onset_groups(beats)) == 1).mean()
+    # Notes that mostly last beyond the next one's start are several voices.
+    late = (beats[:-1, 1] > beats[1:, 0] + 0.5).mean() if len(beats) > 1 else 0.0
+    return np.arange(len(beats)) if single >= _POLYPHONIC and late <= 0.3 else top_line(beats)
+
+
 def top_line(beats: NDArray[np.float64]) -> NDArray[np.int64]:
     """Indices of the notes of the melody in one polyphonic track, in order.
 

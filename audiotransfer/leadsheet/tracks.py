@@ -36,11 +36,12 @@ class TrackNotes:
 
 def tracks_of(score: Any, timeline: Timeline) -> list[TrackNotes]:
     """The tracks of a score that have notes; sound effects are left out."""
-    return [
-        _track(track, score, timeline)
-        for track in score.tracks
-        if len(track.notes) and (track.is_drum or track.program < _EFFECTS)
-    ]
+    return [_track(track, score, timeline) for track in score.tracks if has_part(track)]
+
+
+def has_part(track: Any) -> bool:
+    """Whether a track of a score has notes that are no sound effects."""
+    return bool(len(track.notes) and (track.is_drum or track.program < _EFFECTS))
 
 
 def _track(track: Any, score: Any, timeline: Timeline) -> TrackNotes:

@@ -35,7 +35,7 @@ def in_quarters(file: MidiFile, least: int = 480) -> MidiFile:
     return file.finer(min(factor, max(1, _FINEST // file.division)))
 
 
-def tempos(file: MidiFile) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+def tempo_map(file: MidiFile) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """The tempo map of a file in quarter notes: ticks ``[K]`` from 0 on, and seconds per tick."""
     found = {0: _USUAL_TEMPO}
     events = sorted(
@@ -52,7 +52,7 @@ def tempos(file: MidiFile) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
 
 def ticks_at(file: MidiFile, seconds: ArrayLike) -> NDArray[np.float64]:
     """Fractional ticks of times in seconds, by the tempo map; it goes on before and behind."""
-    ticks, rates = tempos(file)
+    ticks, rates = tempo_map(file)
     at = np.concatenate([[0.0], np.cumsum(np.diff(ticks) * rates[:-1])])
     times = np.asarray(seconds, dtype=np.float64)
     place = np.maximum(np.searchsorted(at, times, side="right") - 1, 0)

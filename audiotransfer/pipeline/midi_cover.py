@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,6 +22,7 @@ from audiotransfer.midi.plotting import Marks
 from audiotransfer.midi.retiming import (
     begun_later,
     in_quarters,
+    tempo_map,
     ticks_at,
     transposed_keys,
     with_tempo_factor,
@@ -38,7 +40,7 @@ if TYPE_CHECKING:
     from audiotransfer.synthesis.ensemble import EnsemblePart
 
 _EFFECTS = 112  # the first program without a pitch
-_STEADY = 0.002  # relative change of tempo that is written
+_SAME, _STEADY = 1e-6, 0.002  # relative changes of tempo that are rounding, and not written
 _APART_SECONDS = 10.0  # that a song and its lead sheet may differ in length
 _PITCH = 2  # column of a table of notes
 
@@ -184,17 +186,20 @@ def written(
 
 @dataclass(frozen=True)
 class _Timeline:
-    """Where the beats of an arrangement are in its file.
+    """Where the times of an arrangement are in the file of its song.
 
-    ``seconds`` and ``ticks`` are those of the arrangement's beats. ``shift`` are the ticks by which
-    the song begins later, ``added_bars`` how many bars these are, ``between_bars`` whether the last
-    one of them is cut short. ``faster`` is the
-    factor of all tempos. ``tempos`` (quarter notes per minute) from ``tempo_ticks`` on are those of
-    added bars behind.
+    ``seconds`` and ``ticks`` are those of the arrangement's beats, ``song`` the times between which
+    the song itself is, which begins at ``begin`` seconds in ``file``. ``shift`` are the ticks by
+    which it begins later, ``added_bars`` how many bars these are, ``between_bars`` whether the last
+    one of them is cut short. ``faster`` is the factor of all tempos. ``tempos`` (quarter notes per
+    minute) from ``tempo_ticks`` on are those of added bars.
     """
 
+    file: MidiFile
     seconds: NDArray[np.float64]
     ticks: NDArray[np.float64]
+    song: tuple[float, float]
+    begin: float
     shift: int
     added_bars: int
     between_bars: bool
@@ -217,34 +222,47 @@ class _Timeline:
         before, behind = ends[1] - ends[0], ends[3] - ends[2]
         ticks += np.minimum(places, 0) * before + np.maximum(places - own, 0) * behind
         shift = round(first / feel * before)
-        bar = sheet.bars[0].quarters * file.division
-        faster = float((sheet.beats[-1] - sheet.beats[0]) / (times[last] - times[first]))
+        bar = round(sheet.bars[0].quarters * file.division)
+        song = (float(times[first]), float(times[last]))
+        faster = (sheet.beats[-1] - sheet.beats[0]) / (song[1] - song[0])
         ticks += shift
-        bars = [bar.beat for bar in arranged.bars if bar.beat >= last] + [len(times) - 1]
-        edges = np.array(bars if options.outro else [], dtype=np.int64)
-        quarters = np.diff(ticks[edges]) / file.division
-        tempos = 60.0 * quarters / np.diff(times[edges])
-        at = np.rint(ticks[edges[:-1]]).astype(np.int64)
-        usual = 60.0 * behind / file.division / (times[last] - times[last - 1]) / feel
-        changed = np.abs(tempos / usual - 1) > _STEADY
+        spans = [(0, first)] if first else []
+        ends_of_bars = [bar.beat for bar in arranged.bars if bar.beat >= last] + [len(times) - 1]
+        spans += pairwise(ends_of_bars)
+        rates = 60.0 * faster / file.division / tempo_map(file)[1][[0, -1]]
+        changes: list[tuple[int, float]] = []
+        for start, stop in spans:
+            rate = (ticks[stop] - ticks[start]) / (times[stop] - times[start])
+            tempo, usual = 60.0 * rate / file.division, rates[0] if start == 0 else rates[1]
+            if abs(tempo / usual - 1) > _STEADY:
+                changes.append((round(ticks[start]) if start else 0, tempo))
+                changes += [(shift, usual)] if start == 0 else []
         return cls(
+            file,
             times,
             ticks,
+            song,
+            sheet.beats[0],
             shift,
-            -(-shift // round(bar)),
-            bool(shift % round(bar)),
-            faster if abs(faster - 1) > 1e-6 else 1.0,
-            at[changed],
-            tempos[changed],
+            -(-shift // bar),
+            bool(shift % bar),
+            faster if abs(faster - 1) > _SAME else 1.0,
+            np.array([tick for tick, _ in changes], dtype=np.int64),
+            np.array([tempo for _, tempo in changes]),
         )
 
     def ticks_of(self, seconds: NDArray[np.float64]) -> NDArray[np.int64]:
-        """Ticks of times of the arrangement, from 0; beyond its ends the tempo goes on."""
+        """Ticks of times of the arrangement, from 0: by the file's tempos within the song, and by
+        beats in added bars; beyond the ends the tempo goes on.
+        """
         index = np.searchsorted(self.seconds, seconds, side="right") - 1
         index = np.clip(index, 0, len(self.seconds) - 2)
         slope = (np.diff(self.ticks) / np.diff(self.seconds))[index]
-        found = self.ticks[index] + (seconds - self.seconds[index]) * slope
-        return np.maximum(np.rint(found), 0).astype(np.int64)
+        added = self.ticks[index] + (seconds - self.seconds[index]) * slope
+        own = ticks_at(self.file, self.begin + (seconds - self.song[0]) * self.faster) + self.shift
+        inside = (seconds >= self.song[0]) & (seconds < self.song[1])
+        found = np.rint(np.where(inside, own, added))
+        return np.maximum(found, 0).astype(np.int64)
 
 
 def _track(part: EnsemblePart, timeline: _Timeline) -> NewTrack:
@@ -276,8 +294,10 @@ def _transposed(file: MidiFile, semitones: int) -> MidiFile:
 def _arrange_options(sheet: LeadSheet, plan: CoverPlan) -> ArrangeOptions:
     """The options of the arranger, whose bars are felt ones: in a doubled feel twice as many."""
     asked = plan.options
+    # An instrument plays what somebody sings in the file, so that it swings as the band does.
+    swing = 1.0 if asked.swing is None else asked.swing
     options = ArrangeOptions(
-        lead=asked.lead, transpose=asked.transpose, tempo=asked.tempo, swing=asked.swing
+        lead=asked.lead, transpose=asked.transpose, tempo=asked.tempo, swing=swing
     )
     if not asked.intro and not asked.outro:
         return options

@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from audiotransfer.leadsheet.melody import melody_line, melody_track
+from audiotransfer.leadsheet.metre import timeline_of
+from audiotransfer.leadsheet.tracks import has_part, tracks_of
 from audiotransfer.midi.piano_rolls import LOWEST, PITCHES, in_range
 from audiotransfer.symbolic.genre.edits import without_overlaps
 
@@ -26,9 +29,6 @@ if TYPE_CHECKING:
 _START, _LENGTH, _PITCH, _VELOCITY, _TRACK = range(5)
 _OCTAVE = 12
 _MAJOR = np.array([0, 2, 4, 5, 7, 9, 11])
-_NAMES = ("melody", "vocal", "voice", "lead", "sing", "melodie", "gesang", "solo")
-_OWNS = 0.5  # share of the top line's time that makes a track the melody's
-_MONOPHONIC = 0.9  # share of a melody track's notes that begin alone
 _LEGATO = 0.5  # sixteenths that notes may overlap without sounding together
 _NEAR_BARS = 8  # bars on both sides from which a bar's scale is estimated
 _FURTHEST = 3  # semitones that a note is moved at most
@@ -61,47 +61,20 @@ def constrained(before: Table, after: Table, grid: Grid, melody: Mask | None = N
 
 
 def melody_of(score: Any, notes: Table) -> Mask:
-    """Mask ``[N]`` of the melody in a score's pitched ``notes``.
+    """Mask ``[N]`` of the melody in a score's pitched ``notes`` (see `note_table`).
 
-    That is a track with a melody's name, else the one that owns most of the top line and plays one
-    note at a time, else the top line of all tracks.
+    Of a track with several notes at a time it is the top line; see `audiotransfer.leadsheet`.
     """
+    found = np.zeros(len(notes), dtype=np.bool_)
     if not len(notes):
-        return np.zeros(0, dtype=np.bool_)
-    top = top_line(notes)
-    tracks = np.unique(notes[:, _TRACK])
-    seconds = np.bincount(notes[top, _TRACK], notes[top, _LENGTH], tracks[-1] + 1)
-    named = [
-        track
-        for track in tracks.tolist()
-        if any(name in score.tracks[track].name.lower() for name in _NAMES)
-    ]
-    best = max(named or tracks.tolist(), key=lambda track: float(seconds[track]))
-    own = notes[:, _TRACK] == best
-    starts, counts = np.unique(notes[own, _START], return_counts=True)
-    alone = (counts == 1).sum() / len(starts)
-    if not named and (seconds[best] < _OWNS * seconds.sum() or alone < _MONOPHONIC):
-        return top
-    found = np.zeros(len(notes), dtype=np.bool_)
-    found[np.flatnonzero(own)[top_line(notes[own])]] = True
-    return found
-
-
-def top_line(notes: Table) -> Mask:
-    """Mask ``[N]`` of the highest notes: those that do not begin below a sounding higher one.
-
-    A low note that begins in a rest of the line above middle C is no part of it.
-    """
-    found = np.zeros(len(notes), dtype=np.bool_)
-    middle = float(np.median(notes[:, _PITCH])) if len(notes) else 0.0
-    until, height = 0.0, -1
-    order = np.lexsort((-notes[:, _PITCH], notes[:, _START]))
-    for index in order.tolist():
-        start, length, pitch = notes[index, :3].tolist()
-        # Half of the note before may be covered by a legato.
-        if (start >= until or pitch > height) and pitch >= middle - _OCTAVE:
-            found[index] = True
-            until, height = start + 0.75 * length, pitch
+        return found
+    tracks = tracks_of(score, timeline_of(score))
+    chosen = melody_track(tracks)
+    if chosen is None:
+        return found
+    sounding = [i for i, track in enumerate(score.tracks) if has_part(track)]
+    own = np.flatnonzero(notes[:, _TRACK] == sounding[chosen])
+    found[own[melody_line(tracks[chosen].beats)]] = True
     return found
 
 
