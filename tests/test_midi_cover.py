@@ -384,6 +384,21 @@ def test_the_band_is_rendered_with_its_instruments(song: Path) -> None:
     assert 0.05 < np.abs(audio).max() <= 0.91
 
 
+def test_stems_of_the_band_sum_to_its_sound(song: Path, tmp_path: Path) -> None:
+    (tmp_path / "parts").mkdir()
+    wanted = MidiExtras(render=True, encoding="float32", stems_out=tmp_path / "parts")
+    report = play(song, extras=wanted)
+    assert report.cover is not None
+    files = sorted((tmp_path / "parts").iterdir())
+    assert {path.stem for path in files} == set(report.cover.parts)
+    mix, _ = soundfile.read(report.files["audio"])
+    total = sum(soundfile.read(path)[0] for path in files)
+    assert np.abs(mix - total).max() < 1e-4
+    with pytest.raises(AudioTransferError, match=r"parts/\w+\.wav exists"):
+        play(song, "other.mid", extras=wanted)
+    assert not song.with_name("other.mid").exists()
+
+
 # --- the command line
 
 
@@ -423,6 +438,15 @@ def test_a_line_says_what_is_possible(
 ) -> None:
     code, out, err = run(*words, "--style", "jazz")
     assert (code, out) == (2, "") and says in err and len(err.splitlines()) == 1
+
+
+def test_several_songs_have_a_folder_of_stems_each(run: Run, place: Path) -> None:
+    (place / "other.mid").write_bytes((place / "song.mid").read_bytes())
+    words = ("--style", "jazz", "--strength", "0.1", "--render", "--stems-out", "stems")
+    code, _, err = run("song.mid", "other.mid", *words)
+    assert (code, err) == (0, "")
+    assert {path.name for path in (place / "stems").iterdir()} == {"song.jazz", "other.jazz"}
+    assert (place / "stems" / "song.jazz" / "lead.wav").is_file()
 
 
 def test_a_mode_of_the_other_kind_does_not_end_a_batch(run: Run, place: Path) -> None:

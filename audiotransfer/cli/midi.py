@@ -37,7 +37,6 @@ _OF_RECORDINGS: dict[str, object] = {
     "vocoder": "auto",
     "gain": [],
     "effects": True,
-    "stems_out": None,
 }
 #: Options that only MIDI files use, those that only covers use, and those of networks.
 _OF_MIDI: dict[str, object] = {"render": False, "soundfont": None, "plot": False, "score": False}
@@ -52,7 +51,7 @@ _OF_COVERS: dict[str, object] = {
 }
 _OF_NETWORKS: dict[str, object] = {"melody": "keep"}
 #: Options that MIDI files use only with ``--render``.
-_OF_SOUND: dict[str, object] = {"format": None, "encoding": "int16"}
+_OF_SOUND: dict[str, object] = {"format": None, "encoding": "int16", "stems_out": None}
 
 
 def mode(word: str) -> str:
@@ -103,7 +102,7 @@ def add_cover_options(parser: Parser) -> None:
         "--swing",
         type=number,
         metavar="0..1",
-        help="0: straight eighths, 1: the style's (default: also, but sung lines straight)",
+        help="0: straight eighths, 1: as the style swings (default)",
     )
     cover.add_argument(
         "--leadsheet",
@@ -161,6 +160,8 @@ def midi_extras(args: Arguments) -> MidiExtras:
         encoding=getattr(args, "encoding", "int16"),
         plot=args.plot,
         score=getattr(args, "score", False),
+        stems_out=getattr(args, "stems_out", None),
+        stems_suffix=f".{getattr(args, 'stems_format', 'wav')}",
     )
 
 
@@ -216,6 +217,8 @@ def _notice_mode(args: Arguments, console: Console, mode: str) -> None:
     """Prints a notice about options that have no effect in the mode of the MIDI files."""
     if mode == NETWORK and (unused := _given(args, _OF_COVERS)):
         console.notice(f"{', '.join(unused)}: for covers only; --mode network goes without")
+    if mode == NETWORK and args.render and args.stems_out is not None:
+        console.notice("--stems-out: for recordings and covers only; --mode network goes without")
     if mode == COVER and _given(args, _OF_NETWORKS):
         console.notice("--melody: for --mode network only; a cover keeps the melody")
 

@@ -97,7 +97,7 @@ def _requests(
     songs: Sequence[str | Path], outputs: Sequence[str | Path], options: TransferOptions
 ) -> Iterator[list[_Request]]:
     """A request for each song. Output folders exist inside the context, and stay if used."""
-    stems = _stems_folders(options.stems_out, outputs)
+    stems = stems_folders(options.stems_out, outputs)
     requests = []
     with ExitStack() as stack:
         for song, output, own, error in zip(
@@ -115,7 +115,8 @@ def _requests(
         yield requests
 
 
-def _stems_folders(folder: Path | None, outputs: Sequence[str | Path]) -> list[Path | None]:
+def stems_folders(folder: Path | None, outputs: Sequence[str | Path]) -> list[Path | None]:
+    """The folder for each output's stems: the given one, or subfolders of it for several."""
     if folder is None or len(outputs) < 2:
         return [folder] * len(outputs)
     places = [Path(os.path.abspath(output)) for output in outputs]

@@ -42,6 +42,9 @@ class MidiExtras:
     plot: bool = False
     score: bool = False
     """MusicXML, as ``song.jazz.musicxml``."""
+    stems_out: Path | None = None
+    """Folder for the rendered parts of a cover, ``lead.wav`` and so on, which sum to its sound."""
+    stems_suffix: str = ".wav"
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from audiotransfer.midi.score import WRITTEN
 from audiotransfer.pipeline.finishing import Spool, matching_gain
 from audiotransfer.pipeline.midi_options import MidiExtras
 from audiotransfer.synthesis.ensemble import Ensemble, EnsemblePart
-from audiotransfer.synthesis.room import DEFAULT_ROOM, Room
+from audiotransfer.synthesis.room import DEFAULT_ROOM, Room, RoomFilter
 from audiotransfer.synthesis.synthesizer import Part, Synthesizer, default_soundfont
 
 __all__ = ["MidiExtras", "MidiOutput", "render_midi", "render_parts"]
@@ -35,6 +36,7 @@ _BLOCK = 1 << 20
 _PEAK = 0.9
 _LOUDNESS = -18.0  # LUFS of arranged songs
 _LONGEST_SECONDS = 2 * 3600
+_STEM_ENCODING = "float32"
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,17 @@ class MidiOutput:
         if self.extras.render:
             _synthesizer(self.extras.soundfont)
 
+    def stem_path(self, name: str) -> Path:
+        """The file of a rendered part."""
+        folder = self.extras.stems_out or self.path.parent
+        return folder / (name + self.extras.stems_suffix)
+
+    def check_stems(self, names: Iterable[str]) -> None:
+        """Raises AudioTransferError where files of parts with these names cannot be written."""
+        if self.extras.render and self.extras.stems_out is not None:
+            for name in names:
+                check_output(self.stem_path(name), self.overwrite, encoding=_STEM_ENCODING)
+
     def check_length(self, score: Any) -> None:
         """Raises AudioTransferError where audio of more than two hours would be rendered."""
         if self.extras.render:
@@ -103,6 +116,9 @@ class MidiOutput:
                     notated.room,
                     encoding=encoding,
                     overwrite=overwrite,
+                    stems={part.name: self.stem_path(part.name) for part in notated.parts}
+                    if self.extras.stems_out is not None
+                    else None,
                 )
             else:
                 render_midi(
@@ -177,31 +193,50 @@ def render_parts(
     seconds: float | None = None,
     encoding: str = "int16",
     overwrite: bool = False,
+    stems: Mapping[str, Path] | None = None,
 ) -> None:
     """Renders arranged parts with the package's instruments to an audio file.
 
     Stereo, 44.1 kHz, in bounded memory, at -18 LUFS; a limiter keeps single hits below full scale.
-    The length is as of `Ensemble.render`.
-    Raises AudioTransferError for an unknown instrument or effect, and for more than two hours.
+    The length is ``seconds``, or that of the notes and 2 s. ``stems`` are files for the single
+    parts, by name: with their share of the room and the mix's gain, so that they sum to the mix
+    but for the limiter. Raises AudioTransferError for an unknown instrument or effect, and for more
+    than two hours.
     """
     if max((part.end for part in parts), default=0.0) > _LONGEST_SECONDS:
         raise AudioTransferError(
             f"{path} would sound for more than {_LONGEST_SECONDS // 3600} hours"
         )
     ensemble = Ensemble()
-    rate, remaining = ensemble.sample_rate, 0
+    rate, frames = ensemble.sample_rate, 0
     meter, limiter = LoudnessMeter(rate, 2), Limiter(rate, _PEAK)
-    with Spool(path.parent, 2) as spool:
+    stems = stems or {}
+    with ExitStack() as stack:
+        mix = stack.enter_context(Spool(path.parent, 2))
+        single = {name: stack.enter_context(Spool(path.parent, 2)) for name in stems}
+        rooms = [RoomFilter(room, rate) if room and stems else None for _ in parts]
+        blocks = ensemble.stem_blocks(parts, seconds) if stems else ()
+        for sounds in blocks:
+            for part, sound, reverb in zip(parts, sounds, rooms, strict=True):
+                if part.name in single:
+                    wet = reverb(sound) if reverb else sound
+                    single[part.name].write(torch.from_numpy(wet))
         for block in ensemble.blocks(parts, seconds, room):
             audio = torch.from_numpy(block)
             meter.push(audio)
-            spool.write(audio)
-            remaining += audio.shape[1]
+            mix.write(audio)
+            frames += audio.shape[1]
         gain = matching_gain(meter.integrated(), _LOUDNESS)
         with AudioWriter(path, rate, 2, encoding=encoding, overwrite=overwrite) as writer:
-            for piece in spool.blocks():
-                remaining -= piece.shape[1]
-                writer.write(limiter.push(piece * gain, last=not remaining))
+            for piece in mix.blocks():
+                frames -= piece.shape[1]
+                writer.write(limiter.push(piece * gain, last=not frames))
+        for name, place in stems.items():
+            with AudioWriter(
+                place, rate, 2, encoding=_STEM_ENCODING, overwrite=overwrite
+            ) as writer:
+                for piece in single[name].blocks():
+                    writer.write(piece * gain)
 
 
 def _rendered(band: Arrangement, synthesizer: Synthesizer, font: Path) -> NDArray[np.float32]:

@@ -18,6 +18,7 @@ from audiotransfer.errors import AudioTransferError, failure
 from audiotransfer.midi.grid import Grid
 from audiotransfer.midi.new_tracks import with_text
 from audiotransfer.midi.score import edited, score_of, write_midi
+from audiotransfer.pipeline.batch import stems_folders
 from audiotransfer.pipeline.midi_cover import CoverPlan, CoverReport, cover_song
 from audiotransfer.pipeline.midi_network import (
     PartPlan,
@@ -200,6 +201,8 @@ def transfer_midi_by_plan(
     file = midi.read(source)
     score = score_of(file)
     output.check_length(score)
+    if plan.cover is not None:
+        output.check_stems(role.name for role in plan.cover.band.roles)
     if plan.cover is None:
         result = _with_network(source, file, score, plan, progress)
     elif plan.changes_nothing:
@@ -294,12 +297,14 @@ def transfer_midi_files(
     plan = prepare_midi(options)
     outcomes = []
     errors = name_clashes(scores, outputs)
-    for source, output, error in zip(scores, outputs, errors, strict=True):
+    stems = stems_folders(options.extras.stems_out, outputs)
+    for source, output, folder, error in zip(scores, outputs, stems, errors, strict=True):
         try:
             if error is not None:
                 raise AudioTransferError(error)
-            place = MidiOutput(Path(output), options.extras, options.overwrite)
-            with ensure_folder(place.path.parent):
+            extras = dataclasses.replace(options.extras, stems_out=folder)
+            place = MidiOutput(Path(output), extras, options.overwrite)
+            with ensure_folder(place.path.parent), ensure_folder(folder or place.path.parent):
                 place.check()
                 report = transfer_midi_by_plan(source, plan, place, progress)
             outcomes.append(MidiOutcome(source, report))
