@@ -1012,18 +1012,18 @@ def test_the_key_of_a_folk_tune_is_found(name: str) -> None:
 
 
 def test_a_melody_chooses_among_cadences() -> None:
-    def kinds(*pitches: int, last: bool = True, minor: bool = False) -> set[str]:
+    def chosen_for(*pitches: int, last: bool = True, minor: bool = False) -> set[str]:
         melody = np.repeat(pitches, 4)
         end = PhraseEnd(4 * len(pitches) - 8, 4 * len(pitches) - 4, 4 * len(pitches), last)
         random = generator()
         found = [choose_cadence(melody, end, 0, minor, random) for _ in range(40)]
         return {cadence.kind for cadence in found if cadence}
 
-    assert kinds(76, 74, 72) == {AUTHENTIC}
-    assert kinds(77, 76, 69, 72) == {PLAGAL}
-    assert HALF in kinds(72, 76, 74, last=False)
-    assert DECEPTIVE in kinds(74, 71, 72, last=False)
-    assert kinds(66, 66, 66, last=False) == set()
+    assert chosen_for(76, 74, 72) == {AUTHENTIC}
+    assert chosen_for(77, 76, 69, 72) == {PLAGAL}
+    assert HALF in chosen_for(72, 76, 74, last=False)
+    assert DECEPTIVE in chosen_for(74, 71, 72, last=False)
+    assert chosen_for(66, 66, 66, last=False) == set()
     # A tonic that is repeated is approached before its first note.
     melody = np.repeat([74, 72, 72], 4)
     early = {choose_cadence(melody, PhraseEnd(4, 8, 12, True), 0, False, generator(s)).change

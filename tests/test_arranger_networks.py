@@ -6,6 +6,8 @@ import csv
 import io
 import json
 import zipfile
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,8 @@ import symusic
 import torch
 
 from audiotransfer import recipes
+from audiotransfer.cover.arranger import arrange
+from audiotransfer.cover.band import read_band
 from audiotransfer.cover.examples import Examples, bass_examples, comping_examples, half_beats
 from audiotransfer.cover.features import (
     AHEAD,
@@ -24,9 +28,15 @@ from audiotransfer.cover.features import (
     bass_features,
     comping_features,
 )
+from audiotransfer.cover.learned_comping import MelodyInfluence
 from audiotransfer.cover.networks import EventNetwork, load_events, save_events
+from audiotransfer.cover.walking import PITCHES, Slot, walking_model
 from audiotransfer.errors import AudioTransferError
+from audiotransfer.leadsheet import LeadSheet, Note
 from audiotransfer.recipes.arranger_network import split
+from audiotransfer.styles.find import SHIPPED
+
+Chart = Callable[..., LeadSheet]
 
 TPQ = 480
 CHORD, HIGH = (50, 55, 59), 79
@@ -180,3 +190,71 @@ def test_training_learns_what_repeats(
     assert card["bits"]["test"] < 0.5 * card["bits of the class shares"]["test"]
     assert figures["test bits"] == card["bits"]["test"] and len(card["held out"]) == 1
     load_events(run / f"{name}.safetensors")
+
+
+def test_the_melodys_influence_is_that_of_the_network(tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    save_events(tmp_path / "n.safetensors", EventNetwork(COMPING_FEATURES, 2, (6,)))
+    random = np.random.default_rng(0)
+    rhythms = random.integers(0, 2, (9, SLOTS)).astype(bool)
+    melody, played = random.integers(0, 2, 80), random.integers(0, 2, 40)
+    influence = MelodyInfluence(tmp_path / "n.safetensors", rhythms, melody, 160.0, 2.0)
+    network = load_events(tmp_path / "n.safetensors")
+
+    def log_probability(rhythm: np.ndarray, notes: np.ndarray) -> float:
+        comping = np.concatenate([played, rhythm.astype(np.int64)])
+        slots = 40 + np.arange(SLOTS)
+        shares = network.probabilities(comping_features(comping, notes, 160.0, 2.0, slots))
+        return float(np.log(shares[np.arange(SLOTS), rhythm.astype(int)]).sum())
+
+    beside = np.array([log_probability(rhythm, melody) for rhythm in rhythms])
+    alone = np.array([log_probability(rhythm, 0 * melody) for rhythm in rhythms])
+    change = beside - alone
+    assert np.allclose(influence.weights(40, played), np.exp(change - change.mean()), rtol=1e-3)
+    # Without a melody it changes nothing.
+    silent = MelodyInfluence(tmp_path / "n.safetensors", rhythms, 0 * melody, 160.0, 2.0)
+    assert np.allclose(silent.weights(40, played), 1)
+
+
+def test_a_band_may_name_a_network_of_comping(tmp_path: Path, chart: Chart) -> None:
+    source = SHIPPED / "jazz-midi"
+    for name in ("band.yaml", "counts.json"):
+        (tmp_path / name).write_bytes((source / name).read_bytes())
+    torch.manual_seed(1)
+    network = EventNetwork(COMPING_FEATURES, 2, (6,))
+    with torch.no_grad():
+        network.layers[-1].weight *= 20  # so that the melody counts
+    save_events(tmp_path / "n.safetensors", network)
+    sheet = chart("Dm7 | G7 | Cmaj7 | A7", times=8)
+    melody = tuple(Note(0.43 * i, 0.4, 72 + i % 5) for i in range(100))
+    sheet = replace(sheet, melody=melody, energy=(0.5,) * len(sheet.bars))
+    band = read_band(tmp_path / "band.yaml")
+    roles = [
+        replace(role, settings={**role.settings, "network": "n.safetensors"})
+        if role.name == "comping"
+        else role
+        for role in band.roles
+    ]
+    parts = {
+        one: {part.name: part.notes for part in arrange(sheet, one_band, 0.5, seed()).parts}
+        for one, one_band in (("counts", band), ("network", replace(band, roles=tuple(roles))))
+    }
+    assert not np.array_equal(parts["counts"]["comping"], parts["network"]["comping"])
+    assert np.array_equal(parts["counts"]["bass"], parts["network"]["bass"])
+
+
+def seed() -> torch.Generator:
+    return torch.Generator().manual_seed(0)
+
+
+def test_lines_are_drawn_as_often_as_their_probability_says(chart: Chart) -> None:
+    model = walking_model(SHIPPED / "jazz-midi" / "counts.json")
+    chord = chart("C7").chords[0]
+    slots = [Slot(beat, beat, chord) for beat in range(3)]
+    total = sum(
+        np.exp(model.log_probability(slots, (one, two, three)))
+        for one in PITCHES
+        for two in PITCHES
+        for three in PITCHES
+    )
+    assert total == pytest.approx(1)

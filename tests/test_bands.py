@@ -286,6 +286,20 @@ def test_patterns_follow_metre_energy_and_seed() -> None:
     assert [step.beats for step in held[:2]] == [4, 1]  # over the bar line
 
 
+def test_sections_of_one_name_mostly_have_one_pattern() -> None:
+    sets = [PatternSet(("x...", "xx..", "xxx."))]
+    sheet = lead_sheet(sections=tuple(Section(16 * i, 16, "AB"[i % 2]) for i in range(4)))
+    same = 0
+    for seed in range(40):
+        plan = dataclasses.replace(
+            plan_of(sheet, band_of("rock"), seed), fills=frozenset((3, 7, 11))
+        )
+        counts = np.bincount([step.bar for step in steps(plan, sets, 0.0)])
+        assert len(set(counts[:4])) == 1
+        same += counts[0] == counts[8]
+    assert 20 < same < 40
+
+
 def test_phrases_end_with_sections_and_after_eight_bars() -> None:
     plan = plan_of(lead_sheet(bars=24), band_of("rock"))
     assert [(p.start, p.end) for p in phrases(plan)] == [(0, 8), (8, 12), (12, 20), (20, 24)]
@@ -311,6 +325,19 @@ def test_a_wrong_pattern_is_refused_by_name(
     assert said in str(caught.value)
 
 
+def test_a_wrong_key_of_a_band_is_refused_by_name(tmp_path: Path) -> None:
+    for text, said in (
+        ("roles: []\nroom: {decay: 1}", "key room.decay is unknown; nearest is room.decay_seconds"),
+        ("roles: [{name: a, writer: b}]", "key roles[0].instruments is missing"),
+        ("roles: [", "cannot be read"),
+        ("- 1", "band.yaml"),
+    ):
+        (tmp_path / "band.yaml").write_text(text)
+        with pytest.raises(AudioTransferError) as caught:
+            read_band(tmp_path / "band.yaml")
+        assert said in str(caught.value)
+
+
 def test_every_shipped_band_is_whole() -> None:
     """Its file is there, its instruments, writers and effects exist, its levels are sane."""
     found = {style.card.name: style for style in installed() if style.card.band}
@@ -325,6 +352,18 @@ def test_every_shipped_band_is_whole() -> None:
             read_chain(role.effects)
             for instrument in role.instruments if name in BANDS else ():
                 assert describe(instrument)
+
+
+@pytest.mark.parametrize("style", BANDS)
+def test_at_low_strength_all_own_notes_are_played_in_range(style: str) -> None:
+    others = tuple(Note(0.5 * i, 0.4, pitch) for i, pitch in enumerate(range(24, 100, 4)))
+    made = arrange(lead_sheet(others=others), band_of(style), 0.1)
+    assert sum(len(part.notes) for part in made.parts) == len(others)
+    for part in made.parts:
+        keys = describe(part.instrument)
+        assert ((part.notes[:, 2] >= keys.low_key) & (part.notes[:, 2] <= keys.high_key)).all()
+        wanted = {(n.start, n.pitch % 12) for n in others}
+        assert {(round(start * 2) / 2, pitch % 12) for start, _, pitch, _ in part.notes} <= wanted
 
 
 @pytest.mark.parametrize("style", BANDS)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import symusic
 
-from audiotransfer.leadsheet.beat_phase import beat_phase
+from audiotransfer.leadsheet.downbeats import SHIFTED, beat_phase
 from audiotransfer.leadsheet.from_midi import lead_sheet
 
 QUARTER = 480
@@ -39,16 +39,18 @@ def song(shift: float, metre: tuple[int, int] = (4, 4), beats: int = 64) -> symu
 @pytest.mark.parametrize("shift", [0.0, 0.25, 0.5, 0.75])
 def test_beats_are_where_long_and_low_notes_begin(shift: float) -> None:
     score = song(shift)
-    assert beat_phase(score) == shift * QUARTER
+    sixteenths, odds = beat_phase(score, 0.0)
+    assert sixteenths % 4 == 4 * shift
+    assert (odds > SHIFTED) == (shift > 0)
     sheet = lead_sheet(score)
     place = sheet.beat_at([note.start for note in sheet.bass])
     assert place == pytest.approx(np.round(place), abs=0.01)
 
 
 def test_few_notes_and_compound_metres_stay() -> None:
-    assert beat_phase(song(0.25, beats=4)) == 0
-    assert beat_phase(song(0.25, metre=(6, 8))) == 0
-    assert beat_phase(symusic.Score(QUARTER)) == 0
+    assert beat_phase(song(0.25, beats=4), 0.0) == (0, 0.0)
+    assert beat_phase(song(0.25, metre=(6, 8)), 0.0) == (0, 0.0)
+    assert beat_phase(symusic.Score(QUARTER), 0.0) == (0, 0.0)
 
 
 def test_syncopation_does_not_move_the_beats() -> None:
@@ -57,4 +59,4 @@ def test_syncopation_does_not_move_the_beats() -> None:
     for beat in range(64):
         late.notes.append(symusic.Note(beat * QUARTER + QUARTER // 2, QUARTER // 4, 64, 80))
     score.tracks.append(late)
-    assert beat_phase(score) == 0
+    assert beat_phase(score, 0.0)[1] < SHIFTED

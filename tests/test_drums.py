@@ -918,9 +918,9 @@ def test_velocities_vary_about_the_prediction_as_drummers_do() -> None:
     soft, loud = made[:2000, SNARE], made[2000:, SNARE]
     assert np.percentile(loud, 5) < 105 and np.percentile(loud, 50) > 115
     assert np.ptp(np.percentile(soft, [5, 95])) > 50
-    # Performances differ: a hard hand raises all hits of a drum.
-    hands = [torch.full((9,), way) for way in (-2.0, 2.0)]
-    weak, hard = (vary_velocities(predicted, hand, 1.0, seeded()).mean() for hand in hands)
+    # Performances differ: a hard one raises all hits of a drum.
+    strengths = [torch.full((9,), way) for way in (-2.0, 2.0)]
+    weak, hard = (vary_velocities(predicted, own, 1.0, seeded()).mean() for own in strengths)
     assert hard > weak + 0.1
 
 

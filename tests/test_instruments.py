@@ -178,6 +178,14 @@ def test_notes_end_after_their_release_and_hits_ring_on(ensemble: Ensemble) -> N
     assert rms(crash, 1.0, 1.2) > -60
 
 
+def test_the_end_rings_out_and_empty_parts_are_silent(ensemble: Ensemble) -> None:
+    crash = dry(ensemble, part("kit_rock", [(0, 0.05, 49, 100)]))
+    assert crash.shape[1] > 2.5 * RATE
+    assert np.abs(crash[:, -200:]).max() < 0.003
+    empty = EnsemblePart("lead", "trumpet", np.zeros((0, 4)))
+    assert np.array_equal(dry(ensemble, part("kit_rock", [(0, 0.05, 49, 100)]), empty), crash)
+
+
 def test_the_pedal_holds_notes(ensemble: Ensemble) -> None:
     pedal = np.array([[0.2, 1.5]])
     notes = [(0, 0.4, 60, 90), (1.8, 0.3, 64, 90)]
@@ -202,6 +210,15 @@ def test_keys_outside_the_range_are_folded_by_octaves(ensemble: Ensemble) -> Non
     ):
         sound = dry(ensemble, part(name, [(0, 1.0, key, 90)])).mean(axis=0).astype(np.float64)
         assert abs(cents(sound[RATE // 5 : RATE], sounding)) < 20, (name, key)
+
+
+def test_other_sample_rates_keep_pitch_and_length() -> None:
+    slow = Ensemble(22050)
+    for name in ("trumpet", "synth_lead"):
+        sound = slow.render([part(name, [(0, 1.0, 67, 90)])], 2.0, None)
+        assert sound.shape == (2, 2 * 22050)
+        # Read as 44.1 kHz it is an octave higher.
+        assert abs(cents(sound[0, 4000:20000].astype(np.float64), 79)) < 20
 
 
 QUARTET = (

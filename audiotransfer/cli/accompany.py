@@ -17,7 +17,8 @@ def configure(parser: Parser) -> None:
     """Describes the verb and its arguments."""
     parser.about(
         "Harmonizes a melody as Bach's chorales do: adds alto, tenor and bass below it. The melody "
-        "of a MIDI file stays exactly as it is, in any length, metre and register.",
+        "of a MIDI file stays exactly as it is, in any length, metre and register. Phrases "
+        "end with cadences, the last one on the tonic.",
         """\
 examples:
   audiotransfer accompany melody.mid                    writes melody.bach.mid

@@ -21,7 +21,8 @@ _ONLY = {"bars": ("sample", "interpolate"), "style": ("sample",), "steps": ("int
 def configure(parser: Parser) -> None:
     """Describes the verb and its arguments."""
     parser.about(
-        "Writes drums as MIDI. `sample` generates a beat, `interpolate` goes in steps from the "
+        "Writes drums as MIDI. `sample` generates a beat of so many bars that repeats, with fills, "
+        "`interpolate` goes in steps from the "
         "drums of one file to those of another, and `humanise` gives the drums of a file the "
         "velocities and the timing of a drummer, and leaves everything else as it is.",
         """\

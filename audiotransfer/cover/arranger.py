@@ -76,6 +76,7 @@ def arrange(
     plan, reharmonised, notices = plan_song(sheet, band, strength, options, _random(seed, "plan"))
     plan = replace(plan, seed=seed)
     parts = []
+    write = _written if strength >= ARRANGED else own_notes
     roles = instrumented(plan, options.lead)
     if strength >= ARRANGED:  # the others write to the octave that the lead is in
         for role in roles:
@@ -83,7 +84,7 @@ def arrange(
                 plan = replace(plan, melody=melody_in_range(plan, role))
     for role in roles:
         random = _random(seed, role.name)
-        notes = _written(plan, role, random) if strength >= ARRANGED else own_notes(plan, role)
+        notes = write(plan, role, random)
         if len(notes):
             timed = to_seconds(notes, plan, role, random, options.swing)
             parts.append(_part(role, band.role(role.name), timed))

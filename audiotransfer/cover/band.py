@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from audiotransfer.errors import AudioTransferError
+from audiotransfer.synthesis.room import DEFAULT_ROOM, Room
 from audiotransfer.typed import WrongValue, read_mapping
 
 
@@ -70,8 +71,8 @@ class Band:
     tempo: Tempo = field(default_factory=Tempo)
     harmony: dict[str, Any] = field(default_factory=dict)
     """Settings of reharmonisation (see `audiotransfer.cover.harmony`)."""
-    room: dict[str, Any] = field(default_factory=dict)
-    """Settings of the room that the band is rendered in."""
+    room: Room = DEFAULT_ROOM
+    """The room that the band is rendered in."""
     counts: str = ""
     """File of counts beside the ``band.yaml``, with a licence of its own; empty without."""
     folder: Path = Path()

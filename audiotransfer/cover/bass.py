@@ -58,10 +58,10 @@ def write_walking_bass(plan: Plan, role: Role, generator: Generator) -> Notes:
     energy = np.interp([p.beat for p in places], [b.beat for b in plan.sheet.bars], plan.energy)
     rows: list[tuple[float, float, float, float]] = []
     for index, (place, pitch) in enumerate(zip(places, pitches, strict=True)):
-        held = place.slot.row in (NEW, INSIDE) or place.slot.fixed is not None
-        omit = empty * (_EMPTY if place.slot.beat == 0 or held else 1.2)
-        if rows and rows[-1][1] > 1.2:
-            omit = 0.0  # never two empty beats in a row
+        omit = empty * (_EMPTY if place.slot.beat == 0 else 1.35)
+        new = place.slot.row in (NEW, INSIDE) or place.slot.fixed is not None
+        if new or (rows and rows[-1][1] > 1.2):
+            omit = 0.0  # never on a change, never twice in a row
         if rows and place.end - place.beat <= 1 and generator.random() < omit:
             start, length, *rest = rows[-1]
             if 1.2 > length > place.beat - start - 0.2:  # the note before goes on

@@ -26,6 +26,7 @@ _ENERGY = 0.7  # and how far the song's energy
 _REPEATED = 0.2  # weight of the rhythm that the same bar of the last chorus has
 _SHORTEST, _LONGEST = 0.15, 3.0  # beats
 _LENGTH_SPREAD = 0.9  # of the logarithm; counted quartiles .23 and .93 around .43
+_FINAL = 4  # notes of the last chord
 _VELOCITY_SPREAD = 9  # counted middle half 56-76
 _MELODY = 0.3  # how far loud and soft melody notes are followed
 
@@ -35,10 +36,10 @@ def write_comping(plan: Plan, role: Role, generator: Generator) -> Notes:
 
     Settings of the role: ``fullness`` (0..1, default 1: how seldom a half bar has no chord),
     ``sizes`` (shares of 2, 3, 4, 5 notes), ``lowest`` and ``highest`` (MIDI), ``rooted`` (weight of
-    voicings with the root), ``length`` (factor of the counted lengths,
-    default 1.25: the song's chords are to be recognised), ``velocity`` (mean; the
-    counted 66, 10 below the melody's);
-    ``of_instrument`` has such settings for single instruments.
+    voicings with the root), ``tensions`` (of those with other tones than the chord's), ``length``
+    (factor of the counted lengths, default 1.25: the song's chords are to be recognised),
+    ``velocity`` (mean; the counted 66, 10 below the melody's). ``of_instrument`` has such settings
+    for single instruments.
     """
     instrument = role.instruments[0] if role.instruments else ""
     settings = {**role.settings, **role.settings.get("of_instrument", {}).get(instrument, {})}
@@ -50,6 +51,7 @@ def write_comping(plan: Plan, role: Role, generator: Generator) -> Notes:
         settings.get("lowest", 41),
         settings.get("highest", 69),
         settings.get("rooted", 1.0),
+        settings.get("tensions", 1.0),
     )
     hits = comping_places(
         plan,
@@ -79,7 +81,10 @@ def write_comping(plan: Plan, role: Role, generator: Generator) -> Notes:
         sounding = plan.melody_at(place, min(place + 0.25, end))
         resolves = number + 1 < len(plan.chords) and _resolves(chord, plan.chords[number + 1])
         coming = plan.melody_at(place + 0.25, end)
-        pitches = voicings.choose(chord, sounding[:, 2], coming[:, 2], top, resolves, generator)
+        size = _FINAL if place >= last else None
+        pitches = voicings.choose(
+            chord, sounding[:, 2], coming[:, 2], top, resolves, generator, size
+        )
         if not len(pitches):
             continue
         top = float(pitches[-1])

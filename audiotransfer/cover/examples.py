@@ -11,6 +11,7 @@ import csv
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -111,29 +112,40 @@ def bass_examples(place: str) -> Examples:
     octave, are left out. Raises AudioTransferError for an archive without such files.
     """
     features, events, groups = [], [], []
-    for row, score in _pieces(place):
-        if row["chords_usable"] != "1" or row["signature"] != "4/4":
-            continue
-        pitches = _on_beats(note_table(score), score.tpq)
-        chords = _chords_on_beats(score, len(pitches) + FURTHEST)
+    for name, line in bass_lines(place):
+        pitches = np.array([pitch for pitch, _, _ in line])
         rows = []
-        for beat in range(1, len(pitches)):
+        for beat in range(1, len(line)):
             interval = int(pitches[beat] - pitches[beat - 1])
             if not pitches[beat] or not pitches[beat - 1] or abs(interval) > WIDEST:
                 continue
             past = np.zeros(4, dtype=np.int64)
             past[-min(beat, 4) :] = pitches[max(beat - 4, 0) : beat]
-            (root, kind), new = chords[beat], chords[beat] != chords[beat - 1]
-            until = next(
-                (n for n in range(1, FURTHEST) if chords[beat + n] != chords[beat]), FURTHEST
-            )
-            later = chords[beat + until][0] if until < FURTHEST else root
-            rows.append(bass_features(past, beat, kind, root, later, until, new))
+            _, (root, kind), new = line[beat]
+            later = [chord for _, chord, _ in line[beat + 1 : beat + FURTHEST]]
+            changes = [n for n, chord in enumerate(later, 1) if chord != (root, kind)]
+            until = changes[0] if changes else FURTHEST
+            following = later[until - 1][0] if changes else root
+            rows.append(bass_features(past, beat, kind, root, following, until, new))
             events.append(np.array([interval + WIDEST]))
-            groups.append(np.array([row["file"]]))
+            groups.append(np.array([name]))
         if rows:
             features.append(np.stack(rows))
     return _examples(features, events, groups, place)
+
+
+def bass_lines(place: str) -> Iterator[tuple[str, list[tuple[int, tuple[int, int], bool]]]]:
+    """Lines of pieces in 4/4 whose chords fit: the piece's file, and what is on each beat.
+
+    That is the bass's pitch, 0 where there is none, the chord's root and type (an index of
+    `CHORD_TYPES`), and whether the chord is new.
+    """
+    for row, score in _pieces(place):
+        if row["chords_usable"] == "1" and row["signature"] == "4/4":
+            pitches = _on_beats(note_table(score), score.tpq)
+            chords = _chords_on_beats(score, len(pitches))
+            new = [True] + [one != two for one, two in pairwise(chords)]
+            yield row["file"], list(zip(pitches.tolist(), chords, new, strict=True))
 
 
 def half_beats(beats: NDArray[np.float64]) -> NDArray[np.int64]:

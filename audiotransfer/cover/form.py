@@ -146,8 +146,8 @@ def triads(chords: Sequence[Chord]) -> tuple[Chord, ...]:
     )
 
 
-def last_chords(sheet: LeadSheet, bars: int) -> tuple[Chord, ...]:
-    """The chords of the song's last four bars, repeated over ``bars`` bars, from beat 0."""
+def last_chords(sheet: LeadSheet, bars: int, beats: int) -> tuple[Chord, ...]:
+    """The chords of the song's last four bars, over ``bars`` bars of ``beats``, from beat 0."""
     total = len(sheet.beats) - 1
     from_bar = max(len(sheet.bars) - 4, 0)
     start = sheet.bars[from_bar].beat
@@ -157,7 +157,7 @@ def last_chords(sheet: LeadSheet, bars: int) -> tuple[Chord, ...]:
         for c in sheet.chords
         if c.beat + c.beats > start
     ]
-    wanted = bars * sheet.bars[-1].beats
+    wanted = bars * beats
     repeats = -(-wanted // length)
     chords = [
         Chord(c.beat + i * length, 0.0, c.root, c.quality, c.bass)

@@ -18,8 +18,12 @@ _GRIDS = (((0.0, 0.5), 0.0), ((0.0, 1 / 3, 2 / 3), 0.004), ((0.0, 0.25, 0.5, 0.7
 _COMPOUND = (((0.0, 1 / 3, 2 / 3), 0.0), (tuple(i / 6 for i in range(6)), 0.004))
 _EARLY = 0.1  # an onset this far before a beat belongs to it
 _FAR = 0.13  # beats: what is further from its grid than this stays where it is
+_CHORD = 0.03  # beats: what starts nearer together is one chord
+_QUICK = 0.1  # beats that a grace note stands before its note at most
 _SWUNG_SHARE = 0.6  # of the off-beats that must lie in the swung place to call a melody swung
 _SWUNG = (0.58, 0.72)  # the swung place in the beat
+_ENOUGH = 100  # notes from which it is asked whether they follow the beats
+_TOGETHER = 0.2  # length of the mean phase; of 100 random places it is .09 on average
 _FEWEST = 8  # off-beats that are needed to say so
 
 
@@ -59,6 +63,16 @@ def is_swung(notes: NDArray[np.float64]) -> bool:
     # A triplet has both its inner notes; only what is left over is a swung eighth.
     swung -= triplets
     return swung >= _FEWEST and swung >= _SWUNG_SHARE * (swung + straight)
+
+
+def follows_beats(sheet: LeadSheet) -> bool:
+    """Whether notes begin on parts of beats more often than by chance; true for few notes."""
+    place = notes_in_beats(sheet, (*sheet.melody, *sheet.others, *sheet.bass))[:, 0]
+    if len(place) < _ENOUGH:
+        return True
+    # How far the phases of sixteenths, or of triplets, point the same way.
+    together = [abs(np.mean(np.exp(2j * np.pi * parts * place))) for parts in (2, 3, 4)]
+    return bool(max(together) > _TOGETHER)
 
 
 def share_of_sixteenths(sheet: LeadSheet) -> float:
@@ -103,6 +117,7 @@ def quantised(
         if swung and not compound:
             grid = _straight(grid, already, dotted)
         notes[members, 0] = index + grid
+    notes[:, 0] = _apart(place, notes[:, 0])
     order = np.lexsort((notes[:, 2], notes[:, 0]))
     notes, end = notes[order], end[order]
     notes[:, 1] = np.maximum(end - notes[:, 0], 0.1)
@@ -127,6 +142,19 @@ def _on_grid(
             points_of = points[np.argmin(abs(fraction[:, None] - points), axis=1)]
             best = np.where(abs(fraction - points_of) < _FAR, points_of, fraction)
     return best
+
+
+def _apart(place: NDArray[np.float64], grid: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Places on the grid ``[N]``, with quick notes that fell onto the next one before it again.
+
+    ``place`` are the notes' own places, sorted.
+    """
+    grid = grid.copy()
+    for index in range(len(grid) - 2, -1, -1):
+        before = place[index + 1] - place[index]
+        if before > _CHORD and grid[index] > grid[index + 1] - 0.02:
+            grid[index] = grid[index + 1] - min(before, _QUICK)
+    return grid
 
 
 def _straight(grid: NDArray[np.float64], already: bool, dotted: bool) -> NDArray[np.float64]:

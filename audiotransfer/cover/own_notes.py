@@ -9,22 +9,36 @@ import numpy as np
 from audiotransfer.cover import tablature
 from audiotransfer.cover.lead import in_range, phrase_numbers
 from audiotransfer.cover.melody import notes_in_beats, quantised
+from audiotransfer.synthesis.catalogue import describe
 
 if TYPE_CHECKING:
+    from numpy.random import Generator
+
     from audiotransfer.cover.band import Band, Role
     from audiotransfer.cover.plan import Notes, Plan
 
 _RIDES = (51, 53, 59)  # General MIDI keys
-_RIDE = {2: "r. rr", 3: "r. rr r.", 4: "r. rr r. rr"}  # by beats of a bar
-_RIDE_VELOCITY = 66
+#: Ride rhythms and their weights by beats of a bar; those of four as counted (764 bars, Groove).
+_RIDE = {
+    2: {"r. rr": 4, "r. r.": 1},
+    3: {"r. rr r.": 2, "r. r. rr": 2, "r. r. r.": 1},
+    4: {
+        "r. rr r. rr": 321,
+        "r. rr r. r.": 48,
+        ".. rr r. rr": 40,
+        "r. r. r. rr": 32,
+        "r. r. r. r.": 25,
+    },
+}
+_RIDE_VELOCITY, _RIDE_SPREAD = 68, 7
 
 
-def own_notes(plan: Plan, role: Role) -> Notes:
+def own_notes(plan: Plan, role: Role, random: Generator) -> Notes:
     """The song's notes that a role takes over, ``[N, 4]`` in beats.
 
     Melody, bass and drums go to the roles of these names, all other notes to ``comping``, or else
-    to the first other role. Where the plan is swung the notes are put on the grid, so that their
-    eighths can be swung, and drums without a ride cymbal get one.
+    each to the first other role whose instrument has it. Where the plan is swung the notes are put
+    on the grid, so that their eighths can be swung, and drums without a ride cymbal get one.
     """
     sheet = plan.sheet
     if role.name == "lead":
@@ -38,17 +52,37 @@ def own_notes(plan: Plan, role: Role) -> Notes:
     if role.name == "drums":
         notes = _quantised(plan, notes_in_beats(sheet, sheet.drums))
         if plan.swung and not np.isin(notes[:, 2], _RIDES).any():
-            notes = np.concatenate([notes, _ride(plan)])
+            notes = np.concatenate([notes, _ride(plan, random)])
         return notes[np.lexsort((notes[:, 2], notes[:, 0]))]
-    if role.name == harmony_role(plan.band):
-        return _quantised(plan, notes_in_beats(sheet, sheet.others))
-    return np.empty((0, 4))
+    return _quantised(plan, _shared(notes_in_beats(sheet, sheet.others), plan.band, role.name))
 
 
-def harmony_role(band: Band) -> str | None:
-    """The role that takes the notes that are neither melody, bass nor drums."""
-    names = [role.name for role in band.roles if role.name not in ("lead", "bass", "drums")]
-    return "comping" if "comping" in names else names[0] if names else None
+def _shared(notes: Notes, band: Band, name: str) -> Notes:
+    """The notes that a role has of those that are neither melody, bass nor drums.
+
+    What no instrument has goes to the first role, moved by octaves.
+    """
+    roles = [role for role in band.roles if role.name not in ("lead", "bass", "drums")]
+    roles = [role for role in roles if role.name == "comping"] or roles
+    owner = np.full(len(notes), -1)
+    for index, role in reversed(list(enumerate(roles))):
+        low, high = _keys(role)
+        owner[(notes[:, 2] >= low) & (notes[:, 2] <= high)] = index
+    names = [role.name for role in roles]
+    if name not in names:
+        return notes[:0]
+    index = names.index(name)
+    notes = notes[(owner == index) | ((owner < 0) & (index == 0))].copy()
+    low, high = _keys(roles[index])
+    notes[:, 2] += 12 * np.ceil(np.maximum(low - notes[:, 2], 0) / 12)
+    notes[:, 2] -= 12 * np.ceil(np.maximum(notes[:, 2] - high, 0) / 12)
+    return notes
+
+
+def _keys(role: Role) -> tuple[int, int]:
+    """Lowest and highest MIDI pitch of a role's first instrument."""
+    instrument = describe(role.instruments[0])
+    return instrument.low_key, instrument.high_key
 
 
 def _quantised(plan: Plan, notes: Notes) -> Notes:
@@ -57,13 +91,14 @@ def _quantised(plan: Plan, notes: Notes) -> Notes:
     return quantised(plan.sheet, notes, swung=True, dotted=plan.feel >= 1)
 
 
-def _ride(plan: Plan) -> Notes:
+def _ride(plan: Plan, random: Generator) -> Notes:
     """A ride cymbal in every bar of two, three or four beats; other bars have the beats only."""
     rows = []
     for bar in plan.sheet.bars:
-        pattern = " ".join(["r"] * bar.beats)
-        if bar.division == 2:
-            pattern = _RIDE.get(bar.beats, pattern)
-        for place, key, _ in tablature.hits(pattern):
-            rows.append((bar.beat + place, 0.1, key, _RIDE_VELOCITY + 10 * (int(place) % 2)))
+        straight = {" ".join(["r"] * bar.beats): 1.0}
+        rhythms = _RIDE.get(bar.beats, straight) if bar.division == 2 else straight
+        for place, key, _ in tablature.hits(tablature.draw(rhythms, random)):
+            accent = 12 if int(place) % 2 and place % 1 == 0 else 0
+            velocity = round(_RIDE_VELOCITY + accent + random.normal(0, _RIDE_SPREAD))
+            rows.append((bar.beat + place, 0.1, key, velocity))
     return np.array(rows, dtype=np.float64)

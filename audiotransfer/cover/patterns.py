@@ -24,6 +24,8 @@ REST, HOLD, OPTIONAL = ".", "-", "?"
 _DUPLE, _COMPOUND = 2, 3  # parts of a beat
 _LONGEST_PHRASE = 8  # bars, where the song has no sections
 _OPTIONAL_SHARE = 0.5
+_ALIKE = 0.75  # share of phrases that have the pattern of their section's name
+_SALT = 1  # apart from the draws by the phrase's number
 _TOGETHER = 2  # bars that keep one pattern at least
 #: Velocity of a symbol, as a share of the bar's; a capital is accented, like X.
 _SHARES = {"X": 1.0, "x": 0.87, "o": 0.62, OPTIONAL: 0.45}
@@ -58,11 +60,15 @@ class Step(NamedTuple):
 
 @dataclass(frozen=True)
 class Phrase:
-    """Bars ``start`` to ``end`` of a plan that share a pattern, and their mean energy."""
+    """Bars ``start`` to ``end`` of a plan that share a pattern.
+
+    ``energy`` is their mean, ``name`` that of their section, or the phrase's number without one.
+    """
 
     start: int
     end: int
     energy: float
+    name: str
 
 
 @dataclass(frozen=True)
@@ -77,11 +83,15 @@ class _Pattern:
 def phrases(plan: Plan) -> list[Phrase]:
     """The bars of a plan in phrases: they end with sections and last eight bars at most."""
     ends = sorted({*(index + 1 for index in plan.fills), *_changes(plan), len(plan.sheet.bars)})
-    found, start = [], 0
+    found: list[Phrase] = []
+    start = 0
     for end in ends:
         while start < end:
             stop = min(end, start + _LONGEST_PHRASE)
-            found.append(Phrase(start, stop, float(np.mean(plan.energy[start:stop]))))
+            energy = float(np.mean(plan.energy[start:stop]))
+            beat = plan.sheet.bars[start].beat
+            within = [one.name for one in plan.sheet.sections if one.beat <= beat]
+            found.append(Phrase(start, stop, energy, within[-1] if within else str(len(found))))
             start = stop
     return found
 
@@ -91,9 +101,10 @@ def steps(
 ) -> list[Step]:
     """The notes of the patterns that a part plays, in order.
 
-    Each phrase has one pattern, drawn among those for its metre and energy; two bars leave it
-    with the probability ``vary``. The draw depends on ``plan.seed`` alone: parts whose lists are
-    equally long play what stands at the same place in them together.
+    Each phrase has one pattern, drawn among those for its metre and energy, mostly as the other
+    phrases of sections with its name; two bars leave it with the probability ``vary``. The draw
+    depends on ``plan.seed`` alone: parts whose lists are equally long play what stands at the same
+    place in them together.
 
     Raises AudioTransferError for a pattern that is not understood, or has others than ``symbols``.
     """
@@ -104,6 +115,8 @@ def steps(
     for number, phrase in enumerate(phrases(plan)):
         random = np.random.default_rng([plan.seed, number])
         base, draws = random.random(), random.random((phrase.end - phrase.start, 2))
+        if random.random() < _ALIKE:
+            base = np.random.default_rng([plan.seed, *phrase.name.encode(), _SALT]).random()
         for index in range(phrase.start, phrase.end):
             place = index - phrase.start
             leaves, other = draws[place // _TOGETHER]

@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING
 from audiotransfer.cover import form, retiming
 from audiotransfer.cover.endings import with_ending
 from audiotransfer.cover.ladder import ARRANGED, SWUNG
-from audiotransfer.cover.melody import notes_in_beats, quantised, share_of_sixteenths
+from audiotransfer.cover.melody import (
+    follows_beats,
+    notes_in_beats,
+    quantised,
+    share_of_sixteenths,
+)
 from audiotransfer.cover.plan import Plan
 from audiotransfer.cover.reharmonisation import other_roots, reharmonise
 from audiotransfer.errors import AudioTransferError
@@ -35,6 +40,9 @@ def plan_song(
     notices: list[str] = []
     arranged = strength >= ARRANGED
     sheet = retiming.at_tempo(retiming.transposed(sheet, options.transpose), options.tempo)
+    sheet = retiming.in_quarters(sheet)
+    if not follows_beats(sheet):
+        notices.append("the notes do not follow the file's beats: the band may be off them")
     factor = retiming.feel(sheet, band.tempo, share_of_sixteenths(sheet))
     sheet = retiming.with_feel(sheet, factor)
     sheet = replace(sheet, chords=_chords(sheet, notices))
@@ -95,19 +103,19 @@ def _with_added_bars(sheet: LeadSheet, options: ArrangeOptions, sevenths: bool) 
     Without ``sevenths`` the turnaround is in triads.
     """
     as_played = tuple if sevenths else form.triads
-    bars, beats = max(options.intro, 0), sheet.bars[0].beats
+    bars, beats = max(options.intro, 0), retiming.usual_bar(sheet.bars[: retiming.NEARBY]).beats
     if bars:
         chords = (
             form.turnaround(sheet.keys[0], bars, beats)
             if sheet.keys
-            else form.last_chords(sheet, bars)
+            else form.last_chords(sheet, bars, beats)
         )
         sheet = retiming.with_intro(sheet, bars, as_played(chords))
-    bars, beats = max(options.outro, 0), sheet.bars[-1].beats
+    bars, beats = max(options.outro, 0), retiming.usual_bar(sheet.bars[-retiming.NEARBY :]).beats
     if bars:
         key = sheet.keys[-1] if sheet.keys else None
         if key is None:
-            chords = form.last_chords(sheet, bars)
+            chords = form.last_chords(sheet, bars, beats)
         else:
             final = Chord(
                 float((bars - 1) * beats), beats, key.tonic, "6" if key.mode == "major" else "m6"

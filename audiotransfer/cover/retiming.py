@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 #: How much longer than usual the last four bars of an added outro last (26 recordings that end
 #: together, JazzSAMBA).
 SLOWING = (1.0, 1.01, 1.02, 1.03)
+NEARBY = 16  # bars at an end of the song whose metre added bars have
 _FULL = 0.35  # share of divided beats with sixteenths above which a melody is full of them
 _LATER = 1.25  # times the tempo up to which such songs are doubled
 
@@ -60,6 +62,14 @@ def at_tempo(sheet: LeadSheet, bpm: float | None) -> LeadSheet:
 def median_tempo(sheet: LeadSheet) -> float:
     """The median tempo of all beats, in beats per minute."""
     return float(60.0 / np.median(np.diff(sheet.beat_times)))
+
+
+def in_quarters(sheet: LeadSheet) -> LeadSheet:
+    """The lead sheet with quarters as beats where all its beats are half notes: 2/2 as 4/4."""
+    if any(bar.denominator != 2 for bar in sheet.bars):
+        return sheet
+    bars = tuple(Bar(2 * bar.beat, 2 * bar.numerator, 4) for bar in sheet.bars)
+    return replace(_doubled(sheet), bars=bars, energy=sheet.energy)
 
 
 def feel(sheet: LeadSheet, tempo: Tempo, sixteenths: float = 0.0) -> float:
@@ -145,6 +155,12 @@ def _in_beats(sheet: LeadSheet, factor: float) -> LeadSheet:
     )
 
 
+def usual_bar(bars: Sequence[Bar]) -> Bar:
+    """A bar of the commonest metre: a song's first may be a pickup."""
+    metres = Counter((bar.numerator, bar.denominator) for bar in bars)
+    return Bar(0, *metres.most_common(1)[0][0])
+
+
 def with_intro(sheet: LeadSheet, bars: int, chords: Sequence[Chord]) -> LeadSheet:
     """The lead sheet with ``bars`` bars in front, in the metre and tempo of its first ones.
 
@@ -152,7 +168,7 @@ def with_intro(sheet: LeadSheet, bars: int, chords: Sequence[Chord]) -> LeadShee
     """
     if bars <= 0:
         return sheet
-    first, times = sheet.bars[0], sheet.beat_times
+    first, times = usual_bar(sheet.bars[:NEARBY]), sheet.beat_times
     added = bars * first.beats
     period = float(np.median(np.diff(times[:9])))
     later = _retimed(sheet, lambda seconds: seconds + added * period)
@@ -186,7 +202,7 @@ def with_outro(sheet: LeadSheet, bars: int, chords: Sequence[Chord]) -> LeadShee
     """
     if bars <= 0:
         return sheet
-    last, times = sheet.bars[-1], sheet.beat_times
+    last, times = usual_bar(sheet.bars[-NEARBY:]), sheet.beat_times
     start = len(times) - 1
     period = float(np.median(np.diff(times[-9:])))
     slower = np.ones(bars)

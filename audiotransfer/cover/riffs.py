@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from audiotransfer.cover.pattern_parts import PartSettings
     from audiotransfer.cover.plan import Plan
 
-_BUSY = 2.0  # onsets a bar from which a bass line is a riff
+_BUSY = 0.9  # onsets a beat from which a bass line is a riff
 _MOVING = 3  # different pitches of a phrase
 _ROOTS = 0.4  # share of roots; broken chords, as of a piano's left hand, have fewer
 _FIFTH, _OCTAVE = 7, 12
@@ -28,8 +28,8 @@ _SALT = 7  # apart from the draws of patterns, which have the same seed
 def riff_steps(plan: Plan, share: float) -> tuple[list[Step], list[tuple[float, float]]]:
     """Steps of the song's bass line, and the spans in beats that they fill.
 
-    A phrase has its riff with the probability ``share`` if its bass line has at least two notes a
-    bar, three pitches, and is no broken chord. Symbols are MIDI pitches as text; places are on
+    A phrase has its riff with the probability ``share`` if its bass line has about a note a
+    beat, three pitches, and is no broken chord. Symbols are MIDI pitches as text; places are on
     sixteenths, or sixths of a compound beat. The draw is the same for all parts of a plan.
     """
     if not share or not plan.sheet.bass:
@@ -44,7 +44,10 @@ def riff_steps(plan: Plan, share: float) -> tuple[list[Step], list[tuple[float, 
         inside = (onsets >= starts[phrase.start]) & (onsets < starts[phrase.end])
         bars = np.searchsorted(starts, onsets[inside], side="right") - 1
         length = phrase.end - phrase.start
-        line = len(bars) >= _BUSY * length and len(np.unique(bars)) >= _COVERED * length
+        line = (
+            len(bars) >= _BUSY * (starts[phrase.end] - starts[phrase.start])
+            and len(np.unique(bars)) >= _COVERED * length
+        )
         moves = len(np.unique(notes[inside, 2])) >= _MOVING
         if not (random.random() < share and line and moves):
             continue

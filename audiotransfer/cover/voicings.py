@@ -35,7 +35,8 @@ class Voicings:
     """Chooses voicings of chords from a counted table (see ``counts.json``).
 
     ``sizes`` are the shares of two, three, four and five notes; ``lowest`` and ``highest`` limit
-    the register; ``rooted`` scales the weight of voicings that hold the root.
+    the register; ``rooted`` scales the weight of voicings that hold the root, ``tensions`` of
+    those with a tone that is not the chord's.
     """
 
     table: dict[str, Any]
@@ -43,6 +44,7 @@ class Voicings:
     lowest: int = 40
     highest: int = 70
     rooted: float = 1.0
+    tensions: float = 1.0
     _rows: dict[tuple[str, int], tuple[NDArray[np.int64], NDArray[np.float64]]] = field(
         default_factory=dict
     )
@@ -55,6 +57,7 @@ class Voicings:
         top: float,
         resolves: bool,
         generator: Generator,
+        size: int | None = None,
     ) -> NDArray[np.int64]:
         """Pitches of a voicing, bottom up; none where all of them clash with the melody.
 
@@ -63,6 +66,7 @@ class Voicings:
             coming: pitches of the melody notes that come while it may still sound.
             top: top note of the last voicing.
             resolves: whether a dominant resolves, so that its tensions may be altered.
+            size: number of notes, drawn from the shares where it is ``None``.
         """
         pitches, weights = self._candidates(chord, resolves)
         highest = pitches.max(axis=1)
@@ -74,7 +78,8 @@ class Voicings:
         if len(coming):
             weights = np.where(_clash(pitches, coming), _COMING * weights, weights)
         sizes = (pitches != _EMPTY).sum(axis=1)
-        size = 2 + int(generator.choice(len(self.sizes), p=np.array(self.sizes)))
+        if size is None:
+            size = 2 + int(generator.choice(len(self.sizes), p=np.array(self.sizes)))
         for wanted in (size, size - 1, size + 1):
             if weights[sizes == wanted].sum() > 0:
                 weights = np.where(sizes == wanted, weights, 0.0)
@@ -100,6 +105,7 @@ class Voicings:
             for degrees, above, count, middle in self._counted(kind):
                 weight = float(count) * (1.0 if degrees <= allowed else _OUTSIDE)
                 weight *= self.rooted if 0 in degrees else 1.0
+                weight *= 1.0 if degrees <= tones else self.tensions
                 weight *= _CLUSTER if 1 in np.diff(above) else 1.0
                 for bottom in range(self.lowest, self.highest - above[-1] + 1):
                     if (bottom - root) % 12 == middle[0]:

@@ -39,10 +39,20 @@ _TURN = 0.5  # weight of turning against going on; counted: goes on .57
 _TRITONE = 0.06  # weight of a tritone that isn't between two tones of one chord
 _CLEAR = 0.04  # share of notes moved from foreign tones to the chord's: it is to be recognised
 _WITHIN = (-0.19, 0.05, 0.04, 0.03, 0.07)  # of new chords on beat 3: root .34 on it in all
+_CHROMATIC = 0.08  # weight of a note outside the chord's scale where the chord is new
 _LEFT = 0.3  # weight of leaving a note foreign to the chord by more than a whole step
 _PLAIN = np.array([1.0, 1.0, 1.2, 0.8])  # weight of foreign tones under triads, by beat
 _SEVENTH = TONES.index("7th or 6th")
 _ROUNDS = 12
+# Scale of each kind of chord, in semitones above the root.
+_SCALES = {
+    "dom": (0, 2, 4, 5, 7, 9, 10),
+    "min": (0, 2, 3, 5, 7, 9, 10),
+    "maj": (0, 2, 4, 5, 7, 9, 11),
+    "hdim": (0, 1, 3, 5, 6, 8, 10),
+    "dim": (0, 2, 3, 5, 6, 8, 9, 11),
+    "sus": (0, 2, 5, 7, 9, 10),
+}
 # Changes that the weights are fitted on: degree of the root, quality, beats.
 _REFERENCE = (
     (2, "m7", 4), (7, "7", 4), (0, "maj7", 8), (9, "7", 4), (2, "m7", 4), (7, "7", 4),
@@ -104,6 +114,17 @@ class Walking:
             line.append(_choose(earlier, generator))
         return np.asarray(PITCHES[line[: len(slots)][::-1]], np.int64)
 
+    def log_probability(self, slots: Sequence[Slot], pitches: Sequence[int]) -> float:
+        """Natural logarithm of the probability that a line is drawn; pitches as in `PITCHES`."""
+        nodes, edges = self._potentials(slots)
+        line = np.asarray(pitches, np.int64) - int(PITCHES[0])
+        steps = list(zip(line[:-1], line[1:], nodes[1:], edges[1:], strict=True))
+        weight = float(np.log(nodes[0][line[0]] / nodes[0].sum()))
+        weight += float(sum(np.log(edge[a, b] * node[b]) for a, b, node, edge in steps))
+        moves = np.sign(np.diff(line))
+        weight += float((moves[:-1] * moves[1:] < 0).sum() * np.log(_TURN))
+        return weight - _log_total(nodes, edges)
+
     def expected(self, slots: Sequence[Slot]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Expected counts of tones ``[7, 5]`` and intervals ``[4, 9]`` of drawn lines."""
         nodes, edges = self._potentials(slots)
@@ -123,6 +144,7 @@ class Walking:
     ) -> tuple[list[NDArray[np.float64]], list[NDArray[np.float64]]]:
         register = np.exp(-0.5 * ((PITCHES - _MIDDLE) / _SPREAD) ** 2)
         nodes, edges, previous = [], [], None
+        chromatic = np.zeros(len(PITCHES), bool)
         within = [self.intervals[row][_INTERVALS] for row in range(4)]
         for slot in slots:
             classes = _classes(slot.chord)
@@ -130,6 +152,9 @@ class Walking:
             degree = (PITCHES - (slot.chord.root or 0)) % 12
             shares = self.shares(slot.chord.quality)[beat][degree]
             node = register * shares * self.tones[slot.row][classes]
+            outside = ~np.isin(degree, _SCALES[chord_kind(slot.chord.quality)])
+            if slot.row in (NEW, INSIDE):
+                node = np.where(outside, _CHROMATIC * node, node)
             if slot.fixed is not None:
                 node = register * np.equal(PITCHES % 12, slot.fixed)
             nodes.append(node)
@@ -139,9 +164,10 @@ class Walking:
                 inside = ~other[:, None] & (classes != len(TONES) - 1)[None, :]
                 same = previous.chord == slot.chord
                 edge = np.where((_STEPS % 12 == 6) & ~(inside & same), _TRITONE * edge, edge)
-                edge = np.where(other[:, None] & (np.abs(_STEPS) > 2), _LEFT * edge, edge)
+                leap = np.abs(_STEPS) > np.where(chromatic, 1, 2)[:, None]
+                edge = np.where(other[:, None] & leap, _LEFT * edge, edge)
             edges.append(edge)
-            previous = slot
+            previous, chromatic = slot, outside
         return nodes, edges
 
 
@@ -247,12 +273,30 @@ def _forward(
     pairs = np.diag(nodes[0] / nodes[0].sum())
     found = [pairs]
     for node, edge in zip(nodes[1:], edges[1:], strict=True):
-        total, up, down = pairs.sum(axis=0), (pairs * _UP).sum(axis=0), (pairs * _DOWN).sum(axis=0)
-        lost = _UP * down[:, None] + _DOWN * up[:, None]  # lines that turn
-        pairs = (total[:, None] - (1 - _TURN) * lost) * edge * node
+        pairs = _continued(pairs, node, edge)
         pairs /= pairs.sum()
         found.append(pairs)
     return found
+
+
+def _continued(
+    pairs: NDArray[np.float64], node: NDArray[np.float64], edge: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Weights of all lines one note longer, by their last two pitches."""
+    total, up, down = pairs.sum(axis=0), (pairs * _UP).sum(axis=0), (pairs * _DOWN).sum(axis=0)
+    lost = _UP * down[:, None] + _DOWN * up[:, None]  # lines that turn
+    longer: NDArray[np.float64] = (total[:, None] - (1 - _TURN) * lost) * edge * node
+    return longer
+
+
+def _log_total(nodes: list[NDArray[np.float64]], edges: list[NDArray[np.float64]]) -> float:
+    """Logarithm of the weights of all lines, the first pitch's being normalised."""
+    pairs, total = np.diag(nodes[0] / nodes[0].sum()), 0.0
+    for node, edge in zip(nodes[1:], edges[1:], strict=True):
+        pairs = _continued(pairs, node, edge)
+        total += float(np.log(pairs.sum()))
+        pairs /= pairs.sum()
+    return total
 
 
 def _backward(

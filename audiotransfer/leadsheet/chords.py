@@ -126,7 +126,7 @@ _STEPS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
 _ALTERS = {"#": 1, "♯": 1, "b": -1, "♭": -1, "x": 2}
 
 #: Quality -> kind of MusicXML, and the degrees it adds or alters (value, semitones, type).
-KINDS: dict[str, tuple[str, tuple[tuple[int, int, str], ...]]] = {
+MUSICXML_CHORDS: dict[str, tuple[str, tuple[tuple[int, int, str], ...]]] = {
     "": ("major", ()),
     "m": ("minor", ()),
     "dim": ("diminished", ()),
@@ -166,7 +166,7 @@ def symbol(chord: Chord, key: Key | None = None) -> str:
         return NO_CHORD
     text = name_of(chord.root, key) + chord.quality
     if chord.bass is not None and chord.bass != chord.root:
-        text += f"/{name_of(chord.bass, key)}"
+        text += f"/{name_of(chord.bass, key, over=chord.root)}"
     return text
 
 

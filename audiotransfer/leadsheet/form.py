@@ -17,9 +17,11 @@ if TYPE_CHECKING:
     from audiotransfer.leadsheet.leadsheet import Bar
 
 _UNIT = 4  # bars: sections begin on multiples of it, counted from the first full bar
-_REACH = 4  # bars on each side of a boundary that are compared
 _ALIKE = 0.6  # least share of similarity, between unrelated bars (0) and equal ones (1)
-_LONGEST = 16  # bars of a section
+# What a section of so many units costs against the standardised novelty of its start, by rule of
+# thumb: sections of 8 and 16 bars are usual, of 4 and 12 less so.
+_COSTS = {1: 1.0, 2: 0.0, 3: 0.6, 4: 0.1, 6: 0.9, 8: 0.8}
+_FEWEST_BEATS = 3  # bars of fewer beats count as half bars
 
 
 def bar_features(
@@ -38,12 +40,14 @@ def sections_of(features: NDArray[np.float64], bars: Sequence[Bar]) -> tuple[Sec
     """Sections of a song without gaps; those that are alike have one name (A, B, ...).
 
     ``features`` ``[B, F]`` are of its B bars. Boundaries are where a checkerboard kernel on the
-    bars' self-similarity has its peaks (Foote 2000), on multiples of four bars.
+    bars' self-similarity has its peaks (Foote 2000), on multiples of four bars
+    (of eight where a bar has two beats).
     """
     count = len(bars)
     similar = _unit(features) @ _unit(features).T
     first = 1 if count > 1 and bars[0].quarters < bars[1].quarters else 0
-    boundaries = _boundaries(similar, first)
+    usual = sorted(bar.beats for bar in bars)[count // 2]
+    boundaries = _boundaries(similar, first, _UNIT if usual >= _FEWEST_BEATS else 2 * _UNIT)
     edges = [0, *boundaries, count]
     names = _names(similar, edges)
     return tuple(
@@ -58,27 +62,37 @@ def _unit(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return unit
 
 
-def _boundaries(similar: NDArray[np.float64], first: int) -> list[int]:
-    """Bars at which sections begin, apart from the first bar."""
+def _boundaries(similar: NDArray[np.float64], first: int, unit: int) -> list[int]:
+    """Bars at which sections begin, apart from the first bar.
+
+    The set with the largest sum of novelty (in standard deviations) less the lengths' costs.
+    """
     count = len(similar)
-    places = np.arange(first + _UNIT, count - 1, _UNIT)
-    if not len(places):
+    places = [first, *range(first + unit, count - unit // 2, unit)]
+    if len(places) < 2:
         return []
-    novelty = np.array([_novelty(similar, int(at)) for at in places])
-    limit = float(novelty.mean())
+    novelty = np.array([_novelty(similar, at, unit) for at in places[1:]])
+    novelty = (novelty - novelty.mean()) / max(float(novelty.std()), 1e-9)
+    gains = np.concatenate([[0.0], novelty, [0.0]])
+    best, came = np.full(len(gains), -np.inf), np.zeros(len(gains), dtype=np.int64)
+    best[0] = 0.0
+    for at in range(1, len(gains)):
+        for length, cost in _COSTS.items():
+            # The last section is as long as it is.
+            price = 0.0 if at == len(gains) - 1 else cost
+            if length <= at and best[at - length] + gains[at] - price > best[at]:
+                best[at], came[at] = best[at - length] + gains[at] - price, at - length
     found: list[int] = []
-    last = first
-    for place, value in zip(places, novelty, strict=True):
-        at = int(place)
-        if value > limit or at - last >= _LONGEST:
-            found.append(at)
-            last = at
-    return found
+    at = int(came[-1])
+    while at > 0:
+        found.append(places[at])
+        at = int(came[at])
+    return found[::-1]
 
 
-def _novelty(similar: NDArray[np.float64], at: int) -> float:
+def _novelty(similar: NDArray[np.float64], at: int, reach: int) -> float:
     """How much the bars before a boundary differ from those after it, and are alike among them."""
-    low, high = max(at - _REACH, 0), min(at + _REACH, len(similar))
+    low, high = max(at - reach, 0), min(at + reach, len(similar))
     before, after = similar[low:at, low:at], similar[at:high, at:high]
     return float((before.mean() + after.mean()) / 2 - similar[low:at, at:high].mean())
 

@@ -1,4 +1,4 @@
-"""Keys of a song: profiles of pitch classes and a hidden Markov model over bars."""
+"""Keys of a song: weights of pitch classes and a hidden Markov model over bars."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _FEWEST_BARS = 8  # a key holds at least so long
 
 
 @cache
-def _profiles() -> tuple[NDArray[np.float64], float, float]:
-    """Log-profiles ``[2, 12]``, weight of a bar's notes, probability of a change a bar."""
+def _model() -> tuple[NDArray[np.float64], float]:
+    """Weights of pitch classes a bar ``[2, 12]``, and the probability of a change a bar."""
     text = (files("audiotransfer.leadsheet") / "keys.json").read_text(encoding="utf-8")
     data = json.loads(text)
-    shares = np.array([data["profiles"][mode] for mode in MODES])
-    return np.log(shares / shares.sum(axis=1, keepdims=True)), data["weight"], data["change"]
+    weights = np.array([data["weights"][mode] for mode in MODES])
+    return data["weight"] * weights, data["change"]
 
 
 def keys_of(chroma: NDArray[np.float64], bars: Sequence[Bar]) -> tuple[Key, ...]:
@@ -52,10 +52,10 @@ def keys_of(chroma: NDArray[np.float64], bars: Sequence[Bar]) -> tuple[Key, ...]
 
 def _bar_scores(chroma: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Log-likelihoods of 24 keys ``[B, 24]`` (major, then minor), and their posteriors."""
-    profiles, weight, change = _profiles()
-    turned = np.concatenate([[np.roll(own, tonic) for tonic in range(12)] for own in profiles])
+    weights, change = _model()
+    turned = np.concatenate([[np.roll(own, tonic) for tonic in range(12)] for own in weights])
     shares = chroma / np.maximum(chroma.sum(axis=1, keepdims=True), 1e-9)
-    logs = weight * shares @ turned.T
+    logs = shares @ turned.T
     likely = np.exp(logs - logs.max(axis=1, keepdims=True))
     ahead, back = np.full_like(likely, 1 / 24), np.full_like(likely, 1 / 24)
     ahead[0] = likely[0] / likely[0].sum()
@@ -72,7 +72,7 @@ def _bar_scores(chroma: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArr
 
 def _smoothed(logs: NDArray[np.float64]) -> NDArray[np.int64]:
     """The likeliest key of each bar ``[B]``; keys of less than 8 bars are left out."""
-    _, _, change = _profiles()
+    _, change = _model()
     cost = np.log(change / 24) - np.log(1 - change)
     score, came = logs[0].copy(), np.zeros(logs.shape, dtype=np.int64)
     own = np.arange(logs.shape[1])

@@ -74,19 +74,17 @@ TRACK_FEATURES = (
     "duration",
     "velocity",
     "highest",
-    "repetition",
 )
 
 
 def track_features(tracks: Sequence[TrackNotes]) -> NDArray[np.float64]:
-    """Features ``[K, 11]`` of K pitched tracks of a song, in the order of `TRACK_FEATURES`.
+    """Features ``[K, 10]`` of K pitched tracks of a song, in the order of `TRACK_FEATURES`.
 
     register: mean pitch over C4 in octaves; single_notes: share of onsets with one note; overlap:
     notes that sound at a time, beyond one; density: onsets a beat; coverage: share of the song's
     bars of four beats with an onset; steps: share of intervals of 1 or 2 semitones; spread:
     standard deviation of the pitch in octaves; duration: mean in beats; velocity: mean over the
-    song's, in 32nds of the range; highest: share of onsets with no other track's note above;
-    repetition: share of bars whose rhythm and pitches occurred before.
+    song's, in 32nds of the range; highest: share of onsets with no other track's note above.
     """
     everything = np.concatenate([track.beats for track in tracks])
     mean_velocity = everything[:, 3].mean()
@@ -119,7 +117,6 @@ def track_features(tracks: Sequence[TrackNotes]) -> NDArray[np.float64]:
                 min(length / len(beats), 4.0),
                 (beats[:, 3].mean() - mean_velocity) / 32,
                 float((line[:, 2] > others[place]).mean()),
-                _repetition(line, bars),
             ]
         )
     return np.array(rows)
@@ -246,19 +243,6 @@ def _tops(beats: NDArray[np.float64], groups: NDArray[np.int64]) -> NDArray[np.f
     """The highest note of each onset."""
     last = np.searchsorted(groups, np.arange(groups[-1] + 1), side="right") - 1
     return beats[last]
-
-
-def _repetition(line: NDArray[np.float64], bars: NDArray[np.float64]) -> float:
-    """Share of the bars of a line that occurred before."""
-    seen: set[bytes] = set()
-    repeated = 0
-    numbers = np.unique(bars)
-    for number in numbers:
-        own = line[bars == number]
-        key = np.stack([np.rint(4 * (own[:, 0] - 4 * number)), own[:, 2]]).astype(np.int16)
-        repeated += key.tobytes() in seen
-        seen.add(key.tobytes())
-    return repeated / len(numbers)
 
 
 def bass_track(tracks: Sequence[TrackNotes], melody: int | None) -> int | None:

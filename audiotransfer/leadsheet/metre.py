@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.leadsheet.beat_phase import beat_phase
-from audiotransfer.leadsheet.downbeats import bar_lengths
+from audiotransfer.leadsheet.downbeats import SHIFTED, bar_lengths, beat_phase
 from audiotransfer.leadsheet.leadsheet import Bar
 from audiotransfer.midi.grid import grid_offset
 
@@ -57,21 +56,25 @@ def seconds_of(score: Any, ticks: ArrayLike) -> NDArray[np.float64]:
 def timeline_of(score: Any) -> Timeline:
     """The beats and bars of a score up to the end of its last note.
 
-    Time signatures are taken as they are, except where bars of fewer than two beats go on: there
-    the bars are estimated from harmony, bass and accents (`bar_lengths`). Where all notes are
-    shifted against the file's sixteenths by one amount, or clearly against its quarters, so are
-    the beats. Raises AudioTransferError for scores without notes, or of more than `MOST_BARS` bars.
+    Time signatures are taken as they are, except where bars of fewer than two beats go on, or the
+    song's beats are clearly shifted against the file's: there beats and bars are estimated from
+    harmony, bass and long notes (`beat_phase`, `bar_lengths`). Where all notes are shifted against
+    the file's sixteenths by one amount, so are the beats. Raises AudioTransferError for scores
+    without notes, or of more than `MOST_BARS` bars.
     """
     ends = [int((n["time"] + n["duration"]).max()) for n in _note_arrays(score)]
     if not ends:
         raise AudioTransferError("there are no notes in it; give a file with notes")
     offset = grid_offset(score)
-    offset += beat_phase(score, offset)
     end = max(ends) - score.tpq / 8
     lines: list[tuple[float, Bar]] = []
-    for start, stop, metre in _spans(score, max(end - offset, 1.0)):
+    phase, odds = beat_phase(score, offset)
+    spans = _spans(score, max(end - offset, 1.0))
+    if odds > SHIFTED:
+        spans = [(0.0, max(end - offset, 1.0), None)]
+    for start, stop, metre in spans:
         if metre is None:
-            lines += _estimated(score, start, stop, offset, start + offset >= end - score.tpq)
+            lines += _estimated(score, start + phase * score.tpq / 4, stop, offset)
         else:
             lines += _regular(start, stop, metre, score.tpq)
         if len(lines) > MOST_BARS:
@@ -112,13 +115,11 @@ def _regular(
     return [(start + length * i, bar) for i in range(min(count, MOST_BARS + 1))]
 
 
-def _estimated(
-    score: Any, start: float, stop: float, offset: float, short: bool
-) -> list[tuple[float, Bar]]:
+def _estimated(score: Any, start: float, stop: float, offset: float) -> list[tuple[float, Bar]]:
     """Bars of quarters whose lengths are estimated."""
     quarter = score.tpq
     beats = max(1, int(np.ceil((stop - start - quarter / 8) / quarter)))
-    if short or beats > 4 * MOST_BARS:
+    if beats < _FEWEST_BEATS or beats > 4 * MOST_BARS:
         return _regular(start, stop, (4, 4), quarter)
     edges = start + offset + quarter * np.arange(beats + 1)
     places = np.concatenate([[0], np.cumsum(bar_lengths(score, edges))])

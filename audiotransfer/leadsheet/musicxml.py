@@ -11,17 +11,18 @@ from xml.etree import ElementTree as Xml
 import numpy as np
 
 from audiotransfer.atomic import write_bytes
-from audiotransfer.leadsheet.chords import KINDS, NO_CHORD
+from audiotransfer.leadsheet.chords import MUSICXML_CHORDS, NO_CHORD
 from audiotransfer.leadsheet.notation import Value, voice
 from audiotransfer.leadsheet.percussion import Drum, drum_of, is_foot
 from audiotransfer.leadsheet.quantising import (
     DIVISIONS,
     Unit,
+    is_straight,
     quantised,
     swing_phase,
     units_of,
 )
-from audiotransfer.leadsheet.spelling import signature, spelled
+from audiotransfer.leadsheet.spelling import signature, spelled, spelled_over
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -38,7 +39,24 @@ _SPLIT = 60  # lowest pitch of the upper of two staves
 _BASS_CLEF = 54  # mean pitch below which a staff has the bass clef
 _TWO_STAVES = (50, 67)  # 10th and 90th percentile of the pitches of a part on two staves
 _TEMPO_CHANGE = 0.04  # share of the tempo from which a change is written
+_FAST = 150.0  # quarters a minute from which sixteenths are rare
 _KITS = ("kit", "drum")
+
+
+@dataclass(frozen=True)
+class _Feel:
+    """What a part's notes are quantised by."""
+
+    units: Sequence[Unit]
+    swing: float | None
+    fast: bool
+
+    def notes(
+        self, table: NDArray[np.float64]
+    ) -> tuple[NDArray[np.int64], Sequence[Unit], frozenset[int]]:
+        """The arguments of `voice` for notes in beats ``[N, 4]``."""
+        notes, triplets = quantised(table, self.units, self.swing, self.fast)
+        return notes, self.units, triplets
 
 
 @dataclass(frozen=True)
@@ -78,10 +96,12 @@ def musicxml(sheet: LeadSheet, parts: Sequence[EnsemblePart] | None = None) -> s
     """
     units = units_of(sheet.bars)
     tables = _tables(sheet, parts)
-    phases = [swing_phase(table[:, 0]) for _, table, _ in tables]
+    swung = _swing(sheet, [table for _, table, _ in tables])
+    quarters = sum(bar.quarters for bar in sheet.bars)
+    fast = 60.0 * quarters / (sheet.beats[-1] - sheet.beats[0]) > _FAST
     pitched = [
-        _pitched(name, table, units, phase) if not kit else _kit(name, table, units, phase)
-        for (name, table, kit), phase in zip(tables, phases, strict=True)
+        (_kit if kit else _pitched)(name, table, _Feel(units, phase, fast))
+        for (name, table, kit), phase in zip(tables, swung, strict=True)
     ]
     root = Xml.Element("score-partwise", version="4.0")
     if sheet.title:
@@ -93,8 +113,8 @@ def musicxml(sheet: LeadSheet, parts: Sequence[EnsemblePart] | None = None) -> s
     for number, part in enumerate(pitched, start=1):
         element = _add(root, "part", id=f"P{number}")
         first = number == 1
-        swung = first and any(phase is not None for phase in phases)
-        _Writer(sheet, units, part, f"P{number}").measures(element, first, swung)
+        words = first and any(phase is not None for phase in swung)
+        _Writer(sheet, units, part, f"P{number}").measures(element, first, words)
     Xml.indent(root, " ")
     return _DOCTYPE + Xml.tostring(root, encoding="unicode") + "\n"
 
@@ -127,9 +147,22 @@ def _in_beats(sheet: LeadSheet, notes: NDArray[np.float64]) -> NDArray[np.float6
     return np.column_stack([start, end, notes[:, 2:4]])
 
 
-def _pitched(
-    name: str, table: NDArray[np.float64], units: Sequence[Unit], phase: float | None
-) -> _Part:
+def _swing(sheet: LeadSheet, tables: Sequence[NDArray[np.float64]]) -> list[float | None]:
+    """The place of swung eighths in the beat, of each part; ``None`` for straight ones.
+
+    Parts with few notes off the beat take that of all.
+    """
+    if not any(bar.division == 2 for bar in sheet.bars):
+        return [None] * len(tables)
+    overall = swing_phase(np.concatenate([table[:, 0] for table in tables]))
+    phases = []
+    for table in tables:
+        own = swing_phase(table[:, 0])
+        phases.append(overall if own is None and not is_straight(table[:, 0]) else own)
+    return phases
+
+
+def _pitched(name: str, table: NDArray[np.float64], feel: _Feel) -> _Part:
     pitches = table[:, 2]
     low, high = np.percentile(pitches, [10, 90]) if len(pitches) else (60, 72)
     if low < _TWO_STAVES[0] and high > _TWO_STAVES[1]:
@@ -139,31 +172,21 @@ def _pitched(
         mean = float(pitches.mean()) if len(pitches) else 72.0
         halves, clefs = [table], ["F" if mean < _BASS_CLEF else "G"]
     staves = [
-        _Staff((voice(*_in_units(half, units, phase)),), clef)
-        for half, clef in zip(halves, clefs, strict=True)
+        _Staff((voice(*feel.notes(half)),), clef) for half, clef in zip(halves, clefs, strict=True)
     ]
     return _Part(name, tuple(staves))
 
 
-def _kit(
-    name: str, table: NDArray[np.float64], units: Sequence[Unit], phase: float | None
-) -> _Part:
+def _kit(name: str, table: NDArray[np.float64], feel: _Feel) -> _Part:
     """Drums on one staff: hands above, feet below."""
     feet = np.array([is_foot(int(key)) for key in table[:, 2]], dtype=bool)
     short = table.copy()
     short[:, 1] = short[:, 0] + 0.25
-    voices = [
-        voice(*_in_units(half, units, phase)) for half in (short[~feet], short[feet]) if len(half)
-    ] or [voice(*_in_units(short, units, phase))]
+    voices = [voice(*feel.notes(half)) for half in (short[~feet], short[feet]) if len(half)] or [
+        voice(*feel.notes(short))
+    ]
     drums = {drum_of(int(key)).key: drum_of(int(key)) for key in np.unique(table[:, 2])}
     return _Part(name, (_Staff(tuple(voices), "percussion"),), tuple(drums.values()))
-
-
-def _in_units(
-    table: NDArray[np.float64], units: Sequence[Unit], phase: float | None
-) -> tuple[NDArray[np.int64], Sequence[Unit], frozenset[int]]:
-    notes, triplets = quantised(table, units, phase)
-    return notes, units, triplets
 
 
 class _Writer:
@@ -367,14 +390,15 @@ def _harmony(measure: Xml.Element, chord: Chord, offset: int, key: Key | None) -
     """Adds a chord symbol at a place in divisions from the next note."""
     harmony = _add(measure, "harmony")
     if chord.root is None:
-        _step(harmony, "root", 0, None)
+        _step(harmony, "root", ("C", 0))
+        harmony[-1][0].set("text", "")
         _add(harmony, "kind", "none").set("text", NO_CHORD)
     else:
-        kind, degrees = KINDS[chord.quality]
-        _step(harmony, "root", chord.root, key)
+        kind, degrees = MUSICXML_CHORDS[chord.quality]
+        _step(harmony, "root", spelled(chord.root, key))
         _add(harmony, "kind", kind).set("text", chord.quality)
         if chord.bass is not None and chord.bass != chord.root:
-            _step(harmony, "bass", chord.bass, key)
+            _step(harmony, "bass", spelled_over(chord.bass, chord.root, key))
         for value, alter, change in degrees:
             degree = _add(harmony, "degree", **{"print-object": "no"})
             _add(degree, "degree-value", str(value))
@@ -384,8 +408,8 @@ def _harmony(measure: Xml.Element, chord: Chord, offset: int, key: Key | None) -
         _add(harmony, "offset", str(offset))
 
 
-def _step(harmony: Xml.Element, name: str, pitch_class: int, key: Key | None) -> None:
-    letter, alter = spelled(pitch_class, key)
+def _step(harmony: Xml.Element, name: str, spelling: tuple[str, int]) -> None:
+    letter, alter = spelling
     element = _add(harmony, name)
     _add(element, f"{name}-step", letter)
     if alter:

@@ -24,6 +24,8 @@ _STEPS = {
     24: ((24, 0.0), (12, 0.2), (8, 1.5), (6, 2.0)),
 }
 _TRIPLETS = (8, 16)
+_EIGHTH_TRIPLET = 16
+_RARE = 2.0  # what steps below an eighth triplet cost in fast music
 _DEVIATION = 0.09  # of a quarter: the usual distance of a played note from its place
 _SWUNG = (0.55, 0.78)  # phases of swung eighths in the beat
 _THIRD = (0.25, 0.42)  # phases of the second of three triplets
@@ -75,14 +77,25 @@ def swing_phase(beats: NDArray[np.float64]) -> float | None:
     return float(np.median(swung))
 
 
+def is_straight(beats: NDArray[np.float64]) -> bool:
+    """Whether onsets ``[N]`` between the beats lie mostly in the middle."""
+    phase = beats % 1
+    off = phase[(phase > 0.42) & (phase < 0.85)]
+    return len(off) > 0 and bool((np.abs(off - 0.5) < 0.03).mean() > 0.5)
+
+
 def quantised(
-    notes: NDArray[np.float64], units: Sequence[Unit], swing: float | None = None
+    notes: NDArray[np.float64],
+    units: Sequence[Unit],
+    swing: float | None = None,
+    fast: bool = False,
 ) -> tuple[NDArray[np.int64], frozenset[int]]:
     """Notes ``[M, 4]`` in divisions of the song (start, end, pitch, velocity), and the indices of
     units that are divided in triplets.
 
     ``notes`` ``[N, 4]`` are start and end in beats, pitch and velocity; those outside the song are
-    left out. ``swing`` is the phase of swung eighths, which become plain ones.
+    left out. ``swing`` is the phase of swung eighths, which become plain ones. Of ``fast`` music
+    sixteenths are written only where eighths and triplets clearly do not fit.
     """
     edges = np.array([unit.beat for unit in units])
     end = edges[-1] + units[-1].beats
@@ -96,10 +109,11 @@ def quantised(
         inside = own == index
         phases = places[inside, 0] - index
         unit = units[index]
-        if swing is not None and unit.length == DIVISIONS and not _three(phases):
+        plain = swing is not None and unit.length == DIVISIONS and not _three(phases)
+        if swing is not None and plain:
             places[inside, 0] = index + _straight(phases, swing)
             phases = places[inside, 0] - index
-        steps[index] = _step(phases, unit)
+        steps[index] = _step(phases, unit, fast, triplets=not plain)
         if steps[index] in _TRIPLETS:
             triplets.add(index)
     if swing is not None:
@@ -137,15 +151,18 @@ def _straight(phases: NDArray[np.float64], swing: float) -> NDArray[np.float64]:
     return straight
 
 
-def _step(phases: NDArray[np.float64], unit: Unit) -> int:
+def _step(phases: NDArray[np.float64], unit: Unit, fast: bool, triplets: bool) -> int:
     """The division of a unit with the least sum of deviations and its own cost."""
     distinct = phases[np.concatenate([[True], np.diff(phases) > 0.06])] * unit.length
     costs = {}
     for step, cost in _STEPS.get(unit.length, ((unit.length, 0.0),)):
+        if step in _TRIPLETS and not triplets:
+            continue
         near = np.rint(distinct / step)
         away = np.abs(distinct - near * step) / (_DEVIATION * DIVISIONS)
         lost = len(near) - len(np.unique(near))
-        costs[step] = cost + float((np.minimum(away, 3) ** 2).sum()) + 4.0 * lost
+        rare = _RARE if fast and step < _EIGHTH_TRIPLET else 0.0
+        costs[step] = cost + rare + float((np.minimum(away, 3) ** 2).sum()) + 4.0 * lost
     return min(costs, key=lambda step: costs[step])
 
 

@@ -31,9 +31,21 @@ def spelled(pitch_class: int, key: Key | None = None) -> tuple[str, int]:
     return _LETTERS[(fifths + 1) % 7], (fifths + 1) // 7
 
 
-def name_of(pitch_class: int, key: Key | None = None) -> str:
-    """Name of a pitch class in a key, as ``Bb`` or ``F#``."""
-    letter, alter = spelled(pitch_class, key)
+def spelled_over(pitch_class: int, root: int, key: Key | None = None) -> tuple[str, int]:
+    """Letter and accidental of a tone of a chord, as over its root: F# over D in any key."""
+    fifths = _fifths(root % 12, key) + _DEGREES[(pitch_class - root) % 12]
+    low, high = _SIMPLE
+    if not low - 1 <= fifths <= high + 1:  # double accidentals
+        return spelled(pitch_class, key)
+    return _LETTERS[(fifths + 1) % 7], (fifths + 1) // 7
+
+
+def name_of(pitch_class: int, key: Key | None = None, over: int | None = None) -> str:
+    """Name of a pitch class in a key, as ``Bb`` or ``F#``; ``over`` the root of its chord."""
+    if over is None:
+        letter, alter = spelled(pitch_class, key)
+    else:
+        letter, alter = spelled_over(pitch_class, over, key)
     return letter + ("#" * alter if alter > 0 else "b" * -alter)
 
 

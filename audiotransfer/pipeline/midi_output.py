@@ -194,10 +194,10 @@ def render_parts(
 ) -> None:
     """Renders arranged parts with the package's instruments to an audio file, with one gain.
 
-    Stereo, 44.1 kHz, in bounded memory; the length is ``seconds``, or that of the notes and 2 s.
-    ``stems`` are files for the single parts, by name: with their share of the room and the same
-    gain, so that they sum to the mix. Raises AudioTransferError for an unknown instrument or
-    effect, and for more than two hours.
+    Stereo, 44.1 kHz, in bounded memory; the length is as of `Ensemble.render`. ``stems`` are files
+    for the single parts, by name: with their share of the room and the same gain, so that they sum
+    to the mix. Raises AudioTransferError for an unknown instrument or effect, and for more than two
+    hours.
     """
     if max((part.end for part in parts), default=0.0) > _LONGEST_SECONDS:
         raise AudioTransferError(

@@ -42,7 +42,6 @@ from audiotransfer.pipeline.naming import ensure_folder, name_clashes
 from audiotransfer.pipeline.options import StemChoice
 from audiotransfer.pipeline.plan import resolve_device
 from audiotransfer.styles import Card, Style, find_style, load_style
-from audiotransfer.synthesis.room import Room
 
 if TYPE_CHECKING:
     from audiotransfer.cover.band import Band
@@ -273,9 +272,7 @@ def _with_band(source: str | Path, file: midi.MidiFile, plan: CoverPlan) -> _Res
     cover = cover_song(file, plan, Path(source).stem)
     notices = [f"{source}: {notice}" for notice in cover.arrangement.notices]
     complete = "keep" not in plan.actions.values()
-    notated = Notated(
-        cover.arrangement.sheet, cover.parts, cover.marks, complete, Room(**plan.band.room)
-    )
+    notated = Notated(cover.arrangement.sheet, cover.parts, cover.marks, complete, plan.band.room)
     return _Result(cover.file, score_of(cover.file), {}, cover.report, notices, notated)
 
 

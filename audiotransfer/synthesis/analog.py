@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,7 +15,7 @@ from audiotransfer.synthesis.oscillators import oscillate
 from audiotransfer.synthesis.sample_voice import Vibrato
 from audiotransfer.synthesis.synth_presets import SynthPreset
 from audiotransfer.synthesis.voice import Envelope
-from audiotransfer.synthesis.waveforms import PADDING
+from audiotransfer.synthesis.waveforms import Waveform
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,7 +24,48 @@ _LEVEL = 0.1  # RMS at velocity 127, that of a sample
 _SHORTEST_SECONDS = 0.03
 _VIBRATO_HERTZ, _VIBRATO_DELAY = 5.0, 0.3
 _LOWEST_CUTOFF = 1.5  # times the fundamental
+_LOOP_SECONDS, _SHORT_LOOP_SECONDS = 4.0, 0.25
 _GOLDEN = 0.618034  # phases of oscillators that are spread evenly however many there are
+
+
+class Tone:
+    """The oscillators of a pitch in a loop, of RMS 1, before filter and envelope.
+
+    ``hertz`` is the frequency that the loop has at speed 1; it holds whole periods of every
+    oscillator, so a detuned one deviates by up to half of 1 / `_LOOP_SECONDS` Hz.
+    """
+
+    def __init__(self, preset: SynthPreset, pitch: float, sample_rate: int) -> None:
+        self._preset, self._pitch = preset, pitch
+        seconds = _LOOP_SECONDS if preset.voices > 1 else _SHORT_LOOP_SECONDS
+        self._length = round(seconds * sample_rate)
+        self._rate = sample_rate
+        self.hertz = self._cycles(0.0) * sample_rate / self._length
+        self.waveform = Waveform(self._load, self._length, (0, self._length))
+
+    def _cycles(self, cents: float) -> int:
+        """Periods within the loop at a detuning."""
+        hertz = _hertz(self._pitch + cents / 100.0)
+        return max(1, round(hertz * self._length / self._rate))
+
+    def _load(self) -> NDArray[np.float32]:
+        preset = self._preset
+        spread = np.linspace(-1.0, 1.0, preset.voices) if preset.voices > 1 else np.zeros(1)
+        sound = np.zeros((preset.channels, self._length), dtype=np.float32)
+        for n, place in enumerate(spread):
+            hertz = self._cycles(place * preset.detune_cents) * self._rate / self._length
+            phase = (n + 1) * _GOLDEN % 1.0 if preset.voices > 1 else 0.0
+            # Of a stereo sound each channel has every second oscillator.
+            sound[n % preset.channels] += oscillate(
+                preset.shape, hertz, phase, self._length, self._rate
+            )
+        if preset.sine:
+            sound += np.float32(preset.sine) * oscillate(
+                "sine", self.hertz, 0.0, self._length, self._rate
+            )
+        power = preset.voices / preset.channels + preset.sine**2
+        sound /= np.float32(math.sqrt(power))
+        return sound
 
 
 @dataclass(frozen=True)
@@ -35,7 +77,7 @@ class SynthVoice:
     velocity: float
     onset: int
     held: int
-    turn: int
+    tone: Tone
     sample_rate: int
 
     @property
@@ -60,14 +102,17 @@ class SynthVoice:
         if preset.vibrato_cents:
             vibrato = Vibrato(_VIBRATO_HERTZ, preset.vibrato_cents, _VIBRATO_DELAY)
             speeds *= vibrato.ratios(times)
+        # The loop holds whole periods; its speed makes up for what that puts it out of tune.
+        speeds *= _hertz(self.pitch) / self.tone.hertz
         filters = low_pass(self._cutoffs(times), preset.resonance_db, rate)
         shape = Envelope(0.0, preset.attack, 0.0, preset.decay, preset.sustain_db, preset.release)
         envelope = shape.volume(self.held, rate)
         level = _LEVEL * (self.velocity / 127.0) ** 2
+        source = self.tone.waveform.sound(math.ceil(length * float(speeds.max())))
         for channel in range(len(into)):
             kernel.add(
                 into[channel : channel + 1, :length],
-                self._source(channel, len(into), math.ceil(length * 1.01)),
+                source[channel],
                 speeds,
                 np.ones(steps),
                 filters,
@@ -87,25 +132,6 @@ class SynthVoice:
         )
         return cutoffs
 
-    def _source(self, channel: int, channels: int, length: int) -> NDArray[np.float32]:
-        """The oscillators of a channel, of RMS 1 in total, after the kernel's padding."""
-        preset = self.preset
-        every = range(preset.voices)
-        spread = np.linspace(-1.0, 1.0, preset.voices) if preset.voices > 1 else np.zeros(1)
-        # Of a stereo sound each channel has every second oscillator.
-        chosen = [n for n in every if channels == 1 or n % channels == channel]
-        source = np.zeros(PADDING + length + 3, dtype=np.float32)
-        sound = source[PADDING:]
-        for n in chosen:
-            hertz = _hertz(self.pitch + spread[n] * preset.detune_cents / 100.0)
-            phase = (n + 1 + 7 * self.turn) * _GOLDEN % 1.0 if preset.voices > 1 else 0.0
-            sound += oscillate(preset.shape, hertz, phase, len(sound), self.sample_rate)
-        if preset.sine:
-            wave = oscillate("sine", _hertz(self.pitch), 0.0, len(sound), self.sample_rate)
-            sound += np.float32(preset.sine) * wave
-        sound /= np.float32(math.sqrt(len(chosen) + preset.sine**2))
-        return source
-
 
 class SynthInstrument:
     """A synthesised instrument at ``sample_rate`` Hz; pitches outside its range are folded."""
@@ -113,23 +139,28 @@ class SynthInstrument:
     def __init__(self, name: str, preset: SynthPreset, sample_rate: int) -> None:
         self.name, self.description, self.sample_rate = name, preset, sample_rate
         self.channels = preset.channels
+        self._tone = lru_cache(maxsize=128)(self._new_tone)
 
     def voices(self, notes: NDArray[np.float64]) -> list[SynthVoice]:
         """Voices of notes ``[N, 4]`` (start s, duration s, pitch, velocity), by their onset."""
-        return [
-            SynthVoice(
-                self.description,
-                self._folded(float(pitch)),
-                min(max(float(velocity), 1.0), 127.0),
-                max(0, round(float(start) * self.sample_rate)),
-                round(max(float(duration), _SHORTEST_SECONDS) * self.sample_rate),
-                turn,
-                self.sample_rate,
+        voices = []
+        for start, duration, pitch, velocity in notes[np.argsort(notes[:, 0], kind="stable")]:
+            folded = self._folded(float(pitch))
+            voices.append(
+                SynthVoice(
+                    preset=self.description,
+                    pitch=folded,
+                    velocity=min(max(float(velocity), 1.0), 127.0),
+                    onset=max(0, round(float(start) * self.sample_rate)),
+                    held=round(max(float(duration), _SHORTEST_SECONDS) * self.sample_rate),
+                    tone=self._tone(folded),
+                    sample_rate=self.sample_rate,
+                )
             )
-            for turn, (start, duration, pitch, velocity) in enumerate(
-                notes[np.argsort(notes[:, 0], kind="stable")]
-            )
-        ]
+        return voices
+
+    def _new_tone(self, pitch: float) -> Tone:
+        return Tone(self.description, pitch, self.sample_rate)
 
     def _folded(self, pitch: float) -> float:
         while pitch < self.description.low_key:

@@ -81,8 +81,8 @@ class Ensemble:
     ) -> NDArray[np.float32]:
         """The mix ``[2, T]`` of parts, with one gain where its peak would pass 0.9.
 
-        ``seconds`` is its length, 2 s more than the notes where it is ``None``; later notes are
-        left out. Raises AudioTransferError as `blocks` does.
+        ``seconds`` is its length; where it is ``None``, 2 s more than the notes, or until the last
+        has rung out. Later notes are left out. Raises AudioTransferError as `blocks` does.
         """
         blocks = list(self.blocks(parts, seconds, room))
         mix = np.concatenate(blocks, axis=1) if blocks else np.zeros((2, 0), np.float32)
@@ -128,7 +128,10 @@ class Ensemble:
                 )
         if seconds is None:
             seconds = max((part.end for part in parts), default=-TAIL_SECONDS) + TAIL_SECONDS
-        total = round(seconds * self.sample_rate)
+            rung_out = max((stream.end for stream in streams), default=0)
+            total = max(round(seconds * self.sample_rate), rung_out)
+        else:
+            total = round(seconds * self.sample_rate)
         # Blocks begin where periodic effects do, and the context reaches back to such a place.
         chains = [stream.chain for stream in streams if stream.chain is not None]
         grid = math.lcm(*(chain.grid for chain in chains))
@@ -166,6 +169,11 @@ class _Stream:
         self._begin = 0
         self._sound = np.zeros((instrument.channels, 0), dtype=np.float32)
 
+    @property
+    def end(self) -> int:
+        """Sample at which the last note has rung out."""
+        return max((voice.onset + voice.length for voice in self._voices), default=0)
+
     def read(self, start: int, stop: int, total: int) -> NDArray[np.float32]:
         """Dry sound ``[C, stop - start]`` at the instrument's level; 0 before the song.
 
@@ -194,7 +202,8 @@ class _Stream:
         self, window: NDArray[np.float32], drums: NDArray[np.float32] | None
     ) -> NDArray[np.float32]:
         """The window with the part's effects, level and pan: ``[2, T]``."""
-        if self.chain is not None:
+        # Silence stays silence in every effect.
+        if self.chain is not None and window.any():
             import torch
 
             kick = None if drums is None else torch.from_numpy(drums)

@@ -26,6 +26,7 @@ import time
 import zipfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,8 @@ from audiotransfer.leadsheet import LeadSheet, lead_sheet
 from audiotransfer.midi.score import read_score
 from audiotransfer.pipeline.midi_output import render_midi
 from audiotransfer.styles.find import find_style
-from audiotransfer.synthesis.ensemble import Ensemble
+from audiotransfer.synthesis.ensemble import TAIL_SECONDS, Ensemble, peak_gain
+from audiotransfer.synthesis.room import DEFAULT_ROOM, Room, RoomFilter
 
 #: Figure -> what is asked for.
 ASKED = {
@@ -190,6 +192,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--trios", type=Path, help="folder of statistics and MIDI of real trios")
     parser.add_argument("--sound", action="store_true", help="measure rendered sound too")
+    parser.add_argument("--seconds", type=float, default=1e9, help="measure so much of the sound")
     parser.add_argument("--network", action="store_true", help="measure network mode too")
     parser.add_argument("--keep", type=Path, help="folder for the rendered outputs and sources")
     parser.add_argument("--each", action="store_true", help="print each song's figures too")
@@ -246,7 +249,15 @@ def one_song(
         measure_arrangement(found, song, lead, pool)
         measure_seeds(found, _arranged(sheet, band, args.strength, args.seed + 1, lead), pool)
         if args.sound:
-            _sound(song, found, lead, pools, ensemble, place)
+            _sound(
+                song,
+                found,
+                lead,
+                pools,
+                ensemble,
+                Room(**band.room) if band.room else DEFAULT_ROOM,
+                place,
+            )
 
 
 def _arranged(sheet: LeadSheet, band: Band, strength: float, seed: int, lead: str) -> Arrangement:
@@ -260,30 +271,41 @@ def _sound(
     lead: str,
     pools: Mapping[str, Pool],
     ensemble: Ensemble,
+    room: Room,
     place: Path,
 ) -> None:
     """Renders an arrangement and the song's own file, and measures both."""
     began = time.process_time()
-    audio = torch.from_numpy(ensemble.render(found.parts, song.known.seconds + 2.0))
+    blocks = ensemble.stem_blocks(found.parts, song.known.seconds + TAIL_SECONDS)
+    stems = [np.concatenate(stem, axis=1) for stem in zip(*blocks, strict=True)]
+    mix = RoomFilter(room, ensemble.sample_rate)(np.sum(stems, axis=0))
     pools["arranger"].add({"rendering (s per 3 min)": _per_song(began, song)})
-    stems = {
-        part.name: np.concatenate([b[0] for b in ensemble.stem_blocks([part])], axis=1)
-        for part in found.parts
-        if part.name in ("lead", "comping")
-    }
-    if len(stems) == 2:
-        levels = {name: _level(stem) for name, stem in stems.items()}
+    audio = torch.from_numpy(mix * np.float32(peak_gain(float(np.abs(mix).max()))))
+    levels = {part.name: _level(stem) for part, stem in zip(found.parts, stems, strict=True)}
+    if {"lead", "comping"} <= levels.keys():
         pools["arranger"].add({"lead - chords (dB)": levels["lead"] - levels["comping"]})
     original = place / f"{song.path.stem}.source.flac"
     if not original.exists():
         render_midi(read_score(song.path), original)
-    source, _ = read_audio(original)
-    felt = len(found.sheet.bars) / len(song.known.bars)
-    left_out = frozenset(int(index / felt) for index in found.reharmonised)
+    source = read_audio(original)[0][:, : audio.shape[1]]
+    starts = [found.sheet.beats[found.sheet.bars[index].beat] for index in found.reharmonised]
+    edges = [song.known.beats[bar.beat] for bar in song.known.bars]
+    left_out = frozenset((np.searchsorted(edges, np.add(starts, 0.05)) - 1).tolist())
     measure_sound(audio, source, song, left_out, pools["arranger"])
     measure_sound(source, source, song, frozenset(), pools["source"])
     if place.exists():
         write_audio(place / f"{song.path.stem}.{lead}.flac", audio, 44100, overwrite=True)
+
+
+def _until(song: Song, seconds: float) -> Song:
+    """The song until the last bar that ends before ``seconds``."""
+    known = song.known
+    edges = [*(bar.beat for bar in known.bars), len(known.beats) - 1]
+    last = max((edge for edge in edges if known.beats[edge] <= seconds), default=edges[1])
+    bars = tuple(bar for bar in known.bars if bar.beat < last)
+    end = known.beats[last]
+    melody = tuple(note for note in known.melody if note.start < end - 0.05)
+    return Song(song.path, replace(known, beats=known.beats[: last + 1], bars=bars, melody=melody))
 
 
 def _level(sound: NDArray[np.float32]) -> float:

@@ -19,11 +19,11 @@ from audiotransfer.symbolic.accompaniment.chorales import BEAT, Voices
 from audiotransfer.symbolic.accompaniment.phrases import PhraseEnd
 
 OTHER = "other"
-KINDS = (AUTHENTIC, HALF, PLAGAL, DECEPTIVE, OTHER)
+CADENCES = (AUTHENTIC, HALF, PLAGAL, DECEPTIVE, OTHER)
 _SPAN = 2  # steps of which a chord is read
 # Of a chord's reading, per sounding step: foreign notes, the root in the bass, a missing third and
 # a minor seventh.
-_FOREIGN, _IN_BASS, _NO_THIRD, _SEVENTH = -0.6, 0.8, -0.3, 0.5
+_OUTSIDE_CHORD, _IN_BASS, _NO_THIRD, _SEVENTH = -0.6, 0.8, -0.3, 0.5
 
 
 def chord_at(voices: Voices) -> tuple[int, str]:
@@ -37,7 +37,7 @@ def chord_at(voices: Voices) -> tuple[int, str]:
             missing = classes[(root + tones[1]) % 12] == 0
             scores[root, kind] = (
                 inside
-                + _FOREIGN * (classes.sum() - inside)
+                + _OUTSIDE_CHORD * (classes.sum() - inside)
                 + len(voices) * (_IN_BASS * (root == bass) + _NO_THIRD * missing)
                 + _SEVENTH * classes[(root + 10) % 12]
             )
@@ -45,7 +45,7 @@ def chord_at(voices: Voices) -> tuple[int, str]:
 
 
 def cadence_at(voices: Voices, end: PhraseEnd, tonic: int, minor: bool) -> str:
-    """The kind of cadence at the end of a phrase of four voices [T, 4], one of `KINDS`.
+    """The kind of cadence at the end of a phrase of four voices [T, 4], one of `CADENCES`.
 
     Authentic: a major triad a fifth above the last chord, or a diminished one a semitone below it;
     half: the last chord is the key's dominant; plagal: a triad a fourth above; deceptive: from the
@@ -91,16 +91,16 @@ def cadence_figures(
     """Shares of kinds of cadence within pieces, of last chords on the tonic, and of major ones
     among these where the key is minor ("Picardy"); NaN without any.
     """
-    kinds: Counter[str] = Counter()
+    counted: Counter[str] = Counter()
     tonics, major = [], []
     for voices, phrasing in zip(pieces, phrasings, strict=True):
         inner = [end for end in phrasing.ends if not end.last]
-        kinds.update(cadence_at(voices, e, phrasing.tonic, phrasing.minor) for e in inner)
+        counted.update(cadence_at(voices, e, phrasing.tonic, phrasing.minor) for e in inner)
         tonics.append(ends_on_tonic(voices, phrasing.tonic))
         if tonics[-1] and phrasing.minor:
             major.append(chord_at(voices[(voices >= 0).all(1)][-_SPAN:])[1] == "M")
-    count = sum(kinds.values())
-    shares = {kind: kinds[kind] / count if count else float("nan") for kind in KINDS}
+    count = sum(counted.values())
+    shares = {kind: counted[kind] / count if count else float("nan") for kind in CADENCES}
     return {
         "phrase ends": count,
         **shares,

@@ -205,13 +205,13 @@ def _approaches(kind: str, goal: Chord, triad: str, minor: bool) -> list[Chord |
     tonic = goal.bass
     if kind == DECEPTIVE:
         tonic = (goal.bass - (9 if triad == "m" else 8)) % 12
-    root, leading = (tonic + 7) % 12, (tonic + 11) % 12
+    root, seventh = (tonic + 7) % 12, (tonic + 11) % 12
     second, fourth = (tonic + 2) % 12, (tonic + 5) % 12
     third = goal.tones[1] if kind == AUTHENTIC else (tonic + (4 if triad == "m" else 3)) % 12
     return [
-        Chord(root, (root, leading, second), (root, leading), (leading,), ((leading, tonic),)),
-        Chord(root, (root, leading, second, fourth), (root, leading, fourth), (leading, fourth),
-              ((leading, tonic), (fourth, third))),
+        Chord(root, (root, seventh, second), (root, seventh), (seventh,), ((seventh, tonic),)),
+        Chord(root, (root, seventh, second, fourth), (root, seventh, fourth), (seventh, fourth),
+              ((seventh, tonic), (fourth, third))),
     ]  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from audiotransfer.suggest import nearest_or_all
 from audiotransfer.symbolic.drums.beats import BAR, Beat, joined
 from audiotransfer.symbolic.drums.music_vae import MusicVae
 from audiotransfer.symbolic.drums.network import DrumVae, Expression
-from audiotransfer.symbolic.drums.velocities import draw_hands, vary_velocities
+from audiotransfer.symbolic.drums.velocities import draw_strengths, vary_velocities
 from audiotransfer.weights import load_weights, save_weights
 
 Network = DrumVae | MusicVae
@@ -86,7 +86,7 @@ class Drummer:
 
         Velocities vary as those of drummers do (`vary_velocities`).
         """
-        hands = draw_hands(generator)
+        strengths = draw_strengths(generator)
         parts = []
         for start in range(0, len(beat), _AT_ONCE * BAR):
             part = beat.section(start, start + _AT_ONCE * BAR)
@@ -96,7 +96,7 @@ class Drummer:
             )
             made = with_expression(expression, hits, temperature, generator)
             predicted = expression.velocity[0].numpy()
-            varied = vary_velocities(predicted, hands, temperature, generator)
+            varied = vary_velocities(predicted, strengths, temperature, generator)
             velocities = np.where(made.hits, varied, np.float32(0))
             parts.append(Beat(made.hits, velocities, made.offsets))
         return joined(parts)

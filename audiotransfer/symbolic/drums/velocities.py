@@ -47,21 +47,21 @@ _SHARED = 0.27  # of the variance of ranks is between performances, 0.73 within,
 _LIMIT, _BELOW = 127.0, 14.0
 
 
-def draw_hands(generator: Generator) -> Tensor:
+def draw_strengths(generator: Generator) -> Tensor:
     """Draws how hard each of the nine drums is struck in a performance: standard scores [9]."""
     return torch.randn(len(DRUMS), generator=generator)
 
 
 def vary_velocities(
-    predicted: NDArray[np.float32], hands: Tensor, temperature: float, generator: Generator
+    predicted: NDArray[np.float32], strengths: Tensor, temperature: float, generator: Generator
 ) -> NDArray[np.float32]:
     """Samples velocities (0..1) [S, 9] around predicted ones; at temperature 0 these themselves.
 
-    A rank is drawn for each hit, partly its drum's in the performance (`draw_hands`), and the
+    A rank is drawn for each hit, partly its drum's in the performance (`draw_strengths`), and the
     prediction moves from the median to that quantile. ``temperature`` scales the ranks' scores.
     """
     own = torch.randn(predicted.shape, generator=generator)
-    scores = temperature * (_SHARED**0.5 * hands + (1 - _SHARED) ** 0.5 * own)
+    scores = temperature * (_SHARED**0.5 * strengths + (1 - _SHARED) ** 0.5 * own)
     ranks = torch.special.ndtr(scores).numpy().astype(np.float64)
     found = np.empty(predicted.shape, dtype=np.float32)
     for drum in range(len(DRUMS)):
