@@ -102,7 +102,7 @@ def add_cover_options(parser: Parser) -> None:
         "--swing",
         type=number,
         metavar="0..1",
-        help="0: straight eighths, 1: the style's (default: also, but sung lines straight)",
+        help="0: straight eighths, 1: as the style swings (default)",
     )
     cover.add_argument(
         "--leadsheet",

@@ -9,6 +9,7 @@ import numpy as np
 
 from audiotransfer.cover.counts import by_tempo, table
 from audiotransfer.cover.walking import INSIDE, NEW, TWO, Slot, walking_model
+from audiotransfer.leadsheet.chords import TONES, tone_index
 
 if TYPE_CHECKING:
     from numpy.random import Generator
@@ -23,6 +24,8 @@ _TWO_MOST = 0.15  # share of bars in two, at most
 _EMPTY = 0.35  # of the counted share of beats left empty, on beat 1
 _VELOCITY, _VELOCITY_SPREAD = 82, 5
 _ACCENT = (0, 3, 0, 3)  # velocity added on the beats
+_WEIGHT = (7, 2, 2, 0, -8)  # velocity added by tone: root, third, fifth, seventh, foreign
+_HELD = (1.25, 1.0, 1.0, 0.7, 0.5)  # and how readily the next beat is left empty
 _SKIP = (-14, 0.42)  # velocity added to off notes, and their length in beats
 
 
@@ -57,8 +60,11 @@ def write_walking_bass(plan: Plan, role: Role, generator: Generator) -> Notes:
     at_end = by_tempo(tempo, skips["bpm"], skips["after_4"]) * settings.get("skips", 1.0)
     energy = np.interp([p.beat for p in places], [b.beat for b in plan.sheet.bars], plan.energy)
     rows: list[tuple[float, float, float, float]] = []
+    tone = len(TONES) - 1
     for index, (place, pitch) in enumerate(zip(places, pitches, strict=True)):
-        omit = empty * (_EMPTY if place.slot.beat == 0 else 1.35)
+        chord = place.slot.chord
+        before, tone = tone, tone_index(int(pitch) - (chord.root or 0), chord.quality)
+        omit = empty * (_EMPTY if place.slot.beat == 0 else 1.35) * _HELD[before]
         new = place.slot.row in (NEW, INSIDE) or place.slot.fixed is not None
         if new or (rows and rows[-1][1] > 1.2):
             omit = 0.0  # never on a change, never twice in a row
@@ -68,6 +74,7 @@ def write_walking_bass(plan: Plan, role: Role, generator: Generator) -> Notes:
                 rows[-1] = (start, place.end - start - (1 - legato), *rest)
             continue
         velocity = _VELOCITY + 16 * (energy[index] - 0.5) + _ACCENT[place.slot.beat]
+        velocity += _WEIGHT[tone]
         velocity += generator.normal(0, _VELOCITY_SPREAD)
         length = (place.end - place.beat) * (legato + generator.normal(0, 0.03))
         chance = at_end if place.slot.beat == 3 else (4 * often - at_end) / 3

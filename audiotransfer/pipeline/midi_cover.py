@@ -294,8 +294,10 @@ def _transposed(file: MidiFile, semitones: int) -> MidiFile:
 def _arrange_options(sheet: LeadSheet, plan: CoverPlan) -> ArrangeOptions:
     """The options of the arranger, whose bars are felt ones: in a doubled feel twice as many."""
     asked = plan.options
+    # An instrument plays what somebody sings in the file, so that it swings as the band does.
+    swing = 1.0 if asked.swing is None else asked.swing
     options = ArrangeOptions(
-        lead=asked.lead, transpose=asked.transpose, tempo=asked.tempo, swing=asked.swing
+        lead=asked.lead, transpose=asked.transpose, tempo=asked.tempo, swing=swing
     )
     if not asked.intro and not asked.outro:
         return options

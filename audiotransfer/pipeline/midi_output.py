@@ -13,6 +13,8 @@ import torch
 from numpy.typing import NDArray
 
 from audiotransfer.atomic import check_place
+from audiotransfer.audio.limiter import Limiter
+from audiotransfer.audio.loudness import LoudnessMeter
 from audiotransfer.audio.writing import AudioWriter, check_output, write_audio
 from audiotransfer.data.rendering.arrangement import Arrangement, arrangement_of
 from audiotransfer.errors import AudioTransferError
@@ -20,9 +22,9 @@ from audiotransfer.leadsheet import LeadSheet, lead_sheet
 from audiotransfer.leadsheet.musicxml import write_musicxml
 from audiotransfer.midi.plotting import Marks, plot_scores
 from audiotransfer.midi.score import WRITTEN
-from audiotransfer.pipeline.finishing import Spool
+from audiotransfer.pipeline.finishing import Spool, matching_gain
 from audiotransfer.pipeline.midi_options import MidiExtras
-from audiotransfer.synthesis.ensemble import Ensemble, EnsemblePart, peak_gain
+from audiotransfer.synthesis.ensemble import Ensemble, EnsemblePart
 from audiotransfer.synthesis.room import DEFAULT_ROOM, Room, RoomFilter
 from audiotransfer.synthesis.synthesizer import Part, Synthesizer, default_soundfont
 
@@ -32,6 +34,7 @@ _TAIL_SECONDS = 1.5
 _RAMP_SECONDS = 0.005
 _BLOCK = 1 << 20
 _PEAK = 0.9
+_LOUDNESS = -18.0  # LUFS of arranged songs
 _LONGEST_SECONDS = 2 * 3600
 _STEM_ENCODING = "float32"
 
@@ -192,19 +195,20 @@ def render_parts(
     overwrite: bool = False,
     stems: Mapping[str, Path] | None = None,
 ) -> None:
-    """Renders arranged parts with the package's instruments to an audio file, with one gain.
+    """Renders arranged parts with the package's instruments to an audio file.
 
-    Stereo, 44.1 kHz, in bounded memory; the length is as of `Ensemble.render`. ``stems`` are files
-    for the single parts, by name: with their share of the room and the same gain, so that they sum
-    to the mix. Raises AudioTransferError for an unknown instrument or effect, and for more than two
-    hours.
+    Stereo, 44.1 kHz, in bounded memory, at -18 LUFS; a limiter keeps single hits below full scale.
+    The length is as of `Ensemble.render`. ``stems`` are files for the single parts, by name: with
+    their share of the room and the mix's gain, so that they sum to the mix but for the limiter.
+    Raises AudioTransferError for an unknown instrument or effect, and for more than two hours.
     """
     if max((part.end for part in parts), default=0.0) > _LONGEST_SECONDS:
         raise AudioTransferError(
             f"{path} would sound for more than {_LONGEST_SECONDS // 3600} hours"
         )
     ensemble = Ensemble()
-    rate, peak = ensemble.sample_rate, 0.0
+    rate, frames = ensemble.sample_rate, 0
+    meter, limiter = LoudnessMeter(rate, 2), Limiter(rate, _PEAK)
     stems = stems or {}
     with ExitStack() as stack:
         mix = stack.enter_context(Spool(path.parent, 2))
@@ -217,14 +221,20 @@ def render_parts(
                     wet = reverb(sound) if reverb else sound
                     single[part.name].write(torch.from_numpy(wet))
         for block in ensemble.blocks(parts, seconds, room):
-            peak = max(peak, float(np.abs(block).max(initial=0.0)))
-            mix.write(torch.from_numpy(block))
-        gain = peak_gain(peak)
-        files = [(mix, path, encoding)]
-        files += [(single[name], place, _STEM_ENCODING) for name, place in stems.items()]
-        for spool, place, samples in files:
-            with AudioWriter(place, rate, 2, encoding=samples, overwrite=overwrite) as writer:
-                for piece in spool.blocks():
+            audio = torch.from_numpy(block)
+            meter.push(audio)
+            mix.write(audio)
+            frames += audio.shape[1]
+        gain = matching_gain(meter.integrated(), _LOUDNESS)
+        with AudioWriter(path, rate, 2, encoding=encoding, overwrite=overwrite) as writer:
+            for piece in mix.blocks():
+                frames -= piece.shape[1]
+                writer.write(limiter.push(piece * gain, last=not frames))
+        for name, place in stems.items():
+            with AudioWriter(
+                place, rate, 2, encoding=_STEM_ENCODING, overwrite=overwrite
+            ) as writer:
+                for piece in single[name].blocks():
                     writer.write(piece * gain)
 
 
