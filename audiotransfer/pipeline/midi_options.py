@@ -65,7 +65,7 @@ class CoverOptions:
     outro: int = 0
     """Bars that are added behind, 0 to 64."""
     swing: float | None = None
-    """How far eighths are swung, 0 (straight) to 1; ``None`` is as the style does."""
+    """How far eighths are swung, 0 (straight) to 1 (as the style does); ``None`` is 1."""
     leadsheet: Path | None = None
     """A corrected lead sheet of the song, as JSON or chord text."""
 

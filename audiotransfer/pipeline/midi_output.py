@@ -198,10 +198,9 @@ def render_parts(
     """Renders arranged parts with the package's instruments to an audio file.
 
     Stereo, 44.1 kHz, in bounded memory, at -18 LUFS; a limiter keeps single hits below full scale.
-    The length is ``seconds``, or that of the notes and 2 s. ``stems`` are files for the single
-    parts, by name: with their share of the room and the mix's gain, so that they sum to the mix
-    but for the limiter. Raises AudioTransferError for an unknown instrument or effect, and for more
-    than two hours.
+    The length is as of `Ensemble.render`. ``stems`` are files for the single parts, by name: with
+    their share of the room and the mix's gain, so that they sum to the mix but for the limiter.
+    Raises AudioTransferError for an unknown instrument or effect, and for more than two hours.
     """
     if max((part.end for part in parts), default=0.0) > _LONGEST_SECONDS:
         raise AudioTransferError(

@@ -30,6 +30,7 @@ _START, _LENGTH, _PITCH, _VELOCITY, _TRACK = range(5)
 _OCTAVE = 12
 _MAJOR = np.array([0, 2, 4, 5, 7, 9, 11])
 _LEGATO = 0.5  # sixteenths that notes may overlap without sounding together
+_UNCOVERED = 0.75  # share of a note before which a lower one is no part of the top line
 _NEAR_BARS = 8  # bars on both sides from which a bar's scale is estimated
 _FURTHEST = 3  # semitones that a note is moved at most
 _CLUSTER = (-1, 1)  # intervals that new notes do not form
@@ -63,7 +64,7 @@ def constrained(before: Table, after: Table, grid: Grid, melody: Mask | None = N
 def melody_of(score: Any, notes: Table) -> Mask:
     """Mask ``[N]`` of the melody in a score's pitched ``notes`` (see `note_table`).
 
-    Of a track with several notes at a time it is the top line; see `audiotransfer.leadsheet`.
+    It is found as for lead sheets; of a track with several notes at a time the top line is added.
     """
     found = np.zeros(len(notes), dtype=np.bool_)
     if not len(notes):
@@ -74,7 +75,29 @@ def melody_of(score: Any, notes: Table) -> Mask:
         return found
     sounding = [i for i, track in enumerate(score.tracks) if has_part(track)]
     own = np.flatnonzero(notes[:, _TRACK] == sounding[chosen])
-    found[own[melody_line(tracks[chosen].beats)]] = True
+    line = melody_line(tracks[chosen].beats)
+    found[own[line]] = True
+    if len(line) < len(own):
+        found[own[top_line(notes[own])]] = True
+    return found
+
+
+def top_line(notes: Table) -> Mask:
+    """Mask ``[N]`` of the highest notes: those that do not begin below a sounding higher one.
+
+    A note that begins in a rest of the line, an octave and more below the median pitch, is no part
+    of it.
+    """
+    found = np.zeros(len(notes), dtype=np.bool_)
+    lowest = float(np.median(notes[:, _PITCH])) - _OCTAVE if len(notes) else 0.0
+    until, height = 0.0, -1
+    order = np.lexsort((-notes[:, _PITCH], notes[:, _START]))
+    for index in order.tolist():
+        start, length, pitch = notes[index, :3].tolist()
+        # The end of a note may be covered by a legato.
+        if (start >= until or pitch > height) and pitch >= lowest:
+            found[index] = True
+            until, height = start + _UNCOVERED * length, pitch
     return found
 
 
