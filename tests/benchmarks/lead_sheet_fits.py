@@ -318,7 +318,7 @@ def main() -> None:
     pop, sheets, jazz, bach = map(training, (pop909, openewld, weimar, chorales))
     models = {
         "harmony": fit_harmony([*pop, *sheets]),
-        "melody": fit_melody([*pop, *sheets, *jazz, *bach], pop[::3]),
+        "melody": fit_melody([*pop, *sheets, *jazz, *bach], [*pop[::3], *sheets[::4]]),
         "downbeats": fit_downbeats(pop),
         "keys": fit_keys([*pop, *(song for song in jazz if song.keys)]),
     }
