@@ -185,9 +185,9 @@ def test_chords_sections_and_no_chord() -> None:
     root = check(musicxml(song), bars)
     harmonies = list(root.iter("harmony"))
     assert len(harmonies) == len(chords)
-    kinds = [harmony.find("kind") for harmony in harmonies]
-    assert kinds[-1].text == "none" and kinds[9].text == "dominant"
-    assert [kind.get("text") for kind in kinds[:-1]] == list(QUALITIES)[:-1]
+    names = [harmony.find("kind") for harmony in harmonies]
+    assert names[-1].text == "none" and names[9].text == "dominant"
+    assert [kind.get("text") for kind in names[:-1]] == list(QUALITIES)[:-1]
     # The second chord is under the note that began two beats before.
     assert harmonies[1].findtext("offset") == str(2 * DIVISIONS)
     assert root.findtext(".//rehearsal") == "A"

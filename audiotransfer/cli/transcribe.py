@@ -20,10 +20,11 @@ def configure(parser: Parser) -> None:
         "for notation programs.",
         """\
 examples:
-  audiotransfer transcribe song.mid           song.leadsheet.json, song.chords.txt, song.musicxml
-  audiotransfer transcribe song.mid -o sheets the same in the folder sheets
+  audiotransfer transcribe song.mid            three files, here:
+      song.leadsheet.json, song.chords.txt, song.musicxml
+  audiotransfer transcribe song.mid -o sheets  in the folder sheets
   audiotransfer song.mid --style jazz --leadsheet song.chords.txt
-                                              an arrangement of the corrected chords""",
+                                               arranged with corrected chords""",
     )
     parser.add_argument("song", type=any_path, metavar="SONG", help="a MIDI file (mid, kar)")
     parser.add_argument(

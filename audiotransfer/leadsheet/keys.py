@@ -38,7 +38,7 @@ def keys_of(chroma: NDArray[np.float64], bars: Sequence[Bar]) -> tuple[Key, ...]
     """
     if not chroma.sum():
         return ()
-    logs, posterior = _bar_scores(chroma)
+    logs, posterior = _bar_scores(chroma, np.array([bar.quarters / 4 for bar in bars]))
     path = _smoothed(logs)
     starts = np.flatnonzero(np.diff(path, prepend=-1)).tolist()
     ends = [*starts[1:], len(path)]
@@ -50,12 +50,17 @@ def keys_of(chroma: NDArray[np.float64], bars: Sequence[Bar]) -> tuple[Key, ...]
     return tuple(keys)
 
 
-def _bar_scores(chroma: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Log-likelihoods of 24 keys ``[B, 24]`` (major, then minor), and their posteriors."""
+def _bar_scores(
+    chroma: NDArray[np.float64], lengths: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Log-likelihoods of 24 keys ``[B, 24]`` (major, then minor), and their posteriors.
+
+    ``lengths`` ``[B]`` are of the bars in whole notes: longer ones weigh more.
+    """
     weights, change = _model()
     turned = np.concatenate([[np.roll(own, tonic) for tonic in range(12)] for own in weights])
     shares = chroma / np.maximum(chroma.sum(axis=1, keepdims=True), 1e-9)
-    logs = shares @ turned.T
+    logs = lengths[:, None] * (shares @ turned.T)
     likely = np.exp(logs - logs.max(axis=1, keepdims=True))
     ahead, back = np.full_like(likely, 1 / 24), np.full_like(likely, 1 / 24)
     ahead[0] = likely[0] / likely[0].sum()

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 MELODY_WORDS = re.compile(r"melod|vocal|vox|voice|voz|sing|lead|theme|tune|soprano|canto", re.I)
 SUNG_WORDS = re.compile(r"vocal|vox|voice|voz|sing|lyric|soprano|canto|choir", re.I)
 _OTHER_WORDS = re.compile(r"chord|bass|drum|pad|string|rhythm|accomp|back|harmon|left|lh\b", re.I)
+_BASS_WORD = re.compile(r"\bbass", re.I)
+_LOW_LINE = 52  # highest mean pitch of a line that is the bass
+_LOW_MEDIAN = 48  # median pitch below which a track is a bass
 _NAMED = 4.0  # added to a track's score for a word in its name: the odds are about fifty times
 _BASS_PROGRAMS = range(32, 40)
 _POLYPHONIC = 0.9  # share of onsets with one note, below which a track's top line is followed
@@ -47,6 +50,8 @@ def melody_track(tracks: Sequence[TrackNotes], *, names: bool = True) -> int | N
     pitched = [index for index, track in enumerate(tracks) if not track.drums]
     if not pitched:
         return None
+    # A bass is the melody only where nothing else plays.
+    pitched = [index for index in pitched if not _is_bass(tracks[index], names=names)] or pitched
     weights = melody_model()["track"]
     features = track_features([tracks[index] for index in pitched])
     scores = features @ np.array([weights[name] for name in TRACK_FEATURES])
@@ -251,7 +256,7 @@ def bass_track(tracks: Sequence[TrackNotes], melody: int | None) -> int | None:
     named = [
         i
         for i in others
-        if tracks[i].program in _BASS_PROGRAMS or re.search(r"\bbass", tracks[i].name, re.I)
+        if tracks[i].program in _BASS_PROGRAMS or _BASS_WORD.search(tracks[i].name)
     ]
     if named:
         return max(named, key=lambda i: len(tracks[i].beats))
@@ -264,7 +269,11 @@ def bass_track(tracks: Sequence[TrackNotes], melody: int | None) -> int | None:
     return min(lines, key=lambda i: tracks[i].beats[:, 2].mean()) if lines else None
 
 
-_LOW_LINE = 52  # highest mean pitch of a line that is the bass
+def _is_bass(track: TrackNotes, *, names: bool) -> bool:
+    """Whether a track is a bass by its program, name or register."""
+    named = names and bool(_BASS_WORD.search(track.name))
+    return named or track.program in _BASS_PROGRAMS or np.median(track.beats[:, 2]) < _LOW_MEDIAN
+
 
 
 def bottom_line(beats: NDArray[np.float64]) -> NDArray[np.int64]:

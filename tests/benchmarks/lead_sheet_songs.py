@@ -1,7 +1,8 @@
 """Songs with annotations for the fits and figures of lead sheets.
 
 Read from the folder of the data's zip files: ``pop_pop909.zip``, ``jazz_wjd.zip``,
-``jazz_openewld.zip``, ``jazz_jtd_piano.zip`` and ``jazz_jtd_chords.json``. A fifth of the artists
+``jazz_openewld.zip``, ``jsb_chorales.zip``, ``jazz_jtd_piano.zip`` and
+``jazz_jtd_chords.json``. A fifth of the artists
 is held out from all fits.
 """
 
@@ -180,3 +181,10 @@ def weimar_symbol(text: str) -> tuple[int | None, str]:
     except Exception:
         return None, "?"
     return root, quality
+
+
+def chorales(folder: Path) -> Iterator[Song]:
+    """Bach's chorales, whose melody is the soprano; each is its own artist."""
+    with zipfile.ZipFile(folder / "jsb_chorales.zip") as pack:
+        for path in sorted(name for name in pack.namelist() if name.endswith(".mid")):
+            yield Song(path, path, parse_score(pack.read(path), path), melody=0)
