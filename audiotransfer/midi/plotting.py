@@ -7,6 +7,7 @@ import math
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -256,8 +257,8 @@ def _names(
     axis.set_ylim(span[0] - 1, high + _NAME_HEIGHT)
     axis.axhline(high, color="#bbbbbb", lw=0.6)
     chords = _inside(roll, marks.chords, edges)
-    ends = [place for place, _ in chords[1:]] + [float(edges[1])]
-    for (place, name), after in zip(chords, ends, strict=True):
+    chords.append((float(edges[1]), ""))  # where the last one ends
+    for (place, name), (after, _) in pairwise(chords):
         room = (after - place) / width * _ROW_INCHES
         size = _NAME_SIZE * min(1.0, room / (_LETTER_INCHES * (len(name) + 0.7)))
         axis.text(
