@@ -37,7 +37,8 @@ _DRUM_ROW = 2.0  # height of a drum's row in semitones
 _STROKE = 1.6  # height in semitones and width in points of a drum hit
 _MARGIN = 0.5  # steps on the left, so that a hit on the first step is visible
 _GREY = "#666666"
-_COLOURS = 10  # of the palette; further tracks repeat them
+#: Colours of tracks, which further tracks repeat; grey (C7) is that of drums.
+_COLOURS = tuple(f"C{index}" for index in range(10) if index != 7)
 _C_STEPS = 12
 
 
@@ -203,7 +204,7 @@ def _roll(axis: Axes, notes: NDArray[np.float64], low: float, high: float) -> di
     below, above = pitch - 0.45, pitch + 0.45
     corners = [(start, below), (start, above), (end, above), (end, below)]
     bars = np.stack([np.stack(xy, -1) for xy in corners], axis=1)
-    colours = _strong(notes, [f"C{int(track) % _COLOURS}" for track in notes[:, 4]])
+    colours = _strong(notes, [_COLOURS[int(track) % len(_COLOURS)] for track in notes[:, 4]])
     axis.add_collection(PolyCollection(list(bars), facecolors=colours, antialiaseds=False))
     octaves = range(math.ceil(low / _C_STEPS) * _C_STEPS, math.floor(high) + 1, _C_STEPS)
     for octave in octaves:
