@@ -307,7 +307,7 @@ def _legend(figure: Figure, rolls: Sequence[_Roll], *, several: bool) -> None:
         for index, track in enumerate(roll.score.tracks):
             if len(track.notes):
                 number = index + roll.first_colour
-                colour = _GREY if track.is_drum else f"C{number % _COLOURS}"
+                colour = _GREY if track.is_drum else _COLOURS[number % len(_COLOURS)]
                 label = _label(track, index)
                 label = f"{roll.name}: {label}" if several else label
                 named.setdefault(number, (Patch(color=colour), label))
