@@ -52,14 +52,18 @@ class Plan:
 
     def chord_at(self, beat: float) -> Chord:
         """The chord that sounds at a place in beats; the first before, the last after the song."""
+        return self.chords[self.chord_index(beat)]
+
+    def chord_index(self, beat: float) -> int:
+        """Index in ``chords`` of the chord at a place in beats; see `chord_at`."""
         index = int(np.searchsorted(self._chord_starts, beat + 1e-6, side="right")) - 1
-        return self.chords[max(index, 0)]
+        return max(index, 0)
 
     def melody_at(self, beat: float, until: float) -> NDArray[np.float64]:
         """Melody notes ``[M, 4]`` that sound between two places in beats."""
         start, end = self.melody[:, 0], self.melody[:, 0] + self.melody[:, 1]
-        found: NDArray[np.float64] = self.melody[(start < until - 1e-6) & (end > beat + 1e-6)]
-        return found
+        notes: NDArray[np.float64] = self.melody[(start < until - 1e-6) & (end > beat + 1e-6)]
+        return notes
 
 
 #: Writes the notes of a role in beats of the plan, eighths straight: timing comes afterwards.

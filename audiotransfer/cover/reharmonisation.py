@@ -204,12 +204,10 @@ def _passing(sheet: LeadSheet, chords: Sequence[Chord]) -> Iterator[_Change]:
 
 def _changes(sheet: LeadSheet, chords: Sequence[Chord]) -> Iterator[tuple[int, Chord, Chord, int]]:
     """Chords in root position before another, with their index and the beats of their bar."""
-    firsts = [bar.beat for bar in sheet.bars]
     for index, (chord, following) in enumerate(pairwise(chords)):
         if chord.root is None or following.root is None or chord.bass is not None:
             continue
-        bar = int(np.searchsorted(firsts, chord.beat + 1e-6, side="right")) - 1
-        yield index, chord, following, sheet.bars[max(bar, 0)].beats
+        yield index, chord, following, sheet.bars[sheet.bar_at(chord.beat)].beats
 
 
 def _split(chord: Chord, parts: list[tuple[str, int]], tail: float) -> tuple[Chord, ...]:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from audiotransfer.cover.patterns import bar_starts
 from audiotransfer.leadsheet import QUALITIES
 
 if TYPE_CHECKING:
@@ -77,7 +76,7 @@ class Voicings:
 
 def chord_spans(plan: Plan) -> tuple[Span, ...]:
     """The plan's chords, cut at bar lines and at the song's ends."""
-    bars = bar_starts(plan)
+    bars = plan.sheet.bar_lines
     found = []
     for chord in plan.chords:
         start, end = max(chord.beat, bars[0]), min(chord.beat + chord.beats, bars[-1])

@@ -272,8 +272,9 @@ def bass_track(tracks: Sequence[TrackNotes], melody: int | None) -> int | None:
 def _is_bass(track: TrackNotes, *, names: bool) -> bool:
     """Whether a track is a bass by its program, name or register."""
     named = names and bool(_BASS_WORD.search(track.name))
-    return named or track.program in _BASS_PROGRAMS or np.median(track.beats[:, 2]) < _LOW_MEDIAN
-
+    return (
+        named or track.program in _BASS_PROGRAMS or bool(np.median(track.beats[:, 2]) < _LOW_MEDIAN)
+    )
 
 
 def bottom_line(beats: NDArray[np.float64]) -> NDArray[np.int64]:
