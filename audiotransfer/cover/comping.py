@@ -9,7 +9,7 @@ import numpy as np
 from audiotransfer.cover.counts import table
 from audiotransfer.cover.harmony import chord_kind
 from audiotransfer.cover.rhythms import draw_rhythm, other_rhythm, rhythm_table
-from audiotransfer.cover.voicings import Voicings, semitone_clashes
+from audiotransfer.cover.voicings import CountedVoicings, semitone_clashes
 
 if TYPE_CHECKING:
     from numpy.random import Generator
@@ -45,7 +45,7 @@ def write_comping(plan: Plan, role: Role, generator: Generator) -> Notes:
     settings = {**role.settings, **role.settings.get("of_instrument", {}).get(instrument, {})}
     counts = table(plan.band, "comping")
     sizes = np.array(settings.get("sizes", counts["sizes"]["share"]), np.float64)
-    voicings = Voicings(
+    voicings = CountedVoicings(
         table(plan.band, "voicings"),
         tuple(sizes / sizes.sum()),
         settings.get("lowest", 41),

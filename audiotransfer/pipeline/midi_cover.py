@@ -29,6 +29,7 @@ from audiotransfer.midi.retiming import (
     with_tempo_factor,
     with_tempos,
 )
+from audiotransfer.midi.score import UNPITCHED
 from audiotransfer.pipeline.midi_options import DRUMS, PITCHED, CoverOptions
 from audiotransfer.synthesis.catalogue import describe
 
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
     from audiotransfer.midi import Group, MidiFile
     from audiotransfer.synthesis.ensemble import EnsemblePart
 
-_EFFECTS = 112  # the first program without a pitch
 _SAME, _STEADY = 1e-6, 0.002  # relative changes of tempo that are rounding, and not written
 _APART_SECONDS = 10.0  # that a song and its lead sheet may differ in length
 _PITCH = 2  # column of a table of notes
@@ -171,7 +171,7 @@ def written(
     def removed(group: Group) -> bool:
         if group.drums:
             return DRUMS not in keep
-        return group.program < _EFFECTS and PITCHED not in keep
+        return group.program < UNPITCHED and PITCHED not in keep
 
     file = _transposed(without_notes(file, removed), options.transpose)
     file = transposed_keys(file, options.transpose)
@@ -281,7 +281,7 @@ def _transposed(file: MidiFile, semitones: int) -> MidiFile:
     notes = midi.notes_of(file)
     if semitones == 0 or not len(notes.table):
         return file
-    pitched = np.array([not g.drums and g.program < _EFFECTS for g in notes.groups])
+    pitched = np.array([not g.drums and g.program < UNPITCHED for g in notes.groups])
     table = notes.table.copy()
     moved = table[:, _PITCH] + semitones * pitched[table[:, 4]]
     table[:, _PITCH] = np.where((moved < 0) | (moved > 127), table[:, _PITCH], moved)
