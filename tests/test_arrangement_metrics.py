@@ -7,6 +7,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from audiotransfer.cover.walking import INTERVALS
 from audiotransfer.evaluation.metrics import arrangement as counts
 from audiotransfer.evaluation.metrics import swing
 from audiotransfer.leadsheet import Bar, Chord
@@ -98,7 +99,7 @@ def test_the_bass_has_roots_on_new_chords() -> None:
 def test_bass_intervals_are_counted_by_the_beat_reached() -> None:
     bass = notes((0, 36), (1, 38), (2, 38), (3, 37), (4, 49))
     found = counts.bass_intervals(bass, BARS)
-    named = dict(zip(counts.INTERVALS, range(9), strict=True))
+    named = dict(zip(INTERVALS, range(9), strict=True))
     assert found[1, named["+2"]] == found[2, named["0"]] == found[3, named["-1"]] == 1
     assert found[0, named["12"]] == 1
     assert found.sum() == 4

@@ -15,6 +15,7 @@ import audiotransfer
 from audiotransfer.cover.band import Role
 from audiotransfer.cover.bass import two_beat_bars, write_walking_bass
 from audiotransfer.cover.counts import read_counts
+from audiotransfer.cover.walking import INTERVALS
 from audiotransfer.evaluation.metrics import arrangement
 from audiotransfer.leadsheet import QUALITIES, Chord
 from audiotransfer.leadsheet.chords import TONES, tone_index
@@ -64,7 +65,7 @@ def test_new_chords_begin_with_their_roots(lines: list[tuple[Any, Any]]) -> None
 
 def test_changes_are_approached_by_step_or_fifth(lines: list[tuple[Any, Any]]) -> None:
     measured = sum(arrangement.approaches(n, p.chords) for p, n in lines)
-    share = dict(zip(arrangement.INTERVALS, measured / measured.sum(), strict=True))
+    share = dict(zip(INTERVALS, measured / measured.sum(), strict=True))
     assert share["+1"] == pytest.approx(0.23, abs=0.06)  # from a semitone below
     assert share["-1"] == pytest.approx(0.20, abs=0.06)
     assert share["5-7"] == pytest.approx(0.20, abs=0.06)

@@ -16,8 +16,7 @@ from audiotransfer.cover.band import Band, read_band
 from audiotransfer.cover.counts import table
 from audiotransfer.cover.drums import CRASH, FOOT_HAT, KICK, RIDE, SNARE, STIR, jazz_drums
 from audiotransfer.cover.instrumentation import instrumented
-from audiotransfer.cover.ladder import ArrangeOptions
-from audiotransfer.cover.plan import Plan
+from audiotransfer.cover.plan import ArrangeOptions, Plan
 from audiotransfer.cover.planning import plan_song
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.leadsheet import LeadSheet, Section

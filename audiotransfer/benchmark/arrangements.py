@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 # Counts of jazz trios and soloists; rounded, as published with the Jazz Trio Database (MIT), the
 # Weimar Jazz Database (ODbL 1.0) and the Groove MIDI Dataset (CC BY 4.0) in the shared statistics.
-# Rows: beats 1 to 4; columns: `counts.TONES` and `counts.INTERVALS`.
+# Rows: beats 1 to 4; columns: `TONES` and `INTERVALS`.
 BASS_TONES = (
     (0.60, 0.06, 0.13, 0.02, 0.18),
     (0.17, 0.12, 0.14, 0.08, 0.49),

@@ -9,16 +9,9 @@ import numpy as np
 
 from audiotransfer.cover.endings import held
 from audiotransfer.cover.instrumentation import instrumented
-from audiotransfer.cover.ladder import (
-    ARRANGED,
-    SEVENTHS,
-    SUBSTITUTES,
-    SWUNG,
-    TWO_FIVES,
-    ArrangeOptions,
-)
 from audiotransfer.cover.lead import melody_in_range
 from audiotransfer.cover.own_notes import own_notes
+from audiotransfer.cover.plan import ARRANGED, ArrangeOptions
 from audiotransfer.cover.planning import plan_song
 from audiotransfer.cover.timing import to_seconds
 from audiotransfer.cover.writers import WRITERS
@@ -32,16 +25,7 @@ if TYPE_CHECKING:
     from audiotransfer.cover.plan import Notes, Plan
     from audiotransfer.leadsheet import LeadSheet
 
-__all__ = [
-    "ARRANGED",
-    "SEVENTHS",
-    "SUBSTITUTES",
-    "SWUNG",
-    "TWO_FIVES",
-    "ArrangeOptions",
-    "Arrangement",
-    "arrange",
-]
+__all__ = ["ArrangeOptions", "Arrangement", "arrange"]
 
 
 @dataclass(frozen=True)

@@ -70,7 +70,7 @@ class Band:
     description: str = ""
     tempo: Tempo = field(default_factory=Tempo)
     harmony: dict[str, Any] = field(default_factory=dict)
-    """Settings of reharmonisation (see `audiotransfer.cover.harmony`)."""
+    """Settings of reharmonisation (see `audiotransfer.cover.reharmonisation`)."""
     room: Room = DEFAULT_ROOM
     """The room that the band is rendered in."""
     counts: str = ""

@@ -112,14 +112,13 @@ def two_beat_bars(plan: Plan, most: float = _TWO_MOST) -> frozenset[int]:
 
 def _places(plan: Plan, two: frozenset[int]) -> list[_Place]:
     """Where notes are to be: on each beat, in two on the half bars and where chords change."""
-    starts = np.array([chord.beat for chord in plan.chords])
-    changes = {round(float(start)) for start in starts}
-    found = []
+    changes = {round(chord.beat) for chord in plan.chords}
+    places = []
     for index, bar in enumerate(plan.sheet.bars):
         beats = _beats(bar, index in two, changes, index == len(plan.sheet.bars) - 1)
         for number, beat in enumerate(beats):
             end = beats[number + 1] if number + 1 < len(beats) else bar.beat + bar.beats
-            chord = plan.chords[max(int(np.searchsorted(starts, beat + 0.1)) - 1, 0)]
+            chord = plan.chord_at(beat + 0.1)
             new = beat in changes
             inside = _beat_of_four(beat - bar.beat, bar.beats)
             row = TWO if end - beat > 1 else inside
@@ -129,8 +128,8 @@ def _places(plan: Plan, two: frozenset[int]) -> list[_Place]:
             ends = beat == 0 or index == len(plan.sheet.bars) - 1
             if (ends or (new and inside == 0 and index in two)) and fixed is None:
                 fixed = chord.root
-            found.append(_Place(float(beat), float(end), Slot(inside, row, chord, fixed)))
-    return found
+            places.append(_Place(float(beat), float(end), Slot(inside, row, chord, fixed)))
+    return places
 
 
 def _beats(bar: Bar, two: bool, changes: set[int], last: bool) -> list[int]:

@@ -9,7 +9,7 @@ import numpy as np
 from audiotransfer.cover.counts import table
 from audiotransfer.cover.harmony import chord_kind
 from audiotransfer.cover.rhythms import draw_rhythm, other_rhythm, rhythm_table
-from audiotransfer.cover.voicings import Voicings, semitone_clashes
+from audiotransfer.cover.voicings import CountedVoicings, semitone_clashes
 
 if TYPE_CHECKING:
     from numpy.random import Generator
@@ -45,7 +45,7 @@ def write_comping(plan: Plan, role: Role, generator: Generator) -> Notes:
     settings = {**role.settings, **role.settings.get("of_instrument", {}).get(instrument, {})}
     counts = table(plan.band, "comping")
     sizes = np.array(settings.get("sizes", counts["sizes"]["share"]), np.float64)
-    voicings = Voicings(
+    voicings = CountedVoicings(
         table(plan.band, "voicings"),
         tuple(sizes / sizes.sum()),
         settings.get("lowest", 41),
@@ -61,7 +61,6 @@ def write_comping(plan: Plan, role: Role, generator: Generator) -> Notes:
         settings.get("influence", 1.0),
     )
     early = counts["anticipation"]["new_chord"] / counts["anticipation"]["n"]
-    starts = np.array([chord.beat for chord in plan.chords])
     median = counts["length"]["beats"] * settings.get("length", 1.25)
     mean = settings.get("velocity", counts["velocity"]["median"])
     usual = float(np.median(plan.melody[:, 3])) if len(plan.melody) else 0.0
@@ -69,7 +68,7 @@ def write_comping(plan: Plan, role: Role, generator: Generator) -> Notes:
     last = plan.sheet.bars[-1].beat
     for index, place in enumerate(hits):
         following = hits[index + 1] if index + 1 < len(hits) else float(len(plan.sheet.beats) - 1)
-        number = _chord_index(starts, place, generator.random() < early)
+        number = _chord_index(plan, place, generator.random() < early)
         chord = plan.chords[number]
         if chord.root is None:
             continue
@@ -152,11 +151,12 @@ def _struck(found: list[NDArray[np.float64]], bar: Bar) -> NDArray[np.int64]:
     return struck
 
 
-def _chord_index(starts: NDArray[np.float64], place: float, early: bool) -> int:
+def _chord_index(plan: Plan, place: float, early: bool) -> int:
     """Index of the chord that a chord at ``place`` plays: just before a change often the next."""
-    index = max(int(np.searchsorted(starts, place + 1e-6, side="right")) - 1, 0)
+    index = plan.chord_index(place)
     off = abs(place - round(place)) > 0.1
-    if early and off and index + 1 < len(starts) and starts[index + 1] - place <= 0.5 + 1e-6:
+    last = index + 1 == len(plan.chords)
+    if early and off and not last and plan.chords[index + 1].beat - place <= 0.5 + 1e-6:
         return index + 1
     return index
 
@@ -176,7 +176,6 @@ def _until_clash(pitches: NDArray[np.int64], melody: NDArray[np.float64], end: f
 
 def _loudness(plan: Plan, place: float, melody: NDArray[np.float64], usual: float) -> float:
     """Velocity above or below the mean, by the bar's energy and the melody's own dynamics."""
-    bars = np.array([bar.beat for bar in plan.sheet.bars])
-    energy = plan.energy[max(int(np.searchsorted(bars, place + 0.5, side="right")) - 1, 0)]
+    energy = plan.energy[plan.sheet.bar_at(place + 0.5)]
     own = _MELODY * (melody[:, 3].max() - usual) if len(melody) else 0.0
     return float(20 * (energy - 0.5) + np.clip(own, -8, 8))

@@ -13,6 +13,7 @@ from audiotransfer.errors import AudioTransferError
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from numpy.random import Generator
     from numpy.typing import NDArray
 
     from audiotransfer.cover.band import Band
@@ -43,8 +44,8 @@ def table(band: Band, name: str) -> dict[str, Any]:
     counts = read_counts(band.folder / band.counts)
     if name not in counts:
         raise AudioTransferError(f"{band.folder / band.counts} has no table {name!r}")
-    found: dict[str, Any] = counts[name]
-    return found
+    named: dict[str, Any] = counts[name]
+    return named
 
 
 def slots(rhythm: str) -> NDArray[np.bool_]:
@@ -55,3 +56,9 @@ def slots(rhythm: str) -> NDArray[np.bool_]:
 def by_tempo(tempo: float, bpm: list[float], values: list[float]) -> float:
     """A counted value at a tempo, interpolated; beyond the ends the nearest value."""
     return float(np.interp(tempo, bpm, values))
+
+
+def draw_index(weights: NDArray[np.float64], generator: Generator) -> int:
+    """An index of weights ``[K]``, of which at least one is not 0, drawn in proportion to them."""
+    total = np.cumsum(weights)
+    return int(np.searchsorted(total, generator.random() * total[-1], side="right"))

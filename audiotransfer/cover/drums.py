@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from audiotransfer.cover.plan import Notes, Plan
     from audiotransfer.leadsheet import Bar
 
-KICK, SNARE, STICK, FOOT_HAT, CRASH, RIDE = 36, 38, 37, 44, 49, 51
-STIR, SLAP, EDGE = 25, 39, 40  # keys of the brush kit
+KICK, SNARE, FOOT_HAT, CRASH, RIDE = 36, 38, 44, 49, 51  # General MIDI keys
+STIR, EDGE = 25, 40  # the same of the brush kit
 _SAME_RIDE = 0.35  # share of bars whose ride is that of the bar before
 _SAME_SNARE = 0.25  # the same of the comping snare's figure
 _FAST_TRIPLETS, _FAST_SIXTEENTHS = 230.0, 170.0  # bpm above which fills don't have them
@@ -32,18 +32,21 @@ _PHRASE = 4  # bars for which kick and foot hi-hat keep their habit
 class _Hits:
     """Hits that are collected: of two of a key at one place the louder."""
 
-    rows: dict[tuple[float, int], tuple[float, float]] = field(default_factory=dict)
+    struck: dict[tuple[float, int], tuple[float, float]] = field(default_factory=dict)
     """Place in beats and key -> velocity and length in beats."""
 
     def add(self, place: float, key: int, velocity: float, length: float = 0.1) -> None:
         at = (round(float(place), 4), key)
         hit = (float(min(max(round(velocity), 1), 122)), length)
-        self.rows[at] = max(hit, self.rows.get(at, hit))
+        self.struck[at] = max(hit, self.struck.get(at, hit))
 
     def notes(self) -> Notes:
-        hits = [(place, long, key, loud) for (place, key), (loud, long) in self.rows.items()]
-        rows = np.array(hits, dtype=np.float64).reshape(-1, 4)
-        return rows[np.lexsort((rows[:, 2], rows[:, 0]))]
+        hits = [
+            (place, length, key, velocity)
+            for (place, key), (velocity, length) in self.struck.items()
+        ]
+        table = np.array(hits, dtype=np.float64).reshape(-1, 4)
+        return table[np.lexsort((table[:, 2], table[:, 0]))]
 
 
 @dataclass

@@ -22,7 +22,7 @@ SLOTS = 8
 HISTORY, AHEAD = 24, 8
 #: Largest interval of the bass in semitones, and its classes from -WIDEST to WIDEST.
 WIDEST = 12
-INTERVALS = 2 * WIDEST + 1
+INTERVAL_CLASSES = 2 * WIDEST + 1
 #: Beats to the next change of the chord; later ones count as the last.
 FURTHEST = 8
 _PAST = 4  # bass notes before the present one

@@ -62,9 +62,9 @@ def chord_tones(chord: Chord) -> frozenset[int]:
 
 def key_at(sheet: LeadSheet, beat: float) -> Key:
     """The key at a place in beats; without keys the last chord is the tonic."""
-    if sheet.keys:
-        before = [key for key in sheet.keys if key.beat <= beat + 1e-6]
-        return before[-1] if before else sheet.keys[0]
+    key = sheet.key_at(beat)
+    if key is not None:
+        return key
     rooted = [chord for chord in sheet.chords if chord.root is not None]
     if not rooted:
         return Key(0, 0)

@@ -116,8 +116,7 @@ def _velocities(
 ) -> NDArray[np.float64]:
     """Velocities: louder to the peak of a phrase, softer at its end, off-beats accented."""
     mean = float(role.settings.get("velocity", 86))
-    firsts = np.array([bar.beat for bar in plan.sheet.bars])
-    bar = np.clip(np.searchsorted(firsts, notes[:, 0] + 0.01, "right") - 1, 0, len(firsts) - 1)
+    bar = plan.sheet.bar_at(notes[:, 0] + 0.01)
     velocity = mean + 20 * (plan.energy[bar] - 0.5) + _OWN * (notes[:, 3] - notes[:, 3].mean())
     for number in np.unique(phrases):
         members = np.flatnonzero(phrases == number)

@@ -9,7 +9,6 @@ import numpy as np
 
 from audiotransfer.cover.pattern_parts import (
     PartSettings,
-    chords_of,
     loudness_of,
     part_steps,
     settings_of,
@@ -46,7 +45,6 @@ def write_bass(plan: Plan, role: Role, random: Generator) -> Notes:
     stays. Capitals are accented.
     """
     settings = settings_of(role, BassSettings)
-    chord_at = chords_of(plan)
     loudness = loudness_of(plan, settings, random)
     changes = np.array([chord.beat for chord in plan.chords])
     line = part_steps(plan, settings, random, "r", _SYMBOLS)
@@ -54,7 +52,8 @@ def write_bass(plan: Plan, role: Role, random: Generator) -> Notes:
     last = (settings.register[0] + settings.register[1]) / 2 - 2
     before: Chord | None = None
     for number, step in enumerate(line):
-        chord, following = chord_at(step.beat), chord_at(step.beat + _slot_end(step, line, number))
+        chord = _chord_at(plan, step.beat)
+        following = _chord_at(plan, step.beat + _slot_end(step, line, number))
         symbol = step.symbol.lower()
         if symbol in "3578a" and (before is None or chord != before):
             symbol = "r"  # a new chord begins with its bass
@@ -67,7 +66,7 @@ def write_bass(plan: Plan, role: Role, random: Generator) -> Notes:
             end = min(end, line[number + 1].beat)
         start, velocity = step.beat, loudness(step)
         for change in changes[(changes > start + 1e-6) & (changes < end - _SHORTEST)].tolist():
-            later = chord_at(change)  # a held note moves on with the chords
+            later = _chord_at(plan, change)  # a held note moves on with the chords
             if later is None or _class(later) == pitch % _OCTAVE:
                 continue
             notes.append((start, change - start, pitch, velocity))
@@ -76,6 +75,12 @@ def write_bass(plan: Plan, role: Role, random: Generator) -> Notes:
         if symbol in "rn":
             last = pitch
     return sorted_notes(with_riffs(notes, plan, settings, settings.register[0], loudness))
+
+
+def _chord_at(plan: Plan, beat: float) -> Chord | None:
+    """The chord at a place in beats; ``None`` where there is none."""
+    chord = plan.chord_at(beat)
+    return None if chord.root is None else chord
 
 
 def _slot_end(step: Step, line: list[Step], number: int) -> float:

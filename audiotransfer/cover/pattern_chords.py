@@ -17,7 +17,7 @@ from audiotransfer.cover.pattern_parts import (
 )
 from audiotransfer.cover.patterns import Step
 from audiotransfer.cover.riffs import with_riffs
-from audiotransfer.cover.voice_leading import VoicingRules, Voicings, power_chords, voicings
+from audiotransfer.cover.voice_leading import VoicedChords, VoicingRules, power_chords, voicings
 
 if TYPE_CHECKING:
     from numpy.random import Generator
@@ -110,7 +110,7 @@ def _voices(symbol: str, played: tuple[int, ...]) -> list[tuple[int, int]]:
 
 
 def _held(
-    voiced: Voicings, index: int, voices: list[int], step: Step
+    voiced: VoicedChords, index: int, voices: list[int], step: Step
 ) -> list[tuple[float, float, NDArray[np.int64]]]:
     """Start, beats and pitches of some voices while a step is held from a span on.
 

@@ -14,7 +14,6 @@ from audiotransfer.cover.pattern_parts import (
 )
 from audiotransfer.cover.patterns import (
     Step,
-    bar_starts,
     kept_steps,
     line_steps,
     metre_of,
@@ -70,7 +69,7 @@ class DrumSettings(PartSettings):
 def write_drums(plan: Plan, role: Role, random: Generator) -> Notes:
     """Drums by patterns, which name drums; fills and crash cymbals as the form asks for them."""
     settings = settings_of(role, DrumSettings)
-    starts = bar_starts(plan)
+    starts = plan.sheet.bar_lines
     last = len(plan.sheet.bars) - 1
     played = kept_steps(steps(plan, settings.patterns, settings.vary, "xXo?"), random)
     for index in _fill_bars(plan, settings.fill_share, random):

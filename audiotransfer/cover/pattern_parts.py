@@ -1,4 +1,4 @@
-"""What all parts that play patterns share: settings, the last bar, dynamics, chords."""
+"""What all parts that play patterns share: settings, the last bar, dynamics."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import numpy as np
 from audiotransfer.cover.patterns import (
     PatternSet,
     Step,
-    bar_starts,
     kept_steps,
     steps,
 )
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
 
     from audiotransfer.cover.band import Role
     from audiotransfer.cover.plan import Notes, Plan
-    from audiotransfer.leadsheet import Chord
 
 Settings = TypeVar("Settings")
 
@@ -77,7 +75,7 @@ def part_steps(
 
 def loudness_of(plan: Plan, settings: PartSettings, random: Generator) -> Callable[[Step], float]:
     """A function that gives the velocity of a step: by energy, pattern, accent and swell."""
-    starts = bar_starts(plan)
+    starts = plan.sheet.bar_lines
     low, high = settings.velocity
 
     def loudness(step: Step) -> float:
@@ -94,21 +92,9 @@ def loudness_of(plan: Plan, settings: PartSettings, random: Generator) -> Callab
     return loudness
 
 
-def chords_of(plan: Plan) -> Callable[[float], Chord | None]:
-    """A function that gives the chord at a place in beats; ``None`` where there is none."""
-    starts = np.array([chord.beat for chord in plan.chords])
-
-    def chord_at(beat: float) -> Chord | None:
-        index = int(np.searchsorted(starts, beat + 1e-6, side="right")) - 1
-        chord = plan.chords[max(index, 0)] if len(starts) else None
-        return None if chord is None or chord.root is None else chord
-
-    return chord_at
-
-
 def sorted_notes(notes: Sequence[Sequence[float]]) -> Notes:
     """Notes in order of onset ``[N, 4]``."""
     if not notes:
         return np.zeros((0, 4))
-    found = np.array(sorted(map(tuple, notes)), dtype=np.float64)
-    return found[found[:, 1] > 1e-6]
+    table = np.array(sorted(map(tuple, notes)), dtype=np.float64)
+    return table[table[:, 1] > 1e-6]

@@ -126,12 +126,6 @@ def steps(
     return sorted(step for line in lines.values() for step in line)
 
 
-def bar_starts(plan: Plan) -> np.ndarray:
-    """First beats of the bars and the end of the last, ``[B + 1]``."""
-    bars = plan.sheet.bars
-    return np.array([*(bar.beat for bar in bars), bars[-1].beat + bars[-1].beats], dtype=float)
-
-
 def metre_of(text: str) -> Bar:
     """A metre such as ``6/8`` as a bar. Raises AudioTransferError where it is none."""
     try:

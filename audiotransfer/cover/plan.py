@@ -1,4 +1,4 @@
-"""What all writers of an arrangement read: the song in beats, its chords, form and dynamics."""
+"""What is asked of an arrangement, and the plan that all its writers read: song, chords, form."""
 
 from __future__ import annotations
 
@@ -16,8 +16,29 @@ if TYPE_CHECKING:
     from audiotransfer.cover.band import Band, Role
     from audiotransfer.leadsheet import Chord, LeadSheet
 
+#: Strengths from which a step of the way to the style is taken; below the first the song's own
+#: notes are played by the style's instruments.
+SWUNG, ARRANGED, SEVENTHS, TWO_FIVES, SUBSTITUTES = 0.25, 0.45, 0.6, 0.75, 0.9
 #: Notes in beats ``[N, 4]``: place and length in beats of the plan, MIDI pitch, velocity (1..127).
 Notes = np.ndarray
+
+
+@dataclass(frozen=True)
+class ArrangeOptions:
+    """Options of an arrangement.
+
+    ``lead`` names the lead's instrument; ``transpose`` is in semitones; ``tempo`` in beats per
+    minute replaces the song's mean tempo; ``intro`` and ``outro`` are numbers of added bars;
+    ``swing`` scales how far eighths are swung, 0 is straight; ``None`` is as counted, with sung
+    melodies straight.
+    """
+
+    lead: str | None = None
+    transpose: int = 0
+    tempo: float | None = None
+    intro: int = 0
+    outro: int = 0
+    swing: float | None = None
 
 
 @dataclass(frozen=True)
@@ -52,14 +73,18 @@ class Plan:
 
     def chord_at(self, beat: float) -> Chord:
         """The chord that sounds at a place in beats; the first before, the last after the song."""
+        return self.chords[self.chord_index(beat)]
+
+    def chord_index(self, beat: float) -> int:
+        """Index in ``chords`` of the chord at a place in beats; see `chord_at`."""
         index = int(np.searchsorted(self._chord_starts, beat + 1e-6, side="right")) - 1
-        return self.chords[max(index, 0)]
+        return max(index, 0)
 
     def melody_at(self, beat: float, until: float) -> NDArray[np.float64]:
         """Melody notes ``[M, 4]`` that sound between two places in beats."""
         start, end = self.melody[:, 0], self.melody[:, 0] + self.melody[:, 1]
-        found: NDArray[np.float64] = self.melody[(start < until - 1e-6) & (end > beat + 1e-6)]
-        return found
+        notes: NDArray[np.float64] = self.melody[(start < until - 1e-6) & (end > beat + 1e-6)]
+        return notes
 
 
 #: Writes the notes of a role in beats of the plan, eighths straight: timing comes afterwards.

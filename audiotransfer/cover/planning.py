@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING
 
 from audiotransfer.cover import form, retiming
 from audiotransfer.cover.endings import with_ending
-from audiotransfer.cover.ladder import ARRANGED, SWUNG
 from audiotransfer.cover.melody import (
     follows_beats,
     notes_in_beats,
     quantised,
     share_of_sixteenths,
 )
-from audiotransfer.cover.plan import Plan
+from audiotransfer.cover.plan import ARRANGED, SWUNG, Plan
 from audiotransfer.cover.reharmonisation import other_roots, reharmonise
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.leadsheet import Chord
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.random import Generator
 
     from audiotransfer.cover.band import Band
-    from audiotransfer.cover.ladder import ArrangeOptions
+    from audiotransfer.cover.plan import ArrangeOptions
     from audiotransfer.leadsheet import LeadSheet
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from audiotransfer.cover.harmony import CHORD_TYPES, add_sevenths, chord_kind, clashes, key_at
+from audiotransfer.cover.plan import SEVENTHS, SUBSTITUTES, TWO_FIVES
 from audiotransfer.leadsheet.leadsheet import Chord
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
 #: Shares of bars that may get another root, by strength: the song is to be recognised.
 _SHARES = ((0.75, 0.9, 1.0), (0.12, 0.18, 0.27))
-_SEVENTHS, _TWO_FIVES, _SUBSTITUTES = 0.6, 0.75, 0.9
 _TRITONES = 0.18  # counted: 954 of 5,404 dominants resolve down a semitone, not a fifth
 _FIRST = 0.7  # share of the changes that ii-V's make up where there are substitutes too
 _FIFTH = 7
@@ -49,17 +49,17 @@ def reharmonise(
         The chords, and the indices of the bars with another root than in the song.
     """
     settings = settings or {}
-    if strength < _SEVENTHS or not sheet.chords:
+    if strength < SEVENTHS or not sheet.chords:
         return sheet.chords, frozenset()
     fuller = sheet.chords
     if settings.get("sevenths", True):
         fuller = add_sevenths(sheet, sheet.chords, melody)
-    if strength < _TWO_FIVES:
+    if strength < TWO_FIVES:
         return fuller, frozenset()
     chords = list(fuller)
     share = float(np.interp(strength, *_SHARES)) * settings.get("share", 1.0)
     limit = round(share * len(sheet.bars))
-    substitutes = strength >= _SUBSTITUTES
+    substitutes = strength >= SUBSTITUTES
     first = round(limit * (_FIRST if substitutes else 1))
     chords = _apply(sheet, fuller, chords, melody, first, generator, [*_two_fives(sheet, chords)])
     if substitutes:
@@ -204,12 +204,10 @@ def _passing(sheet: LeadSheet, chords: Sequence[Chord]) -> Iterator[_Change]:
 
 def _changes(sheet: LeadSheet, chords: Sequence[Chord]) -> Iterator[tuple[int, Chord, Chord, int]]:
     """Chords in root position before another, with their index and the beats of their bar."""
-    firsts = [bar.beat for bar in sheet.bars]
     for index, (chord, following) in enumerate(pairwise(chords)):
         if chord.root is None or following.root is None or chord.bass is not None:
             continue
-        bar = int(np.searchsorted(firsts, chord.beat + 1e-6, side="right")) - 1
-        yield index, chord, following, sheet.bars[max(bar, 0)].beats
+        yield index, chord, following, sheet.bars[sheet.bar_at(chord.beat)].beats
 
 
 def _split(chord: Chord, parts: list[tuple[str, int]], tail: float) -> tuple[Chord, ...]:

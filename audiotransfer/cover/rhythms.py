@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from audiotransfer.cover.counts import SLOTS, read_counts, slots
+from audiotransfer.cover.counts import SLOTS, draw_index, read_counts, slots
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -86,9 +86,7 @@ def draw_rhythm(
     rhythms: RhythmTable, before: int, preference: NDArray[np.float64], generator: Generator
 ) -> int:
     """The index of a rhythm after another; ``preference`` ``[R]`` scales the weights."""
-    weights = rhythms.weights[before] * preference
-    total = np.cumsum(weights)
-    return int(np.searchsorted(total, generator.random() * total[-1], side="right"))
+    return draw_index(rhythms.weights[before] * preference, generator)
 
 
 def other_rhythm(beats: int, division: int, generator: Generator) -> NDArray[np.float64]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from audiotransfer.cover.melody import notes_in_beats
-from audiotransfer.cover.patterns import Step, bar_starts, phrases
+from audiotransfer.cover.patterns import Step, phrases
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -34,7 +34,7 @@ def riff_steps(plan: Plan, share: float) -> tuple[list[Step], list[tuple[float, 
     """
     if not share or not plan.sheet.bass:
         return [], []
-    starts = bar_starts(plan)
+    starts = plan.sheet.bar_lines
     notes = notes_in_beats(plan.sheet, plan.sheet.bass)
     grid = 2 * max(bar.division for bar in plan.sheet.bars)
     onsets = np.round(notes[:, 0] * grid) / grid

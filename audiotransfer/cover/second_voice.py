@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 _GAP = 2.5  # beats of rest that get an answer
 _BELOW = (4, 3, 9, 8, 5, 7)  # semitones below the lead, best first: thirds, sixths, then others
-_SCALES = {"major": (0, 2, 4, 5, 7, 9, 11), "minor": (0, 2, 3, 5, 7, 8, 10)}
 _VELOCITY, _FOLLOWED = 72, 0.3  # mean, and how far the melody's own dynamics are followed
 
 
@@ -69,8 +68,7 @@ def _last_pass(plan: Plan) -> float:
 
 
 def _chorus(plan: Plan, beat: float) -> int:
-    bars = np.array([bar.beat for bar in plan.sheet.bars])
-    return int(plan.chorus[max(int(np.searchsorted(bars, beat + 0.01, side="right")) - 1, 0)])
+    return int(plan.chorus[plan.sheet.bar_at(beat + 0.01)])
 
 
 def _below(
@@ -81,8 +79,7 @@ def _below(
     steps = _BELOW
     for start, length, pitch, velocity in phrase:
         chord = plan.chord_at(start)
-        key = key_at(plan.sheet, start)
-        scale = {(key.tonic + step) % 12 for step in _SCALES[key.mode]}
+        scale = key_at(plan.sheet, start).scale
         tones = chord_tones(chord)
         weighty = abs(start - round(start)) < 0.1 or length > 0.6
         allowed = tones if weighty or not tones else tones | scale

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from audiotransfer.cover.plan import Notes, Plan
 
 _OCTAVE = 12
-_SCALES = {"major": (0, 2, 4, 5, 7, 9, 11), "minor": (0, 2, 3, 5, 7, 8, 10)}
 _THIRDS = (3, 4)  # semitones that a passing tone fills
 _LEAST = 1.0  # beats of a note that gives its end to a passing tone
 
@@ -58,10 +57,11 @@ def write_strings(plan: Plan, role: Role, random: Generator) -> Notes:
 
 def _between(plan: Plan, beat: float, first: int, second: int) -> int | None:
     """The pitch of the key between two that are a third apart; ``None`` without one."""
-    key = next((k for k in reversed(plan.sheet.keys) if k.beat <= beat), plan.sheet.keys[0])
-    scale = [(key.tonic + step) % _OCTAVE for step in _SCALES[key.mode]]
+    key = plan.sheet.key_at(beat)
+    if key is None:
+        return None
     low, high = sorted((first, second))
-    tones = [pitch for pitch in range(low + 1, high) if pitch % _OCTAVE in scale]
+    tones = [pitch for pitch in range(low + 1, high) if pitch % _OCTAVE in key.scale]
     return tones[0] if len(tones) == 1 else None
 
 

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from audiotransfer.cover.patterns import bar_starts
 from audiotransfer.leadsheet import QUALITIES
 
 if TYPE_CHECKING:
@@ -60,7 +59,7 @@ class VoicingRules:
 
 
 @dataclass(frozen=True)
-class Voicings:
+class VoicedChords:
     """``spans`` of chords, and the pitches of their voices from low to high ``[S, V]``; 0 rests."""
 
     spans: tuple[Span, ...]
@@ -77,7 +76,7 @@ class Voicings:
 
 def chord_spans(plan: Plan) -> tuple[Span, ...]:
     """The plan's chords, cut at bar lines and at the song's ends."""
-    bars = bar_starts(plan)
+    bars = plan.sheet.bar_lines
     found = []
     for chord in plan.chords:
         start, end = max(chord.beat, bars[0]), min(chord.beat + chord.beats, bars[-1])
@@ -87,7 +86,7 @@ def chord_spans(plan: Plan) -> tuple[Span, ...]:
     return tuple(found)
 
 
-def voicings(plan: Plan, rules: VoicingRules) -> Voicings:
+def voicings(plan: Plan, rules: VoicingRules) -> VoicedChords:
     """The cheapest sequence of voicings below the melody.
 
     Costs are added up for missing and doubled tones, wide gaps, semitones to the melody's notes,
@@ -96,7 +95,7 @@ def voicings(plan: Plan, rules: VoicingRules) -> Voicings:
     """
     melody = np.ascontiguousarray(plan.melody[np.argsort(plan.melody[:, 0], kind="stable")])
     spans = chord_spans(plan)
-    return Voicings(spans, _voiced(spans, melody.tobytes(), plan.seed, rules))
+    return VoicedChords(spans, _voiced(spans, melody.tobytes(), plan.seed, rules))
 
 
 @lru_cache(maxsize=16)  # several parts ask for the voices that they share
@@ -138,7 +137,7 @@ def _voiced(
     return pitches
 
 
-def power_chords(plan: Plan, register: tuple[int, int]) -> Voicings:
+def power_chords(plan: Plan, register: tuple[int, int]) -> VoicedChords:
     """Root, fifth and octave of each chord, the root as low as the register allows."""
     spans = chord_spans(plan)
     pitches = np.zeros((len(spans), 3), dtype=np.int64)
@@ -147,7 +146,7 @@ def power_chords(plan: Plan, register: tuple[int, int]) -> Voicings:
             root = register[0] + (chord.root - register[0]) % _OCTAVE
             fifth = (tone_of(chord, 5) - chord.root) % _OCTAVE
             pitches[index] = root, root + (fifth or _PERFECT[1]), root + _OCTAVE
-    return Voicings(spans, pitches)
+    return VoicedChords(spans, pitches)
 
 
 def tone_of(chord: Chord, degree: int) -> int:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from audiotransfer.cover.counts import draw_index
 from audiotransfer.cover.harmony import chord_kind, chord_tones
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ _MIDDLE, _HEIGHT = 62, 7.0  # of the top note; counted median 62, middle half 59
 
 
 @dataclass
-class Voicings:
+class CountedVoicings:
     """Chooses voicings of chords from a counted table (see ``counts.json``).
 
     ``sizes`` are the shares of two, three, four and five notes; ``lowest`` and ``highest`` limit
@@ -84,10 +85,9 @@ class Voicings:
             if weights[sizes == wanted].sum() > 0:
                 weights = np.where(sizes == wanted, weights, 0.0)
                 break
-        total = np.cumsum(weights)
-        if total[-1] <= 0:
+        if not weights.any():
             return np.zeros(0, np.int64)
-        row = int(np.searchsorted(total, generator.random() * total[-1], "right"))
+        row = draw_index(weights, generator)
         return np.asarray(pitches[row][pitches[row] != _EMPTY], np.int64)
 
     def _candidates(
@@ -119,15 +119,15 @@ class Voicings:
     def _counted(self, kind: str) -> list[tuple[set[int], list[int], int, tuple[int, int]]]:
         """Rows of a kind: degrees, semitones above the bottom, n, the bottom's degree and pitch."""
         source, changed = _DERIVED.get(kind, (kind, {}))
-        found = []
+        shapes = []
         for bottom, above, count, quartiles in self.table[source]:
             degrees = [(bottom + step) % 12 for step in above]
             moves = [changed.get(degree, degree) - degree for degree in degrees]
             notes = [bottom + step + move for step, move in zip(above, moves, strict=True)]
             steps = [note - notes[0] for note in notes]
             place = (notes[0] % 12, quartiles[1] + moves[0])
-            found.append(({note % 12 for note in notes}, steps, count, place))
-        return found
+            shapes.append(({note % 12 for note in notes}, steps, count, place))
+        return shapes
 
 
 def semitone_clashes(pitches: NDArray[np.int64], melody: NDArray[np.float64]) -> NDArray[np.bool_]:

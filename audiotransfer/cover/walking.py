@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from audiotransfer.cover.counts import read_counts
+from audiotransfer.cover.counts import draw_index, read_counts
 from audiotransfer.cover.harmony import CHORD_TYPES, chord_kind
 from audiotransfer.leadsheet.chords import TONES, tone_index
 
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
     from audiotransfer.leadsheet import Chord
 
+#: Classes of intervals in semitones: the columns of counted tables.
+INTERVALS = ("0", "+1", "-1", "+2", "-2", "3-4", "5-7", "8-11", "12")
 #: Pitches of the line; counted 5 to 95 %: 33 (A1) to 52 (E3).
 PITCHES = np.arange(31, 55)
 _MIDDLE, _SPREAD = 42.0, 8.0
@@ -105,13 +107,13 @@ class Walking:
         """Draws the pitches of a line."""
         nodes, edges = self._potentials(slots)
         sums = _forward(nodes, edges)
-        pair = _choose(sums[-1].ravel(), generator)
+        pair = draw_index(sums[-1].ravel(), generator)
         before, now = divmod(pair, len(PITCHES))
         line = [now, before]
         for index in range(len(slots) - 2, 0, -1):
             step = _SIGNS[line[-1], line[-2]]
             earlier = sums[index][:, line[-1]] * _turns(_SIGNS[:, line[-1]], step)
-            line.append(_choose(earlier, generator))
+            line.append(draw_index(earlier, generator))
         return np.asarray(PITCHES[line[: len(slots)][::-1]], np.int64)
 
     def log_probability(self, slots: Sequence[Slot], pitches: Sequence[int]) -> float:
@@ -240,13 +242,14 @@ def _degrees(rows: list[list[Any]]) -> dict[str, NDArray[np.float64]]:
     return {kind: values + 0.3 * values.sum(axis=0) for kind, values in counted.items()}
 
 
-def _interval_class(step: int) -> int:
+def interval_index(step: int) -> int:
+    """Index in `INTERVALS` of a step in semitones."""
     if abs(step) <= 2:
         return (0, 1, 3)[abs(step)] + (step < 0)
     return 5 + int(np.searchsorted([4, 7, 11, 24], abs(step)))
 
 
-_INTERVALS = np.vectorize(_interval_class)(_STEPS)
+_INTERVALS = np.vectorize(interval_index)(_STEPS)
 _SIZES = np.array([1, 1, 1, 1, 1, 4, 5, 8, 3], np.float64)  # steps in each class; tritones are rare
 
 
@@ -271,12 +274,12 @@ def _forward(
 ) -> list[NDArray[np.float64]]:
     """Weights of all lines that end with each pair of pitches ``[before, now]``, for each slot."""
     pairs = np.diag(nodes[0] / nodes[0].sum())
-    found = [pairs]
+    sums = [pairs]
     for node, edge in zip(nodes[1:], edges[1:], strict=True):
         pairs = _continued(pairs, node, edge)
         pairs /= pairs.sum()
-        found.append(pairs)
-    return found
+        sums.append(pairs)
+    return sums
 
 
 def _continued(
@@ -304,16 +307,11 @@ def _backward(
 ) -> list[NDArray[np.float64]]:
     """Weights of all lines that go on from each pair of pitches, for each slot."""
     pairs = np.ones_like(_STEPS, np.float64)
-    found = [pairs]
+    sums = [pairs]
     for node, edge in zip(nodes[:0:-1], edges[:0:-1], strict=True):
         going = pairs * edge * node
         total, up, down = going.sum(axis=1), (going * _UP).sum(axis=1), (going * _DOWN).sum(axis=1)
         pairs = total - (1 - _TURN) * (_UP * down + _DOWN * up)
         pairs = pairs / pairs.sum()
-        found.append(pairs)
-    return found[::-1]
-
-
-def _choose(weights: NDArray[np.float64], generator: Generator) -> int:
-    total = np.cumsum(weights)
-    return int(np.searchsorted(total, generator.random() * total[-1], side="right"))
+        sums.append(pairs)
+    return sums[::-1]

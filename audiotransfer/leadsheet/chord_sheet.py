@@ -212,7 +212,7 @@ def _bar_text(bar: Bar, sheet: LeadSheet) -> str:
     inside = [(beat, c) for beat, c in inside if min(c.beat + c.beats, end) - beat > 1e-6]
     if not inside:
         return symbol(Chord(0, 1, None))
-    key = next((key for key in reversed(sheet.keys) if key.beat <= start), None)
+    key = sheet.key_at(start)
     places = np.array([beat - start for beat, _ in inside])
     for parts in _parts(bar.beats, len(inside)):
         slots = np.rint(places * parts / bar.beats).astype(int)

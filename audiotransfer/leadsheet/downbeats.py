@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from audiotransfer.midi.score import UNPITCHED
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_EFFECTS = 112  # the first program without a pitch
 _KICKS, _SNARES = (35, 36), (38, 40)
 _DRUM_ODDS = 0.5  # by rule of thumb: log-odds of a downbeat for a kick, against it for a snare
 _BASS = 52  # pitches below it are bass
@@ -102,7 +103,7 @@ def beat_features(score: Any, edges: NDArray[np.float64]) -> NDArray[np.float64]
     bass, long, notes, velocity = np.zeros((4, beats))
     length = np.diff(edges)
     for track in score.tracks:
-        if track.is_drum or track.program >= _EFFECTS or not len(track.notes):
+        if track.is_drum or track.program >= UNPITCHED or not len(track.notes):
             continue
         own = track.notes.numpy()
         at, near = _on_beats(own["time"], edges)

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from audiotransfer.leadsheet.leadsheet import bar_lines
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -23,7 +25,7 @@ def energy_of(tracks: Sequence[TrackNotes], bars: Sequence[Bar]) -> tuple[float,
     register, each from the song's 5th (0) to its 95th percentile (1); 0 where nothing is struck.
     """
     count = len(bars)
-    edges = np.array([*(bar.beat for bar in bars), bars[-1].beat + bars[-1].beats], dtype=float)
+    edges = bar_lines(bars)
     onsets, loudness, playing = np.zeros(count), np.zeros(count), np.zeros(count)
     low, high = np.full(count, 128.0), np.zeros(count)
     for track in tracks:

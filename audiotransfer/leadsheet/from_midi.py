@@ -11,7 +11,7 @@ from audiotransfer.leadsheet.energy import energy_of
 from audiotransfer.leadsheet.form import bar_features, sections_of
 from audiotransfer.leadsheet.harmony import chords_of
 from audiotransfer.leadsheet.keys import keys_of
-from audiotransfer.leadsheet.leadsheet import LeadSheet, Note
+from audiotransfer.leadsheet.leadsheet import LeadSheet, Note, bar_lines
 from audiotransfer.leadsheet.melody import (
     SUNG_WORDS,
     bass_track,
@@ -142,7 +142,7 @@ def _sections(
     chroma: NDArray[np.float64],
     bars: Sequence[Bar],
 ) -> Any:
-    edges = np.array([*(bar.beat for bar in bars), bars[-1].beat + bars[-1].beats], dtype=float)
+    edges = bar_lines(bars)
     slot, note, share = overlaps(melody[:, :2], edges)
     tune = np.zeros((len(bars), 12))
     np.add.at(tune, (slot, melody[note, 2].astype(int) % 12), share)

@@ -199,12 +199,20 @@ def _without_brief(chords: list[Chord]) -> list[Chord]:
         brief = chord.beats <= 1 and chord.confidence < _SURE
         if brief or (_triad(last) == _triad(chord) and min(last.beats, chord.beats) <= _BRIEF):
             name = last if brief or last.beats >= chord.beats else chord
-            beats = last.beats + chord.beats
-            sure = (last.beats * last.confidence + chord.beats * chord.confidence) / beats
-            kept[-1] = Chord(last.beat, beats, name.root, name.quality, name.bass, round(sure, 3))
+            kept[-1] = _joined(last, chord, name)
         else:
             kept.append(chord)
     return kept
+
+
+def _joined(first: Chord, second: Chord, name: Chord) -> Chord:
+    """One chord over two that follow each other, with root, quality and bass of ``name``.
+
+    Its confidence is the mean of theirs, weighted by beats.
+    """
+    beats = first.beats + second.beats
+    sure = (first.beats * first.confidence + second.beats * second.confidence) / beats
+    return Chord(first.beat, beats, name.root, name.quality, name.bass, round(sure, 3))
 
 
 def _triad(chord: Chord) -> tuple[int | None, tuple[int, ...], int | None]:
@@ -250,9 +258,7 @@ def _merged(chords: list[Chord]) -> tuple[Chord, ...]:
         last = joined[-1] if joined else None
         same = last and (last.root, last.quality) == (chord.root, chord.quality)
         if last and same and last.bass == chord.bass:
-            beats = last.beats + chord.beats
-            sure = (last.beats * last.confidence + chord.beats * chord.confidence) / beats
-            joined[-1] = Chord(last.beat, beats, last.root, last.quality, last.bass, round(sure, 3))
+            joined[-1] = _joined(last, chord, last)
         else:
             joined.append(chord)
     return tuple(joined)

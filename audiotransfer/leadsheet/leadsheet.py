@@ -9,9 +9,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import ArrayLike, NDArray
 
 _COMPOUND = 3  # parts of a beat in 6/8, 9/8, 12/8
+_ROUNDING = 1e-6  # beats by which a place may lie before what begins at it
+#: Scale degrees by mode, in semitones above the tonic; of minor the natural ones.
+SCALES = {"major": (0, 2, 4, 5, 7, 9, 11), "minor": (0, 2, 3, 5, 7, 8, 10)}
 
 
 @dataclass(frozen=True)
@@ -76,6 +81,11 @@ class Key:
     mode: str = "major"
     confidence: float = 1.0
 
+    @property
+    def scale(self) -> frozenset[int]:
+        """Pitch classes of the key's scale (see `SCALES`)."""
+        return frozenset((self.tonic + degree) % 12 for degree in SCALES[self.mode])
+
 
 @dataclass(frozen=True)
 class Section:
@@ -120,13 +130,29 @@ class LeadSheet:
         """End of the last bar."""
         return self.beats[-1]
 
+    @cached_property
+    def bar_lines(self) -> NDArray[np.float64]:
+        """First beats of the bars, and the end of the last: ``[B + 1]``."""
+        return bar_lines(self.bars)
+
+    def bar_at(self, beats: ArrayLike) -> NDArray[np.int64]:
+        """Indices of the bars at places in beats; the first before, the last after the song."""
+        places = np.asarray(beats, dtype=np.float64) + _ROUNDING
+        index = np.searchsorted(self.bar_lines, places, side="right") - 1
+        return np.clip(index, 0, len(self.bars) - 1)
+
+    def key_at(self, beat: float) -> Key | None:
+        """The key at a place in beats; before the first it is the first, ``None`` without keys."""
+        begun = [key for key in self.keys if key.beat <= beat + _ROUNDING]
+        return begun[-1] if begun else next(iter(self.keys), None)
+
     def time_at(self, beats: ArrayLike) -> NDArray[np.float64]:
         """Times in seconds of places in beats; beyond the ends the nearest beat's tempo goes on."""
-        return _interpolate(beats, np.arange(len(self.beats)), self.beat_times)
+        return interpolated(beats, np.arange(len(self.beats)), self.beat_times)
 
     def beat_at(self, seconds: ArrayLike) -> NDArray[np.float64]:
         """Places in beats of times in seconds: the inverse of `time_at`."""
-        return _interpolate(seconds, self.beat_times, np.arange(len(self.beats)))
+        return interpolated(seconds, self.beat_times, np.arange(len(self.beats)))
 
     def tempo_at(self, beats: ArrayLike) -> NDArray[np.float64]:
         """Tempo in beats per minute at places in beats, as the mean over two beats."""
@@ -134,13 +160,21 @@ class LeadSheet:
         return 120.0 / (self.time_at(places + 1) - self.time_at(places - 1))
 
 
-def _interpolate(
+def bar_lines(bars: Sequence[Bar]) -> NDArray[np.float64]:
+    """First beats of some bars, and the end of the last: ``[B + 1]``."""
+    return np.array([*(bar.beat for bar in bars), bars[-1].beat + bars[-1].beats], dtype=float)
+
+
+def interpolated(
     places: ArrayLike, of: NDArray[np.generic], to: NDArray[np.generic]
 ) -> NDArray[np.float64]:
-    """Piecewise linear interpolation; the first and last slope go on beyond the ends."""
+    """Piecewise linear interpolation of the points ``of`` ``[K]`` (ascending) -> ``to`` ``[K]``.
+
+    The first and last slope go on beyond the ends, where `numpy.interp` stays at the end's value.
+    """
     x = np.asarray(places, dtype=np.float64)
     source, target = of.astype(np.float64), to.astype(np.float64)
     index = np.clip(np.searchsorted(source, x, side="right") - 1, 0, len(source) - 2)
     slope = np.diff(target) / np.diff(source)
-    found: NDArray[np.float64] = target[index] + (x - source[index]) * slope[index]
-    return found
+    values: NDArray[np.float64] = target[index] + (x - source[index]) * slope[index]
+    return values

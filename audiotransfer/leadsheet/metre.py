@@ -10,7 +10,7 @@ import numpy as np
 
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.leadsheet.downbeats import SHIFTED, bar_lengths, beat_phase
-from audiotransfer.leadsheet.leadsheet import Bar
+from audiotransfer.leadsheet.leadsheet import Bar, interpolated
 from audiotransfer.midi.grid import grid_offset
 
 if TYPE_CHECKING:
@@ -33,12 +33,7 @@ class Timeline:
 
     def beats_of(self, ticks: ArrayLike) -> NDArray[np.float64]:
         """Places in beats of places in ticks; the first and last beat's length goes on outside."""
-        places = np.asarray(ticks, dtype=np.float64)
-        index = np.searchsorted(self.ticks, places, side="right") - 1
-        index = np.clip(index, 0, len(self.ticks) - 2)
-        length = self.ticks[index + 1] - self.ticks[index]
-        beats: NDArray[np.float64] = index + (places - self.ticks[index]) / length
-        return beats
+        return interpolated(ticks, self.ticks, np.arange(len(self.ticks)))
 
 
 def seconds_of(score: Any, ticks: ArrayLike) -> NDArray[np.float64]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from audiotransfer.leadsheet.leadsheet import SCALES
+
 if TYPE_CHECKING:
     from audiotransfer.leadsheet.leadsheet import Key
 
@@ -11,7 +13,6 @@ _LETTERS = "FCGDAEB"
 # Semitones above the tonic -> fifths above it: raised fourth, all other chromatic degrees lowered;
 # in minor the leading note, and the sixth and third of major, are raised ones.
 _DEGREES = {0: 0, 1: -5, 2: 2, 3: -3, 4: 4, 5: -1, 6: 6, 7: 1, 8: -4, 9: 3, 10: -2, 11: 5}
-_DIATONIC = {"major": (0, 2, 4, 5, 7, 9, 11), "minor": (0, 2, 3, 5, 7, 8, 10)}
 _SIMPLE = (-6, 10)  # Gb to A#: names without double accidentals, Cb, Fb, E# and B#
 # Sharps (or flats, negative) of the key signature, by pitch class of the tonic.
 _MAJOR = (0, -5, 2, -3, 4, -1, -6, 1, -4, 3, -2, 5)
@@ -61,7 +62,7 @@ def _fifths(pitch_class: int, key: Key | None) -> int:
     degree = (pitch_class - (0 if key is None else key.tonic)) % 12
     fifths = tonic + _DEGREES[degree]
     low, high = _SIMPLE
-    if degree in _DIATONIC[mode] and -8 <= fifths <= 12:
+    if degree in SCALES[mode] and -8 <= fifths <= 12:
         return fifths
     while fifths < low:
         fifths += 12

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from audiotransfer.leadsheet.metre import seconds_of
+from audiotransfer.midi.score import UNPITCHED
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from audiotransfer.leadsheet.metre import Timeline
 
-_EFFECTS = 112  # the first program without a pitch
 _TOGETHER = 0.03  # beats within which notes begin together
 
 
@@ -41,7 +41,7 @@ def tracks_of(score: Any, timeline: Timeline) -> list[TrackNotes]:
 
 def has_part(track: Any) -> bool:
     """Whether a track of a score has notes that are no sound effects."""
-    return bool(len(track.notes) and (track.is_drum or track.program < _EFFECTS))
+    return bool(len(track.notes) and (track.is_drum or track.program < UNPITCHED))
 
 
 def _track(track: Any, score: Any, timeline: Timeline) -> TrackNotes:

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 #: Suffixes of MIDI files that are read, and of those that are written.
 SUFFIXES = midi.SUFFIXES
 WRITTEN = (".mid", ".midi", ".kar")
-_EFFECTS = 112  # the first program without a pitch
+#: First General MIDI program of percussive instruments and sound effects: no pitches are meant.
+UNPITCHED = 112
 _FINEST = 32767  # largest number of ticks per quarter in a file's header
 _COARSE = 24  # ticks per quarter: with fewer, rounding to a tick is audible
 _SECOND = 1_000_000  # microseconds
@@ -140,7 +141,7 @@ def with_notes(score: Any, table: NDArray[np.int64], *, drums: bool = False) -> 
 
 def _plays(track: Any, drums: bool) -> bool:
     """Whether a track has drums (or pitched notes)."""
-    return bool(track.is_drum) if drums else not track.is_drum and track.program < _EFFECTS
+    return bool(track.is_drum) if drums else not track.is_drum and track.program < UNPITCHED
 
 
 def _table(score: Any, tracks: Iterable[int]) -> NDArray[np.int64]:

@@ -17,6 +17,7 @@ from audiotransfer.errors import AudioTransferError
 from audiotransfer.leadsheet import lead_sheet
 from audiotransfer.leadsheet.chords import symbol
 from audiotransfer.leadsheet.files import read_lead_sheet
+from audiotransfer.leadsheet.leadsheet import interpolated
 from audiotransfer.midi.new_tracks import NewTrack, with_tracks, without_notes
 from audiotransfer.midi.plotting import Marks
 from audiotransfer.midi.retiming import (
@@ -28,6 +29,7 @@ from audiotransfer.midi.retiming import (
     with_tempo_factor,
     with_tempos,
 )
+from audiotransfer.midi.score import UNPITCHED
 from audiotransfer.pipeline.midi_options import DRUMS, PITCHED, CoverOptions
 from audiotransfer.synthesis.catalogue import describe
 
@@ -35,11 +37,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from audiotransfer.cover.band import Band
-    from audiotransfer.leadsheet import Key, LeadSheet
+    from audiotransfer.leadsheet import LeadSheet
     from audiotransfer.midi import Group, MidiFile
     from audiotransfer.synthesis.ensemble import EnsemblePart
 
-_EFFECTS = 112  # the first program without a pitch
 _SAME, _STEADY = 1e-6, 0.002  # relative changes of tempo that are rounding, and not written
 _APART_SECONDS = 10.0  # that a song and its lead sheet may differ in length
 _PITCH = 2  # column of a table of notes
@@ -138,7 +139,7 @@ def _marks(sheet: LeadSheet, quarters: NDArray[np.float64]) -> Marks:
     def placed(beat: float) -> float:
         return float(np.interp(beat, beats, quarters))
 
-    chords = [(placed(c.beat), symbol(c, _key_at(sheet, c.beat))) for c in sheet.chords]
+    chords = [(placed(c.beat), symbol(c, sheet.key_at(c.beat))) for c in sheet.chords]
     sections = [(placed(section.beat), section.name) for section in sheet.sections]
     return Marks(chords, sections)
 
@@ -191,7 +192,7 @@ def kept_kinds(file: MidiFile, plan: CoverPlan) -> tuple[set[str], set[str]]:
 
 def _stays(group: Group, plan: CoverPlan) -> bool:
     """Whether notes of the file stay in its cover: sound effects, and kinds that are kept."""
-    if not group.drums and group.program >= _EFFECTS:
+    if not group.drums and group.program >= UNPITCHED:
         return True
     return plan.actions.get(DRUMS if group.drums else PITCHED) == "keep"
 
@@ -204,7 +205,7 @@ def _left(file: MidiFile, plan: CoverPlan) -> bool:
 def _has(file: MidiFile, kind: str) -> bool:
     """Whether the file has notes of a kind (``pitched``, ``drums``); effects are of none."""
     return any(
-        group.drums == (kind == DRUMS) and (group.drums or group.program < _EFFECTS)
+        group.drums == (kind == DRUMS) and (group.drums or group.program < UNPITCHED)
         for group in midi.notes_of(file).groups
     )
 
@@ -315,14 +316,10 @@ class _Timeline:
         """Ticks of times of the arrangement, from 0: by the file's tempos within the song, and by
         beats in added bars; beyond the ends the tempo goes on.
         """
-        index = np.searchsorted(self.seconds, seconds, side="right") - 1
-        index = np.clip(index, 0, len(self.seconds) - 2)
-        slope = (np.diff(self.ticks) / np.diff(self.seconds))[index]
-        added = self.ticks[index] + (seconds - self.seconds[index]) * slope
+        added = interpolated(seconds, self.seconds, self.ticks)
         own = ticks_at(self.file, self.begin + (seconds - self.song[0]) * self.faster) + self.shift
         inside = (seconds >= self.song[0]) & (seconds < self.song[1])
-        found = np.rint(np.where(inside, own, added))
-        return np.maximum(found, 0).astype(np.int64)
+        return np.maximum(np.rint(np.where(inside, own, added)), 0).astype(np.int64)
 
 
 def _track(part: EnsemblePart, timeline: _Timeline) -> NewTrack:
@@ -344,7 +341,7 @@ def _transposed(file: MidiFile, semitones: int) -> MidiFile:
     notes = midi.notes_of(file)
     if semitones == 0 or not len(notes.table):
         return file
-    pitched = np.array([not g.drums and g.program < _EFFECTS for g in notes.groups])
+    pitched = np.array([not g.drums and g.program < UNPITCHED for g in notes.groups])
     table = notes.table.copy()
     moved = table[:, _PITCH] + semitones * pitched[table[:, 4]]
     table[:, _PITCH] = np.where((moved < 0) | (moved > 127), table[:, _PITCH], moved)
@@ -384,15 +381,9 @@ def bar_chords(sheet: LeadSheet) -> list[str]:
     one that goes on.
     """
     places = [chord.beat for chord in sheet.chords]
-    symbols = [symbol(chord, _key_at(sheet, chord.beat)) for chord in sheet.chords]
+    symbols = [symbol(chord, sheet.key_at(chord.beat)) for chord in sheet.chords]
     texts = []
     for bar in sheet.bars:
         first, after = (bisect_left(places, bar.beat + n) for n in (0, bar.beats))
         texts.append(" ".join(symbols[first:after] or symbols[max(first - 1, 0) : first]))
     return texts
-
-
-def _key_at(sheet: LeadSheet, beat: float) -> Key | None:
-    """The key at a place in beats; the first one before it."""
-    keys = [key for key in sheet.keys if key.beat <= beat + 1e-6]
-    return keys[-1] if keys else next(iter(sheet.keys), None)

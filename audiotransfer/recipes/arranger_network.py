@@ -12,14 +12,14 @@ import torch
 
 from audiotransfer.atomic import write_bytes
 from audiotransfer.cover.examples import EventBatches, Examples, bass_examples, comping_examples
-from audiotransfer.cover.features import INTERVALS
+from audiotransfer.cover.features import INTERVAL_CLASSES
 from audiotransfer.cover.networks import EventNetwork, EventObjective, bits, save_events
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.recipes.base import Run, restore
 from audiotransfer.training import Objective
 
 _READ = {"comping": comping_examples, "bass": bass_examples}
-_CLASSES = {"comping": 2, "bass": INTERVALS}
+_CLASSES = {"comping": 2, "bass": INTERVAL_CLASSES}
 
 
 @dataclass

@@ -57,7 +57,7 @@ from audiotransfer.benchmark.arrangements import (
 )
 from audiotransfer.cover.arranger import Arrangement, arrange
 from audiotransfer.cover.band import Band, read_band
-from audiotransfer.cover.ladder import ArrangeOptions
+from audiotransfer.cover.plan import ArrangeOptions
 from audiotransfer.evaluation import plain_table
 from audiotransfer.evaluation.metrics import arrangement as counts
 from audiotransfer.evaluation.metrics import swing

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from audiotransfer.cover.walking import interval_index
 from audiotransfer.leadsheet.chords import TONES, tone_index
 
 if TYPE_CHECKING:
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 
 _TOGETHER = 0.12  # beats within which onsets belong to one chord
 _OFF, _NEXT = 0.25, 0.85  # phases between which an onset is an off-beat
-#: Names of the columns of `bass_intervals`; those of `bass_tones` are `TONES`.
-INTERVALS = ("0", "+1", "-1", "+2", "-2", "3-4", "5-7", "8-11", "12")
 
 
 def total_variation(first: ArrayLike, second: ArrayLike) -> float:
@@ -116,7 +115,7 @@ def bass_intervals(notes: NDArray[np.float64], bars: Sequence[Bar]) -> NDArray[n
         if beat is not None and place - 1 in pitches:
             step = pitch - pitches[place - 1]
             if abs(step) <= 12:
-                counted[beat, _interval(step)] += 1
+                counted[beat, interval_index(step)] += 1
     return counted
 
 
@@ -139,7 +138,7 @@ def approaches(notes: NDArray[np.float64], chords: Sequence[Chord]) -> NDArray[n
         if _differ(before, chord) and place in pitches and place - 1 in pitches:
             step = pitches[place] - pitches[place - 1]
             if abs(step) <= 12:
-                counted[_interval(step)] += 1
+                counted[interval_index(step)] += 1
     return counted
 
 
@@ -206,10 +205,3 @@ def _tone(pitch: float, chord: Chord) -> int:
     if chord.root is None:
         return len(TONES) - 1
     return tone_index(int(pitch) - chord.root, chord.quality)
-
-
-def _interval(step: int) -> int:
-    """Index in `INTERVALS` of a step in semitones."""
-    if abs(step) <= 2:
-        return (0, 1, 3)[abs(step)] + (step < 0)
-    return 5 + int(np.searchsorted([4, 7, 11, 12], abs(step)))
