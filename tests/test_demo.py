@@ -13,6 +13,7 @@ import soundfile
 from audiotransfer.demo import run_demo, song_path
 from audiotransfer.demo.composition import SAMPLE_RATE, TAIL_SECONDS, arrangement, render_song
 from audiotransfer.errors import AudioTransferError
+from audiotransfer.midi.score import read_score
 
 D_MAJOR = {2, 4, 6, 7, 9, 11, 1}
 
@@ -65,6 +66,9 @@ def test_the_demo_writes_song_result_stems_and_plot(
         assert path.is_file()
     assert soundfile.info(made.output).frames == soundfile.info(made.song).frames
     assert made.plot.read_bytes().startswith(b"\x89PNG")
+    notes = read_score(made.notes)
+    assert notes.note_num() == sum(len(part.notes) for part in arrangement().parts)
+    assert notes.to("second").end() == pytest.approx(arrangement().seconds, abs=0.01)
     assert not list(folder.rglob(".*"))
     started = time.process_time()
     with pytest.raises(AudioTransferError, match="is there already; -f writes over it"):

@@ -138,3 +138,9 @@ def test_two_seeds_differ(sheet_of: Sheets, band: Band) -> None:
     plan, role = plan_and_role(sheet_of(bars=16), band)
     one, two = (melody(plan, role, np.random.default_rng(seed)) for seed in (0, 1))
     assert not np.array_equal(one, two)
+
+
+def test_a_single_note_outside_does_not_move_its_phrase() -> None:
+    phrase = np.array([60.0, 64, 67, 72, 81, 72, 67, 64])
+    moved = in_range(phrase, np.zeros(8, dtype=np.int64), 55, 78)
+    assert moved.tolist() == [60, 64, 67, 72, 69, 72, 67, 64]

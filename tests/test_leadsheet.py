@@ -284,3 +284,41 @@ def test_keys_are_looked_up_by_beat() -> None:
     assert LeadSheet((0.0, 1.0), bars).key_at(0.0) is None
     assert sheet.keys[0].scale == sheet.keys[1].scale == {0, 2, 4, 5, 7, 9, 11}
     assert Key(0.0, 7, "minor").scale == {7, 9, 10, 0, 2, 3, 5}
+
+
+def test_another_tracks_line_leads_where_the_melody_rests() -> None:
+    score = song(bars=24)
+    flute = score.tracks[0]
+    kept = [n for n in flute.notes if not 32 * QUARTER <= n.time < 64 * QUARTER]
+    flute.notes.clear()
+    flute.notes.extend(kept)
+    answer = [note(32 + beat, 0.9, 76 - beat % 5, 90) for beat in range(32)]
+    score.tracks.append(track("trumpet", 56, [*answer, note(0, 0.9, 70), note(40, 0.9, 60)]))
+    sheet = lead_sheet(score)
+    alone = [n for n in sheet.melody if 16 <= n.start < 32]  # at 120: beats 32 to 64
+    assert len(alone) >= 32 and {n.pitch for n in alone} >= {72, 73, 74, 75, 76}
+    assert not any(n.pitch == 70 for n in sheet.melody)  # the flute leads there
+    assert len(sheet.melody) + len(sheet.bass) + len(sheet.others) == score.note_num()
+
+
+def test_chords_do_not_lead_where_the_melody_rests() -> None:
+    score = song(bars=24)
+    flute = score.tracks[0]
+    kept = [n for n in flute.notes if not 32 * QUARTER <= n.time < 64 * QUARTER]
+    flute.notes.clear()
+    flute.notes.extend(kept)
+    assert len(lead_sheet(score).melody) == len(kept)
+
+
+def test_a_bass_is_no_melody_where_something_else_plays() -> None:
+    score = song(names=("", "", ""))
+    piano, bass = score.tracks[1], score.tracks[2]
+    piano.notes.extend(score.tracks[0].notes)
+    busy = [note(beat, 0.9, 36 + 2 * (beat % 5), 120) for beat in range(64)]
+    bass.notes.clear()
+    bass.notes.extend(busy)
+    del score.tracks[0]
+    for program in (33, 0):  # by its program, and by its register
+        score.tracks[1].program = program
+        sheet = lead_sheet(score)
+        assert min(n.pitch for n in sheet.melody) >= 60

@@ -21,10 +21,14 @@ from audiotransfer.data.rendering.arrangement import arrangement_of
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.midi import reading
 from audiotransfer.midi import score as scores
+from audiotransfer.midi.new_tracks import NewTrack, with_tracks
+from audiotransfer.midi.new_tracks import without_notes as without_any_notes
+from audiotransfer.midi.retiming import begun_later, in_quarters
 from audiotransfer.midi.score import edited, note_table, parse_score, score_of, with_notes
 from audiotransfer.pipeline.midi_drums import DrumOptions, humanise_file
+from audiotransfer.pipeline.midi_options import MidiOptions
 from audiotransfer.pipeline.midi_output import render_midi
-from audiotransfer.pipeline.midi_transfer import MidiOptions, MidiReport, transfer_midi
+from audiotransfer.pipeline.midi_transfer import MidiReport, transfer_midi
 from audiotransfer.pipeline.options import StemChoice
 from audiotransfer.styles import Card, Style
 
@@ -260,9 +264,18 @@ STYLE = Style("other", {"pitched": change, "drums": change}, Card("other", "", {
 
 def play(folder: Path, data: bytes, **options: object) -> tuple[bytes, MidiReport]:
     (folder / "in.mid").write_bytes(data)
-    wanted = MidiOptions(**{"style": STYLE, "overwrite": True, **options})  # type: ignore[arg-type]
+    given = {"style": STYLE, "overwrite": True, "melody": "change", **options}
+    wanted = MidiOptions(**given)  # type: ignore[arg-type]
     report = transfer_midi(folder / "in.mid", folder / "out.mid", wanted)
     return (folder / "out.mid").read_bytes(), report
+
+
+def unmarked(tracks: list[Track]) -> list[Track]:
+    """Tracks without the text that says how an output was made; fails where there is none."""
+    first, *others = tracks
+    marks = [event for event in first if b"audiotransfer " in event[1][:20]]
+    assert [tick for tick, _ in marks] == [0]
+    return [[event for event in first if event not in marks], *others]
 
 
 def is_note(message: bytes) -> bool:
@@ -288,6 +301,7 @@ def test_a_style_changes_notes_only(kind: str, tmp_path: Path) -> None:
     (before_kind, division, before), (after_kind, new_division, after) = map(
         decoded, (FILES[kind], out)
     )
+    after = unmarked(after)
     finer = new_division // division
     assert finer == (4 if kind == "a resolution of one" else 1)
     assert (after_kind, new_division) == (before_kind, finer * division)
@@ -303,7 +317,7 @@ def test_a_style_changes_notes_only(kind: str, tmp_path: Path) -> None:
 def test_muting_takes_away_the_notes_of_a_stem_and_nothing_else(tmp_path: Path) -> None:
     data = FILES["type 0 with several channels"]
     out, _ = play(tmp_path, data, strength=0.0, stems={"drums": StemChoice("mute")})
-    ((track,), (made,)) = (decoded(found)[2] for found in (data, out))
+    ((track,), (made,)) = (decoded(data)[2], unmarked(decoded(out)[2]))
     assert made == [e for e in track if not is_note(e[1]) or e[1][0] & 15 != 9]
 
 
@@ -367,6 +381,28 @@ def test_any_file_keeps_all_that_is_no_note_in_any_style(data: bytes) -> None:
     for was, is_ in zip(without_notes(before), without_notes(after), strict=True):
         assert is_[:-1] == [(finer * tick, message) for tick, message in was[:-1]]
         assert is_[-1][0] >= finer * was[-1][0]
+
+
+@settings(max_examples=100, deadline=None)
+@given(midi_files())
+def test_any_file_keeps_all_that_is_no_note_in_a_cover(data: bytes) -> None:
+    """In quarter notes, later by some bars, with a new track instead of its notes."""
+    file = midi.parse(data, "in")
+    fine = in_quarters(file)
+    new = NewTrack("lead", 66, False, np.array([[0, 100, 60, 90]]))
+    moved = begun_later(without_any_notes(fine, lambda group: True), 1000)
+    made = decoded(with_tracks(moved, [new]).to_bytes())[2]
+    assert len(made) == len(file.tracks) + 1
+    for was, is_ in zip(fine.tracks, made, strict=False):
+        others = [(t + 1000 if t else 0, m) for t, m in was[:-1] if m[0] >= 0xB0]
+        assert [event for event in is_[:-1] if event[1][0] >= 0xB0] == others
+        assert not any(0x90 <= m[0] < 0xA0 and m[2] for _, m in is_)
+    if file.ticks_a_second is None:
+        factor = fine.division // file.division
+        assert fine.division >= 480
+        assert [e for t in fine.tracks for e in t] == [
+            (factor * tick, message) for track in file.tracks for tick, message in track
+        ]
 
 
 def test_humanising_drums_keeps_every_message_that_is_none_of_theirs(tmp_path: Path) -> None:

@@ -480,3 +480,19 @@ def test_options_of_midi_have_a_help_page(run: Run) -> None:
     for word in ("--lead", "--leadsheet", "--melody", "--score", "--render"):
         assert word in out
     assert "--help-midi" in run("transfer", "--help")[1]
+
+
+def test_rows_without_chords_and_songs_of_drums_alone_are_plotted(tmp_path: Path) -> None:
+    score = symusic.Score(TPQ)
+    drums = symusic.Track("drums", 0, True)
+    drums.notes.extend(symusic.Note(TPQ * beat, TPQ // 4, 38, 90) for beat in range(140))
+    piano = symusic.Track("piano", 0)
+    piano.notes.extend(symusic.Note(0, 2 * TPQ, pitch, 80) for pitch in (60, 64, 67))
+    score.tracks.extend([drums, piano])  # 35 bars in two rows, chords in the first alone
+    for name in ("sparse", "drums"):
+        folder = tmp_path / name
+        folder.mkdir()
+        score.dump_midi(folder / "song.mid")
+        report = play(folder / "song.mid", extras=MidiExtras(plot=True))
+        assert Path(report.files["plot"]).read_bytes().startswith(b"\x89PNG")
+        del score.tracks[1:]

@@ -367,3 +367,17 @@ def test_a_song_that_changes_its_metre_is_arranged(sheet_of: Sheets, band: Band)
     mixed = replace(sheet, bars=bars, energy=(), sections=())
     parts = arrange(mixed, band, 1.0, torch.Generator().manual_seed(0)).parts
     assert {"lead", "drums", "bass", "comping"} <= {part.name for part in parts}
+
+
+def test_own_notes_are_at_most_as_soft_below_the_melody_as_counted(
+    sheet_of: Sheets, band: Band
+) -> None:
+    sheet = song_with_parts(sheet_of(bpm=120, bars=8))
+    sheet = replace(
+        sheet,
+        melody=tuple(replace(note, velocity=100) for note in sheet.melody),
+        others=tuple(replace(note, velocity=30 + i % 5) for i, note in enumerate(sheet.others)),
+    )
+    parts = arrange(sheet, band, 0.1, torch.Generator().manual_seed(0)).parts
+    comping = next(part.notes for part in parts if part.name == "comping")
+    assert np.median(comping[:, 3]) == 82 and np.ptp(comping[:, 3]) == 4

@@ -21,8 +21,8 @@ def configure(parser: Parser) -> None:
     """Describes the verb and its arguments."""
     parser.about(
         "Transfers the short pop-rock song that comes with the program to jazz. Writes a folder "
-        "with the song, the jazz version, the stems of both and spectrograms of before and "
-        "after.",
+        "with the song, also as MIDI, the jazz version, the stems of both and spectrograms of "
+        "before and after.",
         """\
 examples:
   audiotransfer demo
@@ -68,6 +68,7 @@ def run(args: Arguments, console: Console) -> int:
         console.notice(notice)
     files = {
         "song": str(made.song),
+        "notes": str(made.notes),
         args.style: str(made.output),
         "stems": str(made.stems),
         "plot": str(made.plot),

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from audiotransfer.leadsheet import Key, LeadSheet
 
 CHORUS_BARS = 32  # of a song without a repeated form; the usual theme (76 recordings, JazzSAMBA)
+_FEWEST_BARS = 4  # of a section that ends with a fill, and between fills
 FILL_EVERY = 8  # bars, counted from the start of the section
 _SAME = 0.8  # share of sections that must agree between two passes through a form
 
@@ -74,7 +75,8 @@ def _period(names: Sequence[str]) -> int:
 
 
 def fill_bars(sheet: LeadSheet) -> frozenset[int]:
-    """Indices of the bars that take a fill: a section's last, and every eighth within one.
+    """Indices of the bars that take a fill: the last of sections of four bars or more, and every
+    eighth within one.
 
     The song's last bar is its ending and takes none.
     """
@@ -82,9 +84,9 @@ def fill_bars(sheet: LeadSheet) -> frozenset[int]:
     starts = [*section_starts(sheet).tolist(), bars]
     fills: set[int] = set()
     for start, end in pairwise(starts):
-        within = range(start + FILL_EVERY - 1, end - 2, FILL_EVERY)
+        within = range(start + FILL_EVERY - 1, end - _FEWEST_BARS + 1, FILL_EVERY)
         fills.update(within)
-        if end - start >= 2:
+        if end - start >= _FEWEST_BARS:
             fills.add(end - 1)
     return frozenset(fills - {bars - 1})
 

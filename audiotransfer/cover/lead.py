@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 _REST = 0.75  # beats of silence that end a phrase
 _LONGEST_PHRASE = 16.0  # beats after which the next note of a beat or more ends a phrase
 _LEGATO = 0.2  # beats: a shorter gap to the next note is closed
+_OUTSIDE = 0.3  # share of a phrase's notes outside the range from which the whole phrase moves
 _GRACE = 0.09  # beats that a grace note lasts, before the beat
 _OWN = 0.35  # share of the source's own differences of velocity that is kept
 
@@ -74,8 +75,8 @@ def in_range(
 ) -> NDArray[np.float64]:
     """Pitches moved by octaves into ``low`` .. ``high``: all together, else phrase by phrase.
 
-    The song moves to where fewest notes are outside; a phrase that still is outside moves as a
-    whole; what is wider than the range loses single notes to another octave. The range must hold
+    The song moves to where fewest notes are outside; a phrase of which much is outside moves as a
+    whole; other notes outside move by themselves. The range must hold
     an octave.
     """
 
@@ -98,7 +99,8 @@ def in_range(
     pitches = best(pitches)
     for number in np.unique(phrases):
         members = phrases == number
-        if outside(pitches[members]):
+        # A phrase with few notes outside keeps its place in the song: only these are moved.
+        if outside(pitches[members]) > _OUTSIDE * members.sum():
             pitches = pitches.copy()
             pitches[members] = best(pitches[members])
     pitches = np.where(pitches < low, pitches + 12 * np.ceil((low - pitches) / 12), pitches)

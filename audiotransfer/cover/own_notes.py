@@ -30,6 +30,9 @@ _RIDE = {
         "r. r. r. r.": 25,
     },
 }
+#: Velocities of a left hand below the melody: 3 to 18 in the middle half, n 2,120 (Jazz Trio
+#: Database).
+_SOFTER = 18
 _RIDE_VELOCITY, _RIDE_SPREAD = 68, 7
 
 
@@ -54,7 +57,17 @@ def own_notes(plan: Plan, role: Role, random: Generator) -> Notes:
         if plan.swung and not np.isin(notes[:, 2], _RIDES).any():
             notes = np.concatenate([notes, _ride(plan, random)])
         return notes[np.lexsort((notes[:, 2], notes[:, 0]))]
-    return _quantised(plan, _shared(notes_in_beats(sheet, sheet.others), plan.band, role.name))
+    others = _balanced(notes_in_beats(sheet, sheet.others), plan.melody)
+    return _quantised(plan, _shared(others, plan.band, role.name))
+
+
+def _balanced(notes: Notes, melody: Notes) -> Notes:
+    """Accompanying notes, louder where they are softer than counted below the melody."""
+    if not len(notes) or not len(melody):
+        return notes
+    lift = np.median(melody[:, 3]) - _SOFTER - np.median(notes[:, 3])
+    notes[:, 3] = np.minimum(notes[:, 3] + max(round(float(lift)), 0), 127)
+    return notes
 
 
 def _shared(notes: Notes, band: Band, name: str) -> Notes:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -166,6 +166,26 @@ def arrangement() -> Arrangement:
         ),
         beat=beat,
     )
+
+
+def score() -> Any:
+    """The song's notes as a ``symusic.Score`` in ticks."""
+    import symusic
+
+    song = arrangement()
+    quarter = 480
+    notes: Any = symusic.Score(quarter)
+    notes.tempos.append(symusic.Tempo(0, qpm=BEATS_A_MINUTE))
+    notes.time_signatures.append(symusic.TimeSignature(0, 4, 4))
+    names = ("drums", "bass", "picked guitar", "power chords", "strings", "lead")
+    for part, name in zip(song.parts, names, strict=True):
+        track: Any = symusic.Track(name, part.program, part.drums)
+        ticks = np.rint(part.notes[:, :2] * quarter / song.beat).astype(int)
+        for (start, length), (pitch, velocity) in zip(ticks, part.notes[:, 2:], strict=True):
+            note = symusic.Note(int(start), int(length), int(pitch), int(velocity))
+            track.notes.append(note)
+        notes.tracks.append(track)
+    return notes
 
 
 #: Gain (linear) and pan (-1 left .. 1 right) of each part.

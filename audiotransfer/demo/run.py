@@ -9,8 +9,10 @@ from pathlib import Path
 
 from audiotransfer.atomic import temporary_path
 from audiotransfer.audio.reading import read_audio
+from audiotransfer.demo import composition
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.evaluation.report.plots import save_comparison
+from audiotransfer.midi.score import write_score
 from audiotransfer.pipeline import ProgressCallback, Report, TransferOptions, transfer_file
 
 #: "Paper lanterns", written for this project (CC0); composition.py has its notes.
@@ -22,6 +24,8 @@ class Demo:
     """Files of the demo, and the report of its transfer."""
 
     song: Path
+    notes: Path
+    """The song as a MIDI file."""
     output: Path
     stems: Path
     plot: Path
@@ -49,7 +53,8 @@ def run_demo(
     overwrite: bool = False,
     progress: ProgressCallback | None = None,
 ) -> Demo:
-    """Writes the song, its transfer, the stems of both and a plot of spectrograms to ``folder``.
+    """Writes the song, its transfer, the stems of both and a plot of spectrograms to ``folder``,
+    and the song's notes as a MIDI file.
 
     Raises AudioTransferError where a file exists and ``overwrite`` is not set.
     """
@@ -57,7 +62,8 @@ def run_demo(
     name = song.stem
     demo_song, output = folder / song.name, folder / f"{name}.{style}.wav"
     stems, plot = folder / "stems", folder / "before-after.png"
-    for path in (demo_song, output, plot):
+    notes = folder / f"{name}.mid"
+    for path in (demo_song, notes, output, plot):
         if path.exists() and not overwrite:
             raise AudioTransferError(f"{path} is there already; -f writes over it, -o elsewhere")
     try:
@@ -67,12 +73,13 @@ def run_demo(
         raise AudioTransferError(
             f"folder {folder} cannot be used ({error.strerror}); name another with -o"
         ) from None
+    write_score(composition.score(), notes, overwrite=True)
     options = TransferOptions(
         style=style, separator=separator, stems_out=stems, overwrite=overwrite
     )
     report = transfer_file(demo_song, output, options, progress)
     _plot({"before": demo_song, f"after: {style}": output}, plot)
-    return Demo(demo_song, output, stems, plot, report)
+    return Demo(demo_song, notes, output, stems, plot, report)
 
 
 def _plot(songs: dict[str, Path], target: Path) -> None:

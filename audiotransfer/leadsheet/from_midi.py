@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from audiotransfer.leadsheet.melody import (
     SUNG_WORDS,
     bass_track,
     bottom_line,
+    lead_in,
     melody_line,
     melody_track,
 )
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 
     from audiotransfer.leadsheet.leadsheet import Bar
 
+_LONG_REST = 8.0  # beats
 _ONSETS = 8  # parts of a bar in which onsets are compared
 _BREATH = 2.0  # seconds of rest in a sung line that end a span
 
@@ -73,16 +76,28 @@ def _parts(tracks: Sequence[TrackNotes]) -> dict[str, NDArray[np.float64]]:
     tables = [np.concatenate([t.beats, t.seconds], axis=1) for t in tracks]
     melody = melody_track(tracks)
     bass = bass_track(tracks, melody)
-    rest: list[NDArray[np.float64]] = []
     parts = {"drums": _stacked([t for t, own in zip(tables, tracks, strict=True) if own.drums], 6)}
-    for index, table in enumerate(tables):
-        if index not in (melody, bass) and not tracks[index].drums:
-            rest.append(table)
+    rest = {
+        index: table
+        for index, table in enumerate(tables)
+        if index not in (melody, bass) and not tracks[index].drums
+    }
     parts["melody"] = np.zeros((0, 6))
     if melody is not None:
-        parts["melody"], left = _line(tables[melody])
-        rest.append(left)
-    others = _stacked(rest, 6)
+        parts["melody"], rest[melody] = _line(tables[melody])
+        end = max(float(table[:, 1].max(initial=0.0)) for table in tables)
+        for first, last in _rests(parts["melody"], end):
+            other = lead_in(
+                [replace(t, beats=rest.get(i, t.beats[:0])[:, :4]) for i, t in enumerate(tracks)],
+                first,
+                last,
+            )
+            if other is not None:
+                table = rest[other]
+                inside = (table[:, 0] >= first) & (table[:, 1] <= last + 1e-6)
+                parts["melody"] = _stacked([parts["melody"], table[inside]], 6)
+                rest[other] = table[~inside]
+    others = _stacked(list(rest.values()), 6)
     if bass is not None:
         parts["bass"] = tables[bass]
     else:
@@ -90,6 +105,17 @@ def _parts(tracks: Sequence[TrackNotes]) -> dict[str, NDArray[np.float64]]:
         parts["bass"], others = others[low], np.delete(others, low, axis=0)
     parts["others"] = others
     return parts
+
+
+def _rests(melody: NDArray[np.float64], end: float) -> list[tuple[float, float]]:
+    """Spans in beats, of `_LONG_REST` or more, in which a melody rests."""
+    until = np.maximum.accumulate(np.concatenate([[0.0], melody[:, 1]]))
+    starts = np.concatenate([melody[:, 0], [end]])
+    return [
+        (float(first), float(last))
+        for first, last in zip(until, starts, strict=True)
+        if last - first >= _LONG_REST
+    ]
 
 
 def _line(table: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from functools import cache
 from importlib.resources import files
 from itertools import pairwise
@@ -30,6 +31,7 @@ _LOW_LINE = 52  # highest mean pitch of a line that is the bass
 _LOW_MEDIAN = 48  # median pitch below which a track is a bass
 _NAMED = 4.0  # added to a track's score for a word in its name: the odds are about fifty times
 _BASS_PROGRAMS = range(32, 40)
+_FEWEST, _LEAD = 4, 57  # notes of a lead between two beats, and its least mean pitch
 _POLYPHONIC = 0.9  # share of onsets with one note, below which a track's top line is followed
 _STEP = 4.0  # beats on each side over which a note's surroundings are averaged
 
@@ -63,8 +65,6 @@ def melody_track(tracks: Sequence[TrackNotes], *, names: bool = True) -> int | N
             scores[row] -= _NAMED
         if len(track.lyrics) > 1:
             scores[row] += _NAMED
-        if track.program in _BASS_PROGRAMS:
-            scores[row] -= _NAMED
     return pitched[int(scores.argmax())]
 
 
@@ -125,6 +125,29 @@ def track_features(tracks: Sequence[TrackNotes]) -> NDArray[np.float64]:
             ]
         )
     return np.array(rows)
+
+
+def lead_in(tracks: Sequence[TrackNotes], first: float, last: float) -> int | None:
+    """Index of the track whose line leads between two beats; ``None`` where none is like a lead.
+
+    A lead plays one note at a time, above A3 on average, and in half of the bars of four beats.
+    """
+    parts: dict[int, TrackNotes] = {}
+    for index, track in enumerate(tracks):
+        inside = (track.beats[:, 0] >= first) & (track.beats[:, 0] < last)
+        beats = track.beats[inside]
+        if track.drums or len(beats) < _FEWEST or _is_bass(track, names=True):
+            continue
+        single = (np.bincount(onset_groups(beats)) == 1).mean()
+        bars = len(np.unique(np.floor((beats[:, 0] - first) / 4)))
+        if single >= _POLYPHONIC and beats[:, 2].mean() > _LEAD and bars >= (last - first) / 8:
+            parts[index] = replace(track, beats=beats - [first, first, 0, 0])
+    if not parts:
+        return None
+    weights = melody_model()["track"]
+    features = track_features(list(parts.values()))
+    scores = features @ np.array([weights[name] for name in TRACK_FEATURES])
+    return list(parts)[int(scores.argmax())]
 
 
 def melody_line(beats: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -272,9 +295,8 @@ def bass_track(tracks: Sequence[TrackNotes], melody: int | None) -> int | None:
 def _is_bass(track: TrackNotes, *, names: bool) -> bool:
     """Whether a track is a bass by its program, name or register."""
     named = names and bool(_BASS_WORD.search(track.name))
-    return (
-        named or track.program in _BASS_PROGRAMS or bool(np.median(track.beats[:, 2]) < _LOW_MEDIAN)
-    )
+    low = float(np.median(track.beats[:, 2])) < _LOW_MEDIAN
+    return named or track.program in _BASS_PROGRAMS or low
 
 
 def bottom_line(beats: NDArray[np.float64]) -> NDArray[np.int64]:

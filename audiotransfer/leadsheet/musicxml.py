@@ -36,7 +36,7 @@ _DOCTYPE = (
     '"http://www.musicxml.org/dtds/partwise.dtd">\n'
 )
 _SPLIT = 60  # lowest pitch of the upper of two staves
-_BASS_CLEF = 54  # mean pitch below which a staff has the bass clef
+_BASS_CLEF = 58  # mean pitch below which a staff has the bass clef
 _TWO_STAVES = (50, 67)  # 10th and 90th percentile of the pitches of a part on two staves
 _TEMPO_CHANGE = 0.04  # share of the tempo from which a change is written
 _FAST = 150.0  # quarters a minute from which sixteenths are rare

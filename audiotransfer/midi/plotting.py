@@ -7,6 +7,7 @@ import math
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +37,8 @@ _DRUM_ROW = 2.0  # height of a drum's row in semitones
 _STROKE = 1.6  # height in semitones and width in points of a drum hit
 _MARGIN = 0.5  # steps on the left, so that a hit on the first step is visible
 _GREY = "#666666"
-_COLOURS = 10  # of the palette; further tracks repeat them
+#: Colours of tracks, which further tracks repeat; grey (C7) is that of drums.
+_COLOURS = tuple(f"C{index}" for index in range(10) if index != 7)
 _C_STEPS = 12
 
 
@@ -202,7 +204,7 @@ def _roll(axis: Axes, notes: NDArray[np.float64], low: float, high: float) -> di
     below, above = pitch - 0.45, pitch + 0.45
     corners = [(start, below), (start, above), (end, above), (end, below)]
     bars = np.stack([np.stack(xy, -1) for xy in corners], axis=1)
-    colours = _strong(notes, [f"C{int(track) % _COLOURS}" for track in notes[:, 4]])
+    colours = _strong(notes, [_COLOURS[int(track) % len(_COLOURS)] for track in notes[:, 4]])
     axis.add_collection(PolyCollection(list(bars), facecolors=colours, antialiaseds=False))
     octaves = range(math.ceil(low / _C_STEPS) * _C_STEPS, math.floor(high) + 1, _C_STEPS)
     for octave in octaves:
@@ -256,8 +258,8 @@ def _names(
     axis.set_ylim(span[0] - 1, high + _NAME_HEIGHT)
     axis.axhline(high, color="#bbbbbb", lw=0.6)
     chords = _inside(roll, marks.chords, edges)
-    ends = [place for place, _ in chords[1:]] + [float(edges[1])]
-    for (place, name), after in zip(chords, ends, strict=True):
+    chords.append((float(edges[1]), ""))  # where the last one ends
+    for (place, name), (after, _) in pairwise(chords):
         room = (after - place) / width * _ROW_INCHES
         size = _NAME_SIZE * min(1.0, room / (_LETTER_INCHES * (len(name) + 0.7)))
         axis.text(
@@ -305,7 +307,7 @@ def _legend(figure: Figure, rolls: Sequence[_Roll], *, several: bool) -> None:
         for index, track in enumerate(roll.score.tracks):
             if len(track.notes):
                 number = index + roll.first_colour
-                colour = _GREY if track.is_drum else f"C{number % _COLOURS}"
+                colour = _GREY if track.is_drum else _COLOURS[number % len(_COLOURS)]
                 label = _label(track, index)
                 label = f"{roll.name}: {label}" if several else label
                 named.setdefault(number, (Patch(color=colour), label))

@@ -66,7 +66,7 @@ from audiotransfer.midi.score import read_score
 from audiotransfer.pipeline.midi_output import render_midi
 from audiotransfer.styles.find import find_style
 from audiotransfer.synthesis.ensemble import TAIL_SECONDS, Ensemble, peak_gain
-from audiotransfer.synthesis.room import DEFAULT_ROOM, Room, RoomFilter
+from audiotransfer.synthesis.room import Room, RoomFilter
 
 #: Figure -> what is asked for.
 ASKED = {
@@ -255,7 +255,7 @@ def one_song(
                 lead,
                 pools,
                 ensemble,
-                Room(**band.room) if band.room else DEFAULT_ROOM,
+                band.room,
                 place,
             )
 
