@@ -299,6 +299,58 @@ def test_drums_alone_get_the_drums_of_the_band(song: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("tracks", "style", "stems", "says"),
+    [
+        ("drums", "classical", {}, "no pitched parts and the band of classical has no drums"),
+        ("drums", "jazz", {"drums": "mute"}, "no pitched parts and drums are muted"),
+        ("all", "classical", {"pitched": "mute"}, "pitched parts are muted and the band of"),
+        ("melody", "jazz", {"pitched": "mute", "drums": "keep"}, "the song has no drums"),
+    ],
+)
+def test_a_cover_without_notes_says_why(
+    song: Path, tracks: str, style: str, stems: dict[str, str], says: str
+) -> None:
+    only(song, tracks)
+    choices = {stem: StemChoice(action) for stem, action in stems.items()}
+    with pytest.raises(AudioTransferError, match=says) as caught:
+        play(song, style=style, stems=choices)
+    assert str(caught.value).startswith(f"{song}: no note would be left: ")
+    ways = str(caught.value).split("(")[1]
+    for stem, action in stems.items():
+        assert f"leave out --stem {stem}={action}" in ways
+    assert ("as jazz" in ways) == (style == "classical")
+    assert ("with --stem drums=keep" in ways) == (style == "classical")
+    assert not song.with_name("out.mid").exists()
+
+
+def only(song: Path, tracks: str) -> None:
+    """Leaves only the drums, or only the melody, of a song's file."""
+    score = symusic.Score.from_midi(song.read_bytes())
+    kept = {"drums": {"Kit"}, "melody": {"Melody"}}.get(tracks, {"Melody", "Keys", "Kit"})
+    score.tracks = [track for track in score.tracks if track.name in kept]
+    score.dump_midi(song)
+
+
+@pytest.mark.parametrize(("tracks", "missing"), [("melody", "drums"), ("drums", "pitched parts")])
+def test_what_is_to_be_kept_and_missing_is_named(song: Path, tracks: str, missing: str) -> None:
+    stem = missing.split()[0]
+    only(song, tracks)
+    report = play(song, stems={stem: StemChoice("keep")})
+    notice = f"{song}: the song has no {missing} to keep, and the cover has none"
+    assert notice in report.notices
+    assert notice not in play(song, "b.mid", stems={stem: StemChoice("mute")}).notices
+
+
+@pytest.mark.parametrize("wanted", [{"strength": 0.0}, {"stems": {"drums": StemChoice("keep")}}])
+def test_stems_that_are_not_written_are_named(song: Path, wanted: dict[str, object]) -> None:
+    extras = MidiExtras(render=True, stems_out=song.parent / "parts")
+    (song.parent / "parts").mkdir()
+    report = play(song, extras=extras, **wanted)
+    assert not list((song.parent / "parts").iterdir())
+    assert any("no stems are written" in notice for notice in report.notices)
+
+
+@pytest.mark.parametrize(
     ("options", "says"),
     [
         ({"mode": "covr"}, "mode 'covr': did you mean cover"),
@@ -470,6 +522,17 @@ def test_options_of_the_other_mode_are_named(run: Run, place: Path) -> None:
         0,
         "audiotransfer: --melody: for --mode network only; a cover keeps the melody\n",
     )
+
+
+def test_options_of_sound_need_rendering(run: Run, place: Path) -> None:
+    words = ("song.mid", "--style", "jazz", "-f")
+    code, _, err = run(*words, "--stems-out", "parts")
+    assert (code, err) == (0, "audiotransfer: --stems-out: needs --render with MIDI files\n")
+    assert not (place / "parts").exists()
+    code, _, err = run(*words, "--stems-out", "parts", "--format", "flac")
+    assert "--format, --stems-out: need --render with MIDI files" in err
+    code, _, err = run(*words, "--stems-out", "parts", "--render", "--strength", "0.1")
+    assert (code, err) == (0, "") and (place / "parts" / "lead.wav").is_file()
 
 
 def test_options_of_midi_have_a_help_page(run: Run) -> None:

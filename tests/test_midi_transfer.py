@@ -516,7 +516,8 @@ def test_options_that_say_nothing_about_the_only_kind_are_named(run: Run, place:
     code, _, err = run("song.mid", *words, "--gain", "drums=3", "--format", "flac")
     assert code == 0
     assert err == (
-        "audiotransfer: --separator, --gain, --format: for recordings only; MIDI files go without\n"
+        "audiotransfer: --separator, --gain: for recordings only; MIDI files go without\n"
+        "audiotransfer: --format: needs --render with MIDI files\n"
     )
     code, _, err = run("noise.wav", *words, "--plot")
     assert code == 0

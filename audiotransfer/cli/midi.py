@@ -195,11 +195,14 @@ def notice_unused_options(args: Arguments, console: Console, *, midi: bool) -> N
         if unused:
             console.notice(f"{' and '.join(unused)}: for MIDI files only; a recording has no notes")
         return
-    defaults = _OF_RECORDINGS if args.render or args.soundfont else _OF_RECORDINGS | _OF_SOUND
-    names = {"stems_out": "stems-out", "effects": "no-effects", "encoding": args.encoding}
-    unused = _given(args, defaults, names)
+    unused = _given(args, _OF_RECORDINGS, {"effects": "no-effects"})
     if unused:
         console.notice(f"{', '.join(unused)}: for recordings only; MIDI files go without")
+    if not (args.render or args.soundfont):
+        silent = _given(args, _OF_SOUND, {"stems_out": "stems-out", "encoding": args.encoding})
+        if silent:
+            needs = "need" if len(silent) > 1 else "needs"
+            console.notice(f"{', '.join(silent)}: {needs} --render with MIDI files")
 
 
 def _given(
@@ -217,7 +220,8 @@ def _notice_mode(args: Arguments, console: Console, mode: str) -> None:
     """Prints a notice about options that have no effect in the mode of the MIDI files."""
     if mode == NETWORK and (unused := _given(args, _OF_COVERS)):
         console.notice(f"{', '.join(unused)}: for covers only; --mode network goes without")
-    if mode == NETWORK and args.render and args.stems_out is not None:
+    rendered = args.render or args.soundfont is not None
+    if mode == NETWORK and rendered and args.stems_out is not None:
         console.notice("--stems-out: for recordings and covers only; --mode network goes without")
     if mode == COVER and _given(args, _OF_NETWORKS):
         console.notice("--melody: for --mode network only; a cover keeps the melody")

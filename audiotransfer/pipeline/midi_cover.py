@@ -44,6 +44,8 @@ if TYPE_CHECKING:
 _SAME, _STEADY = 1e-6, 0.002  # relative changes of tempo that are rounding, and not written
 _APART_SECONDS = 10.0  # that a song and its lead sheet may differ in length
 _PITCH = 2  # column of a table of notes
+#: Kinds of parts, and their names in messages.
+PART_KINDS = {PITCHED: "pitched parts", DRUMS: "drums"}
 
 
 @dataclass(frozen=True)
@@ -102,13 +104,15 @@ def cover_song(file: MidiFile, plan: CoverPlan, title: str = "") -> Cover:
     """Arranges a MIDI file for a band, and writes the band's parts into it in place of its notes.
 
     All messages but notes stay; see `written`. Raises AudioTransferError for a lead sheet that
-    cannot be read, and where nothing would sound.
+    cannot be read, and where no note would be left.
     """
     sheet = song_sheet(file, plan, title)
     generator = torch.Generator().manual_seed(plan.seed)
     options = _arrange_options(sheet, plan)
     arrangement = arrange(sheet, plan.band, plan.strength, generator, options)
     parts = tuple(part for part in arrangement.parts if not plan.actions.get(_kind(part)))
+    if not parts and not _left(file, plan):
+        raise AudioTransferError(_why_silent(file, plan))
     fine = in_quarters(file)
     timeline = _Timeline.of(fine, sheet, arrangement.sheet, options)
     beats = ticks_at(fine, sheet.beat_times) / fine.division
@@ -166,23 +170,64 @@ def written(
     Each part has a track with its name and program, on a channel of its own.
     """
     options = plan.options
-    keep = {kind for kind, action in plan.actions.items() if action == "keep"}
-
-    def removed(group: Group) -> bool:
-        if group.drums:
-            return DRUMS not in keep
-        return group.program < UNPITCHED and PITCHED not in keep
-
-    file = _transposed(without_notes(file, removed), options.transpose)
+    file = without_notes(file, lambda group: not _stays(group, plan))
+    file = _transposed(file, options.transpose)
     file = transposed_keys(file, options.transpose)
     file = with_tempo_factor(file, timeline.faster)
     file = begun_later(file, timeline.shift, metre_again=timeline.between_bars)
     file = with_tempos(file, timeline.tempo_ticks, timeline.tempos)
     if parts:
         file = with_tracks(file, [_track(part, timeline) for part in parts])
-    if not any(message[0] & 0xF0 == 0x90 for track in file.tracks for _, message in track):
-        raise AudioTransferError("no note would be left; do not mute every stem")
     return file
+
+
+def kept_kinds(file: MidiFile, plan: CoverPlan) -> tuple[set[str], set[str]]:
+    """Kinds of parts that are to be kept: those that the song has, and those that it has not."""
+    asked = {kind for kind, action in plan.actions.items() if action == "keep"}
+    kept = {kind for kind in asked if _has(file, kind)}
+    return kept, asked - kept
+
+
+def _stays(group: Group, plan: CoverPlan) -> bool:
+    """Whether notes of the file stay in its cover: sound effects, and kinds that are kept."""
+    if not group.drums and group.program >= UNPITCHED:
+        return True
+    return plan.actions.get(DRUMS if group.drums else PITCHED) == "keep"
+
+
+def _left(file: MidiFile, plan: CoverPlan) -> bool:
+    """Whether any note of the file stays in its cover."""
+    return any(_stays(group, plan) for group in midi.notes_of(file).groups)
+
+
+def _has(file: MidiFile, kind: str) -> bool:
+    """Whether the file has notes of a kind (``pitched``, ``drums``); effects are of none."""
+    return any(
+        group.drums == (kind == DRUMS) and (group.drums or group.program < UNPITCHED)
+        for group in midi.notes_of(file).groups
+    )
+
+
+def _why_silent(file: MidiFile, plan: CoverPlan) -> str:
+    """Why a cover would have no note, and what to do about it."""
+    drums = any(describe(role.instruments[0]).drums for role in plan.band.roles)
+    reasons, ways = [], []
+    for kind, name in PART_KINDS.items():
+        action, has = plan.actions.get(kind), _has(file, kind)
+        if action == "mute":
+            reasons.append(f"{name} are muted")
+        elif not has and (action == "keep" or kind == PITCHED):
+            reasons.append(f"the song has no {name}")
+        elif kind == PITCHED:
+            reasons.append("its lead sheet has no melody and no chords")
+        elif not drums:
+            reasons.append(f"the band of {plan.style} has no drums")
+            ways.append("choose a style whose band has, as jazz")
+            ways += ["keep the song's with --stem drums=keep"] if has else []
+        if action and (has or (kind == DRUMS and drums)):
+            ways.append(f"leave out --stem {kind}={action}")
+    hint = f" ({' or '.join(ways)})" if ways else ""
+    return f"no note would be left: {' and '.join(reasons)}{hint}"
 
 
 @dataclass(frozen=True)

@@ -92,6 +92,15 @@ class MidiOutput:
             for name in names:
                 check_output(self.stem_path(name), self.overwrite, encoding=_STEM_ENCODING)
 
+    def lacks_stems(self, notated: Notated | None) -> bool:
+        """Whether stems are asked for that an output of this kind does not have."""
+        asked = self.extras.render and self.extras.stems_out is not None
+        return asked and not self._of_parts(notated)
+
+    def _of_parts(self, notated: Notated | None) -> bool:
+        """Whether the parts of an arrangement are rendered, rather than its score."""
+        return notated is not None and notated.complete and self.extras.soundfont is None
+
     def check_length(self, score: Any) -> None:
         """Raises AudioTransferError where audio of more than two hours would be rendered."""
         if self.extras.render:
@@ -109,7 +118,7 @@ class MidiOutput:
         paths = self.extra_paths
         if "audio" in paths:
             encoding, overwrite = self.extras.encoding, self.overwrite
-            if notated is not None and notated.complete and self.extras.soundfont is None:
+            if notated is not None and self._of_parts(notated):
                 render_parts(
                     notated.parts,
                     paths["audio"],

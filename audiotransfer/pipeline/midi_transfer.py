@@ -19,7 +19,13 @@ from audiotransfer.midi.grid import Grid
 from audiotransfer.midi.new_tracks import with_text
 from audiotransfer.midi.score import edited, score_of, write_midi
 from audiotransfer.pipeline.batch import stems_folders
-from audiotransfer.pipeline.midi_cover import CoverPlan, CoverReport, cover_song
+from audiotransfer.pipeline.midi_cover import (
+    PART_KINDS,
+    CoverPlan,
+    CoverReport,
+    cover_song,
+    kept_kinds,
+)
 from audiotransfer.pipeline.midi_network import (
     PartPlan,
     PartReport,
@@ -216,6 +222,11 @@ def transfer_midi_by_plan(
         marked = with_text(result.file, plan.settings)
         write_midi(marked, output.path, output.overwrite)
     extras = output.write_extras(result.score, score, result.notated)
+    if plan.cover is not None and output.lacks_stems(result.notated):
+        result.notices.append(
+            f"{source}: no stems are written: they need a cover whose notes are all the band's, at"
+            " a strength above 0 and without --soundfont"
+        )
     before, after = int(score.note_num()), int(result.score.note_num())
     # A network leaves bars and tracks as they are, even where its last notes end sooner.
     measured = score if plan.cover is None else result.score
@@ -269,10 +280,17 @@ def _with_network(
 
 
 def _with_band(source: str | Path, file: midi.MidiFile, plan: CoverPlan) -> _Result:
-    cover = cover_song(file, plan, Path(source).stem)
+    try:
+        cover = cover_song(file, plan, Path(source).stem)
+    except AudioTransferError as failed:
+        raise AudioTransferError(f"{source}: {failed}") from None
+    kept, missing = kept_kinds(file, plan)
     notices = [f"{source}: {notice}" for notice in cover.arrangement.notices]
-    complete = "keep" not in plan.actions.values()
-    notated = Notated(cover.arrangement.sheet, cover.parts, cover.marks, complete, plan.band.room)
+    notices += [
+        f"{source}: the song has no {PART_KINDS[kind]} to keep, and the cover has none"
+        for kind in sorted(missing)
+    ]
+    notated = Notated(cover.arrangement.sheet, cover.parts, cover.marks, not kept, plan.band.room)
     return _Result(cover.file, score_of(cover.file), {}, cover.report, notices, notated)
 
 
