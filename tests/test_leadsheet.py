@@ -268,24 +268,6 @@ def test_the_same_score_gives_the_same_sheet() -> None:
     assert lead_sheet(song()) == lead_sheet(song())
 
 
-def test_bars_are_looked_up_by_beat_also_outside_of_the_song() -> None:
-    bars = (Bar(0, 3, 4), Bar(3, 4, 4), Bar(7, 6, 8))
-    sheet = LeadSheet(tuple(float(beat) for beat in range(10)), bars)
-    assert sheet.bar_lines.tolist() == [0, 3, 7, 9]
-    # What begins a rounding error before a bar line is in the bar after it.
-    places = [-2.0, 0.0, 2.9, 3 - 1e-9, 3.0, 6.99, 8.0, 30.0]
-    assert sheet.bar_at(places).tolist() == [0, 0, 0, 1, 1, 1, 2, 2]
-
-
-def test_keys_are_looked_up_by_beat() -> None:
-    bars = (Bar(0, 4, 4),)
-    sheet = LeadSheet((0.0, 1.0), bars, keys=(Key(2.0, 0), Key(8.0, 9, "minor")))
-    assert [sheet.key_at(beat).tonic for beat in (0.0, 2.0, 7.9, 8.0, 99.0)] == [0, 0, 0, 9, 9]
-    assert LeadSheet((0.0, 1.0), bars).key_at(0.0) is None
-    assert sheet.keys[0].scale == sheet.keys[1].scale == {0, 2, 4, 5, 7, 9, 11}
-    assert Key(0.0, 7, "minor").scale == {7, 9, 10, 0, 2, 3, 5}
-
-
 def test_another_tracks_line_leads_where_the_melody_rests() -> None:
     score = song(bars=24)
     flute = score.tracks[0]
@@ -322,3 +304,21 @@ def test_a_bass_is_no_melody_where_something_else_plays() -> None:
         score.tracks[1].program = program
         sheet = lead_sheet(score)
         assert min(n.pitch for n in sheet.melody) >= 60
+
+
+def test_bars_are_looked_up_by_beat_also_outside_of_the_song() -> None:
+    bars = (Bar(0, 3, 4), Bar(3, 4, 4), Bar(7, 6, 8))
+    sheet = LeadSheet(tuple(float(beat) for beat in range(10)), bars)
+    assert sheet.bar_lines.tolist() == [0, 3, 7, 9]
+    # What begins a rounding error before a bar line is in the bar after it.
+    places = [-2.0, 0.0, 2.9, 3 - 1e-9, 3.0, 6.99, 8.0, 30.0]
+    assert sheet.bar_at(places).tolist() == [0, 0, 0, 1, 1, 1, 2, 2]
+
+
+def test_keys_are_looked_up_by_beat() -> None:
+    bars = (Bar(0, 4, 4),)
+    sheet = LeadSheet((0.0, 1.0), bars, keys=(Key(2.0, 0), Key(8.0, 9, "minor")))
+    assert [sheet.key_at(beat).tonic for beat in (0.0, 2.0, 7.9, 8.0, 99.0)] == [0, 0, 0, 9, 9]
+    assert LeadSheet((0.0, 1.0), bars).key_at(0.0) is None
+    assert sheet.keys[0].scale == sheet.keys[1].scale == {0, 2, 4, 5, 7, 9, 11}
+    assert Key(0.0, 7, "minor").scale == {7, 9, 10, 0, 2, 3, 5}
