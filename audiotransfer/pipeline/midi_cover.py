@@ -45,7 +45,7 @@ _SAME, _STEADY = 1e-6, 0.002  # relative changes of tempo that are rounding, and
 _APART_SECONDS = 10.0  # that a song and its lead sheet may differ in length
 _PITCH = 2  # column of a table of notes
 #: Kinds of parts, and their names in messages.
-PART_KINDS = {PITCHED: "pitched parts", DRUMS: "drums"}
+NOTE_TYPES = {PITCHED: "pitched parts", DRUMS: "drums"}
 
 
 @dataclass(frozen=True)
@@ -170,7 +170,7 @@ def written(
     Each part has a track with its name and program, on a channel of its own.
     """
     options = plan.options
-    file = without_notes(file, lambda group: not _stays(group, plan))
+    file = without_notes(file, lambda group: not _is_kept(group, plan))
     file = _transposed(file, options.transpose)
     file = transposed_keys(file, options.transpose)
     file = with_tempo_factor(file, timeline.faster)
@@ -181,14 +181,14 @@ def written(
     return file
 
 
-def kept_kinds(file: MidiFile, plan: CoverPlan) -> tuple[set[str], set[str]]:
+def kept_types(file: MidiFile, plan: CoverPlan) -> tuple[set[str], set[str]]:
     """Kinds of parts that are to be kept: those that the song has, and those that it has not."""
     asked = {kind for kind, action in plan.actions.items() if action == "keep"}
     kept = {kind for kind in asked if _has(file, kind)}
     return kept, asked - kept
 
 
-def _stays(group: Group, plan: CoverPlan) -> bool:
+def _is_kept(group: Group, plan: CoverPlan) -> bool:
     """Whether notes of the file stay in its cover: sound effects, and kinds that are kept."""
     if not group.drums and group.program >= UNPITCHED:
         return True
@@ -197,7 +197,7 @@ def _stays(group: Group, plan: CoverPlan) -> bool:
 
 def _left(file: MidiFile, plan: CoverPlan) -> bool:
     """Whether any note of the file stays in its cover."""
-    return any(_stays(group, plan) for group in midi.notes_of(file).groups)
+    return any(_is_kept(group, plan) for group in midi.notes_of(file).groups)
 
 
 def _has(file: MidiFile, kind: str) -> bool:
@@ -212,7 +212,7 @@ def _why_silent(file: MidiFile, plan: CoverPlan) -> str:
     """Why a cover would have no note, and what to do about it."""
     drums = any(describe(role.instruments[0]).drums for role in plan.band.roles)
     reasons, ways = [], []
-    for kind, name in PART_KINDS.items():
+    for kind, name in NOTE_TYPES.items():
         action, has = plan.actions.get(kind), _has(file, kind)
         if action == "mute":
             reasons.append(f"{name} are muted")

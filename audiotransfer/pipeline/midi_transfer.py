@@ -20,11 +20,11 @@ from audiotransfer.midi.new_tracks import with_text
 from audiotransfer.midi.score import edited, score_of, write_midi
 from audiotransfer.pipeline.batch import stems_folders
 from audiotransfer.pipeline.midi_cover import (
-    PART_KINDS,
+    NOTE_TYPES,
     CoverPlan,
     CoverReport,
     cover_song,
-    kept_kinds,
+    kept_types,
 )
 from audiotransfer.pipeline.midi_network import (
     PartPlan,
@@ -284,10 +284,10 @@ def _with_band(source: str | Path, file: midi.MidiFile, plan: CoverPlan) -> _Res
         cover = cover_song(file, plan, Path(source).stem)
     except AudioTransferError as failed:
         raise AudioTransferError(f"{source}: {failed}") from None
-    kept, missing = kept_kinds(file, plan)
+    kept, missing = kept_types(file, plan)
     notices = [f"{source}: {notice}" for notice in cover.arrangement.notices]
     notices += [
-        f"{source}: the song has no {PART_KINDS[kind]} to keep, and the cover has none"
+        f"{source}: the song has no {NOTE_TYPES[kind]} to keep, and the cover has none"
         for kind in sorted(missing)
     ]
     notated = Notated(cover.arrangement.sheet, cover.parts, cover.marks, not kept, plan.band.room)
