@@ -87,7 +87,7 @@ def in_range(
         centre = (low + high) / 2
         octaves = 12 * np.arange(-5, 6)
         costs = [
-            (outside(values + o), round(abs(float(np.median(values + o)) - centre)), abs(o))
+            (outside(values + o), abs(o), round(abs(float(np.median(values + o)) - centre)))
             for o in octaves
         ]
         # The written octave is kept where it fits.
