@@ -454,6 +454,16 @@ def test_the_plots_bars_are_those_of_the_lead_sheet(
     assert ticks == pytest.approx([4 * bar.beat for bar in sheet.bars], abs=0.1)
 
 
+def test_a_cover_without_a_part_of_the_band_is_notated_and_drawn(song: Path) -> None:
+    """The band has no drums, and the song's pitched parts stay: its melody is notated."""
+    wanted = MidiExtras(plot=True, score=True)
+    report = play(song, style="classical", stems={"pitched": StemChoice("keep")}, extras=wanted)
+    assert report.cover is not None and report.cover.parts == {}
+    score = ElementTree.parse(report.files["score"]).getroot()
+    assert len(list(score.iter("note"))) >= 4 * BARS
+    assert Path(report.files["plot"]).is_file()
+
+
 def test_the_band_is_rendered_with_its_instruments(song: Path) -> None:
     report = play(song, extras=MidiExtras(render=True))
     audio, rate = soundfile.read(report.files["audio"])
