@@ -144,3 +144,11 @@ def test_a_single_note_outside_does_not_move_its_phrase() -> None:
     phrase = np.array([60.0, 64, 67, 72, 81, 72, 67, 64])
     moved = in_range(phrase, np.zeros(8, dtype=np.int64), 55, 78)
     assert moved.tolist() == [60, 64, 67, 72, 69, 72, 67, 64]
+
+
+def test_a_high_fill_does_not_move_the_song() -> None:
+    tune = np.array([60.0, 62, 64, 65, 67, 65, 64, 62, 60, 62])
+    fill = np.array([84.0, 86, 88])
+    phrases = np.repeat([0, 1], [10, 3])
+    moved = in_range(np.r_[tune, fill], phrases, 55, 79)
+    assert moved[:10].tolist() == tune.tolist() and (moved[10:] == fill - 12).all()

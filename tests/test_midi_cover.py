@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 import symusic
+from matplotlib.figure import Figure
 
 from audiotransfer import midi
 from audiotransfer.errors import AudioTransferError
@@ -402,14 +403,18 @@ def test_a_corrected_chord_is_played(song: Path, tmp_path: Path) -> None:
     assert not any(chord.startswith("F") for chord in other.cover.chords)
 
 
-def test_notation_and_plot_stand_beside(song: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from matplotlib.figure import Figure
-
-    figures: list[Figure] = []
+@pytest.fixture
+def figures(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
+    """The figures that are drawn."""
+    kept: list[Figure] = []
     drawn = Figure.savefig
     monkeypatch.setattr(
-        Figure, "savefig", lambda self, *a, **k: (figures.append(self), drawn(self, *a, **k))
+        Figure, "savefig", lambda self, *a, **k: (kept.append(self), drawn(self, *a, **k))
     )
+    return kept
+
+
+def test_notation_and_plot_stand_beside(song: Path, figures: list[Figure]) -> None:
     report = play(song, extras=MidiExtras(plot=True, score=True), cover=CoverOptions(intro=1))
     assert {Path(p).name for p in report.files.values()} == {"out.png", "out.musicxml"}
     score = ElementTree.parse(report.files["score"]).getroot()
@@ -426,6 +431,27 @@ def test_notation_and_plot_stand_beside(song: Path, monkeypatch: pytest.MonkeyPa
     )
     labels = [text.get_text() for text in figures[0].legends[0].get_texts()]
     assert "before: Melody" in labels and "after: lead" in labels
+
+
+@pytest.mark.parametrize("metre", [(1, 4), (2, 4), (4, 4)])
+@pytest.mark.parametrize(("tempo", "added"), [(120.0, 0), (120.0, 2), (50.0, 1)])
+def test_the_plots_bars_are_those_of_the_lead_sheet(
+    song: Path, metre: tuple[int, int], tempo: float, added: int, figures: list[Figure]
+) -> None:
+    """Also where the file's metre is not believed, and where the band's feel is doubled."""
+    score = symusic.Score.from_midi(song_file(tempo).to_bytes())
+    score.time_signatures[0] = symusic.TimeSignature(0, *metre)
+    score.dump_midi(song)
+    sheet = lead_sheet(midi.read(song))
+    bars = len(sheet.bars)
+    assert bars == {1: BARS, 2: 2 * BARS, 4: BARS}[metre[0]]
+    play(song, extras=MidiExtras(plot=True), cover=CoverOptions(intro=added, outro=added))
+    for figure_axes, count in ((0, bars), (1, bars + 2 * added)):
+        rows = figures[0].axes[figure_axes::2]
+        labels = [int(text.get_text()) for axis in rows for text in axis.get_xticklabels()]
+        assert labels == list(range(1, count + 1))
+    ticks = np.concatenate([axis.get_xticks() for axis in figures[0].axes[::2]])
+    assert ticks == pytest.approx([4 * bar.beat for bar in sheet.bars], abs=0.1)
 
 
 def test_the_band_is_rendered_with_its_instruments(song: Path) -> None:

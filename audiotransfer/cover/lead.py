@@ -20,7 +20,7 @@ _RANGE = (48, 84)  # of an instrument whose range is not given
 _REST = 0.75  # beats of silence that end a phrase
 _LONGEST_PHRASE = 16.0  # beats after which the next note of a beat or more ends a phrase
 _LEGATO = 0.2  # beats: a shorter gap to the next note is closed
-_OUTSIDE = 0.3  # share of a phrase's notes outside the range from which the whole phrase moves
+_OUTSIDE = 0.3  # share of notes outside the range above which the song, or a phrase, moves
 _GRACE = 0.09  # beats that a grace note lasts, before the beat
 _OWN = 0.35  # share of the source's own differences of velocity that is kept
 
@@ -93,8 +93,8 @@ def in_range(
 ) -> NDArray[np.float64]:
     """Pitches moved by octaves into ``low`` .. ``high``: all together, else phrase by phrase.
 
-    The song moves to where fewest notes are outside; a phrase of which much is outside moves as a
-    whole; other notes outside move by themselves. The range must hold
+    A song of which much is outside moves to where least is, then each such phrase as a whole;
+    other notes outside move by themselves. The range must hold
     an octave.
     """
 
@@ -105,7 +105,7 @@ def in_range(
         centre = (low + high) / 2
         octaves = 12 * np.arange(-5, 6)
         costs = [
-            (outside(values + o), round(abs(float(np.median(values + o)) - centre)), abs(o))
+            (outside(values + o), abs(o), round(abs(float(np.median(values + o)) - centre)))
             for o in octaves
         ]
         # The written octave is kept where it fits.
@@ -114,7 +114,8 @@ def in_range(
         moved: NDArray[np.float64] = values + octaves[costs.index(min(costs))]
         return moved
 
-    pitches = best(pitches)
+    if outside(pitches) > _OUTSIDE * len(pitches):
+        pitches = best(pitches)
     for number in np.unique(phrases):
         members = phrases == number
         # A phrase with few notes outside keeps its place in the song: only these are moved.

@@ -44,15 +44,17 @@ _C_STEPS = 12
 
 @dataclass(frozen=True)
 class Marks:
-    """Chord names and sections of a score, at places in quarter notes from its beginning.
+    """Chord names, sections and bar lines, at places in quarter notes from a score's beginning.
 
-    ``added`` is the number of bars in front that the scores beside it lack: those are drawn so much
-    further to the right.
+    ``lines`` are those of the bars and the end of the last; without them the score's metre says
+    where bars are. ``added`` is the number of bars in front that the scores beside it lack: those
+    are drawn so much further to the right.
     """
 
     chords: Sequence[tuple[float, str]] = ()
     sections: Sequence[tuple[float, str]] = ()
     added: int = 0
+    lines: Sequence[float] = ()
 
 
 def plot_scores(
@@ -67,8 +69,7 @@ def plot_scores(
     A track has one colour in all rolls, more opaque where it is louder; the drums of a kit have a
     row each below. Without ``marks`` time runs in bars of the first score, which the others share.
     With marks, keyed as the scores, each has its own bars and tracks, with chord names and sections
-    above. Of long scores the first 96 bars are drawn, with
-    marks the first 64.
+    above. Of long scores the first 96 bars are drawn, with marks the first 64.
     """
     from matplotlib.figure import Figure
 
@@ -122,20 +123,34 @@ class _Roll:
     marks: Marks | None = None
 
     @property
-    def lines(self) -> NDArray[np.int64]:
+    def lines(self) -> NDArray[np.float64]:
         """Steps at which bars begin, and the end; below 0 in empty bars in front."""
-        front = np.arange(-self.before, 0) * (self.grid.bars[1] - self.grid.bars[0])
-        return np.concatenate([front, self.grid.bars])
+        own = self.grid.bars.astype(np.float64)
+        if self.marks is not None and len(self.marks.lines):
+            own = self.steps_at(self.marks.lines)
+        front = own[0] + np.arange(-self.before, 0) * (own[1] - own[0])
+        return np.concatenate([front, own])
 
     @property
     def bars(self) -> int:
         """Number of bars, with the empty ones in front."""
         return len(self.lines) - 1
 
-    def edges(self, first: int, count: int) -> tuple[int, int]:
+    def edges(self, first: int, count: int) -> tuple[float, float]:
         """Steps at which a row of so many bars begins and ends."""
         lines = self.lines
-        return int(lines[min(first, self.bars)]), int(lines[min(first + count, self.bars)])
+        return float(lines[min(first, self.bars)]), float(lines[min(first + count, self.bars)])
+
+    def steps_at(self, quarters: Sequence[float]) -> NDArray[np.float64]:
+        """Steps of places in quarter notes; beyond the ends the first and last go on."""
+        ticks = self.grid.ticks.astype(np.float64)
+        at = np.asarray(quarters) * self.score.tpq
+        places = np.interp(at, ticks, np.arange(len(ticks)))
+        places += np.minimum(at - ticks[0], 0) / (ticks[1] - ticks[0])
+        steps: NDArray[np.float64] = places + np.maximum(at - ticks[-1], 0) / (
+            ticks[-1] - ticks[-2]
+        )
+        return steps
 
 
 def _rolls(scores: Mapping[str, Any], marks: Mapping[str, Marks] | None) -> list[_Roll]:
@@ -235,7 +250,7 @@ def _strong(notes: NDArray[np.float64], names: Sequence[str]) -> NDArray[np.floa
     return colours
 
 
-def _bars(axis: Axes, roll: _Roll, first: int, edges: tuple[int, int]) -> None:
+def _bars(axis: Axes, roll: _Roll, first: int, edges: tuple[float, float]) -> None:
     lines = roll.lines[(roll.lines >= edges[0]) & (roll.lines <= edges[1])]
     for line in lines:
         axis.axvline(line, color="#bbbbbb", lw=0.6, zorder=0)
@@ -249,8 +264,8 @@ def _names(
     axis: Axes,
     roll: _Roll,
     marks: Marks,
-    edges: tuple[int, int],
-    width: int,
+    edges: tuple[float, float],
+    width: float,
     span: tuple[float, float, float],
 ) -> None:
     """Draw chord names above the notes, and the names of sections where they begin."""
@@ -284,18 +299,14 @@ def _names(
 
 
 def _inside(
-    roll: _Roll, places: Sequence[tuple[float, str]], edges: tuple[int, int]
+    roll: _Roll, places: Sequence[tuple[float, str]], edges: tuple[float, float]
 ) -> list[tuple[float, str]]:
     """Names with their places in steps, of those that begin between the edges."""
-    grid = roll.grid
-    quarters = grid.ticks / roll.score.tpq
-    steps = np.interp([place for place, _ in places], quarters, np.arange(len(quarters)))
-    names = [name for _, name in places]
-    ends = [place <= quarters[-1] for place, _ in places]
+    steps = roll.steps_at([place for place, _ in places])
     return [
         (step, name)
-        for step, name, inside in zip(steps.tolist(), names, ends, strict=True)
-        if inside and edges[0] <= step + 1e-6 < edges[1]
+        for step, (_, name) in zip(steps.tolist(), places, strict=True)
+        if edges[0] <= step + 1e-6 < edges[1]
     ]
 
 

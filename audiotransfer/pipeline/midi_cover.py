@@ -116,9 +116,11 @@ def cover_song(file: MidiFile, plan: CoverPlan, title: str = "") -> Cover:
     fine = in_quarters(file)
     timeline = _Timeline.of(fine, sheet, arrangement.sheet, options)
     beats = ticks_at(fine, sheet.beat_times) / fine.division
+    lines = [float(beats[bar.beat]) for bar in sheet.bars] + [float(beats[-1])]
+    after = _marks(arrangement.sheet, timeline.ticks / fine.division)
     marks = {
-        "before": _marks(sheet, beats),
-        "after": _marks(arrangement.sheet, timeline.ticks / fine.division, timeline.added_bars),
+        "before": replace(_marks(sheet, beats), lines=lines),
+        "after": replace(after, lines=timeline.bar_lines(lines), added=timeline.added_bars),
     }
     return Cover(
         written(fine, timeline, parts, plan),
@@ -130,7 +132,7 @@ def cover_song(file: MidiFile, plan: CoverPlan, title: str = "") -> Cover:
     )
 
 
-def _marks(sheet: LeadSheet, quarters: NDArray[np.float64], added: int = 0) -> Marks:
+def _marks(sheet: LeadSheet, quarters: NDArray[np.float64]) -> Marks:
     """Chord names and sections of a lead sheet whose beats have these places."""
     beats = np.arange(len(quarters))
 
@@ -139,7 +141,7 @@ def _marks(sheet: LeadSheet, quarters: NDArray[np.float64], added: int = 0) -> M
 
     chords = [(placed(c.beat), symbol(c, sheet.key_at(c.beat))) for c in sheet.chords]
     sections = [(placed(section.beat), section.name) for section in sheet.sections]
-    return Marks(chords, sections, added)
+    return Marks(chords, sections)
 
 
 def song_sheet(file: MidiFile, plan: CoverPlan, title: str = "") -> LeadSheet:
@@ -296,6 +298,19 @@ class _Timeline:
             np.array([tick for tick, _ in changes], dtype=np.int64),
             np.array([tempo for _, tempo in changes]),
         )
+
+    def bar_lines(self, song: Sequence[float]) -> list[float]:
+        """Bar lines in quarter notes, of those of the song: with added bars, as long as its first
+        and last ones.
+        """
+        shift, end = np.array([self.shift, self.ticks[-1]]) / self.file.division
+        first, last = song[1] - song[0], song[-1] - song[-2]
+        behind = round((end - song[-1] - shift) / last)
+        return [
+            *(first * bar for bar in range(self.added_bars)),
+            *(place + shift for place in song),
+            *(song[-1] + shift + last * (bar + 1) for bar in range(behind)),
+        ]
 
     def ticks_of(self, seconds: NDArray[np.float64]) -> NDArray[np.int64]:
         """Ticks of times of the arrangement, from 0: by the file's tempos within the song, and by
