@@ -336,6 +336,13 @@ def test_phrases_end_with_sections_and_after_eight_bars() -> None:
         ("pattern_chords", {"patterns": [{"bars": ["q..."]}]}, "symbol 'q'"),
         ("pattern_bass", {"patterns": [{"bars": ["x..."]}]}, "symbol 'x'"),
         ("pattern_bass", {"patern": []}, "settings: key patern is unknown; nearest is patterns"),
+        ("melody", {"range": {}}, "settings: key range is unknown; nearest is ranges"),
+        ("comping", {"fulness": 1.0}, "settings: key fulness is unknown; nearest is fullness"),
+        ("comping", {"sizes": [1.0]}, "settings: sizes is [1.0]"),
+        ("comping", {"of_instrument": {"guitar_jazz": {"low": 1}}}, "settings: key low is unknown"),
+        ("walking_bass", {"skip": 1.0}, "settings: key skip is unknown; nearest is skips"),
+        ("second_voice", {"lowest": "C4"}, "settings: lowest is 'C4'"),
+        ("jazz_drums", {"fill": ["S"]}, "settings: key fill is unknown; nearest is fills"),
     ],
 )
 def test_a_wrong_pattern_is_refused_by_name(

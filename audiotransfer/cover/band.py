@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.synthesis.room import DEFAULT_ROOM, Room
 from audiotransfer.typed import WrongValue, read_mapping
+
+Settings = TypeVar("Settings")
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,18 @@ class Timing:
     lag: tuple[tuple[float, float], ...] = ()
     spread_ms: float = 0.0
     key_lag_ms: dict[int, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Ballad:
+    """The instrument of a role in slow or quiet songs.
+
+    It plays below a tempo (of the song's own beats per minute) or a mean energy (0..1).
+    """
+
+    instrument: str
+    below_bpm: float = 0.0
+    below_energy: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -52,6 +66,7 @@ class Role:
     """Effects of its first instrument, as in a style's card: ``{effect: amplifier, drive: 4}``."""
     ducked_by: str | None = None
     """Name of the role whose kick drum an effect ``ducking`` follows."""
+    ballad: Ballad | None = None
 
 
 @dataclass(frozen=True)
@@ -85,6 +100,14 @@ class Band:
                 return role
         names = ", ".join(role.name for role in self.roles)
         raise AudioTransferError(f"the band has no role {name!r}; it has {names}")
+
+
+def settings_of(role: Role, schema: type[Settings]) -> Settings:
+    """A role's settings as a dataclass. Raises AudioTransferError for an unknown or wrong key."""
+    try:
+        return read_mapping(role.settings, schema)
+    except WrongValue as error:
+        raise AudioTransferError(f"role {role.name}, settings: {error}") from None
 
 
 def read_band(path: Path) -> Band:

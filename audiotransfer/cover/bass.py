@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from audiotransfer.cover.band import settings_of
 from audiotransfer.cover.counts import by_tempo, table
 from audiotransfer.cover.walking import INSIDE, NEW, TWO, Slot, walking_model
 from audiotransfer.leadsheet.chords import TONES, tone_index
@@ -38,26 +39,38 @@ class _Place:
     slot: Slot
 
 
+@dataclass(frozen=True)
+class WalkingSettings:
+    """Settings of a walking bass.
+
+    ``two_beat`` is the highest share of bars in two; ``skips`` and ``empty`` are factors of the
+    counted off notes and empty beats.
+    """
+
+    two_beat: float = _TWO_MOST
+    skips: float = 1.0
+    empty: float = 1.0
+
+
 def write_walking_bass(plan: Plan, role: Role, generator: Generator) -> Notes:
     """Writes a walking bass in beats, straight: one note a beat, roots on changes, approaches.
 
     Where the energy is low in the first chorus of several, or very low elsewhere, it plays in two.
-    Settings of the role: ``two_beat`` (highest share of bars in two, default 0.15), ``skips``
-    (factor of the counted off notes, default 1), ``empty`` (of the counted empty beats, default 1).
+    Settings of the role: `WalkingSettings`.
     """
-    settings = role.settings
+    settings = settings_of(role, WalkingSettings)
     counts = table(plan.band, "walking")
     model = walking_model(plan.band.folder / plan.band.counts)
-    two = two_beat_bars(plan, settings.get("two_beat", _TWO_MOST))
+    two = two_beat_bars(plan, settings.two_beat)
     places = [place for place in _places(plan, two) if place.slot.chord.root is not None]
     if not places:
         return np.zeros((0, 4))
     pitches = model.draw([place.slot for place in places], generator)
     legato = counts["length"]["beats"]
-    empty = float(np.mean(counts["empty"]["share"])) * settings.get("empty", 1.0)
+    empty = float(np.mean(counts["empty"]["share"])) * settings.empty
     skips, tempo = counts["skips"], np.median(plan.sheet.tempo_at(np.arange(len(plan.sheet.beats))))
-    often = by_tempo(tempo, skips["bpm"], skips["share"]) * settings.get("skips", 1.0)
-    at_end = by_tempo(tempo, skips["bpm"], skips["after_4"]) * settings.get("skips", 1.0)
+    often = by_tempo(tempo, skips["bpm"], skips["share"]) * settings.skips
+    at_end = by_tempo(tempo, skips["bpm"], skips["after_4"]) * settings.skips
     energy = np.interp([p.beat for p in places], [b.beat for b in plan.sheet.bars], plan.energy)
     rows: list[tuple[float, float, float, float]] = []
     tone = len(TONES) - 1

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from audiotransfer.cover.band import settings_of
 from audiotransfer.cover.counts import table
 from audiotransfer.cover.harmony import chord_kind
 from audiotransfer.cover.rhythms import draw_rhythm, other_rhythm, rhythm_table
@@ -31,38 +33,52 @@ _VELOCITY_SPREAD = 9  # counted middle half 56-76
 _MELODY = 0.3  # how far loud and soft melody notes are followed
 
 
+@dataclass(frozen=True)
+class CompingSettings:
+    """Settings of comping.
+
+    ``fullness`` (0..1) is how seldom a half bar has no chord; ``sizes`` are shares of chords of 2,
+    3, 4 and 5 notes, by default the counted ones; ``lowest`` and ``highest`` are MIDI pitches.
+    ``rooted`` is the weight of voicings with the root, ``tensions`` of those with other tones than
+    the chord's. ``length`` is a factor of the counted lengths: above 1, the song's chords are
+    easier to recognise. ``velocity`` is the mean, by default the counted median. A ``network`` is
+    a file beside the band's, whose weights have the exponent ``influence`` (see `comping_places`).
+    ``of_instrument`` has such settings for single instruments, which replace the others.
+    """
+
+    fullness: float = 1.0
+    sizes: tuple[float, float, float, float] | None = None
+    lowest: int = 41
+    highest: int = 69
+    rooted: float = 1.0
+    tensions: float = 1.0
+    length: float = 1.25
+    velocity: float | None = None
+    network: str = ""
+    influence: float = 1.0
+    of_instrument: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+
 def write_comping(plan: Plan, role: Role, generator: Generator) -> Notes:
     """Writes the chords of a piano's left hand or a guitar, in beats, straight.
 
-    Settings of the role: ``fullness`` (0..1, default 1: how seldom a half bar has no chord),
-    ``sizes`` (shares of 2, 3, 4, 5 notes), ``lowest`` and ``highest`` (MIDI), ``rooted`` (weight of
-    voicings with the root), ``tensions`` (of those with other tones than the chord's), ``length``
-    (factor of the counted lengths, default 1.25: the song's chords are to be recognised),
-    ``velocity`` (mean; the counted 66, 10 below the melody's). ``of_instrument`` has such settings
-    for single instruments.
+    Settings of the role: `CompingSettings`.
     """
-    instrument = role.instruments[0] if role.instruments else ""
-    settings = {**role.settings, **role.settings.get("of_instrument", {}).get(instrument, {})}
+    settings = _settings(role)
     counts = table(plan.band, "comping")
-    sizes = np.array(settings.get("sizes", counts["sizes"]["share"]), np.float64)
+    sizes = np.array(settings.sizes or counts["sizes"]["share"], np.float64)
     voicings = CountedVoicings(
         table(plan.band, "voicings"),
         tuple(sizes / sizes.sum()),
-        settings.get("lowest", 41),
-        settings.get("highest", 69),
-        settings.get("rooted", 1.0),
-        settings.get("tensions", 1.0),
+        settings.lowest,
+        settings.highest,
+        settings.rooted,
+        settings.tensions,
     )
-    hits = comping_places(
-        plan,
-        settings.get("fullness", 1.0),
-        generator,
-        settings.get("network", ""),
-        settings.get("influence", 1.0),
-    )
+    hits = comping_places(plan, settings.fullness, generator, settings.network, settings.influence)
     early = counts["anticipation"]["new_chord"] / counts["anticipation"]["n"]
-    median = counts["length"]["beats"] * settings.get("length", 1.25)
-    mean = settings.get("velocity", counts["velocity"]["median"])
+    median = counts["length"]["beats"] * settings.length
+    mean = counts["velocity"]["median"] if settings.velocity is None else settings.velocity
     usual = float(np.median(plan.melody[:, 3])) if len(plan.melody) else 0.0
     rows, top = [], float(counts["top"]["midi"])
     last = plan.sheet.bars[-1].beat
@@ -92,6 +108,13 @@ def write_comping(plan: Plan, role: Role, generator: Generator) -> Notes:
         velocity = float(np.clip(round(generator.normal(velocity, _VELOCITY_SPREAD)), 30, 110))
         rows += [(place, end - place, pitch, velocity) for pitch in pitches]
     return np.array(rows, np.float64).reshape(-1, 4)
+
+
+def _settings(role: Role) -> CompingSettings:
+    """The settings of a role for its instrument."""
+    settings = settings_of(role, CompingSettings)
+    own = settings.of_instrument.get(role.instruments[0] if role.instruments else "", {})
+    return settings_of(replace(role, settings={**role.settings, **own}), CompingSettings)
 
 
 def comping_places(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from audiotransfer.cover import tablature
+from audiotransfer.cover.band import settings_of
 from audiotransfer.cover.counts import table
 from audiotransfer.cover.form import section_starts
 
@@ -59,13 +60,27 @@ class _Habit:
     foot: bool = True
 
 
+@dataclass(frozen=True)
+class JazzDrumSettings:
+    """Settings of jazz drums, in the notation of `audiotransfer.cover.tablature`.
+
+    ``rides`` are ride rhythms with weights by the number of beats of a bar (those of bars of four
+    are counted ones); ``fills`` are patterns of one to four beats. ``compound`` and
+    ``compound_fills`` are the same for bars whose beats have three parts.
+    """
+
+    rides: dict[int, dict[str, float]] = field(default_factory=dict)
+    compound: dict[int, dict[str, float]] = field(default_factory=dict)
+    fills: tuple[str, ...] = ("Ss sS",)
+    compound_fills: tuple[str, ...] = ("Ss sS",)
+
+
 def jazz_drums(plan: Plan, role: Role, random: Generator) -> Notes:
     """Writes jazz drums for sticks, or for brushes where the role's instrument is a brush kit.
 
-    The role's settings: ``rides``, ride rhythms by beats of the bar (those of bars of four are
-    counted ones); ``compound``, the same for bars whose beats have three parts; ``fills`` and
-    ``compound_fills``, patterns of one to four beats.
+    Settings of the role: `JazzDrumSettings`.
     """
+    settings = settings_of(role, JazzDrumSettings)
     brushes = "brush" in role.instruments[0]
     counted = table(plan.band, "ride")
     starts = set(section_starts(plan.sheet).tolist())
@@ -82,12 +97,12 @@ def jazz_drums(plan: Plan, role: Role, random: Generator) -> Notes:
             _ending(hits, bar, energy, brushes)
             break
         fill = index in plan.fills
-        ride = _ride(role, counted, bar, habit, fill, after_fill, random)
+        ride = _ride(settings, counted, bar, habit, fill, after_fill, random)
         crash = index in starts and index > 0 and after_fill and energy > 0.55
         free = _ride_bar(hits, bar, ride, energy, brushes, index in tapped, crash, random)
         _foot_hat(hits, bar, counted, habit, energy, random)
         if fill:
-            _fill(hits, plan, role, bar, free, energy, random)
+            _fill(hits, plan, settings, bar, free, energy, random)
         else:
             _snare(hits, bar, counted, habit, energy, brushes, random)
         _kick(hits, bar, counted, habit, energy, free if fill else float(bar.beats), random)
@@ -113,7 +128,7 @@ def _level(energy: float) -> float:
 
 
 def _ride(
-    role: Role,
+    settings: JazzDrumSettings,
     counted: dict[str, Any],
     bar: Bar,
     habit: _Habit,
@@ -125,7 +140,7 @@ def _ride(
 
     A bar with a fill has one that leaves its second half free, the bar after it one with the 1.
     """
-    patterns = _rides(role, counted, bar)
+    patterns = _rides(settings, counted, bar)
     half = len(next(iter(patterns))) // 2
     closing = {name: n for name, n in patterns.items() if set(name[half:]) <= {tablature.REST}}
     if fill:
@@ -144,12 +159,12 @@ def _ride(
     return habit.ride
 
 
-def _rides(role: Role, counted: dict[str, Any], bar: Bar) -> dict[str, float]:
+def _rides(settings: JazzDrumSettings, counted: dict[str, Any], bar: Bar) -> dict[str, float]:
     """Ride rhythms and their weights for a bar's number of beats; others are put together."""
     if bar.division == 2 and bar.beats == 4:
         return dict(counted["bars"])
-    of = role.settings.get("compound" if bar.division == 3 else "rides", {})
-    patterns = {name.replace(" ", ""): n for name, n in of.get(bar.beats, {}).items()}
+    rides = settings.compound if bar.division == 3 else settings.rides
+    patterns = {name.replace(" ", ""): n for name, n in rides.get(bar.beats, {}).items()}
     if patterns:
         return patterns
     two, three = ("x.x.xx", "x.xx.xx.x") if bar.division == 3 else ("x.xx", "x.x.xx")
@@ -294,19 +309,19 @@ def _kick(
 def _fill(
     hits: _Hits,
     plan: Plan,
-    role: Role,
+    settings: JazzDrumSettings,
     bar: Bar,
     free: float,
     energy: float,
     random: Generator,
 ) -> None:
     """A fill from the beat ``free`` to the end of the bar, growing towards its end."""
-    name = "compound_fills" if bar.division == 3 else "fills"
+    fills = settings.compound_fills if bar.division == 3 else settings.fills
     tempo = float(plan.sheet.tempo_at(bar.beat))
     most = 2 if tempo > _FAST_TRIPLETS else 3 if tempo > _FAST_SIXTEENTHS else 4
     patterns = [
         pattern
-        for pattern in role.settings.get(name, ["Ss sS"])
+        for pattern in fills
         if bar.division == 3 or max(len(word) for word in pattern.split()) <= most
     ]
     place, end = free, float(bar.beats)

@@ -20,9 +20,8 @@ def instrumented(plan: Plan, lead: str | None = None) -> tuple[Role, ...]:
 
     ``lead`` names the lead's instrument, as a whole or by a part of its name (``sax``); without
     it the first of its instruments leads. Other roles use their first that no role before them
-    and no lead uses. A role with a ``ballad`` in its settings (``instrument``, ``below_bpm``,
-    ``below_energy``) uses that instrument in slow or quiet songs. Raises AudioTransferError for an
-    instrument that the band's lead does not have.
+    and no lead uses, or that of their ``ballad`` in slow or quiet songs. Raises AudioTransferError
+    for an instrument that the band's lead does not have.
     """
     chosen = lead_instrument(plan.band, lead)
     roles, used = [], {chosen}
@@ -63,9 +62,9 @@ def lead_instrument(band: Band, name: str | None = None) -> str | None:
 
 def _ballad(plan: Plan, role: Role) -> str | None:
     """The instrument that a role uses in ballads, where the song is one."""
-    settings = role.settings.get("ballad")
-    if not settings or settings["instrument"] not in role.instruments:
+    ballad = role.ballad
+    if ballad is None or ballad.instrument not in role.instruments:
         return None
-    slow = median_tempo(plan.sheet) / plan.feel < settings.get("below_bpm", 0.0)
-    quiet = float(np.mean(plan.energy)) < settings.get("below_energy", 0.0)
-    return str(settings["instrument"]) if slow or quiet else None
+    slow = median_tempo(plan.sheet) / plan.feel < ballad.below_bpm
+    quiet = float(np.mean(plan.energy)) < ballad.below_energy
+    return ballad.instrument if slow or quiet else None

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from audiotransfer.cover.band import settings_of
 
 if TYPE_CHECKING:
     from numpy.random import Generator
@@ -13,6 +16,7 @@ if TYPE_CHECKING:
     from audiotransfer.cover.band import Role
     from audiotransfer.cover.plan import Notes, Plan
 
+_RANGE = (48, 84)  # of an instrument whose range is not given
 _REST = 0.75  # beats of silence that end a phrase
 _LONGEST_PHRASE = 16.0  # beats after which the next note of a beat or more ends a phrase
 _LEGATO = 0.2  # beats: a shorter gap to the next note is closed
@@ -21,26 +25,40 @@ _GRACE = 0.09  # beats that a grace note lasts, before the beat
 _OWN = 0.35  # share of the source's own differences of velocity that is kept
 
 
+@dataclass(frozen=True)
+class MelodySettings:
+    """Settings of the lead.
+
+    ``ranges`` are the lowest and highest MIDI pitch of each instrument (48 to 84 of others);
+    ``velocity`` is the mean; ``grace`` the share of long notes that get a grace note a semitone
+    below.
+    """
+
+    ranges: dict[str, tuple[int, int]] = field(default_factory=dict)
+    velocity: float = 86.0
+    grace: float = 0.0
+
+
 def melody(plan: Plan, role: Role, random: Generator) -> Notes:
     """Writes the melody: every note once, one at a time, within the instrument's range.
 
-    The role's settings: ``ranges``, lowest and highest pitch of each instrument; ``velocity``, the
-    mean; ``grace``, the share of long notes that get a grace note a semitone below.
+    Settings of the role: `MelodySettings`.
     """
+    settings = settings_of(role, MelodySettings)
     notes = melody_in_range(plan, role)
     if not len(notes):
         return notes
     phrases = phrase_numbers(notes)
-    notes[:, 3] = _velocities(plan, notes, phrases, role, random)
+    notes[:, 3] = _velocities(plan, notes, phrases, settings.velocity, random)
     notes[:, 1] = _lengths(notes, random)
-    return _with_graces(notes, float(role.settings.get("grace", 0.0)), random)
+    return _with_graces(notes, settings.grace, random)
 
 
 def melody_in_range(plan: Plan, role: Role) -> Notes:
     """The melody in one voice, by octaves within the range of the lead's instrument."""
     notes = _one_voice(plan.melody)
     if len(notes):
-        low, high = role.settings.get("ranges", {}).get(role.instruments[0], (48, 84))
+        low, high = settings_of(role, MelodySettings).ranges.get(role.instruments[0], _RANGE)
         notes[:, 2] = in_range(notes[:, 2], phrase_numbers(notes), low, high)
     return notes
 
@@ -112,11 +130,10 @@ def _velocities(
     plan: Plan,
     notes: NDArray[np.float64],
     phrases: NDArray[np.int64],
-    role: Role,
+    mean: float,
     random: Generator,
 ) -> NDArray[np.float64]:
     """Velocities: louder to the peak of a phrase, softer at its end, off-beats accented."""
-    mean = float(role.settings.get("velocity", 86))
     bar = plan.sheet.bar_at(notes[:, 0] + 0.01)
     velocity = mean + 20 * (plan.energy[bar] - 0.5) + _OWN * (notes[:, 3] - notes[:, 3].mean())
     for number in np.unique(phrases):

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from audiotransfer.cover.band import settings_of
 from audiotransfer.cover.pattern_parts import (
     PartSettings,
     loudness_of,
     part_steps,
-    settings_of,
     sorted_notes,
 )
 from audiotransfer.cover.patterns import Step

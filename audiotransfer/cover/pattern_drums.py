@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from audiotransfer.cover.band import settings_of
 from audiotransfer.cover.pattern_parts import (
     PartSettings,
     loudness_of,
-    settings_of,
 )
 from audiotransfer.cover.patterns import (
     Step,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -14,16 +14,11 @@ from audiotransfer.cover.patterns import (
     kept_steps,
     steps,
 )
-from audiotransfer.errors import AudioTransferError
-from audiotransfer.typed import WrongValue, read_mapping
 
 if TYPE_CHECKING:
     from numpy.random import Generator
 
-    from audiotransfer.cover.band import Role
     from audiotransfer.cover.plan import Notes, Plan
-
-Settings = TypeVar("Settings")
 
 _SWELL_BARS = 4
 
@@ -47,14 +42,6 @@ class PartSettings:
     vary: float = 0.25
     ending: Literal["long", "rest", "pattern"] = "long"
     riffs: float = 0.0
-
-
-def settings_of(role: Role, schema: type[Settings]) -> Settings:
-    """A role's settings as a dataclass. Raises AudioTransferError for an unknown or wrong key."""
-    try:
-        return read_mapping(role.settings, schema)
-    except WrongValue as error:
-        raise AudioTransferError(f"role {role.name}, settings: {error}") from None
 
 
 def part_steps(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from audiotransfer.cover.band import settings_of
 from audiotransfer.cover.harmony import chord_tones, clashes, key_at
 from audiotransfer.cover.lead import phrase_numbers
 
@@ -19,7 +21,21 @@ if TYPE_CHECKING:
 
 _GAP = 2.5  # beats of rest that get an answer
 _BELOW = (4, 3, 9, 8, 5, 7)  # semitones below the lead, best first: thirds, sixths, then others
-_VELOCITY, _FOLLOWED = 72, 0.3  # mean, and how far the melody's own dynamics are followed
+_FOLLOWED = 0.3  # how far the melody's own dynamics are followed
+
+
+@dataclass(frozen=True)
+class SecondVoiceSettings:
+    """Settings of a second voice: its range in MIDI pitches, and its mean ``velocity``.
+
+    ``phrases`` and ``answers`` are the shares of phrases and rests of the lead that it joins in.
+    """
+
+    lowest: int = 50
+    highest: int = 76
+    phrases: float = 0.6
+    answers: float = 0.5
+    velocity: float = 72.0
 
 
 def write_second_voice(plan: Plan, role: Role, generator: Generator) -> Notes:
@@ -27,12 +43,10 @@ def write_second_voice(plan: Plan, role: Role, generator: Generator) -> Notes:
 
     In the last chorus it goes with some of the lead's phrases, a third or sixth below, with chord
     tones on beats; between the first and the last it answers in the lead's longer rests. It never
-    crosses the lead. Settings of the role: ``lowest`` and ``highest`` (MIDI, default 50 and 76),
-    ``phrases`` and ``answers`` (shares of phrases and rests that it joins in, 0.6 and 0.5),
-    ``velocity`` (mean, 72).
+    crosses the lead. Settings of the role: `SecondVoiceSettings`.
     """
-    settings = role.settings
-    lowest, highest = settings.get("lowest", 50), settings.get("highest", 76)
+    settings = settings_of(role, SecondVoiceSettings)
+    lowest, highest = settings.lowest, settings.highest
     if not len(plan.melody) or not len(plan.chorus):
         return np.zeros((0, 4))
     melody = plan.melody[np.argsort(plan.melody[:, 0], kind="stable")]
@@ -41,19 +55,19 @@ def write_second_voice(plan: Plan, role: Role, generator: Generator) -> Notes:
     numbers = phrase_numbers(melody)
     phrases = np.split(melody, np.flatnonzero(np.diff(numbers)) + 1)
     closing = [index for index, phrase in enumerate(phrases) if phrase[0, 0] >= last]
-    count = int(np.ceil(settings.get("phrases", 0.6) * len(closing)))
+    count = int(np.ceil(settings.phrases * len(closing)))
     doubled = set(generator.permutation(closing)[:count].tolist())
     for index, phrase in enumerate(phrases):
         if index in doubled:
             rows += _below(plan, phrase, lowest, highest)
         elif index + 1 < len(phrases) and _chorus(plan, phrase[0, 0]) > 0:
             gap = (phrase[-1, 0] + phrase[-1, 1], phrases[index + 1][0, 0])
-            if gap[1] - gap[0] >= _GAP and generator.random() < settings.get("answers", 0.5):
+            if gap[1] - gap[0] >= _GAP and generator.random() < settings.answers:
                 rows += _answer(plan, gap, phrase, (lowest, highest), generator)
     notes = np.array(rows, np.float64).reshape(-1, 4)
     usual = np.median(melody[:, 3])
     own = np.clip(_FOLLOWED * (notes[:, 3] - usual), -10, 10)
-    notes[:, 3] = np.clip(np.round(settings.get("velocity", _VELOCITY) + own), 25, 110)
+    notes[:, 3] = np.clip(np.round(settings.velocity + own), 25, 110)
     return notes
 
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from audiotransfer.cover.band import settings_of
 from audiotransfer.cover.pattern_chords import ChordSettings, chord_notes
-from audiotransfer.cover.pattern_parts import settings_of, sorted_notes
+from audiotransfer.cover.pattern_parts import sorted_notes
 
 if TYPE_CHECKING:
     from numpy.random import Generator
