@@ -323,9 +323,12 @@ class _Timeline:
 
 
 def _track(part: EnsemblePart, timeline: _Timeline) -> NewTrack:
-    """The new track of a part."""
+    """The new track of a part. Notes end by the last bar line, so that the file has no further
+    bar where the band plays late.
+    """
     start = timeline.ticks_of(part.notes[:, 0])
     end = timeline.ticks_of(part.notes[:, 0] + part.notes[:, 1])
+    end = np.minimum(end, round(timeline.ticks[-1]))
     values = np.rint(part.notes[:, 2:4]).astype(np.int64)
     notes = np.column_stack([start, np.maximum(end - start, 1), values])
     about = describe(part.instrument)
