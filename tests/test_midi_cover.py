@@ -204,6 +204,24 @@ def test_a_cover_ends_with_its_last_bar(style: str, strength: float, outro: int)
     assert (notes[:, 1] > 0).all()
 
 
+def test_added_bars_are_whole_though_the_song_begins_with_a_pickup(plan: CoverPlan) -> None:
+    score = symusic.Score.from_midi(song_file().to_bytes())
+    score.time_signatures[0] = symusic.TimeSignature(0, 1, 4)
+    score.time_signatures.append(symusic.TimeSignature(TPQ, 4, 4))
+    cover = cover_song(
+        midi.parse(score.dumps_midi(), "pickup.mid"), planned(plan, intro=3, outro=2)
+    )
+    bars = len(cover.sheet.bars)
+    assert [bar.beats for bar in cover.sheet.bars[:3]] == [1, 4, 4]
+    assert cover.marks["after"].added == 3
+    lines = [0, 4, 8, 12, *(13 + 4 * bar for bar in range(bars + 2))]
+    assert list(cover.marks["after"].lines) == pytest.approx(lines)
+    lead = next(part for part in cover.parts if part.name == "lead")
+    assert ticks_at(cover.file, lead.notes[:1, 0])[0] == pytest.approx(
+        12 * cover.file.division, abs=0.3 * cover.file.division
+    )
+
+
 def test_a_slow_song_gets_whole_bars_though_its_feel_is_doubled(plan: CoverPlan) -> None:
     cover = cover_song(song_file(50.0), planned(plan, intro=1))
     tempos = [t for tr in cover.file.tracks for t, m in tr if m[:2] == b"\xff\x51"]
