@@ -558,6 +558,16 @@ def test_a_line_says_what_is_possible(
     assert (code, out) == (2, "") and says in err and len(err.splitlines()) == 1
 
 
+def test_a_lead_sheet_is_that_of_one_song(run: Run, place: Path) -> None:
+    (place / "other.mid").write_bytes((place / "song.mid").read_bytes())
+    write_chord_sheet(lead_sheet(midi.read(place / "song.mid")), place / "song.chords.txt")
+    words = ("--style", "jazz", "--leadsheet", "song.chords.txt", "-o", "made/")
+    code, out, err = run("song.mid", "other.mid", *words)
+    assert (code, out) == (2, "") and not (place / "made").exists()
+    assert "song.chords.txt is the lead sheet of one song, and there are 2" in err
+    assert run("song.mid", *words)[0] == 0
+
+
 def test_several_songs_have_a_folder_of_stems_each(run: Run, place: Path) -> None:
     (place / "other.mid").write_bytes((place / "song.mid").read_bytes())
     words = ("--style", "jazz", "--strength", "0.1", "--render", "--stems-out", "stems")
