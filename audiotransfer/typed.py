@@ -105,9 +105,9 @@ def _name(kind: Any) -> str:
         return "null"
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if origin in (tuple, list):
-        kinds = [one for one in arguments if one is not Ellipsis]
-        count = f"{len(kinds)} " if origin is tuple and len(kinds) == len(arguments) else ""
-        names = {_PLURALS.get(one, _keys(one)) for one in kinds}
+        items = [one for one in arguments if one is not Ellipsis]
+        count = f"{len(items)} " if origin is tuple and len(items) == len(arguments) else ""
+        names = {_PLURALS.get(one, _keys(one)) for one in items}
         return f"a list of {count}{names.pop() if len(names) == 1 else 'values'}"
     if typing.get_origin(kind) is not None or not isinstance(kind, type):
         return str(kind).replace("typing.", "")
