@@ -89,8 +89,8 @@ def _at(
 ) -> NDArray[np.int64]:
     """The values of the chords that sound at places in beats."""
     starts = np.array([chord.beat for chord in chords])
-    found: NDArray[np.int64] = values[np.maximum(np.searchsorted(starts, places, "right") - 1, 0)]
-    return found
+    index = np.searchsorted(starts, places, "right") - 1
+    return np.asarray(values[np.maximum(index, 0)], np.int64)
 
 
 def _apply(
@@ -111,21 +111,21 @@ def _apply(
     places = _places(sheet)
     song = _sounds(fuller, places)
     changed = _sounds(chords, places) != song
-    made: dict[int, tuple[Chord, ...]] = {}
+    changes: dict[int, tuple[Chord, ...]] = {}
     for candidate in order:
         index, _, new = candidates[candidate]
         moved = new[0].root != chords[index].root
-        approached = index - 1 in made and moved  # what leads to this chord would miss it
-        misses = index + 1 in made and made[index + 1][0].root != chords[index + 1].root
-        if index in made or approached or misses:
+        approached = index - 1 in changes and moved  # what leads to this chord would miss it
+        misses = index + 1 in changes and changes[index + 1][0].root != chords[index + 1].root
+        if index in changes or approached or misses:
             continue
         if any(clashes(chord, melody) for chord in new if chord not in chords):
             continue
         inside = (places >= chords[index].beat) & (places < new[-1].beat + new[-1].beats)
         after = np.where(inside, _sounds(new, places) != song, changed)
         if _bars(sheet, after).sum() <= max(limit, _bars(sheet, changed).sum()):
-            made[index], changed = new, after
-    return [new for index, chord in enumerate(chords) for new in made.get(index, (chord,))]
+            changes[index], changed = new, after
+    return [new for index, chord in enumerate(chords) for new in changes.get(index, (chord,))]
 
 
 def _sounds(chords: Sequence[Chord], places: NDArray[np.float64]) -> NDArray[np.int64]:
