@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from audiotransfer.cover.arranger import arrange
+from audiotransfer.cover.arranger import ArrangeOptions, arrange
 from audiotransfer.cover.band import Band, Role, read_band
 from audiotransfer.cover.pattern_drums import DRUM_KEYS
 from audiotransfer.cover.patterns import PatternSet, phrases, steps
@@ -258,6 +258,28 @@ def test_led_voices_have_no_parallels_and_stay_below_the_melody() -> None:
     assert abs(np.diff(led.pitches[:, 1:], axis=0)).mean() < 3
     for span, pitches in zip(led.spans, led.pitches, strict=True):
         assert {int(pitch) % 12 for pitch in pitches} <= tones(span.chord)
+
+
+def test_a_quartets_inner_voices_stay_below_a_low_melody() -> None:
+    """Also where it goes below the second violin's range for one beat of a bar, on long notes."""
+    tune = [(72, 69, 62, 70), (74, 72, 62, 69)] * 8
+    melody = [Note(2.0 * bar + 0.5 * n, 0.5, p, 80) for bar, four in enumerate(tune)
+              for n, p in enumerate(four)]  # fmt: skip
+    band = band_of("classical")
+    sheet = lead_sheet(melody=tuple(melody))
+    above = sounding = 0.0
+    for seed in range(3):
+        generator = torch.Generator().manual_seed(seed)
+        arrangement = arrange(sheet, band, 1.0, generator, ArrangeOptions(swing=0.0))
+        parts = {part.name: part.notes for part in arrangement.parts}
+        start, length, pitch, _ = parts["lead"].T
+        for begin, seconds, own, _ in parts["second violin"]:
+            both = np.minimum(start + length, begin + seconds) - np.maximum(start, begin)
+            both[both < 0.05] = 0  # parts begin some milliseconds apart
+            above += both[pitch < own].sum()
+            sounding += both.clip(0).sum()
+    assert sounding > 30
+    assert above / sounding < 0.01
 
 
 def test_patterns_follow_metre_energy_and_seed() -> None:

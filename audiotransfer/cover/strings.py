@@ -50,7 +50,7 @@ def write_strings(plan: Plan, role: Role, random: Generator) -> Notes:
         length = beats / 2 if beats < 2 * _LEAST else beats / 4 if beats >= 4 * _LEAST else 0.5
         place = start + beats - length
         tone = _between(plan, place, int(pitch), int(after[2]))
-        if tone is not None and not _clashes(plan, place, length, tone):
+        if tone is not None and not _collides(plan, place, length, tone):
             notes[index, 1] = beats - length
             added.append([place, length, float(tone), max(velocity - 4.0, 1.0)])
     return sorted_notes([*notes.tolist(), *added])
@@ -66,7 +66,9 @@ def _between(plan: Plan, beat: float, first: int, second: int) -> int | None:
     return tones[0] if len(tones) == 1 else None
 
 
-def _clashes(plan: Plan, beat: float, beats: float, pitch: int) -> bool:
-    """Whether a pitch is a semitone, octaves aside, from a melody note that sounds with it."""
+def _collides(plan: Plan, beat: float, beats: float, pitch: int) -> bool:
+    """Whether a pitch is a semitone, octaves aside, from a melody note that sounds with it, or
+    above it.
+    """
     melody = plan.melody_at(beat, beat + beats)[:, 2]
-    return bool((np.isin((melody - pitch) % _OCTAVE, (1, 11))).any())
+    return bool((np.isin((melody - pitch) % _OCTAVE, (1, 11)) | (melody < pitch)).any())

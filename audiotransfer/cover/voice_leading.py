@@ -257,8 +257,8 @@ def _against_melody(
         share = (min(start + beats, span.end) - max(start, span.beat)) / (span.end - span.beat)
         away = pitch - notes
         close = ((away % _OCTAVE == 1) | (away == -1)).sum(axis=1)
-        cost = cost + (4.0 + 8.0 * share) * close + 3.0 * share * (away < 0).sum(axis=1)
-        cost = cost + 0.7 * share * (away == 0).sum(axis=1)
+        cost = cost + (4.0 + 8.0 * share) * close + (2.0 + 4.0 * share) * (away < 0).sum(axis=1)
+        cost = cost + 1.5 * share * (away == 0).sum(axis=1)
     return cost
 
 
