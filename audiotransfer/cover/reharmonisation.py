@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from audiotransfer.cover.band import Harmony
 from audiotransfer.cover.harmony import CHORD_TYPES, add_sevenths, chord_kind, clashes, key_at
 from audiotransfer.cover.plan import SEVENTHS, SUBSTITUTES, TWO_FIVES
 from audiotransfer.leadsheet.leadsheet import Chord
@@ -32,7 +33,7 @@ def reharmonise(
     melody: NDArray[np.float64],
     strength: float,
     generator: Generator,
-    settings: dict[str, Any] | None = None,
+    settings: Harmony | None = None,
 ) -> tuple[tuple[Chord, ...], frozenset[int]]:
     """Reharmonises the chords of a lead sheet; the same generator state gives the same chords.
 
@@ -42,22 +43,22 @@ def reharmonise(
 
     Args:
         melody: ``[N, 4]``, place and length in beats, pitch, velocity.
-        settings: ``share`` scales the share of bars that may get another root (0.27 at
-            strength 1); ``sevenths: false`` keeps triads.
+        settings: of the band; its ``share`` scales the share of bars that may get another root,
+            0.27 at strength 1.
 
     Returns:
         The chords, and the indices of the bars with another root than in the song.
     """
-    settings = settings or {}
+    settings = settings or Harmony()
     if strength < SEVENTHS or not sheet.chords:
         return sheet.chords, frozenset()
     fuller = sheet.chords
-    if settings.get("sevenths", True):
+    if settings.sevenths:
         fuller = add_sevenths(sheet, sheet.chords, melody)
     if strength < TWO_FIVES:
         return fuller, frozenset()
     chords = list(fuller)
-    share = float(np.interp(strength, *_SHARES)) * settings.get("share", 1.0)
+    share = float(np.interp(strength, *_SHARES)) * settings.share
     limit = round(share * len(sheet.bars))
     substitutes = strength >= SUBSTITUTES
     first = round(limit * (_FIRST if substitutes else 1))
