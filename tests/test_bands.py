@@ -357,6 +357,7 @@ def test_a_wrong_pattern_is_refused_by_name(
 def test_a_wrong_key_of_a_band_is_refused_by_name(tmp_path: Path) -> None:
     for text, said in (
         ("roles: []\nroom: {decay: 1}", "key room.decay is unknown; nearest is room.decay_seconds"),
+        ("roles: []\nharmony: {seventh: false}", "key harmony.seventh is unknown"),
         ("roles: [{name: a, writer: b}]", "key roles[0].instruments is missing"),
         ("roles: [", "cannot be read"),
         ("- 1", "band.yaml"),

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from audiotransfer.cover.band import Harmony
 from audiotransfer.cover.harmony import (
     CHORD_TYPES,
     add_sevenths,
@@ -179,10 +180,10 @@ def test_same_seed_same_chords(chart: Maker, tune: Maker) -> None:
 def test_settings_limit_it(chart: Maker, tune: Maker) -> None:
     sheet = chart(POP, 4)
     melody = tune(sheet, 0)
-    none = reharmonise(sheet, melody, 1.0, np.random.default_rng(0), {"share": 0.0})
+    none = reharmonise(sheet, melody, 1.0, np.random.default_rng(0), Harmony(share=0.0))
     assert not none[1]
     triads = reharmonise(
-        sheet, melody, 1.0, np.random.default_rng(0), {"share": 0.0, "sevenths": False}
+        sheet, melody, 1.0, np.random.default_rng(0), Harmony(sevenths=False, share=0.0)
     )
     assert [c.quality for c in triads[0]] == [c.quality for c in sheet.chords]
 

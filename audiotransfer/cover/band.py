@@ -78,14 +78,25 @@ class Tempo:
 
 
 @dataclass(frozen=True)
+class Harmony:
+    """How a band reharmonises.
+
+    Without ``sevenths`` chords are left as triads. ``share`` scales how many bars may get another
+    root at high strength; 0 is none.
+    """
+
+    sevenths: bool = True
+    share: float = 1.0
+
+
+@dataclass(frozen=True)
 class Band:
     """The content of a ``band.yaml``."""
 
     roles: tuple[Role, ...]
     description: str = ""
     tempo: Tempo = field(default_factory=Tempo)
-    harmony: dict[str, Any] = field(default_factory=dict)
-    """Settings of reharmonisation (see `audiotransfer.cover.reharmonisation`)."""
+    harmony: Harmony = field(default_factory=Harmony)
     room: Room = DEFAULT_ROOM
     """The room that the band is rendered in."""
     counts: str = ""

@@ -72,19 +72,19 @@ def write_walking_bass(plan: Plan, role: Role, generator: Generator) -> Notes:
     often = by_tempo(tempo, skips["bpm"], skips["share"]) * settings.skips
     at_end = by_tempo(tempo, skips["bpm"], skips["after_4"]) * settings.skips
     energy = np.interp([p.beat for p in places], [b.beat for b in plan.sheet.bars], plan.energy)
-    rows: list[tuple[float, float, float, float]] = []
+    line: list[tuple[float, float, float, float]] = []
     tone = len(TONES) - 1
     for index, (place, pitch) in enumerate(zip(places, pitches, strict=True)):
         chord = place.slot.chord
         before, tone = tone, tone_index(int(pitch) - (chord.root or 0), chord.quality)
         omit = empty * (_EMPTY if place.slot.beat == 0 else 1.35) * _HELD[before]
         new = place.slot.row in (NEW, INSIDE) or place.slot.fixed is not None
-        if new or (rows and rows[-1][1] > 1.2):
+        if new or (line and line[-1][1] > 1.2):
             omit = 0.0  # never on a change, never twice in a row
-        if rows and place.end - place.beat <= 1 and generator.random() < omit:
-            start, length, *rest = rows[-1]
+        if line and place.end - place.beat <= 1 and generator.random() < omit:
+            start, length, *rest = line[-1]
             if 1.2 > length > place.beat - start - 0.2:  # the note before goes on
-                rows[-1] = (start, place.end - start - (1 - legato), *rest)
+                line[-1] = (start, place.end - start - (1 - legato), *rest)
             continue
         velocity = _VELOCITY + 16 * (energy[index] - 0.5) + _ACCENT[place.slot.beat]
         velocity += _WEIGHT[tone]
@@ -94,12 +94,12 @@ def write_walking_bass(plan: Plan, role: Role, generator: Generator) -> Notes:
         if place.end - place.beat == 1 and generator.random() < chance and index + 1 < len(places):
             off = plan.sheet.bars[0].division
             skip = place.end - 1 / off
-            rows.append((place.beat, skip - place.beat - 0.02, float(pitch), velocity))
+            line.append((place.beat, skip - place.beat - 0.02, float(pitch), velocity))
             extra = _skip(int(pitch), int(pitches[index + 1]), generator)
-            rows.append((skip, _SKIP[1], float(extra), velocity + _SKIP[0]))
+            line.append((skip, _SKIP[1], float(extra), velocity + _SKIP[0]))
         else:
-            rows.append((place.beat, length, float(pitch), velocity))
-    notes = np.array(rows)
+            line.append((place.beat, length, float(pitch), velocity))
+    notes = np.array(line)
     notes[:, 3] = np.clip(np.round(notes[:, 3]), 20, 120)
     return notes
 

@@ -80,7 +80,7 @@ def write_comping(plan: Plan, role: Role, generator: Generator) -> Notes:
     median = counts["length"]["beats"] * settings.length
     mean = counts["velocity"]["median"] if settings.velocity is None else settings.velocity
     usual = float(np.median(plan.melody[:, 3])) if len(plan.melody) else 0.0
-    rows, top = [], float(counts["top"]["midi"])
+    notes, top = [], float(counts["top"]["midi"])
     last = plan.sheet.bars[-1].beat
     for index, place in enumerate(hits):
         following = hits[index + 1] if index + 1 < len(hits) else float(len(plan.sheet.beats) - 1)
@@ -106,8 +106,8 @@ def write_comping(plan: Plan, role: Role, generator: Generator) -> Notes:
         end = max(_until_clash(pitches, coming, end), place + _SHORTEST)
         velocity = mean + _loudness(plan, place, sounding, usual)
         velocity = float(np.clip(round(generator.normal(velocity, _VELOCITY_SPREAD)), 30, 110))
-        rows += [(place, end - place, pitch, velocity) for pitch in pitches]
-    return np.array(rows, np.float64).reshape(-1, 4)
+        notes += [(place, end - place, pitch, velocity) for pitch in pitches]
+    return np.array(notes, np.float64).reshape(-1, 4)
 
 
 def _settings(role: Role) -> CompingSettings:
@@ -130,16 +130,16 @@ def comping_places(
     chords = rhythms.chords - rhythms.chords.mean()
     onsets, _ = np.histogram(plan.melody[:, 0], [*(bar.beat for bar in plan.sheet.bars), np.inf])
     dense = onsets - onsets.mean()
-    before, passes, found = 0, int(plan.chorus[0]) if len(plan.chorus) else 0, []
+    before, passes, places = 0, int(plan.chorus[0]) if len(plan.chorus) else 0, []
     chosen: list[int] = []
     first = 0
     for index, bar in enumerate(plan.sheet.bars):
         if plan.chorus[index] != passes:
             passes, length, first = int(plan.chorus[index]), index - first, index
         if index == len(plan.sheet.bars) - 1:
-            found.append(np.array([float(bar.beat)]))
+            places.append(np.array([float(bar.beat)]))
         elif bar.beats != 4 or bar.division != 2:
-            found.append(bar.beat + other_rhythm(bar.beats, bar.division, generator))
+            places.append(bar.beat + other_rhythm(bar.beats, bar.division, generator))
             chosen.append(before)
         else:
             wish = -_DENSITY * dense[index] + _ENERGY * (plan.energy[index] - 0.5)
@@ -147,11 +147,11 @@ def comping_places(
             if first and index - length >= 0:
                 preference[chosen[index - length]] *= _REPEATED
             if melody is not None:
-                preference *= melody.weights(2 * bar.beat, _struck(found, bar)) ** influence
+                preference *= melody.weights(2 * bar.beat, _struck(places, bar)) ** influence
             before = draw_rhythm(rhythms, before, preference, generator)
             chosen.append(before)
-            found.append(bar.beat + np.flatnonzero(rhythms.onsets[before]) / 2)
-    return np.concatenate(found) if found else np.zeros(0)
+            places.append(bar.beat + np.flatnonzero(rhythms.onsets[before]) / 2)
+    return np.concatenate(places) if places else np.zeros(0)
 
 
 def _melody_influence(plan: Plan, rhythms: RhythmTable, network: str) -> MelodyInfluence:
@@ -166,11 +166,11 @@ def _melody_influence(plan: Plan, rhythms: RhythmTable, network: str) -> MelodyI
     return MelodyInfluence(plan.band.folder / network, rhythms.onsets, onsets, tempo, density)
 
 
-def _struck(found: list[NDArray[np.float64]], bar: Bar) -> NDArray[np.int64]:
+def _struck(places: list[NDArray[np.float64]], bar: Bar) -> NDArray[np.int64]:
     """1 in each half beat before a bar in which a chord was struck."""
     struck = np.zeros(2 * bar.beat, np.int64)
-    places = np.concatenate([np.zeros(0), *found])
-    struck[np.rint(2 * places).astype(np.int64)] = 1
+    onsets = np.concatenate([np.zeros(0), *places])
+    struck[np.rint(2 * onsets).astype(np.int64)] = 1
     return struck
 
 

@@ -144,7 +144,7 @@ def bass_lines(place: str) -> Iterator[tuple[str, list[tuple[int, tuple[int, int
         if row["chords_usable"] == "1" and row["signature"] == "4/4":
             pitches = _on_beats(note_table(score), score.tpq)
             chords = _chords_on_beats(score, len(pitches))
-            new = [True] + [one != two for one, two in pairwise(chords)]
+            new = [True] + [chord != after for chord, after in pairwise(chords)]
             yield row["file"], list(zip(pitches.tolist(), chords, new, strict=True))
 
 

@@ -102,10 +102,10 @@ def add_sevenths(
 
     Chords that have a seventh keep it: a tonic with a minor seventh is a blues.
     """
-    found = []
+    extended = []
     for index, chord in enumerate(chords):
         if chord.root is None:
-            found.append(chord)
+            extended.append(chord)
             continue
         following = chords[index + 1] if index + 1 < len(chords) else None
         for quality in _qualities(chord, following, key_at(sheet, chord.beat)):
@@ -113,8 +113,8 @@ def add_sevenths(
             if not clashes(fuller, melody, chord_tones(chord)):
                 chord = fuller
                 break
-        found.append(chord)
-    return tuple(found)
+        extended.append(chord)
+    return tuple(extended)
 
 
 def _qualities(chord: Chord, following: Chord | None, key: Key) -> tuple[str, ...]:

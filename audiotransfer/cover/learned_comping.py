@@ -68,8 +68,8 @@ class MelodyInfluence:
         count = len(self._rhythms)
         slots = HISTORY + np.arange(SLOTS)
         # All features but the chords before are the same for all rhythms.
-        one = comping_features(past, melody, self._tempo, self._density, slots)
-        rows = np.tile(one, (count, 1, 1))
+        features = comping_features(past, melody, self._tempo, self._density, slots)
+        rows = np.tile(features, (count, 1, 1))
         played = np.concatenate([np.tile(past, (count, 1)), self._rhythms], axis=1)
         rows[:, :, :HISTORY] = sliding_window_view(played, HISTORY, axis=1)[:, :SLOTS]
         shares = self._network.probabilities(rows.reshape(count * SLOTS, -1))

@@ -106,12 +106,12 @@ def _quantised(plan: Plan, notes: Notes) -> Notes:
 
 def _ride(plan: Plan, random: Generator) -> Notes:
     """A ride cymbal in every bar of two, three or four beats; other bars have the beats only."""
-    rows = []
+    hits = []
     for bar in plan.sheet.bars:
         straight = {" ".join(["r"] * bar.beats): 1.0}
         rhythms = _RIDE.get(bar.beats, straight) if bar.division == 2 else straight
         for place, key, _ in tablature.hits(tablature.draw(rhythms, random)):
             accent = 12 if int(place) % 2 and place % 1 == 0 else 0
             velocity = round(_RIDE_VELOCITY + accent + random.normal(0, _RIDE_SPREAD))
-            rows.append((bar.beat + place, 0.1, key, velocity))
-    return np.array(rows, dtype=np.float64)
+            hits.append((bar.beat + place, 0.1, key, velocity))
+    return np.array(hits, dtype=np.float64)

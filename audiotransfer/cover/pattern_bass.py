@@ -133,5 +133,5 @@ def _bass_near(chord: Chord, last: float, register: tuple[int, int]) -> int:
 def _approach(target: int, settings: BassSettings, random: Generator) -> int:
     """A note that leads to the target: a semitone or whole tone away, or its fifth."""
     low, high = settings.register
-    options = [one for one in (-1, -1, 1, -2, 2, 7, -5) if low <= target + one <= high]
+    options = [step for step in (-1, -1, 1, -2, 2, 7, -5) if low <= target + step <= high]
     return target + options[int(random.integers(len(options)))]

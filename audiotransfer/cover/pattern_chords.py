@@ -83,7 +83,7 @@ def chord_notes(plan: Plan, settings: ChordSettings, random: Generator) -> Notes
         voices = _voices(step.symbol, played)
         shifts = np.array([octave for _, octave in voices])
         last, sounding = np.zeros(len(voices)), [[0.0] * 4 for _ in voices]
-        for start, beats, pitches in _held(voiced, index, [one for one, _ in voices], step):
+        for start, beats, pitches in _held(voiced, index, [voice for voice, _ in voices], step):
             moved = pitches + shifts
             moved = moved + _OCTAVE * np.maximum(np.ceil((low - moved) / _OCTAVE), 0)
             moved = moved - _OCTAVE * np.maximum(np.ceil((moved - high) / _OCTAVE), 0)

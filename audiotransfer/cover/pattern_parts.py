@@ -48,16 +48,16 @@ def part_steps(
     plan: Plan, settings: PartSettings, random: Generator, last: str, symbols: str
 ) -> list[Step]:
     """A part's steps: without the optional ones that are left out, the last bar one note."""
-    found = kept_steps(steps(plan, settings.patterns, settings.vary, symbols), random)
-    if settings.ending == "pattern" or not found:
-        return found
+    line = kept_steps(steps(plan, settings.patterns, settings.vary, symbols), random)
+    if settings.ending == "pattern" or not line:
+        return line
     index = len(plan.sheet.bars) - 1
     bar = plan.sheet.bars[index]
-    found = [step for step in found if step.bar != index and step.beat < bar.beat - 1e-6]
-    found = [s._replace(beats=min(s.beats, bar.beat - s.beat)) for s in found]
+    line = [step for step in line if step.bar != index and step.beat < bar.beat - 1e-6]
+    line = [s._replace(beats=min(s.beats, bar.beat - s.beat)) for s in line]
     if settings.ending == "long":
-        found.append(Step(float(bar.beat), float(bar.beats), last, "", index, 0.9))
-    return found
+        line.append(Step(float(bar.beat), float(bar.beats), last, "", index, 0.9))
+    return line
 
 
 def loudness_of(plan: Plan, settings: PartSettings, random: Generator) -> Callable[[Step], float]:

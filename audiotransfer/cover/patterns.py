@@ -83,17 +83,17 @@ class _Pattern:
 def phrases(plan: Plan) -> list[Phrase]:
     """The bars of a plan in phrases: they end with sections and last eight bars at most."""
     ends = sorted({*(index + 1 for index in plan.fills), *_changes(plan), len(plan.sheet.bars)})
-    found: list[Phrase] = []
+    spans: list[Phrase] = []
     start = 0
     for end in ends:
         while start < end:
             stop = min(end, start + _LONGEST_PHRASE)
             energy = float(np.mean(plan.energy[start:stop]))
             beat = plan.sheet.bars[start].beat
-            within = [one.name for one in plan.sheet.sections if one.beat <= beat]
-            found.append(Phrase(start, stop, energy, within[-1] if within else str(len(found))))
+            within = [section.name for section in plan.sheet.sections if section.beat <= beat]
+            spans.append(Phrase(start, stop, energy, within[-1] if within else str(len(spans))))
             start = stop
-    return found
+    return spans
 
 
 def steps(
@@ -212,7 +212,7 @@ def _pieces(bar: Bar, metres: Sequence[Bar]) -> list[tuple[int, int]]:
         return [(1, 2)] * bar.beats
     left, pieces = bar.beats, []
     while left:
-        length = max((one for one in lengths if one <= left), default=left)
+        length = max((count for count in lengths if count <= left), default=left)
         if left - length == 1 and left > length and length - 1 in lengths:
             length -= 1  # 5 is 3 and 2
         pieces.append(length)

@@ -45,7 +45,7 @@ def plan_song(
     factor = retiming.feel(sheet, band.tempo, share_of_sixteenths(sheet))
     sheet = retiming.with_feel(sheet, factor)
     sheet = replace(sheet, chords=_chords(sheet, notices))
-    sevenths = bool(band.harmony.get("sevenths", True))
+    sevenths = band.harmony.sevenths
     sheet = _with_added_bars(sheet, options, sevenths)
     if not arranged and (options.intro > 0 or options.outro > 0):
         notices.append(f"below a strength of {ARRANGED} the band rests in added bars")

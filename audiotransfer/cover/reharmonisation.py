@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from audiotransfer.cover.band import Harmony
 from audiotransfer.cover.harmony import CHORD_TYPES, add_sevenths, chord_kind, clashes, key_at
 from audiotransfer.cover.plan import SEVENTHS, SUBSTITUTES, TWO_FIVES
 from audiotransfer.leadsheet.leadsheet import Chord
@@ -32,7 +33,7 @@ def reharmonise(
     melody: NDArray[np.float64],
     strength: float,
     generator: Generator,
-    settings: dict[str, Any] | None = None,
+    settings: Harmony | None = None,
 ) -> tuple[tuple[Chord, ...], frozenset[int]]:
     """Reharmonises the chords of a lead sheet; the same generator state gives the same chords.
 
@@ -42,22 +43,22 @@ def reharmonise(
 
     Args:
         melody: ``[N, 4]``, place and length in beats, pitch, velocity.
-        settings: ``share`` scales the share of bars that may get another root (0.27 at
-            strength 1); ``sevenths: false`` keeps triads.
+        settings: of the band; its ``share`` scales the share of bars that may get another root,
+            0.27 at strength 1.
 
     Returns:
         The chords, and the indices of the bars with another root than in the song.
     """
-    settings = settings or {}
+    settings = settings or Harmony()
     if strength < SEVENTHS or not sheet.chords:
         return sheet.chords, frozenset()
     fuller = sheet.chords
-    if settings.get("sevenths", True):
+    if settings.sevenths:
         fuller = add_sevenths(sheet, sheet.chords, melody)
     if strength < TWO_FIVES:
         return fuller, frozenset()
     chords = list(fuller)
-    share = float(np.interp(strength, *_SHARES)) * settings.get("share", 1.0)
+    share = float(np.interp(strength, *_SHARES)) * settings.share
     limit = round(share * len(sheet.bars))
     substitutes = strength >= SUBSTITUTES
     first = round(limit * (_FIRST if substitutes else 1))
@@ -89,8 +90,8 @@ def _at(
 ) -> NDArray[np.int64]:
     """The values of the chords that sound at places in beats."""
     starts = np.array([chord.beat for chord in chords])
-    found: NDArray[np.int64] = values[np.maximum(np.searchsorted(starts, places, "right") - 1, 0)]
-    return found
+    index = np.searchsorted(starts, places, "right") - 1
+    return np.asarray(values[np.maximum(index, 0)], np.int64)
 
 
 def _apply(
@@ -111,21 +112,21 @@ def _apply(
     places, starts, known = _places(sheet), _starts(sheet), set(chords)
     song = _sounds(fuller, places)
     changed = _sounds(chords, places) != song
-    made: dict[int, tuple[Chord, ...]] = {}
+    changes: dict[int, tuple[Chord, ...]] = {}
     for candidate in order:
         index, _, new = candidates[candidate]
         moved = new[0].root != chords[index].root
-        approached = index - 1 in made and moved  # what leads to this chord would miss it
-        misses = index + 1 in made and made[index + 1][0].root != chords[index + 1].root
-        if index in made or approached or misses:
+        approached = index - 1 in changes and moved  # what leads to this chord would miss it
+        misses = index + 1 in changes and changes[index + 1][0].root != chords[index + 1].root
+        if index in changes or approached or misses:
             continue
         if any(clashes(chord, melody) for chord in new if chord not in known):
             continue
         inside = (places >= chords[index].beat) & (places < new[-1].beat + new[-1].beats)
         after = np.where(inside, _sounds(new, places) != song, changed)
         if _bars(starts, after).sum() <= max(limit, _bars(starts, changed).sum()):
-            made[index], changed = new, after
-    return [new for index, chord in enumerate(chords) for new in made.get(index, (chord,))]
+            changes[index], changed = new, after
+    return [new for index, chord in enumerate(chords) for new in changes.get(index, (chord,))]
 
 
 def _sounds(chords: Sequence[Chord], places: NDArray[np.float64]) -> NDArray[np.int64]:

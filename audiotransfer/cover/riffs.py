@@ -38,24 +38,24 @@ def riff_steps(plan: Plan, share: float) -> tuple[list[Step], list[tuple[float, 
     notes = notes_in_beats(plan.sheet, plan.sheet.bass)
     grid = 2 * max(bar.division for bar in plan.sheet.bars)
     onsets = np.round(notes[:, 0] * grid) / grid
-    found, spans = [], []
+    line, spans = [], []
     for number, phrase in enumerate(phrases(plan)):
         random = np.random.default_rng([plan.seed, number, _SALT])
         inside = (onsets >= starts[phrase.start]) & (onsets < starts[phrase.end])
         bars = np.searchsorted(starts, onsets[inside], side="right") - 1
         length = phrase.end - phrase.start
-        line = (
+        is_line = (
             len(bars) >= _BUSY * (starts[phrase.end] - starts[phrase.start])
             and len(np.unique(bars)) >= _COVERED * length
         )
         moves = len(np.unique(notes[inside, 2])) >= _MOVING
-        if not (random.random() < share and line and moves):
+        if not (random.random() < share and is_line and moves):
             continue
         riff = _steps(onsets[inside], notes[inside], bars, starts[phrase.end], grid)
         if np.mean([_is_root(plan, step) for step in riff]) >= _ROOTS:
             spans.append((float(starts[phrase.start]), float(starts[phrase.end])))
-            found += riff
-    return found, spans
+            line += riff
+    return line, spans
 
 
 def with_riffs(
@@ -95,10 +95,10 @@ def _steps(
     order = np.lexsort((notes[:, 2], onsets))
     order = order[np.diff(onsets[order], prepend=-1.0) > 0]
     after = np.append(onsets[order][1:], end)
-    found = []
+    line = []
     for index, stop in zip(order, after, strict=True):
         beats = min(max(float(notes[index, 1]), 1.0 / grid), float(stop - onsets[index]))
-        found.append(
+        line.append(
             Step(float(onsets[index]), beats, str(int(notes[index, 2])), "", int(bars[index]), 0.95)
         )
-    return found
+    return line

@@ -51,7 +51,7 @@ def write_second_voice(plan: Plan, role: Role, generator: Generator) -> Notes:
         return np.zeros((0, 4))
     melody = plan.melody[np.argsort(plan.melody[:, 0], kind="stable")]
     last = _last_pass(plan)
-    rows: list[tuple[float, float, float, float]] = []
+    voice: list[tuple[float, float, float, float]] = []
     numbers = phrase_numbers(melody)
     phrases = np.split(melody, np.flatnonzero(np.diff(numbers)) + 1)
     closing = [index for index, phrase in enumerate(phrases) if phrase[0, 0] >= last]
@@ -59,12 +59,12 @@ def write_second_voice(plan: Plan, role: Role, generator: Generator) -> Notes:
     doubled = set(generator.permutation(closing)[:count].tolist())
     for index, phrase in enumerate(phrases):
         if index in doubled:
-            rows += _below(plan, phrase, lowest, highest)
+            voice += _below(plan, phrase, lowest, highest)
         elif index + 1 < len(phrases) and _chorus(plan, phrase[0, 0]) > 0:
             gap = (phrase[-1, 0] + phrase[-1, 1], phrases[index + 1][0, 0])
             if gap[1] - gap[0] >= _GAP and generator.random() < settings.answers:
-                rows += _answer(plan, gap, phrase, (lowest, highest), generator)
-    notes = np.array(rows, np.float64).reshape(-1, 4)
+                voice += _answer(plan, gap, phrase, (lowest, highest), generator)
+    notes = np.array(voice, np.float64).reshape(-1, 4)
     usual = np.median(melody[:, 3])
     own = np.clip(_FOLLOWED * (notes[:, 3] - usual), -10, 10)
     notes[:, 3] = np.clip(np.round(settings.velocity + own), 25, 110)
@@ -89,7 +89,7 @@ def _below(
     plan: Plan, phrase: NDArray[np.float64], lowest: int, highest: int
 ) -> list[tuple[float, float, float, float]]:
     """The phrase a third or sixth lower; on beats and long notes with chord tones only."""
-    rows = []
+    notes = []
     steps = _BELOW
     for start, length, pitch, velocity in phrase:
         chord = plan.chord_at(start)
@@ -101,10 +101,10 @@ def _below(
         fitting = [note for note in fitting if lowest <= note <= highest]
         if not fitting:
             continue
-        rows.append((start, length, float(fitting[0]), velocity))
+        notes.append((start, length, float(fitting[0]), velocity))
         step = int(pitch) - fitting[0]  # goes on in thirds after a third, in sixths after a sixth
         steps = _BELOW if step < 6 else (9, 8, 4, 3, 7, 5)
-    return rows
+    return notes
 
 
 def _answer(
@@ -118,7 +118,7 @@ def _answer(
     first = float(np.ceil(gap[0] + 0.5 - 1e-6))
     places = np.arange(first, gap[1] - 0.9, 1.0)[: int(generator.integers(2, 4))]
     pitch, velocity = float(phrase[-1, 2]) - 4, float(np.median(phrase[:, 3]))
-    rows = []
+    answer = []
     for number, place in enumerate(places):
         chord = plan.chord_at(place)
         end = places[number + 1] if number + 1 < len(places) else gap[1] - 0.25
@@ -128,8 +128,8 @@ def _answer(
             continue
         distance = np.abs(notes - pitch) + 6.0 * (notes == pitch)
         pitch = float(notes[int(np.argmin(distance))])
-        rows.append((float(place), min(float(end - place), 2.0), pitch, velocity))
-    return rows
+        answer.append((float(place), min(float(end - place), 2.0), pitch, velocity))
+    return answer
 
 
 def _tones_in(chord: Chord, lowest: int, highest: int) -> NDArray[np.int64]:

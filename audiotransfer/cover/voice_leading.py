@@ -55,7 +55,7 @@ class VoicingRules:
     def tones(self, quality: str) -> tuple[int, ...]:
         """Tones of a chord quality in semitones above the root, as they are voiced."""
         tones = QUALITIES[quality]
-        return tuple(one for one in tones if one != _MAJOR_SEVENTH) if self.plain else tones
+        return tuple(tone for tone in tones if tone != _MAJOR_SEVENTH) if self.plain else tones
 
 
 @dataclass(frozen=True)
@@ -77,13 +77,13 @@ class VoicedChords:
 def chord_spans(plan: Plan) -> tuple[Span, ...]:
     """The plan's chords, cut at bar lines and at the song's ends."""
     bars = plan.sheet.bar_lines
-    found = []
+    spans = []
     for chord in plan.chords:
         start, end = max(chord.beat, bars[0]), min(chord.beat + chord.beats, bars[-1])
         inner = bars[(bars > start + 1e-6) & (bars < end - 1e-6)]
         places = [start, *inner.tolist(), end]
-        found += [Span(a, b, chord) for a, b in pairwise(places) if b > a + 1e-6]
-    return tuple(found)
+        spans += [Span(a, b, chord) for a, b in pairwise(places) if b > a + 1e-6]
+    return tuple(spans)
 
 
 def voicings(plan: Plan, rules: VoicingRules) -> VoicedChords:
@@ -157,7 +157,7 @@ def tone_of(chord: Chord, degree: int) -> int:
     assert chord.root is not None
     near = {3: (3, 4, 5, 2), 5: (7, 6, 8), 7: (10, 11, 9)}.get(degree, (0,))
     tones = QUALITIES[chord.quality]
-    return (chord.root + next((one for one in near if one in tones), 0)) % _OCTAVE
+    return (chord.root + next((interval for interval in near if interval in tones), 0)) % _OCTAVE
 
 
 def _trace(
@@ -189,20 +189,20 @@ def _candidates(
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_], NDArray[np.float64]]:
     """Voicings of a chord ``[K, V]``, which of its tones each has ``[K, tones]``, and costs."""
     intervals = rules.tones(quality)
-    classes = [(root + one) % _OCTAVE for one in intervals]
+    classes = [(root + tone) % _OCTAVE for tone in intervals]
     lines = []
     for voice, (low, high) in enumerate(rules.voices):
         wanted = classes if bass is None or voice or not rules.bass else [*classes, bass]
         lines.append([pitch for pitch in range(low, high + 1) if pitch % _OCTAVE in wanted])
-    found = np.array([one for one in product(*lines) if _ascends(one)], dtype=np.int64)
-    if not len(found):
-        found = np.array([[low for low, _ in rules.voices]], dtype=np.int64)
-        found += (root - found) % _OCTAVE
-    tones = np.array([(found % _OCTAVE == one).any(axis=1) for one in classes]).T
-    cost = _local_cost(found, intervals, root, bass, rules)
-    missing = np.array([_MISSING[_part(one)] for one in intervals])
+    notes = np.array([pitches for pitches in product(*lines) if _ascends(pitches)], dtype=np.int64)
+    if not len(notes):
+        notes = np.array([[low for low, _ in rules.voices]], dtype=np.int64)
+        notes += (root - notes) % _OCTAVE
+    tones = np.array([(notes % _OCTAVE == tone).any(axis=1) for tone in classes]).T
+    cost = _local_cost(notes, intervals, root, bass, rules)
+    missing = np.array([_MISSING[_part(tone)] for tone in intervals])
     keep = np.argsort(cost + (~tones) @ missing, kind="stable")[:_CANDIDATES]
-    return found[keep], tones[keep], cost[keep]
+    return notes[keep], tones[keep], cost[keep]
 
 
 def _ascends(pitches: tuple[int, ...]) -> bool:
@@ -219,9 +219,9 @@ def _local_cost(
     """Costs of voicings by themselves: doublings, gaps, semitones, register, bass."""
     cost = np.zeros(len(notes))
     above = (notes - root) % _OCTAVE
-    for one in intervals:
-        doubled = np.maximum((above == one).sum(axis=1) - 1, 0)
-        cost += doubled * {"root": 0.2, "fifth": 0.5, "third": 1.0}.get(_part(one), 2.0)
+    for interval in intervals:
+        doubled = np.maximum((above == interval).sum(axis=1) - 1, 0)
+        cost += doubled * {"root": 0.2, "fifth": 0.5, "third": 1.0}.get(_part(interval), 2.0)
     gaps = np.diff(notes, axis=1)
     inner = gaps[:, 1:] if rules.bass else gaps
     cost += 2.0 * (inner > _OCTAVE).sum(axis=1)
@@ -247,9 +247,11 @@ def _against_melody(
     """Costs of voicings ``[K]`` below the melody in a span: semitones, crossings, missing tones."""
     top = int(melody[0, 2]) if len(melody) else 0
     intervals = rules.tones(span.chord.quality)
-    missing = np.array([_MISSING[_part(one)] for one in intervals])
+    missing = np.array([_MISSING[_part(interval)] for interval in intervals])
     assert span.chord.root is not None
-    sung = np.array([top > 0 and (top - span.chord.root) % _OCTAVE == one for one in intervals])
+    sung = np.array(
+        [top > 0 and (top - span.chord.root) % _OCTAVE == interval for interval in intervals]
+    )
     cost: NDArray[np.float64] = (~(tones | sung)) @ missing
     for start, beats, pitch, _ in melody:
         share = (min(start + beats, span.end) - max(start, span.beat)) / (span.end - span.beat)

@@ -125,36 +125,6 @@ _ROOT = re.compile(r"([A-Ga-g])([#b♯♭x]*)(.*)", re.S)
 _STEPS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
 _ALTERS = {"#": 1, "♯": 1, "b": -1, "♭": -1, "x": 2}
 
-#: Quality -> kind of MusicXML, and the degrees it adds or alters (value, semitones, type).
-MUSICXML_CHORDS: dict[str, tuple[str, tuple[tuple[int, int, str], ...]]] = {
-    "": ("major", ()),
-    "m": ("minor", ()),
-    "dim": ("diminished", ()),
-    "aug": ("augmented", ()),
-    "sus2": ("suspended-second", ()),
-    "sus4": ("suspended-fourth", ()),
-    "5": ("power", ()),
-    "6": ("major-sixth", ()),
-    "m6": ("minor-sixth", ()),
-    "7": ("dominant", ()),
-    "maj7": ("major-seventh", ()),
-    "m7": ("minor-seventh", ()),
-    "mmaj7": ("major-minor", ()),
-    "m7b5": ("half-diminished", ()),
-    "dim7": ("diminished-seventh", ()),
-    "aug7": ("augmented-seventh", ()),
-    "7b5": ("dominant", ((5, -1, "alter"),)),
-    "7sus4": ("suspended-fourth", ((7, -1, "add"),)),
-    "add9": ("major", ((9, 0, "add"),)),
-    "69": ("major-sixth", ((9, 0, "add"),)),
-    "9": ("dominant-ninth", ()),
-    "maj9": ("major-ninth", ()),
-    "m9": ("minor-ninth", ()),
-    "7b9": ("dominant", ((9, -1, "add"),)),
-    "7#9": ("dominant", ((9, 1, "add"),)),
-    "13": ("dominant-13th", ()),
-}
-
 
 class UnknownChord(AudioTransferError):
     """A chord symbol that cannot be read; the message names it, not its line."""

@@ -110,11 +110,13 @@ def _with_last(before: NDArray[np.int64], after: NDArray[np.int64]) -> NDArray[n
 
 def part_notices(parts: Mapping[str, PartReport], requested: Mapping[str, str]) -> list[str]:
     """Notices for requests without an effect."""
-    found = [
+    notices = [
         f"the style has nothing for {stem}: they stay as they are"
         for stem, part in parts.items()
         if part.action == "keep"
         and (requested[stem] == "style" if stem in requested else len(parts) == 1)
     ]
     missing = [stem for stem in requested if stem not in parts]
-    return found + [f"nothing {stem} is played: --stem {stem} changes nothing" for stem in missing]
+    return notices + [
+        f"nothing {stem} is played: --stem {stem} changes nothing" for stem in missing
+    ]

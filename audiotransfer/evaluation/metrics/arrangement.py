@@ -179,12 +179,12 @@ def _differ(first: Chord, second: Chord) -> bool:
 
 def _on_beats(notes: NDArray[np.float64]) -> dict[int, int]:
     """Pitches by beat: the first note that starts on each beat."""
-    found: dict[int, int] = {}
+    pitches: dict[int, int] = {}
     for start, _, pitch, _ in notes[np.argsort(notes[:, 0], kind="stable")]:
         place = slot(start)
         if place % 2 == 0:
-            found.setdefault(place // 2, int(pitch))
-    return found
+            pitches.setdefault(place // 2, int(pitch))
+    return pitches
 
 
 def _beat_of(place: int, bars: Sequence[Bar]) -> int | None:

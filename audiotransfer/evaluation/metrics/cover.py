@@ -50,14 +50,14 @@ def melody_kept(notes: NDArray[np.float64], sheet: LeadSheet) -> tuple[float, fl
     wanted = np.array([note.pitch for note in sheet.melody])
     length = float(np.median([bar.beats for bar in sheet.bars])) if sheet.bars else 4.0
 
-    def found(semitones: int, shift: float) -> float:
+    def share_kept(semitones: int, shift: float) -> float:
         pairs = zip((wanted + semitones) % 12, melody + shift, strict=True)
         return float(np.mean([_near(by_class[pitch], place) for pitch, place in pairs]))
 
     best = max(
-        (shift * length for shift in _SHIFTS), key=lambda shift: (found(0, shift), -abs(shift))
+        (shift * length for shift in _SHIFTS), key=lambda shift: (share_kept(0, shift), -abs(shift))
     )
-    return found(0, best), found(1, best)
+    return share_kept(0, best), share_kept(1, best)
 
 
 @dataclass(frozen=True)
@@ -98,9 +98,9 @@ def spectrum(audio: Tensor, sample_rate: int) -> Spectrum:
     )
 
 
-def bar_chroma(found: Spectrum, spans: ArrayLike) -> NDArray[np.float64]:
+def bar_chroma(sound: Spectrum, spans: ArrayLike) -> NDArray[np.float64]:
     """Mean chroma of MIDI 48 to 89 in spans of seconds ``[B, 2]``: ``[B, 12]``."""
-    return _chroma(found, np.asarray(spans, dtype=np.float64), *_CHORDS)
+    return _chroma(sound, np.asarray(spans, dtype=np.float64), *_CHORDS)
 
 
 def bar_chroma_correlation(
@@ -110,24 +110,24 @@ def bar_chroma_correlation(
 
     ``later`` are the bars' spans in the output, where they aren't those of the source.
     """
-    one = bar_chroma(source, spans)
-    two = bar_chroma(output, spans if later is None else later)
-    one, two = (c - c.mean(axis=1, keepdims=True) for c in (one, two))
-    norms = np.linalg.norm(one, axis=1) * np.linalg.norm(two, axis=1)
+    before = bar_chroma(source, spans)
+    after = bar_chroma(output, spans if later is None else later)
+    before, after = (c - c.mean(axis=1, keepdims=True) for c in (before, after))
+    norms = np.linalg.norm(before, axis=1) * np.linalg.norm(after, axis=1)
     sounding = norms > 0
     if not sounding.any():
         return float("nan")
-    return float(np.mean((one * two).sum(axis=1)[sounding] / norms[sounding]))
+    return float(np.mean((before * after).sum(axis=1)[sounding] / norms[sounding]))
 
 
-def chord_roots(found: Spectrum, spans: ArrayLike) -> NDArray[np.int64]:
+def chord_roots(sound: Spectrum, spans: ArrayLike) -> NDArray[np.int64]:
     """The root (pitch class) of the likeliest triad in spans of seconds ``[B, 2]``.
 
     Major and minor triads are compared with the chroma of MIDI 48 to 89, and the bass (below 52)
     adds 0.8 of its own chroma to each root.
     """
     spans = np.asarray(spans, dtype=np.float64)
-    chords, bass = _chroma(found, spans, *_CHORDS), _chroma(found, spans, *_BASS)
+    chords, bass = _chroma(sound, spans, *_CHORDS), _chroma(sound, spans, *_BASS)
     chords, bass = (
         c / np.maximum(np.linalg.norm(c, axis=1, keepdims=True), 1e-9) for c in (chords, bass)
     )
@@ -141,36 +141,36 @@ def chord_roots(found: Spectrum, spans: ArrayLike) -> NDArray[np.int64]:
     return roots
 
 
-def lead_stands_out(found: Spectrum, sheet: LeadSheet, semitones: int = 0) -> float:
+def lead_stands_out(sound: Spectrum, sheet: LeadSheet, semitones: int = 0) -> float:
     """Share of the melody's notes whose pitch stands out of its neighbours in a sound.
 
     The note's bin, or one an octave or two below, is 1.15 times each of the four semitones around
     it, at its onset or 60 or 120 ms later. ``semitones`` moves the melody: 1 gives chance.
     """
-    notes = [note for note in sheet.melody if note.start < found.times[-1]]
+    notes = [note for note in sheet.melody if note.start < sound.times[-1]]
     if not notes:
         return float("nan")
-    return float(np.mean([_stands_out(found, n.start, n.pitch + semitones) for n in notes]))
+    return float(np.mean([_stands_out(sound, n.start, n.pitch + semitones) for n in notes]))
 
 
-def _stands_out(found: Spectrum, start: float, pitch: int) -> bool:
-    frames = np.searchsorted(found.times, start + np.array(_AFTER)).clip(0, len(found.times) - 1)
+def _stands_out(sound: Spectrum, start: float, pitch: int) -> bool:
+    frames = np.searchsorted(sound.times, start + np.array(_AFTER)).clip(0, len(sound.times) - 1)
     for row in (pitch - _LOWEST - octave for octave in (0, 12, 24)):
         if 2 <= row < _PITCHES - 2:
-            around = found.peaks[[row - 2, row - 1, row + 1, row + 2]][:, frames].max(axis=0)
-            if np.any(found.peaks[row, frames] > _OUTSTANDING * around):
+            around = sound.peaks[[row - 2, row - 1, row + 1, row + 2]][:, frames].max(axis=0)
+            if np.any(sound.peaks[row, frames] > _OUTSTANDING * around):
                 return True
     return False
 
 
 def _chroma(
-    found: Spectrum, spans: NDArray[np.float64], low: int, high: int
+    sound: Spectrum, spans: NDArray[np.float64], low: int, high: int
 ) -> NDArray[np.float64]:
     pitches = np.arange(low, high + 1)
-    levels = found.levels[pitches - _LOWEST]
+    levels = sound.levels[pitches - _LOWEST]
     octaves = np.zeros((12, levels.shape[1]))
     np.add.at(octaves, pitches % 12, levels)
-    edges = np.searchsorted(found.times, spans)
+    edges = np.searchsorted(sound.times, spans)
     return np.stack(
         [
             octaves[:, a : max(b, a + 1)].mean(axis=1) if a < octaves.shape[1] else np.zeros(12)

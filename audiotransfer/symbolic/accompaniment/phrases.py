@@ -89,8 +89,8 @@ def _evidence(lengths: Steps, rests: Steps) -> NDArray[np.float64]:
     after = np.append(lengths[1:], lengths[-1])
     before = np.append(lengths[0], lengths[:-1])
     beside = np.log2(lengths / np.maximum(1, np.maximum(after, before)))
-    found = np.clip(longer + 0.5 * np.clip(beside, -1, 1), -1.0, _STRONGEST)
-    return np.asarray(found + _REST * (rests >= _SHORT))
+    evidence = np.clip(longer + 0.5 * np.clip(beside, -1, 1), -1.0, _STRONGEST)
+    return np.asarray(evidence + _REST * (rests >= _SHORT))
 
 
 def _of_groups(following: Steps, first: int, bars: Steps) -> NDArray[np.float64]:
@@ -107,8 +107,8 @@ def _of_groups(following: Steps, first: int, bars: Steps) -> NDArray[np.float64]
     # The bar in which the next phrase begins, if not with an upbeat of up to half a bar.
     nearest = np.where(into > width / 2, bar + 1, bar)
     ends = (into == 0) | (into > width / 2)
-    found = _GROUP * (ends & (nearest % 2 == 0)) + _GROUP * (ends & (nearest % 4 == 0))
-    return np.asarray(np.where(into == 0, 1.0, _BEFORE_UPBEAT) * found)
+    evidence = _GROUP * (ends & (nearest % 2 == 0)) + _GROUP * (ends & (nearest % 4 == 0))
+    return np.asarray(np.where(into == 0, 1.0, _BEFORE_UPBEAT) * evidence)
 
 
 def _best(

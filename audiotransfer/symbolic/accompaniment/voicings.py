@@ -103,7 +103,7 @@ def _voiced(
     if not len(lasts):
         return None
     if cadence.approach is None:
-        return None, lasts[_one(of_lasts, temperature, generator)]
+        return None, lasts[_sampled_index(of_lasts, temperature, generator)]
     before = slice(cadence.begin, cadence.change)
     firsts, of_firsts = _likeliest(cadence.approach, melody[before], scores[before])
     if not len(firsts):
@@ -116,7 +116,7 @@ def _voiced(
     if not allowed.any():
         return None
     total = (of_firsts[first] + of_lasts[last] - cost)[allowed]
-    chosen = np.flatnonzero(allowed)[_one(total, temperature, generator)]
+    chosen = np.flatnonzero(allowed)[_sampled_index(total, temperature, generator)]
     return firsts[first[chosen]], lasts[last[chosen]]
 
 
@@ -146,7 +146,7 @@ def _likeliest(
     return tried[best], found[best]
 
 
-def _one(scores: NDArray[np.float64], temperature: float, generator: Generator) -> int:
+def _sampled_index(scores: NDArray[np.float64], temperature: float, generator: Generator) -> int:
     """Samples an index by log probabilities; the largest at temperature 0."""
     if temperature <= 0:
         return int(scores.argmax())

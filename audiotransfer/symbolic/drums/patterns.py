@@ -96,7 +96,7 @@ def _backbone(drummer: Drummer, index: int, temperature: float, generator: Gener
         if drummer.styles[index] in BACKBEAT:
             scores = scores + _ON_BACKBEAT * hits[:, :, _BACKBEATS, _SNARE].mean((1, 2))
     scores = torch.where(hits.sum((1, 2, 3)) > 0, scores, -torch.inf)
-    best = _one(scores, temperature, generator)
+    best = _sampled_index(scores, temperature, generator)
     return _Backbone(codes[best], hits[best], codes)
 
 
@@ -110,12 +110,12 @@ def _log_posterior(drummer: Drummer, codes: Tensor) -> Tensor:
     """Log probabilities [B, styles] of the styles given codes [B, N, latent], all equally likely
     before.
     """
-    found = []
+    scores = []
     for style in range(len(drummer.styles)):
         prior = drummer.network.prior(codes, torch.full((len(codes),), style))
         distance = (codes - prior.mean) * (-prior.log_scale).exp()
-        found.append(-(0.5 * distance.square() + prior.log_scale).sum((1, 2)))
-    return torch.stack(found, 1).log_softmax(1)
+        scores.append(-(0.5 * distance.square() + prior.log_scale).sum((1, 2)))
+    return torch.stack(scores, 1).log_softmax(1)
 
 
 def _variations(
@@ -137,15 +137,15 @@ def _variations(
     drawn = network.draw(network.conducted(flat), _CALM * temperature, generator)
     hits = drawn.view(pairs, _VARIATIONS, 2, BAR, -1)
     targets = (mean + _SPREAD * temperature * torch.randn(bars, generator=generator)).clamp(0, 1)
-    made_codes, made_hits = [backbone.codes[0]], [backbone.hits[0]]
+    chosen_codes, chosen_hits = [backbone.codes[0]], [backbone.hits[0]]
     for bar in range(1, bars):
         tried = hits[bar // 2, :, bar % 2]
-        cost = (similarity(tried, made_hits[-1]) - targets[bar]).abs()
+        cost = (similarity(tried, chosen_hits[-1]) - targets[bar]).abs()
         lost = (backbone.hits[bar % 2] - tried)[:, _BACKBEATS, _SNARE].clamp(min=0).sum(1)
         best = int((cost + _MISSED * lost).argmin())
-        made_codes.append(codes[bar // 2, best, bar % 2])
-        made_hits.append(tried[best])
-    return torch.stack(made_codes), torch.stack(made_hits)
+        chosen_codes.append(codes[bar // 2, best, bar % 2])
+        chosen_hits.append(tried[best])
+    return torch.stack(chosen_codes), torch.stack(chosen_hits)
 
 
 def _fill(
@@ -164,12 +164,12 @@ def _fill(
     part = tried[:, begin:]
     scores = _IN_TOMS * part[..., _TOMS].sum((1, 2)).log1p()
     scores = scores + _IN_SNARES * part[..., _SNARE].sum(1).log1p()
-    hits[bar, begin:] = part[_one(3 * scores, temperature, generator)]
+    hits[bar, begin:] = part[_sampled_index(3 * scores, temperature, generator)]
     if bar + 1 < len(hits) and torch.rand((), generator=generator) < _CRASHES:
         hits[bar + 1, 0, [_KICK, _CRASH]] = 1.0
 
 
-def _one(scores: Tensor, temperature: float, generator: Generator) -> int:
+def _sampled_index(scores: Tensor, temperature: float, generator: Generator) -> int:
     """Samples an index by log probabilities; the largest at temperature 0."""
     if temperature <= 0:
         return int(scores.argmax())

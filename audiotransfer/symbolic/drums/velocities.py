@@ -63,14 +63,14 @@ def vary_velocities(
     own = torch.randn(predicted.shape, generator=generator)
     scores = temperature * (_SHARED**0.5 * strengths + (1 - _SHARED) ** 0.5 * own)
     ranks = torch.special.ndtr(scores).numpy().astype(np.float64)
-    found = np.empty(predicted.shape, dtype=np.float32)
+    varied = np.empty(predicted.shape, dtype=np.float32)
     for drum in range(len(DRUMS)):
         table = _OF_SNARE if drum == _SNARE else _OF_OTHERS
         at = predicted[:, drum].astype(np.float64)
         moved = _quantiles(table, at, ranks[:, drum])
         middle = _quantiles(table, at, np.full(len(at), 0.5))
-        found[:, drum] = at + (moved - middle) / _LIMIT
-    return np.clip(found, 1 / _LIMIT, 1.0).astype(np.float32)
+        varied[:, drum] = at + (moved - middle) / _LIMIT
+    return np.clip(varied, 1 / _LIMIT, 1.0).astype(np.float32)
 
 
 def _quantiles(

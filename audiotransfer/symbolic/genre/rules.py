@@ -66,20 +66,20 @@ def melody_of(score: Any, notes: Table) -> Mask:
 
     It is found as for lead sheets; of a track with several notes at a time the top line is added.
     """
-    found = np.zeros(len(notes), dtype=np.bool_)
+    mask = np.zeros(len(notes), dtype=np.bool_)
     if not len(notes):
-        return found
+        return mask
     tracks = tracks_of(score, timeline_of(score))
     chosen = melody_track(tracks)
     if chosen is None:
-        return found
+        return mask
     sounding = [i for i, track in enumerate(score.tracks) if has_part(track)]
     own = np.flatnonzero(notes[:, _TRACK] == sounding[chosen])
     line = melody_line(tracks[chosen].beats)
-    found[own[line]] = True
+    mask[own[line]] = True
     if len(line) < len(own):
-        found[own[top_line(notes[own])]] = True
-    return found
+        mask[own[top_line(notes[own])]] = True
+    return mask
 
 
 def top_line(notes: Table) -> Mask:
@@ -88,7 +88,7 @@ def top_line(notes: Table) -> Mask:
     A note that begins in a rest of the line, an octave and more below the median pitch, is no part
     of it.
     """
-    found = np.zeros(len(notes), dtype=np.bool_)
+    mask = np.zeros(len(notes), dtype=np.bool_)
     lowest = float(np.median(notes[:, _PITCH])) - _OCTAVE if len(notes) else 0.0
     until, height = 0.0, -1
     order = np.lexsort((-notes[:, _PITCH], notes[:, _START]))
@@ -96,9 +96,9 @@ def top_line(notes: Table) -> Mask:
         start, length, pitch = notes[index, :3].tolist()
         # The end of a note may be covered by a legato.
         if (start >= until or pitch > height) and pitch >= lowest:
-            found[index] = True
+            mask[index] = True
             until, height = start + _UNCOVERED * length, pitch
-    return found
+    return mask
 
 
 def scales(notes: Table, grid: Grid) -> Mask:
@@ -218,7 +218,7 @@ def _without_clusters(new: Table, fixed: Table, tune: Table, before: Table, grid
     lines = grid.ticks[grid.bars].tolist()
     others, melody = _Spans(fixed, slack), _Spans(tune, slack)
     until = np.full(128 + 2 * (_OCTAVE + 1), -1.0)  # end of what was put in, by pitch
-    found = []
+    kept = []
     order = np.lexsort((new[:, _PITCH], new[:, _START]))
     for row in new[order].tolist():
         start, length, pitch = row[:3]
@@ -237,9 +237,9 @@ def _without_clusters(new: Table, fixed: Table, tune: Table, before: Table, grid
             if not clash:
                 row[_PITCH] = height
                 until[height] = max(until[height], end)
-                found.append(row)
+                kept.append(row)
                 break
-    return np.array(found, dtype=np.int64).reshape(-1, 5)
+    return np.array(kept, dtype=np.int64).reshape(-1, 5)
 
 
 class _Spans:
