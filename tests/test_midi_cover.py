@@ -487,6 +487,22 @@ def test_bars_of_plot_and_report_are_those_of_the_lead_sheet(
     assert ticks == pytest.approx([4 * bar.beat for bar in sheet.bars], abs=0.1)
 
 
+def test_the_legend_of_many_tracks_is_cut(song: Path, figures: list[Figure]) -> None:
+    """Of the file's many tracks eleven and a number are named, and all of the band's parts."""
+    score = symusic.Score.from_midi(song_file().to_bytes())
+    for number in range(80):
+        track = symusic.Track(f"Pad {number}", 88, False)
+        track.notes.append(symusic.Note(number * 12, 96, 60 + number % 12, 60))
+        score.tracks.append(track)
+    score.dump_midi(song)
+    report = play(song, extras=MidiExtras(plot=True))
+    labels = [text.get_text() for text in figures[0].legends[0].get_texts()]
+    assert len(labels) <= 24
+    assert any(label.startswith("before: ") and label.endswith(" more") for label in labels)
+    assert report.cover is not None
+    assert {f"after: {name}" for name in report.cover.parts} <= set(labels)
+
+
 def test_a_cover_without_a_part_of_the_band_is_notated_and_drawn(song: Path) -> None:
     """The band has no drums, and the song's pitched parts stay: its melody is notated."""
     wanted = MidiExtras(plot=True, score=True)

@@ -39,6 +39,7 @@ _MARGIN = 0.5  # steps on the left, so that a hit on the first step is visible
 _GREY = "#666666"
 #: Colours of tracks, which further tracks repeat; grey (C7) is that of drums.
 _COLOURS = tuple(f"C{index}" for index in range(10) if index != 7)
+_MOST_NAMES = 24  # tracks in the legend
 _C_STEPS = 12
 
 
@@ -313,18 +314,22 @@ def _inside(
 def _legend(figure: Figure, rolls: Sequence[_Roll], *, several: bool) -> None:
     from matplotlib.patches import Patch
 
+    most = _MOST_NAMES // (len(rolls) if several else 1)
     named: dict[int, tuple[Patch, str]] = {}
     for roll in rolls:
-        for index, track in enumerate(roll.score.tracks):
-            if len(track.notes):
-                number = index + roll.first_colour
-                colour = _GREY if track.is_drum else _COLOURS[number % len(_COLOURS)]
-                label = _label(track, index)
-                label = f"{roll.name}: {label}" if several else label
-                named.setdefault(number, (Patch(color=colour), label))
+        prefix = f"{roll.name}: " if several else ""
+        played = [index for index, track in enumerate(roll.score.tracks) if len(track.notes)]
+        shown = played if len(played) <= most else played[: most - 1]
+        for index in shown:
+            track, number = roll.score.tracks[index], index + roll.first_colour
+            colour = _GREY if track.is_drum else _COLOURS[number % len(_COLOURS)]
+            named.setdefault(number, (Patch(color=colour), prefix + _label(track, index)))
+        if len(shown) < len(played):
+            rest = f"{prefix}{len(played) - len(shown)} more"
+            named.setdefault(played[-1] + roll.first_colour, (Patch(alpha=0.0), rest))
     patches, labels = zip(*named.values(), strict=True)
-    shown = ["track"] * len(labels)
-    legend = figure.legend(patches, shown, loc="outside lower center", ncols=6, prop={"size": 8})
+    blanks = ["track"] * len(labels)
+    legend = figure.legend(patches, blanks, loc="outside lower center", ncols=6, prop={"size": 8})
     for text, label in zip(legend.get_texts(), labels, strict=True):
         # Names are arbitrary: no mathematics, and matplotlib omits labels that begin with "_".
         text.set_parse_math(False)
