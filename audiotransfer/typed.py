@@ -13,6 +13,7 @@ from audiotransfer.errors import AudioTransferError
 from audiotransfer.suggest import nearest_or_all
 
 Schema = TypeVar("Schema")
+_PLURALS = {bool: "true or false", int: "whole numbers", float: "numbers", str: "texts"}
 
 
 class WrongValue(AudioTransferError):
@@ -99,9 +100,23 @@ def _union(value: Any, alternatives: tuple[Any, ...], where: str) -> Any:
 
 
 def _name(kind: Any) -> str:
-    """A type as it is written."""
+    """A type as it is written; of lists what they hold."""
     if kind is types.NoneType:
         return "null"
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin in (tuple, list):
+        items = [one for one in arguments if one is not Ellipsis]
+        count = f"{len(items)} " if origin is tuple and len(items) == len(arguments) else ""
+        names = {_PLURALS.get(one, _keys(one)) for one in items}
+        return f"a list of {count}{names.pop() if len(names) == 1 else 'values'}"
     if typing.get_origin(kind) is not None or not isinstance(kind, type):
         return str(kind).replace("typing.", "")
     return kind.__name__
+
+
+def _keys(kind: Any) -> str:
+    """What a list of a type holds: of dataclasses mappings with their keys."""
+    if not dataclasses.is_dataclass(kind):
+        return "values"
+    names = [field.name for field in dataclasses.fields(kind) if field.init]
+    return f"mappings with {', '.join(names)}"

@@ -6,6 +6,7 @@ import importlib.resources
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 import tomllib
@@ -71,6 +72,22 @@ def test_the_architecture_page_shows_the_floors_that_are_held() -> None:
             shown += [set()] if row[1] else []
             shown[-1].add(row[2])
     assert shown == held
+
+
+def test_examples_of_the_page_of_covers_write_files_of_their_own() -> None:
+    """So that whoever types them one after the other is not told that a file exists."""
+    page = (ROOT / "docs" / "guides" / "midi-covers.md").read_text(encoding="utf-8")
+    outputs = []
+    for block in re.findall(r"```sh\n(.*?)```", page, re.DOTALL):
+        for line in block.splitlines():
+            words = shlex.split(line, comments=True)
+            if "--style" not in words:
+                continue
+            song, style = words[1], words[words.index("--style") + 1]
+            named = words[words.index("-o") + 1] if "-o" in words else f"{song}.{style}"
+            outputs.append(named)
+    assert len(outputs) > 4
+    assert len(set(outputs)) == len(outputs)
 
 
 def is_there(module: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from dataclasses import replace
@@ -139,6 +140,9 @@ def test_json_keeps_everything(tmp_path: Path) -> None:
         ("melody", [{"start": float("nan"), "duration": 1, "pitch": 60}], "melody[0]"),
         ("energy", [0.5], "energy has 1 values"),
         ("cords", [], "nearest is chords"),
+        ("beats", 3, "beats is 3, but must be a list of numbers"),
+        ("chords", 3, "must be a list of mappings with beat, beats, root, quality"),
+        ("sung", [[1]], "sung[0] is [1], but must be a list of 2 numbers"),
     ],
 )
 def test_wrong_values_are_named_in_one_line(key: str, value: object, says: str) -> None:
@@ -148,6 +152,19 @@ def test_wrong_values_are_named_in_one_line(key: str, value: object, says: str) 
         from_json(json.dumps(values), "x.json")
     assert says in str(error.value) and str(error.value).startswith("x.json")
     assert len(str(error.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("key", [field.name for field in dataclasses.fields(LeadSheet)])
+def test_a_missing_or_wrong_key_is_named_without_python_types(key: str) -> None:
+    for wrong in ({}, {key: {"a": 1}}):
+        values = {**json.loads(to_json(sheet())), **wrong}
+        if not wrong:
+            del values[key]
+        try:
+            from_json(json.dumps(values), "x.json")
+        except AudioTransferError as error:
+            assert key in str(error)
+            assert not re.search(r"tuple|audiotransfer\.|class", str(error))
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"beats": []}'])

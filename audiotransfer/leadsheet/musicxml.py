@@ -107,7 +107,7 @@ def _tables(
     sheet: LeadSheet, parts: Sequence[EnsemblePart] | None
 ) -> list[tuple[str, NDArray[np.float64], bool]]:
     """Name, notes in beats ``[N, 4]`` and whether it is a kit, of each part."""
-    if parts is None:
+    if not parts:  # as in a cover that keeps all the song's own notes
         notes = [(n.start, n.duration, n.pitch, n.velocity) for n in sheet.melody]
         return [("Melody", _in_beats(sheet, np.array(notes, dtype=float).reshape(-1, 4)), False)]
     return [

@@ -13,6 +13,7 @@ import torch
 
 from audiotransfer import midi
 from audiotransfer.cover.arranger import Arrangement, ArrangeOptions, arrange
+from audiotransfer.cover.retiming import NEARBY, usual_bar
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.leadsheet import lead_sheet
 from audiotransfer.leadsheet.chords import symbol
@@ -228,7 +229,7 @@ def _why_silent(file: MidiFile, plan: CoverPlan) -> str:
             ways += ["keep the song's with --stem drums=keep"] if has else []
         if action and (has or (kind == DRUMS and drums)):
             ways.append(f"leave out --stem {kind}={action}")
-    hint = f" ({' or '.join(ways)})" if ways else ""
+    hint = f" ({', or '.join(ways)})" if ways else ""
     return f"no note would be left: {' and '.join(reasons)}{hint}"
 
 
@@ -239,8 +240,9 @@ class _Timeline:
     ``seconds`` and ``ticks`` are those of the arrangement's beats, ``song`` the times between which
     the song itself is, which begins at ``begin`` seconds in ``file``. ``shift`` are the ticks by
     which it begins later, ``added_bars`` how many bars these are, ``between_bars`` whether the last
-    one of them is cut short. ``faster`` is the factor of all tempos. ``tempos`` (quarter notes per
-    minute) from ``tempo_ticks`` on are those of added bars.
+    one of them is cut short; ``added_quarters`` are the lengths of a bar in front and of one
+    behind. ``faster`` is the factor of all tempos. ``tempos`` (quarter notes per minute) from
+    ``tempo_ticks`` on are those of added bars.
     """
 
     file: MidiFile
@@ -251,6 +253,7 @@ class _Timeline:
     shift: int
     added_bars: int
     between_bars: bool
+    added_quarters: tuple[float, float]
     faster: float
     tempo_ticks: NDArray[np.int64]
     tempos: NDArray[np.float64]
@@ -266,11 +269,11 @@ class _Timeline:
         # Beats before and behind the song have the length of its first and last ones.
         places = (np.arange(len(times)) - first) / feel
         ticks = ticks_at(file, sheet.time_at(np.clip(places, 0, own)))
-        ends = ticks_at(file, sheet.beat_times[[0, 1, -2, -1]])
-        before, behind = ends[1] - ends[0], ends[3] - ends[2]
+        ends = [usual_bar(bars) for bars in (sheet.bars[:NEARBY], sheet.bars[-NEARBY:])]
+        before, behind = (bar.quarters / bar.beats * file.division for bar in ends)
         ticks += np.minimum(places, 0) * before + np.maximum(places - own, 0) * behind
         shift = round(first / feel * before)
-        bar = round(sheet.bars[0].quarters * file.division)
+        bar = round(ends[0].quarters * file.division)
         song = (float(times[first]), float(times[last]))
         faster = (sheet.beats[-1] - sheet.beats[0]) / (song[1] - song[0])
         ticks += shift
@@ -294,17 +297,16 @@ class _Timeline:
             shift,
             -(-shift // bar),
             bool(shift % bar),
+            (ends[0].quarters, ends[1].quarters),
             faster if abs(faster - 1) > _SAME else 1.0,
             np.array([tick for tick, _ in changes], dtype=np.int64),
             np.array([tempo for _, tempo in changes]),
         )
 
     def bar_lines(self, song: Sequence[float]) -> list[float]:
-        """Bar lines in quarter notes, of those of the song: with added bars, as long as its first
-        and last ones.
-        """
+        """Bar lines in quarter notes, of those of the song: with those of added bars."""
         shift, end = np.array([self.shift, self.ticks[-1]]) / self.file.division
-        first, last = song[1] - song[0], song[-1] - song[-2]
+        first, last = self.added_quarters
         behind = round((end - song[-1] - shift) / last)
         return [
             *(first * bar for bar in range(self.added_bars)),
@@ -323,9 +325,12 @@ class _Timeline:
 
 
 def _track(part: EnsemblePart, timeline: _Timeline) -> NewTrack:
-    """The new track of a part."""
+    """The new track of a part. Notes end by the last bar line, so that the file has no further
+    bar where the band plays late.
+    """
     start = timeline.ticks_of(part.notes[:, 0])
     end = timeline.ticks_of(part.notes[:, 0] + part.notes[:, 1])
+    end = np.minimum(end, round(timeline.ticks[-1]))
     values = np.rint(part.notes[:, 2:4]).astype(np.int64)
     notes = np.column_stack([start, np.maximum(end - start, 1), values])
     about = describe(part.instrument)

@@ -313,6 +313,11 @@ def transfer_midi_files(
     Raises AudioTransferError where the request itself is wrong.
     """
     plan = prepare_midi(options)
+    if plan.cover is not None and options.cover.leadsheet is not None and len(scores) > 1:
+        raise AudioTransferError(
+            f"{options.cover.leadsheet} is the lead sheet of one song, and there are"
+            f" {len(scores)}: give each of them with its own"
+        )
     outcomes = []
     errors = name_clashes(scores, outputs)
     stems = stems_folders(options.extras.stems_out, outputs)
