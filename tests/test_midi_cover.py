@@ -465,7 +465,7 @@ def test_notation_and_plot_stand_beside(song: Path, figures: list[Figure]) -> No
 
 @pytest.mark.parametrize("metre", [(1, 4), (2, 4), (4, 4)])
 @pytest.mark.parametrize(("tempo", "added"), [(120.0, 0), (120.0, 2), (50.0, 1)])
-def test_the_plots_bars_are_those_of_the_lead_sheet(
+def test_bars_of_plot_and_report_are_those_of_the_lead_sheet(
     song: Path, metre: tuple[int, int], tempo: float, added: int, figures: list[Figure]
 ) -> None:
     """Also where the file's metre is not believed, and where the band's feel is doubled."""
@@ -475,7 +475,10 @@ def test_the_plots_bars_are_those_of_the_lead_sheet(
     sheet = lead_sheet(midi.read(song))
     bars = len(sheet.bars)
     assert bars == {1: BARS, 2: 2 * BARS, 4: BARS}[metre[0]]
-    play(song, extras=MidiExtras(plot=True), cover=CoverOptions(intro=added, outro=added))
+    cover = CoverOptions(intro=added, outro=added)
+    report = play(song, extras=MidiExtras(plot=True), cover=cover)
+    assert report.cover is not None
+    assert report.bars == len(report.cover.chords) == bars + 2 * added and all(report.cover.chords)
     for figure_axes, count in ((0, bars), (1, bars + 2 * added)):
         rows = figures[0].axes[figure_axes::2]
         labels = [int(text.get_text()) for axis in rows for text in axis.get_xticklabels()]

@@ -73,7 +73,7 @@ def other_roots(sheet: LeadSheet, chords: Sequence[Chord]) -> frozenset[int]:
     """Indices of the bars in which some beat has another root than in the lead sheet."""
     places = _places(sheet)
     differ = _roots(sheet.chords, places) != _roots(chords, places)
-    return frozenset(int(index) for index in np.flatnonzero(_bars(sheet, differ)))
+    return frozenset(int(index) for index in np.flatnonzero(_bars(_starts(sheet), differ)))
 
 
 def _places(sheet: LeadSheet) -> NDArray[np.float64]:
@@ -109,7 +109,7 @@ def _apply(
     """
     draws = generator.random(len(candidates))
     order = np.argsort([draw / change[1] for draw, change in zip(draws, candidates, strict=True)])
-    places = _places(sheet)
+    places, starts, known = _places(sheet), _starts(sheet), set(chords)
     song = _sounds(fuller, places)
     changed = _sounds(chords, places) != song
     changes: dict[int, tuple[Chord, ...]] = {}
@@ -120,11 +120,11 @@ def _apply(
         misses = index + 1 in changes and changes[index + 1][0].root != chords[index + 1].root
         if index in changes or approached or misses:
             continue
-        if any(clashes(chord, melody) for chord in new if chord not in chords):
+        if any(clashes(chord, melody) for chord in new if chord not in known):
             continue
         inside = (places >= chords[index].beat) & (places < new[-1].beat + new[-1].beats)
         after = np.where(inside, _sounds(new, places) != song, changed)
-        if _bars(sheet, after).sum() <= max(limit, _bars(sheet, changed).sum()):
+        if _bars(starts, after).sum() <= max(limit, _bars(starts, changed).sum()):
             changes[index], changed = new, after
     return [new for index, chord in enumerate(chords) for new in changes.get(index, (chord,))]
 
@@ -135,9 +135,13 @@ def _sounds(chords: Sequence[Chord], places: NDArray[np.float64]) -> NDArray[np.
     return _roots(chords, places) + 20 * _at(np.array(numbers, np.int64), chords, places)
 
 
-def _bars(sheet: LeadSheet, differ: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Whether any beat of each bar differs."""
-    return np.array([differ[bar.beat : bar.beat + bar.beats].any() for bar in sheet.bars], bool)
+def _starts(sheet: LeadSheet) -> NDArray[np.int64]:
+    return np.array([bar.beat for bar in sheet.bars], np.int64)
+
+
+def _bars(starts: NDArray[np.int64], differ: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Whether any beat of each bar differs; bars begin at ``starts``."""
+    return np.logical_or.reduceat(differ, starts)
 
 
 def _two_fives(sheet: LeadSheet, chords: Sequence[Chord]) -> Iterator[_Change]:

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from audiotransfer.synthesis.ensemble import EnsemblePart
 
 _SAME, _STEADY = 1e-6, 0.002  # relative changes of tempo that are rounding, and not written
+_NEAR = 0.01  # beats that are rounding
 _APART_SECONDS = 10.0  # that a song and its lead sheet may differ in length
 _PITCH = 2  # column of a table of notes
 #: Kinds of parts, and their names in messages.
@@ -82,7 +83,7 @@ class CoverReport:
     reharmonised: float
     """Share of bars whose chords have another root than in the song."""
     chords: list[str]
-    """As the band plays them, one text a bar: ``Dm7 G7``."""
+    """As the band plays them, one text a bar of the song, and of added bars: ``Dm7 G7``."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +130,7 @@ def cover_song(file: MidiFile, plan: CoverPlan, title: str = "") -> Cover:
         arrangement,
         parts,
         marks,
-        _report(arrangement, parts),
+        _report(arrangement, parts, timeline.beats_at(marks["after"].lines)),
     )
 
 
@@ -303,6 +304,12 @@ class _Timeline:
             np.array([tempo for _, tempo in changes]),
         )
 
+    def beats_at(self, quarters: Sequence[float]) -> NDArray[np.float64]:
+        """Places in beats of the arrangement of places in quarter notes of its file."""
+        at = np.asarray(quarters) * self.file.division
+        beats: NDArray[np.float64] = np.interp(at, self.ticks, np.arange(len(self.ticks)))
+        return beats
+
     def bar_lines(self, song: Sequence[float]) -> list[float]:
         """Bar lines in quarter notes, of those of the song: with those of added bars."""
         shift, end = np.array([self.shift, self.ticks[-1]]) / self.file.division
@@ -371,24 +378,27 @@ def _arrange_options(sheet: LeadSheet, plan: CoverPlan) -> ArrangeOptions:
     return replace(options, intro=intro, outro=outro)
 
 
-def _report(arrangement: Arrangement, parts: Sequence[EnsemblePart]) -> CoverReport:
+def _report(
+    arrangement: Arrangement, parts: Sequence[EnsemblePart], lines: NDArray[np.float64]
+) -> CoverReport:
     sheet = arrangement.sheet
     return CoverReport(
         lead=next((part.instrument for part in parts if part.name == "lead"), None),
         parts={part.name: CoverPart(part.instrument, len(part.notes)) for part in parts},
         reharmonised=len(arrangement.reharmonised) / len(sheet.bars),
-        chords=bar_chords(sheet),
+        chords=bar_chords(sheet, lines),
     )
 
 
-def bar_chords(sheet: LeadSheet) -> list[str]:
-    """The chords that begin in each bar of a lead sheet as text; of a bar in which none does, the
-    one that goes on.
+def bar_chords(sheet: LeadSheet, lines: NDArray[np.float64]) -> list[str]:
+    """The chords that begin in each bar as text; of a bar in which none does, the one that goes on.
+
+    ``lines`` are places of bar lines in beats of the lead sheet, with the end.
     """
     places = [chord.beat for chord in sheet.chords]
     symbols = [symbol(chord, sheet.key_at(chord.beat)) for chord in sheet.chords]
     texts = []
-    for bar in sheet.bars:
-        first, after = (bisect_left(places, bar.beat + n) for n in (0, bar.beats))
+    for start, end in pairwise((lines - _NEAR).tolist()):
+        first, after = bisect_left(places, start), bisect_left(places, end)
         texts.append(" ".join(symbols[first:after] or symbols[max(first - 1, 0) : first]))
     return texts

@@ -235,7 +235,7 @@ def transfer_midi_by_plan(
         output=str(output.path),
         files=extras,
         seconds=float(measured.to("second").end()),
-        bars=len(Grid.of(measured).bars) - 1,
+        bars=len(result.cover.chords) if result.cover else len(Grid.of(measured).bars) - 1,
         tracks=sum(len(track.notes) > 0 for track in measured.tracks),
         notes_in=before,
         notes_out=after,
