@@ -31,7 +31,7 @@ _TOP = np.array([1.0, 1.0, 1.2, 0.75, 0.7, 0.7, 0.55, 0.45, 0.4, 0.3, 0.2, 0.15,
 _MIDDLE, _HEIGHT = 62, 7.0  # of the top note; counted median 62, middle half 59-65
 
 
-@dataclass
+@dataclass(frozen=True)
 class CountedVoicings:
     """Chooses voicings of chords from a counted table (see ``counts.json``).
 
@@ -47,7 +47,7 @@ class CountedVoicings:
     rooted: float = 1.0
     tensions: float = 1.0
     _rows: dict[tuple[str, int], tuple[NDArray[np.int64], NDArray[np.float64]]] = field(
-        default_factory=dict
+        default_factory=dict, repr=False
     )
 
     def choose(
