@@ -152,3 +152,23 @@ def test_a_high_fill_does_not_move_the_song() -> None:
     phrases = np.repeat([0, 1], [10, 3])
     moved = in_range(np.r_[tune, fill], phrases, 55, 79)
     assert moved[:10].tolist() == tune.tolist() and (moved[10:] == fill - 12).all()
+
+
+def test_lines_do_not_break_by_octaves_in_a_phrase() -> None:
+    """As in a song with a low note in every phrase, or one that climbs out of the range."""
+    phrases = np.repeat(np.arange(8), 8)
+    below = np.tile([62.0, 60, 62, 64, 67, 65, 62, 60], 8)  # the violin's lowest is D4, 62
+    moved = in_range(below, phrases, 62, 93)
+    assert (moved == below + 12).all()
+    above = np.tile([79.0, 81, 77, 79, 76, 72, 74, 72], 8)
+    assert (in_range(above, phrases, 55, 79) == above - 12).all()
+    random = np.random.default_rng(0)
+    for _ in range(20):
+        tune = 66 + np.cumsum(random.integers(-4, 5, 64)).astype(float)
+        tune = np.clip(tune, 50, 84)
+        moved = in_range(tune, phrases, 55, 79)
+        assert moved.min() >= 55 and moved.max() <= 79 and not ((moved - tune) % 12).any()
+        inside = np.diff(phrases) == 0
+        breaks = int((np.diff(moved - tune) != 0)[inside].sum())
+        folded = np.where(tune < 55, tune + 12, np.where(tune > 79, tune - 12, tune))
+        assert breaks <= int((np.diff(folded - tune) != 0)[inside].sum())

@@ -20,7 +20,9 @@ _RANGE = (48, 84)  # of an instrument whose range is not given
 _REST = 0.75  # beats of silence that end a phrase
 _LONGEST_PHRASE = 16.0  # beats after which the next note of a beat or more ends a phrase
 _LEGATO = 0.2  # beats: a shorter gap to the next note is closed
-_OUTSIDE = 0.3  # share of notes outside the range above which the song, or a phrase, moves
+#: Costs of a note outside the range and of one an octave away from where it is written, and of a
+#: change by an octave inside a phrase and between phrases; chosen, not counted.
+_OUTSIDE, _AWAY, _BREAK, _NEW_PHRASE = 50.0, 0.04, 3.0, 0.6
 _GRACE = 0.09  # beats that a grace note lasts, before the beat
 _OWN = 0.35  # share of the source's own differences of velocity that is kept
 
@@ -91,39 +93,30 @@ def phrase_numbers(notes: NDArray[np.float64]) -> NDArray[np.int64]:
 def in_range(
     pitches: NDArray[np.float64], phrases: NDArray[np.int64], low: float, high: float
 ) -> NDArray[np.float64]:
-    """Pitches moved by octaves into ``low`` .. ``high``: all together, else phrase by phrase.
+    """Pitches moved by octaves into ``low`` .. ``high``, with few changes of octave.
 
-    A song of which much is outside moves to where least is, then each such phrase as a whole;
-    other notes outside move by themselves. The range must hold
-    an octave.
+    The sequence of octaves is the cheapest (Viterbi): a change inside a phrase breaks its line and
+    costs most, one between phrases less, and each note away from its written octave little. The
+    range must hold an octave.
     """
-
-    def outside(values: NDArray[np.float64]) -> int:
-        return int(np.sum((values < low) | (values > high)))
-
-    def best(values: NDArray[np.float64]) -> NDArray[np.float64]:
-        centre = (low + high) / 2
-        octaves = 12 * np.arange(-5, 6)
-        costs = [
-            (outside(values + o), abs(o), round(abs(float(np.median(values + o)) - centre)))
-            for o in octaves
-        ]
-        # The written octave is kept where it fits.
-        if not outside(values):
-            return values
-        moved: NDArray[np.float64] = values + octaves[costs.index(min(costs))]
-        return moved
-
-    if outside(pitches) > _OUTSIDE * len(pitches):
-        pitches = best(pitches)
-    for number in np.unique(phrases):
-        members = phrases == number
-        # A phrase with few notes outside keeps its place in the song: only these are moved.
-        if outside(pitches[members]) > _OUTSIDE * members.sum():
-            pitches = pitches.copy()
-            pitches[members] = best(pitches[members])
-    pitches = np.where(pitches < low, pitches + 12 * np.ceil((low - pitches) / 12), pitches)
-    return np.where(pitches > high, pitches - 12 * np.ceil((pitches - high) / 12), pitches)
+    octaves = 12.0 * np.arange(-6, 7)
+    away = np.abs(octaves) / 12
+    moved = pitches[:, None] + octaves
+    outside = np.maximum(low - moved, 0) + np.maximum(moved - high, 0)
+    cost = _OUTSIDE * (outside > 0) + outside + _AWAY * away
+    change = np.abs(octaves[:, None] - octaves) / 12
+    inside = np.diff(phrases) == 0
+    total, back = cost[0], np.zeros((len(pitches), len(octaves)), dtype=np.int64)
+    for index in range(1, len(pitches)):
+        whole = total[:, None] + (_BREAK if inside[index - 1] else _NEW_PHRASE) * change
+        back[index] = whole.argmin(axis=0)
+        total = whole.min(axis=0) + cost[index]
+    state = int(total.argmin())
+    result = pitches.copy()
+    for index in range(len(pitches) - 1, -1, -1):
+        result[index] = moved[index, state]
+        state = int(back[index, state])
+    return result
 
 
 def _velocities(
