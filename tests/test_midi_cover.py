@@ -216,6 +216,9 @@ def test_added_bars_are_whole_though_the_song_begins_with_a_pickup(plan: CoverPl
     assert cover.marks["after"].added == 3
     lines = [0, 4, 8, 12, *(13 + 4 * bar for bar in range(bars + 2))]
     assert list(cover.marks["after"].lines) == pytest.approx(lines)
+    signs = symusic.Score.from_midi(cover.file.to_bytes()).time_signatures
+    quarter = cover.file.division
+    assert [(s.time // quarter, s.numerator) for s in signs] == [(0, 4), (12, 1), (13, 4)]
     lead = next(part for part in cover.parts if part.name == "lead")
     assert ticks_at(cover.file, lead.notes[:1, 0])[0] == pytest.approx(
         12 * cover.file.division, abs=0.3 * cover.file.division

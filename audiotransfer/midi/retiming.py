@@ -93,12 +93,14 @@ def transposed_keys(file: MidiFile, semitones: int) -> MidiFile:
     return file if semitones % 12 == 0 else _changed(file, _KEY, moved)
 
 
-def begun_later(file: MidiFile, ticks: int, *, metre_again: bool = False) -> MidiFile:
+def begun_later(
+    file: MidiFile, ticks: int, *, metre_again: bool = False, metre: tuple[int, int] | None = None
+) -> MidiFile:
     """The file with its music ``ticks`` later; what stands at its very beginning stays there.
 
     Messages at tick 0 that are no notes (names, tempo, metre, key, programs, controllers) stay;
     with ``metre_again`` the metre is written a second time where the music begins, so that a bar
-    begins there.
+    begins there. ``metre`` is that of what is added in front, where it is not the file's first one.
     """
     if ticks <= 0:
         return file
@@ -110,10 +112,17 @@ def begun_later(file: MidiFile, ticks: int, *, metre_again: bool = False) -> Mid
             events.append((tick + ticks if tick or note else 0, message))
         events.append((track[-1][0] + ticks, track[-1][1]))
         tracks.append(tuple(sorted(events, key=lambda event: event[0])))
-    metre = [m for track in file.tracks for tick, m in track if tick == 0 and m[:2] == _METRE]
+    own = [m for track in file.tracks for tick, m in track if tick == 0 and m[:2] == _METRE]
+    first = own[-1] if own else _METRE + bytes((4, 2, 24, 8))
+    front = first
+    if metre is not None and metre != (first[2], 2 ** first[3]):
+        front = _METRE + bytes((metre[0], metre[1].bit_length() - 1, 24, 8))
     file = replace(file, tracks=tuple(tracks))
-    if metre_again:
-        file = with_event(file, (ticks, metre[-1] if metre else _METRE + bytes((4, 2, 24, 8))))
+    if front != first:
+        kept = [tuple(e for e in t if e[0] or e[1][:2] != _METRE) for t in file.tracks]
+        file = with_event(replace(file, tracks=tuple(kept)), (0, front))
+    if metre_again or front != first:
+        file = with_event(file, (ticks, first))
     return file
 
 

@@ -50,6 +50,10 @@ _PITCH = 2  # column of a table of notes
 NOTE_TYPES = {PITCHED: "pitched parts", DRUMS: "drums"}
 
 
+class NoNotes(AudioTransferError):
+    """A cover without a note; the message says why, not of which file."""
+
+
 @dataclass(frozen=True)
 class CoverPlan:
     """The plan of covers in one style, with its band loaded."""
@@ -114,7 +118,7 @@ def cover_song(file: MidiFile, plan: CoverPlan, title: str = "") -> Cover:
     arrangement = arrange(sheet, plan.band, plan.strength, generator, options)
     parts = tuple(part for part in arrangement.parts if not plan.actions.get(_kind(part)))
     if not parts and not _left(file, plan):
-        raise AudioTransferError(_why_silent(file, plan))
+        raise NoNotes(_why_silent(file, plan))
     fine = in_quarters(file)
     timeline = _Timeline.of(fine, sheet, arrangement.sheet, options)
     beats = ticks_at(fine, sheet.beat_times) / fine.division
@@ -178,7 +182,9 @@ def written(
     file = _transposed(file, options.transpose)
     file = transposed_keys(file, options.transpose)
     file = with_tempo_factor(file, timeline.faster)
-    file = begun_later(file, timeline.shift, metre_again=timeline.between_bars)
+    file = begun_later(
+        file, timeline.shift, metre_again=timeline.between_bars, metre=timeline.added_metre
+    )
     file = with_tempos(file, timeline.tempo_ticks, timeline.tempos)
     if parts:
         file = with_tracks(file, [_track(part, timeline) for part in parts])
@@ -242,8 +248,8 @@ class _Timeline:
     the song itself is, which begins at ``begin`` seconds in ``file``. ``shift`` are the ticks by
     which it begins later, ``added_bars`` how many bars these are, ``between_bars`` whether the last
     one of them is cut short; ``added_quarters`` are the lengths of a bar in front and of one
-    behind. ``faster`` is the factor of all tempos. ``tempos`` (quarter notes per minute) from
-    ``tempo_ticks`` on are those of added bars.
+    behind, ``added_metre`` is that in front. ``faster`` is the factor of all tempos. ``tempos``
+    (quarter notes per minute) from ``tempo_ticks`` on are those of added bars.
     """
 
     file: MidiFile
@@ -255,6 +261,7 @@ class _Timeline:
     added_bars: int
     between_bars: bool
     added_quarters: tuple[float, float]
+    added_metre: tuple[int, int]
     faster: float
     tempo_ticks: NDArray[np.int64]
     tempos: NDArray[np.float64]
@@ -299,6 +306,7 @@ class _Timeline:
             -(-shift // bar),
             bool(shift % bar),
             (ends[0].quarters, ends[1].quarters),
+            (ends[0].numerator, ends[0].denominator),
             faster if abs(faster - 1) > _SAME else 1.0,
             np.array([tick for tick, _ in changes], dtype=np.int64),
             np.array([tempo for _, tempo in changes]),

@@ -23,6 +23,7 @@ from audiotransfer.pipeline.midi_cover import (
     NOTE_TYPES,
     CoverPlan,
     CoverReport,
+    NoNotes,
     cover_song,
     kept_types,
 )
@@ -282,7 +283,7 @@ def _with_network(
 def _with_band(source: str | Path, file: midi.MidiFile, plan: CoverPlan) -> _Result:
     try:
         cover = cover_song(file, plan, Path(source).stem)
-    except AudioTransferError as failed:
+    except NoNotes as failed:
         raise AudioTransferError(f"{source}: {failed}") from None
     kept, missing = kept_types(file, plan)
     notices = [f"{source}: {notice}" for notice in cover.arrangement.notices]
