@@ -342,6 +342,8 @@ def test_phrases_end_with_sections_and_after_eight_bars() -> None:
         ("comping", {"of_instrument": {"guitar_jazz": {"low": 1}}}, "settings: key low is unknown"),
         ("walking_bass", {"skip": 1.0}, "settings: key skip is unknown; nearest is skips"),
         ("second_voice", {"lowest": "C4"}, "settings: lowest is 'C4'"),
+        ("pattern_chords", {"patterns": [], "voices": [[60, 48]]}, "voices[0] is [60, 48]"),
+        ("strings", {"patterns": [], "register": [70, 50]}, "register is [70, 50]"),
         ("jazz_drums", {"fill": ["S"]}, "settings: key fill is unknown; nearest is fills"),
     ],
 )
@@ -352,6 +354,19 @@ def test_a_wrong_pattern_is_refused_by_name(
     with pytest.raises(AudioTransferError) as caught:
         WRITERS[writer](plan_of(lead_sheet(), band_of("rock")), role, np.random.default_rng(0))
     assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("writer", "settings", "says"),
+    [("melodie", {}, "'melodie'; nearest is melody"), ("comping", {"sizes": [1.0]}, "sizes is")],
+)
+def test_a_bands_errors_name_its_file(writer: str, settings: dict[str, Any], says: str) -> None:
+    role = Role("riff", writer, ("guitar_jazz",), settings=settings)
+    band = Band((role,), folder=Path("mine"))
+    with pytest.raises(AudioTransferError) as caught:
+        arrange(lead_sheet(), band)
+    assert says in str(caught.value)
+    assert str(caught.value).startswith(f"{Path('mine', 'band.yaml')}: role riff")
 
 
 def test_a_wrong_key_of_a_band_is_refused_by_name(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from audiotransfer.cover.planning import plan_song
 from audiotransfer.cover.timing import to_seconds
 from audiotransfer.cover.writers import WRITERS
 from audiotransfer.errors import AudioTransferError
+from audiotransfer.suggest import nearest_or_all
 from audiotransfer.synthesis.ensemble import EnsemblePart
 
 if TYPE_CHECKING:
@@ -94,9 +95,14 @@ def _part(role: Role, own: Role, notes: Notes) -> EnsemblePart:
 
 def _written(plan: Plan, role: Role, random: np.random.Generator) -> Notes:
     """The notes of a role by its writer; accompanying instruments hold the last bar."""
+    place = plan.band.folder / "band.yaml"
     if role.writer not in WRITERS:
-        raise AudioTransferError(f"role {role.name}: there is no writer {role.writer!r}")
-    notes = WRITERS[role.writer](plan, role, random)
+        hint = nearest_or_all(role.writer, WRITERS)
+        raise AudioTransferError(f"{place}: role {role.name}: no writer {role.writer!r}; {hint}")
+    try:
+        notes = WRITERS[role.writer](plan, role, random)
+    except AudioTransferError as error:  # a writer raises it for its settings only
+        raise AudioTransferError(f"{place}: {error}") from None
     return notes if role.name in ("lead", "drums") else held(notes, plan)
 
 

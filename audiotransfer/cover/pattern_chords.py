@@ -18,6 +18,7 @@ from audiotransfer.cover.pattern_parts import (
 from audiotransfer.cover.patterns import Step
 from audiotransfer.cover.riffs import with_riffs
 from audiotransfer.cover.voice_leading import VoicedChords, VoicingRules, power_chords, voicings
+from audiotransfer.typed import WrongValue
 
 if TYPE_CHECKING:
     from numpy.random import Generator
@@ -55,6 +56,13 @@ class ChordSettings(PartSettings):
     register: tuple[int, int] = (0, 127)
     last: str = "x"
     """Symbol of the long note of the last bar."""
+
+    def __post_init__(self) -> None:
+        names = [f"voices[{index}]" for index in range(len(self.voices))]
+        spans = [*self.voices, self.register]
+        for name, (low, high) in zip([*names, "register"], spans, strict=True):
+            if low > high:
+                raise WrongValue(f"{name} is [{low}, {high}], but the lowest pitch must come first")
 
 
 def write_chords(plan: Plan, role: Role, random: Generator) -> Notes:
