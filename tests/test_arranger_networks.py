@@ -175,6 +175,7 @@ def test_networks_are_the_same_after_saving(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("config", ["comping", "walking-bass"])
+@pytest.mark.usefixtures("every_branch")
 def test_training_learns_what_repeats(
     config: str, piano: Path, lines: Path, tmp_path: Path
 ) -> None:
