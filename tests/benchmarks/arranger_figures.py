@@ -262,7 +262,7 @@ def one_song(
 
 def _arranged(sheet: LeadSheet, band: Band, strength: float, seed: int, lead: str) -> Arrangement:
     generator = torch.Generator().manual_seed(seed)
-    return arrange(sheet, band, strength, generator, ArrangeOptions(lead=lead))
+    return arrange(sheet, band, strength, generator, ArrangeOptions(lead=lead, swing=1.0))
 
 
 def _sound(
