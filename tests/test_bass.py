@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from charts import AABA, COUNTS, POP
 
-import audiotransfer
 from audiotransfer.cover.band import Role
 from audiotransfer.cover.bass import two_beat_bars, write_walking_bass
 from audiotransfer.cover.counts import read_counts
@@ -20,14 +19,6 @@ from audiotransfer.evaluation.metrics import arrangement
 from audiotransfer.leadsheet import QUALITIES, Chord
 from audiotransfer.leadsheet.chords import TONES, tone_index
 
-COUNTS = Path(audiotransfer.__file__).parent / "styles/shipped/jazz-midi/counts.json"
-AABA = (
-    "Cmaj7 | Am7 | Dm7 | G7 | Em7 A7 | Dm7 G7 | C6 | Dm7 G7 | "
-    "Cmaj7 | Am7 | Dm7 | G7 | Em7 A7 | Dm7 G7 | C6 | C6 | "
-    "E7 | E7 | A7 | A7 | D7 | D7 | Dm7 | G7b9 | "
-    "Cmaj7 | Am7 | Dm7 | G7 | Bm7b5 E7b9 | Dm7 G7 | C6 | C6"
-)
-POP = "C | G | Am | F | C | G | F | F | Am | F | C | G | F | G | C | C"
 BASS = Role("bass", "walking_bass", ("bass_upright_pizz",))
 Maker = Callable[..., Any]
 

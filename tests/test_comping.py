@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from charts import AABA, COUNTS, POP
 
-import audiotransfer
 from audiotransfer.cover.band import Band, Role
 from audiotransfer.cover.comping import comping_places, write_comping
 from audiotransfer.cover.counts import read_counts, table
@@ -21,14 +21,6 @@ from audiotransfer.errors import AudioTransferError
 from audiotransfer.evaluation.metrics import arrangement
 from audiotransfer.leadsheet import QUALITIES
 
-COUNTS = Path(audiotransfer.__file__).parent / "styles/shipped/jazz-midi/counts.json"
-AABA = (
-    "Cmaj7 | Am7 | Dm7 | G7 | Em7 A7 | Dm7 G7 | C6 | Dm7 G7 | "
-    "Cmaj7 | Am7 | Dm7 | G7 | Em7 A7 | Dm7 G7 | C6 | C6 | "
-    "E7 | E7 | A7 | A7 | D7 | D7 | Dm7 | G7b9 | "
-    "Cmaj7 | Am7 | Dm7 | G7 | Bm7b5 E7b9 | Dm7 G7 | C6 | C6"
-)
-POP = "C | G | Am | F | C | G | F | F | Am | F | C | G | F | G | C | C"
 PIANO = Role("comping", "comping", ("piano_grand_small",))
 Maker = Callable[..., Any]
 

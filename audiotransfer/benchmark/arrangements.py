@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from audiotransfer.cover.counts import read_counts
 from audiotransfer.evaluation.metrics import arrangement as counts
 from audiotransfer.evaluation.metrics import cover, swing
 from audiotransfer.leadsheet import Bar, Chord, LeadSheet, Note
 from audiotransfer.midi.score import read_score
+from audiotransfer.styles.find import SHIPPED
 
 if TYPE_CHECKING:
     import torch
@@ -27,32 +29,22 @@ if TYPE_CHECKING:
 
     from audiotransfer.cover.arranger import Arrangement
 
-# Counts of jazz trios and soloists; rounded, as published with the Jazz Trio Database (MIT), the
-# Weimar Jazz Database (ODbL 1.0) and the Groove MIDI Dataset (CC BY 4.0) in the shared statistics.
+# Counts of jazz trios and soloists that the jazz band draws from; their sources stand in the file.
+_COUNTS = read_counts(SHIPPED / "jazz-midi" / "counts.json")
 # Rows: beats 1 to 4; columns: `TONES` and `INTERVALS`.
-BASS_TONES = (
-    (0.60, 0.06, 0.13, 0.02, 0.18),
-    (0.17, 0.12, 0.14, 0.08, 0.49),
-    (0.34, 0.17, 0.09, 0.07, 0.33),
-    (0.22, 0.13, 0.16, 0.07, 0.42),
-)
-BASS_INTERVALS = (
-    (0.04, 0.21, 0.20, 0.07, 0.13, 0.08, 0.20, 0.03, 0.01),
-    (0.12, 0.06, 0.10, 0.11, 0.11, 0.17, 0.19, 0.06, 0.04),
-    (0.05, 0.21, 0.13, 0.07, 0.13, 0.15, 0.17, 0.04, 0.01),
-    (0.11, 0.11, 0.12, 0.07, 0.11, 0.19, 0.15, 0.07, 0.01),
-)
-COMPING = (
-    (0.045, 0.065, 0.026, 0.073, 0.037, 0.072, 0.032, 0.093),
-    (0.045, 0.066, 0.034, 0.087, 0.040, 0.081, 0.031, 0.104),
-)
-SIZES = (0.54, 0.29, 0.13, 0.04)
+BASS_TONES = _COUNTS["walking"]["tones"]["on_beat"]
+BASS_INTERVALS = _COUNTS["walking"]["intervals"]["into_beat"]
+COMPING = _COUNTS["comping"]["onsets"]["share"]
+SIZES = _COUNTS["comping"]["sizes"]["share"]
 TEMPI = (100, 130, 160, 190, 220, 250, 400)
 RATIOS = {
-    "drums": (2.64, 2.58, 2.30, 2.00, 1.70, 1.40),
-    "bass": (2.43, 2.38, 2.08, 2.00, 1.78, 1.44),
-    "piano lead": (2.00, 1.91, 1.62, 1.45, 1.36, 1.20),
-    "lead": (1.53, 1.47, 1.44, 1.32, 1.24, 1.16),
+    name: _COUNTS["swing"][counted]
+    for name, counted in (
+        ("drums", "drums"),
+        ("bass", "bass"),
+        ("piano lead", "piano_solo"),
+        ("lead", "horn_solo"),
+    )
 }
 SWING_TEMPI = (100.0, 200.0)  # between which off-beats are to be swung
 _COMPING_ROLES = ("comping", "piano", "guitar")

@@ -34,16 +34,12 @@ def plan_song(
     Returns the plan, the indices of its bars whose chords have another root than in the song, and
     notices for the user. Raises AudioTransferError for a lead sheet without bars.
     """
-    if not sheet.bars or len(sheet.beats) < 2:
-        raise AudioTransferError("the lead sheet has no bars: nothing can be arranged")
     notices: list[str] = []
     arranged = strength >= ARRANGED
-    sheet = retiming.at_tempo(retiming.transposed(sheet, options.transpose), options.tempo)
-    sheet = retiming.in_quarters(sheet)
+    sheet = _in_quarters(sheet, options)
     if not follows_beats(sheet):
         notices.append("the notes do not follow the file's beats: the band may be off them")
-    factor = retiming.feel(sheet, band.tempo, share_of_sixteenths(sheet))
-    sheet = retiming.with_feel(sheet, factor)
+    sheet, factor = _felt(sheet, band)
     sheet = replace(sheet, chords=_chords(sheet, notices))
     sevenths = band.harmony.sevenths
     sheet = _with_added_bars(sheet, options, sevenths)
@@ -81,6 +77,32 @@ def plan_song(
         feel=factor,
     )
     return plan, reharmonised, notices
+
+
+def felt_bars(sheet: LeadSheet, band: Band, options: ArrangeOptions) -> int:
+    """Number of bars of a song as the band feels them: of a doubled feel twice as many.
+
+    Raises AudioTransferError for a lead sheet without bars.
+    """
+    felt, _ = _felt(_in_quarters(sheet, options), band)
+    return len(felt.bars)
+
+
+def _in_quarters(sheet: LeadSheet, options: ArrangeOptions) -> LeadSheet:
+    """The song in the key and at the tempo that are asked for, its beats quarters.
+
+    Raises AudioTransferError for a lead sheet without bars.
+    """
+    if not sheet.bars or len(sheet.beats) < 2:
+        raise AudioTransferError("the lead sheet has no bars: nothing can be arranged")
+    moved = retiming.at_tempo(retiming.transposed(sheet, options.transpose), options.tempo)
+    return retiming.in_quarters(moved)
+
+
+def _felt(sheet: LeadSheet, band: Band) -> tuple[LeadSheet, float]:
+    """The song in the feel that its tempo asks for, and felt beats for each beat of it."""
+    factor = retiming.feel(sheet, band.tempo, share_of_sixteenths(sheet))
+    return retiming.with_feel(sheet, factor), factor
 
 
 def _chords(sheet: LeadSheet, notices: list[str]) -> tuple[Chord, ...]:

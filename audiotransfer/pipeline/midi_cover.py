@@ -13,6 +13,7 @@ import torch
 
 from audiotransfer import midi
 from audiotransfer.cover.arranger import Arrangement, ArrangeOptions, arrange
+from audiotransfer.cover.planning import felt_bars
 from audiotransfer.cover.retiming import NEARBY, usual_bar
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.leadsheet import lead_sheet
@@ -378,8 +379,7 @@ def _arrange_options(sheet: LeadSheet, plan: CoverPlan) -> ArrangeOptions:
     )
     if not asked.intro and not asked.outro:
         return options
-    felt = arrange(sheet, plan.band, plan.strength, torch.Generator(), options).sheet
-    ratio = len(felt.bars) / len(sheet.bars)
+    ratio = felt_bars(sheet, plan.band, options) / len(sheet.bars)
     intro, outro = (
         max(1, round(count * ratio)) if count else 0 for count in (asked.intro, asked.outro)
     )
