@@ -28,6 +28,7 @@ RECIPES = {
     "genre_gan": "genre_gan:GenreGanRecipe",
     "instrument_classifier": "instrument_classifier:InstrumentClassifierRecipe",
     "midi_classifier": "midi_classifier:MidiClassifierRecipe",
+    "rhythm_transcription": "rhythm_transcription:RhythmTranscriptionRecipe",
     "separator": "separator:SeparatorRecipe",
     "style": "style:StyleRecipe",
     "templates": "templates:TemplateRecipe",
