@@ -259,10 +259,10 @@ def _viterbi(
             score[state] += np.log(max(distribution[frame, state], _LEAST))
         score[silent] += none[frame]
     path = np.empty(frames, dtype=np.int16)
-    state = np.argmax(score)
+    state = int(np.argmax(score))
     for frame in range(frames - 1, -1, -1):
         path[frame] = state
-        state = came[frame, state]
+        state = int(came[frame, state])
     return path
 
 
