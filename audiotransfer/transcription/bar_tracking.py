@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy.ndimage import maximum_filter1d
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -12,6 +13,9 @@ if TYPE_CHECKING:
 #: Beats of a bar, with the log-probability of the metre.
 METRES = {4: 0.0, 3: -1.0, 2: -2.5}
 _SLIP = -7.0  # log-probability that a bar is cut short
+_AROUND = 0.025  # s around a place in a beat in which an onset lies there
+_THIRD = 1.2  # by which the onsets on each third exceed those on the half in compound metres
+_HEARD = 0.25  # onsets on each third, of those on the beat
 _SWITCH = -14.0  # log-probability that the metre changes at a bar line
 
 
@@ -31,10 +35,10 @@ def track_bars(evidence: NDArray[np.float64]) -> NDArray[np.int64]:
             first = index[other, 0]
             cost = _SLIP if other == metre else _SWITCH + METRES[other] - METRES[metre]
             moves[number, first] = max(moves[number, first], cost)
-    first = np.array([place == 0 for _, place in places])
+    begins = np.array([place == 0 for _, place in places])
     # log p(downbeat) and log p(none), from the log-odds.
     odds = np.where(
-        first, -np.logaddexp(0, -evidence[:, None]), -np.logaddexp(0, evidence[:, None])
+        begins, -np.logaddexp(0, -evidence[:, None]), -np.logaddexp(0, evidence[:, None])
     )
     score = np.array([METRES[metre] - np.log(metre) for metre, _ in places]) + odds[0]
     came = np.zeros((len(evidence), len(places)), dtype=np.int64)
@@ -64,11 +68,12 @@ def downbeat_evidence(
     beat = beats[around].max(1).astype(np.float64)
     first = downbeats[around].max(1).astype(np.float64)
     share = np.clip((first + 0.02) / (np.maximum(beat, first) + 0.08), 0.03, 0.97)
-    return np.log(share / (1 - share))
+    odds: NDArray[np.float64] = np.log(share / (1 - share))
+    return odds
 
 
 def change_evidence(
-    distributions: NDArray[np.float32], rate: float, beats: NDArray[np.float64]
+    distributions: NDArray[np.floating[Any]], rate: float, beats: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """How much a distribution over time, ``[L, classes]`` at ``rate``, changes at each beat.
 
@@ -86,3 +91,24 @@ def change_evidence(
         changes[1:-1] = 0.5 * np.abs(np.diff(means, axis=0)).sum(1)
         changes -= changes.mean()
     return changes
+
+
+def is_compound(
+    strengths: NDArray[np.floating[Any]], rate: float, beats: NDArray[np.float64]
+) -> bool:
+    """Whether the beats are divided in three, from the onsets' strength ``[L]`` at ``rate``.
+
+    Both thirds of a beat then bear more onsets than its half. A swung eighth lies on the second
+    third only.
+    """
+    period = np.diff(beats)
+    reach = max(1, round(_AROUND * rate))
+    widest = maximum_filter1d(strengths.astype(np.float64), 2 * reach + 1)
+
+    def mean_at(place: float) -> float:
+        frames = np.rint((beats[:-1] + place * period) * rate).astype(np.int64)
+        return float(widest[frames[(frames >= 0) & (frames < len(widest))]].mean())
+
+    on, half = mean_at(0.0), mean_at(0.5)
+    thirds = mean_at(1 / 3), mean_at(2 / 3)
+    return min(thirds) > max(_THIRD * half, _HEARD * on)

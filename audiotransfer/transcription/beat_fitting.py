@@ -131,7 +131,8 @@ def _window_curves(
     rest = np.maximum(moment(weights * values**2, 0) - (found * right).sum(1), 0)
     # Three beats' worth is lost to the curve, as in any estimate of its spread.
     freedom = np.maximum(1 - 3 / np.maximum(count, 3.5), 0.1) * np.maximum(powers[:, 0], 1e-9)
-    return found[:, 0], np.sqrt(rest / freedom), usable
+    deviations: NDArray[np.float64] = np.sqrt(rest / freedom)
+    return found[:, 0].astype(np.float64), deviations, usable
 
 
 def _continued(

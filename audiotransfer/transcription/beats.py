@@ -11,6 +11,7 @@ from audiotransfer.leadsheet.leadsheet import Bar
 from audiotransfer.transcription.bar_tracking import (
     change_evidence,
     downbeat_evidence,
+    is_compound,
     track_bars,
 )
 from audiotransfer.transcription.beat_fitting import FittedBeats, fit_beats
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 _CHORD_WEIGHT, _BASS_WEIGHT = 1.5, 1.0  # log-odds of a complete change of chord, of bass
 _FEWEST_BEATS = 4
+_FEW_HITS = 0.004  # mean activation of all drums below which there are none
 _TOLERANCE = 0.05  # s: what lies this near a beat counts as on it
 _ENDS = 0.02  # s by which a beat may lie before the song
 _CONFIDENT_BEATS = 16  # beats from which a song's length costs no confidence
@@ -74,14 +76,25 @@ def find_beats(rhythm: RhythmActivations, pitch: PitchActivations | None = None)
         evidence += _CHORD_WEIGHT * change_evidence(pitch.chords, pitch.rate, fitted.times)
         evidence += _BASS_WEIGHT * change_evidence(pitch.bass, pitch.rate, fitted.times)
     places = track_bars(evidence)
+    strengths, rate = rhythm.drums.sum(1), rhythm.rate
+    if pitch is not None and strengths.mean() < _FEW_HITS:
+        strengths, rate = pitch.note_onsets.astype(np.float32).sum(1), pitch.rate
+    parts = 3 if is_compound(strengths, rate, fitted.times) else 2
     confidence = _confidence(rhythm, fitted)
-    return _grid(fitted.times, places, len(rhythm.beats) / rhythm.rate, confidence)
+    return _grid(fitted.times, places, parts, len(rhythm.beats) / rhythm.rate, confidence)
 
 
 def _grid(
-    times: NDArray[np.float64], places: NDArray[np.int64], seconds: float, confidence: float
+    times: NDArray[np.float64],
+    places: NDArray[np.int64],
+    parts: int,
+    seconds: float,
+    confidence: float,
 ) -> BeatGrid:
-    """The grid of a song of ``seconds`` from its tracked beats and their places in bars."""
+    """The grid of a song of ``seconds`` from its tracked beats and their places in bars.
+
+    A beat has ``parts`` equal parts.
+    """
     before = np.arange(1, np.floor((times[0] + _ENDS) / (first := times[1] - times[0])) + 1)
     last = times[-1] - times[-2]
     after = np.arange(1, max(np.ceil((seconds - times[-1]) / last), 0) + 1)
@@ -96,14 +109,21 @@ def _grid(
     count = max(int(np.searchsorted(beats, seconds)), 1)
     if count >= len(beats):
         beats = np.append(beats, beats[-1] + last)
-    return BeatGrid(beats[: count + 1], _bars(whole[:count]), confidence)
+    return BeatGrid(beats[: count + 1], _bars(whole[:count], parts), confidence)
 
 
-def _bars(places: NDArray[np.int64]) -> tuple[Bar, ...]:
-    """Bars of beats by their places in bars ``[N, 2]``."""
+def _bars(places: NDArray[np.int64], parts: int) -> tuple[Bar, ...]:
+    """Bars of beats by their places in bars ``[N, 2]``, of ``parts`` parts each."""
     firsts = sorted({0, *np.flatnonzero(places[:, 0] == 0).tolist()})
     ends = [*firsts[1:], len(places)]
-    return tuple(Bar(first, end - first) for first, end in zip(firsts, ends, strict=True))
+    lengths = zip(firsts, ends, strict=True)
+    # One dotted quarter, as 3/8, would be three beats: a bar cut to one beat is a simple one.
+    return tuple(
+        Bar(first, 3 * (end - first), 8)
+        if parts == 3 and end - first > 1
+        else Bar(first, end - first)
+        for first, end in lengths
+    )
 
 
 def _confidence(rhythm: RhythmActivations, fitted: FittedBeats) -> float:
