@@ -29,6 +29,7 @@ RECIPES = {
     "instrument_classifier": "instrument_classifier:InstrumentClassifierRecipe",
     "midi_classifier": "midi_classifier:MidiClassifierRecipe",
     "rhythm_transcription": "rhythm_transcription:RhythmTranscriptionRecipe",
+    "pitch_transcription": "pitch_transcription:PitchTranscriptionRecipe",
     "separator": "separator:SeparatorRecipe",
     "style": "style:StyleRecipe",
     "templates": "templates:TemplateRecipe",
