@@ -49,6 +49,8 @@ IN_FILES = {
     "test_instrument_classifier.py": ["instrument-classifier"],
     "test_midi_classifiers.py": ["midi-classifier", "midi-classifier-counts"],
     "test_arranger_networks.py": ["comping", "walking-bass"],
+    "test_rhythm_transcription.py": ["rhythm-transcription"],
+    "test_pitch_transcription.py": ["pitch-transcription"],
     "test_accompaniment.py": ["bach", "bach-gan", "bach-gan-paper"],
     "test_drums.py": [
         "drums",

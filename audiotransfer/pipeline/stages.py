@@ -176,11 +176,17 @@ def transfer(
 
 def restore(blocks: Iterator[StemBlock], measured: Measured) -> Iterator[StemBlock]:
     """Brings the stems from the working level to the song's, and silences its silent side."""
+    gain = restoring_gain(measured)
+    for block in blocks:
+        yield StemBlock(block.native, block.dry * gain, block.wet * gain)
+
+
+def restoring_gain(measured: Measured) -> Tensor:
+    """The gain ``[2, 1]`` from the working level to the song's; 0 on its silent side."""
     gain = torch.full((2, 1), 1.0 / measured.scale)
     if measured.one_sided:
         gain[1 - measured.active_channels[0]] = 0.0
-    for block in blocks:
-        yield StemBlock(block.native, block.dry * gain, block.wet * gain)
+    return gain
 
 
 def mix(blocks: Iterator[StemBlock], plan: Plan, measured: Measured) -> Iterator[MixBlock]:

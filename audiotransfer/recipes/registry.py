@@ -29,6 +29,8 @@ RECIPES = {
     "genre_gan": "genre_gan:GenreGanRecipe",
     "instrument_classifier": "instrument_classifier:InstrumentClassifierRecipe",
     "midi_classifier": "midi_classifier:MidiClassifierRecipe",
+    "rhythm_transcription": "rhythm_transcription:RhythmTranscriptionRecipe",
+    "pitch_transcription": "pitch_transcription:PitchTranscriptionRecipe",
     "separator": "separator:SeparatorRecipe",
     "style": "style:StyleRecipe",
     "templates": "templates:TemplateRecipe",
