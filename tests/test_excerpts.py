@@ -45,7 +45,7 @@ from audiotransfer.data.rendering.excerpts.pieces import (
     slowed,
 )
 from audiotransfer.data.rendering.excerpts.playing import play_section
-from audiotransfer.data.rendering.excerpts.scores import READERS, SPLITS, names_in, split_of
+from audiotransfer.data.rendering.excerpts.readers import READERS, SPLITS, names_in, split_of
 from audiotransfer.data.rendering.excerpts.singing import VOICES, sing
 from audiotransfer.data.rendering.excerpts.sound import SAMPLE_RATE, active_level, retuned
 from audiotransfer.errors import AudioTransferError

@@ -22,7 +22,7 @@ from numpy.random import Generator
 
 from audiotransfer.data.rendering.excerpts.accompaniment import CHORD_TONES
 from audiotransfer.data.rendering.excerpts.pieces import COUNTER, HARMONY, LEAD, monophonic
-from audiotransfer.data.rendering.excerpts.scores import names_in, read_pop
+from audiotransfer.data.rendering.excerpts.readers import names_in, read_pop
 from audiotransfer.data.rendering.excerpts.sound import (
     SAMPLE_RATE,
     Timbre,
@@ -257,7 +257,7 @@ def render(song: Song, number: int, font: Path) -> dict[str, Any]:
     random = np.random.default_rng((30, number))
     quiet = number % 4 == 3
     lead_db = float(random.uniform(-6, -2) if quiet else random.uniform(-2, 6))
-    player = instruments()
+    band = instruments()
 
     def cut(rows: np.ndarray) -> np.ndarray:
         inside = (rows[:, 0] >= song.start) & (rows[:, 0] < song.start + SECONDS - 0.03)
@@ -277,11 +277,11 @@ def render(song: Song, number: int, font: Path) -> dict[str, Any]:
     others = [(program, noted(rows)) for program, rows in song.parts]
     rest = np.zeros(round(SECONDS * SAMPLE_RATE), dtype=np.float32)
     for program, rows in others:
-        rest += player.play(rows, Timbre(program, font), SECONDS)
-    rest += 1.2 * player.play(bass, Timbre(song.bass_program, font), SECONDS)
+        rest += band.play(rows, Timbre(program, font), SECONDS)
+    rest += 1.2 * band.play(bass, Timbre(song.bass_program, font), SECONDS)
     struck = np.column_stack([hits[:, 0], np.full(len(hits), 0.1), hits[:, 1:]])
-    rest += 0.8 * player.play(struck, Timbre(0, font), SECONDS, drums=True)
-    melody = player.play(lead, Timbre(song.lead_program, font), SECONDS)
+    rest += 0.8 * band.play(struck, Timbre(0, font), SECONDS, drums=True)
+    melody = band.play(lead, Timbre(song.lead_program, font), SECONDS)
     level = active_level(melody)
     if level:
         melody *= np.float32(active_level(rest) / level * 10 ** (lead_db / 20))

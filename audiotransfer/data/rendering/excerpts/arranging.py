@@ -32,7 +32,7 @@ from audiotransfer.data.rendering.excerpts.pieces import (
     draw_timeline,
     slowed,
 )
-from audiotransfer.data.rendering.excerpts.scores import READERS, names_in, read_performance
+from audiotransfer.data.rendering.excerpts.readers import READERS, names_in, read_performance
 from audiotransfer.errors import AudioTransferError
 
 if TYPE_CHECKING:

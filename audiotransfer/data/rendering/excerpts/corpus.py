@@ -18,7 +18,7 @@ from audiotransfer.data.rendering.excerpts.arranging import (
     draw_section,
 )
 from audiotransfer.data.rendering.excerpts.playing import play_section
-from audiotransfer.data.rendering.excerpts.scores import READERS, SPLITS, names_in
+from audiotransfer.data.rendering.excerpts.readers import READERS, SPLITS, names_in
 from audiotransfer.errors import AudioTransferError
 
 

@@ -109,7 +109,7 @@ def play_section(
     length = round(settings.seconds * SAMPLE_RATE)
     longer = settings.seconds * ratio + 0.01
     main = Path(settings.soundfonts[int(random.integers(len(settings.soundfonts)))])
-    player = sounds.instruments()
+    band = sounds.instruments()
     quietest, loudest = (-12, 6) if section.collection == "pop909" else (-7, 7)
     lead_db = float(random.uniform(quietest, loudest))
     played: list[Played] = []
@@ -146,7 +146,7 @@ def play_section(
         timbres = [
             _timbre(layer.role, layer.programs, settings, main, random) for _ in range(parts)
         ]
-        sound = np.sum([_level(player.play(stretched, t, longer), 0) for t in timbres], axis=0)
+        sound = np.sum([_level(band.play(stretched, t, longer), 0) for t in timbres], axis=0)
         names = " + ".join(timbre.name for timbre in timbres)
         played.append(Played(layer.role, seconds, sound, db, names))
     hits = np.zeros((0, 2))
@@ -159,7 +159,7 @@ def play_section(
         stretched[:, 0] *= ratio
         stretched[:, 1] = 0.15
         timbre = _timbre("drums", (), settings, main, random)
-        sound = player.play(stretched, timbre, longer, drums=True)
+        sound = band.play(stretched, timbre, longer, drums=True)
         hits = seconds[:, [0, 2]]
         played.append(Played("drums", seconds, sound, float(random.uniform(*_LEVELS["drums"])),
                               timbre.name))  # fmt: skip
