@@ -13,6 +13,7 @@ import numpy as np
 
 from audiotransfer.data.rendering.excerpts.arranging import (
     INVENTED,
+    SINGING,
     ExcerptSettings,
     complete,
     draw_section,
@@ -34,7 +35,9 @@ def render_excerpt(settings: ExcerptSettings, index: int) -> dict[str, Any]:
     """
     random = np.random.default_rng((settings.seed, SPLITS.index(settings.split), index))
     section, timeline, offset = draw_section(settings, random)
-    section = section.transposed(int(random.integers(-5, 7)))
+    semitones = int(random.integers(-5, 7))
+    if section.collection != SINGING:  # the recording stays where it is
+        section = section.transposed(semitones)
     tempo = float(60 / np.median(np.diff(timeline.times)))
     section = complete(section, tempo, settings, random)
     arrays, about = play_section(section, timeline, offset, settings, random)
@@ -65,13 +68,15 @@ def render_excerpts(
         if not Path(font).is_file():
             raise AudioTransferError(f"soundfont {font} does not exist; name an .sf2 or .sf3")
     for place in settings.scores:
-        if place == INVENTED:
+        if place in (INVENTED, SINGING):
             continue
         if Path(place).stem not in READERS:
             raise AudioTransferError(
                 f"scores {place} have no reader; there are {', '.join(READERS)}"
             )
         names_in(place, settings.split)
+    if SINGING in settings.scores and not settings.singing:
+        raise AudioTransferError("singing is among the scores; set singing=[FILE] to recordings")
     (folder / settings.split).mkdir(parents=True, exist_ok=True)
     numbers = range(settings.first, settings.first + settings.excerpts)
     jobs = [(settings, number, str(folder)) for number in numbers]

@@ -23,17 +23,25 @@ def no_rows(columns: int) -> Rows:
 
 
 @dataclass(frozen=True)
+class Recording:
+    """The sound ``[T]`` of a part at 22 050 Hz, and its tuning, which is that of all parts."""
+
+    sound: NDArray[np.float32]
+    tuning_cents: float
+
+
+@dataclass(frozen=True)
 class Layer:
     """Notes ``[N, 4]`` of one part: start and duration (beats), MIDI pitch, velocity.
 
     ``role`` is lead, counter, harmony or bass. ``programs`` are General MIDI programs to draw
-    from; where there are none they follow from the role. ``sung`` layers are sung.
+    from; where there are none they follow from the role. Notes of a ``recording`` are in seconds.
     """
 
     role: str
     notes: Rows
     programs: tuple[int, ...] = ()
-    sung: bool = False
+    recording: Recording | None = None
 
 
 @dataclass(frozen=True)

@@ -105,6 +105,8 @@ def play_section(
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Renders a section; the arrays of its excerpt, and what is said about it."""
     cents = float(random.normal(0, 8)) if random.random() < 0.6 else float(random.uniform(-40, 40))
+    for layer in section.layers:
+        cents = layer.recording.tuning_cents if layer.recording else cents
     ratio = 2 ** (cents / 1200)
     length = round(settings.seconds * SAMPLE_RATE)
     longer = settings.seconds * ratio + 0.01
@@ -114,6 +116,10 @@ def play_section(
     lead_db = float(random.uniform(quietest, loudest))
     played: list[Played] = []
     for layer in section.layers:
+        if layer.recording is not None:
+            sound = sounds.retuned(layer.recording.sound, -cents, round(longer * SAMPLE_RATE))
+            played.append(Played(LEAD, layer.notes, sound, lead_db, "recording", True))
+            continue
         notes = layer.notes
         jitter = 0.012 if layer.role == LEAD else 0.006
         if layer.role == LEAD:
