@@ -10,6 +10,7 @@ from audiotransfer.audio.writing import check_output
 from audiotransfer.cli.arguments import (
     Arguments,
     Parser,
+    add_cache,
     add_computing,
     add_cut,
     add_format,
@@ -65,7 +66,10 @@ def configure(parser: Parser) -> None:
         "--style",
         type=any_name,
         metavar="NAME",
-        help=f"{style_names('spectral')}; of MIDI {style_names('symbolic')}; or a folder",
+        help=(
+            f"{style_names('spectral', covers=True)}; of MIDI {style_names('symbolic')}; or a "
+            "folder"
+        ),
     )
     style.add_argument(
         "--mode",
@@ -109,7 +113,7 @@ def configure(parser: Parser) -> None:
         help="without the style's amplifiers and other effects",
     )
     add_cut(style)
-    add_second_page(style, "--help-midi", "print further options, for covers and MIDI files")
+    add_second_page(style, "--help-midi", "print further options: covers, MIDI files, cache")
     output = add_format(parser)
     output.add_argument(
         "-o",
@@ -132,6 +136,7 @@ def configure(parser: Parser) -> None:
     )
     add_stem_format(output, "stems-")
     add_cover_options(parser)
+    add_cache(parser.add_later_group("cache of separations and transcriptions (see doctor)"))
     computing = add_computing(parser)
     add_separator(computing)
     inverters = registered("audiotransfer.inverters")
@@ -326,6 +331,7 @@ def _options(args: Arguments, alone: bool) -> TransferOptions:
         },
         gains_db={name: check_gain(name, gain) for name, gain in args.gain},
         effects=args.effects,
+        cache=args.cache,
         separator=args.separator,
         vocoder=args.vocoder,
         device=args.device,

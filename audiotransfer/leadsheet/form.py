@@ -127,18 +127,26 @@ def _names(features: NDArray[np.float64], edges: Sequence[int]) -> list[str]:
     """One name for each section: that of the earlier one whose bars are most alike in order."""
     # That of all pairs of bars, without a matrix of them.
     mean = float(np.square(features.mean(axis=0)).sum())
-    names: list[str] = []
     spans = list(pairwise(edges))
+    lengths = np.array([end - start for start, end in spans])
+    alike_ones = {
+        length: (numbers, np.stack([features[slice(*spans[n])] for n in numbers]))
+        for length in np.unique(lengths).tolist()
+        for numbers in [np.flatnonzero(lengths == length)]
+    }
+    names: list[str] = []
     for index, (start, end) in enumerate(spans):
         best, name = _ALIKE, ""
-        for (other, until), known in zip(spans[:index], names, strict=True):
-            length = min(end - start, until - other)
-            if max(end - start, until - other) > 2 * length:
+        for other, (numbers, bars) in alike_ones.items():
+            length = min(end - start, other)
+            earlier = int(np.searchsorted(numbers, index))
+            if max(end - start, other) > 2 * length or not earlier:
                 continue
-            pairs = features[start : start + length] * features[other : other + length]
-            alike = (float(pairs.sum(axis=1).mean()) - mean) / max(1 - mean, 1e-9)
-            if alike > best:
-                best, name = alike, known
+            own = features[start : start + length]
+            pairs = np.einsum("nlf,lf->n", bars[:earlier, :length], own) / length
+            alike = np.round((pairs - mean) / max(1 - mean, 1e-9), 9)
+            if (most := float(alike.max())) > best:
+                best, name = most, names[numbers[int(alike.argmax())]]
         names.append(name or _letter(len(set(names))))
     return names
 

@@ -102,7 +102,11 @@ def separate_file(
     place = Output.stems(folder, options)
     place.check(song)
     separating = TransferOptions(
-        separator=options.separator, device=options.device, seed=options.seed, block=options.block
+        separator=options.separator,
+        device=options.device,
+        seed=options.seed,
+        cache=options.cache,
+        block=options.block,
     )
     plan = prepare(separating, separate_only=True)
     report = transfer_song(song, plan, place, progress)
@@ -184,7 +188,7 @@ def _cover_job(
     the transcription is in doubt.
     """
     assert plan.cover is not None
-    examined = examine(song, plan.cover.options.leadsheet, tracker)
+    examined = examine(song, plan.cover.options.leadsheet, tracker, plan.cache)
     measured, transcription = examined.measured, examined.transcription
     if measured.rms == 0.0:
         return _Job(song, measured, replace(plan, cover=None), output, [], tracker)

@@ -189,7 +189,9 @@ def _beside(
     if not separates:
         yield from ((None, parts) for parts in band)
         return
-    dry = stages.separate(stages.read(song, measured), plan, measured, workers, tracker)
+    key = stages.stems_key(song, plan, measured)
+    mixes = stages.read(song, measured)
+    dry = stages.separate(mixes, plan, measured, workers, tracker, key)
     queue = TimeQueue()
     for block in stages.transfer(dry, plan, measured, workers, tracker):
         length = block.dry.shape[-1]

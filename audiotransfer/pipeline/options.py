@@ -144,6 +144,8 @@ class TransferOptions:
     cut: Cut = field(default_factory=Cut)
     encoding: Literal["int16", "int24", "float32"] = "int16"
     overwrite: bool = False
+    cache: bool = True
+    """Whether separation and transcription of the song are kept for other styles and seeds."""
     block: int | None = None
     """Block length in samples at 44.1 kHz, a multiple of the separator's and the transfers'
     ``grid``; ``None`` is about :data:`audiotransfer.pipeline.blocks.BLOCK`.

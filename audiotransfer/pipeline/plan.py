@@ -19,6 +19,7 @@ from audiotransfer.audio.resampling import STEREO_RATE
 from audiotransfer.effects import NO_EFFECTS, Chain
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.pipeline.blocks import check_block
+from audiotransfer.pipeline.cache import Cache, cache_folder
 from audiotransfer.pipeline.cover_options import COVER, TIMBRE
 from audiotransfer.pipeline.cover_plan import (
     CoverPlan,
@@ -99,6 +100,8 @@ class Plan:
     notices: tuple[str, ...] = ()
     cover: CoverPlan | None = None
     """Of a cover, whose stems with the action ``cover`` are replaced by parts of its band."""
+    cache: Cache | None = None
+    """Keeps separation and transcription of songs; ``None``: neither is read nor kept."""
     fallback: Plan | None = None
     """What is done in place of a cover that nobody asked for by name, where the transcription is
     in doubt."""
@@ -147,7 +150,17 @@ def prepare(options: TransferOptions, *, separate_only: bool = False) -> Plan:
     parts = [] if main is None or main.band is None else part_names(main.band)
     check_stems(options.stems, separator.stems, label)
     check_stems(gains, (*separator.stems, *parts), label)
-    plan = Plan(separator, label, {}, options.seed, options.block, device, tuple(notices))
+    cache = Cache(cache_folder()) if options.cache else None
+    plan = Plan(
+        separator,
+        label,
+        {},
+        options.seed,
+        options.block,
+        device,
+        tuple(notices),
+        cache=cache,
+    )
     request = _Request(options, strength, gains, styles, main)
     plan = _with_stems(plan, request, mode)
     if plan.cover is not None and not plan.cover.asked and main is not None and main.has_timbre:

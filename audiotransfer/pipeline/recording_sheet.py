@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
+from audiotransfer import __version__, transcription
 from audiotransfer.audio.resampling import STEREO_RATE, StreamResampler
 from audiotransfer.cover.span import part_of_sheet
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.leadsheet.files import is_whole, read_lead_sheet
+from audiotransfer.leadsheet.files import from_json, is_whole, read_lead_sheet, to_json
+from audiotransfer.pipeline.cache import Cache, key_of
 from audiotransfer.pipeline.dynamics import PowerMeter
 from audiotransfer.pipeline.measuring import Measured, measure
+from audiotransfer.styles import sha256
 from audiotransfer.transcription.transcriber import Transcriber, Transcription
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import numpy as np
     from numpy.typing import NDArray
 
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
     from audiotransfer.pipeline.reporting import Tracker
     from audiotransfer.pipeline.sources import Source
 
+WEIGHTS = Path(transcription.__file__).parent / "shipped"
 _APART_SECONDS = 10.0  # that a song and its lead sheet may differ in length
 #: A lead sheet that somebody gave is relied on.
 _GIVEN = Transcription(None, 1.0, 1.0, 1.0)
@@ -41,7 +45,9 @@ class Examined:
     powers: NDArray[np.float64]
 
 
-def examine(song: Source, leadsheet: Path | None, tracker: Tracker) -> Examined:
+def examine(
+    song: Source, leadsheet: Path | None, tracker: Tracker, cache: Cache | None = None
+) -> Examined:
     """Measures a song and transcribes it in the same pass.
 
     A lead sheet as JSON takes the place of the transcription; one as chord text replaces its
@@ -51,7 +57,9 @@ def examine(song: Source, leadsheet: Path | None, tracker: Tracker) -> Examined:
     if leadsheet is not None and is_whole(leadsheet):
         given = _of_song(read_lead_sheet(leadsheet), song, leadsheet)
     meter = PowerMeter(song.sample_rate)
-    transcriber = None if given is not None else _Transcribing(song)
+    key = "" if cache is None or given is not None else _key(song)
+    found = None if cache is None else _read(cache, key, song.title)
+    transcriber = _Transcribing(song) if given is None and found is None else None
 
     def also(audio: Tensor) -> None:
         meter.push(audio)
@@ -61,12 +69,51 @@ def examine(song: Source, leadsheet: Path | None, tracker: Tracker) -> Examined:
     measured = measure(song, tracker, also)
     if given is not None:
         return Examined(measured, replace(_GIVEN, sheet=given), meter.powers())
-    assert transcriber is not None
-    found = transcriber.finish()
+    if transcriber is not None:
+        found = _rounded(transcriber.finish())
+        if cache is not None and key:
+            cache.write(key, _to_json(found).encode())
+    assert found is not None
     if leadsheet is not None and found.sheet is not None:
         corrected = _of_song(read_lead_sheet(leadsheet, found.sheet), song, leadsheet)
         found = replace(found, sheet=corrected, chords=1.0)
     return Examined(measured, found, meter.powers())
+
+
+def _key(song: Source) -> str:
+    """The name of a song's transcription in the cache; empty for one that cannot be read."""
+    weights = sorted(WEIGHTS.glob("*.safetensors"))
+    try:
+        return key_of("transcription", __version__, song.digest, *map(sha256, weights))
+    except OSError:
+        return ""
+
+
+def _read(cache: Cache, key: str, title: str) -> Transcription | None:
+    """The transcription in the cache; its title is that of the song's file."""
+    data = cache.read(key) if key else None
+    if data is None:
+        return None
+    try:
+        values = json.loads(data)
+        text = values.pop("sheet")
+        found = Transcription(from_json(text, key) if text else None, **values)
+    except (AudioTransferError, TypeError, ValueError):  # of another version
+        return None
+    return found if found.sheet is None else replace(found, sheet=replace(found.sheet, title=title))
+
+
+def _to_json(found: Transcription) -> str:
+    """The transcription as text, its lead sheet as that of a file."""
+    values = {field.name: getattr(found, field.name) for field in fields(found)}
+    return json.dumps({**values, "sheet": to_json(found.sheet) if found.sheet else None})
+
+
+def _rounded(found: Transcription) -> Transcription:
+    """The transcription with the digits that its file has, so that both are the same."""
+    if found.sheet is None:
+        return found
+    return replace(found, sheet=from_json(to_json(found.sheet), found.sheet.title))
 
 
 def _of_song(sheet: LeadSheet, song: Source, path: Path) -> LeadSheet:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -48,6 +49,11 @@ class Source(Protocol):
         """Where it begins in the whole song, and how long that is, in seconds."""
         ...
 
+    @property
+    def digest(self) -> str:
+        """A hash of its content, by which the cache knows it. Raises OSError."""
+        ...
+
     def blocks(self, frames: int, start: int = 0) -> Iterator[Tensor]:
         """Yields ``[C, t]`` in order from sample `start`. Raises :class:`AudioTransferError` for
         what cannot be read.
@@ -69,6 +75,11 @@ class FileSource:
     @property
     def place(self) -> tuple[float, float]:
         return 0.0, self.frames / self.sample_rate
+
+    @property
+    def digest(self) -> str:
+        with open(self.name, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
 
     def blocks(self, frames: int, start: int = 0) -> Iterator[Tensor]:
         with open_audio(self.name) as reader:
@@ -96,6 +107,13 @@ class MemorySource:
     def place(self) -> tuple[float, float]:
         return 0.0, self.frames / self.sample_rate
 
+    @property
+    def digest(self) -> str:
+        found = hashlib.sha256(f"{self.sample_rate} {self.channels}".encode())
+        for piece in self.audio.split(PIECE, -1):
+            found.update(piece.contiguous().numpy().tobytes())
+        return found.hexdigest()
+
     def blocks(self, frames: int, start: int = 0) -> Iterator[Tensor]:
         yield from self.audio[:, start:].split(frames, -1)
 
@@ -120,6 +138,10 @@ class CutSource:
     @property
     def place(self) -> tuple[float, float]:
         return self._start / self.sample_rate, self._total / self.sample_rate
+
+    @property
+    def digest(self) -> str:
+        return f"{self._song.digest} {self._start} {self.frames}"
 
     @property
     def notices(self) -> Sequence[str]:

@@ -22,8 +22,9 @@ _LEAST_SURE = 0.5  # confidence of a brief note that stands alone
 _ALONE = 0.15  # seconds to its neighbours
 _TOUCH = 0.035  # seconds between notes of one sound
 _GLIDE, _FLICKER = 0.075, 0.11  # seconds of a turn into a note, and of one inside it
-_OCTAVE, _RETURN = 12, 5  # semitones of a jump, and between the notes around it
+_OCTAVE, _RETURN = 12, 5  # semitones of a jump, and between a line's notes without it
 _PHRASE = 1.0  # seconds of rest after which a jump is no mistake
+_UNSURE = 0.75  # of the neighbours' confidence, below which a note may be in the wrong octave
 _LONGEST_RUN = 3  # notes that are in the wrong octave together
 _SAME_START = 0.08  # seconds between detections of one note
 _SAME = 0.5  # least share of a note that another detection of it covers
@@ -50,7 +51,8 @@ def clean_melody(notes: NDArray[np.float64]) -> NDArray[np.float64]:
     """The melody with one note at a time, without specks, flickers and jumps by an octave.
 
     A brief note a semitone beside the one that it touches is part of it (a glide, or vibrato).
-    One to three notes an octave away from both their neighbours take the neighbours' octave.
+    One to three notes that are less sure than their neighbours, and an octave away from both, take
+    their octave.
     """
     if not len(notes):
         return np.zeros((0, COLUMNS))
@@ -148,35 +150,31 @@ def _without_specks(notes: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _in_octave(notes: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Notes, of which short runs that leave their neighbours by an octave, and come back, stay."""
+    """Notes, of which short unsure runs an octave away from both their neighbours are moved."""
     notes = notes.copy()
     index = 1
     while index < len(notes) - 1:
-        moved = _run_of_jumps(notes, index)
-        index += max(moved, 1)
+        index += max(_move_run(notes, index), 1)
     return notes
 
 
-def _run_of_jumps(notes: NDArray[np.float64], index: int) -> int:
+def _move_run(notes: NDArray[np.float64], index: int) -> int:
     """Moves the run that begins at ``index`` by an octave if it should be; returns its length."""
     before = notes[index - 1]
-    if notes[index, START] - before[END] > _PHRASE:
-        return 0
-    jump = notes[index, PITCH] - before[PITCH]
-    if abs(jump) < _OCTAVE - _RETURN + 1:
-        return 0
-    shift = -np.sign(jump) * _OCTAVE
     for length in range(1, _LONGEST_RUN + 1):
         end = index + length
-        if end >= len(notes) or notes[end, START] - notes[end - 1, END] > _PHRASE:
+        if (
+            end >= len(notes)
+            or (notes[index : end + 1, START] - notes[index - 1 : end, END]).max() > _PHRASE
+        ):
             return 0
-        back = notes[end, PITCH] - notes[end - 1, PITCH]
-        if abs(back) >= _OCTAVE - _RETURN + 1 and np.sign(back) == -np.sign(jump):
-            own = notes[index:end, PITCH] + shift
-            line = np.concatenate([[before[PITCH]], own, [notes[end, PITCH]]])
-            near = np.abs(np.diff(line)).max() <= _RETURN
-            if near and abs(notes[end, PITCH] - before[PITCH]) <= _RETURN:
-                notes[index:end, PITCH] = own
-                return length
-            return 0
+        after = notes[end]
+        neighbours = (before[PITCH] + after[PITCH]) / 2
+        shift = -_OCTAVE * np.sign(notes[index, PITCH] - neighbours)
+        line = np.concatenate([[before[PITCH]], notes[index:end, PITCH] + shift, [after[PITCH]]])
+        away = np.abs(notes[index:end, PITCH] - neighbours).min() > _OCTAVE / 2
+        unsure = notes[index:end, SURE].mean() < _UNSURE * min(before[SURE], after[SURE])
+        if away and unsure and np.abs(np.diff(line)).max() <= _RETURN:
+            notes[index:end, PITCH] += shift
+            return length
     return 0

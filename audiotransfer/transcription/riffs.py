@@ -92,7 +92,8 @@ def _rests(melody: NDArray[np.float64], bar_times: NDArray[np.float64]) -> list[
 
 def _between(notes: NDArray[np.float64], edges: NDArray[np.float64]) -> NDArray[np.float64]:
     """The notes that begin between the first and the last edge."""
-    return notes[(notes[:, START] >= edges[0] - _CHORD) & (notes[:, START] < edges[-1] - _CHORD)]
+    begun, ended = np.searchsorted(notes[:, START], edges[[0, -1]] - _CHORD)
+    return notes[begun:ended]
 
 
 def _top(notes: NDArray[np.float64]) -> NDArray[np.float64]:
