@@ -74,8 +74,11 @@ class ExcerptSettings:
     workers: int = 1
 
 
-def draw_section(settings: ExcerptSettings, random: Generator) -> tuple[Piece, Timeline, float]:
-    """A section of a random piece with its tempo curve, and the offset of its beat 0 (s)."""
+def draw_section(settings: ExcerptSettings, random: Generator) -> tuple[Piece, Timeline]:
+    """A section of a random piece, and its tempo curve.
+
+    Raises AudioTransferError where no piece with enough notes is found.
+    """
     places = list(settings.scores)
     shares = np.array([settings.scores[place] for place in places])
     for _ in range(80):
@@ -94,9 +97,7 @@ def draw_section(settings: ExcerptSettings, random: Generator) -> tuple[Piece, T
     raise AudioTransferError("no score with enough notes was found in 80 tries; name more scores")
 
 
-def _section(
-    piece: Piece, seconds: float, random: Generator
-) -> tuple[Piece, Timeline, float] | None:
+def _section(piece: Piece, seconds: float, random: Generator) -> tuple[Piece, Timeline] | None:
     """A section that fills an excerpt, or None where the drawn one has too few or many notes."""
     faster = 1.0 if piece.collection == INVENTED else 2 ** random.uniform(-0.3, 0.3)
     tempo = float(np.clip(piece.tempo * faster, 40, 260))
@@ -123,7 +124,7 @@ def _section(
         return None
     if piece.lengths is not None and section.lengths is not None:
         lengths = np.clip(section.lengths, 0.2, 2.5) * piece.tempo / tempo
-        return section, Timeline(np.concatenate([[0.0], np.cumsum(lengths)])), 0.0
+        return section, Timeline(np.concatenate([[0.0], np.cumsum(lengths)]))
     drift = float(random.uniform(0.005, 0.03)) if random.random() < 0.5 else 0.0
     timeline = draw_timeline(tempo, round(last - first) + 1, random, drift)
     if random.random() < 0.08:
@@ -131,7 +132,7 @@ def _section(
     straight = piece.division == 2 and piece.style not in ("jazz", "chorale")
     if straight and random.random() < 0.15:
         timeline = replace(timeline, swing=float(random.uniform(0.55, 0.68)))
-    return section, timeline, float(random.uniform(0, 60 / tempo))
+    return section, replace(timeline, start=float(random.uniform(0, 60 / tempo)))
 
 
 def _grooves(settings: ExcerptSettings, tempo: float, style: str) -> list[str]:

@@ -34,14 +34,13 @@ def render_excerpt(settings: ExcerptSettings, index: int) -> dict[str, Any]:
     known. Raises AudioTransferError where no score can be read.
     """
     random = np.random.default_rng((settings.seed, SPLITS.index(settings.split), index))
-    section, timeline, offset = draw_section(settings, random)
+    section, timeline = draw_section(settings, random)
     semitones = int(random.integers(-5, 7))
     if section.collection != SINGING:  # the recording stays where it is
         section = section.transposed(semitones)
     tempo = float(60 / np.median(np.diff(timeline.times)))
     section = complete(section, tempo, settings, random)
-    arrays, about = play_section(section, timeline, offset, settings, random)
-    return {**arrays, "about": np.array(json.dumps(about))}
+    return play_section(section, timeline, settings, random)
 
 
 def _render_one(job: tuple[ExcerptSettings, int, str]) -> dict[str, object]:

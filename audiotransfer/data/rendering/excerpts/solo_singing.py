@@ -102,9 +102,7 @@ def notes_of(pitch: Rows, rate: float) -> Rows:
     return np.array(rows).reshape(-1, 3)
 
 
-def accompanied(
-    singing: SoloSinging, seconds: float, random: Generator
-) -> tuple[Piece, Timeline, float]:
+def accompanied(singing: SoloSinging, seconds: float, random: Generator) -> tuple[Piece, Timeline]:
     """A section of a recording, up to three semitones higher or lower, with a band that fits it.
 
     Chords, one a bar, are of the key whose scale the notes are in. The tempo is the band's own.
@@ -115,11 +113,11 @@ def accompanied(
     tempo, beats_a_bar = float(random.uniform(70, 140)), int(random.choice([4, 4, 4, 3]))
     bars = int(np.ceil(seconds * tempo / 60 / beats_a_bar)) + 1
     edges = np.arange(bars + 1, dtype=np.float64) * beats_a_bar
-    timeline = Timeline(np.arange(edges[-1] + 1) * 60.0 / tempo)
-    offset = float(random.uniform(0, 60.0 / tempo))
+    start = float(random.uniform(0, 60.0 / tempo))
+    timeline = Timeline(np.arange(edges[-1] + 1) * 60.0 / tempo, start=start)
     bar = beats_a_bar * 60.0 / tempo
     chords = [(edge, *chord) for edge, chord in zip(
-        edges, _fitting(notes, offset + edges * 60.0 / tempo, bar), strict=True
+        edges, _fitting(notes, timeline.at(edges), bar), strict=True
     )]  # fmt: skip
     piece = Piece(
         "singing", singing.name, (), edges, tempo, chords=np.array(chords, dtype=np.float64),
@@ -134,7 +132,7 @@ def accompanied(
         accompaniment(piece, pattern, random),
         bass_line(piece, str(random.choice(["held", "beats", "dotted", "fifths"])), random),
     )
-    return replace(piece, layers=layers), timeline, offset
+    return replace(piece, layers=layers), timeline
 
 
 def _section(
