@@ -106,8 +106,7 @@ def rhythm_figures(network: RhythmNetwork, examples: list[Example]) -> dict[str,
     network.eval()
     values: dict[str, list[float]] = {"beats": [], "downbeats": [], "drums": []}
     for example in examples:
-        levels = torch.from_numpy(np.array(example.levels))[None].float() / 255
-        found = network(levels)[0].sigmoid().numpy()
+        found = network(example.levels()[None])[0].sigmoid().numpy()
         activations = RhythmActivations(FRAME_RATE, found[0], found[1], found[2:].T)
         if example.beats is not None and example.downbeats is not None:
             grid = find_beats(activations)

@@ -1,4 +1,4 @@
-"""The most likely bars of a song's beats: a Viterbi search over places in bars of 2 to 4 beats."""
+"""The most likely bars of a song's beats: a Viterbi search over places in bars of 2 to 5 beats."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 #: Beats of a bar, with the log-probability of the metre.
-METRES = {4: 0.0, 3: -1.0, 2: -2.5}
+METRES = {4: 0.0, 3: -1.0, 2: -2.5, 5: -4.0}
 _SLIP = -7.0  # log-probability that a bar is cut short
 _AROUND = 0.025  # s around a place in a beat in which an onset lies there
 _THIRD = 1.2  # by which the onsets on each third exceed those on the half in compound metres

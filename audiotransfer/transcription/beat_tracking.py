@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 #: Slowest and fastest felt tempo, in beats per minute.
-SLOWEST, FASTEST = 48.0, 215.0
+SLOWEST, FASTEST = 45.0, 240.0
 _STEP = 0.015  # of the tempo, from one candidate to the next
 _LIKELY_TEMPO = 112.0  # bpm
 _TEMPO_WEIGHT = 0.12  # log-likelihood a beat, at an octave from the likely tempo

@@ -25,7 +25,7 @@ from audiotransfer.transcription.rhythm_network import OUTPUTS
 
 _STEPS = 255  # of a level in its cached form
 _WIDTHS = (1.2, 1.0)  # frames: standard deviations of the targets of beats, of drum hits
-_SLOWEST, _FASTEST = 46.0, 225.0  # bpm that stretching does not leave
+_SLOWEST, _FASTEST = 44.0, 250.0  # bpm that stretching does not leave
 _GAIN = 15.0 / 90.0  # of a level: 15 dB
 _EQUALISER = 9.0 / 90.0  # of a level, at four points over the bands
 _NOISE = (0.0, 0.35)  # levels of an added floor
@@ -34,16 +34,27 @@ _TRANSPOSED = 5  # semitones
 
 @dataclass(frozen=True)
 class Example:
-    """Levels ``[BANDS, L]`` in 255 steps, and the times in seconds that they hold.
+    """An excerpt's file, where its levels are kept, and the times in seconds that it holds.
 
     ``drums`` are times and numbers of classes ``[N, 2]``; ``beats``, ``downbeats`` or ``drums``
     are ``None`` where they are not known.
     """
 
-    levels: NDArray[np.uint8]
+    file: Path
+    cached: Path
     beats: NDArray[np.float64] | None
     downbeats: NDArray[np.float64] | None
     drums: NDArray[np.float64] | None
+
+    def levels(self) -> Tensor:
+        """Its levels ``[BANDS, L]``, in 255 steps: computed once, and read from then on."""
+        if not self.cached.is_file():
+            with np.load(self.file) as held:
+                samples = torch.from_numpy(held["audio"].astype(np.float32) / 32768)
+            write_array(
+                self.cached, (rhythm_features(samples) * _STEPS).round().to(torch.uint8).numpy()
+            )
+        return torch.from_numpy(np.load(self.cached)).float() / _STEPS
 
 
 def read_examples(folder: Path, cache: Path) -> list[Example]:
@@ -60,16 +71,13 @@ def read_examples(folder: Path, cache: Path) -> list[Example]:
 
 def _read(file: Path, cached: Path) -> Example:
     with np.load(file) as held:
-        if not cached.is_file():
-            samples = torch.from_numpy(held["audio"].astype(np.float32) / 32768)
-            levels = (rhythm_features(samples) * _STEPS).round().to(torch.uint8).numpy()
-            write_array(cached, levels)
         known = bool(held["has_beats"])
         drums = held["drums"].astype(np.float64).reshape(-1, 2)
         classes = [CLASS_OF_KEY.get(int(key), -1) for key in drums[:, 1]]
         hits = np.stack([drums[:, 0], np.array(classes, dtype=np.float64)], 1)
         return Example(
-            np.load(cached, mmap_mode="r"),
+            file,
+            cached,
             held["beats"].astype(np.float64) if known else None,
             held["downbeats"].astype(np.float64) if known else None,
             hits[hits[:, 1] >= 0] if held["has_drums"] else None,
@@ -123,7 +131,7 @@ class RhythmBatches:
 
     def _varied(self, example: Example, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
         factor = _factor(example, self.stretch, rng)
-        levels = torch.from_numpy(np.array(example.levels)).float() / _STEPS
+        levels = example.levels()
         length = round(levels.shape[1] * factor)
         levels = torch.nn.functional.interpolate(levels[None], length, mode="linear")[0]
         targets, known = targets_of(example, length, factor)
