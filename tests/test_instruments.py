@@ -30,6 +30,7 @@ from audiotransfer.synthesis import (
 from audiotransfer.synthesis.catalogue import FOLDER
 from audiotransfer.synthesis.oscillators import oscillate
 from audiotransfer.synthesis.room import RoomFilter
+from audiotransfer.synthesis.synth_presets import PRESETS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -394,3 +395,21 @@ def test_every_instrument_is_described_whole_and_small() -> None:
             info = soundfile.info(folder / sample["file"])
             assert (info.samplerate, info.frames) == (RATE, sample["frames"])
             assert info.channels <= card["channels"]
+
+
+@pytest.mark.parametrize("deviation", [-40.0, 25.0])
+@pytest.mark.parametrize("name", ["sax_tenor", "piano_grand", "bass_upright_pizz", *PRESETS])
+def test_an_ensemble_is_tuned_to_a_deviation(name: str, deviation: float) -> None:
+    described = describe(name)
+    key = (described.low_key + described.high_key) // 2
+    notes = part(name, [(0.0, 1.2, key, 90)])
+    at = [
+        cents(dry(Ensemble(tuning=tuning), notes)[:, RATE // 5 : RATE].mean(axis=0), key)
+        for tuning in (0.0, deviation)
+    ]
+    assert at[1] - at[0] == pytest.approx(deviation, abs=4.0)
+
+
+def test_drums_have_no_tuning() -> None:
+    hits = part("kit_jazz_sticks", [(0.1, 0.2, 38, 100), (0.5, 0.2, 51, 90)])
+    assert np.array_equal(dry(Ensemble(tuning=50.0), hits), dry(Ensemble(), hits))

@@ -72,7 +72,7 @@ def test_a_folder_that_is_named_is_made_and_json_tells_the_result(run: Run, plac
     ("name", "data", "says"),
     [
         ("gone.mid", None, "does not exist"),
-        ("song.wav", b"RIFF", "recordings cannot be transcribed yet"),
+        ("song.wav", b"RIFF", "cannot be decoded"),
         ("text.mid", b"hello", "text.mid"),
         ("empty.mid", b"", "empty"),
         ("silent.mid", b"MThd\0\0\0\6\0\0\0\1\1\xe0MTrk\0\0\0\4\0\xff\x2f\0", "no notes"),

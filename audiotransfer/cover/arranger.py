@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from audiotransfer.cover import singer
 from audiotransfer.cover.endings import held
 from audiotransfer.cover.instrumentation import instrumented
 from audiotransfer.cover.lead import melody_in_range
@@ -53,7 +54,8 @@ def arrange(
     """Arranges a song for a band; the same generator state gives the same notes.
 
     With little ``strength`` (0..1) the band plays the song's own notes; then its eighths are swung;
-    then the band's own parts are written; with more strength the harmony changes further.
+    then the band's own parts are written; with more strength the harmony changes further. With a
+    singer the lead and the second voice rest while somebody sings.
     Raises AudioTransferError for an instrument or a writer that there is not.
     """
     options = options or ArrangeOptions()
@@ -63,15 +65,23 @@ def arrange(
     parts = []
     write = _written if strength >= ARRANGED else own_notes
     roles = instrumented(plan, options.lead)
-    if strength >= ARRANGED:  # the others write to the octave that the lead is in
+    swing = options.swing
+    led = plan  # what the lead plays
+    if plan.singer:
+        plan = singer.with_fills_in_rests(plan)
+        swing = singer.band_swing(plan) if swing is None else swing
+        led = replace(plan, melody=singer.in_rests(plan.melody, plan.sheet))
+    elif strength >= ARRANGED:  # the others write to the octave that the lead is in
         for role in roles:
             if role.writer == "melody":
-                plan = replace(plan, melody=melody_in_range(plan, role))
+                plan = led = replace(plan, melody=melody_in_range(plan, role))
     for role in roles:
         random = _random(seed, role.name)
-        notes = write(plan, role, random)
+        notes = write(led if role.name == "lead" else plan, role, random)
+        if plan.singer and role.name == "second":
+            notes = singer.in_rests(notes, plan.sheet)
         if len(notes):
-            timed = to_seconds(notes, plan, role, random, options.swing)
+            timed = to_seconds(notes, plan, role, random, swing)
             parts.append(_part(role, band.role(role.name), timed))
     names = {part.name for part in parts}
     # What is ducked by a part that rests sounds as it is.

@@ -10,7 +10,9 @@ import numpy as np
 from audiotransfer.cover.band import settings_of
 from audiotransfer.cover.counts import table
 from audiotransfer.cover.harmony import chord_kind
+from audiotransfer.cover.melody import sung_notes
 from audiotransfer.cover.rhythms import draw_rhythm, other_rhythm, rhythm_table
+from audiotransfer.cover.singer import clear_of_syllables
 from audiotransfer.cover.voicings import CountedVoicings, semitone_clashes
 
 if TYPE_CHECKING:
@@ -62,6 +64,7 @@ class CompingSettings:
 def write_comping(plan: Plan, role: Role, generator: Generator) -> Notes:
     """Writes the chords of a piano's left hand or a guitar, in beats, straight.
 
+    With a singer no chord is struck where a syllable begins, and chords below singing are held.
     Settings of the role: `CompingSettings`.
     """
     settings = _settings(role)
@@ -76,6 +79,8 @@ def write_comping(plan: Plan, role: Role, generator: Generator) -> Notes:
         settings.tensions,
     )
     hits = comping_places(plan, settings.fullness, generator, settings.network, settings.influence)
+    if plan.singer:
+        hits = clear_of_syllables(plan, hits, role.timing)
     early = counts["anticipation"]["new_chord"] / counts["anticipation"]["n"]
     median = counts["length"]["beats"] * settings.length
     mean = counts["velocity"]["median"] if settings.velocity is None else settings.velocity
@@ -89,8 +94,8 @@ def write_comping(plan: Plan, role: Role, generator: Generator) -> Notes:
         if chord.root is None:
             continue
         length = median * np.exp(generator.normal(0, _LENGTH_SPREAD))
-        if place >= last:
-            length = following - place
+        if place >= last or (plan.singer and sung_notes(plan.sheet, np.array([place])).any()):
+            length = following - place  # few chords below a singer, but held
         end = place + float(np.clip(length, _SHORTEST, _LONGEST if place < last else 16))
         end = min(end, following, max(chord.beat + chord.beats, place + 0.5))
         sounding = plan.melody_at(place, min(place + 0.25, end))

@@ -30,7 +30,8 @@ class ArrangeOptions:
     ``lead`` names the lead's instrument; ``transpose`` is in semitones; ``tempo`` in beats per
     minute replaces the song's mean tempo; ``intro`` and ``outro`` are numbers of added bars;
     ``swing`` scales how far eighths are swung, 0 is straight; ``None`` is as counted, with sung
-    melodies straight.
+    melodies straight. With ``singer`` the band accompanies somebody whose voice is kept: see
+    `audiotransfer.cover.singer`.
     """
 
     lead: str | None = None
@@ -39,6 +40,7 @@ class ArrangeOptions:
     intro: int = 0
     outro: int = 0
     swing: float | None = None
+    singer: bool = False
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,8 @@ class Plan:
     are the indices of bars that end a section. ``chorus`` is the number of the pass through the
     form, from 0, for each bar. ``swung`` says whether eighths are swung. ``feel`` are felt beats a
     beat of the song: 2 where the feel is doubled, .5 where it is halved. ``seed`` is for choices
-    that several parts make together, such as a groove.
+    that several parts make together, such as a groove. With a ``singer`` the band leaves room where
+    ``sheet`` is sung.
     """
 
     sheet: LeadSheet
@@ -66,6 +69,7 @@ class Plan:
     swung: bool = True
     feel: float = 1.0
     seed: int = 0
+    singer: bool = False
 
     @cached_property
     def _chord_starts(self) -> NDArray[np.float64]:

@@ -52,7 +52,7 @@ def plan_song(
             sheet,
             melody,
             swung=swung and options.swing != 0,
-            sung=options.swing is None,
+            sung=options.singer or options.swing is None,
             # In halved feel they are eighths of the song.
             dotted=factor >= 1,
         )
@@ -75,6 +75,7 @@ def plan_song(
         strength=strength,
         swung=swung,
         feel=factor,
+        singer=options.singer and bool(sheet.sung),
     )
     return plan, reharmonised, notices
 

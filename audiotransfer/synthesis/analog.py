@@ -134,10 +134,16 @@ class SynthVoice:
 
 
 class SynthInstrument:
-    """A synthesised instrument at ``sample_rate`` Hz; pitches outside its range are folded."""
+    """A synthesised instrument at ``sample_rate`` Hz; pitches outside its range are folded.
 
-    def __init__(self, name: str, preset: SynthPreset, sample_rate: int) -> None:
+    ``tuning`` is the deviation from A = 440 Hz in cents.
+    """
+
+    def __init__(
+        self, name: str, preset: SynthPreset, sample_rate: int, tuning: float = 0.0
+    ) -> None:
         self.name, self.description, self.sample_rate = name, preset, sample_rate
+        self._tuning = tuning / 100.0
         self.channels = preset.channels
         self._tone = lru_cache(maxsize=128)(self._new_tone)
 
@@ -145,7 +151,7 @@ class SynthInstrument:
         """Voices of notes ``[N, 4]`` (start s, duration s, pitch, velocity), by their onset."""
         voices = []
         for start, duration, pitch, velocity in notes[np.argsort(notes[:, 0], kind="stable")]:
-            folded = self._folded(float(pitch))
+            folded = self._folded(float(pitch)) + self._tuning
             voices.append(
                 SynthVoice(
                     preset=self.description,

@@ -92,15 +92,17 @@ def describe(name: str) -> Described:
     return read_description(FOLDER / name)
 
 
-def load_instrument(name: str, sample_rate: int = 44100) -> Instrument:
+def load_instrument(name: str, sample_rate: int = 44100, tuning: float = 0.0) -> Instrument:
     """An instrument by its name; its sounds are read when they are first played.
+
+    ``tuning`` is the deviation from A = 440 Hz in cents; drums have none.
 
     Raises AudioTransferError for an unknown name; the nearest is named.
     """
     if name in PRESETS:
         from audiotransfer.synthesis.analog import SynthInstrument
 
-        return SynthInstrument(name, PRESETS[name], sample_rate)
+        return SynthInstrument(name, PRESETS[name], sample_rate, tuning)
     from audiotransfer.synthesis.sampled import SampledInstrument, folder_loader
 
     if name == _ELECTRONIC_KIT:
@@ -109,7 +111,9 @@ def load_instrument(name: str, sample_rate: int = 44100) -> Instrument:
         return SampledInstrument(name, electronic_kit(), load_piece, sample_rate)
     _check(name)
     folder = FOLDER / name
-    return SampledInstrument(name, read_description(folder), folder_loader(folder), sample_rate)
+    return SampledInstrument(
+        name, read_description(folder), folder_loader(folder), sample_rate, tuning
+    )
 
 
 def _check(name: str) -> None:

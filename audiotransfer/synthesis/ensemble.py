@@ -61,16 +61,17 @@ class Ensemble:
 
     At velocities of about 64 to 90 and ``level_db`` 0 a lead and chords have an RMS of about 0.1,
     a bass of 0.09 and drums of 0.05. Instruments are kept, with the samples that were played.
+    ``tuning`` is the deviation from A = 440 Hz in cents.
     """
 
-    def __init__(self, sample_rate: int = 44100) -> None:
-        self.sample_rate = sample_rate
+    def __init__(self, sample_rate: int = 44100, tuning: float = 0.0) -> None:
+        self.sample_rate, self.tuning = sample_rate, tuning
         self._instruments: dict[str, Instrument] = {}
 
     def instrument(self, name: str) -> Instrument:
         """An instrument by name; AudioTransferError for an unknown one."""
         if name not in self._instruments:
-            self._instruments[name] = load_instrument(name, self.sample_rate)
+            self._instruments[name] = load_instrument(name, self.sample_rate, self.tuning)
         return self._instruments[name]
 
     def render(

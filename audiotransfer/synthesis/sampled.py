@@ -44,14 +44,21 @@ Loader = Callable[[SampleDescription], "NDArray[np.float32]"]
 class SampledInstrument:
     """An instrument of recorded notes at ``sample_rate`` Hz.
 
-    ``load`` returns the sound ``[C, T]`` of a sample at 44.1 kHz.
+    ``load`` returns the sound ``[C, T]`` of a sample at 44.1 kHz; ``tuning`` is the deviation from
+    A = 440 Hz in cents, of samples that have a pitch.
     """
 
     def __init__(
-        self, name: str, description: InstrumentDescription, load: Loader, sample_rate: int
+        self,
+        name: str,
+        description: InstrumentDescription,
+        load: Loader,
+        sample_rate: int,
+        tuning: float = 0.0,
     ) -> None:
         self.name, self.description, self.sample_rate = name, description, sample_rate
         self.channels = description.channels
+        self._tuned = 2.0 ** (tuning / 1200.0)
         self._samples = [Sample(sample, load) for sample in description.samples]
         self._layers_of: dict[int, list[list[Sample]]] = {}
         self._matches: dict[tuple[str, str, int], Match] = {}
@@ -143,7 +150,7 @@ class SampledInstrument:
         names = soft.sample.description.file, loud.sample.description.file, key
         if names not in self._matches:
             # Hits begin together; what is tuned may start anywhere within its period.
-            hertz = 440.0 * 2.0 ** ((key - 69) / 12.0)
+            hertz = 440.0 * self._tuned * 2.0 ** ((key - 69) / 12.0)
             period = 0 if self.description.drums else round(self.sample_rate / hertz)
             self._matches[names] = phase_match(soft, loud, period)
         return self._matches[names]
@@ -151,7 +158,7 @@ class SampledInstrument:
     def _speed(self, sample: Sample, key: int) -> float:
         """Samples of the recording per output sample."""
         root = sample.description.root_midi
-        ratio = 1.0 if root is None else 2.0 ** ((key - root) / 12.0)
+        ratio = 1.0 if root is None else self._tuned * 2.0 ** ((key - root) / 12.0)
         return ratio * SAMPLE_RATE / self.sample_rate
 
     def _cutoff(self, key: int, velocity: float) -> float | None:
