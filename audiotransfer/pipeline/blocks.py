@@ -233,12 +233,11 @@ def _windows(
     origin = 0  # of the queue's first sample
     number = 0
     start = 0
-    before = -(-(context + FADE) // grid) * grid
     while start < total:
         stop = start + block
         if total - stop <= context:
             stop = total
-        low, high = max(0, start - before), min(total, stop + context)
+        low, high = window_start(number, block, context, grid), min(total, stop + context)
         while queue.length < high - origin:
             queue.push(next(source))
         if low > origin:
@@ -247,6 +246,11 @@ def _windows(
         yield _Place(number, start - low, stop - start, stop == total), queue.peek(high - low)
         start = stop
         number += 1
+
+
+def window_start(number: int, block: int, context: int, grid: int) -> int:
+    """First sample of the window of a block of `in_blocks`, on the grid."""
+    return max(0, number * block - -(-(context + FADE) // grid) * grid)
 
 
 def generator_for(seed: int, *names: int | str) -> torch.Generator:

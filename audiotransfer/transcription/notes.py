@@ -259,10 +259,9 @@ def _viterbi(
             score[state] += np.log(max(distribution[frame, state], _LEAST))
         score[silent] += none[frame]
     path = np.empty(frames, dtype=np.int16)
-    state = int(np.argmax(score))
-    for frame in range(frames - 1, -1, -1):
-        path[frame] = state
-        state = int(came[frame, state])
+    path[-1] = np.argmax(score)
+    for frame in range(frames - 1, 0, -1):
+        path[frame - 1] = came[frame, path[frame]]
     return path
 
 
@@ -273,11 +272,11 @@ def _spans(
     """Beginnings and ends of notes at the peaks, each ended by silence or the next peak."""
     starts = np.flatnonzero(peaks)
     ends = np.empty_like(starts)
-    for index, start in enumerate(starts):
-        limit = starts[index + 1] if index + 1 < len(starts) else len(sounding)
-        end = start + 1
+    for index in range(len(starts)):
+        limit = int(starts[index + 1]) if index + 1 < len(starts) else len(sounding)
+        end = int(starts[index]) + 1
         low = 0
-        for frame in range(start + 1, limit):
+        for frame in range(end, limit):
             if sounding[frame] >= threshold:
                 end = frame + 1
                 low = 0

@@ -99,6 +99,11 @@ class PitchNetwork(nn.Module):
             nn.init.zeros_(block.last.weight)
         for layer in (self.pitches, self.whole, self.tell):
             nn.init.normal_(layer.weight, std=0.01)
+        assert self.pitches.bias is not None
+        with torch.no_grad():  # most pitches do not sound, and fewer begin
+            for place, odds in (("lead_onsets", -5.0), ("notes", -3.0), ("note_onsets", -5.0)):
+                first = FRAMES * _PER_PITCH.index(place)
+                self.pitches.bias[first : first + FRAMES] = odds
 
     def shape(self) -> dict[str, Any]:
         """The arguments that build this network again."""

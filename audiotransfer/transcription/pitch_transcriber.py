@@ -30,6 +30,8 @@ from audiotransfer.transcription.pitch_network import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
     from torch import Tensor
 
@@ -68,7 +70,7 @@ class PitchTranscriber:
         self._features: PitchFeatures | None = None
         self._frames = np.empty((0, ALL_BINS), dtype=np.float32)
         self._before = 0  # frames of context at the beginning of `_frames`
-        self._found: list[dict[str, NDArray[np.float16]]] = []
+        self._found: list[PitchActivations] = []
         self.tuning = 0.0
 
     def push(self, samples: NDArray[np.float32]) -> None:
@@ -84,19 +86,26 @@ class PitchTranscriber:
         """The activations of everything that was pushed."""
         features = self._features or self._tune()
         self._add(features.finish(), last=True)
-        none = [self._answer(np.full((FRAMES, ALL_BINS), FLOOR, dtype=np.float32), 0, 0)]
-        found = self._found or none
-        joined = {name: np.concatenate([part[name] for part in found]) for name in found[0]}
+        silence = np.full((FRAMES, ALL_BINS), FLOOR, dtype=np.float32)
+        found = self._found or [frame_activations(self._network, silence, count=0)]
         self._found = []
-        return PitchActivations(rate=FRAME_RATE, **joined, tuning=self.tuning)
+
+        def joined(name: str) -> NDArray[np.float16]:
+            return np.concatenate([getattr(part, name) for part in found])
+
+        return _activations(joined, self.tuning)
+
+    @property
+    def waiting(self) -> int:
+        """Frames that wait for their context, or are context of such."""
+        return len(self._frames)
 
     def _tune(self) -> PitchFeatures:
         """Estimates the tuning from the samples so far, and starts the features with them."""
         samples = np.concatenate(self._waiting) if self._waiting else np.empty(0, np.float32)
         self._waiting = []
         self.tuning = estimate_tuning(pitch_features(samples[:_TUNED_FROM]))
-        retuned = self.tuning if abs(self.tuning) > _IN_TUNE else 0.0
-        self._features = PitchFeatures(retuned)
+        self._features = PitchFeatures(_followed(self.tuning))
         self._add(self._features.push(samples))
         return self._features
 
@@ -112,29 +121,35 @@ class PitchTranscriber:
             else:
                 return
             end = self._before + count + CONTEXT
-            self._found.append(self._answer(self._frames[:end], self._before, count))
+            self._found.append(
+                frame_activations(self._network, self._frames[:end], self._before, count)
+            )
             first = max(0, self._before + count - CONTEXT)
             self._before += count - first
             self._frames = self._frames[first:]
 
-    @torch.inference_mode()
-    def _answer(
-        self, frames: NDArray[np.float32], before: int, count: int
-    ) -> dict[str, NDArray[np.float16]]:
-        """The activations of ``count`` frames that follow ``before`` ones of context."""
-        odd = len(frames) % FRAMES
-        padded = np.pad(frames, ((0, odd), (0, 0)), mode="edge")
-        logits = self._network(normalised(torch.from_numpy(padded)[None]))
 
-        def probabilities(name: str, value: Tensor) -> NDArray[np.float16]:
-            own = value[0, before : before + count]
-            shares = own.softmax(-1) if name in _DISTRIBUTIONS else own.sigmoid()
-            half: NDArray[np.float16] = shares.half().numpy()
-            return half
+@torch.inference_mode()
+def frame_activations(
+    network: PitchNetwork, frames: NDArray[np.float32], before: int = 0, count: int | None = None
+) -> PitchActivations:
+    """The activations of frames ``[L, 378]`` in dB.
 
-        found = {name: probabilities(name, value) for name, value in logits.items()}
-        found["levels"] = _levels(frames[before : before + count])
-        return found
+    ``before`` are context that is not answered, and what follows ``count`` others.
+    """
+    own = slice(before, len(frames) if count is None else before + count)
+    padded = np.pad(frames, ((0, len(frames) % FRAMES), (0, 0)), mode="edge")
+    logits = network(normalised(torch.from_numpy(padded)[None]))
+
+    def probabilities(name: str) -> NDArray[np.float16]:
+        if name == "levels":
+            return _levels(frames[own])
+        answered: Tensor = logits[name][0, own]
+        shares = answered.softmax(-1) if name in _DISTRIBUTIONS else answered.sigmoid()
+        half: NDArray[np.float16] = shares.half().numpy()
+        return half
+
+    return _activations(probabilities)
 
 
 def transcribe_pitches(
@@ -144,6 +159,39 @@ def transcribe_pitches(
     transcriber = PitchTranscriber(network)
     transcriber.push(samples)
     return transcriber.finish()
+
+
+def tuned_features(samples: NDArray[np.float32]) -> tuple[NDArray[np.float32], float]:
+    """The features ``[L, 378]`` of a short recording, as the transcriber has them, and its tuning.
+
+    The tuning is the deviation from A = 440 Hz in cents.
+    """
+    features = pitch_features(samples)
+    tuning = estimate_tuning(features)
+    followed = _followed(tuning)
+    return (pitch_features(samples, followed) if followed else features), tuning
+
+
+def _activations(
+    values: Callable[[str], NDArray[np.float16]], tuning: float = 0.0
+) -> PitchActivations:
+    return PitchActivations(
+        rate=FRAME_RATE,
+        lead=values("lead"),
+        lead_onsets=values("lead_onsets"),
+        notes=values("notes"),
+        note_onsets=values("note_onsets"),
+        bass=values("bass"),
+        chords=values("chords"),
+        voice=values("voice"),
+        levels=values("levels"),
+        tuning=tuning,
+    )
+
+
+def _followed(tuning: float) -> float:
+    """The tuning in cents that the bins follow."""
+    return tuning if abs(tuning) > _IN_TUNE else 0.0
 
 
 def _levels(frames: NDArray[np.float32]) -> NDArray[np.float16]:

@@ -79,7 +79,8 @@ def _levels(frames: Tensor) -> Tensor:
 def _magnitudes(frames: Tensor) -> Tensor:
     """Magnitude spectra of frames under a Hann window; a sine of amplitude 1 peaks at 1."""
     window = _window(frames.shape[1])
-    return torch.fft.rfft(frames * window).abs() * (2 / window.sum())
+    magnitudes: Tensor = torch.fft.rfft(frames * window).abs() * (2 / window.sum())
+    return magnitudes
 
 
 @lru_cache(maxsize=2)

@@ -30,7 +30,7 @@ class _Block(nn.Module):
         self.dropout = nn.Dropout1d(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = x + self.mixed(self.dropout(F.elu(self.norm(self.dilated(x)))))
+        out: Tensor = x + self.mixed(self.dropout(F.relu(self.norm(self.dilated(x)))))
         return out
 
 
@@ -87,14 +87,14 @@ class RhythmNetwork(nn.Module):
         x = F.pad(levels, (0, length % 2))
         rises = F.pad((x[..., _SLOPE:] - x[..., :-_SLOPE]).clamp(min=0), (_SLOPE, 0))
         x = torch.stack([x, 4 * rises], 1)
-        x = F.elu(self.low_norm(self.low(x)))
-        x = F.elu(self.high_norm(self.high(x))).flatten(1, 2)
-        local = F.elu(self.local_norm(self.local(x)))
+        x = F.relu(self.low_norm(self.low(x)))
+        x = F.relu(self.high_norm(self.high(x))).flatten(1, 2)
+        local = F.relu(self.local_norm(self.local(x)))
         wide = self.halved(local)
         for block in self.blocks:
             wide = block(wide)
         wide = wide.repeat_interleave(2, -1)
-        out: Tensor = self.heads(F.elu(self.joined(torch.cat([local, wide], 1))))
+        out: Tensor = self.heads(F.relu(self.joined(torch.cat([local, wide], 1))))
         return out[..., :length]
 
 
