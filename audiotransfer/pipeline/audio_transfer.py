@@ -47,6 +47,7 @@ from audiotransfer.pipeline.reporting import (
     decibels,
     finite,
 )
+from audiotransfer.pipeline.sheet_files import write_song_midi
 from audiotransfer.pipeline.sources import FileSource, Source, part_of
 from audiotransfer.pipeline.stem_writing import StemWriters
 from audiotransfer.pipeline.workers import Workers
@@ -181,6 +182,7 @@ class _Job:
         return self.output.path.parent if self.output.path else None
 
 
+@torch.no_grad()
 def _cover_job(
     song: Source, plan: Plan, output: Output, stem_files: list[StemFile], tracker: Tracker
 ) -> _Job:
@@ -223,6 +225,8 @@ def _run(job: _Job, sink: Sink | None) -> Report:
     notices = [*job.plan.notices, *song.notices, *job.notices]
     if notice := downmix_notice(song):
         notices.append(notice)
+    if output.midi is not None and job.cover is None:
+        notices.append(f"{output.midi} is not written: it holds the arrangement of a cover")
     if measured.rms == 0.0:
         notices.append("the song is silent: so is the result")
         job.plan = job.plan.for_silence()
@@ -312,6 +316,9 @@ def _fill_by_cover(job: _Job, mix: MixFile | None, stack: ExitStack, notices: li
         )
         for _ in writers.tee(cover_stages.stem_blocks(tracks, measured), job.tracker, notices):
             pass
+    if job.output.midi is not None:
+        parts, overwrite = cover.parts, job.output.overwrite
+        write_song_midi(job.output.midi, cover.arranged, parts, overwrite)
     if mix is not None:
         mix.fill(cover_stages.mix(tracks, plan, measured))
     return cover_stages.scaled_loudness(measured)
