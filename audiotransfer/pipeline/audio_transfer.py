@@ -20,6 +20,7 @@ from audiotransfer.audio.tags.tags import Tags
 from audiotransfer.audio.writing import AudioWriter
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.pipeline import cover_stages, stages
+from audiotransfer.pipeline.cover_options import given
 from audiotransfer.pipeline.cover_stages import kept_stems
 from audiotransfer.pipeline.dynamics import span
 from audiotransfer.pipeline.finishing import (
@@ -196,6 +197,8 @@ def _cover_job(
         return _Job(song, measured, replace(plan, cover=None), output, [], tracker)
     if transcription.doubt is not None and plan.fallback is not None:
         notice = f"{song.name}: timbre in place of a cover: {transcription.doubt}"
+        if unused := [*given(plan.cover.options), *_parts_only(plan)]:
+            notice += f" ({', '.join(unused)}: for covers only)"
         files = output.stem_files(plan.fallback, song)
         return _Job(song, measured, plan.fallback, output, files, tracker, notices=[notice])
     try:
@@ -216,6 +219,12 @@ def _cover_job(
         plan = replace(plan, separator_name="none", notices=used)
     files = [file for file in stem_files if kept.issuperset(file.parts)]
     return _Job(song, measured, plan, output, files, tracker, cover, examined.powers, notices)
+
+
+def _parts_only(plan: Plan) -> list[str]:
+    """Parts of a cover with a gain that no stem of the song shares."""
+    assert plan.cover is not None
+    return [name for name in plan.cover.own_gains if name not in plan.stems]
 
 
 @torch.no_grad()
