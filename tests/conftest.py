@@ -78,6 +78,15 @@ def at_each_step() -> Iterator[None]:
     assert all(times >= steps for times in done.values()), (steps, done)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The cache of separations and transcriptions, apart from the user's."""
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("AUDIOTRANSFER_CACHE", str(folder))
+        yield folder
+
+
 @pytest.fixture(scope="session")
 def every_branch_of() -> Callable[[], AbstractContextManager[None]]:
     """`at_each_step`, for trainings that a test shares with others."""

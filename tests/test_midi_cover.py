@@ -22,8 +22,9 @@ from audiotransfer.leadsheet.chord_sheet import write_chord_sheet
 from audiotransfer.midi.grid import Grid
 from audiotransfer.midi.retiming import ticks_at, with_tempos
 from audiotransfer.midi.score import note_table, read_score
+from audiotransfer.pipeline.cover_options import CoverOptions
 from audiotransfer.pipeline.midi_cover import CoverPlan, cover_song
-from audiotransfer.pipeline.midi_options import CoverOptions, MidiExtras, MidiOptions
+from audiotransfer.pipeline.midi_options import MidiExtras, MidiOptions
 from audiotransfer.pipeline.midi_transfer import MidiReport, transfer_midi
 from audiotransfer.pipeline.options import StemChoice
 from audiotransfer.styles import load_style
@@ -562,8 +563,7 @@ def test_options_reach_the_band(run: Run, place: Path) -> None:
     ("words", "says"),
     [
         (("song.mid", "--mode", "timbre"), "a MIDI file has cover or network"),
-        (("noise.wav", "--mode", "network"), "a recording has timbre"),
-        (("noise.wav", "--mode", "cover"), "for MIDI files so far; a recording has timbre"),
+        (("noise.wav", "--mode", "network"), "a recording has cover or timbre"),
         (("song.mid", "--mode", "coverr"), "did you mean cover"),
         (("song.mid", "--lead", "saxx"), "did you mean sax"),
         (("song.mid", "--tempo", "5"), "tempo 5.0 is out of range"),
@@ -600,14 +600,14 @@ def test_several_songs_have_a_folder_of_stems_each(run: Run, place: Path) -> Non
 
 
 def test_a_mode_of_the_other_kind_does_not_end_a_batch(run: Run, place: Path) -> None:
-    words = ("--style", "jazz", "--mode", "cover", "-o", "made/")
+    words = ("--style", "jazz", "--mode", "network", "-o", "made/")
     code, out, err = run("song.mid", "noise.wav", *words)
     assert (code, out) == (1, "made/song.jazz.mid\n")
     (line,) = err.splitlines()
-    assert line.startswith("audiotransfer: noise.wav: mode cover is for MIDI files")
+    assert line.startswith("audiotransfer: noise.wav: mode network changes the notes of MIDI files")
     code, out, err = run(".", *words[:-1], "both/")
     assert (code, out) == (0, "both/song.jazz.mid\n")
-    assert "1 recording is left out: mode cover is for MIDI files" in err
+    assert "1 recording is left out: mode network changes the notes of MIDI files" in err
 
 
 def test_options_of_the_other_mode_are_named(run: Run, place: Path) -> None:

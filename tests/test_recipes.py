@@ -32,6 +32,7 @@ CONFIGS = Path(__file__).parent.parent / "configs"
 RATE = 44100
 
 RENDERINGS = ["ensembles", "ensembles-test", "genre-songs"]
+EXCERPTS = ["transcription-excerpts", "transcription-singing"]  # rendered in test_excerpts.py
 STYLES = ["paired", "paired-discriminators", "paired-unpaired", "melgan-vc"]
 SEPARATORS = ["separator", "separator-dense", "separator-tcn"]
 UNPAIRED_FORMS = (
@@ -48,6 +49,8 @@ IN_FILES = {
     "test_instrument_classifier.py": ["instrument-classifier"],
     "test_midi_classifiers.py": ["midi-classifier", "midi-classifier-counts"],
     "test_arranger_networks.py": ["comping", "walking-bass"],
+    "test_rhythm_transcription.py": ["rhythm-transcription"],
+    "test_pitch_transcription.py": ["pitch-transcription"],
     "test_accompaniment.py": ["bach", "bach-gan", "bach-gan-paper"],
     "test_drums.py": [
         "drums",
@@ -193,6 +196,7 @@ def test_every_config_is_tried() -> None:
     assert all("every_branch" in (here / name).read_text() for name in IN_FILES)
     assert {p.stem for p in CONFIGS.glob("*.yaml")} == {
         *RENDERINGS,
+        *EXCERPTS,
         *STYLES,
         *SEPARATORS,
         *ELSEWHERE,

@@ -33,7 +33,8 @@ from audiotransfer.evaluation.metrics.midi_transfer import (
 )
 from audiotransfer.evaluation.report.statistics import Interval, Row
 from audiotransfer.midi.score import read_score
-from audiotransfer.pipeline.midi_options import NETWORK, MidiOptions
+from audiotransfer.pipeline.cover_options import NETWORK
+from audiotransfer.pipeline.midi_options import MidiOptions
 from audiotransfer.pipeline.midi_output import MidiOutput
 from audiotransfer.pipeline.midi_transfer import prepare_midi, transfer_midi_by_plan
 from audiotransfer.styles import find_style

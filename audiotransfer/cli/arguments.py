@@ -216,11 +216,14 @@ def registered(group: str) -> list[str]:
     return sorted({entry.name for entry in entry_points(group=group)})
 
 
-def style_names(route: str) -> str:
-    """The installed styles of a route, separated by commas."""
+def style_names(route: str, *, covers: bool = False) -> str:
+    """The installed styles of a route, separated by commas; with ``covers`` those that have a band
+    too.
+    """
     from audiotransfer.styles import available
 
-    return ", ".join(card.name for card in available() if card.route == route) or "none"
+    names = {card.name for card in available() if card.route == route or (covers and card.band)}
+    return ", ".join(sorted(names)) or "none"
 
 
 def add_songs(parser: Parser, *, midi: bool = False) -> None:
@@ -255,6 +258,16 @@ def add_computing(parser: Parser) -> Group:
         "--seed", type=seed, default=0, metavar="N", help="same seed, same sound (default 0)"
     )
     return group
+
+
+def add_cache(group: Group) -> None:
+    """``--no-cache``: what is kept of a song for its next style."""
+    group.add_argument(
+        "--no-cache",
+        dest="cache",
+        action="store_false",
+        help="neither use nor keep the song's stems and transcription",
+    )
 
 
 def add_separator(group: Group) -> None:

@@ -50,11 +50,24 @@ def configure(parser: Parser) -> None:
         "and what to do about whatever is missing.",
         "Exit code: 0 when songs can be transferred here, 1 when something is broken.",
     )
+    parser.add_argument(
+        "--clear-cache",
+        action="store_true",
+        help="remove the stems and transcriptions of songs that are kept for their next style",
+    )
     add_messages(parser)
 
 
 def run(args: Arguments, console: Console) -> int:
     """Prints a line for each finding; returns 1 if something is broken."""
+    if args.clear_cache:
+        from audiotransfer.pipeline.cache import Cache, cache_folder
+
+        cache = Cache(cache_folder())
+        removed = cache.clear()
+        text = f"{_gigabytes(removed)} removed from {cache.folder}"
+        console.result(text, {"folder": str(cache.folder), "removed": removed})
+        return 0
     findings = list(examine())
     console.result(_text(findings), [dataclasses.asdict(finding) for finding in findings])
     return 1 if any(finding.state == "broken" for finding in findings) else 0
@@ -98,6 +111,7 @@ def examine() -> Iterator[Finding]:
         yield _device()
         yield from _separators()
         yield from _styles()
+        yield _cache()
     yield _audio_files()
     yield _soundfont()
     yield from _training()
@@ -253,6 +267,19 @@ def _audio_files() -> Finding:
         text += "; without FFmpeg, ALAC, WMA, Matroska and damaged files are not read"
         return Finding("audio files", "missing", text, "pip install 'audiotransfer[ffmpeg]'")
     return Finding("audio files", "ok", f"{text}, FFmpeg by {ffmpeg}")
+
+
+def _cache() -> Finding:
+    """The cache of separated stems and transcriptions."""
+    from audiotransfer.pipeline.cache import Cache, cache_folder
+
+    cache = Cache(cache_folder())
+    return Finding(
+        "cache",
+        "ok",
+        f"{_gigabytes(cache.size)} of {_gigabytes(cache.limit)} in {cache.folder}"
+        " (--clear-cache empties it)",
+    )
 
 
 def _soundfont() -> Finding:

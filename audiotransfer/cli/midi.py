@@ -23,10 +23,12 @@ from audiotransfer.cli.arguments import (
 from audiotransfer.cli.batch import Batch, Report
 from audiotransfer.cli.console import Console
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.pipeline.midi_options import COVER, MELODY, MODES, NETWORK
+from audiotransfer.pipeline.cover_options import COVER, MODES, NETWORK
+from audiotransfer.pipeline.midi_options import MELODY
 from audiotransfer.suggest import suggest
 
 if TYPE_CHECKING:
+    from audiotransfer.pipeline.cover_options import CoverOptions
     from audiotransfer.pipeline.midi_options import MidiExtras
     from audiotransfer.pipeline.midi_transfer import MidiOutcome
 
@@ -85,19 +87,14 @@ def melody(word: str) -> str:
 
 
 def add_cover_options(parser: Parser) -> None:
-    """The options that only MIDI files have, on the second help page."""
-    cover = parser.add_later_group("covers of MIDI files (--mode cover)")
+    """The options of covers, and those that only MIDI files have, on the second help page."""
+    cover = parser.add_later_group("covers (--mode cover)")
     cover.add_argument(
         "--lead", type=any_name, metavar="NAME", help="who plays the melody: sax, trumpet, piano"
     )
     cover.add_argument(
         "--transpose", type=whole, default=0, metavar="N", help="semitones up, or down (-3)"
     )
-    cover.add_argument(
-        "--tempo", type=number, metavar="BPM", help="beats per minute (default: the song's)"
-    )
-    cover.add_argument("--intro", type=whole, default=0, metavar="N", help="add bars in front")
-    cover.add_argument("--outro", type=whole, default=0, metavar="N", help="add bars at the end")
     cover.add_argument(
         "--swing",
         type=number,
@@ -110,6 +107,12 @@ def add_cover_options(parser: Parser) -> None:
         metavar="FILE",
         help="chords and melody as corrected (see `audiotransfer transcribe`)",
     )
+    longer = parser.add_later_group("covers of MIDI files")
+    longer.add_argument(
+        "--tempo", type=number, metavar="BPM", help="beats per minute (default: the song's)"
+    )
+    longer.add_argument("--intro", type=whole, default=0, metavar="N", help="add bars in front")
+    longer.add_argument("--outro", type=whole, default=0, metavar="N", help="add bars at the end")
     network = parser.add_later_group("notes changed by a network (--mode network)")
     network.add_argument(
         "--melody",
@@ -121,6 +124,13 @@ def add_cover_options(parser: Parser) -> None:
     files = parser.add_later_group("files beside a MIDI file")
     add_midi_output(files, "the band's own instruments")
     files.add_argument("--score", action="store_true", help="also write notation (OUT.musicxml)")
+
+
+def cover_options(args: Arguments) -> CoverOptions:
+    """The options of covers."""
+    from audiotransfer.pipeline.cover_options import CoverOptions
+
+    return CoverOptions(**{name: getattr(args, name) for name in _OF_COVERS})
 
 
 def add_sampling(group: Group, *, temperature: float, scale: str, same: str, model: str) -> None:
@@ -191,7 +201,7 @@ def check_midi(song: Path, output: Path, args: Arguments) -> None:
 def notice_unused_options(args: Arguments, console: Console, *, midi: bool) -> None:
     """Prints a notice about options that have no effect on the only kind of file there is."""
     if not midi:
-        unused = _given(args, _OF_MIDI | _OF_COVERS | _OF_NETWORKS)
+        unused = _given(args, _OF_MIDI | _OF_NETWORKS)
         if unused:
             console.notice(f"{' and '.join(unused)}: for MIDI files only; a recording has no notes")
         return
@@ -234,7 +244,7 @@ def transfer_midi(
 
     If not ``alone`` (recordings are among the songs), stems that only recordings have are ignored.
     """
-    from audiotransfer.pipeline.midi_options import CoverOptions, MidiOptions
+    from audiotransfer.pipeline.midi_options import MidiOptions
     from audiotransfer.pipeline.midi_transfer import mode_of, transfer_midi_files
     from audiotransfer.pipeline.options import StemChoice, check_strength
 
@@ -249,7 +259,7 @@ def transfer_midi(
         extras=midi_extras(args),
         overwrite=args.force,
         mode=args.mode,
-        cover=CoverOptions(**{name: getattr(args, name) for name in _OF_COVERS}),
+        cover=cover_options(args),
         melody=args.melody,
     )
     _notice_mode(args, batch.console, mode_of(options))

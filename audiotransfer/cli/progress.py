@@ -22,7 +22,13 @@ _BAR = 20
 #: Stages of a job on a song, one after the other.
 LOADING, LISTENING, PLAYING, WRITING = STAGES = ("loading", "listening", "playing", "writing")
 #: Stage of the pipeline -> how it is shown.
-_NAMES = {"measure": LISTENING, "transfer": PLAYING, "write": WRITING}
+_NAMES = {
+    "measure": LISTENING,
+    "transcribe": LISTENING,
+    "transfer": PLAYING,
+    "arrange": PLAYING,
+    "write": WRITING,
+}
 _NARROW = 60  # columns, below which the bar is left out
 _TICK_SECONDS = 0.1
 

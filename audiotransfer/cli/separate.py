@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from audiotransfer.cli.arguments import (
     Arguments,
     Parser,
+    add_cache,
     add_computing,
     add_cut,
     add_encodings,
@@ -79,7 +80,9 @@ examples:
     )
     add_overwrite(output)
     add_skip(output)
-    add_separator(add_computing(parser))
+    computing = add_computing(parser)
+    add_separator(computing)
+    add_cache(computing)
     add_messages(parser)
 
 
@@ -104,6 +107,7 @@ def run(args: Arguments, console: Console) -> int:
         seed=args.seed,
         cut=cut(args),
         overwrite=args.force,
+        cache=args.cache,
     )
     # Whether the stems of all songs go into one folder, with the songs' names in theirs.
     in_one_folder = has_field(stem_format.name, "song")

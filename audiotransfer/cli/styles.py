@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from audiotransfer.cli.arguments import Arguments, Parser, add_messages, any_name
 from audiotransfer.cli.console import Console
 from audiotransfer.errors import AudioTransferError
+from audiotransfer.styles.card import PLAYS
 
 if TYPE_CHECKING:
     from audiotransfer.styles import Installed
@@ -71,20 +72,33 @@ def _values(style: Installed) -> dict[str, Any]:
 def _listing(styles: list[Installed]) -> str:
     if not styles:
         return "no style is installed; put a style's folder into $AUDIOTRANSFER_STYLES"
-    from audiotransfer.styles.card import PLAYS
-
     name = max(len(style.card.name) for style in styles)
     width = max(len(offers(style)) for style in styles)
     blocks = []
     for kind in dict.fromkeys(PLAYS.values()):
         rows = [
-            f"  {style.card.name:<{name}}  {offers(style):<{width}}  {style.card.description}"
+            f"  {style.card.name:<{name}}  {offered:<{width}}  {style.card.description}"
             for style in styles
-            if PLAYS[style.card.route] == kind
+            if (offered := _offered(style, kind, styles))
         ]
         if rows:
             blocks.append("\n".join([f"for {kind}:", *rows]))
     return "\n\n".join(blocks)
+
+
+def _offered(style: Installed, kind: str, styles: list[Installed]) -> str:
+    """What a style offers for this kind of input; empty where it is not for it.
+
+    A band for MIDI files plays recordings too, unless a style for these has the name.
+    """
+    if PLAYS[style.card.route] == kind:
+        return offers(style)
+    named = [other.card.name for other in styles if PLAYS[other.card.route] == kind]
+    return (
+        "cover"
+        if style.card.band and kind != PLAYS["symbolic"] and style.card.name not in named
+        else ""
+    )
 
 
 def offers(style: Installed) -> str:
@@ -97,7 +111,7 @@ def offers(style: Installed) -> str:
 
 
 def _card(style: Installed) -> Iterator[str]:
-    from audiotransfer.styles.card import PLAYS, SILENT
+    from audiotransfer.styles.card import SILENT
 
     card = style.card
     yield f"{card.name}, for {PLAYS[card.route]}: {card.description}"
@@ -109,6 +123,8 @@ def _card(style: Installed) -> Iterator[str]:
             yield f"  {'':<8} then {_effect(setting)}"
     if card.band:
         yield f"  {'cover':<8} {card.band}"
+    if card.auto:
+        yield f"  {'auto':<8} {card.auto}"
     yield f"folder    {style.folder}"
     if card.steps:
         where = f" on {card.hardware}" if card.hardware else ""

@@ -10,6 +10,7 @@ from audiotransfer.audio.writing import check_output
 from audiotransfer.cli.arguments import (
     Arguments,
     Parser,
+    add_cache,
     add_computing,
     add_cut,
     add_format,
@@ -34,13 +35,14 @@ from audiotransfer.cli.console import Console
 from audiotransfer.cli.midi import (
     add_cover_options,
     check_midi,
+    cover_options,
     mode,
     notice_unused_options,
     transfer_midi,
 )
 from audiotransfer.cli.progress import stage
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.pipeline.midi_options import check_mode
+from audiotransfer.pipeline.cover_options import check_mode
 from audiotransfer.pipeline.naming import ensure_folder, fill_pattern, names_folder, output_paths
 
 if TYPE_CHECKING:
@@ -64,7 +66,10 @@ def configure(parser: Parser) -> None:
         "--style",
         type=any_name,
         metavar="NAME",
-        help=f"{style_names('spectral')}; of MIDI {style_names('symbolic')}; or a folder",
+        help=(
+            f"{style_names('spectral', covers=True)}; of MIDI {style_names('symbolic')}; or a "
+            "folder"
+        ),
     )
     style.add_argument(
         "--mode",
@@ -72,8 +77,8 @@ def configure(parser: Parser) -> None:
         type=mode,
         metavar="HOW",
         help=(
-            "auto (default); of MIDI cover (arranged for the style's band) or network (notes "
-            "changed); of recordings timbre"
+            "auto (default), cover (arranged for the style's band), timbre (of recordings: their "
+            "sound changed) or network (of MIDI: notes changed)"
         ),
     )
     style.add_argument(
@@ -89,8 +94,8 @@ def configure(parser: Parser) -> None:
         type=name_value,
         metavar="NAME=WHAT",
         help=(
-            "keep, mute, STYLE or STYLE@STRENGTH for drums, bass, other or vocals (of MIDI: drums "
-            "or pitched)"
+            "keep, mute, cover, timbre, STYLE or STYLE@STRENGTH for drums, bass, other or vocals "
+            "(of MIDI: drums, pitched)"
         ),
     )
     style.add_argument(
@@ -108,7 +113,7 @@ def configure(parser: Parser) -> None:
         help="without the style's amplifiers and other effects",
     )
     add_cut(style)
-    add_second_page(style, "--help-midi", "print further options, for MIDI files")
+    add_second_page(style, "--help-midi", "print further options: covers, MIDI files, cache")
     output = add_format(parser)
     output.add_argument(
         "-o",
@@ -131,6 +136,7 @@ def configure(parser: Parser) -> None:
     )
     add_stem_format(output, "stems-")
     add_cover_options(parser)
+    add_cache(parser.add_later_group("cache of separations and transcriptions (see doctor)"))
     computing = add_computing(parser)
     add_separator(computing)
     inverters = registered("audiotransfer.inverters")
@@ -177,14 +183,19 @@ def run(args: Arguments, console: Console) -> int:
     return batch.finish()
 
 
-def check_style(name: str, route: str = "spectral") -> None:
+def check_style(name: str, *, midi: bool = False) -> None:
     """Finds a style and checks its weights before torch is imported.
 
     Raises AudioTransferError where it is unknown or damaged, or cannot be used on recordings.
     """
-    from audiotransfer.styles import check_playable, check_weights, find_style
+    from audiotransfer.styles import (
+        check_playable,
+        check_weights,
+        find_for_recordings,
+        find_style,
+    )
 
-    style = find_style(name, route=route)
+    style = find_style(name, route="symbolic") if midi else find_for_recordings(name)
     check_playable(style.card)
     check_weights(style.folder, style.card)
 
@@ -203,13 +214,13 @@ def _of_style(
     errors: list[AudioTransferError] = []
     notices: list[str] = []
     left = songs
-    for route, midi in (("spectral", False), ("symbolic", True)):
+    for midi in (False, True):
         found = [song for song in songs if is_midi(song.path) == midi]
         try:
             if found:
                 check_mode(args.mode, midi=midi)
                 if args.style is not None:
-                    check_style(args.style, route=route)
+                    check_style(args.style, midi=midi)
         except AudioTransferError as error:
             errors.append(error)
             left = [song for song in left if song not in found]
@@ -311,6 +322,8 @@ def _options(args: Arguments, alone: bool) -> TransferOptions:
     return TransferOptions(
         style=args.style,
         strength=check_strength(args.strength),
+        mode=args.mode,
+        cover=cover_options(args),
         stems={
             name: StemChoice.parse(choice)
             for name, choice in args.stem
@@ -318,6 +331,7 @@ def _options(args: Arguments, alone: bool) -> TransferOptions:
         },
         gains_db={name: check_gain(name, gain) for name, gain in args.gain},
         effects=args.effects,
+        cache=args.cache,
         separator=args.separator,
         vocoder=args.vocoder,
         device=args.device,

@@ -82,7 +82,7 @@ Transfers songs to another style: recordings (wav, flac, ogg, opus, mp3, aiff,
 m4a), MIDI files, or folders of them. Each is written as SONG.STYLE.wav or
 SONG.STYLE.mid here; the song itself stays as it is.
 
-styles for recordings:  {style_names("spectral")}
+styles for recordings:  {style_names("spectral", covers=True)}
 styles for MIDI files:  {style_names("symbolic")}
 
 examples:

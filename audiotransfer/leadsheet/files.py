@@ -31,6 +31,19 @@ def write_lead_sheet(sheet: LeadSheet, path: str | Path, overwrite: bool = False
     write_bytes(path, to_json(sheet).encode(), overwrite=overwrite)
 
 
+def is_whole(path: str | Path) -> bool:
+    """Whether a file is a whole lead sheet as JSON, by its name or its first character, and not
+    the chords alone as text; a file that cannot be read is.
+    """
+    path = Path(path)
+    if path.suffix.lower() == ".json":
+        return True
+    try:
+        return path.read_bytes().decode("utf-8-sig", "replace").lstrip().startswith("{")
+    except OSError:
+        return True
+
+
 def read_lead_sheet(path: str | Path, song: LeadSheet | None = None) -> LeadSheet:
     """Reads a lead sheet from ``.json``, or the chords of a chord sheet in text into ``song``.
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from audiotransfer.leadsheet.leadsheet import Section
+from audiotransfer.leadsheet.leadsheet import Section, bar_lines
+from audiotransfer.leadsheet.slots import overlaps
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from audiotransfer.leadsheet.leadsheet import Bar
 
+_ONSETS = 8  # parts of a bar in which onsets are compared
 _UNIT = 4  # bars: sections begin on multiples of it, counted from the first full bar
 _ALIKE = 0.6  # least share of similarity, between unrelated bars (0) and equal ones (1)
 # What a section of so many units costs against the standardised novelty of its start, by rule of
@@ -36,6 +38,28 @@ def bar_features(
     return np.concatenate(groups, axis=1)
 
 
+def sections_of_notes(
+    melody: NDArray[np.float64],
+    notes: NDArray[np.float64],
+    chroma: NDArray[np.float64],
+    bars: Sequence[Bar],
+) -> tuple[Section, ...]:
+    """Sections of a song (see `sections_of`) by melody, harmony and rhythm.
+
+    ``melody`` and all pitched ``notes`` ``[N, >=3]`` are start and end in beats, and pitch;
+    ``chroma`` ``[B, 12]`` are the weights of pitch classes a bar.
+    """
+    edges = bar_lines(bars)
+    slot, note, share = overlaps(melody[:, :2], edges)
+    tune = np.zeros((len(bars), 12))
+    np.add.at(tune, (slot, melody[note, 2].astype(int) % 12), share)
+    onsets = np.zeros((len(bars), _ONSETS))
+    bar = np.clip(np.searchsorted(edges, notes[:, 0] + 0.02, side="right") - 1, 0, len(bars) - 1)
+    part = (notes[:, 0] - edges[bar]) / (edges[bar + 1] - edges[bar]) * _ONSETS
+    np.add.at(onsets, (bar, np.clip(np.rint(part), 0, _ONSETS - 1).astype(int)), 1.0)
+    return sections_of(bar_features(tune, chroma, onsets), bars)
+
+
 def sections_of(features: NDArray[np.float64], bars: Sequence[Bar]) -> tuple[Section, ...]:
     """Sections of a song without gaps; those that are alike have one name (A, B, ...).
 
@@ -44,12 +68,12 @@ def sections_of(features: NDArray[np.float64], bars: Sequence[Bar]) -> tuple[Sec
     (of eight where a bar has two beats).
     """
     count = len(bars)
-    similar = _unit(features) @ _unit(features).T
+    features = _unit(features)
     first = 1 if count > 1 and bars[0].quarters < bars[1].quarters else 0
     usual = sorted(bar.beats for bar in bars)[count // 2]
-    boundaries = _boundaries(similar, first, _UNIT if usual >= _FEWEST_BEATS else 2 * _UNIT)
+    boundaries = _boundaries(features, first, _UNIT if usual >= _FEWEST_BEATS else 2 * _UNIT)
     edges = [0, *boundaries, count]
-    names = _names(similar, edges)
+    names = _names(features, edges)
     return tuple(
         Section(bars[start].beat, bars[end - 1].beat + bars[end - 1].beats - bars[start].beat, name)
         for (start, end), name in zip(pairwise(edges), names, strict=True)
@@ -62,16 +86,16 @@ def _unit(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return unit
 
 
-def _boundaries(similar: NDArray[np.float64], first: int, unit: int) -> list[int]:
-    """Bars at which sections begin, apart from the first bar.
+def _boundaries(features: NDArray[np.float64], first: int, unit: int) -> list[int]:
+    """Bars at which sections begin, apart from the first bar, by the bars' unit features.
 
     The set with the largest sum of novelty (in standard deviations) less the lengths' costs.
     """
-    count = len(similar)
+    count = len(features)
     places = [first, *range(first + unit, count - unit // 2, unit)]
     if len(places) < 2:
         return []
-    novelty = np.array([_novelty(similar, at, unit) for at in places[1:]])
+    novelty = np.array([_novelty(features, at, unit) for at in places[1:]])
     novelty = (novelty - novelty.mean()) / max(float(novelty.std()), 1e-9)
     gains = np.concatenate([[0.0], novelty, [0.0]])
     best, came = np.full(len(gains), -np.inf), np.zeros(len(gains), dtype=np.int64)
@@ -90,28 +114,39 @@ def _boundaries(similar: NDArray[np.float64], first: int, unit: int) -> list[int
     return found[::-1]
 
 
-def _novelty(similar: NDArray[np.float64], at: int, reach: int) -> float:
+def _novelty(features: NDArray[np.float64], at: int, reach: int) -> float:
     """How much the bars before a boundary differ from those after it, and are alike among them."""
-    low, high = max(at - reach, 0), min(at + reach, len(similar))
-    before, after = similar[low:at, low:at], similar[at:high, at:high]
-    return float((before.mean() + after.mean()) / 2 - similar[low:at, at:high].mean())
+    low = max(at - reach, 0)
+    near = features[low : at + reach]
+    similar, at = near @ near.T, at - low
+    before, after = similar[:at, :at], similar[at:, at:]
+    return float((before.mean() + after.mean()) / 2 - similar[:at, at:].mean())
 
 
-def _names(similar: NDArray[np.float64], edges: Sequence[int]) -> list[str]:
+def _names(features: NDArray[np.float64], edges: Sequence[int]) -> list[str]:
     """One name for each section: that of the earlier one whose bars are most alike in order."""
-    mean = float(similar.mean())
-    names: list[str] = []
+    # That of all pairs of bars, without a matrix of them.
+    mean = float(np.square(features.mean(axis=0)).sum())
     spans = list(pairwise(edges))
+    lengths = np.array([end - start for start, end in spans])
+    alike_ones = {
+        length: (numbers, np.stack([features[slice(*spans[n])] for n in numbers]))
+        for length in np.unique(lengths).tolist()
+        for numbers in [np.flatnonzero(lengths == length)]
+    }
+    names: list[str] = []
     for index, (start, end) in enumerate(spans):
         best, name = _ALIKE, ""
-        for (other, until), known in zip(spans[:index], names, strict=True):
-            length = min(end - start, until - other)
-            if max(end - start, until - other) > 2 * length:
+        for other, (numbers, bars) in alike_ones.items():
+            length = min(end - start, other)
+            earlier = int(np.searchsorted(numbers, index))
+            if max(end - start, other) > 2 * length or not earlier:
                 continue
-            diagonal = similar[start : start + length, other : other + length].diagonal()
-            alike = (float(diagonal.mean()) - mean) / max(1 - mean, 1e-9)
-            if alike > best:
-                best, name = alike, known
+            own = features[start : start + length]
+            pairs = np.einsum("nlf,lf->n", bars[:earlier, :length], own) / length
+            alike = np.round((pairs - mean) / max(1 - mean, 1e-9), 9)
+            if (most := float(alike.max())) > best:
+                best, name = most, names[numbers[int(alike.argmax())]]
         names.append(name or _letter(len(set(names))))
     return names
 

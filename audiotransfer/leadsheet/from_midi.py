@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from audiotransfer.leadsheet.energy import energy_of
-from audiotransfer.leadsheet.form import bar_features, sections_of
+from audiotransfer.leadsheet.form import sections_of_notes
 from audiotransfer.leadsheet.harmony import chords_of
 from audiotransfer.leadsheet.keys import keys_of
-from audiotransfer.leadsheet.leadsheet import LeadSheet, Note, bar_lines
+from audiotransfer.leadsheet.leadsheet import LeadSheet, Note
 from audiotransfer.leadsheet.melody import (
     SUNG_WORDS,
     bass_track,
@@ -21,7 +21,7 @@ from audiotransfer.leadsheet.melody import (
     melody_track,
 )
 from audiotransfer.leadsheet.metre import timeline_of
-from audiotransfer.leadsheet.slots import Slots, chroma_of, overlaps
+from audiotransfer.leadsheet.slots import Slots, chroma_of
 from audiotransfer.leadsheet.tracks import TrackNotes, tracks_of
 from audiotransfer.midi import MidiFile
 from audiotransfer.midi.score import score_of
@@ -31,10 +31,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from audiotransfer.leadsheet.leadsheet import Bar
-
 _LONG_REST = 8.0  # beats
-_ONSETS = 8  # parts of a bar in which onsets are compared
 _BREATH = 2.0  # seconds of rest in a sung line that end a span
 
 
@@ -59,7 +56,7 @@ def lead_sheet(song: MidiFile | Any, title: str = "") -> LeadSheet:
         beats=tuple(np.round(timeline.seconds, 6).tolist()),
         bars=timeline.bars,
         keys=keys_of(per_bar, timeline.bars),
-        sections=_sections(parts["melody"], pitched, per_bar, timeline.bars),
+        sections=sections_of_notes(parts["melody"], pitched, per_bar, timeline.bars),
         chords=chords_of(pitched, slots),
         melody=_notes(parts["melody"]),
         bass=_notes(parts["bass"]),
@@ -134,23 +131,6 @@ def _notes(table: NDArray[np.float64]) -> tuple[Note, ...]:
         Note(round(start, 6), round(end - start, 6), int(pitch), int(velocity))
         for _, _, pitch, velocity, start, end in table.tolist()
     )
-
-
-def _sections(
-    melody: NDArray[np.float64],
-    pitched: NDArray[np.float64],
-    chroma: NDArray[np.float64],
-    bars: Sequence[Bar],
-) -> Any:
-    edges = bar_lines(bars)
-    slot, note, share = overlaps(melody[:, :2], edges)
-    tune = np.zeros((len(bars), 12))
-    np.add.at(tune, (slot, melody[note, 2].astype(int) % 12), share)
-    onsets = np.zeros((len(bars), _ONSETS))
-    bar = np.clip(np.searchsorted(edges, pitched[:, 0] + 0.02, side="right") - 1, 0, len(bars) - 1)
-    part = (pitched[:, 0] - edges[bar]) / (edges[bar + 1] - edges[bar]) * _ONSETS
-    np.add.at(onsets, (bar, np.clip(np.rint(part), 0, _ONSETS - 1).astype(int)), 1.0)
-    return sections_of(bar_features(tune, chroma, onsets), bars)
 
 
 def _sung(

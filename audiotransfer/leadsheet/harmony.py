@@ -102,7 +102,23 @@ def chords_of(
     chroma, bass = chroma_of(notes, slots.edges)
     silent = chroma.sum(axis=1) < 1e-9
     logs = model.logits(chord_features(notes, slots))
-    logs[silent] = 0.0
+    return chord_sequence(logs, silent, (chroma, bass), slots, model)
+
+
+def chord_sequence(
+    logs: NDArray[np.float64],
+    silent: NDArray[np.bool_],
+    under: tuple[NDArray[np.float64], NDArray[np.float64]],
+    slots: Slots,
+    model: ChordModel,
+) -> tuple[Chord, ...]:
+    """Chords without gaps over S slots, from log-probabilities ``[S, 12 Q]`` of a model's states.
+
+    ``silent`` ``[S]`` are slots without a chord; ``under`` pitch classes of the slots and of their
+    bass, each ``[S, 12]``, by which sevenths and inversions are checked.
+    """
+    chroma, bass = under
+    logs = np.where(silent[:, None], 0.0, logs)
     states, posterior = decode(logs, slots.places, model)
     labels = np.where(silent, -1, states)
     # Silence shorter than a bar is a rest under the chord before.
@@ -117,8 +133,7 @@ def chords_of(
             chords.append(Chord(beat, until - beat, None))
             continue
         root, quality = divmod(label, len(model.qualities))
-        under = chroma[start:end].sum(axis=0)
-        named = _reduced(model.qualities[quality], root, under)
+        named = _reduced(model.qualities[quality], root, chroma[start:end].sum(axis=0))
         low = bass[start:end].sum(axis=0)
         confidence = float(posterior[start:end, root].mean())
         chords.append(

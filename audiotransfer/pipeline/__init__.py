@@ -9,8 +9,9 @@ if TYPE_CHECKING:
     from audiotransfer.pipeline.audio_transfer import separate_file, transfer_file, transfer_song
     from audiotransfer.pipeline.batch import Outcome, transfer_many
     from audiotransfer.pipeline.blocks import BLOCK
+    from audiotransfer.pipeline.cover_options import CoverOptions
     from audiotransfer.pipeline.cut import Cut
-    from audiotransfer.pipeline.midi_options import CoverOptions, MidiExtras, MidiOptions
+    from audiotransfer.pipeline.midi_options import MidiExtras, MidiOptions
     from audiotransfer.pipeline.midi_transfer import (
         MidiReport,
         transfer_midi,
@@ -64,8 +65,9 @@ _MODULES = {
     "audio_transfer": ("separate_file", "transfer_file", "transfer_song"),
     "batch": ("Outcome", "transfer_many"),
     "blocks": ("BLOCK", "GRID"),
+    "cover_options": ("CoverOptions",),
     "cut": ("Cut",),
-    "midi_options": ("CoverOptions", "MidiExtras", "MidiOptions"),
+    "midi_options": ("MidiExtras", "MidiOptions"),
     "midi_transfer": ("MidiReport", "transfer_midi", "transfer_midi_files"),
     "options": ("StemChoice", "StemFormat", "TransferOptions"),
     "output": ("Output",),

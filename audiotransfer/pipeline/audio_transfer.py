@@ -7,8 +7,9 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -17,7 +18,10 @@ from audiotransfer.audio.loudness import LoudnessMeter
 from audiotransfer.audio.tags.reading import read_tags
 from audiotransfer.audio.tags.tags import Tags
 from audiotransfer.audio.writing import AudioWriter
-from audiotransfer.pipeline import stages
+from audiotransfer.errors import AudioTransferError
+from audiotransfer.pipeline import cover_stages, stages
+from audiotransfer.pipeline.cover_stages import kept_stems
+from audiotransfer.pipeline.dynamics import span
 from audiotransfer.pipeline.finishing import (
     LoudnessMeterSink,
     MixFile,
@@ -28,11 +32,14 @@ from audiotransfer.pipeline.finishing import (
     write,
 )
 from audiotransfer.pipeline.measuring import Measured, downmix_notice, measure
-from audiotransfer.pipeline.options import TransferOptions
+from audiotransfer.pipeline.options import SMALL_SEPARATOR, TransferOptions
 from audiotransfer.pipeline.output import Output, StemFile
 from audiotransfer.pipeline.own_outputs import mark_tags
 from audiotransfer.pipeline.plan import Plan, StemPlan, prepare
+from audiotransfer.pipeline.recording_cover import RecordingCover, cover_recording
+from audiotransfer.pipeline.recording_sheet import examine
 from audiotransfer.pipeline.reporting import (
+    CoverReport,
     ProgressCallback,
     Report,
     StemReport,
@@ -44,6 +51,10 @@ from audiotransfer.pipeline.sources import FileSource, Source, part_of
 from audiotransfer.pipeline.stem_writing import StemWriters
 from audiotransfer.pipeline.workers import Workers
 from audiotransfer.styles import Keep
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 def transfer_file(
@@ -91,7 +102,11 @@ def separate_file(
     place = Output.stems(folder, options)
     place.check(song)
     separating = TransferOptions(
-        separator=options.separator, device=options.device, seed=options.seed, block=options.block
+        separator=options.separator,
+        device=options.device,
+        seed=options.seed,
+        cache=options.cache,
+        block=options.block,
     )
     plan = prepare(separating, separate_only=True)
     report = transfer_song(song, plan, place, progress)
@@ -120,64 +135,107 @@ def transfer_song(
     if isinstance(song, str | Path):
         song = FileSource(song)
         output.check(song)
-    stem_files = output.stem_files(plan, song)
+    for possible in (plan.fallback, plan):
+        stem_files = output.stem_files(possible, song) if possible is not None else []
     tracker = Tracker(progress)
-    measured = measure(song, tracker)
+    if plan.cover is None:
+        job = _Job(song, measure(song, tracker), plan, output, stem_files, tracker)
+    else:
+        job = _cover_job(song, plan, output, stem_files, tracker)
     if output.path is None:
-        report = _run(song, measured, plan, output, stem_files, sink, tracker)
+        report = _run(job, sink)
     else:
         tags = read_tags(song.path) if song.path else Tags()
         with AudioWriter(
             output.path,
-            measured.sample_rate,
-            measured.channels,
+            job.measured.sample_rate,
+            job.measured.channels,
             encoding=output.encoding,
             tags=mark_tags(tags, output.label),
             overwrite=output.overwrite,
         ) as writer:
-            report = _run(song, measured, plan, output, stem_files, writer, tracker)
+            report = _run(job, writer)
         if writer.unkept:
             lost = f"tags that {output.path.name} does not hold: {', '.join(writer.unkept)}"
             report = replace(report, notices=[*report.notices, lost])
     return replace(report, wall_seconds=time.monotonic() - started)
 
 
+@dataclass
+class _Job:
+    """One song with its plan and output, measured, and arranged where it becomes a cover."""
+
+    song: Source
+    measured: Measured
+    plan: Plan
+    output: Output
+    stem_files: list[StemFile]
+    tracker: Tracker
+    cover: RecordingCover | None = None
+    powers: NDArray[np.float64] | None = None
+    notices: list[str] = field(default_factory=list)
+
+    @property
+    def folder(self) -> Path | None:
+        """Where unfinished sound is kept; ``None`` is the system's temporary folder."""
+        return self.output.path.parent if self.output.path else None
+
+
+def _cover_job(
+    song: Source, plan: Plan, output: Output, stem_files: list[StemFile], tracker: Tracker
+) -> _Job:
+    """Measures and transcribes a song, and arranges it; by the plan's fallback where it has one and
+    the transcription is in doubt.
+    """
+    assert plan.cover is not None
+    examined = examine(song, plan.cover.options.leadsheet, tracker, plan.cache)
+    measured, transcription = examined.measured, examined.transcription
+    if measured.rms == 0.0:
+        return _Job(song, measured, replace(plan, cover=None), output, [], tracker)
+    if transcription.doubt is not None and plan.fallback is not None:
+        notice = f"{song.name}: timbre in place of a cover: {transcription.doubt}"
+        files = output.stem_files(plan.fallback, song)
+        return _Job(song, measured, plan.fallback, output, files, tracker, notices=[notice])
+    try:
+        cover = cover_recording(transcription, plan.cover, span(examined.powers))
+    except AudioTransferError as error:
+        raise AudioTransferError(f"{song.name}: {error}") from None
+    notices = [f"{song.name}: {notice}" for notice in cover.notices]
+    if transcription.doubt is not None:
+        notices.insert(0, f"{song.name}: the cover may be off: {transcription.doubt}")
+    stems = kept_stems(plan, cover)
+    kept = {*stems, *(part.name for part in cover.parts)}
+    if not kept:
+        raise AudioTransferError(
+            f"{song.name}: no note would be left: what the band stands for rests in this song"
+        )
+    if not stems:  # nothing is separated
+        used = tuple(notice for notice in plan.notices if notice != SMALL_SEPARATOR)
+        plan = replace(plan, separator_name="none", notices=used)
+    files = [file for file in stem_files if kept.issuperset(file.parts)]
+    return _Job(song, measured, plan, output, files, tracker, cover, examined.powers, notices)
+
+
 @torch.no_grad()
-def _run(
-    song: Source,
-    measured: Measured,
-    plan: Plan,
-    output: Output,
-    stem_files: list[StemFile],
-    sink: Sink | None,
-    tracker: Tracker,
-) -> Report:
-    """The song's path: read, separate, transfer, restore, write stems, mix, finish, write."""
-    notices = [*plan.notices, *song.notices]
+def _run(job: _Job, sink: Sink | None) -> Report:
+    """The song's path: its stems or its cover, mixed, finished, written."""
+    song, measured, output = job.song, job.measured, job.output
+    notices = [*job.plan.notices, *song.notices, *job.notices]
     if notice := downmix_notice(song):
         notices.append(notice)
     if measured.rms == 0.0:
         notices.append("the song is silent: so is the result")
-        plan = plan.for_silence()
+        job.plan = job.plan.for_silence()
     loudness, true_peak = measured.loudness, measured.true_peak
-    before = LoudnessMeter(measured.sample_rate, measured.channels)
     with ExitStack() as stack:
-        cores = torch.get_num_threads() if plan.device == "cpu" else 1
-        workers = stack.enter_context(Workers(cores))
-        stems = stages.play(song, measured, plan, workers, tracker, before)
-        if stem_files:
-            writers = StemWriters(plan, measured, output, stem_files, stack)
-            stems = writers.tee(stems, tracker, notices)
-        if sink is None:
-            for _ in stems:
-                pass
-        else:
-            folder = output.path.parent if output.path else None
-            mix = MixFile(folder, measured.sample_rate, measured.channels, measured.scale)
+        mix = None
+        if sink is not None:
+            mix = MixFile(job.folder, measured.sample_rate, measured.channels, measured.scale)
             stack.enter_context(mix)
-            mix.fill(stages.mix(stems, plan, measured))
+        before = (_fill_by_stems if job.cover is None else _fill_by_cover)(job, mix, stack, notices)
+        if sink is not None and mix is not None:
             meter = LoudnessMeterSink(sink, measured.sample_rate, measured.channels)
-            write(_finished(mix, before, measured, output, tracker, notices), meter)
+            write(_finished(mix, before, job, notices), meter)
             loudness, true_peak = meter.loudness, meter.true_peak
     return Report(
         input=song.name,
@@ -190,22 +248,80 @@ def _run(
         loudness_out=finite(loudness),
         true_peak_in=decibels(measured.true_peak),
         true_peak_out=decibels(true_peak),
-        separator=plan.separator_name,
-        stems=_stem_reports(plan, stem_files, only_written=sink is None),
+        separator=job.plan.separator_name,
+        stems=_stem_reports(job.plan, job.stem_files, only_written=sink is None),
         notices=notices,
         wall_seconds=0.0,
+        mode="timbre" if job.cover is None else "cover",
+        cover=None if job.cover is None else _cover_report(job.cover, job.stem_files),
     )
 
 
-def _finished(
-    mix: MixFile,
-    before: LoudnessMeter,
-    measured: Measured,
-    output: Output,
-    tracker: Tracker,
-    notices: list[str],
-) -> Iterator[Tensor]:
-    """Yields the finished mix ``[C, t]``, at the song's loudness and below the output's ceiling."""
+def _workers(plan: Plan) -> Workers:
+    return Workers(torch.get_num_threads() if plan.device == "cpu" else 1)
+
+
+def _fill_by_stems(job: _Job, mix: MixFile | None, stack: ExitStack, notices: list[str]) -> float:
+    """Separates and transfers the song, writes its stems, and fills the mix; returns the song's
+    LUFS at the working level.
+    """
+    plan, measured = job.plan, job.measured
+    before = LoudnessMeter(measured.sample_rate, measured.channels)
+    workers = stack.enter_context(_workers(plan))
+    stems = stages.play(job.song, measured, plan, workers, job.tracker, before)
+    if job.stem_files:
+        names, styled = list(plan.stems), list(plan.styled)
+        writers = StemWriters(names, styled, measured, job.output, job.stem_files, stack)
+        stems = writers.tee(stems, job.tracker, notices)
+    if mix is not None:
+        mix.fill(stages.mix(stems, plan, measured))
+    else:
+        for _ in stems:
+            pass
+    return before.integrated()
+
+
+def _fill_by_cover(job: _Job, mix: MixFile | None, stack: ExitStack, notices: list[str]) -> float:
+    """Renders the cover, writes its stems, and fills the mix; returns the song's LUFS at the
+    working level.
+    """
+    plan, measured, cover = job.plan, job.measured, job.cover
+    assert plan.cover is not None and cover is not None and job.powers is not None
+    workers = stack.enter_context(_workers(plan))
+    tracks = cover_stages.record(
+        job.song,
+        measured,
+        plan,
+        cover,
+        job.powers,
+        workers,
+        job.tracker,
+        job.folder,
+        stack,
+        separately=bool(job.stem_files) or any(plan.cover.gains_db.values()),
+    )
+    if job.stem_files:
+        writers = StemWriters(
+            [*tracks.kept, *tracks.parts],
+            tracks.styled,
+            measured,
+            job.output,
+            job.stem_files,
+            stack,
+            complete=False,
+        )
+        for _ in writers.tee(cover_stages.stem_blocks(tracks, measured), job.tracker, notices):
+            pass
+    if mix is not None:
+        mix.fill(cover_stages.mix(tracks, plan, measured))
+    return cover_stages.scaled_loudness(measured)
+
+
+def _finished(mix: MixFile, before: float, job: _Job, notices: list[str]) -> Iterator[Tensor]:
+    """Yields the finished mix ``[C, t]``, at the song's loudness (``before``, in LUFS at the
+    working level) and below the output's ceiling.
+    """
+    measured, output = job.measured, job.output
     level = level_for(
         max(measured.peaks),
         measured.true_peak,
@@ -217,10 +333,19 @@ def _finished(
         notices.append(level.notice)
     gain, target = level.gain, None
     if mix.changed:
-        loudness = before.integrated()
-        target = loudness + 20.0 * math.log10(gain)
-        gain *= matching_gain(mix.loudness, loudness)
-    return finish(mix, gain, target, level.ceiling, tracker)
+        target = before + 20.0 * math.log10(gain)
+        gain *= matching_gain(mix.loudness, before)
+    return finish(mix, gain, target, level.ceiling, job.tracker)
+
+
+def _cover_report(cover: RecordingCover, stem_files: list[StemFile]) -> CoverReport:
+    """The cover's report with the files of its parts."""
+    files = {file.name: os.fspath(file.path) for file in stem_files}
+    parts = {
+        name: replace(part, files=(files[name],) if name in files else ())
+        for name, part in cover.report.parts.items()
+    }
+    return replace(cover.report, parts=parts)
 
 
 def _stem_reports(

@@ -59,6 +59,11 @@ def transfer_many(
         jobs = 1  # a song has every core to itself
     workers = count_workers(jobs, resolve_device(options.device))
     plan = prepare(options)
+    if plan.cover is not None and options.cover.leadsheet is not None and len(songs) > 1:
+        raise AudioTransferError(
+            f"{options.cover.leadsheet} is the lead sheet of one song, and there are {len(songs)}:"
+            " give each of them with its own"
+        )
     alone = workers == 1 and backend is None
     work = partial(_transfer, plan, progress) if alone else _transfer_apart
     outcomes: list[Outcome] = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -83,9 +83,14 @@ def downmix_notice(source: Source) -> str:
     return f"{source.name}: {described} were folded to stereo (ITU-R BS.775){low}"
 
 
-def measure(source: Source, tracker: Tracker) -> Measured:
-    """Reads the song once. Raises :class:`AudioTransferError` for NaN, damage, or no samples."""
-    tracker.begin("measure", max(1, source.frames))
+def measure(
+    source: Source, tracker: Tracker, also: Callable[[Tensor], None] | None = None
+) -> Measured:
+    """Reads the song once; ``also`` is given the same samples ``[C, t]``, of two channels at most.
+
+    Raises :class:`AudioTransferError` for NaN, damage, or no samples.
+    """
+    tracker.begin("transcribe" if also else "measure", max(1, source.frames))
     channels = min(2, source.channels)
     loudness = LoudnessMeter(source.sample_rate, channels)
     peak = TruePeakMeter(channels)
@@ -96,6 +101,8 @@ def measure(source: Source, tracker: Tracker) -> Measured:
         loudness.push(audio)
         peak.push(audio)
         power.push(audio)
+        if also is not None:
+            also(audio)
         frames += audio.shape[-1]
         tracker.advance(audio.shape[-1])
     if not frames:

@@ -32,7 +32,8 @@ from audiotransfer.midi.retiming import (
     with_tempos,
 )
 from audiotransfer.midi.score import UNPITCHED
-from audiotransfer.pipeline.midi_options import DRUMS, PITCHED, CoverOptions
+from audiotransfer.pipeline.cover_options import CoverOptions
+from audiotransfer.pipeline.midi_options import DRUMS, PITCHED
 from audiotransfer.synthesis.catalogue import describe
 
 if TYPE_CHECKING:

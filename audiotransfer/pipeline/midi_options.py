@@ -2,32 +2,31 @@
 
 from __future__ import annotations
 
-import math
-import operator
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from audiotransfer.errors import AudioTransferError
+from audiotransfer.pipeline.cover_options import (
+    AUTO,
+    COVER,
+    NETWORK,
+    TIMBRE,
+    CoverOptions,
+    check_mode,
+)
 from audiotransfer.pipeline.options import check_strength
 from audiotransfer.styles import style_label
-from audiotransfer.suggest import nearest, suggest
+from audiotransfer.suggest import suggest
 
 if TYPE_CHECKING:
-    from audiotransfer.cover.band import Band
     from audiotransfer.pipeline.options import StemChoice
     from audiotransfer.styles import Card, Style
 
-AUTO, COVER, NETWORK, TIMBRE = "auto", "cover", "network", "timbre"
-#: Modes of MIDI files, and of recordings.
-MIDI_MODES, RECORDING_MODES = (AUTO, COVER, NETWORK), (AUTO, TIMBRE)
-MODES = (AUTO, COVER, NETWORK, TIMBRE)
 MELODY = ("keep", "change")
 PITCHED, DRUMS = "pitched", "drums"
 STEMS = (PITCHED, DRUMS)
-_MOST_SEMITONES, _MOST_BARS = 24, 64
-_TEMPOS = (20.0, 400.0)
 
 
 @dataclass(frozen=True)
@@ -45,38 +44,6 @@ class MidiExtras:
     stems_out: Path | None = None
     """Folder for the rendered parts of a cover, ``lead.wav`` and so on, which sum to its sound."""
     stems_suffix: str = ".wav"
-
-
-@dataclass(frozen=True)
-class CoverOptions:
-    """What a cover is asked for beyond its style; see also `audiotransfer.cover`.
-
-    Raises AudioTransferError for a value out of its range.
-    """
-
-    lead: str | None = None
-    """Instrument of the lead, as ``trumpet``; ``None`` is the style's first."""
-    transpose: int = 0
-    """Semitones, -24 to 24."""
-    tempo: float | None = None
-    """Mean tempo in beats per minute, 20 to 400; ``None`` is the song's."""
-    intro: int = 0
-    """Bars that are added in front, 0 to 64."""
-    outro: int = 0
-    """Bars that are added behind, 0 to 64."""
-    swing: float | None = None
-    """How far eighths are swung, 0 (straight) to 1 (as the style does); ``None`` is 1."""
-    leadsheet: Path | None = None
-    """A corrected lead sheet of the song, as JSON or chord text."""
-
-    def __post_init__(self) -> None:
-        _whole("transpose", self.transpose, -_MOST_SEMITONES, _MOST_SEMITONES, "semitones")
-        _whole("intro", self.intro, 0, _MOST_BARS, "bars")
-        _whole("outro", self.outro, 0, _MOST_BARS, "bars")
-        if self.tempo is not None:
-            _number("tempo", self.tempo, *_TEMPOS, "beats per minute")
-        if self.swing is not None:
-            _number("swing", self.swing, 0.0, 1.0, "(0 is straight, 1 the style's own)")
 
 
 @dataclass(frozen=True)
@@ -120,29 +87,18 @@ def check_options(options: MidiOptions) -> float:
             raise AudioTransferError(
                 f"unknown stem {stem!r}: a MIDI file has {' and '.join(STEMS)}"
             )
+    for stem, choice in options.stems.items():
+        if choice.action in (COVER, TIMBRE):
+            raise AudioTransferError(
+                f"stem {stem}={choice.action} is for recordings: of a MIDI file give keep, mute or"
+                " a style"
+            )
     actions = [options.stems[stem].action for stem in STEMS if stem in options.stems]
     if options.style is None and all(action == "keep" for action in actions):
         raise AudioTransferError("no style given: name one (`audiotransfer styles` lists them)")
     if actions.count("mute") == len(STEMS):
         raise AudioTransferError(f"{' and '.join(STEMS)} are muted: leave one of them in")
     return strength
-
-
-def check_mode(mode: str, *, midi: bool) -> None:
-    """Raises AudioTransferError for a mode that files of this kind do not have."""
-    if mode in (MIDI_MODES if midi else RECORDING_MODES):
-        return
-    if mode not in MODES:
-        raise AudioTransferError(f"mode {mode!r}: {suggest(mode, MODES)}")
-    if midi:
-        raise AudioTransferError(
-            "mode timbre changes the sound of recordings; a MIDI file has cover or network"
-        )
-    if mode == COVER:
-        raise AudioTransferError(
-            "mode cover is for MIDI files so far; a recording has timbre (leave --mode out)"
-        )
-    raise AudioTransferError("mode network changes the notes of MIDI files; a recording has timbre")
 
 
 def resolved_mode(options: MidiOptions, card: Card | None, band: bool) -> str:
@@ -168,49 +124,6 @@ def resolved_mode(options: MidiOptions, card: Card | None, band: bool) -> str:
     if mode == NETWORK and band and card is not None and not any(card.stems.values()):
         raise AudioTransferError(f"style {name} has no network: give --mode cover")
     return mode
-
-
-def chosen_lead(lead: str | None, band: Band) -> str | None:
-    """The instrument of the band's lead that a name means: itself, or one that has it as a word.
-
-    Raises AudioTransferError for one that the band's lead does not have; the nearest is named.
-    """
-    from audiotransfer.cover.instrumentation import lead_instrument
-
-    if lead is None:
-        return None
-    if lead_instrument(band) is None:
-        raise AudioTransferError(f"lead {lead!r}: this style's band has no lead to choose")
-    try:
-        return lead_instrument(band, lead)
-    except AudioTransferError:
-        instruments = band.role("lead").instruments
-    words = {word: one for one in instruments[::-1] for word in (*one.split("_"), one)}
-    close = nearest(lead, words)
-    hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(instruments)}"
-    raise AudioTransferError(f"lead {lead!r}: {hint}")
-
-
-def _whole(name: str, value: Any, least: int, most: int, unit: str) -> None:
-    try:
-        fits = least <= operator.index(value) <= most
-    except TypeError:
-        fits = False
-    if not fits:
-        raise AudioTransferError(
-            f"{name} {value} is out of range: give {least} to {most} {unit}, a whole number"
-        )
-
-
-def _number(name: str, value: Any, least: float, most: float, unit: str) -> None:
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        number = math.nan
-    if not least <= number <= most:
-        raise AudioTransferError(
-            f"{name} {value} is out of range: give {least:g} to {most:g} {unit}"
-        )
 
 
 def settings_text(options: MidiOptions, mode: str, style: str) -> str:

@@ -19,6 +19,7 @@ from audiotransfer.midi.grid import Grid
 from audiotransfer.midi.new_tracks import with_text
 from audiotransfer.midi.score import edited, score_of, write_midi
 from audiotransfer.pipeline.batch import stems_folders
+from audiotransfer.pipeline.cover_options import COVER, NETWORK, chosen_lead
 from audiotransfer.pipeline.midi_cover import (
     NOTE_TYPES,
     CoverPlan,
@@ -35,12 +36,9 @@ from audiotransfer.pipeline.midi_network import (
     transfer_notes,
 )
 from audiotransfer.pipeline.midi_options import (
-    COVER,
-    NETWORK,
     STEMS,
     MidiOptions,
     check_options,
-    chosen_lead,
     resolved_mode,
     settings_text,
 )

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from audiotransfer.errors import AudioTransferError
+from audiotransfer.pipeline.cover_options import AUTO, COVER, TIMBRE, CoverOptions, check_mode
 from audiotransfer.pipeline.cut import Cut
 from audiotransfer.pipeline.naming import check_pattern
 from audiotransfer.suggest import suggest
@@ -25,26 +26,31 @@ SMALL_SEPARATOR = (
 )
 
 
+_WORDS = ("keep", "mute", COVER, TIMBRE)
+
+
 @dataclass(frozen=True)
 class StemChoice:
-    """The choice for one stem: keep it, mute it, or transfer it to a style."""
+    """The choice for one stem: keep it, mute it, transfer it to a style, or have it played by a
+    band: ``timbre`` and ``cover`` are the song's own style in that mode.
+    """
 
-    action: Literal["keep", "mute", "style"]
+    action: Literal["keep", "mute", "style", "cover", "timbre"]
     style: str | Path | Style | None = None
     strength: float | None = None
     """0..1; ``None`` is the song's strength."""
 
     @classmethod
     def parse(cls, text: str) -> StemChoice:
-        """``keep``, ``mute``, ``STYLE`` or ``STYLE@STRENGTH``."""
-        if text in ("keep", "mute"):
+        """``keep``, ``mute``, ``cover``, ``timbre``, ``STYLE`` or ``STYLE@STRENGTH``."""
+        if text in _WORDS:
             return cls(text)  # type: ignore[arg-type]
         style, at, strength = text.rpartition("@")
         if not at:
             style = text
-        if not style or style in ("keep", "mute"):
+        if not style or style in _WORDS:
             raise AudioTransferError(
-                f"stem choice {text!r}: expected keep, mute, STYLE or STYLE@STRENGTH"
+                f"stem choice {text!r}: expected keep, mute, cover, timbre, STYLE or STYLE@STRENGTH"
             )
         return cls("style", style, check_strength(strength) if at else None)
 
@@ -115,9 +121,14 @@ class TransferOptions:
     """Name, folder, or a loaded style; stems that it does not know are kept."""
     strength: float = 1.0
     """0 leaves the song as it is, 1 is all of the style."""
+    mode: str = AUTO
+    """``cover`` has the song arranged for the style's band, ``timbre`` changes the sound of its
+    stems; ``auto`` is what the style's card says, and timbre where the transcription is in doubt.
+    """
+    cover: CoverOptions = field(default_factory=CoverOptions)
     stems: Mapping[str, StemChoice] = field(default_factory=dict)
     gains_db: Mapping[str, float] = field(default_factory=dict)
-    """Stem name -> dB, applied after the transfer."""
+    """Name of a stem, or of a cover's part -> dB, applied after the transfer."""
     effects: bool = True
     """Whether the style's effects (amplifiers and others) are applied."""
     separator: str | Separator = "auto"
@@ -133,6 +144,8 @@ class TransferOptions:
     cut: Cut = field(default_factory=Cut)
     encoding: Literal["int16", "int24", "float32"] = "int16"
     overwrite: bool = False
+    cache: bool = True
+    """Whether separation and transcription of the song are kept for other styles and seeds."""
     block: int | None = None
     """Block length in samples at 44.1 kHz, a multiple of the separator's and the transfers'
     ``grid``; ``None`` is about :data:`audiotransfer.pipeline.blocks.BLOCK`.
@@ -152,24 +165,29 @@ class TransferOptions:
                     " or 'STYLE@STRENGTH'"
                 )
         check_seed(self.seed)
+        check_mode(self.mode, midi=False)
 
 
 def from_fields(**values: Any) -> TransferOptions:
-    """Options from keyword arguments, stems also as text (see :meth:`StemChoice.parse`).
+    """Options from keyword arguments, stems also as text (see :meth:`StemChoice.parse`), and those
+    of a cover (see :class:`CoverOptions`) among the others: ``lead="trumpet"``.
 
     Raises :class:`AudioTransferError`, with the nearest one, for a field that is not there.
     """
     known = [field.name for field in dataclasses.fields(TransferOptions)]
+    of_cover = [field.name for field in dataclasses.fields(CoverOptions)]
     for name in values:
-        if name not in known:
-            raise AudioTransferError(f"unknown option {name!r}: {suggest(name, known)}")
+        if name not in known and name not in of_cover:
+            raise AudioTransferError(f"unknown option {name!r}: {suggest(name, known + of_cover)}")
     stems = values.pop("stems", None)
     if isinstance(stems, Mapping):
         stems = {
             name: StemChoice.parse(choice) if isinstance(choice, str) else choice
             for name, choice in stems.items()
         }
-    return TransferOptions(**values, stems={} if stems is None else stems)
+    asked = {name: values.pop(name) for name in of_cover if name in values}
+    cover = dataclasses.replace(values.pop("cover", CoverOptions()), **asked)
+    return TransferOptions(**values, stems={} if stems is None else stems, cover=cover)
 
 
 def check_strength(value: object) -> float:

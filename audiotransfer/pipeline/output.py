@@ -10,6 +10,7 @@ from typing import Literal
 from audiotransfer.audio.resampling import STEREO_RATE
 from audiotransfer.audio.writing import check_output
 from audiotransfer.errors import AudioTransferError
+from audiotransfer.pipeline.cover_plan import part_name
 from audiotransfer.pipeline.naming import (
     ensure_folder,
     fill_pattern,
@@ -32,7 +33,7 @@ class StemFile:
     """One file of a stems' folder."""
 
     name: str
-    """A stem, or ``no_vocals``."""
+    """A stem, ``no_vocals``, or a part of a cover."""
     style: str | None
     """``None`` for a stem as it was separated."""
     parts: tuple[str, ...]
@@ -148,10 +149,16 @@ class Output:
         check_stems(wanted.stems, plan.stems, plan.separator_name)
         found = []
         for name, stem in plan.stems.items():
+            if plan.cover is not None and stem.action not in ("keep", "style"):
+                continue  # parts of the band take its place
             if not wanted.stems or name in wanted.stems:
                 found.append(file(name, None, (name,)))
                 if stem.action == "style":
                     found.append(file(name, stem.style, (name,)))
+        if plan.cover is not None:
+            for role in plan.cover.roles:
+                name = part_name(role.name)
+                found.append(file(name, plan.cover.style, (name,)))
         return found
 
 

@@ -6,7 +6,7 @@ Everything that can be refused is refused here, before any work.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -19,6 +19,15 @@ from audiotransfer.audio.resampling import STEREO_RATE
 from audiotransfer.effects import NO_EFFECTS, Chain
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.pipeline.blocks import check_block
+from audiotransfer.pipeline.cache import Cache, cache_folder
+from audiotransfer.pipeline.cover_options import COVER, TIMBRE
+from audiotransfer.pipeline.cover_plan import (
+    CoverPlan,
+    action_of,
+    mode_of_stems,
+    part_names,
+    plan_cover,
+)
 from audiotransfer.pipeline.options import (
     SMALL_SEPARATOR,
     StemChoice,
@@ -26,15 +35,15 @@ from audiotransfer.pipeline.options import (
     check_gain,
     check_strength,
 )
-from audiotransfer.styles import Keep, StemTransfer, Style, load_style
+from audiotransfer.styles import Keep, StemTransfer, Style, load_for_recordings
 from audiotransfer.suggest import suggest
 
 
 @dataclass(frozen=True)
 class StemPlan:
-    """Processing of one stem: its transfer, then effects, then a gain."""
+    """Processing of one stem: its transfer, then effects, then a gain; or its parts of a cover."""
 
-    action: Literal["keep", "mute", "style"]
+    action: Literal["keep", "mute", "style", "cover"]
     transfer: StemTransfer
     style: str | None = None
     strength: float | None = None
@@ -89,6 +98,13 @@ class Plan:
     device: str = "cpu"
     """Where its networks are."""
     notices: tuple[str, ...] = ()
+    cover: CoverPlan | None = None
+    """Of a cover, whose stems with the action ``cover`` are replaced by parts of its band."""
+    cache: Cache | None = None
+    """Keeps separation and transcription of songs; ``None``: neither is read nor kept."""
+    fallback: Plan | None = None
+    """What is done in place of a cover that nobody asked for by name, where the transcription is
+    in doubt."""
 
     @property
     def styled(self) -> dict[str, StemPlan]:
@@ -130,25 +146,70 @@ def prepare(options: TransferOptions, *, separate_only: bool = False) -> Plan:
         if choice.style is not None:
             styles.get(choice.style)
     separator, label, notices = resolve_separator(options.separator, device)
-    check_stems((*options.stems, *gains), separator.stems, label)
-    plans: dict[str, StemPlan] = {}
-    for stem in separator.stems:
-        own = options.stems.get(stem)
-        style = main
-        if own is not None:
-            style = styles.get(own.style) if own.style is not None else None
-        level = strength if own is None or own.strength is None else own.strength
-        planned = _plan_stem(stem, own, style, level, notices)
-        planned = replace(planned, gain_db=gains.get(stem, 0.0))
-        plans[stem] = planned if options.effects else replace(planned, effects=NO_EFFECTS)
-    if all(planned.action == "mute" for planned in plans.values()):
-        raise AudioTransferError(f"every stem is muted ({', '.join(plans)}): leave one of them in")
+    mode = TIMBRE if main is None else mode_of_stems(options.mode, main)
+    parts = [] if main is None or main.band is None else part_names(main.band)
+    check_stems(options.stems, separator.stems, label)
+    check_stems(gains, (*separator.stems, *parts), label)
+    cache = Cache(cache_folder()) if options.cache else None
     plan = Plan(
-        separator, label, plans, options.seed, options.block, device, notices=tuple(notices)
+        separator,
+        label,
+        {},
+        options.seed,
+        options.block,
+        device,
+        tuple(notices),
+        cache=cache,
     )
+    request = _Request(options, strength, gains, styles, main)
+    plan = _with_stems(plan, request, mode)
+    if plan.cover is not None and not plan.cover.asked and main is not None and main.has_timbre:
+        before = replace(plan, stems={}, cover=None, notices=tuple(notices))
+        plan = replace(plan, fallback=_with_stems(before, request, TIMBRE))
     if options.block is not None:
         check_block(options.block, plan.grid)
     return plan
+
+
+@dataclass(frozen=True)
+class _Request:
+    """What is asked for, checked."""
+
+    options: TransferOptions
+    strength: float
+    gains_db: Mapping[str, float]
+    styles: _StyleLoader
+    main: Style | None
+
+
+def _with_stems(plan: Plan, request: _Request, mode: str) -> Plan:
+    """The plan with its stems, and its cover where a band plays any of them."""
+    options, main, styles = request.options, request.main, request.styles
+    notices = list(plan.notices)
+    plans: dict[str, StemPlan] = {}
+    names = plan.separator.stems
+    actions = {stem: action_of(stem, options.stems.get(stem), mode, names) for stem in names}
+    for stem, action in actions.items():
+        own = options.stems.get(stem)
+        style = main if own is None or own.style is None else styles.get(own.style)
+        level = request.strength if own is None or own.strength is None else own.strength
+        if action == COVER:
+            planned = StemPlan("cover", Keep(), None if main is None else main.name, level)
+        elif own is not None and own.action == TIMBRE and not (main and main.has_timbre):
+            named = "no style is given" if main is None else f"style {main.name!r} has none"
+            raise AudioTransferError(f"stem {stem}=timbre: {named} for recordings")
+        else:
+            planned = _plan_stem(stem, action, own, style, level, notices)
+        planned = replace(planned, gain_db=request.gains_db.get(stem, 0.0))
+        plans[stem] = planned if options.effects else replace(planned, effects=NO_EFFECTS)
+    if all(planned.action == "mute" for planned in plans.values()):
+        raise AudioTransferError(f"every stem is muted ({', '.join(plans)}): leave one of them in")
+    cover = None
+    if COVER in actions.values():
+        cover = plan_cover(options, main, actions, request.strength, request.gains_db)
+    if cover is not None and cover.strength == 0.0:  # the song as it is
+        cover = None
+    return replace(plan, stems=plans, cover=cover, notices=tuple(notices))
 
 
 def resolve_device(name: str) -> str:
@@ -202,18 +263,25 @@ class _StyleLoader:
         if isinstance(wanted, Style):
             return wanted
         if not isinstance(wanted, str | Path):  # refused; it may have no hash
-            return load_style(wanted)
+            return load_for_recordings(wanted)
         if wanted not in self._loaded:
-            self._loaded[wanted] = load_style(wanted, device=self._device, vocoder=self._vocoder)
+            self._loaded[wanted] = load_for_recordings(
+                wanted, device=self._device, vocoder=self._vocoder
+            )
         return self._loaded[wanted]
 
 
 def _plan_stem(
-    stem: str, choice: StemChoice | None, style: Style | None, strength: float, notices: list[str]
+    stem: str,
+    action: str,
+    choice: StemChoice | None,
+    style: Style | None,
+    strength: float,
+    notices: list[str],
 ) -> StemPlan:
-    if choice is not None and choice.action == "mute":
+    if action == "mute":
         return StemPlan("mute", Keep())
-    if style is None:
+    if action == "keep" or style is None:
         return StemPlan("keep", Keep())
     transfer, known = style.transfer_for(stem)
     if isinstance(transfer, Keep):

@@ -16,7 +16,7 @@ class Progress:
     """The progress of one song."""
 
     stage: str
-    """``measure``, ``transfer`` or ``write``."""
+    """``measure``, ``transfer`` or ``write``; of a cover ``transcribe``, ``arrange``, ``write``."""
     share: float
     """0..1 of the whole job; never falls."""
     seconds_left: float | None
@@ -27,7 +27,13 @@ ProgressCallback = Callable[[Progress], None]
 """Is called often; whatever it raises stops the job, which then leaves nothing behind."""
 
 # Where each stage begins and ends in a job that runs a network.
-_SHARES = {"measure": (0.0, 0.08), "transfer": (0.08, 0.95), "write": (0.95, 1.0)}
+_SHARES = {
+    "measure": (0.0, 0.08),
+    "transfer": (0.08, 0.95),
+    "transcribe": (0.0, 0.4),
+    "arrange": (0.4, 0.95),
+    "write": (0.95, 1.0),
+}
 
 
 class Tracker:
@@ -68,11 +74,45 @@ class Tracker:
 class StemReport:
     """Report of one stem."""
 
-    action: Literal["keep", "mute", "style"]
+    action: Literal["keep", "mute", "style", "cover"]
     style: str | None = None
     strength: float | None = None
     gain_db: float = 0.0
     files: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class PartReport:
+    """Report of one part of a cover's band."""
+
+    instrument: str
+    notes: int
+    gain_db: float = 0.0
+    files: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class CoverReport:
+    """Report of a recording's transcription and of its arrangement.
+
+    ``confidence`` holds values 0..1 of the transcription's ``beats``, ``chords`` and ``lead``,
+    ``doubt`` why it should not be arranged. ``tempo`` is the mean of the song in beats per minute,
+    ``key`` and ``metre`` are those of its first bar and of most bars. ``chords`` are those that the
+    band plays, one text a bar, ``reharmonised`` the share of bars with another root than the
+    song's. ``sung`` are the seconds in which somebody sings.
+    """
+
+    confidence: dict[str, float]
+    doubt: str | None
+    tempo: float
+    metre: str
+    key: str
+    sections: str
+    chords: list[str]
+    lead: str | None
+    parts: dict[str, PartReport]
+    reharmonised: float
+    sung: float
 
 
 @dataclass(frozen=True)
@@ -93,6 +133,9 @@ class Report:
     stems: dict[str, StemReport]
     notices: list[str]
     wall_seconds: float
+    mode: Literal["cover", "timbre"] = "timbre"
+    cover: CoverReport | None = None
+    """Of a cover."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""

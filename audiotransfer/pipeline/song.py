@@ -114,8 +114,8 @@ def load_style(
     """A style by name or folder, to be called on sound: ``load_style("jazz")(audio, sample_rate,
     strength=0.7)``.
     """
-    style = styles.load_style(name_or_path, device=resolve_device(device), vocoder=vocoder)
-    return LoadedStyle(style.name, style.stems, style.card, style.effects)
+    style = styles.load_for_recordings(name_or_path, device=resolve_device(device), vocoder=vocoder)
+    return LoadedStyle(style.name, style.stems, style.card, style.effects, style.band)
 
 
 def transfer(

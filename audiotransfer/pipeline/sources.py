@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -43,6 +44,16 @@ class Source(Protocol):
         """Notices for the user about the song; complete after it was read to its end."""
         ...
 
+    @property
+    def place(self) -> tuple[float, float]:
+        """Where it begins in the whole song, and how long that is, in seconds."""
+        ...
+
+    @property
+    def digest(self) -> str:
+        """A hash of its content, by which the cache knows it. Raises OSError."""
+        ...
+
     def blocks(self, frames: int, start: int = 0) -> Iterator[Tensor]:
         """Yields ``[C, t]`` in order from sample `start`. Raises :class:`AudioTransferError` for
         what cannot be read.
@@ -60,6 +71,15 @@ class FileSource:
         self.sample_rate, self.channels, self.frames = info.sample_rate, info.channels, info.frames
         self.layout: Sequence[str] | None = info.layout
         self.notices: Sequence[str] = self._with_name(info.notices)
+
+    @property
+    def place(self) -> tuple[float, float]:
+        return 0.0, self.frames / self.sample_rate
+
+    @property
+    def digest(self) -> str:
+        with open(self.name, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
 
     def blocks(self, frames: int, start: int = 0) -> Iterator[Tensor]:
         with open_audio(self.name) as reader:
@@ -83,6 +103,17 @@ class MemorySource:
         self.layout: Sequence[str] | None = None
         self.notices: Sequence[str] = ()
 
+    @property
+    def place(self) -> tuple[float, float]:
+        return 0.0, self.frames / self.sample_rate
+
+    @property
+    def digest(self) -> str:
+        found = hashlib.sha256(f"{self.sample_rate} {self.channels}".encode())
+        for piece in self.audio.split(PIECE, -1):
+            found.update(piece.contiguous().numpy().tobytes())
+        return found.hexdigest()
+
     def blocks(self, frames: int, start: int = 0) -> Iterator[Tensor]:
         yield from self.audio[:, start:].split(frames, -1)
 
@@ -102,6 +133,15 @@ class CutSource:
         except AudioTransferError as error:
             raise AudioTransferError(f"{self.name}: {error}") from None
         self.frames = end - self._start
+        self._total = total
+
+    @property
+    def place(self) -> tuple[float, float]:
+        return self._start / self.sample_rate, self._total / self.sample_rate
+
+    @property
+    def digest(self) -> str:
+        return f"{self._song.digest} {self._start} {self.frames}"
 
     @property
     def notices(self) -> Sequence[str]:

@@ -15,6 +15,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from audiotransfer import __version__
 from audiotransfer.audio.channels import to_channels, to_stereo
 from audiotransfer.audio.loudness import LoudnessMeter
 from audiotransfer.audio.resampling import STEREO_RATE, StreamResampler
@@ -30,6 +31,7 @@ from audiotransfer.pipeline.blocks import (
     generator_for,
     in_blocks,
 )
+from audiotransfer.pipeline.cache import Cache, key_of
 from audiotransfer.pipeline.measuring import Measured, downmix
 from audiotransfer.pipeline.plan import Plan
 from audiotransfer.pipeline.reporting import Tracker
@@ -53,7 +55,7 @@ def play(
     """
     tracker.begin("transfer", measured.working_frames * (1 + len(plan.styled)))
     song = read(source, measured, meter)
-    dry = separate(song, plan, measured, workers, tracker)
+    dry = separate(song, plan, measured, workers, tracker, stems_key(source, plan, measured))
     wet = transfer(dry, plan, measured, workers, tracker)
     yield from restore(wet, measured)
 
@@ -86,8 +88,12 @@ def separate(
     measured: Measured,
     workers: Workers,
     tracker: Tracker,
+    key: str = "",
 ) -> Iterator[StemBlock]:
-    """Separates the song into dry stems; there are no wet ones yet."""
+    """Separates the song into dry stems; there are no wet ones yet.
+
+    ``key`` names them in the plan's cache, from which they come where it has them.
+    """
     separator = plan.separator
     large = getattr(separator, "large", False)
     native = NativeQueue(measured.sample_rate, measured.frames)
@@ -104,7 +110,7 @@ def separate(
             stems = separator(window, generator)
         return torch.stack([stems[name] for name in plan.stems])
 
-    pieces = in_blocks(
+    separated = in_blocks(
         mixes(),
         measured.working_frames,
         process,
@@ -114,9 +120,60 @@ def separate(
         # A separator that takes all cores leaves none for the block after it.
         ahead=None if large else workers,
     )
+    pieces: Iterator[Tensor] = separated
+    if plan.cache is not None and key:
+        pieces = _through_cache(separated, plan.cache, key, len(plan.stems), measured, mixes())
     for dry in pieces:
         tracker.advance(dry.shape[-1])
         yield StemBlock(native.take_for(dry.shape[-1]), dry, dry.new_zeros(0, *dry.shape[1:]))
+
+
+def stems_key(source: Source, plan: Plan, measured: Measured) -> str:
+    """The name of a song's stems in the cache; empty where they are not kept.
+
+    Kept are those of separators whose network has an ``identity``, which are the same for every
+    seed.
+    """
+    identity = getattr(plan.separator, "identity", "")
+    if plan.cache is None or not identity:
+        return ""
+    try:
+        digest = source.digest
+    except OSError:
+        return ""
+    made_by = (plan.separator_name, identity, plan.device, plan.block)
+    return key_of("stems", __version__, digest, *made_by, *plan.stems, measured.scale)
+
+
+def _through_cache(
+    separated: Iterator[Tensor],
+    cache: Cache,
+    key: str,
+    stems: int,
+    measured: Measured,
+    mixes: Iterator[Tensor],
+) -> Iterator[Tensor]:
+    """Yields stems ``[S, 2, t]`` from the cache, or as they are separated, which are then kept.
+
+    ``mixes`` reads the song, which the separator does otherwise.
+    """
+    kept = cache.tracks(key, 2 * stems, measured.working_frames)
+    if kept is None:
+        left = measured.working_frames
+        with cache.writer(key, 8 * stems * left) as writer:
+            for dry in separated:
+                writer.add(dry.flatten(0, 1))
+                left -= dry.shape[-1]
+                if not left:  # before the last block: nobody asks for one behind it
+                    writer.commit()
+                yield dry
+        return
+    read = 0
+    for piece in kept:
+        while read < piece.shape[-1]:
+            read += next(mixes).shape[-1]
+        read -= piece.shape[-1]
+        yield piece.unflatten(0, (stems, 2))
 
 
 def transfer(
@@ -176,11 +233,17 @@ def transfer(
 
 def restore(blocks: Iterator[StemBlock], measured: Measured) -> Iterator[StemBlock]:
     """Brings the stems from the working level to the song's, and silences its silent side."""
+    gain = restoring_gain(measured)
+    for block in blocks:
+        yield StemBlock(block.native, block.dry * gain, block.wet * gain)
+
+
+def restoring_gain(measured: Measured) -> Tensor:
+    """The gain ``[2, 1]`` from the working level to the song's; 0 on its silent side."""
     gain = torch.full((2, 1), 1.0 / measured.scale)
     if measured.one_sided:
         gain[1 - measured.active_channels[0]] = 0.0
-    for block in blocks:
-        yield StemBlock(block.native, block.dry * gain, block.wet * gain)
+    return gain
 
 
 def mix(blocks: Iterator[StemBlock], plan: Plan, measured: Measured) -> Iterator[MixBlock]:

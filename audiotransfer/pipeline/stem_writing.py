@@ -9,7 +9,7 @@ which keeps their balance.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -25,7 +25,6 @@ from audiotransfer.pipeline.measuring import Measured
 from audiotransfer.pipeline.naming import ensure_folder
 from audiotransfer.pipeline.output import Output, StemFile
 from audiotransfer.pipeline.own_outputs import stem_comment
-from audiotransfer.pipeline.plan import Plan
 from audiotransfer.pipeline.reporting import Tracker
 from audiotransfer.pipeline.sources import PIECE
 
@@ -38,13 +37,19 @@ class StemWriters:
 
     def __init__(
         self,
-        plan: Plan,
+        names: Sequence[str],
+        styled: Sequence[str],
         measured: Measured,
         output: Output,
         wanted: list[StemFile],
         stack: ExitStack,
+        *,
+        complete: bool = True,
     ) -> None:
-        self._names, self._styled = list(plan.stems), list(plan.styled)
+        """``names`` and ``styled`` are the stems of blocks, dry and wet; ``complete`` says whether
+        the dry ones sum to the song.
+        """
+        self._names, self._styled = names, styled
         self._files = wanted
         _make_folders(wanted, stack)
         rate = output.stem_rate(measured.sample_rate)
@@ -64,7 +69,9 @@ class StemWriters:
         ]
         self._native: _NativeStems | None = None
         if (rate, self._channels) != (STEREO_RATE, 2):
-            self._native = _NativeStems(measured, [OTHER in file.parts for file in wanted])
+            self._native = _NativeStems(
+                measured, [complete and OTHER in file.parts for file in wanted]
+            )
         self._spool: Spool | None = None
         if output.stem_format.clips:
             folder = wanted[0].path.parent
@@ -134,6 +141,9 @@ class _NativeStems:
 
     def push(self, stems: Tensor, block: StemBlock) -> Tensor:
         """The files' stems ``[N, 2, t]`` of a block as ``[N, C, u]``."""
+        rests = bool(self._gets_rest.any())
+        if rests:
+            self._song.push(block.native)
         audio = torch.cat((stems, block.dry.sum(0)[None]))
         if self._channels == 1:
             audio = audio.mean(1, keepdim=True)
@@ -141,8 +151,7 @@ class _NativeStems:
         audio = self._resampler.push(audio.flatten(0, 1), last=self._missing == 0)
         native: Tensor = audio[:, : self._left].unflatten(0, (-1, self._channels))
         self._left -= native.shape[-1]
-        self._song.push(block.native)
-        if not native.shape[-1]:
+        if not native.shape[-1] or not rests:
             return native[:-1]
         rest = self._song.take(native.shape[-1]) - native[-1]
         return native[:-1] + self._gets_rest * rest

@@ -180,7 +180,9 @@ def _separated(task: Task) -> Iterator[dict[str, Tensor]]:
 @lru_cache(maxsize=1)
 def _plan(separator: str, device: str) -> Plan:
     """The plan with the separator, which every process loads once."""
-    return prepare(TransferOptions(separator=separator, device=device), separate_only=True)
+    return prepare(
+        TransferOptions(separator=separator, device=device, cache=False), separate_only=True
+    )
 
 
 def _given(song: Song) -> Iterator[dict[str, Tensor]]:

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from audiotransfer.data.rendering.composing import RenderSettings
+from audiotransfer.data.rendering.excerpts import ExcerptSettings, render_excerpts
 from audiotransfer.data.rendering.rendering import render_corpus
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.recipes.base import Recipe, Run, Show, Training
@@ -28,6 +29,8 @@ RECIPES = {
     "genre_gan": "genre_gan:GenreGanRecipe",
     "instrument_classifier": "instrument_classifier:InstrumentClassifierRecipe",
     "midi_classifier": "midi_classifier:MidiClassifierRecipe",
+    "pitch_transcription": "pitch_transcription:PitchTranscriptionRecipe",
+    "rhythm_transcription": "rhythm_transcription:RhythmTranscriptionRecipe",
     "separator": "separator:SeparatorRecipe",
     "style": "style:StyleRecipe",
     "templates": "templates:TemplateRecipe",
@@ -87,11 +90,22 @@ def load_training(name: str | Path, overrides: Sequence[str] = ()) -> TrainingCo
 def render(
     name: str, overrides: Sequence[str], folder: Path, show: Show | None = None
 ) -> list[dict[str, object]]:
-    """Renders the songs that a config names into ``folder``; those that are there are kept.
+    """Renders the songs or excerpts that a config names into ``folder``; what is there is kept.
 
-    The songs of several genres lie in ``folder/GENRE``.
+    The songs of several genres lie in ``folder/GENRE``, excerpts in ``folder/SPLIT``.
     """
-    settings = load_config(name, overrides, RenderSettings)
+
+    def schema(keys: Sequence[str]) -> type[RenderSettings | ExcerptSettings]:
+        return ExcerptSettings if "excerpts" in keys else RenderSettings
+
+    settings = load_config(name, overrides, schema)
+    if isinstance(settings, ExcerptSettings):
+
+        def rendered(done: int, total: int) -> None:
+            if show is not None:
+                show("rendering", done / total)
+
+        return render_excerpts(settings, folder, rendered)
     corpora = [
         (f"rendering {genre}", replace(settings, genre=genre, scores=scores, genres={}), genre)
         for genre, scores in settings.genres.items()

@@ -5,6 +5,7 @@ from audiotransfer.styles.bundle import (
     Share,
     StemTransfer,
     Style,
+    load_for_recordings,
     load_style,
     style_label,
 )
@@ -20,6 +21,7 @@ from audiotransfer.styles.card import (
 from audiotransfer.styles.find import (
     Installed,
     available,
+    find_for_recordings,
     find_style,
     installed,
     search_path,
@@ -36,8 +38,10 @@ __all__ = [
     "available",
     "check_playable",
     "check_weights",
+    "find_for_recordings",
     "find_style",
     "installed",
+    "load_for_recordings",
     "load_style",
     "read_card",
     "search_path",

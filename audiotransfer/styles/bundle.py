@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.styles.card import Card, StemEntry, check_playable, check_weights
-from audiotransfer.styles.find import find_style
+from audiotransfer.styles.find import Installed, find_for_recordings, find_style
 
 if TYPE_CHECKING:
     import torch
@@ -72,6 +72,17 @@ class Style:
     band: Path | None = None
     """File of the band that plays covers; ``None`` for a style without covers."""
 
+    @property
+    def has_timbre(self) -> bool:
+        """Whether it changes the sound of any stem."""
+        return any(not isinstance(transfer, Keep) for transfer in self.stems.values())
+
+    @property
+    def auto(self) -> str:
+        """Mode of recordings that name none: ``cover`` or ``timbre``."""
+        named = self.card.auto if self.card is not None else ""
+        return named or ("timbre" if self.has_timbre or self.band is None else "cover")
+
     def transfer_for(self, stem: str) -> tuple[StemTransfer, str]:
         """The transfer for a stem, and the name of the stem in this style.
 
@@ -100,11 +111,28 @@ def load_style(
     Raises :class:`AudioTransferError`: an unknown name, a damaged card or weights, a style of
     another route.
     """
+    return _loaded(find_style(name_or_path, route=route), device, vocoder)
+
+
+def load_for_recordings(
+    name_or_path: str | Path, *, device: str = "cpu", vocoder: str = "auto"
+) -> Style:
+    """Loads the style that recordings are transferred to (see `find_for_recordings`); of one for
+    MIDI files only the band.
+
+    Raises :class:`AudioTransferError` as `load_style`.
+    """
+    style = find_for_recordings(name_or_path)
+    if style.card.route == "symbolic":
+        return Style(style.card.name, {}, style.card, {}, style.folder / style.card.band)
+    return _loaded(style, device, vocoder)
+
+
+def _loaded(style: Installed, device: str, vocoder: str) -> Style:
     from audiotransfer.effects import (
         read_chain,  # imports torch, which listing styles does not need
     )
 
-    style = find_style(name_or_path, route=route)
     check_playable(style.card)
     check_weights(style.folder, style.card)
     stems = {

@@ -25,16 +25,18 @@ SCHEMA = 1
 CARD_NAME = "card.json"
 KEEP = "keep"
 ROUTES = ("spectral", "symbolic", "waveform")
+AUTO = ("", "cover", "timbre")
 #: Route -> the kind of input that its styles transfer.
 PLAYS = {"spectral": "recordings", "symbolic": "MIDI files", "waveform": "recordings"}
 # Names of styles and stems become parts of file names and of `--stem NAME=STYLE@STRENGTH`.
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 # These words have a meaning of their own in `--stem NAME=` and in `remix`.
-RESERVED = frozenset({"keep", "mute", "dry"})
+RESERVED = frozenset({"keep", "mute", "dry", "cover", "timbre"})
 # Option of a stem's entry: the reason why its spectrograms cannot become sound.
 SILENT = "silent"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_BAND = re.compile(r"[^/\\]+\.yaml")
+# Beside the card, or in the folder of a style beside this one.
+_BAND = re.compile(r"(\.\./[A-Za-z0-9_-]+/)?[^/\\]+\.yaml")
 # Beside the card, or in a folder beside the style's that several styles share.
 _WEIGHTS = re.compile(r"(\.\./[A-Za-z0-9_-]+/)?[^/\\]+\.safetensors")
 
@@ -86,7 +88,11 @@ class Card:
     """The resolved configuration that trained it."""
     band: str = ""
     """File in the style's folder that says how a cover is arranged (see ``audiotransfer.cover``);
-    empty without. A style with one needs no stems and no weights."""
+    empty without. ``../FOLDER/FILE`` is one that styles share. A style with one needs no stems
+    and no weights."""
+    auto: str = ""
+    """Mode of recordings in this style that name none: ``cover`` or ``timbre``; empty is timbre
+    where the style has it."""
     package_version: str = ""
     schema: int = SCHEMA
 
@@ -125,7 +131,12 @@ class Card:
         if self.band and not _BAND.fullmatch(self.band):
             raise AudioTransferError(
                 f"style {self.name!r} names the band {self.band!r}: it must be a .yaml beside the"
-                " card"
+                " card, or ../FOLDER/FILE beside the style"
+            )
+        if self.auto not in AUTO or (self.auto == "cover" and not self.band):
+            raise AudioTransferError(
+                f"style {self.name!r} has {self.auto!r} for the mode auto: expected cover, which"
+                " needs a band, or timbre"
             )
         for file, digest in self.weights.items():
             if not _WEIGHTS.fullmatch(file):

@@ -100,6 +100,24 @@ def find_style(name_or_path: str | Path, *, route: str = "spectral") -> Installe
     )
 
 
+def find_for_recordings(name_or_path: str | Path) -> Installed:
+    """Finds the style that recordings are transferred to: one for recordings, else one for MIDI
+    files that has a band, which plays covers of recordings too.
+
+    Raises :class:`AudioTransferError` as `find_style`.
+    """
+    try:
+        return find_style(name_or_path, route="spectral")
+    except AudioTransferError:
+        try:
+            style = find_style(name_or_path, route="symbolic")
+        except AudioTransferError:
+            style = None
+        if style is None or not style.card.band:
+            raise
+        return style
+
+
 def _style_folders(root: Path) -> Iterator[Path]:
     try:
         yield from sorted(folder for folder in root.iterdir() if (folder / CARD_NAME).is_file())

@@ -26,17 +26,21 @@ class PitchActivations:
     (see `LOWEST`) and, last, none; ``lead_onsets``, ``notes`` and ``note_onsets`` ``[L, 88]`` are
     each pitch's own; ``bass`` ``[L, 39]`` is a distribution like the lead's (see `LOWEST_BASS`),
     ``chords`` ``[L, 73]`` one over chords (see `CHORD_QUALITIES`). ``voice`` ``[L]`` is the
-    probability that somebody sings.
+    probability that somebody sings. ``levels`` ``[L, 88]`` are the levels in dB of the sound at
+    each pitch, ``tuning`` the song's deviation from A = 440 Hz in cents. All are kept in half
+    precision: an hour has 155 000 frames.
     """
 
     rate: float
-    lead: NDArray[np.float32]
-    lead_onsets: NDArray[np.float32]
-    notes: NDArray[np.float32]
-    note_onsets: NDArray[np.float32]
-    bass: NDArray[np.float32]
-    chords: NDArray[np.float32]
-    voice: NDArray[np.float32]
+    lead: NDArray[np.float16]
+    lead_onsets: NDArray[np.float16]
+    notes: NDArray[np.float16]
+    note_onsets: NDArray[np.float16]
+    bass: NDArray[np.float16]
+    chords: NDArray[np.float16]
+    voice: NDArray[np.float16]
+    levels: NDArray[np.float16]
+    tuning: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -103,9 +103,12 @@ def load(
     Raises SeparationError where the weights cannot be found, are damaged, or are not Demucs's.
     """
     bag = load_bag(resolve(model, model_folder, download))
-    return DemucsSeparator(
+    separator = DemucsSeparator(
         bag, device=device, progress=progress, segment=segment, overlap=overlap, shifts=shifts
     )
+    if not shifts and model_folder is None:
+        separator.identity = f"{model} {segment} {overlap}"
+    return separator
 
 
 class DemucsSeparator:
@@ -126,6 +129,8 @@ class DemucsSeparator:
     """
 
     large = True
+    identity = ""
+    """Names the networks, which give the same stems each time; empty for random ones."""
 
     def __init__(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -39,7 +40,9 @@ class EmbeddedSeparator:
     sample_rate = 44100
     context = REACH * HOP_LENGTH + N_FFT
 
-    def __init__(self, network: torch.nn.Module, device: str = "cpu") -> None:
+    def __init__(self, network: torch.nn.Module, device: str = "cpu", identity: str = "") -> None:
+        """``identity`` names the weights: separators of the same one give the same stems."""
+        self.identity = identity
         self.device = torch.device(device)
         self.network = network.to(self.device).eval()
         self.bands = Bands().to(self.device)
@@ -97,4 +100,5 @@ def load(device: str = "cpu", weights: str | Path | None = None) -> EmbeddedSepa
         raise SeparationError(
             f"{path} does not fit the network {name}; name a file that `train` wrote"
         ) from error
-    return EmbeddedSeparator(fold(network.eval()), device)
+    identity = hashlib.sha256(path.read_bytes()).hexdigest()
+    return EmbeddedSeparator(fold(network.eval()), device, identity)

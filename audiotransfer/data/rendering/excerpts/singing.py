@@ -1,0 +1,224 @@
+"""A synthetic singing voice: a glottal source through the formants of changing vowels.
+
+Source-filter model: G. Fant, Acoustic Theory of Speech Production, 1960; vowels' formants after
+G. Peterson and H. Barney, "Control methods used in a study of the vowels", JASA 24, 1952.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import ndimage, signal
+
+if TYPE_CHECKING:
+    from numpy.random import Generator
+    from numpy.typing import NDArray
+
+    Rows = NDArray[np.float64]
+    Sound = NDArray[np.float32]
+
+_FRAMES = 200  # a second, of pitch and loudness
+_N_FFT, _HOP = 1024, 256
+#: Formants (Hz) of the vowels a, e, i, o, u, schwa and ae of a man's voice.
+_VOWELS = np.array([
+    (730, 1090, 2440, 3400), (530, 1840, 2480, 3500), (270, 2290, 3010, 3600),
+    (570, 840, 2410, 3300), (300, 870, 2240, 3200), (500, 1400, 2400, 3300),
+    (660, 1720, 2410, 3400),
+])  # fmt: skip
+_BANDWIDTHS = np.array([80.0, 100.0, 140.0, 200.0])
+_LEVELS = np.array([1.0, 0.6, 0.35, 0.25])
+
+
+@dataclass(frozen=True)
+class VoiceType:
+    """A voice: length of its vocal tract and source, range (MIDI pitches) and habits.
+
+    ``formants`` multiplies a man's. ``tilt`` is the coefficient of the one-pole low-pass of the
+    source (0 bright, .95 soft), ``breath`` the level of its noise. ``vibrato`` is a half-width in
+    semitones.
+    """
+
+    name: str
+    low: int
+    high: int
+    formants: float
+    tilt: float
+    breath: float
+    vibrato: float
+
+
+VOICES = (
+    VoiceType("bass", 40, 62, 0.92, 0.82, 0.03, 0.25),
+    VoiceType("baritone", 43, 66, 1.0, 0.75, 0.05, 0.3),
+    VoiceType("tenor", 48, 72, 1.04, 0.65, 0.05, 0.35),
+    VoiceType("rock", 48, 74, 1.06, 0.3, 0.12, 0.15),
+    VoiceType("alto", 53, 76, 1.14, 0.75, 0.06, 0.35),
+    VoiceType("soprano", 58, 84, 1.2, 0.72, 0.05, 0.55),
+    VoiceType("airy", 53, 80, 1.16, 0.9, 0.28, 0.12),
+    VoiceType("child", 57, 81, 1.32, 0.7, 0.08, 0.08),
+)
+
+
+def voice_for(notes: Rows, random: Generator) -> tuple[VoiceType, int]:
+    """A voice type and the octaves (semitones) that bring notes ``[N, 3]`` into its range."""
+    voice = VOICES[int(random.integers(len(VOICES)))]
+    middle = float(np.median(notes[:, 2]))
+    aim = (voice.low + voice.high) / 2 + random.normal(0, 2)
+    return voice, 12 * round((aim - middle) / 12)
+
+
+def sing(
+    notes: Rows, seconds: float, sample_rate: int, voice: VoiceType, random: Generator
+) -> Sound:
+    """Sings notes ``[N, 3]`` (start s, end s, MIDI pitch), one after the other: ``[T]``.
+
+    Pitches glide between notes that follow each other, are reached from below after rests, tremble
+    and, when held, have vibrato. Consonants come just before onsets.
+    """
+    total = round(seconds * sample_rate)
+    frames = int(seconds * _FRAMES) + 2
+    pitch, loudness = _pitch(notes, frames, voice, random), _loudness(notes, frames, random)
+    time = np.arange(total) / sample_rate * _FRAMES
+    curve = np.interp(time, np.arange(frames), pitch)
+    hertz = 440.0 * 2 ** ((curve - 69) / 12)
+    source = _glottal(hertz / sample_rate, voice.tilt)
+    envelope = np.interp(time, np.arange(frames), loudness)
+    breath = voice.breath * random.uniform(0.5, 1.5) * random.standard_normal(total)
+    voiced = (source + breath * 0.3) * envelope
+    vowels = _vowels(notes, total // _HOP + 2, sample_rate, voice, random)
+    sound = _filtered(voiced, vowels, sample_rate)
+    sound /= np.abs(sound).max() + 1e-9
+    _add_consonants(sound, notes, sample_rate, random)
+    result: Sound = sound.astype(np.float32)
+    return result
+
+
+def _smooth_noise(frames: int, hertz: float, random: Generator) -> Rows:
+    """Noise of standard deviation 1 below a frequency."""
+    noise = ndimage.gaussian_filter1d(random.standard_normal(frames), _FRAMES / (2 * np.pi * hertz))
+    scaled: Rows = noise / (noise.std() + 1e-9)
+    return scaled
+
+
+def _pitch(notes: Rows, frames: int, voice: VoiceType, random: Generator) -> Rows:
+    pitch = np.full(frames, notes[0, 2])
+    edges = np.round(notes[:, :2] * _FRAMES).astype(int)
+    for number, (start, _) in enumerate(edges):
+        pitch[max(0, start) :] = notes[number, 2]
+    glide = random.uniform(0.03, 0.12)
+    stretch = np.arange(frames) / _FRAMES
+    scoops = random.uniform(0, 0.7)
+    rate, width = random.uniform(4.6, 6.6), voice.vibrato * random.uniform(0.3, 1.5)
+    for number, (start, end, target) in enumerate(notes):
+        rested = number == 0 or start - notes[number - 1, 1] > 0.25
+        if rested:
+            step = -random.uniform(0.5, 3.0) if random.random() < scoops else 0.0
+        else:
+            step = notes[number - 1, 2] - target
+        held = end - start
+        length = min(glide * random.uniform(0.6, 1.6), 0.4 * held)
+        inside = (stretch >= start - length * 0.4) & (stretch < end)
+        local = stretch[inside] - start
+        # Half of the way is done a little after the onset.
+        way = 1 / (1 + np.exp(-(local - 0.15 * length) / (0.16 * length + 1e-3)))
+        begins = local < 0
+        pitch[inside] = np.where(begins, target, pitch[inside])
+        pitch[inside] += step * (1 - way)
+        if held > 0.35:
+            grown = np.clip((local - 0.18) / 0.35, 0, 1) * width
+            phase = 2 * np.pi * rate * local + random.uniform(0, 2 * np.pi)
+            pitch[inside] += grown * np.sin(phase)
+        if random.random() < 0.3:  # falls off at the end
+            pitch[inside] -= random.uniform(0.2, 1.5) * np.clip((local - held + 0.08) / 0.08, 0, 1)
+    pitch += 0.07 * random.uniform(0.5, 2.0) * _smooth_noise(frames, 3.0, random)
+    pitch += 0.03 * _smooth_noise(frames, 25.0, random)
+    return pitch
+
+
+def _loudness(notes: Rows, frames: int, random: Generator) -> Rows:
+    loudness = np.zeros(frames)
+    for start, end, _ in notes:
+        first, last = max(0, round(start * _FRAMES)), min(frames, round(end * _FRAMES))
+        if last <= first:
+            continue
+        count = last - first
+        here = np.full(count, random.uniform(0.65, 1.0))
+        here *= 1 - random.uniform(0, 0.35) * np.linspace(0, 1, count)
+        rise = min(count, max(1, round(random.uniform(0.015, 0.06) * _FRAMES)))
+        fall = min(count, max(1, round(random.uniform(0.03, 0.12) * _FRAMES)))
+        here[:rise] *= np.linspace(0.15, 1, rise)
+        here[-fall:] *= np.linspace(1, 0.1, fall)
+        loudness[first:last] = here
+    shimmer = 1 + 0.06 * _smooth_noise(frames, 8.0, random)
+    smoothed: Rows = np.clip(ndimage.uniform_filter1d(loudness, 3) * shimmer, 0, None)
+    return smoothed
+
+
+def _glottal(step: Rows, tilt: float) -> Rows:
+    """A band-limited sawtooth (polyBLEP) of so many cycles a sample, low-passed."""
+    phase = np.cumsum(step) % 1.0
+    saw = 2 * phase - 1
+    rise, fall = phase / step, (phase - 1) / step
+    saw -= np.where(phase < step, 2 * rise - rise**2 - 1, 0)
+    saw -= np.where(phase > 1 - step, fall**2 + 2 * fall + 1, 0)
+    source: Rows = signal.lfilter([1 - tilt], [1, -tilt], saw)
+    source /= source.std() + 1e-9
+    return source
+
+
+def _vowels(
+    notes: Rows, frames: int, sample_rate: int, voice: VoiceType, random: Generator
+) -> Rows:
+    """Formants ``[frames, 4]`` in Hz: one vowel a note, changed within 60 ms, now and then two."""
+    formants = np.tile(_VOWELS[0].astype(np.float64), (frames, 1))
+    place = np.arange(frames) * _HOP / sample_rate
+    vowel = int(random.integers(len(_VOWELS)))
+    for start, end, _ in notes:
+        if random.random() < 0.75:
+            vowel = int(random.integers(len(_VOWELS)))
+        formants[place >= start - 0.03] = _VOWELS[vowel]
+        if random.random() < 0.2:
+            other = int(random.integers(len(_VOWELS)))
+            formants[place >= start + 0.6 * (end - start)] = _VOWELS[other]
+    width = 0.03 * sample_rate / _HOP
+    moved: Rows = ndimage.gaussian_filter1d(formants, width, axis=0)
+    return moved * voice.formants * (1 + 0.03 * random.standard_normal(4))
+
+
+def _filtered(sound: Rows, formants: Rows, sample_rate: int) -> Rows:
+    """Sound through resonances that change from frame to frame, by a short-time spectrum."""
+    window = signal.windows.hann(_N_FFT, sym=False)
+    transform = signal.ShortTimeFFT(window, _HOP, sample_rate)
+    spectrum = transform.stft(sound)
+    hertz = transform.f[:, None]
+    place = np.clip(np.round(transform.t(len(sound)) * sample_rate / _HOP).astype(int), 0,
+                    len(formants) - 1)  # fmt: skip
+    gain = np.full(spectrum.shape, 0.02)
+    for number in range(4):
+        centre = formants[place, number][None]
+        gain += _LEVELS[number] / (1 + ((hertz - centre) / (_BANDWIDTHS[number] * 0.7)) ** 2)
+    filtered: Rows = transform.istft(spectrum * gain, k1=len(sound))
+    return filtered
+
+
+def _add_consonants(sound: Rows, notes: Rows, sample_rate: int, random: Generator) -> None:
+    share, level = random.uniform(0.4, 0.9), random.uniform(0.05, 0.3)
+    for start, _, _ in notes:
+        if random.random() > share:
+            continue
+        fricative = random.random() < 0.5
+        length = random.uniform(0.05, 0.13) if fricative else random.uniform(0.008, 0.025)
+        first = round((start - length * random.uniform(0.6, 1.0)) * sample_rate)
+        count = round(length * sample_rate)
+        if first < 0 or first + count > len(sound):
+            continue
+        low = random.uniform(1500, 5000)
+        high = min(0.98 * sample_rate / 2, low * random.uniform(1.4, 3))
+        band = signal.butter(2, (low, high), "band", fs=sample_rate, output="sos")
+        noise = signal.sosfilt(band, random.standard_normal(count))
+        noise *= signal.windows.hann(count) if fricative else np.exp(-np.linspace(0, 5, count))
+        # The voice stops or grows weak while the mouth is closed.
+        sound[first : first + count] *= random.uniform(0.05, 0.5)
+        sound[first : first + count] += level * noise / (noise.std() + 1e-9) * 0.5

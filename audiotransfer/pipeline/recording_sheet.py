@@ -1,0 +1,163 @@
+"""The lead sheet of a recording: transcribed while the song is measured, or read from a file."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from audiotransfer import __version__, transcription
+from audiotransfer.audio.resampling import STEREO_RATE, StreamResampler
+from audiotransfer.cover.span import part_of_sheet
+from audiotransfer.errors import AudioTransferError
+from audiotransfer.leadsheet.files import from_json, is_whole, read_lead_sheet, to_json
+from audiotransfer.pipeline.cache import Cache, key_of
+from audiotransfer.pipeline.dynamics import PowerMeter
+from audiotransfer.pipeline.measuring import Measured, measure
+from audiotransfer.styles import sha256
+from audiotransfer.transcription.transcriber import Transcriber, Transcription
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from audiotransfer.leadsheet import LeadSheet
+    from audiotransfer.pipeline.reporting import Tracker
+    from audiotransfer.pipeline.sources import Source
+
+WEIGHTS = Path(transcription.__file__).parent / "shipped"
+_APART_SECONDS = 10.0  # that a song and its lead sheet may differ in length
+#: A lead sheet that somebody gave is relied on.
+_GIVEN = Transcription(None, 1.0, 1.0, 1.0)
+
+
+@dataclass(frozen=True)
+class Examined:
+    """Measurements of a song, its transcription, and its power by windows (see `PowerMeter`)."""
+
+    measured: Measured
+    transcription: Transcription
+    powers: NDArray[np.float64]
+
+
+def examine(
+    song: Source, leadsheet: Path | None, tracker: Tracker, cache: Cache | None = None
+) -> Examined:
+    """Measures a song and transcribes it in the same pass.
+
+    A lead sheet as JSON takes the place of the transcription; one as chord text replaces its
+    chords. Raises AudioTransferError for a lead sheet that cannot be read, or is not the song's.
+    """
+    given = None
+    if leadsheet is not None and is_whole(leadsheet):
+        given = _of_song(read_lead_sheet(leadsheet), song, leadsheet)
+    meter = PowerMeter(song.sample_rate)
+    key = "" if cache is None or given is not None else _key(song)
+    found = None if cache is None else _read(cache, key, song.title)
+    transcriber = _Transcribing(song) if given is None and found is None else None
+
+    def also(audio: Tensor) -> None:
+        meter.push(audio)
+        if transcriber is not None:
+            transcriber.push(audio)
+
+    measured = measure(song, tracker, also)
+    if given is not None:
+        return Examined(measured, replace(_GIVEN, sheet=given), meter.powers())
+    if transcriber is not None:
+        found = _rounded(transcriber.finish())
+        if cache is not None and key:
+            cache.write(key, _to_json(found).encode())
+    assert found is not None
+    if leadsheet is not None and found.sheet is not None:
+        corrected = _of_song(read_lead_sheet(leadsheet, found.sheet), song, leadsheet)
+        found = replace(found, sheet=corrected, chords=1.0)
+    return Examined(measured, found, meter.powers())
+
+
+def _key(song: Source) -> str:
+    """The name of a song's transcription in the cache; empty for one that cannot be read."""
+    weights = sorted(WEIGHTS.glob("*.safetensors"))
+    try:
+        return key_of("transcription", __version__, song.digest, *map(sha256, weights))
+    except OSError:
+        return ""
+
+
+def _read(cache: Cache, key: str, title: str) -> Transcription | None:
+    """The transcription in the cache; its title is that of the song's file."""
+    data = cache.read(key) if key else None
+    if data is None:
+        return None
+    try:
+        values = json.loads(data)
+        text = values.pop("sheet")
+        found = Transcription(from_json(text, key) if text else None, **values)
+    except (AudioTransferError, TypeError, ValueError):  # of another version
+        return None
+    return found if found.sheet is None else replace(found, sheet=replace(found.sheet, title=title))
+
+
+def _to_json(found: Transcription) -> str:
+    """The transcription as text, its lead sheet as that of a file."""
+    values = {field.name: getattr(found, field.name) for field in fields(found)}
+    return json.dumps({**values, "sheet": to_json(found.sheet) if found.sheet else None})
+
+
+def _rounded(found: Transcription) -> Transcription:
+    """The transcription with the digits that its file has, so that both are the same."""
+    if found.sheet is None:
+        return found
+    return replace(found, sheet=from_json(to_json(found.sheet), found.sheet.title))
+
+
+def _of_song(sheet: LeadSheet, song: Source, path: Path) -> LeadSheet:
+    """The lead sheet, or of a cut song the part of it that the cut has.
+
+    Raises AudioTransferError where its length is that of another song.
+    """
+    if not song.frames:  # a few files do not say how long they are
+        return sheet
+    start, total = song.place
+    seconds = song.frames / song.sample_rate
+    near_whole = abs(sheet.seconds - total) <= _APART_SECONDS
+    if abs(sheet.seconds - seconds) <= _APART_SECONDS and not (start or near_whole):
+        return sheet
+    if not near_whole:
+        raise AudioTransferError(
+            f"{path} is the lead sheet of a song of {sheet.seconds:.0f} s, and this one lasts"
+            f" {total:.0f} s; `audiotransfer transcribe` writes its own"
+        )
+    if seconds >= total:
+        return sheet
+    try:
+        return part_of_sheet(sheet, start, seconds)
+    except AudioTransferError as error:
+        raise AudioTransferError(f"{path}: {error}") from None
+
+
+class _Transcribing:
+    """A transcriber that takes a song at its own rate."""
+
+    def __init__(self, song: Source) -> None:
+        self._channels = min(2, song.channels)
+        self._resampler = StreamResampler(song.sample_rate, STEREO_RATE, self._channels)
+        self._transcriber = Transcriber()
+        self._title = song.title
+
+    def push(self, audio: Tensor) -> None:
+        with suppress(NotImplementedError):
+            self._transcriber.push(self._resampler.push(audio))
+
+    def finish(self) -> Transcription:
+        rest = self._resampler.push(torch.zeros(self._channels, 0), last=True)
+        try:
+            self._transcriber.push(rest)
+            return self._transcriber.finish(self._title)
+        except NotImplementedError:
+            return Transcription(None, doubt="this version does not transcribe recordings")

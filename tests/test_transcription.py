@@ -1,0 +1,358 @@
+"""Transcription: activations of networks become the lead sheet of a recording, and MIDI in time."""
+
+from __future__ import annotations
+
+import tracemalloc
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import symusic
+from activations import pitch_activations, rhythm_activations
+from numpy.typing import NDArray
+
+from audiotransfer.leadsheet import Bar, Chord, LeadSheet, Note
+from audiotransfer.leadsheet.form import sections_of
+from audiotransfer.leadsheet.to_midi import midi_file
+from audiotransfer.transcription.beats import find_beats
+from audiotransfer.transcription.chords import frame_means
+from audiotransfer.transcription.confidence import doubt_of_sound
+from audiotransfer.transcription.drums import drum_hits
+from audiotransfer.transcription.dynamics import RATE, LoudnessCurve, bar_energy
+from audiotransfer.transcription.lines import clean_melody, notes_of, others_of, table_of
+from audiotransfer.transcription.riffs import with_riffs
+from audiotransfer.transcription.sheet import recording_sheet
+
+#: Chords of a song in C: two halves that differ, of a bar each.
+_SONG = ["C", "Am", "F", "G7", "C", "Am", "Dm7", "G7", "F", "G7", "Em", "Am", "F", "G7", "C", "C"]
+_CHORDS = {
+    "C": (0, ""),
+    "Am": (9, "m"),
+    "F": (5, ""),
+    "G7": (7, "7"),
+    "Dm7": (2, "m7"),
+    "Em": (4, "m"),
+}
+_TONES = {"": (0, 4, 7), "m": (0, 3, 7), "7": (0, 4, 7, 10), "m7": (0, 3, 7, 10)}
+
+
+def song(
+    *, beats: int = 4, drift: float = 0.03, melody: bool = True, first: float = 0.4
+) -> LeadSheet:
+    """A song of 16 bars whose tempo drifts by ``drift`` around 110, from ``first`` seconds on."""
+    count = beats * len(_SONG)
+    tempo = 110 * (1 + drift * np.sin(np.arange(count) / count * 2 * np.pi))
+    times = first + np.concatenate([[0.0], np.cumsum(60 / tempo)])
+    lengths = np.diff(times)
+
+    def note(beat: float, length: float, pitch: int) -> Note:
+        start, end = np.interp([beat, beat + length], np.arange(count + 1), times)
+        return Note(float(start), float(end - start), pitch)
+
+    lead, bass, others, drums, chords = [], [], [], [], []
+    for index, name in enumerate(_SONG):
+        root, quality = _CHORDS[name]
+        at = beats * index
+        chords.append(Chord(at, beats, root, quality))
+        tones = _TONES[quality]
+        lead += [note(at + i, 0.9, 72 + (root + tones[i % 3]) % 12) for i in range(beats)]
+        bass += [note(at + i, 0.9, 36 + root % 12) for i in range(0, beats, 2)]
+        others += [note(at, beats - 0.1, 52 + (root + tone - 4) % 12) for tone in tones]
+        drums += [note(at + i, 0.2, 36 if i % 2 == 0 else 38) for i in range(beats)]
+        drums += [note(at + i / 2, 0.2, 42) for i in range(2 * beats)]
+    assert lengths.min() > 0.4
+    return LeadSheet(
+        beats=tuple(times.tolist()),
+        bars=tuple(Bar(beats * index, beats) for index in range(len(_SONG))),
+        chords=_merged(chords),
+        melody=tuple(lead) if melody else (),
+        bass=tuple(bass),
+        others=tuple(others),
+        drums=tuple(sorted(drums, key=lambda hit: (hit.start, hit.pitch))),
+    )
+
+
+def _merged(chords: list[Chord]) -> tuple[Chord, ...]:
+    merged: list[Chord] = []
+    for chord in chords:
+        if merged and merged[-1].root == chord.root and merged[-1].quality == chord.quality:
+            merged[-1] = replace(merged[-1], beats=merged[-1].beats + chord.beats)
+        else:
+            merged.append(chord)
+    return tuple(merged)
+
+
+def decoded(sheet: LeadSheet, noise: float = 0.0) -> LeadSheet:
+    """The sheet that is transcribed from the sheet's own activations."""
+    random = np.random.default_rng(1) if noise else None
+    pitch, rhythm = (
+        pitch_activations(sheet, noise, random),
+        rhythm_activations(sheet, noise, random),
+    )
+    grid = find_beats(rhythm, pitch)
+    assert grid is not None
+    levels = np.full(int(sheet.seconds * RATE), -20.0)
+    return recording_sheet(pitch, grid, drum_hits(rhythm), levels, "song")
+
+
+def names_at(sheet: LeadSheet, seconds: NDArray[np.float64]) -> list[tuple[int | None, str]]:
+    """Root and quality of the chords at times."""
+    starts = [chord.beat for chord in sheet.chords]
+    at = np.searchsorted(starts, sheet.beat_at(seconds) + 1e-6, side="right") - 1
+    return [(sheet.chords[i].root, sheet.chords[i].quality) for i in np.maximum(at, 0)]
+
+
+def share_found(truth: tuple[Note, ...], found: tuple[Note, ...], near: float = 0.05) -> float:
+    """Share of the true notes with a found one of their pitch that begins within ``near`` s."""
+    return float(
+        np.mean(
+            [
+                any(n.pitch == own.pitch and abs(n.start - own.start) <= near for n in found)
+                for own in truth
+            ]
+        )
+    )
+
+
+def downbeats(sheet: LeadSheet) -> NDArray[np.float64]:
+    return sheet.beat_times[sheet.bar_lines[:-1].astype(int)]
+
+
+@pytest.mark.parametrize("beats", [4, 3])
+def test_ideal_activations_give_back_the_sheet(beats: int) -> None:
+    truth = song(beats=beats)
+    found = decoded(truth)
+    middles = (truth.beat_times[1:] + truth.beat_times[:-1]) / 2
+    assert names_at(found, middles) == names_at(truth, middles)
+    assert share_found(truth.melody, found.melody) == 1.0
+    assert share_found(truth.bass, found.bass) == 1.0
+    assert share_found(truth.others, found.others) > 0.95
+    assert share_found(truth.drums, found.drums) > 0.95
+    bars = downbeats(found)
+    for time in downbeats(truth):
+        assert np.abs(bars - time).min() < 0.01
+    usual = [bar.beats for bar in found.bars]
+    assert max(set(usual), key=usual.count) == beats
+    assert len(found.melody) < 1.05 * len(truth.melody)
+    assert [(key.tonic, key.mode) for key in found.keys] == [(0, "major")]
+
+
+def test_noise_costs_little_by_little() -> None:
+    truth = song()
+    middles = (truth.beat_times[1:] + truth.beat_times[:-1]) / 2
+    roots, notes = [], []
+    for noise in (0.0, 1.0, 1.6):
+        found = decoded(truth, noise)
+        pairs = zip(names_at(found, middles), names_at(truth, middles), strict=True)
+        roots.append(np.mean([a[0] == b[0] for a, b in pairs]))
+        notes.append(share_found(truth.melody, found.melody))
+    assert roots[0] == 1.0 and min(roots) >= 0.9
+    assert notes[0] == 1.0 and notes[1] >= 0.95 and notes[2] >= 0.8
+
+
+def test_chords_change_where_bars_do_and_have_their_bass() -> None:
+    truth = song()
+    # The third of the first chord lies in the bass: C/E.
+    low = tuple(replace(n, pitch=40) if n.start < truth.beats[4] - 0.1 else n for n in truth.bass)
+    found = decoded(replace(truth, bass=low))
+    starts = {chord.beat for chord in found.chords[1:]}
+    assert starts <= {float(bar.beat) for bar in found.bars}
+    first = next(chord for chord in found.chords if chord.root == 0)
+    assert (first.quality, first.bass) == ("", 4)
+    assert all(chord.bass is None for chord in found.chords if chord is not first)
+
+
+def test_a_riff_leads_where_there_is_no_melody_and_is_marked() -> None:
+    truth = song(melody=False)
+    riff = tuple(
+        Note(truth.beats[i] + 0.02, 0.3, (64, 67, 69, 62)[i % 4]) for i in range(len(_SONG) * 4)
+    )
+    found = decoded(replace(truth, others=riff))
+    assert share_found(riff, found.melody) > 0.9
+    assert max(note.confidence for note in found.melody) <= 0.5
+    led = decoded(song())
+    assert min(note.confidence for note in led.melody) > 0.5
+
+
+def test_a_bass_line_leads_an_octave_up_where_nothing_else_does() -> None:
+    truth = song(melody=False)
+    line = tuple(
+        Note(truth.beats[i] + 0.02, 0.3, (40, 43, 45, 38)[i % 4]) for i in range(len(_SONG) * 4)
+    )
+    found = decoded(replace(truth, others=(), bass=line))
+    assert share_found(tuple(replace(n, pitch=n.pitch + 24) for n in line), found.melody) > 0.9
+
+
+def test_a_melody_that_rests_shortly_gets_no_riff() -> None:
+    edges = np.arange(0.0, 33.0, 2.0)
+    melody = table_of([Note(2.0 * bar, 1.8, 70) for bar in range(16) if bar % 4 != 3])
+    others = table_of([Note(0.5 * i, 0.4, 60 + i % 3, confidence=1.0) for i in range(64)])
+    whole = with_riffs(melody, others, others[:0], edges, [4] * 16)
+    assert len(whole) == len(melody)
+    assert len(with_riffs(melody[:6], others, others[:0], edges, [4] * 16)) > 6
+
+
+def test_specks_flickers_and_octave_jumps_are_cleaned() -> None:
+    notes = [
+        Note(0.0, 0.5, 67),
+        Note(0.5, 0.06, 68),  # vibrato splits one note
+        Note(0.56, 0.44, 67),
+        Note(1.0, 0.05, 66),  # a glide into the next
+        Note(1.05, 0.45, 67 - 2),
+        Note(1.5, 0.4, 65 + 12, confidence=0.4),  # an octave too high, unsure
+        Note(1.9, 0.4, 67),
+        Note(2.6, 0.03, 80),  # a speck
+        Note(3.0, 0.4, 67),
+        Note(3.4, 0.4, 67),  # a repeated note
+        Note(3.8, 0.4, 79),  # a leap that stays
+        Note(4.2, 0.4, 81),
+        Note(4.6, 0.4, 79),
+        Note(5.0, 0.4, 78),
+        Note(5.4, 0.4, 79),
+        Note(5.8, 0.4, 67),  # a leap that comes back, but sure
+        Note(6.2, 0.4, 79),
+    ]
+    clean = [(round(n.start, 2), n.pitch) for n in notes_of(clean_melody(table_of(notes)))]
+    assert clean == [
+        (0.0, 67),
+        (1.0, 65),
+        (1.5, 65),
+        (1.9, 67),
+        (3.0, 67),
+        (3.4, 67),
+        (3.8, 79),
+        (4.2, 81),
+        (4.6, 79),
+        (5.0, 78),
+        (5.4, 79),
+        (5.8, 67),
+        (6.2, 79),
+    ]
+
+
+def test_further_notes_are_without_melody_bass_and_overtones() -> None:
+    melody, bass = table_of([Note(0.0, 1.0, 72)]), table_of([Note(0.0, 2.0, 40)])
+    notes = table_of(
+        [
+            Note(0.02, 0.9, 72, confidence=0.9),
+            Note(0.0, 1.9, 40, confidence=0.9),
+            Note(0.01, 0.8, 84, confidence=0.4),  # its octave's partial
+            Note(0.01, 0.8, 76, confidence=0.4),
+            Note(1.2, 0.5, 72, confidence=0.9),
+        ]
+    )
+    assert others_of(notes, melody, bass)[:, 2].tolist() == [76, 72]
+    assert len(others_of(notes[:0], melody, bass)) == 0
+
+
+@pytest.mark.parametrize("first", [0.0, 0.02, 0.31, 1.9, 11.3])
+def test_midi_is_in_time_with_a_drifting_song(first: float) -> None:
+    truth = song(drift=0.2, first=first)
+    jitter = np.random.default_rng(2).normal(0.0, 0.01, len(truth.beats))
+    jitter[0] = 0.0
+    truth = replace(truth, beats=tuple((truth.beat_times + jitter).tolist()))
+    score = symusic.Score.from_midi(midi_file(truth).to_bytes())
+    seconds = score.to("second")
+    tracks = {track.name: track for track in seconds.tracks}
+    assert list(tracks) == ["melody", "chords", "bass", "further notes", "drums"]
+    for name, notes in (("melody", truth.melody), ("drums", truth.drums), ("bass", truth.bass)):
+        written = np.array([(n.time, n.pitch) for n in tracks[name].notes])
+        order = np.lexsort((written[:, 1], np.round(written[:, 0], 2)))
+        own = np.array(sorted((round(n.start, 2), n.pitch, n.start) for n in notes))
+        assert np.array_equal(written[order, 1], own[:, 1])
+        assert np.abs(written[order, 0] - own[:, 2]).max() < 0.002
+    bars = bar_lines_of(score)
+    late = [np.abs(bars - time).min() for time in downbeats(truth)]
+    assert max(late) < 0.002
+    assert len(bars) <= len(_SONG) + 1 + np.ceil(first / 1.5)
+
+
+def bar_lines_of(score: symusic.Score) -> NDArray[np.float64]:
+    """Times in seconds of the bar lines of a score, as its metres and tempos give them."""
+    lines: list[float] = []
+    signs = [*score.time_signatures]
+    ends = [*(sign.time for sign in signs[1:]), score.end()]
+    for sign, end in zip(signs, ends, strict=True):
+        lines += np.arange(
+            sign.time, end, score.tpq * 4 * sign.numerator / sign.denominator
+        ).tolist()
+    marks = symusic.Score(score.tpq)
+    marks.tempos.extend(score.tempos)
+    track = symusic.Track("lines")
+    track.notes.extend([symusic.Note(round(line), 1, 60, 64) for line in lines])
+    marks.tracks.append(track)
+    return np.array([note.time for note in marks.to("second").tracks[0].notes])
+
+
+def test_midi_holds_metres_keys_chords_and_sections() -> None:
+    from audiotransfer.leadsheet import Key, Section
+
+    sheet = LeadSheet(
+        beats=tuple(0.5 * np.arange(12.0)),
+        bars=(Bar(0, 3), Bar(3, 6, 8), Bar(5, 6, 8), Bar(7, 4)),
+        keys=(Key(0, 2), Key(7, 9, "minor")),
+        sections=(Section(0, 7, "A"), Section(7, 4, "B")),
+        chords=(Chord(0, 7, 2, "maj7"), Chord(7, 2, 9, "m", 0), Chord(9, 2, None)),
+        melody=(Note(0.0, 0.4, 74),),
+        title="Lied",
+    )
+    score = symusic.Score.from_midi(midi_file(sheet).to_bytes())
+    signs = [(s.time // 960, s.numerator, s.denominator) for s in score.time_signatures]
+    assert signs == [(0, 3, 4), (3, 6, 8), (9, 4, 4)]
+    assert [(k.time // 960, k.key, k.tonality) for k in score.key_signatures] == [
+        (0, 2, 0),
+        (9, 0, 1),
+    ]
+    marks = [(mark.time // 960, mark.text) for mark in score.markers]
+    assert marks == [(0, "[A]"), (0, "Dmaj7"), (9, "[B]"), (9, "Am/C"), (11, "N.C.")]
+    chords = next(track for track in score.tracks if track.name == "chords")
+    assert [note.pitch % 12 for note in chords.notes[:4]] and len(chords.notes) == 7
+    # A beat of 6/8 is a dotted quarter, which lasts as long as the quarter before.
+    tempos = [(tempo.time // 960, round(tempo.qpm)) for tempo in score.tempos]
+    assert tempos == [(0, 120), (3, 180), (9, 120)]
+
+
+def test_silence_and_what_is_too_short_are_told() -> None:
+    assert doubt_of_sound(np.full(600, -90.0)) == "it is silent"
+    assert doubt_of_sound(np.zeros(0)) == "it is silent"
+    assert "5.0 s" in (doubt_of_sound(np.full(100, -20.0)) or "")
+    assert doubt_of_sound(np.full(600, -20.0)) is None
+
+
+def test_energy_follows_the_level_in_bounds() -> None:
+    levels = np.repeat([-60.0, -30.0, -24.0, -18.0, -18.0], 2 * RATE)
+    energy = bar_energy(levels, np.arange(0.0, 12.0, 2.0))
+    assert energy[0] == 0.0 and list(energy) == sorted(energy) and max(energy) > 0.9
+    steady = bar_energy(np.full(8 * RATE, -20.0), np.arange(0.0, 10.0, 2.0))
+    assert steady == (0.5,) * 4
+    assert bar_energy(np.zeros(0), np.arange(3.0)) == (0.0, 0.0)
+
+
+def test_the_loudness_curve_does_not_depend_on_the_blocks() -> None:
+    sound = np.random.default_rng(0).normal(0.0, 0.1, 22050 * 2 + 77)
+    curves = []
+    for size in (10**6, 997):
+        curve = LoudnessCurve(22050)
+        for start in range(0, len(sound), size):
+            curve.push(sound[start : start + size])
+        curve.push(np.zeros(0), last=True)
+        curves.append(curve.levels())
+    assert np.allclose(*curves) and len(curves[0]) == 41
+    assert np.abs(curves[0][:-1] + 20.0).max() < 1.0
+
+
+def test_means_of_frames_reach_beyond_both_ends() -> None:
+    frames = np.arange(10.0)[:, None]
+    assert frame_means(frames, 10.0, np.array([0.0, 0.5, 1.0, 2.0]))[:, 0].tolist() == [2.0, 7.0, 0]
+    assert frame_means(frames[:0], 10.0, np.array([0.0, 1.0])).tolist() == [[0.0]]
+
+
+def test_the_form_of_a_song_of_hours_needs_no_matrix_of_its_bars() -> None:
+    features = np.random.default_rng(0).random((6_000, 32))
+    bars = [Bar(4 * index) for index in range(len(features))]
+    tracemalloc.start()
+    sections = sections_of(features, bars)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert sum(section.beats for section in sections) == 24_000
+    assert peak < 20e6  # a matrix would have 288 MB
