@@ -71,7 +71,7 @@ def systems(
     device: str = "auto",
     seed: int = 0,
 ) -> dict[str, System]:
-    """The baselines and the whole pipeline with a style, by name: each maps [2, T] to [2, T].
+    """The baselines and the whole pipeline with a style's timbre, by name: [2, T] to [2, T].
 
     ``clips`` are songs of the target [2, T] from which random clips are taken; ``wrong`` is a style
     of another genre. Without them, or without an ``equaliser``, their rows are left out.
@@ -83,7 +83,7 @@ def systems(
         def run(audio: Tensor) -> Tensor:
             return transfer(
                 Song(audio, STEREO_RATE), chosen, separator=separator, stems=dict(stems or {}),
-                device=device, seed=seed,
+                device=device, seed=seed, mode="timbre", cache=False,
             ).audio  # fmt: skip
 
         return run
