@@ -93,7 +93,7 @@ def systems(
         def run(audio: Tensor) -> Tensor:
             return transfer(
                 Song(audio, STEREO_RATE), chosen, separator=separator, stems=dict(stems or {}),
-                mode=mode, device=device, seed=seed, **more,
+                mode=mode, device=device, seed=seed, cache=False, **more,
             ).audio  # fmt: skip
 
         return run

@@ -51,6 +51,8 @@ class CoverPlan:
     asked: bool = False
     gains_db: Mapping[str, float] = field(default_factory=dict)
     """Name of a part (see `part_name`) -> dB."""
+    own_gains: tuple[str, ...] = ()
+    """Parts and stems that were given a gain."""
     effects: bool = True
     seed: int = 0
 
@@ -153,6 +155,7 @@ def plan_cover(
         asked=options.mode == COVER
         or any(choice.action == COVER for choice in options.stems.values()),
         gains_db=_part_gains(band, gains_db),
+        own_gains=tuple(gains_db),
         effects=options.effects,
         seed=options.seed,
     )
