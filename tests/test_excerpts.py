@@ -13,8 +13,10 @@ import librosa
 import numpy as np
 import pytest
 import symusic
+import torch
 
 from audiotransfer import recipes
+from audiotransfer.audio.writing import write_audio
 from audiotransfer.data.rendering.excerpts import ExcerptSettings, render_excerpt, render_excerpts
 from audiotransfer.data.rendering.excerpts.accompaniment import (
     BASS_PATTERNS,
@@ -45,8 +47,9 @@ from audiotransfer.data.rendering.excerpts.pieces import (
     slowed,
 )
 from audiotransfer.data.rendering.excerpts.playing import play_section
-from audiotransfer.data.rendering.excerpts.scores import READERS, SPLITS, names_in, split_of
+from audiotransfer.data.rendering.excerpts.readers import READERS, SPLITS, names_in, split_of
 from audiotransfer.data.rendering.excerpts.singing import VOICES, sing
+from audiotransfer.data.rendering.excerpts.solo_singing import read_singing
 from audiotransfer.data.rendering.excerpts.sound import SAMPLE_RATE, active_level, retuned
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.synthesis.synthesizer import default_soundfont
@@ -120,9 +123,10 @@ def test_a_lead_note_sounds_where_the_truth_says(seed: int, settings: ExcerptSet
     notes = np.array([(b * 2.0, 1.5, 60 + b * 5 % 17, 100.0) for b in range(7)])
     piece = piece_of(Layer(LEAD, notes, (73,)), known=frozenset({"lead", "notes"}))
     random = np.random.default_rng(seed)
-    timeline = draw_timeline(100.0, 64, random, 0.03)
+    timeline = replace(draw_timeline(100.0, 64, random, 0.03), start=0.4)
     settings = replace(settings, sung=0.0, own_instruments=0.0)
-    arrays, about = play_section(piece, timeline, 0.4, settings, random)
+    arrays = play_section(piece, timeline, settings, random)
+    about = json.loads(str(arrays["about"]))
     sound = arrays["audio"] / 32768.0
     tuning = 2 ** (about["tuning_cents"] / 1200)
     assert len(arrays["lead"]) >= 4 and arrays["has_lead"] and not arrays["has_chords"]
@@ -141,8 +145,9 @@ def test_drifting_beats_are_where_the_drums_are(settings: ExcerptSettings) -> No
     hits = np.array([(float(beat), KICK if beat % 2 == 0 else 38, 110.0) for beat in range(40)])
     random = np.random.default_rng(4)
     timeline = slowed(draw_timeline(130.0, 64, random, 0.03), 5.0, random)
+    timeline = replace(timeline, start=0.25)
     settings = replace(settings, own_instruments=0.0)
-    arrays, _ = play_section(piece_of(drums=hits), timeline, 0.25, settings, random)
+    arrays = play_section(piece_of(drums=hits), timeline, settings, random)
     lengths = np.diff(arrays["beats"])
     assert lengths.std() > 0.02 * lengths.mean()
     assert np.all(np.isin(arrays["downbeats"], arrays["beats"][::4]))
@@ -200,7 +205,10 @@ def test_the_config_renders(pop: str, tmp_path: Path) -> None:
     settings = load_config(CONFIG, [], ExcerptSettings)
     assert sum(settings.scores.values()) == pytest.approx(1.0)
     assert {Path(place).stem for place in settings.scores} == {*READERS, "invented"}
-    assert not any("TimGM6mb" in font for font in settings.soundfonts)
+    singing = load_config("transcription-singing", [], ExcerptSettings)
+    assert set(singing.scores) == {"singing"} and singing.seed != settings.seed
+    assert singing.singing and not any("eir_" in file for file in singing.singing)
+    assert not any("TimGM6mb" in font for s in (settings, singing) for font in s.soundfonts)
     config = tmp_path / "toy.yaml"
     config.write_text(
         f"scores: {{{pop}: 1.0}}\nsoundfonts: [{default_soundfont()}]\nexcerpts: 1\nseconds: 5\n"
@@ -359,6 +367,58 @@ def test_voices_sing_the_notes(voice: Any) -> None:
         assert np.median(librosa.hz_to_midi(f0[inside])) == pytest.approx(pitch, abs=0.6)
     rest = sound[int(1.75 * SAMPLE_RATE) : int(1.85 * SAMPLE_RATE)]
     assert np.sqrt(np.mean(rest**2)) < 0.1 * active_level(sound)
+
+
+@pytest.fixture(scope="module")
+def singer(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, np.ndarray]:
+    """A recording of 7 s that is 30 cents sharp, and its notes."""
+    place = tmp_path_factory.mktemp("voice") / "voice.wav"
+    pitches = [60, 64, 62, 67, 65, 60, 62, 59, 60]
+    starts = 0.3 + 0.7 * np.arange(len(pitches))
+    notes = np.column_stack([starts, starts + 0.6, pitches])
+    voice = replace(VOICES[2], vibrato=0.1)
+    sharp = notes + np.array([0.0, 0.0, 0.3])
+    sound = sing(sharp, 7.0, SAMPLE_RATE, voice, np.random.default_rng(9))
+    write_audio(place, torch.from_numpy(sound[None] * 0.5), SAMPLE_RATE)
+    return str(place), notes
+
+
+def test_a_singers_notes_are_found(singer: tuple[str, np.ndarray]) -> None:
+    found, notes = read_singing(singer[0]), singer[1]
+    assert found.tuning_cents == pytest.approx(30, abs=15)
+    held = [
+        found.notes[(found.notes[:, 0] < start + 0.35) & (found.notes[:, 1] > start + 0.35)]
+        for start in notes[:, 0]
+    ]
+    right = [
+        len(rows) == 1 and abs(rows[0, 2] - pitch) < 0.5 and abs(rows[0, 0] - start) < 0.1
+        for rows, (start, _, pitch) in zip(held, notes, strict=True)
+    ]
+    assert np.mean(right) > 0.85
+
+
+def test_a_band_plays_with_a_singer(singer: tuple[str, np.ndarray], tmp_path: Path) -> None:
+    settings = ExcerptSettings(
+        {"singing": 1.0}, singing=[singer[0]], soundfonts=[str(default_soundfont())],
+        excerpts=2, seconds=6.0, own_instruments=0.0,
+    )  # fmt: skip
+    for number, about in enumerate(render_excerpts(settings, tmp_path)):
+        assert about["set"] == "singing" and about["tuning_cents"] == pytest.approx(30, abs=15)
+        arrays = render_excerpt(settings, number)
+        assert len(arrays["lead"]) >= 4 and len(arrays["sung"]) and len(arrays["bass"])
+        sound = arrays["audio"] / 32768.0
+        right = []
+        for start, end, pitch in arrays["lead"]:
+            held = sound[int(start * SAMPLE_RATE) : int(end * SAMPLE_RATE)]
+            hertz = 440.0 * 2 ** ((np.round(pitch) + about["tuning_cents"] / 100 - 69) / 12)
+            around = [
+                sum(level_at(held, hertz * h * 2 ** (step / 12)) for h in (1, 2, 3))
+                for step in (-1, 0, 1)
+            ]
+            right.append(int(np.argmax(around)) == 1)
+        assert np.mean(right) > 0.7
+    with pytest.raises(AudioTransferError, match="singing"):
+        render_excerpts(replace(settings, singing=[]), tmp_path)
 
 
 def test_retuning_moves_pitch_and_time_together() -> None:

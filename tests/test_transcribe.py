@@ -6,8 +6,10 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import symusic
+import torch
 
 from audiotransfer.leadsheet import read_lead_sheet
 
@@ -103,3 +105,103 @@ def test_a_file_of_drums_has_a_lead_sheet_and_a_notice(run: Run, place: Path) ->
     score.dump_midi(str(place / "kit.mid"))
     code, out, err = run("transcribe", "kit.mid")
     assert code == 0 and len(out.split()) == 3 and "no pitched notes" in err
+
+
+@pytest.fixture(scope="module")
+def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Ten seconds of a band, C Am F G7 in 4/4 at 96 beats a minute, as a file at 48 kHz."""
+    from audiotransfer.audio.writing import write_audio
+    from audiotransfer.synthesis.ensemble import Ensemble, EnsemblePart
+
+    beat = 60 / 96
+    chords = [(48, 52, 55), (45, 48, 52), (41, 45, 48), (43, 47, 50, 53)]
+    piano, bass, lead, kit = [], [], [], []
+    for bar, tones in enumerate(chords):
+        start = 0.3 + 4 * beat * bar
+        piano += [
+            (start + 2 * half * beat, 1.8 * beat, p + 12, 70) for half in (0, 1) for p in tones
+        ]
+        bass += [(start + i * beat, 0.9 * beat, tones[0] - 12, 85) for i in range(4)]
+        lead += [(start + i * beat, 0.9 * beat, tones[i % 3] + 24, 90) for i in range(4)]
+        kit += [(start + i * beat, 0.2, (36, 38)[i % 2], 90) for i in range(4)]
+        kit += [(start + i * beat / 2, 0.1, 42, 70) for i in range(8)]
+    parts = [
+        EnsemblePart(name, instrument, np.array(sorted(notes), dtype=float))
+        for name, instrument, notes in (
+            ("lead", "trumpet", lead),
+            ("chords", "piano_grand", piano),
+            ("bass", "bass_electric", bass),
+            ("drums", "kit_rock", kit),
+        )
+    ]
+    path = tmp_path_factory.mktemp("recording") / "song.wav"
+    write_audio(path, torch.from_numpy(Ensemble(48_000).render(parts, 11.0)), 48_000)
+    return path
+
+
+def test_a_recording_is_transcribed_corrected_and_read_back(
+    run: Run, place: Path, recording: Path
+) -> None:
+    code, out, err = run("transcribe", str(recording))
+    assert code == 0, err
+    names = ["song.leadsheet.json", "song.chords.txt", "song.musicxml", "song.mid"]
+    assert out.split() == names
+    sheet = read_lead_sheet(place / names[0])
+    assert sheet.title == "song" and sheet.chords and 10.0 < sheet.seconds < 14.0
+    # One chord is edited in the text, and read into the transcription.
+    text = (place / names[1]).read_text()
+    bars = [line for line in text.splitlines() if line.startswith("|")]
+    cells = bars[0].strip("| ").split(" | ")
+    edited = text.replace(bars[0], f"| {' | '.join(['Ebm7b5', *cells[1:]])} |")
+    (place / names[1]).write_text(edited)
+    corrected = read_lead_sheet(place / names[1], sheet)
+    first = corrected.chords[0]
+    assert (first.root, first.quality, first.confidence) == (3, "m7b5", 1.0)
+    assert corrected.beats == sheet.beats and corrected.melody == sheet.melody
+    # The MIDI file lasts as long, and its notes are the lead sheet's.
+    score = symusic.Score.from_file(str(place / names[3])).to("second")
+    tracks = {track.name: track for track in score.tracks}
+    assert len(tracks["drums"].notes) == len(sheet.drums)
+    assert abs(tracks["bass"].notes[0].time - sheet.bass[0].start) < 0.002
+
+
+def test_a_part_of_a_recording_and_chosen_formats(run: Run, place: Path, recording: Path) -> None:
+    code, out, _ = run(
+        "transcribe",
+        str(recording),
+        "--start",
+        "2",
+        "--end",
+        "9.5",
+        "--formats",
+        "midi,json",
+        "--json",
+    )
+    told = json.loads(out)
+    assert code == 0 and told["outputs"] == ["song.cut.leadsheet.json", "song.cut.mid"]
+    assert set(told["confidence"]) == {"beats", "chords", "lead"}
+    assert read_lead_sheet(place / "song.cut.leadsheet.json").seconds < 9.0
+    code, _, err = run("transcribe", str(recording), "--formats", "midi,pdf")
+    assert code == 2 and "'pdf' is no format" in err
+
+
+def test_options_of_recordings_and_midi_files_that_make_no_sense(run: Run, place: Path) -> None:
+    assert "is a MIDI file already" in run("transcribe", "tune.mid", "--formats", "midi")[2]
+    assert "is a MIDI file" in run("transcribe", "tune.mid", "--start", "3")[2]
+    assert run("transcribe", "tune.mid", "--formats", "chords")[1].split() == ["tune.chords.txt"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "says"), [("silence", "it is silent"), ("short", "5.0 s"), ("noise", "")]
+)
+def test_recordings_without_music_are_told(run: Run, place: Path, kind: str, says: str) -> None:
+    from audiotransfer.audio.writing import write_audio
+
+    seconds = 5 if kind == "short" else 12
+    noise = torch.randn(1, 22_050 * seconds, generator=torch.Generator().manual_seed(0))
+    write_audio(place / "a.wav", noise * (0.0 if kind == "silence" else 0.1), 22_050)
+    code, _, err = run("transcribe", "a.wav")
+    assert says in err and err.count("\n") == 1
+    # What was found is written, and a notice tells about it; of silence there is nothing.
+    assert code == (2 if kind == "silence" else 0)
+    assert (place / "a.mid").exists() == (kind != "silence")

@@ -22,7 +22,7 @@ from numpy.random import Generator
 
 from audiotransfer.data.rendering.excerpts.accompaniment import CHORD_TONES
 from audiotransfer.data.rendering.excerpts.pieces import COUNTER, HARMONY, LEAD, monophonic
-from audiotransfer.data.rendering.excerpts.scores import names_in, read_pop
+from audiotransfer.data.rendering.excerpts.readers import names_in, read_pop
 from audiotransfer.data.rendering.excerpts.sound import (
     SAMPLE_RATE,
     Timbre,
@@ -35,6 +35,8 @@ from audiotransfer.midi.score import parse_score, read_score
 from audiotransfer.synthesis.synthesizer import default_soundfont
 
 SECONDS = 30.0
+#: A remix, by another artist's name, of a song that is in training.
+_REMIX = "018"
 #: Melodies' programs; no choirs, which nothing tells from a singer.
 _PROGRAMS = (0, 4, 11, 16, 21, 24, 25, 27, 29, 30, 40, 41, 42, 48, 56, 57, 60, 61, 64, 65, 66, 68,
              71, 73, 74, 75, 78, 79, 80, 81)  # fmt: skip
@@ -63,12 +65,13 @@ class Song:
     beats: np.ndarray
     downbeats: np.ndarray
     start: float = 0.0
+    number: int = 0
     about: dict[str, Any] = field(default_factory=dict)
 
 
 def composed_songs(folder: Path) -> Iterator[Song]:
     """The songs of a folder, played by their own programs."""
-    for path in sorted(folder.glob("*.json")):
+    for number, path in enumerate(sorted(folder.glob("*.json"))):
         truth = json.loads(path.read_text())
         timed = read_score(path.with_suffix(".mid")).to("second")
         melody = np.array(truth["melody"], dtype=np.float64)
@@ -94,7 +97,8 @@ def composed_songs(folder: Path) -> Iterator[Song]:
         )  # fmt: skip
         yield Song(
             "composed", truth["name"], melody, program, parts, _joined(bass), bass_program,
-            _joined(drums, 3), chords, beats, beats[bars[bars < len(beats)]], start=10.0,
+            _joined(drums, 3), chords, beats, beats[bars[bars < len(beats)]],
+            start=10.0, number=number,
             about={"metre": truth["metre"], "tempo": truth["tempo"], "style": truth["feel"]},
         )  # fmt: skip
 
@@ -137,6 +141,8 @@ def pop_songs(place: str, count: int) -> Iterator[Song]:
     names = names_in(place, "test")
     chosen = [names[round(i)] for i in np.linspace(0, len(names) - 1, min(count, len(names)))]
     for number, name in enumerate(chosen):
+        if Path(name).stem == _REMIX:
+            continue
         random = np.random.default_rng((909, number))
         piece = read_pop(place, name)
         beats = np.arange(round(piece.end) + 1) * 60.0 / piece.tempo
@@ -247,17 +253,18 @@ def _banded(
         collection, name, seconds(monophonic(melody)), int(random.choice(_PROGRAMS)),
         [(program, seconds(rows)) for program, rows in parts],
         seconds(np.array(bass).reshape(-1, 4)), int(random.choice([32, 33, 35, 38])),
-        seconds(hits, False), seconds(chords, False), beats, beats[whole], start=first,
+        seconds(hits, False), seconds(chords, False), beats, beats[whole],
+        start=first, number=number,
         about={"tempo": float(60 / np.median(np.diff(beats)))},
     )  # fmt: skip
 
 
-def render(song: Song, number: int, font: Path) -> dict[str, Any]:
+def render(song: Song, font: Path) -> dict[str, Any]:
     """30 s of a song as the arrays of an excerpt."""
-    random = np.random.default_rng((30, number))
-    quiet = number % 4 == 3
+    random = np.random.default_rng((30, song.number))
+    quiet = song.number % 4 == 3
     lead_db = float(random.uniform(-6, -2) if quiet else random.uniform(-2, 6))
-    player = instruments()
+    band = instruments()
 
     def cut(rows: np.ndarray) -> np.ndarray:
         inside = (rows[:, 0] >= song.start) & (rows[:, 0] < song.start + SECONDS - 0.03)
@@ -277,11 +284,11 @@ def render(song: Song, number: int, font: Path) -> dict[str, Any]:
     others = [(program, noted(rows)) for program, rows in song.parts]
     rest = np.zeros(round(SECONDS * SAMPLE_RATE), dtype=np.float32)
     for program, rows in others:
-        rest += player.play(rows, Timbre(program, font), SECONDS)
-    rest += 1.2 * player.play(bass, Timbre(song.bass_program, font), SECONDS)
+        rest += band.play(rows, Timbre(program, font), SECONDS)
+    rest += 1.2 * band.play(bass, Timbre(song.bass_program, font), SECONDS)
     struck = np.column_stack([hits[:, 0], np.full(len(hits), 0.1), hits[:, 1:]])
-    rest += 0.8 * player.play(struck, Timbre(0, font), SECONDS, drums=True)
-    melody = player.play(lead, Timbre(song.lead_program, font), SECONDS)
+    rest += 0.8 * band.play(struck, Timbre(0, font), SECONDS, drums=True)
+    melody = band.play(lead, Timbre(song.lead_program, font), SECONDS)
     level = active_level(melody)
     if level:
         melody *= np.float32(active_level(rest) / level * 10 ** (lead_db / 20))
@@ -334,12 +341,10 @@ def main() -> None:
     for name, songs in sets.items():
         folder = args.out / name
         folder.mkdir(parents=True, exist_ok=True)
-        for number, song in enumerate(songs):
-            stem = Path(song.name).stem[:60]
-            np.savez(
-                folder / f"{number:02d}-{stem}.npz", **render(song, number, default_soundfont())
-            )
-        print(name, number + 1)
+        for song in songs:
+            stem = f"{song.number:02d}-{Path(song.name).stem[:60]}"
+            np.savez(folder / f"{stem}.npz", **render(song, default_soundfont()))
+        print(name, len(list(folder.glob("*.npz"))))
 
 
 if __name__ == "__main__":

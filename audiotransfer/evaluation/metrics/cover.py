@@ -98,9 +98,34 @@ def spectrum(audio: Tensor, sample_rate: int) -> Spectrum:
     )
 
 
+def pitch_classes(
+    sound: Spectrum, low: int = _CHORDS[0], high: int = _CHORDS[1]
+) -> NDArray[np.float64]:
+    """Levels of the pitch classes in each frame ``[12, L]``, of MIDI ``low`` to ``high``."""
+    pitches = np.arange(low, high + 1)
+    classes = np.zeros((12, sound.levels.shape[1]))
+    np.add.at(classes, pitches % 12, sound.levels[pitches - _LOWEST])
+    return classes
+
+
+def span_means(
+    frames: NDArray[np.float64], times: NDArray[np.float64], spans: ArrayLike
+) -> NDArray[np.float64]:
+    """Means of frames ``[12, L]`` at ``times`` ``[L]`` in spans of seconds ``[B, 2]``: ``[B, 12]``.
+
+    A span after the end is 0.
+    """
+    edges = np.searchsorted(times, np.asarray(spans, dtype=np.float64).reshape(-1, 2))
+    sums = np.concatenate([np.zeros((len(frames), 1)), np.cumsum(frames, axis=1)], axis=1)
+    first = np.minimum(edges[:, 0], frames.shape[1])
+    last = np.clip(np.maximum(edges[:, 1], first + 1), 0, frames.shape[1])
+    means: NDArray[np.float64] = ((sums[:, last] - sums[:, first]) / np.maximum(last - first, 1)).T
+    return means
+
+
 def bar_chroma(sound: Spectrum, spans: ArrayLike) -> NDArray[np.float64]:
     """Mean chroma of MIDI 48 to 89 in spans of seconds ``[B, 2]``: ``[B, 12]``."""
-    return _chroma(sound, np.asarray(spans, dtype=np.float64), *_CHORDS)
+    return span_means(pitch_classes(sound), sound.times, spans)
 
 
 def bar_chroma_correlation(
@@ -126,12 +151,10 @@ def chord_roots(sound: Spectrum, spans: ArrayLike) -> NDArray[np.int64]:
     Major and minor triads are compared with the chroma of MIDI 48 to 89, and the bass (below 52)
     adds 0.8 of its own chroma to each root.
     """
-    spans = np.asarray(spans, dtype=np.float64)
-    chords, bass = _chroma(sound, spans, *_CHORDS), _chroma(sound, spans, *_BASS)
-    chords, bass = (
-        c / np.maximum(np.linalg.norm(c, axis=1, keepdims=True), 1e-9) for c in (chords, bass)
-    )
-    scores = np.full((len(spans), 12), -np.inf)
+    folded = (pitch_classes(sound, *range_) for range_ in (_CHORDS, _BASS))
+    means = (span_means(frames, sound.times, spans) for frames in folded)
+    chords, bass = (c / np.maximum(np.linalg.norm(c, axis=1, keepdims=True), 1e-9) for c in means)
+    scores = np.full(chords.shape, -np.inf)
     for triad in _TRIADS:
         template = np.zeros(12)
         template[list(triad)] = 1 / np.sqrt(3)
@@ -161,22 +184,6 @@ def _stands_out(sound: Spectrum, start: float, pitch: int) -> bool:
             if np.any(sound.peaks[row, frames] > _OUTSTANDING * around):
                 return True
     return False
-
-
-def _chroma(
-    sound: Spectrum, spans: NDArray[np.float64], low: int, high: int
-) -> NDArray[np.float64]:
-    pitches = np.arange(low, high + 1)
-    levels = sound.levels[pitches - _LOWEST]
-    octaves = np.zeros((12, levels.shape[1]))
-    np.add.at(octaves, pitches % 12, levels)
-    edges = np.searchsorted(sound.times, spans)
-    return np.stack(
-        [
-            octaves[:, a : max(b, a + 1)].mean(axis=1) if a < octaves.shape[1] else np.zeros(12)
-            for a, b in edges
-        ]
-    )
 
 
 def _near(places: NDArray[np.float64], place: float) -> bool:

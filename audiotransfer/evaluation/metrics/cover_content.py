@@ -6,22 +6,24 @@ each figure has its own zero: a figure by chance, or that of the song moved by a
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from audiotransfer.evaluation.metrics.beats import HALF_BEAT, beat_agreement
+from audiotransfer.evaluation.metrics.beats import HALF_BEAT, beat_agreement, beat_times
 from audiotransfer.evaluation.metrics.cover import (
-    bar_chroma,
+    Spectrum,
     bar_chroma_correlation,
     chord_roots,
+    spectrum,
 )
 from audiotransfer.evaluation.metrics.identification import (
     Fingerprint,
     cross_correlation,
-    fingerprint,
+    fingerprint_of,
     qmax,
     reciprocal_ranks,
     similarities,
@@ -34,83 +36,78 @@ if TYPE_CHECKING:
 ROOTS, ROOTS_BY_CHANCE = "chord roots", "chord roots by chance"
 CHROMA, CHROMA_OFF = "bar chroma", "bar chroma, a bar off"
 BEATS, HALF_BEAT_OFF = "beat F", "half a beat off"
+RETRIEVED = "reciprocal rank by Qmax"
+MEASURES = {RETRIEVED: qmax, "reciprocal rank by cross-correlation": cross_correlation}
 _BEATS_A_BAR = 4
 
 
 @dataclass(frozen=True)
 class Content:
-    """What covers of a song are compared with: its fingerprint, bars ``[B, 2]`` (s) and roots."""
+    """What songs and covers are compared by: constant-Q magnitudes, and tracked beats (s)."""
 
-    song: Fingerprint
-    spans: NDArray[np.float64]
-    roots: NDArray[np.int64]
+    sound: Spectrum
+    fingerprint: Fingerprint
+
+    @cached_property
+    def bars(self) -> NDArray[np.float64]:
+        """Spans of four beats ``[B, 2]`` (s); of the four phases the one that the pitch classes
+        change at most.
+        """
+        beats = self.fingerprint.beats
+        if len(beats) <= 2 * _BEATS_A_BAR:
+            return np.zeros((0, 2))
+        chroma = self.fingerprint.chroma(beats)
+        changes = np.concatenate([[0.0], np.linalg.norm(np.diff(chroma, axis=1), axis=0)])
+        phases = [changes[phase::_BEATS_A_BAR].mean() for phase in range(_BEATS_A_BAR)]
+        lines = beats[int(np.argmax(phases)) :: _BEATS_A_BAR]
+        return np.column_stack([lines[:-1], lines[1:]])
 
 
 def content_of(audio: Tensor, sample_rate: int) -> Content:
-    """The content of a song ``[C, T]``, at least a second long, by its sound."""
-    song = fingerprint(audio, sample_rate)
-    spans = likely_bars(song)
-    return Content(song, spans, chord_roots(song.sound, spans))
+    """The content of a sound ``[C, T]``, at least a second long."""
+    sound = spectrum(audio, sample_rate)
+    return Content(sound, fingerprint_of(sound, beat_times(audio, sample_rate)))
 
 
-def content_figures(output: Fingerprint, source: Content) -> dict[str, float]:
-    """Agreement of a cover with its song; NaN where the song is shorter than two bars.
+def content_figures(output: Content, source: Content) -> dict[str, float]:
+    """Agreement of a cover with its song, in bars of the song as they are tracked in it.
 
     ``chord roots`` is the share of bars whose detected root is the song's, and ``chord roots by
     chance`` what the same roots in random order would have. ``bar chroma`` correlates the bars'
     chroma, and ``a bar off`` with the next bar. ``beat F`` is that of the tracked beats in their
     best relation (as fast, twice, half), and ``half a beat off`` 1 where they lie between the
-    song's.
+    song's. What cannot be measured, as the harmony of silence or of less than two bars, is left
+    out.
     """
-    figures = {}
-    if len(source.spans) > 1:
-        roots = chord_roots(output.sound, source.spans)
-        figures = {
-            ROOTS: float(np.mean(roots == source.roots)),
-            ROOTS_BY_CHANCE: float(_shares(roots) @ _shares(source.roots)),
-            CHROMA: bar_chroma_correlation(output.sound, source.song.sound, source.spans),
-            CHROMA_OFF: bar_chroma_correlation(
-                output.sound, source.song.sound, source.spans[:-1], source.spans[1:]
-            ),
-        }
-    if len(source.song.beats) > 1:
-        beats = beat_agreement(output.beats, source.song.beats)
-        figures |= {BEATS: beats.best, HALF_BEAT_OFF: float(beats.relation == HALF_BEAT)}
-    return figures
+    beats = beat_agreement(output.fingerprint.beats, source.fingerprint.beats)
+    figures = {BEATS: beats.best, HALF_BEAT_OFF: float(beats.relation == HALF_BEAT)}
+    if len(source.bars) < 2:
+        return figures
+    before, after = (chord_roots(content.sound, source.bars) for content in (source, output))
+    figures |= {
+        ROOTS: float(np.mean(after == before)),
+        ROOTS_BY_CHANCE: float(_shares(after) @ _shares(before)),
+        CHROMA: bar_chroma_correlation(output.sound, source.sound, source.bars),
+        CHROMA_OFF: bar_chroma_correlation(
+            output.sound, source.sound, source.bars[:-1], source.bars[1:]
+        ),
+    }
+    return {name: value for name, value in figures.items() if np.isfinite(value)}
 
 
 def retrieval_figures(
-    outputs: Mapping[str, Sequence[Fingerprint]], songs: Sequence[Fingerprint]
-) -> dict[str, dict[str, float]]:
-    """Mean reciprocal rank of the source among the songs, of each system's outputs in their order.
+    outputs: Sequence[Fingerprint], songs: Sequence[Fingerprint]
+) -> list[dict[str, float]]:
+    """Reciprocal ranks of the songs' own places, of outputs in the order of the songs.
 
     ``by Qmax`` has beats that were tracked in every sound alone, ``by cross-correlation`` those of
     the song that an output is compared with.
     """
-    own = range(len(songs))
-    return {
-        system: {
-            name: float(np.mean(reciprocal_ranks(similarities(each, songs, measure), own)))
-            for name, measure in (
-                ("retrieval (MRR) by Qmax", qmax),
-                ("retrieval (MRR) by cross-correlation", cross_correlation),
-            )
-        }
-        for system, each in outputs.items()
+    ranks = {
+        name: reciprocal_ranks(similarities(outputs, songs, measure), range(len(songs)))
+        for name, measure in MEASURES.items()
     }
-
-
-def likely_bars(song: Fingerprint) -> NDArray[np.float64]:
-    """Spans of four beats ``[B, 2]`` (s); of the four phases the one within which chroma changes
-    least.
-    """
-    beats = song.beats
-    chroma = bar_chroma(song.sound, np.column_stack([beats[:-1], beats[1:]]))
-    chroma = chroma / np.maximum(np.linalg.norm(chroma, axis=1, keepdims=True), 1e-9)
-    changes = np.concatenate([[0.0], np.linalg.norm(np.diff(chroma, axis=0), axis=1)])
-    phases = [changes[phase::_BEATS_A_BAR].mean() for phase in range(_BEATS_A_BAR)]
-    lines = beats[int(np.argmax(phases)) :: _BEATS_A_BAR]
-    return np.column_stack([lines[:-1], lines[1:]])
+    return [{name: of[index] for name, of in ranks.items()} for index in range(len(outputs))]
 
 
 def _shares(roots: NDArray[np.int64]) -> NDArray[np.float64]:

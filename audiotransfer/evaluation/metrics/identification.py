@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from audiotransfer.evaluation.metrics.beats import beat_times
-from audiotransfer.evaluation.metrics.cover import Spectrum, bar_chroma, spectrum
+from audiotransfer.evaluation.metrics.cover import Spectrum, pitch_classes, span_means, spectrum
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -30,28 +30,31 @@ _GRID_SECONDS = 0.5  # where no beat is found
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """Constant-Q magnitudes of a sound and the times of its beats ``[B]`` in seconds."""
+    """Pitch classes of a sound's frames ``[12, L]``, their times ``[L]`` and its beats (s)."""
 
-    sound: Spectrum
+    frames: NDArray[np.float32]
+    times: NDArray[np.float64]
     beats: NDArray[np.float64]
 
     def chroma(self, beats: NDArray[np.float64]) -> NDArray[np.float64]:
         """Chroma ``[12, N]`` between the beats ``[N + 1]`` (s), centred and of norm 1."""
-        found = bar_chroma(self.sound, np.column_stack([beats[:-1], beats[1:]])).T
+        spans = np.column_stack([beats[:-1], beats[1:]])
+        found = span_means(self.frames.astype(np.float64), self.times, spans).T
         found = found - found.mean(axis=0)
-        return found / np.maximum(np.linalg.norm(found, axis=0), 1e-9)
+        norms = np.linalg.norm(found, axis=0)
+        return found / np.where(norms > 1e-9, norms, 1.0)
 
 
 def fingerprint(audio: Tensor, sample_rate: int) -> Fingerprint:
-    """The fingerprint of a sound ``[C, T]``, at least a second long.
+    """The fingerprint of a sound ``[C, T]``, at least a second long."""
+    return fingerprint_of(spectrum(audio, sample_rate), beat_times(audio, sample_rate))
 
-    Without a beat to track, it is on a grid of half seconds.
-    """
-    beats = beat_times(audio, sample_rate)
-    seconds = audio.shape[-1] / sample_rate
-    if len(beats) < _EMBEDDED:
-        beats = np.arange(0.0, seconds + _GRID_SECONDS, _GRID_SECONDS)
-    return Fingerprint(spectrum(audio, sample_rate), beats)
+
+def fingerprint_of(sound: Spectrum, beats: NDArray[np.float64]) -> Fingerprint:
+    """The fingerprint of a sound with its beats (s); of too few, a grid of half seconds."""
+    if len(beats) <= _EMBEDDED:
+        beats = np.arange(0.0, sound.times[-1] + _GRID_SECONDS, _GRID_SECONDS)
+    return Fingerprint(pitch_classes(sound).astype(np.float32), sound.times, beats)
 
 
 def qmax(output: Fingerprint, source: Fingerprint) -> float:

@@ -32,7 +32,8 @@ from audiotransfer.data.rendering.excerpts.pieces import (
     draw_timeline,
     slowed,
 )
-from audiotransfer.data.rendering.excerpts.scores import READERS, names_in, read_performance
+from audiotransfer.data.rendering.excerpts.readers import READERS, names_in, read_performance
+from audiotransfer.data.rendering.excerpts.solo_singing import accompanied, read_singing
 from audiotransfer.errors import AudioTransferError
 
 if TYPE_CHECKING:
@@ -41,8 +42,8 @@ if TYPE_CHECKING:
 
     Rows = NDArray[np.float64]
 
-#: Name among the scores of pieces that are invented.
-INVENTED = "invented"
+#: Names among the scores of pieces that are invented, and of singers' recordings with a band.
+INVENTED, SINGING = "invented", "singing"
 #: The tempo and metre in the name of a drum performance.
 _GROOVE = re.compile(r"_(\d+)_beat_4-4")
 
@@ -52,7 +53,8 @@ class ExcerptSettings:
     """Settings of excerpts: pieces, instruments and numbers.
 
     ``scores`` are zip files or folders of MIDI, named as in `READERS`, with their share of the
-    excerpts; ``invented`` among them are pieces made at random. ``grooves`` is a zip or folder of
+    excerpts; ``invented`` among them are pieces made at random, ``singing`` recordings of a singer
+    alone (of the files ``singing``) with a band made for them. ``grooves`` is a zip or folder of
     drum performances. ``soundfonts`` play all parts but the share ``own_instruments``, which
     instruments of the package play; ``sung`` is the share of leads that a synthetic voice sings,
     more or less by collection. ``first`` is the number of the first excerpt.
@@ -60,6 +62,7 @@ class ExcerptSettings:
 
     scores: dict[str, float] = field(default_factory=dict)
     grooves: str = ""
+    singing: list[str] = field(default_factory=list)
     soundfonts: list[str] = field(default_factory=list)
     own_instruments: float = 0.12
     sung: float = 0.25
@@ -71,12 +74,18 @@ class ExcerptSettings:
     workers: int = 1
 
 
-def draw_section(settings: ExcerptSettings, random: Generator) -> tuple[Piece, Timeline, float]:
-    """A section of a random piece with its tempo curve, and the offset of its beat 0 (s)."""
+def draw_section(settings: ExcerptSettings, random: Generator) -> tuple[Piece, Timeline]:
+    """A section of a random piece, and its tempo curve.
+
+    Raises AudioTransferError where no piece with enough notes is found.
+    """
     places = list(settings.scores)
     shares = np.array([settings.scores[place] for place in places])
     for _ in range(80):
         place = places[int(random.choice(len(places), p=shares / shares.sum()))]
+        if place == SINGING:
+            recording = settings.singing[int(random.integers(len(settings.singing)))]
+            return accompanied(read_singing(recording), settings.seconds, random)
         if place == INVENTED:
             piece = invent(random)
         else:
@@ -88,9 +97,7 @@ def draw_section(settings: ExcerptSettings, random: Generator) -> tuple[Piece, T
     raise AudioTransferError("no score with enough notes was found in 80 tries; name more scores")
 
 
-def _section(
-    piece: Piece, seconds: float, random: Generator
-) -> tuple[Piece, Timeline, float] | None:
+def _section(piece: Piece, seconds: float, random: Generator) -> tuple[Piece, Timeline] | None:
     """A section that fills an excerpt, or None where the drawn one has too few or many notes."""
     faster = 1.0 if piece.collection == INVENTED else 2 ** random.uniform(-0.3, 0.3)
     tempo = float(np.clip(piece.tempo * faster, 40, 260))
@@ -117,7 +124,7 @@ def _section(
         return None
     if piece.lengths is not None and section.lengths is not None:
         lengths = np.clip(section.lengths, 0.2, 2.5) * piece.tempo / tempo
-        return section, Timeline(np.concatenate([[0.0], np.cumsum(lengths)])), 0.0
+        return section, Timeline(np.concatenate([[0.0], np.cumsum(lengths)]))
     drift = float(random.uniform(0.005, 0.03)) if random.random() < 0.5 else 0.0
     timeline = draw_timeline(tempo, round(last - first) + 1, random, drift)
     if random.random() < 0.08:
@@ -125,7 +132,7 @@ def _section(
     straight = piece.division == 2 and piece.style not in ("jazz", "chorale")
     if straight and random.random() < 0.15:
         timeline = replace(timeline, swing=float(random.uniform(0.55, 0.68)))
-    return section, timeline, float(random.uniform(0, 60 / tempo))
+    return section, replace(timeline, start=float(random.uniform(0, 60 / tempo)))
 
 
 def _grooves(settings: ExcerptSettings, tempo: float, style: str) -> list[str]:
@@ -162,6 +169,9 @@ def complete(piece: Piece, tempo: float, settings: ExcerptSettings, random: Gene
     """A section with chords as a band plays it: accompaniments, bass and drums are added."""
     if piece.collection in ("invented", "freedoom", "piano"):
         return _thinned(piece, random)
+    if piece.collection == "singing":
+        drummed = random.random() < 0.75
+        return _add_drums(piece, tempo, settings, random) if drummed else piece
     if piece.collection == "jsb":
         drummed = random.random() < 0.1 and len(piece.bars) > 1
         return _add_drums(piece, tempo, settings, random) if drummed else piece

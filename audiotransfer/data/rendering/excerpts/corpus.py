@@ -13,12 +13,13 @@ import numpy as np
 
 from audiotransfer.data.rendering.excerpts.arranging import (
     INVENTED,
+    SINGING,
     ExcerptSettings,
     complete,
     draw_section,
 )
 from audiotransfer.data.rendering.excerpts.playing import play_section
-from audiotransfer.data.rendering.excerpts.scores import READERS, SPLITS, names_in
+from audiotransfer.data.rendering.excerpts.readers import READERS, SPLITS, names_in
 from audiotransfer.errors import AudioTransferError
 
 
@@ -33,12 +34,13 @@ def render_excerpt(settings: ExcerptSettings, index: int) -> dict[str, Any]:
     known. Raises AudioTransferError where no score can be read.
     """
     random = np.random.default_rng((settings.seed, SPLITS.index(settings.split), index))
-    section, timeline, offset = draw_section(settings, random)
-    section = section.transposed(int(random.integers(-5, 7)))
+    section, timeline = draw_section(settings, random)
+    semitones = int(random.integers(-5, 7))
+    if section.collection != SINGING:  # the recording stays where it is
+        section = section.transposed(semitones)
     tempo = float(60 / np.median(np.diff(timeline.times)))
     section = complete(section, tempo, settings, random)
-    arrays, about = play_section(section, timeline, offset, settings, random)
-    return {**arrays, "about": np.array(json.dumps(about))}
+    return play_section(section, timeline, settings, random)
 
 
 def _render_one(job: tuple[ExcerptSettings, int, str]) -> dict[str, object]:
@@ -65,13 +67,15 @@ def render_excerpts(
         if not Path(font).is_file():
             raise AudioTransferError(f"soundfont {font} does not exist; name an .sf2 or .sf3")
     for place in settings.scores:
-        if place == INVENTED:
+        if place in (INVENTED, SINGING):
             continue
         if Path(place).stem not in READERS:
             raise AudioTransferError(
                 f"scores {place} have no reader; there are {', '.join(READERS)}"
             )
         names_in(place, settings.split)
+    if SINGING in settings.scores and not settings.singing:
+        raise AudioTransferError("singing is among the scores; set singing=[FILE] to recordings")
     (folder / settings.split).mkdir(parents=True, exist_ok=True)
     numbers = range(settings.first, settings.first + settings.excerpts)
     jobs = [(settings, number, str(folder)) for number in numbers]

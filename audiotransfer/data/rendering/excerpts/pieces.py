@@ -23,17 +23,25 @@ def no_rows(columns: int) -> Rows:
 
 
 @dataclass(frozen=True)
+class Recording:
+    """The sound ``[T]`` of a part at 22 050 Hz, and its tuning, which is that of all parts."""
+
+    sound: NDArray[np.float32]
+    tuning_cents: float
+
+
+@dataclass(frozen=True)
 class Layer:
     """Notes ``[N, 4]`` of one part: start and duration (beats), MIDI pitch, velocity.
 
     ``role`` is lead, counter, harmony or bass. ``programs`` are General MIDI programs to draw
-    from; where there are none they follow from the role. ``sung`` layers are sung.
+    from; where there are none they follow from the role. Notes of a ``recording`` are in seconds.
     """
 
     role: str
     notes: Rows
     programs: tuple[int, ...] = ()
-    sung: bool = False
+    recording: Recording | None = None
 
 
 @dataclass(frozen=True)
@@ -127,11 +135,13 @@ def monophonic(notes: Rows) -> Rows:
 class Timeline:
     """Seconds of beats 0, 1, 2 ...; within a beat time runs evenly, or swings.
 
-    ``swing`` is where the middle of a beat falls, .5 where it does not swing.
+    ``times`` are counted from beat 0, which is at ``start``. ``swing`` is where the middle of a
+    beat falls, .5 where it does not swing.
     """
 
     times: Rows
     swing: float = 0.5
+    start: float = 0.0
 
     def at(self, beats: Rows) -> Rows:
         """Seconds of beats; outside the tempo goes on as at the ends."""
@@ -145,7 +155,12 @@ class Timeline:
         place = np.clip(whole, 0, len(self.times) - 2).astype(int)
         slope = self.times[place + 1] - self.times[place]
         seconds: Rows = self.times[place] + (whole + swung - place) * slope
-        return seconds
+        return seconds + self.start
+
+    @property
+    def beats(self) -> Rows:
+        """Seconds of all its beats."""
+        return self.at(np.arange(len(self.times), dtype=np.float64))
 
 
 def draw_timeline(tempo: float, beats: int, random: Generator, drift: float = 0.0) -> Timeline:
@@ -173,4 +188,4 @@ def slowed(timeline: Timeline, end: float, random: Generator) -> Timeline:
     first = max(1, last - count)
     slowing = np.linspace(1, random.uniform(1.2, 1.7), count)
     lengths[first : first + count] *= slowing[: len(lengths[first : first + count])]
-    return Timeline(np.concatenate([[0.0], np.cumsum(lengths)]), timeline.swing)
+    return Timeline(np.concatenate([[0.0], np.cumsum(lengths)]), timeline.swing, timeline.start)

@@ -1,8 +1,8 @@
-"""A section of a piece as sound with its truth: timing, instruments, levels and the mix."""
+"""A section of a piece as sound: timing, instruments, levels and the mix."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ from audiotransfer.data.rendering.excerpts.pieces import (
 )
 from audiotransfer.data.rendering.excerpts.singing import sing, voice_for
 from audiotransfer.data.rendering.excerpts.sound import SAMPLE_RATE, Timbre
+from audiotransfer.data.rendering.excerpts.truth import DRUMS, Played, PlayedSection, truth_of
 
 if TYPE_CHECKING:
     from numpy.random import Generator
@@ -37,28 +38,11 @@ def _sung_share(section: Piece, settings: ExcerptSettings) -> float:
     return settings.sung * share.get(section.collection, 1.0)
 
 
-@dataclass
-class Played:
-    """A part as it sounds: notes ``[N, 4]`` (s, s, MIDI pitch, velocity) and its sound ``[T]``.
-
-    ``level_db`` is that of its active frames, of a lead relative to all others.
-    """
-
-    role: str
-    notes: Rows
-    sound: Sound
-    level_db: float
-    timbre: str
-    sung: bool = False
-
-
-def _seconds(
-    notes: Rows, timeline: Timeline, offset: float, jitter: float, random: Generator
-) -> Rows:
+def _seconds(notes: Rows, timeline: Timeline, jitter: float, random: Generator) -> Rows:
     """Notes in beats as notes in seconds, each shifted by a random deviation."""
     made = notes.copy()
-    made[:, 0] = timeline.at(notes[:, 0]) + offset
-    made[:, 1] = timeline.at(notes[:, 0] + notes[:, 1]) + offset - made[:, 0]
+    made[:, 0] = timeline.at(notes[:, 0])
+    made[:, 1] = timeline.at(notes[:, 0] + notes[:, 1]) - made[:, 0]
     made[:, 0] = np.maximum(0.0, made[:, 0] + random.normal(0, jitter, len(made)))
     made[:, 1] = np.maximum(0.04, made[:, 1])
     return made[np.argsort(made[:, 0], kind="stable")]
@@ -101,24 +85,44 @@ def _level(sound: Sound, db: float) -> Sound:
 
 
 def play_section(
-    section: Piece, timeline: Timeline, offset: float, settings: ExcerptSettings, random: Generator
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Renders a section; the arrays of its excerpt, and what is said about it."""
+    section: Piece, timeline: Timeline, settings: ExcerptSettings, random: Generator
+) -> dict[str, Any]:
+    """The arrays of a section's excerpt (see `corpus.render_excerpt`)."""
+    played = _play(section, timeline, settings, random)
+    mix = _mix(played, settings.seconds, random)
+    arrays, about = truth_of(section, timeline, played, settings.seconds)
+    about["split"] = settings.split
+    audio = np.round(np.clip(mix, -1, 1) * 32767).astype(np.int16)
+    return {"audio": audio, **arrays, "about": np.array(json.dumps(about))}
+
+
+def _play(
+    section: Piece, timeline: Timeline, settings: ExcerptSettings, random: Generator
+) -> PlayedSection:
+    """Draws instruments, levels and a tuning, and plays every part of a section.
+
+    Sounds are as much longer than the excerpt as the tuning will shorten them.
+    """
     cents = float(random.normal(0, 8)) if random.random() < 0.6 else float(random.uniform(-40, 40))
+    for layer in section.layers:
+        cents = layer.recording.tuning_cents if layer.recording else cents
     ratio = 2 ** (cents / 1200)
-    length = round(settings.seconds * SAMPLE_RATE)
     longer = settings.seconds * ratio + 0.01
     main = Path(settings.soundfonts[int(random.integers(len(settings.soundfonts)))])
-    player = sounds.instruments()
+    band = sounds.instruments()
     quietest, loudest = (-12, 6) if section.collection == "pop909" else (-7, 7)
     lead_db = float(random.uniform(quietest, loudest))
     played: list[Played] = []
     for layer in section.layers:
+        if layer.recording is not None:
+            sound = sounds.retuned(layer.recording.sound, -cents, round(longer * SAMPLE_RATE))
+            played.append(Played(LEAD, layer.notes, sound, lead_db, "recording", True))
+            continue
         notes = layer.notes
         jitter = 0.012 if layer.role == LEAD else 0.006
         if layer.role == LEAD:
             notes = layer.notes if section.bass_leads else _lead_notes(layer, random)
-        seconds = _seconds(notes, timeline, offset, jitter * random.uniform(0, 1.5), random)
+        seconds = _seconds(notes, timeline, jitter * random.uniform(0, 1.5), random)
         if layer.role in (LEAD, BASS):
             seconds = monophonic(seconds)
         seconds = seconds[(seconds[:, 0] < settings.seconds - 0.03)]
@@ -146,33 +150,30 @@ def play_section(
         timbres = [
             _timbre(layer.role, layer.programs, settings, main, random) for _ in range(parts)
         ]
-        sound = np.sum([_level(player.play(stretched, t, longer), 0) for t in timbres], axis=0)
+        sound = np.sum([_level(band.play(stretched, t, longer), 0) for t in timbres], axis=0)
         names = " + ".join(timbre.name for timbre in timbres)
         played.append(Played(layer.role, seconds, sound, db, names))
-    hits = np.zeros((0, 2))
     if len(section.drums):
         rows = np.column_stack([section.drums[:, 0], np.full(len(section.drums), 0.05),
                                 section.drums[:, 1:]])  # fmt: skip
-        seconds = _seconds(rows, timeline, offset, float(random.uniform(0, 0.006)), random)
+        seconds = _seconds(rows, timeline, float(random.uniform(0, 0.006)), random)
         seconds = seconds[seconds[:, 0] < settings.seconds - 0.03]
         stretched = seconds.copy()
         stretched[:, 0] *= ratio
         stretched[:, 1] = 0.15
         timbre = _timbre("drums", (), settings, main, random)
-        sound = player.play(stretched, timbre, longer, drums=True)
-        hits = seconds[:, [0, 2]]
-        played.append(Played("drums", seconds, sound, float(random.uniform(*_LEVELS["drums"])),
+        sound = band.play(stretched, timbre, longer, drums=True)
+        played.append(Played(DRUMS, seconds, sound, float(random.uniform(*_LEVELS["drums"])),
                               timbre.name))  # fmt: skip
-    return _mixed(section, timeline, offset, played, hits, lead_db, cents, length, settings, random)
+    return PlayedSection(played, lead_db, cents)
 
 
-def _mixed(
-    section: Piece, timeline: Timeline, offset: float, played: list[Played], hits: Rows,
-    lead_db: float, cents: float, length: int, settings: ExcerptSettings, random: Generator,
-) -> tuple[dict[str, Any], dict[str, Any]]:  # fmt: skip
-    total = np.zeros(max((len(part.sound) for part in played), default=length), np.float32)
+def _mix(played: PlayedSection, seconds: float, random: Generator) -> Sound:
+    """The mix ``[T]`` of all parts, tuned and as it was recorded."""
+    length = round(seconds * SAMPLE_RATE)
+    total = np.zeros(max((len(part.sound) for part in played.parts), default=length), np.float32)
     lead_sound = total.copy()
-    for part in played:
+    for part in played.parts:
         if part.role == LEAD:
             sound = part.sound
             if random.random() < 0.25:
@@ -182,59 +183,5 @@ def _mixed(
             total += _level(part.sound, part.level_db)[: len(total)]
     rest = sounds.active_level(total) or 0.1
     if lead_sound.any():
-        total += _level(lead_sound, 0) * np.float32(rest / 0.1 * 10 ** (lead_db / 20))
-    mix = sounds.recorded(sounds.retuned(total, cents, length), random)
-
-    seconds = settings.seconds
-    by_role: dict[str, Rows] = {}
-    for role in (LEAD, COUNTER, HARMONY, BASS):
-        rows = [part.notes for part in played if part.role == role]
-        notes = np.concatenate(rows) if rows else np.zeros((0, 4))
-        triples = np.column_stack([notes[:, 0], notes[:, 0] + notes[:, 1], notes[:, 2]])
-        by_role[role] = triples[np.lexsort((triples[:, 2], triples[:, 0]))]
-    everything = np.concatenate(list(by_role.values()))
-    everything = everything[np.lexsort((everything[:, 2], everything[:, 0]))]
-    whole = np.arange(len(timeline.times))
-    beats = timeline.at(whole.astype(float)) + offset
-    bars = timeline.at(section.bars[:-1]) + offset
-    chords = section.chords.copy()
-    chords[:, 0] = timeline.at(chords[:, 0]) + offset
-    if len(chords) and section.chords[0, 0] < 1e-6:
-        chords[0, 0] = 0.0
-    sung = [_spans(part.notes) for part in played if part.sung]
-    if section.bass_leads:
-        by_role[BASS] = by_role[LEAD]
-    known = section.known | ({"bass"} if len(by_role[BASS]) else set())
-    arrays = {
-        "audio": np.round(np.clip(mix, -1, 1) * 32767).astype(np.int16),
-        "lead": by_role[LEAD].astype(np.float32),
-        "notes": everything.astype(np.float32),
-        "bass": by_role[BASS].astype(np.float32),
-        "drums": hits.astype(np.float32),
-        "chords": chords[chords[:, 0] < seconds].astype(np.float32),
-        "beats": beats[beats < seconds].astype(np.float32),
-        "downbeats": bars[bars < seconds].astype(np.float32),
-        "sung": (np.concatenate(sung) if sung else np.zeros((0, 2))).astype(np.float32),
-        **{f"has_{name}": np.bool_(name in known)
-           for name in ("lead", "notes", "bass", "chords", "beats", "drums")},
-    }  # fmt: skip
-    about = {
-        "set": section.collection, "source": section.name, "style": section.style,
-        "split": settings.split, "tempo": round(float(60 / np.median(np.diff(beats))), 2),
-        "metre": int(np.median(np.diff(section.bars))), "division": section.division,
-        "swing": round(timeline.swing, 3), "lead_db": round(lead_db, 2),
-        "tuning_cents": round(cents, 1),
-        "programs": {f"{number} {part.role}": part.timbre for number, part in enumerate(played)},
-    }  # fmt: skip
-    return arrays, about
-
-
-def _spans(notes: Rows) -> Rows:
-    """Start and end of what is sung without a rest of 0.3 s."""
-    spans: list[list[float]] = []
-    for start, length in notes[:, :2]:
-        if spans and start - spans[-1][1] < 0.3:
-            spans[-1][1] = start + length
-        else:
-            spans.append([start, start + length])
-    return np.array(spans).reshape(-1, 2)
+        total += _level(lead_sound, 0) * np.float32(rest / 0.1 * 10 ** (played.lead_db / 20))
+    return sounds.recorded(sounds.retuned(total, played.cents, length), random)
