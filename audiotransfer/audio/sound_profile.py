@@ -1,0 +1,90 @@
+"""Long-term properties of a sound: level over time, spectrum and width, measured in one pass."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from audiotransfer.audio.loudness import k_weighting
+
+RATE = 44100
+HOP = 2205  # samples between levels, 50 ms
+HOP_SECONDS = HOP / RATE
+_FRAME = 4096
+#: Centres in Hz of the third-octave bands of a spectrum, 50 Hz to 16 kHz.
+BANDS: NDArray[np.float64] = 1000.0 * 2.0 ** (np.arange(-13, 13) / 3.0)
+
+
+@dataclass(frozen=True)
+class SoundProfile:
+    """Levels ``[L]``: K-weighted power each 50 ms, mean of the channels. ``spectrum`` ``[B]``: mean
+    power in `BANDS`. ``mid`` and ``side``: mean power of half the sum and difference of channels.
+    """
+
+    levels: NDArray[np.float64]
+    spectrum: NDArray[np.float64]
+    mid: float
+    side: float
+
+    @property
+    def active(self) -> float:
+        """Mean K-weighted power without pauses (30 dB below the mean); 0 of silence."""
+        loud = self.levels[self.levels > 1e-3 * self.levels.mean()] if len(self.levels) else []
+        return float(np.mean(loud)) if len(loud) else 0.0
+
+
+class SoundMeter:
+    """Measures a `SoundProfile` of stereo sound at 44.1 kHz, pushed block by block."""
+
+    def __init__(self) -> None:
+        self._sos = k_weighting(RATE)
+        self._state = np.zeros((len(self._sos), 2, 2))
+        self._levels: list[float] = []
+        self._rest = np.zeros(0)
+        self._frame = torch.zeros(2, 0)
+        self._window = torch.hann_window(_FRAME)
+        self._power = torch.zeros(_FRAME // 2 + 1, dtype=torch.float64)
+        self._frames = self._samples = 0
+        self._mid = self._side = 0.0
+
+    def push(self, block: Tensor) -> None:
+        """Takes the next samples ``[2, t]``."""
+        from scipy.signal import sosfilt  # slow to import
+
+        if not block.shape[-1]:
+            return
+        sound = block.detach().cpu().float()
+        weighted, self._state = sosfilt(self._sos, sound.double().numpy(), zi=self._state)
+        power = np.concatenate([self._rest, np.square(weighted).mean(0)])
+        whole = len(power) // HOP * HOP
+        self._levels += power[:whole].reshape(-1, HOP).mean(1).tolist()
+        self._rest = power[whole:]
+        self._mid += float((sound.mean(0)).double().square().sum())
+        self._side += float(((sound[0] - sound[1]) / 2).double().square().sum())
+        self._samples += sound.shape[-1]
+        frames = torch.cat([self._frame, sound], 1)
+        whole = frames.shape[1] // _FRAME * _FRAME
+        if whole:
+            windowed = frames[:, :whole].unflatten(1, (-1, _FRAME)) * self._window
+            self._power += torch.fft.rfft(windowed).abs().double().square().mean(0).sum(0)
+            self._frames += whole // _FRAME
+        self._frame = frames[:, whole:].clone()
+
+    def profile(self) -> SoundProfile:
+        """The profile of everything that was pushed."""
+        levels = list(self._levels)
+        if len(self._rest):
+            levels.append(float(self._rest.mean()))
+        power = (self._power / max(1, self._frames)).numpy()
+        hertz = np.fft.rfftfreq(_FRAME, 1.0 / RATE)
+        edges = np.append(BANDS, BANDS[-1] * 2.0 ** (1 / 3)) * 2.0 ** (-1 / 6)
+        # The lowest bands are narrower than a bin: the power between bins is interpolated.
+        total = np.interp(edges, hertz, np.concatenate([[0.0], np.cumsum(power)])[:-1])
+        count = max(1, self._samples)
+        return SoundProfile(
+            np.array(levels), np.maximum(np.diff(total), 0.0), self._mid / count, self._side / count
+        )
