@@ -24,7 +24,6 @@ from audiotransfer.errors import AudioTransferError
 from audiotransfer.leadsheet import LeadSheet, Note, write_lead_sheet
 from audiotransfer.pipeline import Song, remix, transfer_file
 from audiotransfer.pipeline.cache import Cache
-from audiotransfer.pipeline.dynamics import PowerMeter, gain_curve
 from audiotransfer.pipeline.options import from_fields
 from audiotransfer.pipeline.plan import prepare
 from audiotransfer.pipeline.recording_cover import cover_recording
@@ -447,29 +446,6 @@ def test_parts_of_lead_sheets_and_longer_ones(sung: LeadSheet) -> None:
     ends = [chord.beat + chord.beats for chord in longer.chords]
     assert ends[-1] == len(longer.beats) - 1 and longer.chords[0].beat == 0
     assert prolonged(sung, 0.0, 8.0) is sung
-
-
-def test_powers_do_not_depend_on_pieces() -> None:
-    audio = torch.randn(2, 30011, generator=torch.Generator().manual_seed(0))
-    whole, pieces = PowerMeter(22050), PowerMeter(22050)
-    whole.push(audio)
-    for piece in audio.split(777, -1):
-        pieces.push(piece)
-    assert np.allclose(whole.powers(), pieces.powers())
-    assert len(whole.powers()) == math.ceil(30011 / 2205)
-    assert np.allclose(whole.powers()[0], float(audio[:, :2205].square().mean()))
-
-
-def test_the_band_follows_levels() -> None:
-    level = np.ones(300)
-    assert np.allclose(gain_curve(level, level), 1.0)
-    assert not gain_curve(np.zeros(300), level).any()
-    gap = np.where(np.arange(300) // 4 == 30, 0.0, 1.0)  # shorter than half a second
-    assert gain_curve(gap, level).all()
-    quieter = np.where(np.arange(300) < 150, 1.0, 1e-3)
-    gains = gain_curve(quieter, level)
-    assert gains[250] < 0.05 * gains[50]
-    assert np.allclose(gain_curve(level, 0.01 * level), 1.0)  # of the band only its changes
 
 
 @pytest.fixture
