@@ -22,6 +22,7 @@ from audiotransfer.audio.writing import write_audio
 from audiotransfer.cover.span import part_of_sheet, prolonged
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.leadsheet import LeadSheet, Note, write_lead_sheet
+from audiotransfer.midi.score import read_score
 from audiotransfer.pipeline import Song, remix, transfer_file
 from audiotransfer.pipeline.cache import Cache
 from audiotransfer.pipeline.options import from_fields
@@ -345,6 +346,21 @@ def test_stems_are_the_parts_and_sum_to_the_cover(given: dict[str, Path], tmp_pa
     remix(folder, tmp_path / "mix.wav", mutes=["lead"], encoding="float32")
     lead, _ = read_audio(folder / "lead.jazz.wav")
     assert torch.allclose(read_audio(tmp_path / "mix.wav")[0], total - lead, atol=1e-4)
+
+
+def test_the_arrangement_is_written_as_midi(given: dict[str, Path], tmp_path: Path) -> None:
+    place = tmp_path / "cover.mid"
+    report = report_of(tmp_path, style=jazz(), leadsheet=given["plain"], midi_out=place)
+    score = read_score(place)
+    assert score.note_num() == sum(part.notes for part in report.cover.parts.values())
+    assert score.to("second").end() == pytest.approx(SECONDS, abs=0.6)
+    with pytest.raises(AudioTransferError, match=r"end it in \.mid"):
+        report_of(tmp_path, style=jazz(), midi_out=tmp_path / "cover.wav")
+
+
+def test_options_of_covers_are_named_where_there_is_none(tmp_path: Path) -> None:
+    plan = prepare(from_fields(style=Style("x", {"other": _Half()}), separator=Shares(), swing=0.5))
+    assert plan.notices == ("swing: for covers only; mode timbre goes without",)
 
 
 def test_gains_are_those_of_parts(given: dict[str, Path], tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tracemalloc
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,9 +12,10 @@ import symusic
 from activations import pitch_activations, rhythm_activations
 from numpy.typing import NDArray
 
-from audiotransfer.leadsheet import Bar, Chord, LeadSheet, Note
+from audiotransfer.leadsheet import Bar, Chord, LeadSheet, Note, read_lead_sheet
+from audiotransfer.leadsheet.files import is_whole
 from audiotransfer.leadsheet.form import sections_of
-from audiotransfer.leadsheet.to_midi import midi_file
+from audiotransfer.leadsheet.to_midi import midi_file, write_midi
 from audiotransfer.transcription.beats import find_beats
 from audiotransfer.transcription.chords import frame_means
 from audiotransfer.transcription.confidence import doubt_of_sound
@@ -310,6 +312,18 @@ def test_midi_holds_metres_keys_chords_and_sections() -> None:
     # A beat of 6/8 is a dotted quarter, which lasts as long as the quarter before.
     tempos = [(tempo.time // 960, round(tempo.qpm)) for tempo in score.tempos]
     assert tempos == [(0, 120), (3, 180), (9, 120)]
+
+
+def test_an_edited_midi_file_is_read_as_a_lead_sheet(tmp_path: Path) -> None:
+    truth = song(first=0.31)
+    write_midi(tmp_path / "song.mid", truth)
+    assert is_whole(tmp_path / "song.mid")
+    found = read_lead_sheet(tmp_path / "song.mid")
+    middles = (truth.beat_times[1:] + truth.beat_times[:-1]) / 2
+    assert names_at(found, middles) == names_at(truth, middles)
+    assert share_found(truth.melody, found.melody, 0.002) == 1.0
+    for time in downbeats(truth):
+        assert np.abs(downbeats(found) - time).min() < 0.002
 
 
 def test_silence_and_what_is_too_short_are_told() -> None:

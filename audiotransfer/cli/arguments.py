@@ -220,10 +220,20 @@ def style_names(route: str, *, covers: bool = False) -> str:
     """The installed styles of a route, separated by commas; with ``covers`` those that have a band
     too.
     """
+    return ", ".join(sorted(_styles(route, covers))) or "none"
+
+
+def all_style_names() -> str:
+    """The styles for recordings, and those that are for MIDI files only."""
+    both = _styles("spectral", covers=True)
+    further = ", ".join(sorted(_styles("symbolic") - both))
+    return ", ".join(sorted(both)) + (f"; of MIDI also {further}" if further else "")
+
+
+def _styles(route: str, covers: bool = False) -> set[str]:
     from audiotransfer.styles import available
 
-    names = {card.name for card in available() if card.route == route or (covers and card.band)}
-    return ", ".join(sorted(names)) or "none"
+    return {card.name for card in available() if card.route == route or (covers and card.band)}
 
 
 def add_songs(parser: Parser, *, midi: bool = False) -> None:

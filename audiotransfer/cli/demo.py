@@ -21,7 +21,7 @@ def configure(parser: Parser) -> None:
     """Describes the verb and its arguments."""
     parser.about(
         "Transfers the short pop-rock song that comes with the program to jazz. Writes a folder "
-        "with the song, also as MIDI, the jazz version, the stems of both and spectrograms of "
+        "with the song, also as MIDI, the jazz version, its stems and spectrograms of "
         "before and after.",
         """\
 examples:

@@ -39,6 +39,7 @@ _OF_RECORDINGS: dict[str, object] = {
     "vocoder": "auto",
     "gain": [],
     "effects": True,
+    "midi_out": None,
 }
 #: Options that only MIDI files use, those that only covers use, and those of networks.
 _OF_MIDI: dict[str, object] = {"render": False, "soundfont": None, "plot": False, "score": False}
@@ -106,6 +107,12 @@ def add_cover_options(parser: Parser) -> None:
         type=any_path,
         metavar="FILE",
         help="chords and melody as corrected (see `audiotransfer transcribe`)",
+    )
+    cover.add_argument(
+        "--midi-out",
+        type=any_path,
+        metavar="FILE",
+        help="of recordings: also write the arrangement as MIDI, in time with the song",
     )
     longer = parser.add_later_group("covers of MIDI files")
     longer.add_argument(
@@ -205,7 +212,7 @@ def notice_unused_options(args: Arguments, console: Console, *, midi: bool) -> N
         if unused:
             console.notice(f"{' and '.join(unused)}: for MIDI files only; a recording has no notes")
         return
-    unused = _given(args, _OF_RECORDINGS, {"effects": "no-effects"})
+    unused = _given(args, _OF_RECORDINGS, {"effects": "no-effects", "midi_out": "midi-out"})
     if unused:
         console.notice(f"{', '.join(unused)}: for recordings only; MIDI files go without")
     if not (args.render or args.soundfont):

@@ -94,11 +94,8 @@ def _offered(style: Installed, kind: str, styles: list[Installed]) -> str:
     if PLAYS[style.card.route] == kind:
         return offers(style)
     named = [other.card.name for other in styles if PLAYS[other.card.route] == kind]
-    return (
-        "cover"
-        if style.card.band and kind != PLAYS["symbolic"] and style.card.name not in named
-        else ""
-    )
+    plays = bool(style.card.band) and kind != PLAYS["symbolic"]
+    return "cover" if plays and style.card.name not in named else ""
 
 
 def offers(style: Installed) -> str:

@@ -22,13 +22,13 @@ from audiotransfer.cli.arguments import (
     add_skip,
     add_songs,
     add_stem_format,
+    all_style_names,
     any_name,
     any_path,
     cut,
     name_value,
     registered,
     stem_format,
-    style_names,
 )
 from audiotransfer.cli.batch import Batch, check_only, find, is_midi
 from audiotransfer.cli.console import Console
@@ -66,10 +66,7 @@ def configure(parser: Parser) -> None:
         "--style",
         type=any_name,
         metavar="NAME",
-        help=(
-            f"{style_names('spectral', covers=True)}; of MIDI {style_names('symbolic')}; or a "
-            "folder"
-        ),
+        help=f"{all_style_names()}; or a folder",
     )
     style.add_argument(
         "--mode",
@@ -337,6 +334,7 @@ def _options(args: Arguments, alone: bool) -> TransferOptions:
         device=args.device,
         seed=args.seed,
         stems_out=args.stems_out,
+        midi_out=args.midi_out,
         stem_format=stem_format(args),
         cut=cut(args),
         encoding=args.encoding,

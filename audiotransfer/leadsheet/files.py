@@ -1,4 +1,4 @@
-"""Lead sheets as JSON files, and the reader of corrected ones."""
+"""Lead sheets as JSON files, and the reader of corrected ones: JSON, MIDI, or chords as text."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from audiotransfer import midi
 from audiotransfer.atomic import write_bytes
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.leadsheet.chord_sheet import read_chord_sheet
 from audiotransfer.leadsheet.chords import QUALITIES
+from audiotransfer.leadsheet.from_midi import lead_sheet
 from audiotransfer.leadsheet.leadsheet import LeadSheet
 from audiotransfer.suggest import nearest_or_all
 from audiotransfer.typed import WrongValue, read_mapping
@@ -32,11 +34,11 @@ def write_lead_sheet(sheet: LeadSheet, path: str | Path, overwrite: bool = False
 
 
 def is_whole(path: str | Path) -> bool:
-    """Whether a file is a whole lead sheet as JSON, by its name or its first character, and not
-    the chords alone as text; a file that cannot be read is.
+    """Whether a file is a whole lead sheet (JSON, or MIDI), by its name or its first character,
+    and not the chords alone as text; a file that cannot be read is.
     """
     path = Path(path)
-    if path.suffix.lower() == ".json":
+    if path.suffix.lower() in (".json", *midi.SUFFIXES):
         return True
     try:
         return path.read_bytes().decode("utf-8-sig", "replace").lstrip().startswith("{")
@@ -45,15 +47,21 @@ def is_whole(path: str | Path) -> bool:
 
 
 def read_lead_sheet(path: str | Path, song: LeadSheet | None = None) -> LeadSheet:
-    """Reads a lead sheet from ``.json``, or the chords of a chord sheet in text into ``song``.
+    """Reads a lead sheet from JSON or MIDI, or the chords of a chord sheet in text into ``song``.
 
     Args:
-        path: a JSON file as of `write_lead_sheet`, or a text as of `write_chord_sheet`.
+        path: a JSON file as of `write_lead_sheet`, a MIDI file whose seconds are the song's, as of
+            `audiotransfer.leadsheet.to_midi`, or a text as of `write_chord_sheet`.
         song: the lead sheet whose chords, sections and keys a text replaces.
 
     Raises AudioTransferError for what cannot be read; the message names the key, or the line.
     """
     path = Path(path)
+    if path.suffix.lower() in midi.SUFFIXES:
+        try:
+            return lead_sheet(midi.read(path), path.stem)
+        except AudioTransferError as error:
+            raise AudioTransferError(f"{path}: {error}") from error
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError:

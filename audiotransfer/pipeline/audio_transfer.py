@@ -19,6 +19,7 @@ from audiotransfer.audio.tags.tags import Tags
 from audiotransfer.audio.writing import AudioWriter
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.pipeline import cover_stages, stages
+from audiotransfer.pipeline.cover_options import given
 from audiotransfer.pipeline.cover_stages import kept_stems
 from audiotransfer.pipeline.finishing import (
     LoudnessMeterSink,
@@ -45,6 +46,7 @@ from audiotransfer.pipeline.reporting import (
     decibels,
     finite,
 )
+from audiotransfer.pipeline.sheet_files import write_song_midi
 from audiotransfer.pipeline.sources import FileSource, Source, part_of
 from audiotransfer.pipeline.stem_writing import StemWriters
 from audiotransfer.pipeline.workers import Workers
@@ -175,6 +177,7 @@ class _Job:
         return self.output.path.parent if self.output.path else None
 
 
+@torch.no_grad()
 def _cover_job(
     song: Source, plan: Plan, output: Output, stem_files: list[StemFile], tracker: Tracker
 ) -> _Job:
@@ -188,6 +191,8 @@ def _cover_job(
         return _Job(song, measured, replace(plan, cover=None), output, [], tracker)
     if transcription.doubt is not None and plan.fallback is not None:
         notice = f"{song.name}: timbre in place of a cover: {transcription.doubt}"
+        if unused := [*given(plan.cover.options), *_parts_only(plan)]:
+            notice += f" ({', '.join(unused)}: for covers only)"
         files = output.stem_files(plan.fallback, song)
         return _Job(song, measured, plan.fallback, output, files, tracker, notices=[notice])
     try:
@@ -210,6 +215,12 @@ def _cover_job(
     return _Job(song, measured, plan, output, files, tracker, cover, examined, notices)
 
 
+def _parts_only(plan: Plan) -> list[str]:
+    """Parts of a cover with a gain that no stem of the song shares."""
+    assert plan.cover is not None
+    return [name for name in plan.cover.own_gains if name not in plan.stems]
+
+
 @torch.no_grad()
 def _run(job: _Job, sink: Sink | None) -> Report:
     """The song's path: its stems or its cover, mixed, finished, written."""
@@ -217,6 +228,8 @@ def _run(job: _Job, sink: Sink | None) -> Report:
     notices = [*job.plan.notices, *song.notices, *job.notices]
     if notice := downmix_notice(song):
         notices.append(notice)
+    if output.midi is not None and job.cover is None:
+        notices.append(f"{output.midi} is not written: it holds the arrangement of a cover")
     if measured.rms == 0.0:
         notices.append("the song is silent: so is the result")
         job.plan = job.plan.for_silence()
@@ -306,6 +319,9 @@ def _fill_by_cover(job: _Job, mix: MixFile | None, stack: ExitStack, notices: li
         )
         for _ in writers.tee(cover_stages.stem_blocks(tracks, measured), job.tracker, notices):
             pass
+    if job.output.midi is not None:
+        parts, overwrite = cover.parts, job.output.overwrite
+        write_song_midi(job.output.midi, cover.arranged, parts, overwrite)
     if mix is not None:
         mix.fill(cover_stages.mix(tracks, plan, measured))
     return cover_stages.scaled_loudness(measured)

@@ -113,9 +113,14 @@ def _requests(
                     stack.enter_context(ensure_folder(Path(output).parent))
                     if own is not None:
                         stack.enter_context(ensure_folder(own.parent))
+                    if options.midi_out is not None and len(songs) > 1:
+                        stack.enter_context(ensure_folder(options.midi_out))
                 except AudioTransferError as failed:
                     error = str(failed)
-            place = replace(Output.file(output, options), stems_folder=own)
+            midi = options.midi_out
+            if midi is not None and len(songs) > 1:
+                midi = midi / f"{Path(output).stem}.mid"
+            place = replace(Output.file(output, options), stems_folder=own, midi=midi)
             requests.append(_Request(Path(song), options, place, error))
         yield requests
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -67,6 +67,11 @@ def check_mode(mode: str, *, midi: bool) -> None:
     raise AudioTransferError(
         "mode network changes the notes of MIDI files; a recording has cover or timbre"
     )
+
+
+def given(options: CoverOptions) -> list[str]:
+    """Names of the options that do not stand at their default."""
+    return [one.name for one in fields(options) if getattr(options, one.name) != one.default]
 
 
 def check_of_recording(options: CoverOptions) -> None:

@@ -140,6 +140,9 @@ class TransferOptions:
     """Folder for whole stems before gains: ``drums.wav`` as separated and, where a style changed
     it, ``drums.jazz.wav``.
     """
+    midi_out: Path | None = None
+    """File for the arrangement of a cover as MIDI, in time with the song; of several songs the
+    folder."""
     stem_format: StemFormat = field(default_factory=StemFormat)
     cut: Cut = field(default_factory=Cut)
     encoding: Literal["int16", "int24", "float32"] = "int16"

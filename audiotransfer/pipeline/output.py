@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from audiotransfer.atomic import check_place
 from audiotransfer.audio.resampling import STEREO_RATE
 from audiotransfer.audio.writing import check_output
 from audiotransfer.errors import AudioTransferError
+from audiotransfer.midi.score import WRITTEN
 from audiotransfer.pipeline.cover_plan import part_name
 from audiotransfer.pipeline.naming import (
     ensure_folder,
@@ -54,6 +56,8 @@ class Output:
     """``None``: no stems are written."""
     stem_format: StemFormat = field(default_factory=StemFormat)
     overwrite: bool = False
+    midi: Path | None = None
+    """File for the arrangement of a cover."""
 
     @classmethod
     def file(cls, path: str | Path, options: TransferOptions) -> Output:
@@ -65,6 +69,7 @@ class Output:
             options.stems_out,
             options.stem_format,
             options.overwrite,
+            options.midi_out,
         )
 
     @classmethod
@@ -74,6 +79,7 @@ class Output:
             stems_folder=None if folder is None else Path(folder),
             stem_format=options.stem_format,
             overwrite=options.overwrite,
+            midi=options.midi_out,
         )
 
     def check(self, song: Source) -> None:
@@ -96,6 +102,10 @@ class Output:
                 )
         if self.stems_folder is not None:
             _check_folder(self.stems_folder)
+        if self.midi is not None:
+            if self.midi.suffix.lower() not in WRITTEN:
+                raise AudioTransferError(f"{self.midi} is no MIDI file by its name; end it in .mid")
+            check_place(self.midi, self.overwrite)
 
     def stem_files(self, plan: Plan, song: Source) -> list[StemFile]:
         """Names the files that go into the stems' folder; none where there is no such folder.

@@ -20,7 +20,7 @@ from audiotransfer.effects import NO_EFFECTS, Chain
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.pipeline.blocks import check_block
 from audiotransfer.pipeline.cache import Cache, cache_folder
-from audiotransfer.pipeline.cover_options import COVER, TIMBRE
+from audiotransfer.pipeline.cover_options import COVER, TIMBRE, given
 from audiotransfer.pipeline.cover_plan import (
     CoverPlan,
     action_of,
@@ -166,6 +166,9 @@ def prepare(options: TransferOptions, *, separate_only: bool = False) -> Plan:
     if plan.cover is not None and not plan.cover.asked and main is not None and main.has_timbre:
         before = replace(plan, stems={}, cover=None, notices=tuple(notices))
         plan = replace(plan, fallback=_with_stems(before, request, TIMBRE))
+    if plan.cover is None and strength and (unused := given(options.cover)):
+        notice = f"{', '.join(unused)}: for covers only; mode timbre goes without"
+        plan = replace(plan, notices=(*plan.notices, notice))
     if options.block is not None:
         check_block(options.block, plan.grid)
     return plan

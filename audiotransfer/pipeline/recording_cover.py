@@ -36,11 +36,13 @@ _HELD = 0.15  # s before the last beat's end: notes that end later are held
 class RecordingCover:
     """The band's parts for a recording, named as in `part_name`, at the recording's times.
 
-    ``sheet`` is the song's lead sheet as it was transcribed; ``voice`` says whether the song's
+    ``sheet`` is the song's lead sheet as it was transcribed, ``arranged`` as the band plays it;
+    ``voice`` says whether the song's
     singer is in the cover, who then leads.
     """
 
     sheet: LeadSheet
+    arranged: LeadSheet
     parts: tuple[EnsemblePart, ...]
     voice: bool
     report: CoverReport
@@ -104,7 +106,7 @@ def cover_recording(
         reharmonised=len(arrangement.reharmonised) / len(arrangement.sheet.bars),
         sung=sung,
     )
-    return RecordingCover(sheet, named, voice, report, arrangement.notices)
+    return RecordingCover(sheet, arrangement.sheet, named, voice, report, arrangement.notices)
 
 
 def sung_seconds(sheet: LeadSheet) -> float:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from audiotransfer.atomic import write_bytes
-from audiotransfer.recipes.base import Run, restore
+from audiotransfer.recipes.base import Run, restore, start_from
 from audiotransfer.training import Objective
 from audiotransfer.transcription.activations import RhythmActivations
 from audiotransfer.transcription.beats import find_beats
@@ -32,6 +32,7 @@ class RhythmTranscriptionRecipe:
     ``data`` has the folders ``train`` and ``validation``. At most ``validation`` excerpts, spread
     over the folder, choose the weights. ``frames`` are those of an example, ``stretch`` how far
     its tempo is varied, ``scrambled`` the share of examples whose pieces are in random order.
+    ``start`` is a checkpoint with the first weights.
     """
 
     data: str = "excerpts"
@@ -47,6 +48,7 @@ class RhythmTranscriptionRecipe:
     shares: tuple[float, float, float] = (1.0, 1.0, 0.5)
     learning_rate: float = 3e-3
     weight_decay: float = 0.01
+    start: str | None = None
 
     def train(self, run: Run) -> dict[str, float]:
         """Trains the network, and writes ``rhythm.safetensors`` and ``rhythm.json``, its card.
@@ -59,6 +61,8 @@ class RhythmTranscriptionRecipe:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(run.seed)
             network = RhythmNetwork(self.width, self.front, self.layers, self.dropout)
+        if self.start is not None:
+            start_from(network, Path(self.start), "width, front and layers", NETWORK)
 
         def validate(objective: Objective) -> dict[str, float]:
             found = rhythm_figures(network.eval(), held)

@@ -44,24 +44,24 @@ def fit_beats(
     drifting tempo is followed. Beats without activation are interpolated by number.
     """
     times, strengths = _centroids(frames, activation.astype(np.float64), rate)
-    heard = strengths >= _WEAKEST
-    if heard.sum() < _FEWEST:
+    clear = strengths >= _WEAKEST
+    if clear.sum() < _FEWEST:
         return FittedBeats(times, strengths, float("inf"))
     numbers = np.arange(len(times), dtype=np.float64)
-    slope, start = np.polyfit(numbers[heard], times[heard], 1, w=np.sqrt(strengths[heard]))
+    slope, start = np.polyfit(numbers[clear], times[clear], 1, w=np.sqrt(strengths[clear]))
     rest = times - (start + slope * numbers)
-    weights = np.where(heard, strengths, 0.0)
+    weights = np.where(clear, strengths, 0.0)
     trust = np.ones_like(weights)
     fitted = np.zeros_like(rest)
     for _ in range(_ROUNDS):
         fitted, shortest = _local_curves(rest, weights * trust, numbers)
         trust = 1 / (1 + ((rest - shortest) / _OUTLIER) ** 2)
     own = start + slope * numbers + fitted
-    known = np.flatnonzero(heard)
+    known = np.flatnonzero(clear)
     found = _continued(numbers, known.astype(np.float64), own[known])
-    off = (rest - fitted)[heard]
+    off = (rest - fitted)[clear]
     deviation = float(
-        np.sqrt(np.average(np.minimum(off, 4 * _OUTLIER) ** 2, weights=weights[heard]))
+        np.sqrt(np.average(np.minimum(off, 4 * _OUTLIER) ** 2, weights=weights[clear]))
     )
     return FittedBeats(found, strengths, deviation)
 

@@ -9,13 +9,15 @@ from numba import njit
 from scipy.ndimage import maximum_filter1d
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
 #: Slowest and fastest felt tempo, in beats per minute.
 SLOWEST, FASTEST = 45.0, 240.0
 _STEP = 0.015  # of the tempo, from one candidate to the next
 _LIKELY_TEMPO = 112.0  # bpm
-_TEMPO_WEIGHT = 0.12  # log-likelihood a beat, at an octave from the likely tempo
+_TEMPO_WEIGHT = 0.3  # log-likelihood a beat, at an octave from the likely tempo
 _FLOOR = 0.03  # probability that is added to activations: no single beat decides
 _REACH = 1.2  # s, on each side, whose strongest activation a beat is compared with
 _NEAR = 0.05  # s around a beat in which a peak counts as that beat
@@ -44,6 +46,22 @@ def track_beats(activation: NDArray[np.float32], rate: float) -> NDArray[np.int6
     near = max(1, round(_NEAR * rate))
     scores, steps = _forward(beat, between, prior, np.rint(periods), -0.5 * spread**2, near)
     return _backward(scores, steps, np.rint(periods).astype(np.int64))
+
+
+def beat_likelihoods(
+    ways: Sequence[NDArray[np.int64]], activation: NDArray[np.float32], rate: float
+) -> list[float]:
+    """Log-likelihoods of beats at other frames than those `track_beats` found, to be compared."""
+    beat, between = _log_likelihoods(activation.astype(np.float64), rate)
+    near = max(1, round(_NEAR * rate))
+    found = []
+    for frames in ways:
+        begin, end = np.maximum(frames - near, 0), np.minimum(frames + near, len(beat))
+        passed = between[-1] - (between[end] - between[begin]).sum()
+        octave = np.log2(60.0 * rate / np.median(np.diff(frames)) / _LIKELY_TEMPO)
+        prior = -_TEMPO_WEIGHT * octave**2 * len(frames)
+        found.append(float(maximum_filter1d(beat, 5)[frames].sum() + passed + prior))
+    return found
 
 
 def _periods(rate: float) -> NDArray[np.float64]:

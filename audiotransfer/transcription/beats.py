@@ -15,7 +15,12 @@ from audiotransfer.transcription.bar_tracking import (
     track_bars,
 )
 from audiotransfer.transcription.beat_fitting import FittedBeats, fit_beats
-from audiotransfer.transcription.beat_tracking import track_beats
+from audiotransfer.transcription.beat_tracking import (
+    FASTEST,
+    SLOWEST,
+    beat_likelihoods,
+    track_beats,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,6 +28,8 @@ if TYPE_CHECKING:
     from audiotransfer.transcription.activations import PitchActivations, RhythmActivations
 
 _CHORD_WEIGHT, _BASS_WEIGHT = 1.5, 1.0  # log-odds of a complete change of chord, of bass
+_BAR_WEIGHT = 1.0  # of the bars' log-likelihood, beside the beats'
+_BEAT_COST = 0.1  # log-likelihood of each beat more
 _FEWEST_BEATS = 4
 _FEW_HITS = 0.004  # mean activation of all drums below which there are none
 _TOLERANCE = 0.05  # s: what lies this near a beat counts as on it
@@ -67,21 +74,50 @@ def find_beats(rhythm: RhythmActivations, pitch: PitchActivations | None = None)
     tempo over a quiet beginning and end. Bars follow from the downbeats' activation and, where
     ``pitch`` is given, from changes of chord and bass.
     """
-    frames = track_beats(rhythm.beats, rhythm.rate)
-    if len(frames) < _FEWEST_BEATS:
+    tracked = track_beats(rhythm.beats, rhythm.rate)
+    if len(tracked) < _FEWEST_BEATS:
         return None
+    frames, places, parts = _likeliest_level(tracked, rhythm, pitch)
     fitted = fit_beats(frames, rhythm.beats, rhythm.rate)
-    evidence = downbeat_evidence(rhythm.beats, rhythm.downbeats, frames)
-    if pitch is not None:
-        evidence += _CHORD_WEIGHT * change_evidence(pitch.chords, pitch.rate, fitted.times)
-        evidence += _BASS_WEIGHT * change_evidence(pitch.bass, pitch.rate, fitted.times)
-    places = track_bars(evidence)
+    confidence = _confidence(rhythm, fitted)
+    return _grid(fitted.times, places, parts, len(rhythm.beats) / rhythm.rate, confidence)
+
+
+def _likeliest_level(
+    tracked: NDArray[np.int64], rhythm: RhythmActivations, pitch: PitchActivations | None
+) -> tuple[NDArray[np.int64], NDArray[np.int64], int]:
+    """Beats at the tracked level, twice or half its tempo, or between its beats; and their bars.
+
+    The number is that of a beat's parts.
+    The beats' own likelihood alone takes syncopations for beats: bars decide with them.
+    """
+    middles = (tracked[1:] + tracked[:-1]) // 2
+    doubled = np.sort(np.concatenate([tracked, middles]))
+    ways = [tracked, middles, doubled, tracked[::2], tracked[1::2]]
+    tempi = [60 * rhythm.rate / float(np.median(np.diff(w))) if len(w) > 1 else 0.0 for w in ways]
+    ways = [
+        way
+        for way, tempo in zip(ways, tempi, strict=True)
+        if way is tracked or (SLOWEST <= tempo <= FASTEST and len(way) >= _FEWEST_BEATS)
+    ]
     strengths, rate = rhythm.drums.sum(1), rhythm.rate
     if pitch is not None and strengths.mean() < _FEW_HITS:
         strengths, rate = pitch.note_onsets.astype(np.float32).sum(1), pitch.rate
-    parts = 3 if is_compound(strengths, rate, fitted.times) else 2
-    confidence = _confidence(rhythm, fitted)
-    return _grid(fitted.times, places, parts, len(rhythm.beats) / rhythm.rate, confidence)
+    best, found = -np.inf, None
+    beat_scores = beat_likelihoods(ways, rhythm.beats, rhythm.rate)
+    for way, beat_score in zip(ways, beat_scores, strict=True):
+        evidence = downbeat_evidence(rhythm.beats, rhythm.downbeats, way)
+        if pitch is not None:
+            times = way / rhythm.rate
+            evidence += _CHORD_WEIGHT * change_evidence(pitch.chords, pitch.rate, times)
+            evidence += _BASS_WEIGHT * change_evidence(pitch.bass, pitch.rate, times)
+        compound = is_compound(strengths, rate, way / rhythm.rate)
+        places, bar_score = track_bars(evidence, compound)
+        score = beat_score + _BAR_WEIGHT * bar_score - _BEAT_COST * len(way)
+        if score > best:
+            best, found = score, (way, places, 3 if compound else 2)
+    assert found is not None
+    return found
 
 
 def _grid(

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from audiotransfer.transcription.activations import PITCHES, PitchActivations
+from audiotransfer.transcription.activations import LOWEST, PITCHES, PitchActivations
 from audiotransfer.transcription.pitch_features import (
     ALL_BINS,
+    BINS,
     FLOOR,
     FRAME_RATE,
     LOWEST_BIN,
@@ -43,6 +44,7 @@ BLOCK, CONTEXT = 4096, LEVEL_REACH + 151
 _TUNED_FROM = 60 * SAMPLE_RATE  # samples that decide the tuning
 _IN_TUNE = 25.0  # cents: songs that deviate no further are read as they are
 _DISTRIBUTIONS = ("lead", "bass", "chords")
+_SILENCE = -75.0  # dB of the loudest pitch
 
 
 @cache
@@ -133,7 +135,7 @@ class PitchTranscriber:
 def frame_activations(
     network: PitchNetwork, frames: NDArray[np.float32], before: int = 0, count: int | None = None
 ) -> PitchActivations:
-    """The activations of frames ``[L, 378]`` in dB.
+    """The activations of frames ``[L, 378]`` in dB; nothing is in those quieter than -75 dB.
 
     ``before`` are context that is not answered, and what follows ``count`` others.
     """
@@ -141,12 +143,18 @@ def frame_activations(
     padded = np.pad(frames, ((0, len(frames) % FRAMES), (0, 0)), mode="edge")
     logits = network(normalised(torch.from_numpy(padded)[None]))
 
+    levels = _levels(frames[own])
+    silent = levels.max(1, initial=-np.inf) < _SILENCE
+
     def probabilities(name: str) -> NDArray[np.float16]:
         if name == "levels":
-            return _levels(frames[own])
+            return levels
         answered: Tensor = logits[name][0, own]
         shares = answered.softmax(-1) if name in _DISTRIBUTIONS else answered.sigmoid()
         half: NDArray[np.float16] = shares.half().numpy()
+        half[silent] = 0.0
+        if name in _DISTRIBUTIONS:
+            half[silent, -1] = 1.0
         return half
 
     return _activations(probabilities)
@@ -200,7 +208,7 @@ def _levels(frames: NDArray[np.float32]) -> NDArray[np.float16]:
     low = LOWEST_BIN * PER_SEMITONE
     found = np.empty((len(frames), PITCHES), dtype=np.float16)
     for index in range(PITCHES):
-        places = [PER_SEMITONE * (21 + index + up) - low for up in (0, 12)]
-        bins = [place for place in places if 0 <= place < 264]
+        places = [PER_SEMITONE * (LOWEST + index + up) - low for up in (0, 12)]
+        bins = [place for place in places if 0 <= place < BINS]
         found[:, index] = 10.0 * np.log10(power[:, bins].mean(1) + 1e-10)
     return found

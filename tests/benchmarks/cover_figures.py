@@ -23,7 +23,6 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -47,6 +46,8 @@ from audiotransfer.evaluation.metrics.cover_content import (
     content_of,
     retrieval_figures,
 )
+from audiotransfer.pipeline import Song as SongSound
+from audiotransfer.pipeline import transfer
 
 _LIST = Path(__file__).with_name("recordings.json")
 _SUNG_DB = 1.0  # by which the level of a kept singer may change
@@ -110,28 +111,32 @@ def known_songs(folder: Path, most: int | None) -> Iterator[Entry]:
         )
 
 
-def run(song: Path, output: Path, words: Sequence[str]) -> dict[str, Any]:
-    """Runs the command: its report, or its error, with the seconds that it took."""
-    kept = output.with_suffix(".report.json")
-    if output.exists() and kept.exists():
-        found: dict[str, Any] = json.loads(kept.read_text())
-        return found
-    command = [sys.executable, "-m", "audiotransfer", str(song), "-o", str(output), "--json", "-f"]
-    before, began = os.times(), time.monotonic()
-    done = subprocess.run([*command, *words], capture_output=True, text=True, check=False)
-    wall, after = time.monotonic() - began, os.times()
-    report: dict[str, Any] = {"error": done.stderr.strip().splitlines()[-1:]}
-    if done.returncode == 0:
-        printed = json.loads(done.stdout)
-        report = printed[0] if isinstance(printed, list) else printed
-        report = report.get("songs", [report])[0]
-    report["wall"] = wall
-    report["processor"] = sum(
-        getattr(after, name) - getattr(before, name)
-        for name in ("children_user", "children_system")
-    )
-    kept.write_text(json.dumps(report, indent=1))
-    return report
+def run(songs: Sequence[Path], folder: Path, words: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Runs the command on songs, whose outputs go to a folder: reports, or errors, by name.
+
+    Reports are kept there; songs that have one are not run again.
+    """
+    kept = folder / "reports.json"
+    reports = json.loads(kept.read_text()) if kept.exists() else {}
+    left = [song for song in songs if song.stem not in reports]
+    if left:
+        command = [sys.executable, "-m", "audiotransfer", *map(str, left), *words]
+        command += ["-o", str(folder), "--name", "{song}", "--format", "flac", "--json", "-q", "-f"]
+        folder.mkdir(parents=True, exist_ok=True)
+        before = os.times()
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        after = os.times()
+        seconds = after.children_user + after.children_system
+        seconds -= before.children_user + before.children_system
+        print(f"{len(left)} songs took {seconds:.0f} s of a processor", flush=True)
+        try:
+            found = json.loads(done.stdout)
+        except ValueError:
+            found = {"failed": [{"input": str(song), "error": done.stderr[-300:]} for song in left]}
+        for one_ in (*found.get("done", []), *found.get("failed", [])):
+            reports[Path(one_["input"]).stem] = one_
+        kept.write_text(json.dumps(reports, indent=1))
+    return {song.stem: reports[song.stem] for song in songs if song.stem in reports}
 
 
 def audio_of(path: Path) -> Tensor:
@@ -164,8 +169,7 @@ def measure(entry: Entry, output: Path, source: Content, sound: Tensor) -> Conte
     entry.figures |= {
         "cover": float(report.get("mode") == "cover"),
         "as long": float(abs(audio.shape[-1] - sound.shape[-1]) <= 1),
-        "wall / length": report["wall"] / seconds,
-        "processor / length": report["processor"] / seconds,
+        "time / length": report["wall_seconds"] / seconds,
         **content_figures(found, source),
     }
     if entry.voice is not None:
@@ -202,14 +206,14 @@ def main() -> int:
         for folder in args.songs:
             entries += known_songs(folder, args.most)
         outputs = place / args.style
-        outputs.mkdir(parents=True, exist_ok=True)
         words = ["--style", args.style, *args.options.split()]
+        reports = run([entry.input for entry in entries], outputs, words)
         contents: dict[str, tuple[Content, Content]] = {}
         for entry in entries:
-            one(entry, outputs, words, contents)
+            entry.report = reports.get(entry.name, {"error": "no report"})
+            one(entry, outputs, args.style, contents)
             shown = {name: round(value, 2) for name, value in entry.figures.items()}
-            print(entry.group, entry.name, json.dumps(shown), entry.report.get("error", ""),
-                  flush=True)  # fmt: skip
+            print(entry.group, entry.name, json.dumps(shown), why(entry.report), flush=True)
         tags = _tags(args.tags, args.style)
         for entry in entries:
             entry.figures |= tags.get(entry.name, {})
@@ -219,30 +223,35 @@ def main() -> int:
 
 
 def one(
-    entry: Entry,
-    outputs: Path,
-    words: Sequence[str],
-    contents: dict[str, tuple[Content, Content]],
+    entry: Entry, outputs: Path, style: str, contents: dict[str, tuple[Content, Content]]
 ) -> None:
-    """Runs the command on an entry, and from its true lead sheet, and measures the outputs."""
-    output = outputs / f"{entry.name}.flac"
-    entry.report = run(entry.input, output, words)
+    """Measures the output of an entry, and a cover from its true lead sheet."""
     sound = audio_of(entry.input)
     source = content_of(sound, STEREO_RATE)
     if entry.known is not None:
         figures = measure_known(sound, sound, entry.known)
         entry.figures |= {f"source: {name}": value for name, value in figures.items()}
-    if not output.exists():
+    output = outputs / f"{entry.name}.flac"
+    if "error" in entry.report or not output.exists():
         entry.figures |= {"cover": 0.0, "failed": 1.0}
         return
     contents[entry.name] = source, measure(entry, output, source, sound)
     if entry.sheet is not None and entry.known is not None:
-        true = outputs / f"{entry.name}.true.flac"
-        options = ["--mode", "cover", "--leadsheet", str(entry.sheet)]
-        report = run(entry.input, true, [*words, *options])
-        if "error" not in report:
-            figures = measure_known(audio_of(true), sound, entry.known)
-            entry.figures |= {f"true sheet: {name}": value for name, value in figures.items()}
+        true = outputs / "true sheets" / f"{entry.name}.flac"
+        if not true.exists():
+            true.parent.mkdir(exist_ok=True)
+            song = SongSound.read(entry.input)
+            found = transfer(song, style, mode="cover", leadsheet=entry.sheet)
+            write_audio(true, found.audio, found.sample_rate)
+        figures = measure_known(audio_of(true), sound, entry.known)
+        entry.figures |= {f"true sheet: {name}": value for name, value in figures.items()}
+
+
+def why(report: Mapping[str, Any]) -> str:
+    """Why a song failed, or was not covered."""
+    if "error" in report:
+        return str(report["error"])
+    return "" if report.get("mode") == "cover" else "; ".join(report.get("notices", []))
 
 
 def retrieve(entries: Sequence[Entry], contents: Mapping[str, tuple[Content, Content]]) -> None:

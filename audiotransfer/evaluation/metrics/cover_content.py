@@ -54,6 +54,8 @@ class Content:
         change at most.
         """
         beats = self.fingerprint.beats
+        if len(beats) <= 2 * _BEATS_A_BAR:
+            return np.zeros((0, 2))
         chroma = self.fingerprint.chroma(beats)
         changes = np.concatenate([[0.0], np.linalg.norm(np.diff(chroma, axis=1), axis=0)])
         phases = [changes[phase::_BEATS_A_BAR].mean() for phase in range(_BEATS_A_BAR)]
@@ -74,22 +76,23 @@ def content_figures(output: Content, source: Content) -> dict[str, float]:
     chance`` what the same roots in random order would have. ``bar chroma`` correlates the bars'
     chroma, and ``a bar off`` with the next bar. ``beat F`` is that of the tracked beats in their
     best relation (as fast, twice, half), and ``half a beat off`` 1 where they lie between the
-    song's.
+    song's. What cannot be measured, as the harmony of silence or of less than two bars, is left
+    out.
     """
     beats = beat_agreement(output.fingerprint.beats, source.fingerprint.beats)
     figures = {BEATS: beats.best, HALF_BEAT_OFF: float(beats.relation == HALF_BEAT)}
     if len(source.bars) < 2:
         return figures
     before, after = (chord_roots(content.sound, source.bars) for content in (source, output))
-    return {
+    figures |= {
         ROOTS: float(np.mean(after == before)),
         ROOTS_BY_CHANCE: float(_shares(after) @ _shares(before)),
         CHROMA: bar_chroma_correlation(output.sound, source.sound, source.bars),
         CHROMA_OFF: bar_chroma_correlation(
             output.sound, source.sound, source.bars[:-1], source.bars[1:]
         ),
-        **figures,
     }
+    return {name: value for name, value in figures.items() if np.isfinite(value)}
 
 
 def retrieval_figures(

@@ -30,7 +30,7 @@ _GRID_SECONDS = 0.5  # where no beat is found
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """Pitch classes of a sound, frame by frame ``[12, L]``, the frames' times, and its beats (s)."""
+    """Pitch classes of a sound's frames ``[12, L]``, their times ``[L]`` and its beats (s)."""
 
     frames: NDArray[np.float32]
     times: NDArray[np.float64]
