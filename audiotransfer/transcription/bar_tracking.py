@@ -1,4 +1,4 @@
-"""The most likely bars of a song's beats: a Viterbi search over places in bars of 2 to 5 beats."""
+"""The most likely bars of a song's beats: a Viterbi search over places in bars of 2 to 4 beats."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 #: Beats of a bar, with the log-probability of the metre.
-METRES = {4: 0.0, 3: -1.0, 2: -2.5, 5: -4.0}
+METRES = {4: 0.0, 3: -1.0, 2: -2.5}
 _SHORT_BAR = -0.8  # log-probability of each bar of two beats: most are halves of bars of four
 _SLIP = -7.0  # log-probability that a bar is cut short
 _AROUND = 0.025  # s around a place in a beat in which an onset lies there
@@ -20,11 +20,14 @@ _ENOUGH = 0.25  # onsets on each third, of those on the beat
 _SWITCH = -14.0  # log-probability that the metre changes at a bar line
 
 
-def track_bars(evidence: NDArray[np.float64]) -> tuple[NDArray[np.int64], float]:
+def track_bars(
+    evidence: NDArray[np.float64], compound: bool = False
+) -> tuple[NDArray[np.int64], float]:
     """Each beat's place in its bar, and its bar's beats, ``[N, 2]``; and their log-likelihood.
 
     ``evidence`` ``[N]`` is the log-odds that a beat begins a bar. Bars follow each other in one
     metre; a bar that is cut short, or another metre, costs as much as several beats' evidence.
+    ``compound`` beats are divided in three, where bars of two beats are usual.
     """
     places = [(metre, place) for metre in METRES for place in range(metre)]
     index = {state: number for number, state in enumerate(places)}
@@ -41,7 +44,7 @@ def track_bars(evidence: NDArray[np.float64]) -> tuple[NDArray[np.int64], float]
     odds = np.where(
         begins, -np.logaddexp(0, -evidence[:, None]), -np.logaddexp(0, evidence[:, None])
     )
-    odds[:, index[2, 0]] += _SHORT_BAR
+    odds[:, index[2, 0]] += 0.0 if compound else _SHORT_BAR
     score = np.array([METRES[metre] - np.log(metre) for metre, _ in places]) + odds[0]
     came = np.zeros((len(evidence), len(places)), dtype=np.int64)
     for beat in range(1, len(evidence)):

@@ -77,21 +77,18 @@ def find_beats(rhythm: RhythmActivations, pitch: PitchActivations | None = None)
     tracked = track_beats(rhythm.beats, rhythm.rate)
     if len(tracked) < _FEWEST_BEATS:
         return None
-    frames, places = _likeliest_level(tracked, rhythm, pitch)
+    frames, places, parts = _likeliest_level(tracked, rhythm, pitch)
     fitted = fit_beats(frames, rhythm.beats, rhythm.rate)
-    strengths, rate = rhythm.drums.sum(1), rhythm.rate
-    if pitch is not None and strengths.mean() < _FEW_HITS:
-        strengths, rate = pitch.note_onsets.astype(np.float32).sum(1), pitch.rate
-    parts = 3 if is_compound(strengths, rate, fitted.times) else 2
     confidence = _confidence(rhythm, fitted)
     return _grid(fitted.times, places, parts, len(rhythm.beats) / rhythm.rate, confidence)
 
 
 def _likeliest_level(
     tracked: NDArray[np.int64], rhythm: RhythmActivations, pitch: PitchActivations | None
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+) -> tuple[NDArray[np.int64], NDArray[np.int64], int]:
     """Beats at the tracked level, twice or half its tempo, or between its beats; and their bars.
 
+    The number is that of a beat's parts.
     The beats' own likelihood alone takes syncopations for beats: bars decide with them.
     """
     middles = (tracked[1:] + tracked[:-1]) // 2
@@ -103,6 +100,9 @@ def _likeliest_level(
         for way, tempo in zip(ways, tempi, strict=True)
         if way is tracked or (SLOWEST <= tempo <= FASTEST and len(way) >= _FEWEST_BEATS)
     ]
+    strengths, rate = rhythm.drums.sum(1), rhythm.rate
+    if pitch is not None and strengths.mean() < _FEW_HITS:
+        strengths, rate = pitch.note_onsets.astype(np.float32).sum(1), pitch.rate
     best, found = -np.inf, None
     beat_scores = beat_likelihoods(ways, rhythm.beats, rhythm.rate)
     for way, beat_score in zip(ways, beat_scores, strict=True):
@@ -111,10 +111,11 @@ def _likeliest_level(
             times = way / rhythm.rate
             evidence += _CHORD_WEIGHT * change_evidence(pitch.chords, pitch.rate, times)
             evidence += _BASS_WEIGHT * change_evidence(pitch.bass, pitch.rate, times)
-        places, bar_score = track_bars(evidence)
+        compound = is_compound(strengths, rate, way / rhythm.rate)
+        places, bar_score = track_bars(evidence, compound)
         score = beat_score + _BAR_WEIGHT * bar_score - _BEAT_COST * len(way)
         if score > best:
-            best, found = score, (way, places)
+            best, found = score, (way, places, 3 if compound else 2)
     assert found is not None
     return found
 

@@ -13,7 +13,6 @@ excerpt. Recordings have no truth: agreement with librosa is listed.
 from __future__ import annotations
 
 import argparse
-import json
 import warnings
 from collections import defaultdict
 from collections.abc import Callable
@@ -139,11 +138,10 @@ def with_truth(
     for file in sorted(folder.glob("*.npz"))[:most]:
         with np.load(file) as held:
             samples = held["audio"].astype(np.float32) / 32768
-            about = json.loads(str(held["about"]))
             if held["has_beats"]:
                 truth = held["beats"].astype(float), held["downbeats"].astype(float)
                 for name, tracker in trackers.items():
-                    for key, value in measured(*truth, about, *tracker(samples)).items():
+                    for key, value in measured(*truth, *tracker(samples)).items():
                         figures[name][key].append(value)
             if held["has_drums"]:
                 count_hits(held["drums"].astype(float).reshape(-1, 2), samples, network, hits)
@@ -163,7 +161,6 @@ def with_truth(
 def measured(
     beats: np.ndarray,
     downbeats: np.ndarray,
-    about: dict[str, Any],
     found: np.ndarray,
     firsts: np.ndarray,
     metre: int,
@@ -178,11 +175,17 @@ def measured(
     values["half"] = float(values["octave"] == 0 and off > max(0.5, values["F"]))
     if metre:
         values["downbeat F"] = mir_eval.beat.f_measure(downbeats, firsts)
-        values["metre"] = float(metre == about["metre"])
+        values["metre"] = float(metre == true_metre(beats, downbeats))
         values["tempo"] = abs(ratio - 1) * 100 if values["octave"] == 0 else np.nan
         if np.isnan(values["tempo"]):
             del values["tempo"]
     return values
+
+
+def true_metre(beats: np.ndarray, downbeats: np.ndarray) -> int:
+    """Beats of most bars."""
+    bars = np.diff(np.searchsorted(beats, downbeats - 0.02))
+    return int(np.bincount(bars).argmax()) if len(bars) else 0
 
 
 def period(beats: np.ndarray) -> float:
