@@ -127,21 +127,26 @@ def record(
     stems = {part.name: _stem_of(part.name, plan.cover) for part in cover.parts}
     # The track that each part is in.
     of = {part: part if separately else stem if kept else BAND for part, stem in stems.items()}
-    groups = {of[part]: stem for part, stem in stems.items()}
-    names = tuple(groups)
+    stem_of = {of[part]: stem for part, stem in stems.items()}
+    names = tuple(stem_of)
+    # Gains are found by stems in any case, so that the mix is the same with parts and without.
+    groups = {
+        stem: [at for at, one in enumerate(stems.values()) if one == stem]
+        for stem in stems.values()
+    }
     file = stack.enter_context(Spool(folder, 2 * (len(kept) + len(styled) + len(names))))
     members = [[place for place, part in enumerate(stems) if of[part] == name] for name in names]
     order = list(plan.stems)
     places = [order.index(name) for name in kept]
     replaced = {name: SoundMeter() for name, one in plan.stems.items() if one.action == COVER}
-    source, own = SoundMeter(), {name: SoundMeter() for name in names}
+    source, own = SoundMeter(), {stem: SoundMeter() for stem in groups} if kept else {}
     room = matched_room(plan.cover.band.room, examined.room)
     band = _band(cover, room, measured)
     for block, parts in _beside(song, measured, plan, cover, band, workers, tracker, bool(kept)):
         tracker.advance(parts.shape[-1])
         tracks = torch.stack([_sum(parts[member]) for member in members]) if names else parts
-        for meter, track in zip(own.values(), tracks, strict=True):
-            meter.push(track)
+        for stem, meter in own.items():
+            meter.push(_sum(parts[groups[stem]]))
         pieces = [tracks]
         if block is not None:
             for name, meter in replaced.items():
@@ -149,10 +154,10 @@ def record(
             source.push(_sum(block.dry[[order.index(name) for name in replaced]]))
             pieces = [block.dry[places], block.wet[[changes.index(one) for one in styled]], tracks]
         file.write(torch.cat(pieces).flatten(0, 1))
-    profiles = {name: meter.profile() for name, meter in own.items()}
-    theirs = {name: meter.profile() for name, meter in replaced.items()} if kept else {}
-    gains = part_gains(theirs, profiles, groups)
-    balance = tuple(10.0 ** (gains[name] / 20.0) for name in names)
+    profiles = {stem: meter.profile() for stem, meter in own.items()}
+    theirs = {stem: meter.profile() for stem, meter in replaced.items()} if kept else {}
+    gains = part_gains(theirs, profiles, {stem: stem for stem in own})
+    balance = tuple(10.0 ** (gains.get(stem, 0.0) / 20.0) for stem in stem_of.values())
     cover_tracks = Tracks(file, measured.working_frames, kept, styled, names, balance)
     sound = source.profile() if kept else examined.sound.scaled(measured.scale)
     match = match_sound(sound, _profile(cover_tracks), cover.sheet.time_at(cover.sheet.bar_lines))

@@ -55,8 +55,7 @@ def examine(
     given = None
     if leadsheet is not None and is_whole(leadsheet):
         given = _of_song(read_lead_sheet(leadsheet), song, leadsheet)
-    key = "" if cache is None or given is not None else _key(song)
-    found = None if cache is None else _read(cache, key, song.title)
+    found = None if cache is None or given is not None else kept_transcription(cache, song)
     song_pass = _Pass(song, transcribes=given is None and found is None)
     measured = measure(song, tracker, song_pass.push)
     transcribed = song_pass.finish()
@@ -64,9 +63,7 @@ def examine(
     if given is not None:
         return Examined(measured, replace(_GIVEN, sheet=given), sound, room)
     if transcribed is not None:
-        found = _rounded(transcribed)
-        if cache is not None and key:
-            cache.write(key, _to_json(found).encode())
+        found = keep_transcription(cache, song, transcribed)
     assert found is not None
     if leadsheet is not None and found.sheet is not None:
         corrected = _of_song(read_lead_sheet(leadsheet, found.sheet), song, leadsheet)
@@ -83,31 +80,39 @@ def _key(song: Source) -> str:
         return ""
 
 
-def _read(cache: Cache, key: str, title: str) -> Transcription | None:
-    """The transcription in the cache; its title is that of the song's file."""
+def kept_transcription(cache: Cache, song: Source) -> Transcription | None:
+    """The song's transcription in the cache; its title is that of the song's file."""
+    key = _key(song)
     data = cache.read(key) if key else None
-    if data is None:
-        return None
+    found = None if data is None else _of_json(data)
+    if found is None or found.sheet is None:
+        return found
+    return replace(found, sheet=replace(found.sheet, title=song.title))
+
+
+def keep_transcription(cache: Cache | None, song: Source, found: Transcription) -> Transcription:
+    """The transcription with the digits that an entry of the cache has, in which it is kept.
+
+    Without a cache too, so that both give the same samples.
+    """
+    values = {field.name: getattr(found, field.name) for field in fields(found)}
+    data = json.dumps({**values, "sheet": to_json(found.sheet) if found.sheet else None}).encode()
+    rounded = _of_json(data)
+    if rounded is None:
+        return found
+    if cache is not None and (key := _key(song)):
+        cache.write(key, data)
+    return rounded
+
+
+def _of_json(data: bytes) -> Transcription | None:
+    """The transcription of an entry; ``None`` for one of another version."""
     try:
         values = json.loads(data)
         text = values.pop("sheet")
-        found = Transcription(from_json(text, key) if text else None, **values)
-    except (AudioTransferError, TypeError, ValueError):  # of another version
+        return Transcription(from_json(text, "the transcription") if text else None, **values)
+    except (AudioTransferError, TypeError, ValueError):
         return None
-    return found if found.sheet is None else replace(found, sheet=replace(found.sheet, title=title))
-
-
-def _to_json(found: Transcription) -> str:
-    """The transcription as text, its lead sheet as that of a file."""
-    values = {field.name: getattr(found, field.name) for field in fields(found)}
-    return json.dumps({**values, "sheet": to_json(found.sheet) if found.sheet else None})
-
-
-def _rounded(found: Transcription) -> Transcription:
-    """The transcription with the digits that its file has, so that both are the same."""
-    if found.sheet is None:
-        return found
-    return replace(found, sheet=from_json(to_json(found.sheet), found.sheet.title))
 
 
 def _of_song(sheet: LeadSheet, song: Source, path: Path) -> LeadSheet:
