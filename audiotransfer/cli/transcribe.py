@@ -8,6 +8,7 @@ from pathlib import Path
 from audiotransfer.cli.arguments import (
     Arguments,
     Parser,
+    add_cache,
     add_cut,
     add_messages,
     add_overwrite,
@@ -71,6 +72,7 @@ examples:
         help="json, chords, musicxml, midi (default: all)",
     )
     add_overwrite(output)
+    add_cache(output)
     add_messages(parser)
 
 
@@ -101,5 +103,6 @@ def run(args: Arguments, console: Console) -> int:
                 args.force,
                 args.formats,
                 lambda now: line.show(stage(now), now.share),
+                args.cache,
             )
     return print_written(console, report.outputs, report)

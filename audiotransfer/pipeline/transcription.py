@@ -11,7 +11,9 @@ import torch
 
 from audiotransfer.audio.resampling import STEREO_RATE, StreamResampler
 from audiotransfer.errors import AudioTransferError
+from audiotransfer.pipeline.cache import Cache, cache_folder
 from audiotransfer.pipeline.measuring import downmix, downmix_notice
+from audiotransfer.pipeline.recording_sheet import keep_transcription, kept_transcription
 from audiotransfer.pipeline.reporting import Progress
 from audiotransfer.pipeline.sheet_files import (
     FORMATS,
@@ -61,14 +63,20 @@ def transcribe_recording(
     overwrite: bool = False,
     formats: Collection[str] = FORMATS,
     progress: ProgressCallback | None = None,
+    cache: bool = True,
 ) -> TranscribeReport:
     """Writes the lead sheet of a recording, or of a part of it, into a folder under its name.
+
+    ``cache``: the transcription is kept for covers of the song, or comes from there.
 
     Raises AudioTransferError for what cannot be read, silence, or files that cannot be written.
     """
     song = part_of(FileSource(source), cut)
     paths = sheet_paths(Path(folder), song.title, formats, overwrite)
-    found = transcribe_source(song, progress)
+    kept = Cache(cache_folder()) if cache else None
+    found = None if kept is None else kept_transcription(kept, song)
+    if found is None:
+        found = keep_transcription(kept, song, transcribe_source(song, progress))
     if found.sheet is None:
         raise AudioTransferError(f"{source} cannot be transcribed: {found.doubt}")
     write_sheet(found.sheet, paths, overwrite)
