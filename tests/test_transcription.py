@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import symusic
+import torch
 from activations import pitch_activations, rhythm_activations
 from numpy.typing import NDArray
 
@@ -16,6 +17,8 @@ from audiotransfer.leadsheet import Bar, Chord, LeadSheet, Note, read_lead_sheet
 from audiotransfer.leadsheet.files import is_whole
 from audiotransfer.leadsheet.form import sections_of
 from audiotransfer.leadsheet.to_midi import midi_file, write_midi
+from audiotransfer.leadsheet.to_midi import table_of as note_table
+from audiotransfer.synthesis.ensemble import Ensemble, EnsemblePart
 from audiotransfer.transcription.beats import find_beats
 from audiotransfer.transcription.chords import frame_means
 from audiotransfer.transcription.confidence import doubt_of_sound
@@ -24,6 +27,7 @@ from audiotransfer.transcription.dynamics import RATE, LoudnessCurve, bar_energy
 from audiotransfer.transcription.lines import clean_melody, notes_of, others_of, table_of
 from audiotransfer.transcription.riffs import with_riffs
 from audiotransfer.transcription.sheet import recording_sheet
+from audiotransfer.transcription.transcriber import Transcriber
 
 #: Chords of a song in C: two halves that differ, of a bar each.
 _SONG = ["C", "Am", "F", "G7", "C", "Am", "Dm7", "G7", "F", "G7", "Em", "Am", "F", "G7", "C", "C"]
@@ -284,6 +288,41 @@ def bar_lines_of(score: symusic.Score) -> NDArray[np.float64]:
     track.notes.extend([symusic.Note(round(line), 1, 60, 64) for line in lines])
     marks.tracks.append(track)
     return np.array([note.time for note in marks.to("second").tracks[0].notes])
+
+
+def rendered(sheet: LeadSheet) -> torch.Tensor:
+    """The sound ``[2, T]`` of a sheet, played by a trumpet, a piano, a bass and a kit."""
+    players = {
+        "trumpet": sheet.melody,
+        "piano_grand": sheet.others,
+        "bass_electric": sheet.bass,
+        "kit_rock": sheet.drums,
+    }
+    parts = [
+        EnsemblePart(name, name, note_table(notes)) for name, notes in players.items() if notes
+    ]
+    return torch.from_numpy(Ensemble().render(parts, sheet.seconds + 0.7))
+
+
+def test_midi_of_a_drifting_drummer_has_its_beats_and_bars() -> None:
+    truth = song(drift=0.05, first=0.83)
+    sound = rendered(truth)
+    transcriber = Transcriber()
+    for block in sound.split(100_003, dim=1):
+        transcriber.push(block)
+    found = transcriber.finish("song")
+    assert found.sheet is not None and found.doubt is None
+    score = symusic.Score.from_midi(midi_file(found.sheet).to_bytes())
+    bars = bar_lines_of(score)
+    late = np.array([np.abs(bars - time).min() for time in downbeats(truth)])
+    assert late.max() < 0.01
+    beats = found.sheet.beat_times
+    late = np.array([np.abs(beats - time).min() for time in truth.beats[:-1]])
+    assert late.max() < 0.01
+    middles = (truth.beat_times[1:] + truth.beat_times[:-1]) / 2
+    pairs = zip(names_at(found.sheet, middles), names_at(truth, middles), strict=True)
+    assert np.mean([own[0] == other[0] for own, other in pairs]) > 0.9
+    assert share_found(truth.melody, found.sheet.melody) > 0.8
 
 
 def test_midi_holds_metres_keys_chords_and_sections() -> None:
