@@ -14,14 +14,14 @@ from activations import pitch_activations, rhythm_activations
 from numpy.typing import NDArray
 
 from audiotransfer.leadsheet import Bar, Chord, LeadSheet, Note, read_lead_sheet
-from audiotransfer.leadsheet.files import is_whole
+from audiotransfer.leadsheet.files import from_json, is_whole, to_json
 from audiotransfer.leadsheet.form import sections_of
 from audiotransfer.leadsheet.to_midi import midi_file, write_midi
 from audiotransfer.leadsheet.to_midi import table_of as note_table
 from audiotransfer.synthesis.ensemble import Ensemble, EnsemblePart
 from audiotransfer.transcription.beats import find_beats
 from audiotransfer.transcription.chords import frame_means
-from audiotransfer.transcription.confidence import doubt_of_sound
+from audiotransfer.transcription.confidence import confidence_of, doubt_of_sound
 from audiotransfer.transcription.drums import drum_hits
 from audiotransfer.transcription.dynamics import RATE, LoudnessCurve, bar_energy
 from audiotransfer.transcription.lines import clean_melody, notes_of, others_of, table_of
@@ -370,6 +370,38 @@ def test_silence_and_what_is_too_short_are_told() -> None:
     assert doubt_of_sound(np.zeros(0)) == "it is silent"
     assert "5.0 s" in (doubt_of_sound(np.full(100, -20.0)) or "")
     assert doubt_of_sound(np.full(600, -20.0)) is None
+
+
+def test_confidence_falls_where_the_beats_are_not_steady_or_the_chords_not_clear() -> None:
+    truth = song()
+    sheet = decoded(truth)
+    rhythm = rhythm_activations(truth)
+    sure = confidence_of(sheet, rhythm, 0.8)
+    assert sure.doubt() is None and min(sure.beats, sure.chords, sure.lead) > 0.7
+    # Every beat is played up to 40 ms early or late.
+    late = np.random.default_rng(0).uniform(-0.04, 0.04, len(truth.beats))
+    loose = replace(truth, beats=tuple(np.sort(truth.beat_times + late).tolist()))
+    unsteady = confidence_of(sheet, rhythm_activations(loose), 0.8)
+    assert unsteady.beats < 0.2 and unsteady.doubt() == "it has no steady beat"
+    unclear = replace(sheet, chords=tuple(replace(c, confidence=0.15) for c in sheet.chords))
+    assert confidence_of(unclear, rhythm, 0.8).doubt() == "its chords are not clear"
+    nothing = confidence_of(replace(sheet, chords=(), melody=()), rhythm, 0.0)
+    assert (nothing.beats, nothing.chords, nothing.lead) == (0.0, 0.0, 0.0)
+    assert nothing.doubt() == "it has no steady beat, and its chords are not clear"
+
+
+@pytest.mark.parametrize("samples", [0, 1, 441, 30_000, 90_000])
+def test_any_length_is_transcribed_and_read_back(samples: int) -> None:
+    transcriber = Transcriber()
+    noise = torch.randn(2, samples, generator=torch.Generator().manual_seed(0))
+    transcriber.push(0.1 * noise)
+    found = transcriber.finish("noise")
+    assert found.doubt is not None
+    assert (found.sheet is None) == (samples == 0)
+    if found.sheet is not None:
+        assert from_json(to_json(found.sheet), "noise") == found.sheet
+        assert found.sheet.seconds >= samples / 44_100 - 0.05
+        midi_file(found.sheet)
 
 
 def test_energy_follows_the_level_in_bounds() -> None:
