@@ -72,7 +72,7 @@ examples:
         help="json, chords, musicxml, midi (default: all)",
     )
     add_overwrite(output)
-    add_cache(output)
+    add_cache(parser.add_argument_group("computing"))
     add_messages(parser)
 
 
@@ -94,6 +94,7 @@ def run(args: Arguments, console: Console) -> int:
 
             report = transcribe_file(args.song, folder, args.force, args.formats)
         else:
+            from audiotransfer.pipeline.cache import Cache, cache_folder
             from audiotransfer.pipeline.transcription import transcribe_recording
 
             report = transcribe_recording(
@@ -103,6 +104,6 @@ def run(args: Arguments, console: Console) -> int:
                 args.force,
                 args.formats,
                 lambda now: line.show(stage(now), now.share),
-                args.cache,
+                Cache(cache_folder()) if args.cache else None,
             )
     return print_written(console, report.outputs, report)

@@ -27,13 +27,15 @@ if TYPE_CHECKING:
 
     from audiotransfer.transcription.activations import PitchActivations, RhythmActivations
 
-_CHORD_WEIGHT, _BASS_WEIGHT = 1.5, 1.0  # log-odds of a complete change of chord, of bass
+_CHORD_WEIGHT, _BASS_WEIGHT = 0.5, 0.25  # log-odds of a complete change of chord, of bass
 _BAR_WEIGHT = 1.0  # of the bars' log-likelihood, beside the beats'
 _BEAT_COST = 0.1  # log-likelihood of each beat more
 _FEWEST_BEATS = 4
 _FEW_HITS = 0.004  # mean activation of all drums below which there are none
 _TOLERANCE = 0.05  # s: what lies this near a beat counts as on it
 _ENDS = 0.02  # s by which a beat may lie before the song
+_CLEAR = (0.15, 0.65)  # mean activations at the beats of no and of full confidence
+_UNEVEN = 0.018  # s: deviation of the beats that halves the confidence
 _CONFIDENT_BEATS = 16  # beats from which a song's length costs no confidence
 
 
@@ -77,19 +79,24 @@ def find_beats(rhythm: RhythmActivations, pitch: PitchActivations | None = None)
     tracked = track_beats(rhythm.beats, rhythm.rate)
     if len(tracked) < _FEWEST_BEATS:
         return None
-    frames, places, parts = _likeliest_level(tracked, rhythm, pitch)
+    frames, evidence, compound = _likeliest_level(tracked, rhythm, pitch)
     fitted = fit_beats(frames, rhythm.beats, rhythm.rate)
+    if pitch is not None:
+        evidence += _CHORD_WEIGHT * change_evidence(pitch.chords, pitch.rate, fitted.times)
+        evidence += _BASS_WEIGHT * change_evidence(pitch.bass, pitch.rate, fitted.times)
+    places, _ = track_bars(evidence, compound)
     confidence = _confidence(rhythm, fitted)
-    return _grid(fitted.times, places, parts, len(rhythm.beats) / rhythm.rate, confidence)
+    return _grid(
+        fitted.times, places, 3 if compound else 2, len(rhythm.beats) / rhythm.rate, confidence
+    )
 
 
 def _likeliest_level(
     tracked: NDArray[np.int64], rhythm: RhythmActivations, pitch: PitchActivations | None
-) -> tuple[NDArray[np.int64], NDArray[np.int64], int]:
-    """Beats at the tracked level, twice or half its tempo, or between its beats; and their bars.
+) -> tuple[NDArray[np.int64], NDArray[np.float64], bool]:
+    """Beats at the tracked level, twice or half its tempo, or between its beats.
 
-    The number is that of a beat's parts.
-    The beats' own likelihood alone takes syncopations for beats: bars decide with them.
+    With them come the evidence of downbeats, and whether they are divided in three. The beats' own likelihood alone takes syncopations for beats: bars decide with them.
     """
     middles = (tracked[1:] + tracked[:-1]) // 2
     doubled = np.sort(np.concatenate([tracked, middles]))
@@ -107,15 +114,11 @@ def _likeliest_level(
     beat_scores = beat_likelihoods(ways, rhythm.beats, rhythm.rate)
     for way, beat_score in zip(ways, beat_scores, strict=True):
         evidence = downbeat_evidence(rhythm.beats, rhythm.downbeats, way)
-        if pitch is not None:
-            times = way / rhythm.rate
-            evidence += _CHORD_WEIGHT * change_evidence(pitch.chords, pitch.rate, times)
-            evidence += _BASS_WEIGHT * change_evidence(pitch.bass, pitch.rate, times)
         compound = is_compound(strengths, rate, way / rhythm.rate)
-        places, bar_score = track_bars(evidence, compound)
+        _, bar_score = track_bars(evidence, compound)
         score = beat_score + _BAR_WEIGHT * bar_score - _BEAT_COST * len(way)
         if score > best:
-            best, found = score, (way, places, 3 if compound else 2)
+            best, found = score, (way, evidence, compound)
     assert found is not None
     return found
 
@@ -163,10 +166,17 @@ def _bars(places: NDArray[np.int64], parts: int) -> tuple[Bar, ...]:
 
 
 def _confidence(rhythm: RhythmActivations, fitted: FittedBeats) -> float:
-    """How far the grid can be relied on, 0..1."""
+    """How far the grid can be relied on, 0..1: how clear and how even its beats are.
+
+    Clear is the mean activation at the beats, even their deviation from the fitted times. Both
+    scales were set on excerpts with known beats, of which 95 % get more than 0.4, and on noise
+    and singing alone, which get less than 0.25. Songs of few beats get less.
+    """
     reach = max(1, round(_TOLERANCE * rhythm.rate))
     padded = np.pad(rhythm.beats.astype(np.float64), reach)
     frames = np.clip(np.rint(fitted.times * rhythm.rate).astype(int), 0, len(rhythm.beats) - 1)
     on = padded[frames[:, None] + np.arange(2 * reach + 1)].max(1)
-    length = min(1.0, len(frames) / _CONFIDENT_BEATS)
-    return float(np.clip(on.mean() * length, 0.0, 1.0))
+    least, most = _CLEAR
+    clear = np.clip((on.mean() - least) / (most - least), 0.0, 1.0)
+    even = 1 / (1 + (fitted.deviation / _UNEVEN) ** 4)
+    return float(clear * even * min(1.0, len(frames) / _CONFIDENT_BEATS))
