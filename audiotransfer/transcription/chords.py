@@ -75,9 +75,7 @@ def beat_chords(
     return tuple(_with_confidence(chord, roots, slots.edges) for chord in chords)
 
 
-def _with_confidence(
-    chord: Chord, roots: NDArray[np.float64], edges: NDArray[np.float64]
-) -> Chord:
+def _with_confidence(chord: Chord, roots: NDArray[np.float64], edges: NDArray[np.float64]) -> Chord:
     """The chord with the mean probability of its root, from those of the slots ``[S, 12]``."""
     if chord.root is None:
         return chord
