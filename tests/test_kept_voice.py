@@ -11,7 +11,8 @@ from torch import Tensor
 
 from audiotransfer.evaluation.metrics.separation import global_sdr
 from audiotransfer.leadsheet import Bar, LeadSheet, Note
-from audiotransfer.pipeline.kept_voice import CONTEXT, GRID, KeptVoice, kept_voice, voice_spans
+from audiotransfer.pipeline.blocks import in_blocks, window_start
+from audiotransfer.pipeline.kept_voice import CONTEXT, GRID, KeptVoice, voice_spans
 from separation.stft import istft, stft
 
 RATE = 44100
@@ -145,14 +146,18 @@ def test_a_clean_voice_keeps_its_level(song: Song) -> None:
 
 def test_blocks_equal_the_whole(song: Song) -> None:
     both = torch.stack([song.vocals, song.mix])
-    whole = KeptVoice(song.sheet)(*both)
-    pieces = both.split(50000, -1)
-    found = torch.cat(list(kept_voice(pieces, both.shape[-1], song.sheet, 40 * GRID)), -1)
+    voice, block = KeptVoice(song.sheet), 40 * GRID
+    whole = voice(*both)
+
+    def process(number: int, window: Tensor) -> Tensor:
+        return voice(*window, start=window_start(number, block, CONTEXT, GRID))
+
+    blocks = in_blocks(
+        both.split(50000, -1), both.shape[-1], process, context=CONTEXT, grid=GRID, block=block
+    )
+    found = torch.cat(list(blocks), -1)
     assert found.shape == whole.shape
     assert (found - whole).abs().max() < 1e-5
-    late = KeptVoice(song.sheet)(*both[..., 40 * GRID :], start=40 * GRID)
-    inner = slice(CONTEXT, -1)
-    assert (late[:, inner] - whole[:, 40 * GRID :][:, inner]).abs().max() < 1e-5
 
 
 def test_no_sound_is_needed() -> None:

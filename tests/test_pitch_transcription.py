@@ -91,7 +91,7 @@ def song(seconds: float, seed: int = 0) -> NDArray[np.float32]:
 def moving_network(seed: int = 0) -> PitchNetwork:
     """A network whose every layer matters to its answers."""
     torch.manual_seed(seed)
-    network = PitchNetwork(channels=6, head=4, side=12, reduced=2, told=1)
+    network = PitchNetwork(channels=6, head=4, side=12, reduced=2, told=1, voice=4)
     for parameter in network.parameters():
         torch.nn.init.normal_(parameter, std=0.3 if parameter.ndim > 1 else 0.05)
     return network.eval()
@@ -473,8 +473,16 @@ def test_training(data: Path, tmp_path: Path) -> None:
     assert losses[-1] < 0.8 * losses[0]
     card = json.loads((tmp_path / "run" / "pitch.json").read_text())
     assert card["excerpts"] == {"made": 2} and card["steps"] == 30
-    network = load_pitch_network(tmp_path / "run" / "pitch.safetensors")
+    first = tmp_path / "run" / "pitch.safetensors"
+    network = load_pitch_network(first)
     assert network.channels == 6
+    voice = [*overrides, f"pitch_transcription.start={first}"]
+    shorter = [f"trainer.{setting}" for setting in (*trainer, "steps=10")]
+    figures = recipes.train("pitch-voice", [*voice, *shorter], tmp_path / "voice")
+    assert figures["failed_steps"] == 0
+    after = load_pitch_network(tmp_path / "voice" / "pitch.safetensors").state_dict()
+    changed = {name for name, value in network.state_dict().items() if (value != after[name]).any()}
+    assert changed and all(name.startswith("voice.") for name in changed)
 
 
 def test_unknown_truth_counts_for_nothing(data: Path) -> None:

@@ -50,7 +50,7 @@ IN_FILES = {
     "test_midi_classifiers.py": ["midi-classifier", "midi-classifier-counts"],
     "test_arranger_networks.py": ["comping", "walking-bass"],
     "test_rhythm_transcription.py": ["rhythm-transcription"],
-    "test_pitch_transcription.py": ["pitch-transcription"],
+    "test_pitch_transcription.py": ["pitch-transcription", "pitch-voice"],
     "test_accompaniment.py": ["bach", "bach-gan", "bach-gan-paper"],
     "test_drums.py": [
         "drums",

@@ -165,6 +165,20 @@ def test_a_recording_is_transcribed_corrected_and_read_back(
     assert abs(tracks["bass"].notes[0].time - sheet.bass[0].start) < 0.002
 
 
+def test_a_song_is_transcribed_once(
+    run: Run, place: Path, recording: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from audiotransfer.pipeline import recording_sheet
+
+    run("transcribe", str(recording), "--formats", "json", "-q")
+    first = (place / "song.leadsheet.json").read_text()
+    monkeypatch.delattr(recording_sheet, "Transcriber")
+    assert run("transcribe", str(recording), "--formats", "json", "-f", "-q")[0] == 0
+    assert (place / "song.leadsheet.json").read_text() == first
+    with pytest.raises(NameError):
+        run("transcribe", str(recording), "-f", "--no-cache")
+
+
 def test_a_part_of_a_recording_and_chosen_formats(run: Run, place: Path, recording: Path) -> None:
     code, out, _ = run(
         "transcribe",

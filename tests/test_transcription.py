@@ -9,21 +9,25 @@ from pathlib import Path
 import numpy as np
 import pytest
 import symusic
+import torch
 from activations import pitch_activations, rhythm_activations
 from numpy.typing import NDArray
 
 from audiotransfer.leadsheet import Bar, Chord, LeadSheet, Note, read_lead_sheet
-from audiotransfer.leadsheet.files import is_whole
+from audiotransfer.leadsheet.files import from_json, is_whole, to_json
 from audiotransfer.leadsheet.form import sections_of
 from audiotransfer.leadsheet.to_midi import midi_file, write_midi
+from audiotransfer.leadsheet.to_midi import table_of as note_table
+from audiotransfer.synthesis.ensemble import Ensemble, EnsemblePart
 from audiotransfer.transcription.beats import find_beats
 from audiotransfer.transcription.chords import frame_means
-from audiotransfer.transcription.confidence import doubt_of_sound
+from audiotransfer.transcription.confidence import confidence_of, doubt_of_sound
 from audiotransfer.transcription.drums import drum_hits
 from audiotransfer.transcription.dynamics import RATE, LoudnessCurve, bar_energy
 from audiotransfer.transcription.lines import clean_melody, notes_of, others_of, table_of
 from audiotransfer.transcription.riffs import with_riffs
 from audiotransfer.transcription.sheet import recording_sheet
+from audiotransfer.transcription.transcriber import Transcriber
 
 #: Chords of a song in C: two halves that differ, of a bar each.
 _SONG = ["C", "Am", "F", "G7", "C", "Am", "Dm7", "G7", "F", "G7", "Em", "Am", "F", "G7", "C", "C"]
@@ -286,6 +290,41 @@ def bar_lines_of(score: symusic.Score) -> NDArray[np.float64]:
     return np.array([note.time for note in marks.to("second").tracks[0].notes])
 
 
+def rendered(sheet: LeadSheet) -> torch.Tensor:
+    """The sound ``[2, T]`` of a sheet, played by a trumpet, a piano, a bass and a kit."""
+    players = {
+        "trumpet": sheet.melody,
+        "piano_grand": sheet.others,
+        "bass_electric": sheet.bass,
+        "kit_rock": sheet.drums,
+    }
+    parts = [
+        EnsemblePart(name, name, note_table(notes)) for name, notes in players.items() if notes
+    ]
+    return torch.from_numpy(Ensemble().render(parts, sheet.seconds + 0.7))
+
+
+def test_midi_of_a_drifting_drummer_has_its_beats_and_bars() -> None:
+    truth = song(drift=0.05, first=0.83)
+    sound = rendered(truth)
+    transcriber = Transcriber()
+    for block in sound.split(100_003, dim=1):
+        transcriber.push(block)
+    found = transcriber.finish("song")
+    assert found.sheet is not None and found.doubt is None
+    score = symusic.Score.from_midi(midi_file(found.sheet).to_bytes())
+    bars = bar_lines_of(score)
+    late = np.array([np.abs(bars - time).min() for time in downbeats(truth)])
+    assert late.max() < 0.01
+    beats = found.sheet.beat_times
+    late = np.array([np.abs(beats - time).min() for time in truth.beats[:-1]])
+    assert late.max() < 0.01
+    middles = (truth.beat_times[1:] + truth.beat_times[:-1]) / 2
+    pairs = zip(names_at(found.sheet, middles), names_at(truth, middles), strict=True)
+    assert np.mean([own[0] == other[0] for own, other in pairs]) > 0.9
+    assert share_found(truth.melody, found.sheet.melody) > 0.8
+
+
 def test_midi_holds_metres_keys_chords_and_sections() -> None:
     from audiotransfer.leadsheet import Key, Section
 
@@ -331,6 +370,38 @@ def test_silence_and_what_is_too_short_are_told() -> None:
     assert doubt_of_sound(np.zeros(0)) == "it is silent"
     assert "5.0 s" in (doubt_of_sound(np.full(100, -20.0)) or "")
     assert doubt_of_sound(np.full(600, -20.0)) is None
+
+
+def test_confidence_falls_where_the_beats_are_not_steady_or_the_chords_not_clear() -> None:
+    truth = song()
+    sheet = decoded(truth)
+    rhythm = rhythm_activations(truth)
+    sure = confidence_of(sheet, rhythm, 0.8)
+    assert sure.doubt() is None and min(sure.beats, sure.chords, sure.lead) > 0.7
+    # Every beat is played up to 40 ms early or late.
+    late = np.random.default_rng(0).uniform(-0.04, 0.04, len(truth.beats))
+    loose = replace(truth, beats=tuple(np.sort(truth.beat_times + late).tolist()))
+    unsteady = confidence_of(sheet, rhythm_activations(loose), 0.8)
+    assert unsteady.beats < 0.2 and unsteady.doubt() == "it has no steady beat"
+    unclear = replace(sheet, chords=tuple(replace(c, confidence=0.15) for c in sheet.chords))
+    assert confidence_of(unclear, rhythm, 0.8).doubt() == "its chords are not clear"
+    nothing = confidence_of(replace(sheet, chords=(), melody=()), rhythm, 0.0)
+    assert (nothing.beats, nothing.chords, nothing.lead) == (0.0, 0.0, 0.0)
+    assert nothing.doubt() == "it has no steady beat, and its chords are not clear"
+
+
+@pytest.mark.parametrize("samples", [0, 1, 441, 30_000, 90_000])
+def test_any_length_is_transcribed_and_read_back(samples: int) -> None:
+    transcriber = Transcriber()
+    noise = torch.randn(2, samples, generator=torch.Generator().manual_seed(0))
+    transcriber.push(0.1 * noise)
+    found = transcriber.finish("noise")
+    assert found.doubt is not None
+    assert (found.sheet is None) == (samples == 0)
+    if found.sheet is not None:
+        assert from_json(to_json(found.sheet), "noise") == found.sheet
+        assert found.sheet.seconds >= samples / 44_100 - 0.05
+        midi_file(found.sheet)
 
 
 def test_energy_follows_the_level_in_bounds() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ RATE = 44100
 HOP = 2205  # samples between levels, 50 ms
 HOP_SECONDS = HOP / RATE
 _FRAME = 4096
+_SILENT, _SHORTEST_SILENCE = 10.0**-4.5, 0.3  # power relative to the usual one, seconds
 #: Centres in Hz of the third-octave bands of a spectrum, 50 Hz to 16 kHz.
 BANDS: NDArray[np.float64] = 1000.0 * 2.0 ** (np.arange(-13, 13) / 3.0)
 
@@ -35,6 +36,37 @@ class SoundProfile:
         """Mean K-weighted power without pauses (30 dB below the mean); 0 of silence."""
         loud = self.levels[self.levels > 1e-3 * self.levels.mean()] if len(self.levels) else []
         return float(np.mean(loud)) if len(loud) else 0.0
+
+    @property
+    def span(self) -> tuple[float, float]:
+        """First and last time in seconds at which something sounds; ``(0, 0)`` for silence."""
+        sounding = np.flatnonzero(~silences(self.levels)) if self.active else np.zeros(0)
+        if not len(sounding):
+            return 0.0, 0.0
+        return float(sounding[0]) * HOP_SECONDS, float(sounding[-1] + 1) * HOP_SECONDS
+
+    def scaled(self, gain: float) -> SoundProfile:
+        """The profile of the sound times ``gain``."""
+        power = gain**2
+        return replace(
+            self,
+            levels=power * self.levels,
+            spectrum=power * self.spectrum,
+            mid=power * self.mid,
+            side=power * self.side,
+        )
+
+
+def silences(levels: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which of levels ``[L]`` lie in a silence of 0.3 s or more: 45 dB below the usual one."""
+    from scipy.ndimage import binary_opening
+
+    if not len(levels):
+        return np.zeros(0, dtype=bool)
+    usual = levels[levels > 1e-3 * levels.mean()].mean() if levels.any() else 0.0
+    shortest = round(_SHORTEST_SILENCE / HOP_SECONDS)
+    quiet: NDArray[np.bool_] = binary_opening(levels <= _SILENT * usual, np.ones(shortest))
+    return quiet
 
 
 class SoundMeter:

@@ -22,6 +22,12 @@ from audiotransfer.evaluation import (
     song_figures,
     summary_row,
 )
+from audiotransfer.evaluation.metrics.cover_content import (
+    content_figures,
+    content_of,
+    retrieval_figures,
+)
+from audiotransfer.evaluation.metrics.identification import Fingerprint
 from audiotransfer.evaluation.metrics.set_distances import (
     Embeddings,
     frechet_distance,
@@ -144,6 +150,7 @@ def measure(
     target_windows = _joined([classifiers.embeddings(sound) for sound in targets])
     measured: dict[str, Figures] = {}
     sets: dict[str, list[dict[str, Embeddings]]] = {}
+    fingerprints: dict[str, list[Fingerprint]] = {}
     for song in songs:
         source, truth = song.source(seconds), song.true_rendering(seconds)
         outputs: dict[str, Tensor] = {}
@@ -157,10 +164,15 @@ def measure(
                              for part in (source, truth))  # fmt: skip
             outputs[TRUTH] = truth
         figures: Figures = {}
+        content = content_of(source, STEREO_RATE)
         for system, output in outputs.items():
-            figures[system] = classifiers.figures(output) | song_figures(
-                output, source, STEREO_RATE, truth=truth, artefacts=artefacts
+            found = content_of(output, STEREO_RATE)
+            figures[system] = (
+                classifiers.figures(output)
+                | song_figures(output, source, STEREO_RATE, truth=truth, artefacts=artefacts)
+                | content_figures(found, content)
             )
+            fingerprints.setdefault(system, []).append(found.fingerprint)
             sets.setdefault(system, []).append(classifiers.embeddings(output))
         _add_relative(figures, classifiers.genre, [found[probability] for found in real.values()])
         measured[song.name] = figures
@@ -168,6 +180,7 @@ def measure(
             truths = {} if truth is None else {"truth": truth}
             on_song(song.name, {"source": source, **outputs} | truths)
     show("comparing", 1.0)
+    _add_retrieval(measured, fingerprints)
     sizes = {"songs": len(measured), "target songs": len(targets)}
     for embedding, windows in target_windows.items():
         sizes[f"target windows ({embedding})"] = len(windows)
@@ -200,6 +213,22 @@ def _add_relative(figures: Figures, genre: str, real: Sequence[float]) -> None:
             found["style"] = rescaled(found[probability], zero=nothing, one=target_probability)
             if "content" in found:
                 found["H"] = harmonic(found["style"], found["content"])
+
+
+def _add_retrieval(
+    measured: Mapping[str, Figures], fingerprints: Mapping[str, Sequence[Fingerprint]]
+) -> None:
+    """Adds the reciprocal rank of each output's own song among all songs, of which there are two
+    or more.
+    """
+    songs = fingerprints.get(NOTHING, [])
+    if len(songs) < 2:
+        return
+    for system, outputs in fingerprints.items():
+        if len(outputs) == len(songs):
+            ranks = retrieval_figures(outputs, songs)
+            for figures, found in zip(measured.values(), ranks, strict=True):
+                figures[system] |= found
 
 
 def _content(figures: Mapping[str, float]) -> float:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,16 +13,21 @@ from torch import Tensor
 from audiotransfer.audio.resampling import STEREO_RATE
 from audiotransfer.benchmark.songs import BenchmarkSong, rendered_songs
 from audiotransfer.evaluation import MatchedEQ, inverter_round_trip, random_target_clip
+from audiotransfer.evaluation.baselines.random_chords import with_random_chords
+from audiotransfer.leadsheet import LeadSheet
+from audiotransfer.leadsheet.files import write_lead_sheet
 from audiotransfer.pipeline import Song, StemChoice, transfer
-from audiotransfer.styles import Style, find_style, installed
+from audiotransfer.pipeline.cover_options import AUTO, COVER, TIMBRE, check_mode
+from audiotransfer.styles import Style, find_for_recordings, find_style, installed
+from audiotransfer.transcription import Transcriber
 from separation import Separator
 from vocoder import GriffinLimInverter, SpectrogramSettings
 
 System = Callable[[Tensor], Tensor]
 
-NOTHING, EQUALISER, ROUND_TRIP, RANDOM, WRONG, STYLE = (
-    "doing nothing", "matched EQ", "Griffin-Lim round trip", "random target clip", "wrong style",
-    "style",
+NOTHING, EQUALISER, ROUND_TRIP, RANDOM, RANDOM_CHORDS, WRONG, STYLE = (
+    "doing nothing", "matched EQ", "Griffin-Lim round trip", "random target clip", "random chords",
+    "wrong style", "style",
 )  # fmt: skip
 EQUALISER_FILE = "matched-eq.json"
 _EQUALISER_SECONDS = 20
@@ -68,25 +75,37 @@ def systems(
     clips: Sequence[Tensor] = (),
     separator: str | Separator = "auto",
     stems: Mapping[str, StemChoice] | None = None,
+    mode: str = AUTO,
     device: str = "auto",
     seed: int = 0,
 ) -> dict[str, System]:
-    """The baselines and the whole pipeline with a style's timbre, by name: [2, T] to [2, T].
+    """The baselines and the whole pipeline with a style, by name: each maps [2, T] to [2, T].
 
     ``clips`` are songs of the target [2, T] from which random clips are taken; ``wrong`` is a style
-    of another genre. Without them, or without an ``equaliser``, their rows are left out.
+    of another genre. Without them, or without an ``equaliser``, their rows are left out. A style
+    whose ``mode`` may be a cover also plays the songs with random chords.
     """
+    check_mode(mode, midi=False)
     griffin_lim = GriffinLimInverter(SpectrogramSettings(), iterations=32)
     generator = torch.Generator().manual_seed(seed)
 
-    def pipeline(chosen: str | Path | Style) -> System:
+    def pipeline(chosen: str | Path | Style, mode: str = AUTO, **more: Any) -> System:
         def run(audio: Tensor) -> Tensor:
             return transfer(
                 Song(audio, STEREO_RATE), chosen, separator=separator, stems=dict(stems or {}),
-                device=device, seed=seed, mode="timbre", cache=False,
+                mode=mode, device=device, seed=seed, cache=False, **more,
             ).audio  # fmt: skip
 
         return run
+
+    def random_chords(audio: Tensor) -> Tensor:
+        sheet = _transcribed(audio)
+        if sheet is None:
+            return audio
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "random.json"
+            write_lead_sheet(with_random_chords(sheet, generator), path)
+            return pipeline(style, COVER, leadsheet=path)(audio)
 
     found: dict[str, System] = {NOTHING: lambda audio: audio}
     if equaliser is not None:
@@ -98,5 +117,20 @@ def systems(
         found[RANDOM] = lambda audio: random_target_clip(clips, audio.shape[-1], generator)
     if wrong is not None:
         found[WRONG] = pipeline(wrong)
-    found[STYLE] = pipeline(style)
+    if mode != TIMBRE and _band(style):
+        found[RANDOM_CHORDS] = random_chords
+    found[STYLE] = pipeline(style, mode)
     return found
+
+
+def _band(style: str | Path | Style) -> object:
+    """What plays the style's covers of recordings; nothing where it has none."""
+    return style.band if isinstance(style, Style) else find_for_recordings(style).card.band
+
+
+def _transcribed(audio: Tensor) -> LeadSheet | None:
+    """The lead sheet of a song [2, T]; None where nothing can be arranged."""
+    transcriber = Transcriber()
+    transcriber.push(audio)
+    sheet = transcriber.finish().sheet
+    return sheet if sheet is not None and sheet.chords else None

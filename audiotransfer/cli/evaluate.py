@@ -34,6 +34,8 @@ _COLUMNS = (
     ("centred chroma", "onset correlation", "onset F1", "artefacts"),
     ("distance", "distance ratio", "contrast", "contrast ratio"),
     ("FAD gain", "KAD gain"),
+    ("chord roots", "bar chroma", "beat F", "half a beat off"),
+    ("reciprocal rank",),
 )
 
 
@@ -43,7 +45,8 @@ def configure(parser: Parser) -> None:
         "Measures what a style makes of songs, beside baselines: the unchanged song, a matched "
         "equaliser, a round trip through a spectrogram, a random clip of the target genre, and "
         "another style. A genre classifier rates all of them; rendered songs are also compared "
-        "with their true version in the style.",
+        "with their true version in the style. What is left of a song stands apart from its "
+        "style, beside random chords.",
         """\
 examples:
   audiotransfer evaluate jazz --on data/ensembles-test --baseline data/ensembles
@@ -77,6 +80,9 @@ examples:
         type=float,
         metavar="S",
         help="length of each song (default 30; of rendered songs all)",
+    )
+    what.add_argument(
+        "--mode", default="auto", metavar="NAME", help="auto (default), cover or timbre"
     )
     beside = parser.add_argument_group("baselines and classifiers")
     beside.add_argument(
@@ -162,6 +168,7 @@ def run(args: Arguments, console: Console) -> int:
             wrong=load_style(entries.wrong, device=args.device) if entries.wrong else None,
             clips=targets,
             separator=args.separator,
+            mode=args.mode,
             device=args.device,
             seed=args.seed,
         )
@@ -176,6 +183,7 @@ def run(args: Arguments, console: Console) -> int:
             on_song=_on_song(args, pairs),
         )
     shares = _shares(measured, entries.classifiers)
+    words = _verdict(measured, entries.classifiers.genre)
     instruments = entries.classifiers.instruments
     values = {
         "style": args.style,
@@ -183,10 +191,12 @@ def run(args: Arguments, console: Console) -> int:
         "genre": entries.classifiers.genre,
         "wrong style": entries.wrong,
         "separator": args.separator,
+        "mode": args.mode,
         "seed": args.seed,
         "sizes": measured.sizes,
         "genre_classifier": entries.classifiers.genres.report,
         "instrument_classifier": instruments.report if instruments else None,
+        "verdict": words,
         "shares": shares,
         "means": [
             {name: value if isinstance(value, str) else vars(value) for name, value in row.items()}
@@ -202,7 +212,7 @@ def run(args: Arguments, console: Console) -> int:
             args.page, pairs, STEREO_RATE, style=Path(args.style).name,
             genre=entries.classifiers.genre, seed=args.seed,
         )  # fmt: skip
-    console.result(_text(measured, shares, entries), values)
+    console.result(_text(measured, [*words, ""], shares, entries), values)
     return 0
 
 
@@ -282,7 +292,22 @@ def _write(path: Path, values: dict[str, Any]) -> None:
     write_bytes(path, text.encode(), overwrite=True)
 
 
-def _text(measured: Benchmark, shares: list[dict[str, Any]], entries: Entries) -> str:
+def _verdict(measured: Benchmark, genre: str) -> list[str]:
+    """The verdict in words, on style and content apart."""
+    from audiotransfer import benchmark
+    from audiotransfer.evaluation.report.verdict import Systems, verdict
+
+    random = (
+        benchmark.RANDOM_CHORDS
+        if benchmark.RANDOM_CHORDS in measured.systems()
+        else benchmark.RANDOM
+    )
+    return verdict(measured.songs, genre, Systems(benchmark.STYLE, benchmark.NOTHING, random))
+
+
+def _text(
+    measured: Benchmark, words: list[str], shares: list[dict[str, Any]], entries: Entries
+) -> str:
     """The tables and remarks that are printed."""
     from audiotransfer.evaluation import plain_table
 
@@ -296,6 +321,7 @@ def _text(measured: Benchmark, shares: list[dict[str, Any]], entries: Entries) -
         if columns:
             shown = [row for row in rows if any(name in row for name in columns)]
             parts += [plain_table(shown, ["system", *columns]), ""]
+    parts += words
     parts += [f"{one['share']:.0%} of {one['songs']} songs {one['what']}" for one in shares]
     parts.append(", ".join(f"{name}: {size}" for name, size in measured.sizes.items()))
     if entries.wrong is None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from audiotransfer.cli.arguments import (
     Arguments,
     Parser,
+    add_cache,
     add_cut,
     add_messages,
     add_overwrite,
@@ -71,6 +72,7 @@ examples:
         help="json, chords, musicxml, midi (default: all)",
     )
     add_overwrite(output)
+    add_cache(parser.add_argument_group("computing"))
     add_messages(parser)
 
 
@@ -92,6 +94,7 @@ def run(args: Arguments, console: Console) -> int:
 
             report = transcribe_file(args.song, folder, args.force, args.formats)
         else:
+            from audiotransfer.pipeline.cache import Cache, cache_folder
             from audiotransfer.pipeline.transcription import transcribe_recording
 
             report = transcribe_recording(
@@ -101,5 +104,6 @@ def run(args: Arguments, console: Console) -> int:
                 args.force,
                 args.formats,
                 lambda now: line.show(stage(now), now.share),
+                Cache(cache_folder()) if args.cache else None,
             )
     return print_written(console, report.outputs, report)

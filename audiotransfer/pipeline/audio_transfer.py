@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -22,7 +21,6 @@ from audiotransfer.errors import AudioTransferError
 from audiotransfer.pipeline import cover_stages, stages
 from audiotransfer.pipeline.cover_options import given
 from audiotransfer.pipeline.cover_stages import kept_stems
-from audiotransfer.pipeline.dynamics import span
 from audiotransfer.pipeline.finishing import (
     LoudnessMeterSink,
     MixFile,
@@ -38,7 +36,7 @@ from audiotransfer.pipeline.output import Output, StemFile
 from audiotransfer.pipeline.own_outputs import mark_tags
 from audiotransfer.pipeline.plan import Plan, StemPlan, prepare
 from audiotransfer.pipeline.recording_cover import RecordingCover, cover_recording
-from audiotransfer.pipeline.recording_sheet import examine
+from audiotransfer.pipeline.recording_sheet import Examined, examine
 from audiotransfer.pipeline.reporting import (
     CoverReport,
     ProgressCallback,
@@ -53,10 +51,6 @@ from audiotransfer.pipeline.sources import FileSource, Source, part_of
 from audiotransfer.pipeline.stem_writing import StemWriters
 from audiotransfer.pipeline.workers import Workers
 from audiotransfer.styles import Keep
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 
 def transfer_file(
@@ -174,7 +168,7 @@ class _Job:
     stem_files: list[StemFile]
     tracker: Tracker
     cover: RecordingCover | None = None
-    powers: NDArray[np.float64] | None = None
+    examined: Examined | None = None
     notices: list[str] = field(default_factory=list)
 
     @property
@@ -202,7 +196,7 @@ def _cover_job(
         files = output.stem_files(plan.fallback, song)
         return _Job(song, measured, plan.fallback, output, files, tracker, notices=[notice])
     try:
-        cover = cover_recording(transcription, plan.cover, span(examined.powers))
+        cover = cover_recording(transcription, plan.cover, examined.sound.span)
     except AudioTransferError as error:
         raise AudioTransferError(f"{song.name}: {error}") from None
     notices = [f"{song.name}: {notice}" for notice in cover.notices]
@@ -218,7 +212,7 @@ def _cover_job(
         used = tuple(notice for notice in plan.notices if notice != SMALL_SEPARATOR)
         plan = replace(plan, separator_name="none", notices=used)
     files = [file for file in stem_files if kept.issuperset(file.parts)]
-    return _Job(song, measured, plan, output, files, tracker, cover, examined.powers, notices)
+    return _Job(song, measured, plan, output, files, tracker, cover, examined, notices)
 
 
 def _parts_only(plan: Plan) -> list[str]:
@@ -299,14 +293,14 @@ def _fill_by_cover(job: _Job, mix: MixFile | None, stack: ExitStack, notices: li
     working level.
     """
     plan, measured, cover = job.plan, job.measured, job.cover
-    assert plan.cover is not None and cover is not None and job.powers is not None
+    assert plan.cover is not None and cover is not None and job.examined is not None
     workers = stack.enter_context(_workers(plan))
     tracks = cover_stages.record(
         job.song,
         measured,
         plan,
         cover,
-        job.powers,
+        job.examined,
         workers,
         job.tracker,
         job.folder,

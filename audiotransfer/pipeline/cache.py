@@ -113,6 +113,8 @@ class Cache:
 
     def trim(self) -> None:
         """Removes the entries that were not used for longest until the rest is within the limit."""
+        with suppress(OSError):
+            clear_stale(self.folder)
         entries = sorted(self._entries(), key=lambda entry: entry[2])
         total = sum(size for _, size, _ in entries)
         for path, size, _ in entries:

@@ -134,9 +134,9 @@ def plan_cover(
     band = read_band(style.band)
     asked = options.cover
     pitched = [stem for stem, action in actions.items() if action in ("keep", "style")]
-    pitched = [stem for stem in pitched if stem != DRUMS]
     voice = options.stems.get(VOCALS)
-    if asked.transpose and any(stem != VOCALS or voice is not None for stem in pitched):
+    pitched = [stem for stem in pitched if stem not in ((DRUMS,) if voice else (DRUMS, VOCALS))]
+    if asked.transpose and pitched:
         raise AudioTransferError(
             f"transpose {asked.transpose}: {', '.join(pitched)} of the song would keep its key;"
             " leave it out, or have the band play all but the drums"
@@ -153,6 +153,7 @@ def plan_cover(
         has_voice=actions.get(VOCALS) in ("keep", "style"),
         wants_voice=voice is not None and actions.get(VOCALS) in ("keep", "style"),
         asked=options.mode == COVER
+        or asked.leadsheet is not None
         or any(choice.action == COVER for choice in options.stems.values()),
         gains_db=_part_gains(band, gains_db),
         own_gains=tuple(gains_db),

@@ -1,8 +1,8 @@
 """The stages of a cover's path: stems that are kept and the band side by side, then their mix.
 
 The first pass renders the band, separates the song where a stem of it is kept, and measures both;
-its tracks wait on disk. The second pass brings the band to the level of what it replaces, has it
-follow the song's dynamics, and mixes.
+its tracks wait on disk. The second pass brings the band to the sound of what it replaces (see
+`matching`), and mixes.
 """
 
 from __future__ import annotations
@@ -19,26 +19,45 @@ import torch
 from torch import Tensor
 
 from audiotransfer.audio.channels import to_channels
-from audiotransfer.audio.loudness import LoudnessMeter
 from audiotransfer.audio.resampling import STEREO_RATE, StreamResampler
-from audiotransfer.pipeline import stages
-from audiotransfer.pipeline.blocks import MixBlock, StemBlock, TimeQueue
+from audiotransfer.audio.sound_profile import SoundMeter
+from audiotransfer.pipeline import kept_voice, stages
+from audiotransfer.pipeline.blocks import (
+    BLOCK,
+    MixBlock,
+    NativeQueue,
+    StemBlock,
+    TimeQueue,
+    block_for,
+    in_blocks,
+    window_start,
+)
 from audiotransfer.pipeline.cover_options import COVER
-from audiotransfer.pipeline.dynamics import PowerMeter, gain_curve, gains_at
-from audiotransfer.pipeline.finishing import Spool, matching_gain
+from audiotransfer.pipeline.cover_plan import VOCALS, part_name, stems_of
+from audiotransfer.pipeline.finishing import Spool
+from audiotransfer.pipeline.kept_voice import KeptVoice
+from audiotransfer.pipeline.matching import (
+    CONTEXT,
+    NO_MATCH,
+    SoundMatch,
+    match_sound,
+    matched_room,
+    part_gains,
+)
 from audiotransfer.synthesis.ensemble import Ensemble
 from audiotransfer.synthesis.room import RoomFilter
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
+    from audiotransfer.audio.sound_profile import SoundProfile
+    from audiotransfer.pipeline.cover_plan import CoverPlan
     from audiotransfer.pipeline.measuring import Measured
     from audiotransfer.pipeline.plan import Plan, StemPlan
     from audiotransfer.pipeline.recording_cover import RecordingCover
+    from audiotransfer.pipeline.recording_sheet import Examined
     from audiotransfer.pipeline.reporting import Tracker
     from audiotransfer.pipeline.sources import Source
     from audiotransfer.pipeline.workers import Workers
-
+    from audiotransfer.synthesis.room import Room
 
 BAND = "band"
 
@@ -48,27 +67,37 @@ class Tracks:
     """The tracks of a cover at the working level, on disk.
 
     The file holds, two channels each, the stems of ``kept`` as separated, those of ``styled``, and
-    the ``parts`` of the band; or else, where they are not needed one by one, their sum.
-    ``curve`` is the band's gain over time (see `gain_curve`), with the one that brings it to the
-    level of what it replaces.
+    the band's ``parts``; or else, where they are not needed one by one, their sums by the stems
+    that they replace. ``balance`` are the gains of these tracks, ``match`` is what the whole band
+    needs to sound like what it replaces.
     """
 
     file: Spool
+    frames: int
     kept: dict[str, StemPlan]
     styled: list[str]
     parts: tuple[str, ...]
-    curve: NDArray[np.float64]
+    balance: tuple[float, ...] = ()
+    match: SoundMatch = NO_MATCH
 
-    def blocks(self) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
-        """Yields stems ``[K, 2, t]`` as separated, styled ones ``[L, 2, t]``, parts ``[P, 2, t]``
-        and the band's gain ``[t]``.
+    def blocks(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Yields stems ``[K, 2, t]`` as separated, styled ones ``[L, 2, t]``, parts ``[P, 2, t]``,
+        balanced and matched.
         """
-        place = 0
         sizes = [len(self.kept), len(self.styled), len(self.parts)]
-        for piece in self.file.blocks():
-            dry, wet, parts = piece.unflatten(0, (-1, 2)).split(sizes)
-            yield dry, wet, parts, gains_at(self.curve, place, piece.shape[-1], STEREO_RATE)
-            place += piece.shape[-1]
+        others = sum(sizes[:2])
+
+        def process(number: int, window: Tensor) -> Tensor:
+            start = window_start(number, BLOCK, CONTEXT, 1)
+            tracks = window.unflatten(0, (-1, 2)).clone()
+            for part, gain in zip(tracks[others:], self.balance, strict=True):
+                part.copy_(self.match(gain * part, start))
+            return tracks
+
+        pieces = in_blocks(self.file.blocks(), self.frames, process, context=CONTEXT)
+        for tracks in pieces:
+            dry, wet, parts = tracks.split(sizes)
+            yield dry, wet, parts
 
 
 def record(
@@ -76,7 +105,7 @@ def record(
     measured: Measured,
     plan: Plan,
     cover: RecordingCover,
-    powers: NDArray[np.float64],
+    examined: Examined,
     workers: Workers,
     tracker: Tracker,
     folder: Path | None,
@@ -86,8 +115,8 @@ def record(
 ) -> Tracks:
     """The first pass: renders the band, separates what is kept of the song, and measures both.
 
-    ``powers`` are the song's (see `PowerMeter`). The file lives as long as the stack; it holds the
-    parts ``separately`` where they are written or have gains.
+    The file lives as long as the stack; it holds the parts ``separately`` where they are written or
+    have gains.
     """
     assert plan.cover is not None
     kept = kept_stems(plan, cover)
@@ -95,28 +124,57 @@ def record(
     styled = [name for name in kept if name in changes]
     work = 1 + (1 + len(changes) if kept else 0)
     tracker.begin("arrange", measured.working_frames * work)
-    names = tuple(part.name for part in cover.parts) if separately else (BAND,)
+    stems = {part.name: _stem_of(part.name, plan.cover) for part in cover.parts}
+    # The track that each part is in.
+    of = {part: part if separately else stem if kept else BAND for part, stem in stems.items()}
+    stem_of = {of[part]: stem for part, stem in stems.items()}
+    names = tuple(stem_of)
+    # Gains are found by stems in any case, so that the mix is the same with parts and without.
+    groups = {
+        stem: [at for at, one in enumerate(stems.values()) if one == stem]
+        for stem in stems.values()
+    }
     file = stack.enter_context(Spool(folder, 2 * (len(kept) + len(styled) + len(names))))
-    meters = _Meters()
-    tracks = Tracks(file, kept, styled, names, np.zeros(0))
+    members = [[place for place, part in enumerate(stems) if of[part] == name] for name in names]
     order = list(plan.stems)
     places = [order.index(name) for name in kept]
-    replaced = [order.index(name) for name, stem in plan.stems.items() if stem.action == COVER]
-    for block, parts in _beside(
-        song, measured, plan, _band(cover, plan, measured), workers, tracker, bool(kept)
-    ):
+    replaced = {name: SoundMeter() for name, one in plan.stems.items() if one.action == COVER}
+    source, own = SoundMeter(), {stem: SoundMeter() for stem in groups} if kept else {}
+    room = matched_room(plan.cover.band.room, examined.room)
+    band = _band(cover, room, measured)
+    for block, parts in _beside(song, measured, plan, cover, band, workers, tracker, bool(kept)):
         tracker.advance(parts.shape[-1])
-        band = _sum(parts)
-        meters.own.push(band)
-        pieces = [parts if separately else band[None]]
+        tracks = torch.stack([_sum(parts[member]) for member in members]) if names else parts
+        for stem, meter in own.items():
+            meter.push(_sum(parts[groups[stem]]))
+        pieces = [tracks]
         if block is not None:
-            meters.replaced(_sum(block.dry[replaced]))
-            pieces = [block.dry[places], block.wet[[changes.index(one) for one in styled]], *pieces]
+            for name, meter in replaced.items():
+                meter.push(block.dry[order.index(name)])
+            source.push(_sum(block.dry[[order.index(name) for name in replaced]]))
+            pieces = [block.dry[places], block.wet[[changes.index(one) for one in styled]], tracks]
         file.write(torch.cat(pieces).flatten(0, 1))
-    source = meters.source.powers() if kept else powers
-    tracks = replace(tracks, curve=gain_curve(source, meters.own.powers()))
-    target = meters.loudness.integrated() if kept else scaled_loudness(measured)
-    return replace(tracks, curve=tracks.curve * matching_gain(_band_loudness(tracks), target))
+    profiles = {stem: meter.profile() for stem, meter in own.items()}
+    theirs = {stem: meter.profile() for stem, meter in replaced.items()} if kept else {}
+    gains = part_gains(theirs, profiles, {stem: stem for stem in own})
+    balance = tuple(10.0 ** (gains.get(stem, 0.0) / 20.0) for stem in stem_of.values())
+    cover_tracks = Tracks(file, measured.working_frames, kept, styled, names, balance)
+    sound = source.profile() if kept else examined.sound.scaled(measured.scale)
+    match = match_sound(sound, _profile(cover_tracks), cover.sheet.time_at(cover.sheet.bar_lines))
+    return replace(cover_tracks, match=match)
+
+
+def _stem_of(part: str, cover: CoverPlan) -> str:
+    """The stem of the song that a part of the band stands for first."""
+    return next(stems_of(role)[0] for role in cover.roles if part_name(role.name) == part)
+
+
+def _profile(tracks: Tracks) -> SoundProfile:
+    """The profile of the balanced band, without its match."""
+    meter = SoundMeter()
+    for _, _, parts in tracks.blocks():
+        meter.push(_sum(parts))
+    return meter.profile()
 
 
 def kept_stems(plan: Plan, cover: RecordingCover) -> dict[str, StemPlan]:
@@ -126,26 +184,6 @@ def kept_stems(plan: Plan, cover: RecordingCover) -> dict[str, StemPlan]:
         for name, stem in plan.stems.items()
         if stem.action in ("keep", "style") and (name != "vocals" or cover.voice)
     }
-
-
-class _Meters:
-    """Measurements of the band, and of the stems that it replaces."""
-
-    def __init__(self) -> None:
-        self.own, self.source = PowerMeter(STEREO_RATE), PowerMeter(STEREO_RATE)
-        self.loudness = LoudnessMeter(STEREO_RATE, 2)
-
-    def replaced(self, mix: Tensor) -> None:
-        self.source.push(mix)
-        self.loudness.push(mix)
-
-
-def _band_loudness(tracks: Tracks) -> float:
-    """LUFS of the band with its gain over time."""
-    meter = LoudnessMeter(STEREO_RATE, 2)
-    for _, _, parts, gain in tracks.blocks():
-        meter.push(_sum(parts) * gain)
-    return meter.integrated()
 
 
 def _sum(tracks: Tensor, gains: Sequence[float] | None = None) -> Tensor:
@@ -161,15 +199,14 @@ def scaled_loudness(measured: Measured) -> float:
     return measured.loudness + 20.0 * math.log10(measured.scale)
 
 
-def _band(cover: RecordingCover, plan: Plan, measured: Measured) -> Iterator[Tensor]:
-    """Yields the parts ``[P, 2, t]``, each in the band's room."""
-    assert plan.cover is not None
+def _band(cover: RecordingCover, room: Room, measured: Measured) -> Iterator[Tensor]:
+    """Yields the parts ``[P, 2, t]``, each in the room."""
     total = measured.working_frames
     if not cover.parts:
         for start in range(0, total, STEREO_RATE):
             yield torch.zeros(0, 2, min(STEREO_RATE, total - start))
         return
-    ensemble, room = Ensemble(STEREO_RATE, cover.sheet.tuning), plan.cover.band.room
+    ensemble = Ensemble(STEREO_RATE, cover.sheet.tuning)
     filters = [RoomFilter(room, STEREO_RATE) for _ in cover.parts]
     for sounds in ensemble.stem_blocks(cover.parts, total / STEREO_RATE):
         wet = [filter(sound) for filter, sound in zip(filters, sounds, strict=True)]
@@ -180,6 +217,7 @@ def _beside(
     song: Source,
     measured: Measured,
     plan: Plan,
+    cover: RecordingCover,
     band: Iterator[Tensor],
     workers: Workers,
     tracker: Tracker,
@@ -192,6 +230,8 @@ def _beside(
     key = stages.stems_key(song, plan, measured)
     mixes = stages.read(song, measured)
     dry = stages.separate(mixes, plan, measured, workers, tracker, key)
+    if cover.voice and cover.sheet.sung:
+        dry = _with_kept_voice(dry, plan, cover, measured, workers)
     queue = TimeQueue()
     for block in stages.transfer(dry, plan, measured, workers, tracker):
         length = block.dry.shape[-1]
@@ -201,14 +241,49 @@ def _beside(
             yield block, queue.take(length)
 
 
+def _with_kept_voice(
+    blocks: Iterator[StemBlock],
+    plan: Plan,
+    cover: RecordingCover,
+    measured: Measured,
+    workers: Workers,
+) -> Iterator[StemBlock]:
+    """Stems whose vocals are the singer's alone (see `KeptVoice`)."""
+    native = NativeQueue(measured.sample_rate, measured.frames)
+    voice, vocals = KeptVoice(cover.sheet), list(plan.stems).index(VOCALS)
+    block = block_for(kept_voice.GRID, plan.block or BLOCK)
+
+    def stems() -> Iterator[Tensor]:
+        for one in blocks:
+            native.push(one.native)
+            yield one.dry
+
+    def process(number: int, window: Tensor) -> Tensor:
+        start = window_start(number, block, kept_voice.CONTEXT, kept_voice.GRID)
+        stems = window.clone()
+        stems[vocals] = voice(window[vocals], _sum(window), start)
+        return stems
+
+    for dry in in_blocks(
+        stems(),
+        measured.working_frames,
+        process,
+        context=kept_voice.CONTEXT,
+        grid=kept_voice.GRID,
+        block=block,
+        ahead=workers,
+    ):
+        yield StemBlock(native.take_for(dry.shape[-1]), dry, dry.new_zeros(0, *dry.shape[1:]))
+
+
 def stem_blocks(tracks: Tracks, measured: Measured) -> Iterator[StemBlock]:
     """Yields stems and parts at the song's level, without their gains: ``dry`` are the stems as
     separated and then the parts, ``wet`` the styled stems.
     """
     level = stages.restoring_gain(measured)
-    for dry, wet, parts, gain in tracks.blocks():
+    for dry, wet, parts in tracks.blocks():
         empty = dry.new_zeros(measured.channels, 0)
-        yield StemBlock(empty, torch.cat([dry, parts * gain]) * level, wet * level)
+        yield StemBlock(empty, torch.cat([dry, parts]) * level, wet * level)
 
 
 def mix(tracks: Tracks, plan: Plan, measured: Measured) -> Iterator[MixBlock]:
@@ -218,9 +293,9 @@ def mix(tracks: Tracks, plan: Plan, measured: Measured) -> Iterator[MixBlock]:
     level = stages.restoring_gain(measured)
     gains = [10.0 ** (plan.cover.gains_db.get(name, 0.0) / 20.0) for name in tracks.parts]
     done, remaining = 0, measured.frames
-    for dry, wet, parts, gain in tracks.blocks():
+    for dry, wet, parts in tracks.blocks():
         styled = dict(zip(tracks.styled, wet, strict=True))
-        total = _sum(parts, gains) * gain
+        total = _sum(parts, gains)
         for (name, stem), sound in zip(tracks.kept.items(), dry, strict=True):
             total += stem.gain * styled.get(name, sound)
         total = to_channels(total * level, measured.channels)

@@ -8,7 +8,6 @@ source separation; Ewert, Pardo, Müller and Plumbley 2014).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,7 +15,6 @@ import torch
 from torch import Tensor
 
 from audiotransfer.audio.resampling import STEREO_RATE
-from audiotransfer.pipeline.blocks import BLOCK, block_for, in_blocks, window_start
 from separation.stft import HOP_LENGTH, N_FFT, istft, stft
 
 if TYPE_CHECKING:
@@ -125,21 +123,6 @@ def voice_spans(sung: Sequence[tuple[float, float]]) -> NDArray[np.float64]:
     edges = np.array([-_BEFORE, _AFTER])
     widened: NDArray[np.float64] = np.array(spans, dtype=np.float64).reshape(-1, 2) + edges
     return widened
-
-
-def kept_voice(
-    pieces: Iterable[Tensor], total: int, sheet: LeadSheet, block: int = BLOCK
-) -> Iterator[Tensor]:
-    """The voice ``[2, t]`` in blocks, of pieces ``[2, 2, t]`` of separated vocals and their mix.
-
-    ``total`` is the song's length in samples at 44.1 kHz. Blocks equal the whole.
-    """
-    voice, block = KeptVoice(sheet), block_for(GRID, block)
-
-    def process(number: int, window: Tensor) -> Tensor:
-        return voice(window[0], window[1], window_start(number, block, CONTEXT, GRID))
-
-    return in_blocks(pieces, total, process, context=CONTEXT, grid=GRID, block=block)
 
 
 def sung_hertz(magnitude: NDArray[np.float32], pitches: NDArray[np.float64]) -> NDArray[np.float64]:

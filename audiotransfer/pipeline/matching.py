@@ -14,7 +14,7 @@ import numpy as np
 from torch import Tensor
 
 from audiotransfer.audio.loudness import k_weighting
-from audiotransfer.audio.sound_profile import BANDS, HOP_SECONDS, RATE
+from audiotransfer.audio.sound_profile import BANDS, HOP_SECONDS, RATE, silences
 from audiotransfer.effects.effects import TAPS, equalise
 from audiotransfer.effects.gain_curve import SILENT_DB, GainCurve
 from audiotransfer.pipeline.blocks import BLOCK, in_blocks, window_start
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
 _WINDOW_SECONDS = 2.0  # of levels in songs without bars
 _LOUDER_DB = 6.0  # a bar's gain above the song's mean one
-_SILENT_LEVEL = 10.0**-4.5  # power relative to the song's mean
-_SHORTEST_SILENCE = 0.3  # seconds
 _ROUNDS = 4
 _TONE, _TONE_DB = 0.5, 4.0  # share and limit of the difference of spectra that is made up for
 _TONE_OCTAVES = 0.5  # standard deviation of the smoothing
@@ -106,13 +104,13 @@ def matched_level(
     """
     count = max(len(source), len(band))
     source, band = (np.pad(power, (0, count - len(power))) for power in (source, band))
-    times = (np.arange(count) + 0.5) * HOP_SECONDS
+    times: NDArray[np.float64] = (np.arange(count) + 0.5) * HOP_SECONDS
     mean = _active(source)
     if not count or mean <= 0.0 or _active(band) <= 0.0:
         return NO_MATCH.level
     edges = _windows(bar_lines, count * HOP_SECONDS)
     index = np.clip(np.searchsorted(edges, times, side="right") - 1, 0, len(edges) - 2)
-    silent = _silent(source, mean)
+    silent = _silent(source)
     size = np.maximum(np.bincount(index, ~silent, len(edges) - 1), 1)
 
     def by_window(power: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -137,7 +135,7 @@ def matched_level(
         now = by_window(band * 10.0 ** (_line(times, centres, knots, edges) / 10.0))
         error = 10.0 * np.log10((target + 1e-15) / (now + 1e-15))
         knots += np.where(sounding, np.clip(error, -3.0, 3.0), 0.0)
-    db = np.where(silent, SILENT_DB, _line(times, centres, knots, edges))
+    db: NDArray[np.float64] = np.where(silent, SILENT_DB, _line(times, centres, knots, edges))
     return GainCurve(times, db)
 
 
@@ -255,13 +253,11 @@ def _line(
     return np.maximum(values, SILENT_DB + 1.0)
 
 
-def _silent(power: NDArray[np.float64], mean: float) -> NDArray[np.bool_]:
-    """Hops of silences of 0.3 s or more, less one hop at each end for the ramps."""
-    from scipy.ndimage import binary_erosion, binary_opening
+def _silent(levels: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Silences, less one hop at each end for the ramps."""
+    from scipy.ndimage import binary_erosion
 
-    shortest = round(_SHORTEST_SILENCE / HOP_SECONDS)
-    quiet = binary_opening(power <= _SILENT_LEVEL * mean, np.ones(shortest))
-    inner: NDArray[np.bool_] = binary_erosion(quiet, np.ones(3), border_value=1)
+    inner: NDArray[np.bool_] = binary_erosion(silences(levels), np.ones(3), border_value=1)
     return inner
 
 

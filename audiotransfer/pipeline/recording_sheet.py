@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,20 +11,19 @@ import torch
 from torch import Tensor
 
 from audiotransfer import __version__, transcription
+from audiotransfer.audio.channels import to_stereo
 from audiotransfer.audio.resampling import STEREO_RATE, StreamResampler
+from audiotransfer.audio.reverberation import ReverberationMeter, RoomEstimate
+from audiotransfer.audio.sound_profile import SoundMeter, SoundProfile
 from audiotransfer.cover.span import part_of_sheet
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.leadsheet.files import from_json, is_whole, read_lead_sheet, to_json
 from audiotransfer.pipeline.cache import Cache, key_of
-from audiotransfer.pipeline.dynamics import PowerMeter
 from audiotransfer.pipeline.measuring import Measured, measure
 from audiotransfer.styles import sha256
 from audiotransfer.transcription.transcriber import Transcriber, Transcription
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from audiotransfer.leadsheet import LeadSheet
     from audiotransfer.pipeline.reporting import Tracker
     from audiotransfer.pipeline.sources import Source
@@ -38,11 +36,12 @@ _GIVEN = Transcription(None, 1.0, 1.0, 1.0)
 
 @dataclass(frozen=True)
 class Examined:
-    """Measurements of a song, its transcription, and its power by windows (see `PowerMeter`)."""
+    """Measurements of a song, its transcription, its sound and room as far as they show."""
 
     measured: Measured
     transcription: Transcription
-    powers: NDArray[np.float64]
+    sound: SoundProfile
+    room: RoomEstimate | None
 
 
 def examine(
@@ -56,28 +55,20 @@ def examine(
     given = None
     if leadsheet is not None and is_whole(leadsheet):
         given = _of_song(read_lead_sheet(leadsheet), song, leadsheet)
-    meter = PowerMeter(song.sample_rate)
-    key = "" if cache is None or given is not None else _key(song)
-    found = None if cache is None else _read(cache, key, song.title)
-    transcriber = _Transcribing(song) if given is None and found is None else None
-
-    def also(audio: Tensor) -> None:
-        meter.push(audio)
-        if transcriber is not None:
-            transcriber.push(audio)
-
-    measured = measure(song, tracker, also)
+    found = None if cache is None or given is not None else kept_transcription(cache, song)
+    song_pass = _Pass(song, transcribes=given is None and found is None)
+    measured = measure(song, tracker, song_pass.push)
+    transcribed = song_pass.finish()
+    sound, room = song_pass.sound.profile(), song_pass.room.estimate()
     if given is not None:
-        return Examined(measured, replace(_GIVEN, sheet=given), meter.powers())
-    if transcriber is not None:
-        found = _rounded(transcriber.finish())
-        if cache is not None and key:
-            cache.write(key, _to_json(found).encode())
+        return Examined(measured, replace(_GIVEN, sheet=given), sound, room)
+    if transcribed is not None:
+        found = keep_transcription(cache, song, transcribed)
     assert found is not None
     if leadsheet is not None and found.sheet is not None:
         corrected = _of_song(read_lead_sheet(leadsheet, found.sheet), song, leadsheet)
         found = replace(found, sheet=corrected, chords=1.0)
-    return Examined(measured, found, meter.powers())
+    return Examined(measured, found, sound, room)
 
 
 def _key(song: Source) -> str:
@@ -89,31 +80,39 @@ def _key(song: Source) -> str:
         return ""
 
 
-def _read(cache: Cache, key: str, title: str) -> Transcription | None:
-    """The transcription in the cache; its title is that of the song's file."""
+def kept_transcription(cache: Cache, song: Source) -> Transcription | None:
+    """The song's transcription in the cache; its title is that of the song's file."""
+    key = _key(song)
     data = cache.read(key) if key else None
-    if data is None:
-        return None
+    found = None if data is None else _of_json(data)
+    if found is None or found.sheet is None:
+        return found
+    return replace(found, sheet=replace(found.sheet, title=song.title))
+
+
+def keep_transcription(cache: Cache | None, song: Source, found: Transcription) -> Transcription:
+    """The transcription with the digits that an entry of the cache has, in which it is kept.
+
+    Without a cache too, so that both give the same samples.
+    """
+    values = {field.name: getattr(found, field.name) for field in fields(found)}
+    data = json.dumps({**values, "sheet": to_json(found.sheet) if found.sheet else None}).encode()
+    rounded = _of_json(data)
+    if rounded is None:
+        return found
+    if cache is not None and (key := _key(song)):
+        cache.write(key, data)
+    return rounded
+
+
+def _of_json(data: bytes) -> Transcription | None:
+    """The transcription of an entry; ``None`` for one of another version."""
     try:
         values = json.loads(data)
         text = values.pop("sheet")
-        found = Transcription(from_json(text, key) if text else None, **values)
-    except (AudioTransferError, TypeError, ValueError):  # of another version
+        return Transcription(from_json(text, "the transcription") if text else None, **values)
+    except (AudioTransferError, TypeError, ValueError):
         return None
-    return found if found.sheet is None else replace(found, sheet=replace(found.sheet, title=title))
-
-
-def _to_json(found: Transcription) -> str:
-    """The transcription as text, its lead sheet as that of a file."""
-    values = {field.name: getattr(found, field.name) for field in fields(found)}
-    return json.dumps({**values, "sheet": to_json(found.sheet) if found.sheet else None})
-
-
-def _rounded(found: Transcription) -> Transcription:
-    """The transcription with the digits that its file has, so that both are the same."""
-    if found.sheet is None:
-        return found
-    return replace(found, sheet=from_json(to_json(found.sheet), found.sheet.title))
 
 
 def _of_song(sheet: LeadSheet, song: Source, path: Path) -> LeadSheet:
@@ -141,23 +140,26 @@ def _of_song(sheet: LeadSheet, song: Source, path: Path) -> LeadSheet:
         raise AudioTransferError(f"{path}: {error}") from None
 
 
-class _Transcribing:
-    """A transcriber that takes a song at its own rate."""
+class _Pass:
+    """Transcribes a song that is pushed at its own rate, and measures its sound and room."""
 
-    def __init__(self, song: Source) -> None:
+    def __init__(self, song: Source, *, transcribes: bool) -> None:
         self._channels = min(2, song.channels)
         self._resampler = StreamResampler(song.sample_rate, STEREO_RATE, self._channels)
-        self._transcriber = Transcriber()
+        self._transcriber = Transcriber() if transcribes else None
         self._title = song.title
+        self.sound, self.room = SoundMeter(), ReverberationMeter()
 
-    def push(self, audio: Tensor) -> None:
-        with suppress(NotImplementedError):
-            self._transcriber.push(self._resampler.push(audio))
+    def push(self, audio: Tensor, last: bool = False) -> None:
+        sound = self._resampler.push(audio, last=last)
+        self.sound.push(to_stereo(sound))
+        self.room.push(sound)
+        if self._transcriber is not None:
+            self._transcriber.push(sound)
 
-    def finish(self) -> Transcription:
-        rest = self._resampler.push(torch.zeros(self._channels, 0), last=True)
-        try:
-            self._transcriber.push(rest)
-            return self._transcriber.finish(self._title)
-        except NotImplementedError:
-            return Transcription(None, doubt="this version does not transcribe recordings")
+    def finish(self) -> Transcription | None:
+        """The transcription, where one was asked for."""
+        self.push(torch.zeros(self._channels, 0), last=True)
+        if self._transcriber is None:
+            return None
+        return self._transcriber.finish(self._title)

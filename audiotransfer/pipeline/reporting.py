@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -37,10 +37,18 @@ _SHARES = {
 
 
 class Tracker:
-    """Counts the work done in each stage and calls the callback with the progress."""
+    """Counts the work done in each stage and calls the callback with the progress.
 
-    def __init__(self, callback: ProgressCallback | None) -> None:
+    ``shares`` are where each stage begins and ends in the job, 0..1.
+    """
+
+    def __init__(
+        self,
+        callback: ProgressCallback | None,
+        shares: Mapping[str, tuple[float, float]] = _SHARES,
+    ) -> None:
         self._callback = callback
+        self._shares = shares
         self._time_left = TimeLeft()
         self._share = 0.0
         self._stage = "measure"
@@ -61,7 +69,7 @@ class Tracker:
         """Reports unfinished work beyond what :meth:`advance` counted, without counting it."""
         if self._callback is None:
             return
-        low, high = _SHARES[self._stage]
+        low, high = self._shares[self._stage]
         share = low + (high - low) * min(
             1.0, (self._done + work) / self._work if self._work else 1.0
         )

@@ -7,12 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import torch
-
-from audiotransfer.audio.resampling import STEREO_RATE, StreamResampler
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.pipeline.measuring import downmix, downmix_notice
-from audiotransfer.pipeline.reporting import Progress
+from audiotransfer.pipeline.measuring import downmix_notice
+from audiotransfer.pipeline.recording_sheet import examine
+from audiotransfer.pipeline.reporting import Tracker
 from audiotransfer.pipeline.sheet_files import (
     FORMATS,
     TranscribeReport,
@@ -20,38 +18,25 @@ from audiotransfer.pipeline.sheet_files import (
     sheet_report,
     write_sheet,
 )
-from audiotransfer.pipeline.sources import PIECE, FileSource, Source, part_of
-from audiotransfer.timing import TimeLeft
-from audiotransfer.transcription import Transcriber, Transcription
+from audiotransfer.pipeline.sources import FileSource, Source, part_of
 
 if TYPE_CHECKING:
+    from audiotransfer.pipeline.cache import Cache
     from audiotransfer.pipeline.cut import Cut
     from audiotransfer.pipeline.reporting import ProgressCallback
+    from audiotransfer.transcription import Transcription
+
+_SHARES = {"transcribe": (0.0, 1.0)}  # of the job, by stage
 
 
-@torch.no_grad()
 def transcribe_source(
-    source: Source, progress: ProgressCallback | None = None, title: str | None = None
+    source: Source, progress: ProgressCallback | None = None, cache: Cache | None = None
 ) -> Transcription:
-    """The transcription of a song, read once; its title is the source's without another.
+    """The transcription of a song, read once; with a ``cache``, kept for its next use.
 
     Raises AudioTransferError for what cannot be read, and a song without samples.
     """
-    left = TimeLeft()
-    channels = min(2, source.channels)
-    resampler = StreamResampler(source.sample_rate, STEREO_RATE, channels)
-    transcriber = Transcriber()
-    frames = 0
-    for piece in source.blocks(PIECE):
-        transcriber.push(resampler.push(downmix(piece, source.layout)))
-        frames += piece.shape[-1]
-        if progress is not None:
-            share = min(1.0, frames / max(1, source.frames))
-            progress(Progress("transcribe", share, left.update("transcribe", share)))
-    if not frames:
-        raise AudioTransferError(f"{source.name} has no samples: there is nothing to work on")
-    transcriber.push(resampler.push(torch.zeros(channels, 0), last=True))
-    return transcriber.finish(source.title if title is None else title)
+    return examine(source, None, Tracker(progress, _SHARES), cache).transcription
 
 
 def transcribe_recording(
@@ -61,6 +46,7 @@ def transcribe_recording(
     overwrite: bool = False,
     formats: Collection[str] = FORMATS,
     progress: ProgressCallback | None = None,
+    cache: Cache | None = None,
 ) -> TranscribeReport:
     """Writes the lead sheet of a recording, or of a part of it, into a folder under its name.
 
@@ -68,7 +54,7 @@ def transcribe_recording(
     """
     song = part_of(FileSource(source), cut)
     paths = sheet_paths(Path(folder), song.title, formats, overwrite)
-    found = transcribe_source(song, progress)
+    found = transcribe_source(song, progress, cache)
     if found.sheet is None:
         raise AudioTransferError(f"{source} cannot be transcribed: {found.doubt}")
     write_sheet(found.sheet, paths, overwrite)

@@ -26,7 +26,11 @@ from audiotransfer.transcription.pitch_examples import (
     read_examples,
 )
 from audiotransfer.transcription.pitch_features import FRAME_RATE
-from audiotransfer.transcription.pitch_network import PitchNetwork, save_pitch_network
+from audiotransfer.transcription.pitch_network import (
+    PitchNetwork,
+    load_pitch_network,
+    save_pitch_network,
+)
 from audiotransfer.transcription.pitch_objective import PitchLoss, PitchObjective
 from audiotransfer.transcription.pitch_transcriber import frame_activations
 
@@ -41,10 +45,14 @@ _NETWORK = "pitch"
 class PitchTranscriptionRecipe:
     """A pitch network, from the rendered excerpts of ``data/train`` and ``data/validation``.
 
-    ``seconds`` is the length of the crops, ``validation`` the most excerpts validated on.
+    ``seconds`` is the length of the crops, ``validation`` the most excerpts validated on. Training
+    begins with the weights of ``start``; with ``voice_only`` nothing changes but the answer to
+    where somebody sings.
     """
 
     name: str = "pitch"
+    start: str | None = None
+    voice_only: bool = False
     data: str = "data/excerpts"
     batch: int = 8
     seconds: float = 6.0
@@ -68,13 +76,17 @@ class PitchTranscriptionRecipe:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(run.seed)
             network = PitchNetwork(self.channels, self.head, self.side)
+        if self.start is not None:
+            network = load_pitch_network(Path(self.start)).train()
 
         def validate(_: Objective) -> dict[str, float]:
             return validation_figures(network, held)
 
         frames = 2 * round(self.seconds * FRAME_RATE / 2)
         fit = run.fit(
-            PitchObjective(network, self.loss, self.learning_rate, self.weight_decay),
+            PitchObjective(
+                network, self.loss, self.learning_rate, self.weight_decay, self.voice_only
+            ),
             PitchBatches(examples, self.batch, frames, run.seed, self.augmentation),
             self,
             validation=validate,

@@ -96,7 +96,8 @@ def _likeliest_level(
 ) -> tuple[NDArray[np.int64], NDArray[np.float64], bool]:
     """Beats at the tracked level, twice or half its tempo, or between its beats.
 
-    With them come the evidence of downbeats, and whether they are divided in three. The beats' own likelihood alone takes syncopations for beats: bars decide with them.
+    With them come the evidence of downbeats, and whether they are divided in three. By their own
+    likelihood alone syncopations are taken for beats: bars decide with them.
     """
     middles = (tracked[1:] + tracked[:-1]) // 2
     doubled = np.sort(np.concatenate([tracked, middles]))

@@ -58,7 +58,7 @@ def beat_chords(
         bars: of these beats.
 
     The probability of a change is that of `audiotransfer.leadsheet.harmony` for bar lines, middles
-    of bars and other beats. A chord's confidence is the mean posterior probability of its root.
+    of bars and other beats. A chord's confidence is the mean probability of its root.
     """
     slots = Slots.of(bars)
     seconds = np.interp(slots.edges, np.arange(len(beats)), beats)
@@ -69,7 +69,18 @@ def beat_chords(
     logs -= np.log(np.exp(logs).sum(axis=1, keepdims=True))
     silent = mean[:, -1] > _NONE
     under = (frame_means(chroma, rate, seconds), frame_means(bass, rate, seconds))
-    return chord_sequence(logs, silent, under, slots, network_chords())
+    chords = chord_sequence(logs, silent, under, slots, network_chords())
+    # The posteriors of a whole sequence are too sure of themselves: beats are not independent.
+    roots = states.sum(axis=2)
+    return tuple(_with_confidence(chord, roots, slots.edges) for chord in chords)
+
+
+def _with_confidence(chord: Chord, roots: NDArray[np.float64], edges: NDArray[np.float64]) -> Chord:
+    """The chord with the mean probability of its root, from those of the slots ``[S, 12]``."""
+    if chord.root is None:
+        return chord
+    first, end = np.searchsorted(edges, [chord.beat + 1e-6, chord.beat + chord.beats - 1e-6])
+    return replace(chord, confidence=round(float(roots[first - 1 : end, chord.root].mean()), 3))
 
 
 def frame_means(

@@ -35,15 +35,15 @@ class LineDecoding:
     log odds; an onset above ``again`` begins the same pitch once more.
     """
 
-    none: float = -0.5
-    voiced: float = -1.0
-    begin: float = 4.0
-    onset: float = 0.5
-    again: float = 0.4
+    none: float = -0.8
+    voiced: float = -2.0
+    begin: float = 5.0
+    onset: float = 1.0
+    again: float = 0.45
 
 
 LEAD = LineDecoding()
-BASS = LineDecoding(none=0.0, voiced=0.0, begin=3.0, onset=0.3, again=0.4)
+BASS = LineDecoding(none=0.0, voiced=0.0, begin=4.0, onset=0.9, again=0.5)
 SECOND = LineDecoding(none=0.0, voiced=0.0, begin=4.0, onset=0.3, again=0.4)
 
 
@@ -51,8 +51,8 @@ SECOND = LineDecoding(none=0.0, voiced=0.0, begin=4.0, onset=0.3, again=0.4)
 class NoteDecoding:
     """Constants of decoding polyphonic notes, chosen on the validation split."""
 
-    onset: float = 0.4
-    sounding: float = 0.35
+    onset: float = 0.45
+    sounding: float = 0.4
     gap: int = 2  # frames that a sounding note may fall below
     shortest: int = 2  # frames
 
@@ -140,7 +140,7 @@ def with_velocities(notes: Sequence[Note], activations: PitchActivations) -> lis
 
 
 def sung_spans(
-    activations: PitchActivations, threshold: float = 0.5, seconds: float = 0.6
+    activations: PitchActivations, threshold: float = 0.3, seconds: float = 0.6
 ) -> list[tuple[float, float]]:
     """Where somebody sings, as spans in seconds: the voice, averaged over ``seconds``."""
     voice = activations.voice.astype(np.float32)

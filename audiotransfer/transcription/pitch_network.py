@@ -62,20 +62,27 @@ class PitchNetwork(nn.Module):
 
     Each pitch sees the bins of its harmonics; residual blocks of convolutions over pitch and time
     (some dilated by an octave) carry the pitches' own features. A side branch without pitches
-    sees about 3 s to each side: it answers bass, chords, voice and the lead's rests, and tells the
-    pitches what it found. The output is ``lead`` ``[B, L, 89]`` (last: none), ``lead_onsets``,
-    ``notes`` and ``note_onsets`` ``[B, L, 88]``, ``bass`` ``[B, L, 39]``, ``chords``
-    ``[B, L, 73]`` and ``voice`` ``[B, L]``.
+    sees about 3 s to each side: it answers bass, chords and the lead's rests, and tells the pitches
+    what it found. Whether a voice sings is answered from what the likeliest lead's pitch sees, its
+    partials and their movement; nothing else learns from that answer. The output is ``lead``
+    ``[B, L, 89]`` (last: none), ``lead_onsets``, ``notes`` and ``note_onsets`` ``[B, L, 88]``,
+    ``bass`` ``[B, L, 39]``, ``chords`` ``[B, L, 73]`` and ``voice`` ``[B, L]``.
     """
 
     kind = "pitch"
 
     def __init__(
-        self, channels: int = 48, head: int = 32, side: int = 144, reduced: int = 12, told: int = 4
+        self,
+        channels: int = 48,
+        head: int = 32,
+        side: int = 144,
+        reduced: int = 12,
+        told: int = 4,
+        voice: int = 48,
     ) -> None:
         super().__init__()
         self.channels, self.head, self.side = channels, head, side
-        self.reduced, self.told = reduced, told
+        self.reduced, self.told, self.voice_channels = reduced, told, voice
         stacked = (len(HARMONICS) + 1) * PER_SEMITONE * FRAMES
         self.first = nn.Conv2d(stacked, channels, 3, padding=1)
         self.blocks = nn.ModuleList(_PitchBlock(channels, dilation) for dilation in (1, 2, 4))
@@ -85,8 +92,9 @@ class PitchNetwork(nn.Module):
         self.tell = nn.Conv1d(side, told * PITCHES, 1)
         self.mixed = nn.Conv2d(channels + told, head, 3, padding=1)
         self.pitches = nn.Conv2d(head, len(_PER_PITCH) * FRAMES, 1)
-        # None of the lead; bass and none; chords; voice.
-        self.sizes = (FRAMES, (BASSES + 1) * FRAMES, CHORDS, FRAMES)
+        # None of the lead; bass and none; chords.
+        self.sizes = (FRAMES, (BASSES + 1) * FRAMES, CHORDS)
+        self.voice = _VoiceBranch(channels + stacked, voice)
         self.whole = nn.Conv1d(side, sum(self.sizes), 1)
         self._bins: Tensor
         self.register_buffer("_bins", _stacked_bins(), persistent=False)
@@ -95,9 +103,9 @@ class PitchNetwork(nn.Module):
                 nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
                 assert layer.bias is not None
                 nn.init.zeros_(layer.bias)
-        for block in (*self.blocks, *self.times):
+        for block in (*self.blocks, *self.times, *self.voice.times):
             nn.init.zeros_(block.last.weight)
-        for layer in (self.pitches, self.whole, self.tell):
+        for layer in (self.pitches, self.whole, self.tell, self.voice.answer):
             nn.init.normal_(layer.weight, std=0.01)
         assert self.pitches.bias is not None
         with torch.no_grad():  # most pitches do not sound, and fewer begin
@@ -108,7 +116,7 @@ class PitchNetwork(nn.Module):
     def shape(self) -> dict[str, Any]:
         """The arguments that build this network again."""
         names = ("channels", "head", "side", "reduced", "told")
-        return {name: getattr(self, name) for name in names}
+        return {name: getattr(self, name) for name in names} | {"voice": self.voice_channels}
 
     def forward(self, frames: Tensor) -> dict[str, Tensor]:
         batch, length, _ = frames.shape
@@ -126,13 +134,13 @@ class PitchNetwork(nn.Module):
         mixed = F.relu(self.mixed(torch.cat((own, told), 1)))
         by_pitch = _by_frame(self.pitches(mixed), len(_PER_PITCH))  # [B, 5, L, 88]
         found = dict(zip(_PER_PITCH, by_pitch.unbind(1), strict=True))
-        none, bass, chords, voice = self.whole(side).float().split(self.sizes, 1)
+        none, bass, chords = self.whole(side).float().split(self.sizes, 1)
         found["lead"] = torch.cat((found["lead"], _by_frame(none[:, :, None], 1)[:, 0]), -1)
         bass = _by_frame(bass[:, :, None], BASSES + 1)[..., 0].transpose(1, 2)
         low = LOWEST_BASS - LOWEST
         found["bass"] = bass + F.pad(found["bass"][..., low : low + BASSES], (0, 1))
         found["chords"] = chords.transpose(1, 2).repeat_interleave(FRAMES, 1)
-        found["voice"] = _by_frame(voice[:, :, None], 1)[:, 0, :, 0]
+        found["voice"] = self.voice(torch.cat((own, stack), 1).detach(), by_pitch[:, 0].detach())
         return found
 
 
@@ -151,6 +159,24 @@ class _PitchBlock(nn.Module):
         between = F.relu(self.near(own))
         between = F.relu(self.octaves(between) + between)
         return F.relu(own + self.last(between))
+
+
+class _VoiceBranch(nn.Module):
+    """Logits of a voice ``[B, L]`` from features by pitch and the logits of the lead's pitch."""
+
+    def __init__(self, features: int, channels: int) -> None:
+        super().__init__()
+        self.first = nn.Conv1d(features, channels, 1)
+        self.times = nn.ModuleList(_TimeBlock(channels, 2**power) for power in range(5))
+        self.answer = nn.Conv1d(channels, FRAMES, 1)
+
+    def forward(self, features: Tensor, lead: Tensor) -> Tensor:
+        shares = lead.unflatten(1, (-1, FRAMES)).mean(2).softmax(-1)  # [B, L / FRAMES, 88]
+        pooled = torch.einsum("bcpl,blp->bcl", features.float(), shares)
+        voice = F.relu(self.first(pooled))
+        for block in self.times:
+            voice = block(voice)
+        return _by_frame(self.answer(voice)[:, :, None], 1)[:, 0, :, 0]
 
 
 class _TimeBlock(nn.Module):

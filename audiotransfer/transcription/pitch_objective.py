@@ -40,12 +40,20 @@ class PitchLoss:
 
 
 class PitchObjective:
-    """Trains a `PitchNetwork` on batches of `PitchBatches`."""
+    """Trains a `PitchNetwork`, or only its answer to who sings, on batches of `PitchBatches`."""
 
     def __init__(
-        self, network: PitchNetwork, loss: PitchLoss, learning_rate: float, weight_decay: float
+        self,
+        network: PitchNetwork,
+        loss: PitchLoss,
+        learning_rate: float,
+        weight_decay: float,
+        voice_only: bool = False,
     ) -> None:
         self.network, self.loss = network, loss
+        if voice_only:
+            network.requires_grad_(False)
+            network.voice.requires_grad_(True)
         self.networks: Mapping[str, nn.Module] = {_NETWORK: network}
         self.groups: Mapping[str, Group] = {
             _NETWORK: Group((_NETWORK,), learning_rate, (0.9, 0.99), weight_decay)

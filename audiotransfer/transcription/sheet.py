@@ -92,7 +92,7 @@ def recording_sheet(
         melody=notes_of(melody),
         bass=notes_of(bass),
         others=notes_of(others),
-        drums=tuple(drums),
+        drums=notes_of(table_of(drums)),
         energy=bar_energy(levels, bar_times),
         sung=_joined_spans(sung_spans(pitch)),
         tuning=round(pitch.tuning, 1),

@@ -72,7 +72,7 @@ class Transcriber:
         beats = 0.0 if grid is None else grid.confidence
         grid = grid or even_grid(self._samples / MONO_RATE)
         sheet = recording_sheet(pitch, grid, drum_hits(rhythm), levels, title)
-        sure = confidence_of(sheet, beats)
+        sure = confidence_of(sheet, rhythm, beats)
         return Transcription(sheet, sure.beats, sure.chords, sure.lead, doubt or sure.doubt())
 
     def _add(self, mono: Tensor) -> None:
