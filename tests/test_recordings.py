@@ -10,10 +10,12 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 LISTED = json.loads((ROOT / "tests" / "benchmarks" / "recordings.json").read_text())["recordings"]
+#: It rates outputs, and learns from genres' recordings; no output depends on it.
+CLASSIFIER = "audio-genre-classifier.yaml"
 #: Configs, and what shipped networks say of their data.
 SOURCES = sorted(
     [
-        *(ROOT / "configs").glob("*.yaml"),
+        *(path for path in (ROOT / "configs").glob("*.yaml") if path.name != CLASSIFIER),
         *(ROOT / "audiotransfer" / "transcription" / "shipped").glob("*.json"),
     ]
 )

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from audiotransfer.transcription.activations import PitchActivations, RhythmActivations
 
-_CHORD_WEIGHT, _BASS_WEIGHT = 3.0, 1.0  # log-odds of a complete change of chord, of bass
+_CHORD_WEIGHT, _BASS_WEIGHT = 0.5, 0.25  # log-odds of a complete change of chord, of bass
 _BAR_WEIGHT = 1.0  # of the bars' log-likelihood, beside the beats'
 _BEAT_COST = 0.1  # log-likelihood of each beat more
 _FEWEST_BEATS = 4
@@ -96,7 +96,8 @@ def _likeliest_level(
 ) -> tuple[NDArray[np.int64], NDArray[np.float64], bool]:
     """Beats at the tracked level, twice or half its tempo, or between its beats.
 
-    With them come the evidence of downbeats, and whether they are divided in three. The beats' own likelihood alone takes syncopations for beats: bars decide with them.
+    With them come the evidence of downbeats, and whether they are divided in three. By their own
+    likelihood alone syncopations are taken for beats: bars decide with them.
     """
     middles = (tracked[1:] + tracked[:-1]) // 2
     doubled = np.sort(np.concatenate([tracked, middles]))

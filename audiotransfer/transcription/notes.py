@@ -35,8 +35,8 @@ class LineDecoding:
     log odds; an onset above ``again`` begins the same pitch once more.
     """
 
-    none: float = -0.5
-    voiced: float = -1.0
+    none: float = -0.8
+    voiced: float = -2.0
     begin: float = 5.0
     onset: float = 1.0
     again: float = 0.45
@@ -140,7 +140,7 @@ def with_velocities(notes: Sequence[Note], activations: PitchActivations) -> lis
 
 
 def sung_spans(
-    activations: PitchActivations, threshold: float = 0.5, seconds: float = 0.6
+    activations: PitchActivations, threshold: float = 0.3, seconds: float = 0.6
 ) -> list[tuple[float, float]]:
     """Where somebody sings, as spans in seconds: the voice, averaged over ``seconds``."""
     voice = activations.voice.astype(np.float32)
