@@ -16,7 +16,7 @@ from audiotransfer.cover.bass import two_beat_bars, write_walking_bass
 from audiotransfer.cover.counts import read_counts
 from audiotransfer.cover.walking import INTERVALS
 from audiotransfer.evaluation.metrics import arrangement
-from audiotransfer.leadsheet import QUALITIES, Chord
+from audiotransfer.leadsheet import QUALITIES, Chord, Note
 from audiotransfer.leadsheet.chords import TONES, tone_index
 
 BASS = Role("bass", "walking_bass", ("bass_upright_pizz",))
@@ -174,6 +174,26 @@ def test_without_chords_it_rests(chart: Maker, jazz_plan: Maker) -> None:
     for quality in QUALITIES:
         sheet = chart(f"D{quality} | D{quality} | G{quality} | D{quality}")
         assert len(write_walking_bass(jazz_plan(sheet), BASS, np.random.default_rng(0))) > 8
+
+
+@pytest.mark.parametrize(("figures", "plays"), [(1, True), (2, True), (5, False)])
+def test_a_riff_that_repeats_is_played(
+    chart: Maker, jazz_plan: Maker, figures: int, plays: bool
+) -> None:
+    """A figure of one or two bars; a line that is new in each bar is walked."""
+    sheet = chart("Am7 | " * 15 + "Am7")
+    riffs = [[(0, 33), (1.5, 36 + n), (2, 38 - n), (3.5, 31 + 2 * n)] for n in range(figures)]
+    own = [(4 * bar + at, pitch) for bar in range(16) for at, pitch in riffs[bar % figures]]
+    notes = [Note(float(sheet.time_at(beat)), 0.2, pitch) for beat, pitch in own]
+    plan = jazz_plan(replace(sheet, bass=tuple(notes)))
+    role = Role("bass", "walking_bass", ("bass_upright_pizz",))
+    line = write_walking_bass(plan, role, np.random.default_rng(3))
+    played = {(float(beat), int(pitch) % 12) for beat, _, pitch, _ in line}
+    wanted = {(float(beat), pitch % 12) for beat, pitch in own}
+    assert (len(played & wanted) / len(played | wanted) > 0.9) == plays
+    assert line[:, 2].min() >= 28 and line[:, 2].max() <= 60
+    walked = replace(role, settings={"riffs": False})
+    assert len(write_walking_bass(plan, walked, np.random.default_rng(3))) >= 48
 
 
 def _normalised(counted: list[list[float]]) -> np.ndarray:

@@ -9,7 +9,8 @@ import numpy as np
 
 from audiotransfer.cover.band import settings_of
 from audiotransfer.cover.counts import by_tempo, table
-from audiotransfer.cover.walking import INSIDE, NEW, TWO, Slot, walking_model
+from audiotransfer.cover.riffs import riff_steps
+from audiotransfer.cover.walking import INSIDE, NEW, PITCHES, TWO, Slot, walking_model
 from audiotransfer.leadsheet.chords import TONES, tone_index
 
 if TYPE_CHECKING:
@@ -44,12 +45,14 @@ class WalkingSettings:
     """Settings of a walking bass.
 
     ``two_beat`` is the highest share of bars in two; ``skips`` and ``empty`` are factors of the
-    counted off notes and empty beats.
+    counted off notes and empty beats. ``riffs`` has the bass play what the song's own bass repeats
+    every bar or two.
     """
 
     two_beat: float = _TWO_MOST
     skips: float = 1.0
     empty: float = 1.0
+    riffs: bool = True
 
 
 def write_walking_bass(plan: Plan, role: Role, generator: Generator) -> Notes:
@@ -99,9 +102,25 @@ def write_walking_bass(plan: Plan, role: Role, generator: Generator) -> Notes:
             line.append((skip, _SKIP[1], float(extra), velocity + _SKIP[0]))
         else:
             line.append((place.beat, length, float(pitch), velocity))
+    if settings.riffs:
+        line = _with_riffs(line, plan)
     notes = np.array(line)
     notes[:, 3] = np.clip(np.round(notes[:, 3]), 20, 120)
     return notes
+
+
+def _with_riffs(
+    line: list[tuple[float, float, float, float]], plan: Plan
+) -> list[tuple[float, float, float, float]]:
+    """The line with the song's own riff, an octave or more away, where it repeats one."""
+    steps, spans = riff_steps(plan, 1.0, repeated=True)
+    if not steps:
+        return line
+    middle = float(np.median([int(step.symbol) for step in steps]))
+    octaves = 12 * round((float(PITCHES.mean()) - middle) / 12)
+    kept = [note for note in line if not any(start <= note[0] < end for start, end in spans)]
+    kept += [(s.beat, s.beats, float(int(s.symbol) + octaves), float(_VELOCITY)) for s in steps]
+    return sorted(kept)
 
 
 def two_beat_bars(plan: Plan, most: float = _TWO_MOST) -> frozenset[int]:
