@@ -25,11 +25,11 @@ Maker = Callable[..., Any]
 
 @pytest.fixture(scope="module")
 def lines(chart: Maker, jazz_plan: Maker) -> list[tuple[Any, Any]]:
-    """Plans and their bass lines: eight songs of 64 bars, walking."""
+    """Plans and their bass lines: 20 songs of 64 bars, walking."""
     plans = [jazz_plan(chart(text, times)) for text, times in ((AABA, 2), (POP, 4))]
     return [
         (plan, write_walking_bass(plan, BASS, np.random.default_rng(seed)))
-        for seed in range(4)
+        for seed in range(10)
         for plan in plans
     ]
 
@@ -52,6 +52,23 @@ def test_intervals_are_as_counted(lines: list[tuple[Any, Any]]) -> None:
 def test_new_chords_begin_with_their_roots(lines: list[tuple[Any, Any]]) -> None:
     measured = sum(arrangement.new_chord_tones(n, p.chords) for p, n in lines)
     assert 0.6 < measured[0] / measured.sum() < 0.8  # counted .65
+
+
+@pytest.mark.parametrize("text", [32 * "Ebm | ", 4 * "Cm | Cm | F | F | Ab | Ab | Bb | Bb | "])
+def test_held_chords_have_their_root_on_each_bar(chart: Maker, jazz_plan: Maker, text: str) -> None:
+    plan = jazz_plan(chart(text.strip(" |")))
+    for energy in (0.7, 0.1):  # walking, and partly in two
+        calm = replace(plan, energy=np.full(len(plan.sheet.bars), energy))
+        roots = held = 0
+        for seed in range(3):
+            notes = write_walking_bass(calm, BASS, np.random.default_rng(seed))
+            pitches = {float(beat): int(pitch) for beat, _, pitch, _ in notes}
+            for bar in plan.sheet.bars[1:-1]:
+                chord = plan.chord_at(bar.beat)
+                if chord.beat < bar.beat:
+                    held += 1
+                    roots += pitches.get(float(bar.beat), 0) % 12 == chord.root
+        assert 0.75 < roots / held < 1.0
 
 
 def test_changes_are_approached_by_step_or_fifth(lines: list[tuple[Any, Any]]) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from audiotransfer.cover.band import settings_of
 from audiotransfer.cover.counts import by_tempo, table
 from audiotransfer.cover.riffs import riff_steps
-from audiotransfer.cover.walking import INSIDE, NEW, PITCHES, TWO, Slot, walking_model
+from audiotransfer.cover.walking import HELD, INSIDE, NEW, PITCHES, TWO, Slot, walking_model
 from audiotransfer.leadsheet.chords import TONES, tone_index
 
 if TYPE_CHECKING:
@@ -58,6 +58,8 @@ class WalkingSettings:
 def write_walking_bass(plan: Plan, role: Role, generator: Generator) -> Notes:
     """Writes a walking bass in beats, straight: one note a beat, roots on changes, approaches.
 
+    Where a chord goes on over a bar line, its root comes again on beat 1 most of the time.
+
     Where the energy is low in the first chorus of several, or very low elsewhere, it plays in two.
     Settings of the role: `WalkingSettings`.
     """
@@ -81,9 +83,9 @@ def write_walking_bass(plan: Plan, role: Role, generator: Generator) -> Notes:
         chord = place.slot.chord
         before, tone = tone, tone_index(int(pitch) - (chord.root or 0), chord.quality)
         omit = empty * (_EMPTY if place.slot.beat == 0 else 1.35) * _HELD[before]
-        new = place.slot.row in (NEW, INSIDE) or place.slot.fixed is not None
+        new = place.slot.row in (NEW, INSIDE, HELD) or place.slot.fixed is not None
         if new or (line and line[-1][1] > 1.2):
-            omit = 0.0  # never on a change, never twice in a row
+            omit = 0.0  # never on a change or the root of a held chord, never twice in a row
         if line and place.end - place.beat <= 1 and generator.random() < omit:
             start, length, *rest = line[-1]
             if 1.2 > length > place.beat - start - 0.2:  # the note before goes on
@@ -153,7 +155,7 @@ def _places(plan: Plan, two: frozenset[int]) -> list[_Place]:
             chord = plan.chord_at(beat + 0.1)
             new = beat in changes
             inside = _beat_of_four(beat - bar.beat, bar.beats)
-            row = TWO if end - beat > 1 else inside
+            row = HELD if inside == 0 else TWO if end - beat > 1 else inside
             if new:
                 row = NEW if inside == 0 or end - beat > 1 else INSIDE
             fixed = chord.bass if new else None
