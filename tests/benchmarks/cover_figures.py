@@ -51,6 +51,7 @@ from audiotransfer.pipeline import transfer
 
 _LIST = Path(__file__).with_name("recordings.json")
 _SUNG_DB = 1.0  # by which the level of a kept singer may change
+_AUDIBLE = 0.01  # least power of a voice, of its song's
 
 
 @dataclass
@@ -146,9 +147,14 @@ def audio_of(path: Path) -> Tensor:
 
 
 def voice_change(output: Tensor, source: Tensor, voice: Tensor) -> float:
-    """By how many dB a voice is louder in the output than in the source, by least squares."""
+    """By how many dB a voice is louder in the output than in the source, by least squares.
+
+    NaN for a voice that is more than 20 dB below its song.
+    """
     length = min(output.shape[-1], source.shape[-1], voice.shape[-1])
     one, two, sung = (x[:, :length].mean(0).double() for x in (output, source, voice))
+    if sung @ sung < _AUDIBLE * (two @ two):
+        return float("nan")
     ratio = (one @ sung) / (two @ sung)
     return float(20 * torch.log10(ratio.clamp_min(1e-6)))
 
@@ -193,6 +199,7 @@ def main() -> int:
     parser.add_argument("--only", nargs="*", help="names of recordings")
     parser.add_argument("--keep", type=Path, help="folder for inputs, outputs and reports")
     parser.add_argument("--tags", type=Path, nargs="*", default=[], help="JSON lines of a tagger")
+    parser.add_argument("-o", "--out", type=Path, help="file for each song's figures, as JSON")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         place = args.keep or Path(temporary)
@@ -218,6 +225,9 @@ def main() -> int:
         for entry in entries:
             entry.figures |= tags.get(entry.name, {})
         retrieve(entries, contents)
+        if args.out is not None:
+            found = {entry.name: {"set": entry.group, **entry.figures} for entry in entries}
+            args.out.write_text(json.dumps(found, indent=1))
         print("\n" + plain_table(rows(entries)))
     return 0
 
