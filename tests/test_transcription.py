@@ -292,14 +292,14 @@ def bar_lines_of(score: symusic.Score) -> NDArray[np.float64]:
 
 def rendered(sheet: LeadSheet) -> torch.Tensor:
     """The sound ``[2, T]`` of a sheet, played by a trumpet, a piano, a bass and a kit."""
-    players = {
+    instruments = {
         "trumpet": sheet.melody,
         "piano_grand": sheet.others,
         "bass_electric": sheet.bass,
         "kit_rock": sheet.drums,
     }
     parts = [
-        EnsemblePart(name, name, note_table(notes)) for name, notes in players.items() if notes
+        EnsemblePart(name, name, note_table(notes)) for name, notes in instruments.items() if notes
     ]
     return torch.from_numpy(Ensemble().render(parts, sheet.seconds + 0.7))
 

@@ -36,7 +36,7 @@ from audiotransfer.pipeline.output import Output, StemFile
 from audiotransfer.pipeline.own_outputs import mark_tags
 from audiotransfer.pipeline.plan import Plan, StemPlan, prepare
 from audiotransfer.pipeline.recording_cover import RecordingCover, cover_recording
-from audiotransfer.pipeline.recording_sheet import Examined, examine
+from audiotransfer.pipeline.recording_sheet import Examined, examine, is_given
 from audiotransfer.pipeline.reporting import (
     CoverReport,
     ProgressCallback,
@@ -47,6 +47,7 @@ from audiotransfer.pipeline.reporting import (
     finite,
 )
 from audiotransfer.pipeline.sheet_files import write_song_midi
+from audiotransfer.pipeline.singing import with_singing
 from audiotransfer.pipeline.sources import FileSource, Source, part_of
 from audiotransfer.pipeline.stem_writing import StemWriters
 from audiotransfer.pipeline.workers import Workers
@@ -195,6 +196,9 @@ def _cover_job(
             notice += f" ({', '.join(unused)}: for covers only)"
         files = output.stem_files(plan.fallback, song)
         return _Job(song, measured, plan.fallback, output, files, tracker, notices=[notice])
+    if plan.cover.has_voice and not is_given(plan.cover.options.leadsheet):
+        with torch.no_grad(), _workers(plan) as workers:
+            transcription = with_singing(transcription, song, measured, plan, workers, tracker)
     try:
         cover = cover_recording(transcription, plan.cover, examined.sound.span)
     except AudioTransferError as error:

@@ -89,7 +89,7 @@ class Tracks:
 
         def process(number: int, window: Tensor) -> Tensor:
             start = window_start(number, BLOCK, CONTEXT, 1)
-            tracks = window.unflatten(0, (-1, 2)).clone()
+            tracks: Tensor = window.unflatten(0, (-1, 2)).clone()
             for part, gain in zip(tracks[others:], self.balance, strict=True):
                 part.copy_(self.match(gain * part, start))
             return tracks

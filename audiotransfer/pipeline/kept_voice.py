@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from audiotransfer.audio.resampling import STEREO_RATE
 from separation.stft import HOP_LENGTH, N_FFT, istft, stft
@@ -28,7 +29,7 @@ _BEFORE, _AFTER = 0.25, 0.35  # seconds by which sung spans are longer: breaths,
 _RISE, _FALL = 0.08, 0.3  # seconds of the ramps outside of that
 _PAUSE = 0.8  # seconds: shorter rests are breaths
 _RAISED = 0.8  # exponent by which the mask goes towards 1 at partials of the voice
-_LOWERED = 0.5  # share that is taken away between its partials
+_LOWERED = 0.35  # share that is taken away between its partials
 _OLD = 0.8  # and where notes of the accompaniment have partials
 _TO_HZ = 5000.0  # where partials of a voice can be told apart
 _LOW_HZ = 80.0  # below which nobody sings
@@ -38,8 +39,13 @@ _SEARCHED, _PARTIALS = 8, 30  # partials
 _OCTAVE = 0.7  # weight of the octaves of a note, which a transcription may confuse
 _WIDTH_HZ, _WIDTH_CENTS = 22.0, 25.0  # half width of a partial: of the window, and of vibrato
 _SLOPE_HZ = 6.0
+#: Level of the vocals against the mix in dB from which somebody may sing where no span says so, and
+#: at which the vocals are let through there: a lost singer is worse than an echo of the old band,
+#: and the detection of singing misses up to nine tenths of a quiet or treated voice.
+_MAY_SING_DB, _SINGS_DB = -18.0, -12.0
+_LEVEL_FRAMES = 31  # of the window, 0.7 s, in which that level is measured
 #: Samples of context on each side, and the grid that blocks start on.
-CONTEXT, GRID = 3 * N_FFT, HOP_LENGTH
+CONTEXT, GRID = 8 * N_FFT, HOP_LENGTH
 _LOWEST_MASK = 1e-3
 
 
@@ -49,24 +55,21 @@ class KeptVoice:
     def __init__(self, sheet: LeadSheet) -> None:
         self._spans = voice_spans(sheet.sung)
         tuning = sheet.tuning / 100.0
-        sung = [note for note in sheet.melody if self._inside(note.start)]
-        self._sung = _table(sung, tuning)
-        led = [note for note in sheet.melody if not self._inside(note.start)]
-        self._accompaniment = _table([*sheet.others, *sheet.bass, *led], tuning)
-
-    def _inside(self, seconds: float) -> bool:
-        return bool(np.any((self._spans[:, 0] <= seconds) & (seconds < self._spans[:, 1])))
+        # Of the melody what is outside of sung spans too: a span may be missing.
+        self._sung = _table(sheet.melody, tuning)
+        self._accompaniment = _table([*sheet.others, *sheet.bass], tuning)
 
     def __call__(self, vocals: Tensor, mix: Tensor, start: int = 0) -> Tensor:
         """The voice ``[2, T]`` of separated vocals ``[2, T]`` in their mix ``[2, T]``, at 44.1 kHz.
 
         ``start`` is the first sample's place in the song, a multiple of `GRID`; the result is right
-        but for `CONTEXT` samples at both ends. Silent where nobody sings.
+        but for `CONTEXT` samples at both ends. Silent where nobody sings: outside of sung spans,
+        unless the vocals are so loud there that a span may be missing.
         """
         length = vocals.shape[-1]
-        gains = torch.from_numpy(self.gains(start, length)).to(vocals)
-        if not length or not bool(gains.any()):
+        if not length or not len(self._spans):
             return torch.zeros_like(vocals)
+        gains = torch.from_numpy(self.gains(start, length)).to(vocals)
         spectra, whole = stft(vocals), stft(mix)
         mask = (spectra.abs() / whole.abs().clamp_min(1e-9)).clamp(_LOWEST_MASK, 1.0)
         times = (start + HOP_LENGTH * np.arange(mask.shape[-1])) / STEREO_RATE
@@ -74,14 +77,16 @@ class KeptVoice:
         magnitude = (spectra.abs() * whole.abs()).sqrt().mean(0).numpy().T
         hertz = torch.from_numpy(sung_hertz(magnitude, pitches)).float()
         voice, sure = partials(hertz), torch.from_numpy(confidence).float()
-        old = self._old_partials(times)
+        # Without a sung note the voice may be among the others.
+        old = self._old_partials(times) * torch.isfinite(hertz)
         # A note that may be wrong changes less; where both have a partial the separator decides.
         lowered = 1.0 - torch.maximum(_LOWERED * sure, _OLD * old) * (1.0 - voice)
         raised = _RAISED * sure * voice * (1.0 - old)
         below = (_bins() < _TO_HZ)[:, None]
         mask = mask ** (1.0 - raised * below) * torch.where(below, lowered, 1.0)
         mask = mask * _high_pass()[:, None]
-        return istft(mask * whole, length) * gains
+        unsure = _may_sing(spectra, whole, length)
+        return istft(mask * whole, length) * torch.maximum(gains, unsure)
 
     def gains(self, start: int, length: int) -> NDArray[np.float32]:
         """Gain ``[length]`` from sample ``start`` of the song on: 1 where somebody sings, else 0.
@@ -163,6 +168,21 @@ def partials(hertz: Tensor) -> Tensor:
     width = (number * fundamental * (2.0 ** (_WIDTH_CENTS / 1200.0) - 1.0)).clamp_min(_WIDTH_HZ)
     near = torch.sigmoid((width - away) / _SLOPE_HZ)
     return torch.where(torch.isfinite(hertz)[None], near, 0.0)
+
+
+def _may_sing(vocals: Tensor, mix: Tensor, length: int) -> Tensor:
+    """How likely somebody sings by the level of the vocals alone: ``[length]``, 0..1.
+
+    Spectra are ``[2, F, L]``.
+    """
+    window = torch.hann_window(_LEVEL_FRAMES + 2)[1:-1]
+    powers = torch.stack([one.abs().square().sum((0, 1)) for one in (vocals, mix)])[:, None]
+    near = functional.conv1d(powers, window[None, None], padding=_LEVEL_FRAMES // 2)[:, 0]
+    level = 10.0 * torch.log10((near[0] + 1e-12) / (near[1] + 1e-9))
+    share = ((level - _MAY_SING_DB) / (_SINGS_DB - _MAY_SING_DB)).clamp(0.0, 1.0)
+    size = (share.shape[-1] - 1) * HOP_LENGTH + 1
+    smooth = functional.interpolate(share[None, None], size, mode="linear", align_corners=True)
+    return functional.pad(smooth, (0, max(0, length - size)), mode="replicate")[0, 0, :length]
 
 
 def _table(notes: Sequence[Note], tuning: float) -> NDArray[np.float64]:

@@ -104,7 +104,7 @@ def matched_level(
     """
     count = max(len(source), len(band))
     source, band = (np.pad(power, (0, count - len(power))) for power in (source, band))
-    times: NDArray[np.float64] = (np.arange(count) + 0.5) * HOP_SECONDS
+    times = np.asarray((np.arange(count) + 0.5) * HOP_SECONDS, dtype=np.float64)
     mean = _active(source)
     if not count or mean <= 0.0 or _active(band) <= 0.0:
         return NO_MATCH.level

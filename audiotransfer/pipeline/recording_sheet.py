@@ -44,6 +44,11 @@ class Examined:
     room: RoomEstimate | None
 
 
+def is_given(leadsheet: Path | None) -> bool:
+    """Whether a lead sheet takes the place of the transcription."""
+    return leadsheet is not None and is_whole(leadsheet)
+
+
 def examine(
     song: Source, leadsheet: Path | None, tracker: Tracker, cache: Cache | None = None
 ) -> Examined:
@@ -53,7 +58,7 @@ def examine(
     chords. Raises AudioTransferError for a lead sheet that cannot be read, or is not the song's.
     """
     given = None
-    if leadsheet is not None and is_whole(leadsheet):
+    if leadsheet is not None and is_given(leadsheet):
         given = _of_song(read_lead_sheet(leadsheet), song, leadsheet)
     found = None if cache is None or given is not None else kept_transcription(cache, song)
     song_pass = _Pass(song, transcribes=given is None and found is None)

@@ -31,7 +31,7 @@ CLASS_OF_KEY = {
     for key in keys
 }
 #: Probability from which a peak is a hit, by class.
-THRESHOLDS = (0.35, 0.35, 0.35, 0.35, 0.35)
+THRESHOLDS = (0.4, 0.3, 0.4, 0.35, 0.45)
 _APART = 0.05  # s that two hits of one class are apart at least
 _LENGTH = 0.1  # s
 _SOFTEST, _LOUDEST = 40, 112  # velocities of the least and the most probable hits

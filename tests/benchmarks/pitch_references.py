@@ -17,7 +17,8 @@ from audiotransfer.transcription.pitch_features import HOP, SAMPLE_RATE
 
 _WINDOW = 2 * SAMPLE_RATE - 256  # samples of the network's input
 _OVERLAP = 30  # of its frames
-_RATE = SAMPLE_RATE / 256  # frames a second
+_KEPT = 172 - _OVERLAP  # frames of a window
+_STEP = _WINDOW - 256 * _OVERLAP  # samples between windows: fewer than those frames last
 _LOW = 55  # highest pitch of a bass
 
 
@@ -42,25 +43,27 @@ class BasicPitch:
         """All notes, and the notes' probabilities at 43 frames a second ``[L, 88]``."""
         overlap = _OVERLAP * 256
         padded = np.concatenate((np.zeros(overlap // 2, np.float32), samples))
-        starts = range(0, len(padded), _WINDOW - overlap)
         parts: list[list[NDArray[np.float32]]] = [[], []]
-        for start in starts:
+        for start in range(0, len(padded), _STEP):
             window = padded[start : start + _WINDOW]
             window = np.pad(window, (0, _WINDOW - len(window)))[None, :, None]
             name = self._session.get_inputs()[0].name
             outputs = [f"StatefulPartitionedCall:{number}" for number in (1, 2)]
             for part, found in zip(parts, self._session.run(outputs, {name: window}), strict=True):
                 part.append(found[0, _OVERLAP // 2 : -(_OVERLAP // 2)])
-        frames = int(len(samples) / 256)
-        sounding, onsets = (np.concatenate(part)[:frames] for part in parts)
+        sounding, onsets = (np.concatenate(part) for part in parts)
+        numbers = np.arange(len(sounding) + 1)
+        times = (numbers // _KEPT * _STEP + numbers % _KEPT * 256) / SAMPLE_RATE
         events = self._decode(
             sounding.copy(), onsets.copy(), 0.5, 0.3, 11, True, None, None, True, 11
         )
         notes = [
-            Note(first / _RATE, (last - first) / _RATE, int(pitch), confidence=float(level))
+            Note(times[first], times[last] - times[first], int(pitch), confidence=float(level))
             for first, last, pitch, level in events
         ]
-        return sorted(notes, key=lambda n: n.start), sounding[::2].astype(float)
+        ours = np.arange(0, len(samples), HOP) / SAMPLE_RATE
+        near = np.minimum(np.searchsorted(times, ours), len(sounding) - 1)
+        return sorted(notes, key=lambda n: n.start), sounding[near].astype(float)
 
 
 def skyline(notes: list[Note]) -> list[Note]:
@@ -86,7 +89,7 @@ def template_chords(frames: NDArray[np.float64]) -> NDArray[np.float64]:
         tones[[tone % 12 for tone in QUALITIES[quality]]] = 1.0
         rows += [np.roll(tones, root) / np.linalg.norm(tones) for root in range(12)]
     scores = chroma @ np.array(rows).T / (np.linalg.norm(chroma, axis=1, keepdims=True) + 1e-9)
-    weights = np.exp(8.0 * scores)
+    weights = np.exp(30.0 * scores)
     shares = weights / weights.sum(1, keepdims=True)
     return np.concatenate((0.99 * shares, np.full((len(shares), 1), 0.01)), 1)
 
