@@ -45,8 +45,7 @@ def configure(parser: Parser) -> None:
         "Measures what a style makes of songs, beside baselines: the unchanged song, a matched "
         "equaliser, a round trip through a spectrogram, a random clip of the target genre, and "
         "another style. A genre classifier rates all of them; rendered songs are also compared "
-        "with their true version in the style. What is left of a song stands apart from its "
-        "style, beside random chords.",
+        "with their true version in the style.",
         """\
 examples:
   audiotransfer evaluate jazz --on data/ensembles-test --baseline data/ensembles
@@ -82,7 +81,7 @@ examples:
         help="length of each song (default 30; of rendered songs all)",
     )
     what.add_argument(
-        "--mode", default="auto", metavar="NAME", help="auto (default), cover or timbre"
+        "--mode", default="auto", metavar="NAME", help="auto, cover or timbre"
     )
     beside = parser.add_argument_group("baselines and classifiers")
     beside.add_argument(

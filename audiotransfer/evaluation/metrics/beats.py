@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import librosa
@@ -18,6 +19,8 @@ SAME, HALF_BEAT, TWICE, HALF, OTHER = (
     "same", "half a beat off", "twice as fast", "half as fast", "other",
 )  # fmt: skip
 _SAMPLE_RATE, _HOP_LENGTH = 22050, 512
+_TOLERANCE = 0.07  # s
+_WEAKER = 0.8  # times the strength between beats
 _RELIABLE = 0.6  # F-measure from which beats are called by a relation
 
 
@@ -33,16 +36,49 @@ class BeatAgreement:
     relation: str
 
 
-def beat_times(audio: Tensor, sample_rate: int) -> NDArray[np.float64]:
-    """Beats (s) of a sound ``[C, T]``, by librosa's dynamic programming (Ellis 2007)."""
+@dataclass(frozen=True)
+class Onsets:
+    """Onset strength of a sound, frame by frame ``[L]``, and the frames' times ``[L]`` (s)."""
+
+    strength: NDArray[np.float64]
+    times: NDArray[np.float64]
+
+    @cached_property
+    def beats(self) -> NDArray[np.float64]:
+        """Times of the beats (s), by librosa's dynamic programming (Ellis 2007)."""
+        if not np.any(self.strength > 0):
+            return np.zeros(0)
+        _, beats = librosa.beat.beat_track(
+            onset_envelope=self.strength, sr=_SAMPLE_RATE, hop_length=_HOP_LENGTH
+        )
+        return self.times[np.asarray(beats, dtype=int)]
+
+    def near(self, times: ArrayLike) -> float:
+        """Mean over some times (s) of the greatest strength within 70 ms; 0 of none."""
+        places = np.asarray(times, dtype=np.float64)
+        edges = np.searchsorted(self.times, [places - _TOLERANCE, places + _TOLERANCE])
+        found = [self.strength[a:b].max() for a, b in edges.T if a < b]
+        return float(np.mean(found)) if found else 0.0
+
+
+def onsets_of(audio: Tensor, sample_rate: int) -> Onsets:
+    """Onset strength of a sound ``[C, T]``."""
     signal = librosa.resample(mono(audio, sample_rate), orig_sr=44100, target_sr=_SAMPLE_RATE)
     strength = librosa.onset.onset_strength(y=signal, sr=_SAMPLE_RATE, hop_length=_HOP_LENGTH)
-    if not np.any(strength > 0):
-        return np.zeros(0)
-    _, beats = librosa.beat.beat_track(
-        onset_envelope=strength, sr=_SAMPLE_RATE, hop_length=_HOP_LENGTH, units="time"
-    )
-    return np.asarray(beats, dtype=np.float64)
+    times = librosa.times_like(strength, sr=_SAMPLE_RATE, hop_length=_HOP_LENGTH)
+    return Onsets(strength, times)
+
+
+def is_half_a_beat_off(found: Onsets, known: ArrayLike) -> bool:
+    """Whether a sound's beats lie between the known ones (s).
+
+    The beats tracked in it must do, and its onsets must be weaker at the known beats than between
+    them: in double time a tracker may take up every other beat from the wrong one.
+    """
+    beats = np.asarray(known, dtype=np.float64)
+    if beat_agreement(found.beats, beats).relation != HALF_BEAT:
+        return False
+    return found.near(beats) < _WEAKER * found.near((beats[:-1] + beats[1:]) / 2.0)
 
 
 def beat_agreement(found: ArrayLike, known: ArrayLike) -> BeatAgreement:

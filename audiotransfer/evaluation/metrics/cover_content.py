@@ -13,7 +13,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from audiotransfer.evaluation.metrics.beats import HALF_BEAT, beat_agreement, beat_times
+from audiotransfer.evaluation.metrics.beats import (
+    Onsets,
+    beat_agreement,
+    is_half_a_beat_off,
+    onsets_of,
+)
 from audiotransfer.evaluation.metrics.cover import (
     Spectrum,
     bar_chroma_correlation,
@@ -43,9 +48,10 @@ _BEATS_A_BAR = 4
 
 @dataclass(frozen=True)
 class Content:
-    """What songs and covers are compared by: constant-Q magnitudes, and tracked beats (s)."""
+    """What songs and covers are compared by: constant-Q magnitudes, onsets, and a fingerprint."""
 
     sound: Spectrum
+    onsets: Onsets
     fingerprint: Fingerprint
 
     @cached_property
@@ -66,7 +72,8 @@ class Content:
 def content_of(audio: Tensor, sample_rate: int) -> Content:
     """The content of a sound ``[C, T]``, at least a second long."""
     sound = spectrum(audio, sample_rate)
-    return Content(sound, fingerprint_of(sound, beat_times(audio, sample_rate)))
+    onsets = onsets_of(audio, sample_rate)
+    return Content(sound, onsets, fingerprint_of(sound, onsets.beats))
 
 
 def content_figures(output: Content, source: Content) -> dict[str, float]:
@@ -76,11 +83,14 @@ def content_figures(output: Content, source: Content) -> dict[str, float]:
     chance`` what the same roots in random order would have. ``bar chroma`` correlates the bars'
     chroma, and ``a bar off`` with the next bar. ``beat F`` is that of the tracked beats in their
     best relation (as fast, twice, half), and ``half a beat off`` 1 where they lie between the
-    song's. What cannot be measured, as the harmony of silence or of less than two bars, is left
-    out.
+    song's (see `is_half_a_beat_off`). What cannot be measured, as the harmony of silence or of
+    less than two bars, is left out.
     """
-    beats = beat_agreement(output.fingerprint.beats, source.fingerprint.beats)
-    figures = {BEATS: beats.best, HALF_BEAT_OFF: float(beats.relation == HALF_BEAT)}
+    beats = source.fingerprint.beats
+    figures = {
+        BEATS: beat_agreement(output.fingerprint.beats, beats).best,
+        HALF_BEAT_OFF: float(is_half_a_beat_off(output.onsets, beats)),
+    }
     if len(source.bars) < 2:
         return figures
     before, after = (chord_roots(content.sound, source.bars) for content in (source, output))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from audiotransfer.evaluation.metrics.beats import beat_times
+from audiotransfer.evaluation.metrics.beats import onsets_of
 from audiotransfer.evaluation.metrics.cover import Spectrum, pitch_classes, span_means, spectrum
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class Fingerprint:
 
 def fingerprint(audio: Tensor, sample_rate: int) -> Fingerprint:
     """The fingerprint of a sound ``[C, T]``, at least a second long."""
-    return fingerprint_of(spectrum(audio, sample_rate), beat_times(audio, sample_rate))
+    return fingerprint_of(spectrum(audio, sample_rate), onsets_of(audio, sample_rate).beats)
 
 
 def fingerprint_of(sound: Spectrum, beats: NDArray[np.float64]) -> Fingerprint:
