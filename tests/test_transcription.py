@@ -27,7 +27,7 @@ from audiotransfer.transcription.dynamics import RATE, LoudnessCurve, bar_energy
 from audiotransfer.transcription.lines import clean_melody, notes_of, others_of, table_of
 from audiotransfer.transcription.riffs import with_riffs
 from audiotransfer.transcription.sheet import recording_sheet
-from audiotransfer.transcription.transcriber import Transcriber
+from audiotransfer.transcription.transcriber import Transcriber, _highest_mean
 
 #: Chords of a song in C: two halves that differ, of a bar each.
 _SONG = ["C", "Am", "F", "G7", "C", "Am", "Dm7", "G7", "F", "G7", "Em", "Am", "F", "G7", "C", "C"]
@@ -441,3 +441,10 @@ def test_the_form_of_a_song_of_hours_needs_no_matrix_of_its_bars() -> None:
     tracemalloc.stop()
     assert sum(section.beats for section in sections) == 24_000
     assert peak < 20e6  # a matrix would have 288 MB
+
+
+def test_the_voice_is_that_of_the_seconds_with_most_of_it() -> None:
+    values = np.concatenate([np.zeros(50), np.full(10, 0.6), np.zeros(40)])
+    assert _highest_mean(values, 20) == pytest.approx(0.3)
+    assert _highest_mean(values, 1000) == pytest.approx(0.06)
+    assert _highest_mean(values[:0], 20) == 0.0

@@ -80,9 +80,7 @@ examples:
         metavar="S",
         help="length of each song (default 30; of rendered songs all)",
     )
-    what.add_argument(
-        "--mode", default="auto", metavar="NAME", help="auto, cover or timbre"
-    )
+    what.add_argument("--mode", default="auto", metavar="NAME", help="auto, cover or timbre")
     beside = parser.add_argument_group("baselines and classifiers")
     beside.add_argument(
         "--baseline",

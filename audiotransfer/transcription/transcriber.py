@@ -18,19 +18,22 @@ from audiotransfer.transcription.rhythm_detection import RhythmDetector
 from audiotransfer.transcription.sheet import even_grid, recording_sheet
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from audiotransfer.leadsheet import LeadSheet
 
 #: Sample rate of the networks in Hz.
 MONO_RATE = 22_050
+_VOICE_SECONDS = 20.0
 
 
 @dataclass(frozen=True)
 class Transcription:
     """A recording's lead sheet, and how far it can be relied on.
 
-    ``beats``, ``chords`` and ``lead`` are confidences 0..1. ``doubt`` says in words why the lead
+    ``beats``, ``chords`` and ``lead`` are confidences 0..1. ``voice`` is the probability that
+    somebody sings, in the 20 s in which it is highest. ``doubt`` says in words why the lead
     sheet should not be arranged (no steady beat, speech, silence); ``None`` where it may be.
     Recordings of silence have no lead sheet; those without a beat have one in even beats.
     """
@@ -40,6 +43,7 @@ class Transcription:
     chords: float = 0.0
     lead: float = 0.0
     doubt: str | None = None
+    voice: float = 1.0
 
 
 class Transcriber:
@@ -73,7 +77,9 @@ class Transcriber:
         grid = grid or even_grid(self._samples / MONO_RATE)
         sheet = recording_sheet(pitch, grid, drum_hits(rhythm), levels, title)
         sure = confidence_of(sheet, rhythm, beats)
-        return Transcription(sheet, sure.beats, sure.chords, sure.lead, doubt or sure.doubt())
+        voice = _highest_mean(pitch.voice, round(_VOICE_SECONDS * pitch.rate))
+        doubt = doubt or sure.doubt()
+        return Transcription(sheet, sure.beats, sure.chords, sure.lead, doubt, voice)
 
     def _add(self, mono: Tensor) -> None:
         """Takes the next samples ``[1, t]`` at 22.05 kHz."""
@@ -82,3 +88,10 @@ class Transcriber:
         self._pitch.push(samples.numpy())
         self._rhythm.push(samples)
         self._loudness.push(samples.numpy())
+
+
+def _highest_mean(values: NDArray[np.floating], count: int) -> float:
+    """The highest mean of ``count`` values in a row, or of all where there are fewer."""
+    sums = np.cumsum(np.pad(values.astype(np.float64), (1, 0)))
+    count = min(count, len(values))
+    return float((sums[count:] - sums[: len(sums) - count]).max() / count) if count else 0.0
