@@ -16,7 +16,7 @@ from audiotransfer.cover.bass import two_beat_bars, write_walking_bass
 from audiotransfer.cover.counts import read_counts
 from audiotransfer.cover.walking import INTERVALS
 from audiotransfer.evaluation.metrics import arrangement
-from audiotransfer.leadsheet import QUALITIES, Chord
+from audiotransfer.leadsheet import QUALITIES, Chord, Note
 from audiotransfer.leadsheet.chords import TONES, tone_index
 
 BASS = Role("bass", "walking_bass", ("bass_upright_pizz",))
@@ -25,11 +25,11 @@ Maker = Callable[..., Any]
 
 @pytest.fixture(scope="module")
 def lines(chart: Maker, jazz_plan: Maker) -> list[tuple[Any, Any]]:
-    """Plans and their bass lines: eight songs of 64 bars, walking."""
+    """Plans and their bass lines: 20 songs of 64 bars, walking."""
     plans = [jazz_plan(chart(text, times)) for text, times in ((AABA, 2), (POP, 4))]
     return [
         (plan, write_walking_bass(plan, BASS, np.random.default_rng(seed)))
-        for seed in range(4)
+        for seed in range(10)
         for plan in plans
     ]
 
@@ -52,6 +52,23 @@ def test_intervals_are_as_counted(lines: list[tuple[Any, Any]]) -> None:
 def test_new_chords_begin_with_their_roots(lines: list[tuple[Any, Any]]) -> None:
     measured = sum(arrangement.new_chord_tones(n, p.chords) for p, n in lines)
     assert 0.6 < measured[0] / measured.sum() < 0.8  # counted .65
+
+
+@pytest.mark.parametrize("text", [32 * "Ebm | ", 4 * "Cm | Cm | F | F | Ab | Ab | Bb | Bb | "])
+def test_held_chords_have_their_root_on_each_bar(chart: Maker, jazz_plan: Maker, text: str) -> None:
+    plan = jazz_plan(chart(text.strip(" |")))
+    for energy in (0.7, 0.1):  # walking, and partly in two
+        calm = replace(plan, energy=np.full(len(plan.sheet.bars), energy))
+        roots = held = 0
+        for seed in range(3):
+            notes = write_walking_bass(calm, BASS, np.random.default_rng(seed))
+            pitches = {float(beat): int(pitch) for beat, _, pitch, _ in notes}
+            for bar in plan.sheet.bars[1:-1]:
+                chord = plan.chord_at(bar.beat)
+                if chord.beat < bar.beat:
+                    held += 1
+                    roots += pitches.get(float(bar.beat), 0) % 12 == chord.root
+        assert 0.75 < roots / held < 1.0
 
 
 def test_changes_are_approached_by_step_or_fifth(lines: list[tuple[Any, Any]]) -> None:
@@ -174,6 +191,26 @@ def test_without_chords_it_rests(chart: Maker, jazz_plan: Maker) -> None:
     for quality in QUALITIES:
         sheet = chart(f"D{quality} | D{quality} | G{quality} | D{quality}")
         assert len(write_walking_bass(jazz_plan(sheet), BASS, np.random.default_rng(0))) > 8
+
+
+@pytest.mark.parametrize(("figures", "plays"), [(1, True), (2, True), (5, False)])
+def test_a_riff_that_repeats_is_played(
+    chart: Maker, jazz_plan: Maker, figures: int, plays: bool
+) -> None:
+    """A figure of one or two bars; a line that is new in each bar is walked."""
+    sheet = chart("Am7 | " * 15 + "Am7")
+    riffs = [[(0, 33), (1.5, 36 + n), (2, 38 - n), (3.5, 31 + 2 * n)] for n in range(figures)]
+    own = [(4 * bar + at, pitch) for bar in range(16) for at, pitch in riffs[bar % figures]]
+    notes = [Note(float(sheet.time_at(beat)), 0.2, pitch) for beat, pitch in own]
+    plan = jazz_plan(replace(sheet, bass=tuple(notes)))
+    role = Role("bass", "walking_bass", ("bass_upright_pizz",))
+    line = write_walking_bass(plan, role, np.random.default_rng(3))
+    played = {(float(beat), int(pitch) % 12) for beat, _, pitch, _ in line}
+    wanted = {(float(beat), pitch % 12) for beat, pitch in own}
+    assert (len(played & wanted) / len(played | wanted) > 0.9) == plays
+    assert line[:, 2].min() >= 28 and line[:, 2].max() <= 60
+    walked = replace(role, settings={"riffs": False})
+    assert len(write_walking_bass(plan, walked, np.random.default_rng(3))) >= 48
 
 
 def _normalised(counted: list[list[float]]) -> np.ndarray:

@@ -172,3 +172,15 @@ def test_lines_do_not_break_by_octaves_in_a_phrase() -> None:
         breaks = int((np.diff(moved - tune) != 0)[inside].sum())
         folded = np.where(tune < 55, tune + 12, np.where(tune > 79, tune - 12, tune))
         assert breaks <= int((np.diff(folded - tune) != 0)[inside].sum())
+
+
+def test_a_melody_that_is_mostly_too_low_in_some_phrases_moves_as_one() -> None:
+    """A low line whose first phrases just fit, and whose later ones do not."""
+    first, later = [57.0, 60, 60, 57, 60, 54, 57], [55.0, 64, 59, 52, 52, 67]
+    tune = np.array(4 * first + 4 * later)
+    phrases = np.repeat(np.arange(8), 4 * [7] + 4 * [6])
+    assert (in_range(tune, phrases, 53, 80) == tune + 12).all()
+    # A phrase far outside stays apart.
+    apart = np.r_[79.0, tune]
+    moved = in_range(apart, np.r_[0, phrases + 1], 53, 80)
+    assert moved.tolist() == [79.0, *(tune + 12)]

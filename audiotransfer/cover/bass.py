@@ -9,7 +9,8 @@ import numpy as np
 
 from audiotransfer.cover.band import settings_of
 from audiotransfer.cover.counts import by_tempo, table
-from audiotransfer.cover.walking import INSIDE, NEW, TWO, Slot, walking_model
+from audiotransfer.cover.riffs import riff_steps
+from audiotransfer.cover.walking import HELD, INSIDE, NEW, PITCHES, TWO, Slot, walking_model
 from audiotransfer.leadsheet.chords import TONES, tone_index
 
 if TYPE_CHECKING:
@@ -44,16 +45,20 @@ class WalkingSettings:
     """Settings of a walking bass.
 
     ``two_beat`` is the highest share of bars in two; ``skips`` and ``empty`` are factors of the
-    counted off notes and empty beats.
+    counted off notes and empty beats. ``riffs`` has the bass play what the song's own bass repeats
+    every bar or two.
     """
 
     two_beat: float = _TWO_MOST
     skips: float = 1.0
     empty: float = 1.0
+    riffs: bool = True
 
 
 def write_walking_bass(plan: Plan, role: Role, generator: Generator) -> Notes:
     """Writes a walking bass in beats, straight: one note a beat, roots on changes, approaches.
+
+    Where a chord goes on over a bar line, its root comes again on beat 1 most of the time.
 
     Where the energy is low in the first chorus of several, or very low elsewhere, it plays in two.
     Settings of the role: `WalkingSettings`.
@@ -78,9 +83,9 @@ def write_walking_bass(plan: Plan, role: Role, generator: Generator) -> Notes:
         chord = place.slot.chord
         before, tone = tone, tone_index(int(pitch) - (chord.root or 0), chord.quality)
         omit = empty * (_EMPTY if place.slot.beat == 0 else 1.35) * _HELD[before]
-        new = place.slot.row in (NEW, INSIDE) or place.slot.fixed is not None
+        new = place.slot.row in (NEW, INSIDE, HELD) or place.slot.fixed is not None
         if new or (line and line[-1][1] > 1.2):
-            omit = 0.0  # never on a change, never twice in a row
+            omit = 0.0  # never on a change or the root of a held chord, never twice in a row
         if line and place.end - place.beat <= 1 and generator.random() < omit:
             start, length, *rest = line[-1]
             if 1.2 > length > place.beat - start - 0.2:  # the note before goes on
@@ -99,9 +104,25 @@ def write_walking_bass(plan: Plan, role: Role, generator: Generator) -> Notes:
             line.append((skip, _SKIP[1], float(extra), velocity + _SKIP[0]))
         else:
             line.append((place.beat, length, float(pitch), velocity))
+    if settings.riffs:
+        line = _with_riffs(line, plan)
     notes = np.array(line)
     notes[:, 3] = np.clip(np.round(notes[:, 3]), 20, 120)
     return notes
+
+
+def _with_riffs(
+    line: list[tuple[float, float, float, float]], plan: Plan
+) -> list[tuple[float, float, float, float]]:
+    """The line with the song's own riff, an octave or more away, where it repeats one."""
+    steps, spans = riff_steps(plan, 1.0, repeated=True)
+    if not steps:
+        return line
+    middle = float(np.median([int(step.symbol) for step in steps]))
+    octaves = 12 * round((float(PITCHES.mean()) - middle) / 12)
+    kept = [note for note in line if not any(start <= note[0] < end for start, end in spans)]
+    kept += [(s.beat, s.beats, float(int(s.symbol) + octaves), float(_VELOCITY)) for s in steps]
+    return sorted(kept)
 
 
 def two_beat_bars(plan: Plan, most: float = _TWO_MOST) -> frozenset[int]:
@@ -134,7 +155,7 @@ def _places(plan: Plan, two: frozenset[int]) -> list[_Place]:
             chord = plan.chord_at(beat + 0.1)
             new = beat in changes
             inside = _beat_of_four(beat - bar.beat, bar.beats)
-            row = TWO if end - beat > 1 else inside
+            row = HELD if inside == 0 else TWO if end - beat > 1 else inside
             if new:
                 row = NEW if inside == 0 or end - beat > 1 else INSIDE
             fixed = chord.bass if new else None

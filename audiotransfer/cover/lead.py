@@ -20,9 +20,11 @@ _RANGE = (48, 84)  # of an instrument whose range is not given
 _REST = 0.75  # beats of silence that end a phrase
 _LONGEST_PHRASE = 16.0  # beats after which the next note of a beat or more ends a phrase
 _LEGATO = 0.2  # beats: a shorter gap to the next note is closed
-#: Costs of a note outside the range and of one an octave away from where it is written, and of a
+#: Costs of a note outside the range and of one an octave away from where the melody is, and of a
 #: change by an octave inside a phrase and between phrases; chosen, not counted.
 _OUTSIDE, _AWAY, _BREAK, _NEW_PHRASE = 50.0, 0.04, 3.0, 0.6
+#: Share of a melody's notes that must be within the range because of it for a shift by an octave.
+_WORTH_MOVING = 0.1
 _GRACE = 0.09  # beats that a grace note lasts, before the beat
 _OWN = 0.35  # share of the source's own differences of velocity that is kept
 
@@ -95,22 +97,24 @@ def in_range(
 ) -> NDArray[np.float64]:
     """Pitches moved by octaves into ``low`` .. ``high``, with few changes of octave.
 
-    The sequence of octaves is the cheapest (Viterbi): a change inside a phrase breaks its line and
-    costs most, one between phrases less, and each note away from its written octave little. The
-    range must hold an octave.
+    The whole melody takes the shift that brings most notes within the range, and stays where it is
+    written if hardly more are gained. From there the sequence of octaves is the cheapest (Viterbi):
+    a change inside a phrase breaks its line and costs most, one between phrases less, and each note
+    away from the melody's shift little. The range must hold an octave.
     """
     octaves = 12.0 * np.arange(-6, 7)
-    away = np.abs(octaves) / 12
     moved = pitches[:, None] + octaves
     outside = np.maximum(low - moved, 0) + np.maximum(moved - high, 0)
+    whole = (outside > 0).mean(axis=0) + _WORTH_MOVING * np.abs(octaves) / 12
+    away = np.abs(octaves - octaves[whole.argmin()]) / 12
     cost = _OUTSIDE * (outside > 0) + outside + _AWAY * away
     change = np.abs(octaves[:, None] - octaves) / 12
     inside = np.diff(phrases) == 0
     total, back = cost[0], np.zeros((len(pitches), len(octaves)), dtype=np.int64)
     for index in range(1, len(pitches)):
-        whole = total[:, None] + (_BREAK if inside[index - 1] else _NEW_PHRASE) * change
-        back[index] = whole.argmin(axis=0)
-        total = whole.min(axis=0) + cost[index]
+        ways = total[:, None] + (_BREAK if inside[index - 1] else _NEW_PHRASE) * change
+        back[index] = ways.argmin(axis=0)
+        total = ways.min(axis=0) + cost[index]
     state = int(total.argmin())
     result = pitches.copy()
     for index in range(len(pitches) - 1, -1, -1):

@@ -17,20 +17,27 @@ if TYPE_CHECKING:
     from audiotransfer.cover.pattern_parts import PartSettings
     from audiotransfer.cover.plan import Plan
 
-_BUSY = 0.9  # onsets a beat from which a bass line is a riff
+#: Onsets a beat from which a bass line is a riff, and one that is repeated.
+_BUSY, _BUSY_REPEATED = 0.9, 0.5
 _MOVING = 3  # different pitches of a phrase
 _ROOTS = 0.4  # share of roots; broken chords, as of a piano's left hand, have fewer
 _FIFTH, _OCTAVE = 7, 12
 _COVERED = 0.75  # share of a phrase's bars with notes
+_ALIKE = 0.6  # mean share of notes that a bar has in common with one of the two before it
+_BEFORE = 2  # bars, of which one may be the same again
 _SALT = 7  # apart from the draws of patterns, which have the same seed
 
 
-def riff_steps(plan: Plan, share: float) -> tuple[list[Step], list[tuple[float, float]]]:
+def riff_steps(
+    plan: Plan, share: float, *, repeated: bool = False
+) -> tuple[list[Step], list[tuple[float, float]]]:
     """Steps of the song's bass line, and the spans in beats that they fill.
 
     A phrase has its riff with the probability ``share`` if its bass line has about a note a
-    beat, three pitches, and is no broken chord. Symbols are MIDI pitches as text; places are on
-    sixteenths, or sixths of a compound beat. The draw is the same for all parts of a plan.
+    beat, three pitches, and is no broken chord; or, with ``repeated``, if a figure of one or two
+    bars with three pitch classes comes again and again, by which one knows the song. Symbols are
+    MIDI pitches as text; places are on sixteenths, or sixths of a compound beat. The draw is the
+    same for all parts of a plan.
     """
     if not share or not plan.sheet.bass:
         return [], []
@@ -39,20 +46,25 @@ def riff_steps(plan: Plan, share: float) -> tuple[list[Step], list[tuple[float, 
     grid = 2 * max(bar.division for bar in plan.sheet.bars)
     onsets = np.round(notes[:, 0] * grid) / grid
     line, spans = [], []
+    busy = _BUSY_REPEATED if repeated else _BUSY
     for number, phrase in enumerate(phrases(plan)):
         random = np.random.default_rng([plan.seed, number, _SALT])
         inside = (onsets >= starts[phrase.start]) & (onsets < starts[phrase.end])
         bars = np.searchsorted(starts, onsets[inside], side="right") - 1
         length = phrase.end - phrase.start
         is_line = (
-            len(bars) >= _BUSY * (starts[phrase.end] - starts[phrase.start])
+            len(bars) >= busy * (starts[phrase.end] - starts[phrase.start])
             and len(np.unique(bars)) >= _COVERED * length
         )
         moves = len(np.unique(notes[inside, 2])) >= _MOVING
         if not (random.random() < share and is_line and moves):
             continue
         riff = _steps(onsets[inside], notes[inside], bars, starts[phrase.end], grid)
-        if np.mean([_is_root(plan, step) for step in riff]) >= _ROOTS:
+        if repeated:
+            fits = _is_repeated(onsets[inside] - starts[bars], notes[inside, 2], bars)
+        else:
+            fits = bool(np.mean([_is_root(plan, step) for step in riff]) >= _ROOTS)
+        if fits:
             spans.append((float(starts[phrase.start]), float(starts[phrase.end])))
             line += riff
     return line, spans
@@ -78,6 +90,28 @@ def with_riffs(
         velocity = loudness(step)
         kept += [[step.beat, step.beats, float(pitch + tone), velocity] for tone in added]
     return kept
+
+
+def _is_repeated(
+    places: NDArray[np.float64], pitches: NDArray[np.float64], bars: NDArray[np.int64]
+) -> bool:
+    """Whether a line's bars, by places in them, repeat one of the two before, and move."""
+    figures = [
+        {
+            (float(place), int(pitch) % _OCTAVE)
+            for place, pitch in zip(places[at], pitches[at], strict=True)
+        }
+        for bar in range(bars[0], bars[-1] + 1)
+        if len(at := np.flatnonzero(bars == bar))
+    ]
+    if len(figures) <= _BEFORE or np.median([len({c for _, c in f}) for f in figures]) < _MOVING:
+        return False
+    alike = [
+        max(len(figure & other) / len(figure | other) for other in figures[max(0, n - 2) : n])
+        for n, figure in enumerate(figures)
+        if n
+    ]
+    return float(np.mean(alike[_BEFORE - 1 :])) >= _ALIKE
 
 
 def _is_root(plan: Plan, step: Step) -> bool:

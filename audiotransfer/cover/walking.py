@@ -8,7 +8,7 @@ backward sampling).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -32,8 +32,9 @@ INTERVALS = ("0", "+1", "-1", "+2", "-2", "3-4", "5-7", "8-11", "12")
 #: Pitches of the line; counted 5 to 95 %: 33 (A1) to 52 (E3).
 PITCHES = np.arange(31, 55)
 _MIDDLE, _SPREAD = 42.0, 8.0
-# Rows beside the four beats: a new chord, the same within a bar, the second note of two in a bar.
-NEW, INSIDE, TWO = 4, 5, 6
+# Rows beside the four beats: a new chord, the same within a bar, the second note of two in a bar,
+# and the first beat of a bar that the chord before it goes on in.
+NEW, INSIDE, TWO, HELD = 4, 5, 6, 7
 _STEPS = PITCHES[None, :] - PITCHES[:, None]
 _SIGNS = np.sign(_STEPS)
 _UP, _DOWN = (_SIGNS > 0).astype(float), (_SIGNS < 0).astype(float)
@@ -44,6 +45,9 @@ _WITHIN = (-0.19, 0.05, 0.04, 0.03, 0.07)  # of new chords on beat 3: root .34 o
 _CHROMATIC = 0.08  # weight of a note outside the chord's scale where the chord is new
 _LEFT = 0.3  # weight of leaving a note foreign to the chord by more than a whole step
 _PLAIN = np.array([1.0, 1.0, 1.2, 0.8])  # weight of foreign tones under triads, by beat
+# Weight of tones at `HELD` beside beat 1: where chords last for bars, the root makes them clear.
+# Trios whose lines are counted seldom have such chords.
+_AGAIN = np.array([8.0, 0.6, 1.0, 0.4, 0.25])
 _SEVENTH = TONES.index("7th or 6th")
 _ROUNDS = 12
 # Scale of each kind of chord, in semitones above the root.
@@ -68,7 +72,8 @@ class Slot:
     """A note of the line: its beat (0..3, as in a bar of four) and its chord.
 
     ``row`` is its row of tone weights: its beat, `NEW` or `INSIDE` where the chord is new, `TWO`
-    for the second note of a two-beat bar. ``fixed`` is the pitch class that it must have, if any.
+    for the second note of a two-beat bar, `HELD` for the first beat of a bar in which a chord goes
+    on. ``fixed`` is the pitch class that it must have, if any.
     """
 
     beat: int
@@ -79,7 +84,7 @@ class Slot:
 
 @dataclass(frozen=True)
 class Walking:
-    """Weights of a line: tones ``[7, 5]`` and intervals ``[4, 9]``, each by row."""
+    """Weights of a line: tones ``[8, 5]`` and intervals ``[4, 9]``, each by row."""
 
     tones: NDArray[np.float64]
     intervals: NDArray[np.float64]
@@ -128,7 +133,7 @@ class Walking:
         return weight - _log_total(nodes, edges)
 
     def expected(self, slots: Sequence[Slot]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Expected counts of tones ``[7, 5]`` and intervals ``[4, 9]`` of drawn lines."""
+        """Expected counts of tones ``[8, 5]`` and intervals ``[4, 9]`` of drawn lines."""
         nodes, edges = self._potentials(slots)
         sums, back = _forward(nodes, edges), _backward(nodes, edges)
         tones, intervals = np.zeros_like(self.tones), np.zeros_like(self.intervals)
@@ -198,6 +203,10 @@ def walking_model(path: Path) -> Walking:
         tones[:4] *= _ratio(target[:4], beats)
         tones[NEW:TWO] *= _ratio(target[NEW:TWO], got_tones[NEW:TWO])
         intervals = intervals * _ratio(steps, got_steps)
+    tones = np.vstack([tones, tones[0] * _AGAIN])
+    again = [replace(slot, row=HELD) if slot.row == 0 else slot for slot in slots]
+    for _ in range(_ROUNDS // 3):  # the steps into and out of these roots too
+        intervals = intervals * _ratio(steps, Walking(tones, intervals, degrees).expected(again)[1])
     return Walking(tones, intervals, degrees)
 
 

@@ -31,6 +31,7 @@ _PAUSE = 0.8  # seconds: shorter rests are breaths
 _RAISED = 0.8  # exponent by which the mask goes towards 1 at partials of the voice
 _LOWERED = 0.35  # share that is taken away between its partials
 _OLD = 0.8  # and where notes of the accompaniment have partials
+_MAKEUP = 1.12  # 1 dB: what all this takes from the voice itself, .6 to 1.0 dB on four songs
 _TO_HZ = 5000.0  # where partials of a voice can be told apart
 _LOW_HZ = 80.0  # below which nobody sings
 _EARLY, _LATE = 0.05, 0.08  # seconds by which notes may sound before and after they are written
@@ -84,7 +85,7 @@ class KeptVoice:
         raised = _RAISED * sure * voice * (1.0 - old)
         below = (_bins() < _TO_HZ)[:, None]
         mask = mask ** (1.0 - raised * below) * torch.where(below, lowered, 1.0)
-        mask = mask * _high_pass()[:, None]
+        mask = (_MAKEUP * mask).clamp_max(1.0) * _high_pass()[:, None]
         unsure = _may_sing(spectra, whole, length)
         return istft(mask * whole, length) * torch.maximum(gains, unsure)
 
