@@ -42,10 +42,9 @@ _COLUMNS = (
 def configure(parser: Parser) -> None:
     """Describes the verb and its arguments."""
     parser.about(
-        "Measures what a style makes of songs, beside baselines: the unchanged song, a matched "
-        "equaliser, a round trip through a spectrogram, a random clip of the target genre, and "
-        "another style. A genre classifier rates all of them; rendered songs are also compared "
-        "with their true version in the style.",
+        "Measures what a style makes of songs, beside the unchanged song, a matched equaliser, a "
+        "spectrogram round trip, a random clip of the target, random chords and another style. A "
+        "genre classifier rates all; rendered songs are also compared with their true version.",
         """\
 examples:
   audiotransfer evaluate jazz --on data/ensembles-test --baseline data/ensembles
