@@ -44,9 +44,8 @@ def configure(parser: Parser) -> None:
     parser.about(
         "Measures what a style makes of songs, beside baselines: the unchanged song, a matched "
         "equaliser, a round trip through a spectrogram, a random clip of the target genre, and "
-        "another style. A genre classifier rates all of them; rendered songs are also compared "
-        "with their true version in the style. What is left of a song stands apart from its "
-        "style, beside random chords.",
+        "another style. A genre classifier rates all; what is left of the song is measured apart, "
+        "and rendered songs beside their true version.",
         """\
 examples:
   audiotransfer evaluate jazz --on data/ensembles-test --baseline data/ensembles
@@ -68,8 +67,8 @@ examples:
         type=any_path,
         required=True,
         metavar="SONG",
-        help="songs; folders of them, named after genres; folders of rendered or prepared songs; "
-        "for MIDI: folders and zips, named after genres",
+        help="songs; folders of them, named after genres, or of rendered or prepared songs; "
+        "of MIDI: folders and zips",
     )
     what.add_argument(
         "--split", default="test", metavar="NAME", help="split of rendered songs (default test)"
