@@ -24,7 +24,13 @@ from audiotransfer.transcription.chords import frame_means
 from audiotransfer.transcription.confidence import confidence_of, doubt_of_sound
 from audiotransfer.transcription.drums import drum_hits
 from audiotransfer.transcription.dynamics import RATE, LoudnessCurve, bar_energy
-from audiotransfer.transcription.lines import clean_melody, notes_of, others_of, table_of
+from audiotransfer.transcription.lines import (
+    clean_melody,
+    notes_of,
+    others_of,
+    table_of,
+    without_bass,
+)
 from audiotransfer.transcription.riffs import with_riffs
 from audiotransfer.transcription.sheet import recording_sheet
 from audiotransfer.transcription.transcriber import Transcriber, _highest_mean
@@ -196,6 +202,37 @@ def test_a_melody_that_rests_shortly_gets_no_riff() -> None:
     whole = with_riffs(melody, others, others[:0], edges, [4] * 16)
     assert len(whole) == len(melody)
     assert len(with_riffs(melody[:6], others, others[:0], edges, [4] * 16)) > 6
+
+
+def test_a_melody_with_hardly_any_notes_gets_a_riff_beside_them() -> None:
+    edges = np.arange(0.0, 33.0, 2.0)
+    few = table_of([Note(2.0 * bar + 0.5, 0.4, 70) for bar in range(16)])
+    others = table_of([Note(0.5 * i, 0.45, 60 + i % 3, confidence=1.0) for i in range(64)])
+    low = table_of([Note(0.5 * i + 0.25, 0.2, 45, confidence=1.0) for i in range(64)])
+    both = np.concatenate([others, low])
+    found = with_riffs(few, both[np.argsort(both[:, 0])], others[:0], edges, [4] * 16)
+    assert (found[:, 2] == 70).sum() == len(few)  # they stay
+    assert len(found) == 64 and (found[:, 2] >= 60).all()  # in place of the riff's second notes
+    assert (found[1:, 0] >= found[:-1, 1] - 0.06).all()
+    held = table_of([Note(2.0 * bar, 1.9, 70) for bar in range(16)])  # few notes, but long ones
+    assert len(with_riffs(held, others, others[:0], edges, [4] * 16)) == len(held)
+    more = table_of([Note(1.0 * i + 0.5, 0.3, 70) for i in range(32)])
+    assert len(with_riffs(more, others, others[:0], edges, [4] * 16)) == len(more)
+
+
+def test_low_notes_that_double_the_bass_are_no_melody() -> None:
+    bass = table_of([Note(0.0, 1.0, 28), Note(1.0, 1.0, 33), Note(2.0, 1.0, 36)])
+    melody = [
+        Note(0.1, 0.8, 40),  # the bass, an octave up
+        Note(1.0, 0.9, 38),  # low, but another note
+        Note(2.0, 0.9, 60),  # of its pitch class, but high
+        Note(3.1, 0.5, 36),  # as low, but the bass rests
+        Note(4.0, 0.5, 35),  # too low for a melody
+    ]
+    assert [n.pitch for n in notes_of(without_bass(table_of(melody), bass))] == [38, 60, 36]
+    assert not len(without_bass(table_of(melody[:1]), bass))
+    assert len(without_bass(table_of(melody), bass[:0])) == 4
+    assert not len(without_bass(bass[:0], bass))
 
 
 def test_specks_flickers_and_octave_jumps_are_cleaned() -> None:

@@ -103,8 +103,9 @@ def matched_level(
     blown up; downwards they go as far as the song. Silences of the song are silent.
     """
     count = max(len(source), len(band))
-    source, band = (np.pad(power, (0, count - len(power))) for power in (source, band))
-    times = np.asarray((np.arange(count) + 0.5) * HOP_SECONDS, dtype=np.float64)
+    source = np.pad(source, (0, count - len(source)))
+    band = np.pad(band, (0, count - len(band)))
+    times: NDArray[np.float64] = (np.arange(count) + 0.5) * HOP_SECONDS
     mean = _active(source)
     if not count or mean <= 0.0 or _active(band) <= 0.0:
         return NO_MATCH.level

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _LONG_REST = 6.0  # seconds without a lead from which a riff leads
 _FEWEST_BARS = 2
+_WINDOW = 4  # bars with a note a bar or fewer, mostly silent, in which a melody is but a trace
 _PHRASE = 8  # bars after which another line may lead
 _PARTS = 8  # places of a bar, for repetition
 _LAGS = (1, 2, 4)  # bars after which riffs come again
@@ -47,25 +48,26 @@ def with_riffs(
     bar_times: NDArray[np.float64],
     beats: Sequence[int],
 ) -> NDArray[np.float64]:
-    """The melody with the strongest repeated line where it rests for long.
+    """The melody with the strongest repeated line where it rests for long, or hardly plays.
 
     ``bar_times`` are the B bars' edges in seconds ``[B + 1]``, ``beats`` their numbers of beats.
     A riff is the top line of the further notes, or the bass an octave or more up; what comes again
-    after one, two or four bars, moves and is sure is worth most. Its notes have at most half the
+    after one, two or four bars, moves and is sure is worth most. The melody's own notes stay, and
+    the riff rests meanwhile. Its notes have at most half the
     confidence of a melody's, so that they can be told apart.
     """
-    added = [melody]
+    added, high = [melody], others[others[:, PITCH] >= _LOWEST]
     for first, end in _rests(melody, bar_times):
         for start in range(first, end, _PHRASE):
             stop = min(start + _PHRASE, end)
             edges, count = bar_times[start : stop + 1], sum(beats[start:stop])
-            lines = [
-                _line(_top(_between(others, edges)), edges, count, 1.0),
-                _line(_up(_top(_between(bass, edges))), edges, count, _BASS_WORTH),
-            ]
+            lines = [_line(_top(_between(high, edges)), edges, count, 1.0)]
+            if lines[0].worth < _LEAST:
+                lines.append(_line(_top(_between(others, edges)), edges, count, 1.0))
+            lines.append(_line(_up(_top(_between(bass, edges))), edges, count, _BASS_WORTH))
             best = max(lines, key=lambda line: line.worth)
             if best.worth >= _LEAST:
-                notes = best.notes.copy()
+                notes = _beside(best.notes, melody)
                 notes[:, SURE] = np.minimum(notes[:, SURE], 1.0) * _CONFIDENCE * best.worth**0.5
                 added.append(notes)
     table = np.concatenate(added)
@@ -81,6 +83,7 @@ def _rests(melody: NDArray[np.float64], bar_times: NDArray[np.float64]) -> list[
     last = np.searchsorted(bar_times, melody[:, END] - np.minimum(0.1, lengths / 2)) - 1
     for start, end in zip(first.tolist(), last.tolist(), strict=True):
         busy[max(start, 0) : max(end + 1, 0)] = True
+    busy &= ~_sparse(melody, bar_times)
     edges = np.flatnonzero(np.diff(busy.astype(np.int8), prepend=1, append=1))
     return [
         (start, end)
@@ -88,6 +91,30 @@ def _rests(melody: NDArray[np.float64], bar_times: NDArray[np.float64]) -> list[
         if end - start >= min(_FEWEST_BARS, count)
         and (bar_times[end] - bar_times[start] >= _LONG_REST or end - start == count)
     ]
+
+
+def _sparse(melody: NDArray[np.float64], bar_times: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Whether each bar is one of some in which the melody has hardly any notes."""
+    count = len(bar_times) - 1
+    sparse = np.zeros(count, dtype=bool)
+    onsets = np.searchsorted(melody[:, START], bar_times - _CHORD)
+    sounding = np.maximum.accumulate(np.append(0.0, melody[:, END]))  # until when, after n notes
+    lengths = np.append(0.0, np.cumsum(melody[:, END] - melody[:, START]))
+    sounds = lengths[onsets] - np.maximum(sounding[onsets] - bar_times, 0) * (onsets > 0)
+    for first in range(count - _WINDOW + 1):
+        end = first + _WINDOW
+        few = onsets[end] - onsets[first] <= _WINDOW
+        length = bar_times[end] - bar_times[first]
+        if few and sounds[end] - sounds[first] < length / 2:
+            sparse[first:end] = True
+    return sparse
+
+
+def _beside(notes: NDArray[np.float64], melody: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The notes that do not sound together with a melody whose notes do not overlap."""
+    after = np.searchsorted(melody[:, START], notes[:, END] - _CHORD)
+    last = np.append(-np.inf, melody[:, END])[after]
+    return notes[last <= notes[:, START] + _CHORD].copy()
 
 
 def _between(notes: NDArray[np.float64], edges: NDArray[np.float64]) -> NDArray[np.float64]:

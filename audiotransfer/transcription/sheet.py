@@ -25,6 +25,7 @@ from audiotransfer.transcription.lines import (
     notes_of,
     others_of,
     table_of,
+    without_bass,
 )
 from audiotransfer.transcription.notes import (
     bass_notes,
@@ -62,14 +63,16 @@ def recording_sheet(
         levels: its loudness curve in dB (see `audiotransfer.transcription.dynamics`).
         title: of the song.
 
-    The melody is the detected lead, and where it rests for long the strongest riff, of less
-    confidence (see `with_riffs`). Further notes are all others but the bass's.
+    The melody is the detected lead without what is the bass, and where it rests for long or hardly
+    plays the strongest riff, of less confidence (see `with_riffs`). Further notes are all others
+    but the bass's.
     """
     beats, bars = np.asarray(grid.beats), grid.bars
     lines = bar_lines(bars)
     bar_times = beats[lines.astype(np.int64)]
     lead = lead_notes(pitch)
-    melody, bass = clean_melody(table_of(lead)), table_of(bass_notes(pitch))
+    bass = table_of(bass_notes(pitch))
+    melody = without_bass(clean_melody(table_of(lead)), bass)
     notes = _with_second_voice(table_of(polyphonic_notes(pitch)), second_voice(pitch, lead))
     others = others_of(notes, melody, bass)
     melody = with_riffs(melody, others, bass, bar_times, [bar.beats for bar in bars])

@@ -42,7 +42,8 @@ class Fingerprint:
         found = span_means(self.frames.astype(np.float64), self.times, spans).T
         found = found - found.mean(axis=0)
         norms = np.linalg.norm(found, axis=0)
-        return found / np.where(norms > 1e-9, norms, 1.0)
+        centred: NDArray[np.float64] = found / np.where(norms > 1e-9, norms, 1.0)
+        return centred
 
 
 def fingerprint(audio: Tensor, sample_rate: int) -> Fingerprint:
@@ -109,7 +110,8 @@ def similarities(
 def _at_tempo(beats: NDArray[np.float64], tempo: float) -> NDArray[np.float64]:
     """Beats ``tempo`` times as fast."""
     places = np.arange(0.0, len(beats) - 1 + 1e-6, 1.0 / tempo)
-    return np.interp(places, np.arange(len(beats)), beats)
+    faster: NDArray[np.float64] = np.interp(places, np.arange(len(beats)), beats)
+    return faster
 
 
 def _qmax(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
