@@ -43,8 +43,8 @@ def configure(parser: Parser) -> None:
     """Describes the verb and its arguments."""
     parser.about(
         "Measures what a style makes of songs, beside the unchanged song, a matched equaliser, a "
-        "spectrogram round trip, a random clip of the target, random chords and another style. A "
-        "genre classifier rates all; rendered songs are also compared with their true version.",
+        "spectrogram round trip, a random clip, random chords and another style, by a genre "
+        "classifier and by what is left of the song; rendered songs beside their true version.",
         """\
 examples:
   audiotransfer evaluate jazz --on data/ensembles-test --baseline data/ensembles
