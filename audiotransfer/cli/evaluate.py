@@ -42,9 +42,8 @@ _COLUMNS = (
 def configure(parser: Parser) -> None:
     """Describes the verb and its arguments."""
     parser.about(
-        "Measures what a style makes of songs, beside the unchanged song, a matched equaliser, a "
-        "spectrogram round trip, a random clip, random chords and another style, by a genre "
-        "classifier and by what is left of the song; rendered songs beside their true version.",
+        "Measures what a style makes of songs, by a genre classifier and by what is left of the "
+        "song, beside six baselines; rendered songs also beside their true version.",
         """\
 examples:
   audiotransfer evaluate jazz --on data/ensembles-test --baseline data/ensembles

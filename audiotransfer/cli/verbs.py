@@ -17,7 +17,7 @@ VERBS = {
     "transfer": "transfers songs to another style; the verb when none is given",
     "separate": "separates songs into stems",
     "remix": "mixes a folder of stems, with gains, mutes and other styles",
-    "transcribe": "writes the lead sheet of a song: chords, melody, form (MIDI)",
+    "transcribe": "transcribes a song: beats, chords, melody, bass and form",
     "accompany": "harmonizes a melody in four parts, as in chorales (MIDI)",
     "drums": "generates, interpolates and humanises drums (MIDI)",
     "render": "renders a MIDI file as audio, or songs to train on",
