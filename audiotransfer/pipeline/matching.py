@@ -105,7 +105,7 @@ def matched_level(
     count = max(len(source), len(band))
     source = np.pad(source, (0, count - len(source)))
     band = np.pad(band, (0, count - len(band)))
-    times: NDArray[np.float64] = (np.arange(count) + 0.5) * HOP_SECONDS
+    times = (np.arange(count, dtype=np.float64) + 0.5) * HOP_SECONDS
     mean = _active(source)
     if not count or mean <= 0.0 or _active(band) <= 0.0:
         return NO_MATCH.level
