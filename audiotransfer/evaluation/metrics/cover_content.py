@@ -123,4 +123,5 @@ def retrieval_figures(
 def _shares(roots: NDArray[np.int64]) -> NDArray[np.float64]:
     """Shares of the twelve roots."""
     counts = np.bincount(roots, minlength=12)
-    return counts / max(counts.sum(), 1)
+    shares: NDArray[np.float64] = counts / max(counts.sum(), 1)
+    return shares
