@@ -454,3 +454,13 @@ def test_a_genre_classifier_ships_and_says_what_it_is_worth() -> None:
     assert found["classes"] == list(classifier.classes)
     assert found["accuracy"] > 1 / len(classifier.classes)
     assert len(classifier.report["held out"]) >= sum(map(sum, found["confusion"]))
+
+
+def test_a_style_with_covers_also_plays_random_chords() -> None:
+    found = benchmark.systems("jazz")
+    silence = torch.zeros(2, 2 * RATE)
+    assert torch.equal(found[benchmark.RANDOM_CHORDS](silence), silence)
+    assert list(found)[-1] == STYLE
+    assert benchmark.RANDOM_CHORDS not in benchmark.systems("jazz", mode="timbre")
+    with pytest.raises(AudioTransferError, match="mode 'covr': did you mean"):
+        benchmark.systems("jazz", mode="covr")

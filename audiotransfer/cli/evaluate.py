@@ -65,8 +65,8 @@ examples:
         type=any_path,
         required=True,
         metavar="SONG",
-        help="songs; folders of them, named after genres; folders of rendered or prepared songs; "
-        "for MIDI: folders and zips, named after genres",
+        help="songs; folders of them, named after genres; of rendered or prepared songs; of MIDI "
+        "files also zips, by genre",
     )
     what.add_argument(
         "--split", default="test", metavar="NAME", help="split of rendered songs (default test)"

@@ -51,8 +51,8 @@ class Onsets:
         _, beats = librosa.beat.beat_track(
             onset_envelope=self.strength, sr=_SAMPLE_RATE, hop_length=_HOP_LENGTH
         )
-        times: NDArray[np.float64] = self.times[np.asarray(beats, dtype=int)]
-        return times
+        found: NDArray[np.float64] = self.times[np.asarray(beats, dtype=int)]
+        return found
 
     def near(self, times: ArrayLike) -> float:
         """Mean over some times (s) of the greatest strength within 70 ms; 0 of none."""

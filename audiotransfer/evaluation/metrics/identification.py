@@ -39,11 +39,11 @@ class Fingerprint:
     def chroma(self, beats: NDArray[np.float64]) -> NDArray[np.float64]:
         """Chroma ``[12, N]`` between the beats ``[N + 1]`` (s), centred and of norm 1."""
         spans = np.column_stack([beats[:-1], beats[1:]])
-        found = span_means(self.frames.astype(np.float64), self.times, spans).T
-        found = found - found.mean(axis=0)
-        norms = np.linalg.norm(found, axis=0)
-        centred: NDArray[np.float64] = found / np.where(norms > 1e-9, norms, 1.0)
-        return centred
+        means = span_means(self.frames.astype(np.float64), self.times, spans).T
+        centred = means - means.mean(axis=0)
+        norms = np.linalg.norm(centred, axis=0)
+        unit: NDArray[np.float64] = centred / np.where(norms > 1e-9, norms, 1.0)
+        return unit
 
 
 def fingerprint(audio: Tensor, sample_rate: int) -> Fingerprint:
@@ -110,8 +110,8 @@ def similarities(
 def _at_tempo(beats: NDArray[np.float64], tempo: float) -> NDArray[np.float64]:
     """Beats ``tempo`` times as fast."""
     places = np.arange(0.0, len(beats) - 1 + 1e-6, 1.0 / tempo)
-    faster: NDArray[np.float64] = np.interp(places, np.arange(len(beats)), beats)
-    return faster
+    times: NDArray[np.float64] = np.interp(places, np.arange(len(beats)), beats)
+    return times
 
 
 def _qmax(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
