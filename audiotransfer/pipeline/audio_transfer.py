@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -36,7 +37,6 @@ from audiotransfer.pipeline.output import Output, StemFile
 from audiotransfer.pipeline.own_outputs import mark_tags
 from audiotransfer.pipeline.plan import Plan, StemPlan, prepare
 from audiotransfer.pipeline.recording_cover import RecordingCover, cover_recording
-from audiotransfer.pipeline.recording_sheet import Examined, examine, is_given
 from audiotransfer.pipeline.reporting import (
     CoverReport,
     ProgressCallback,
@@ -52,6 +52,9 @@ from audiotransfer.pipeline.sources import FileSource, Source, part_of
 from audiotransfer.pipeline.stem_writing import StemWriters
 from audiotransfer.pipeline.workers import Workers
 from audiotransfer.styles import Keep
+
+if TYPE_CHECKING:
+    from audiotransfer.pipeline.recording_sheet import Examined
 
 
 def transfer_file(
@@ -186,6 +189,8 @@ def _cover_job(
     the transcription is in doubt.
     """
     assert plan.cover is not None
+    from audiotransfer.pipeline.recording_sheet import examine, is_given  # loads scipy
+
     examined = examine(song, plan.cover.options.leadsheet, tracker, plan.cache)
     measured, transcription = examined.measured, examined.transcription
     if measured.rms == 0.0:
