@@ -101,6 +101,20 @@ def test_a_loud_voice_is_kept_where_a_span_is_missing(song: Song) -> None:
     assert not voice[:, round(3.7 * RATE) : round(4.6 * RATE)].any()
 
 
+def test_a_phrase_that_the_separator_lost_comes_back_from_the_mix(song: Song) -> None:
+    """By the partials of the lead's notes, with little of the band."""
+    lost = song.vocals.clone()
+    lost[:, 4 * RATE :] *= 0.01
+    voice = KeptVoice(song.sheet)(lost, song.mix)
+    part = slice(round(5.2 * RATE), round(6.8 * RATE))
+    assert global_sdr(lost[:, part], song.voice[:, part]) < 0.2
+    assert global_sdr(voice[:, part], song.voice[:, part]) > 2.0
+    unsure = replace(
+        song.sheet, melody=tuple(replace(n, confidence=0.1) for n in song.sheet.melody)
+    )
+    assert level(KeptVoice(unsure)(lost, song.mix), 5.2, 6.8) < level(voice, 5.2, 6.8) - 6
+
+
 def test_edges_are_soft_and_breaths_are_kept() -> None:
     sheet = LeadSheet(beats=(0.0, 1.0), bars=(Bar(0, 1),), sung=((1.0, 2.0), (2.7, 3.5)))
     gains = KeptVoice(sheet).gains(0, 5 * RATE)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from audiotransfer.pipeline.singing import VocalLevels, joined
+from audiotransfer.leadsheet import Bar, LeadSheet, Note
+from audiotransfer.pipeline.singing import VocalLevels, joined, lead_phrases
 
 RATE = 44100
 
@@ -51,3 +52,14 @@ def test_silence_has_no_singer_and_does_not_count() -> None:
 def test_spans_are_joined() -> None:
     assert joined([(3.0, 4.0), (1.0, 2.0), (2.3, 2.5), (8.0, 8.1)]) == ((1.0, 4.0),)
     assert joined([]) == ()
+
+
+def test_phrases_of_the_lead_in_the_register_of_the_singer_are_sung() -> None:
+    sung = [Note(0.5 * n, 0.4, 60 + n % 5) for n in range(12)]
+    missed, low = Note(10.0, 0.8, 62), Note(12.0, 0.8, 45)
+    unsure = Note(14.0, 0.8, 62, confidence=0.3)
+    sheet = LeadSheet((0.0, 16.0), (Bar(0, 1),), melody=(*sung, missed, low, unsure))
+    assert (10.0, 10.8) in lead_phrases(sheet, ((0.0, 6.0),))
+    assert not {(12.0, 12.8), (14.0, 14.8)} & set(lead_phrases(sheet, ((0.0, 6.0),)))
+    assert lead_phrases(sheet, ((0.0, 2.0),)) == []  # too few notes to show a register
+    assert lead_phrases(sheet, ()) == []

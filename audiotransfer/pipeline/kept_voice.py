@@ -29,6 +29,7 @@ _BEFORE, _AFTER = 0.25, 0.35  # seconds by which sung spans are longer: breaths,
 _RISE, _FALL = 0.08, 0.3  # seconds of the ramps outside of that
 _PAUSE = 0.8  # seconds: shorter rests are breaths
 _RAISED = 0.8  # exponent by which the mask goes towards 1 at partials of the voice
+_FLOOR = 0.7  # least of the mask there, where the note is sure: separators lose whole phrases
 _LOWERED = 0.35  # share that is taken away between its partials
 _OLD = 0.8  # and where notes of the accompaniment have partials
 _MAKEUP = 1.12  # 1 dB: what all this takes from the voice itself, .6 to 1.0 dB on four songs
@@ -80,11 +81,12 @@ class KeptVoice:
         voice, sure = partials(hertz), torch.from_numpy(confidence).float()
         # Without a sung note the voice may be among the others.
         old = self._old_partials(times) * torch.isfinite(hertz)
-        # A note that may be wrong changes less; where both have a partial the separator decides.
+        # A note that may be wrong changes less, and where both have a partial the separator counts.
         lowered = 1.0 - torch.maximum(_LOWERED * sure, _OLD * old) * (1.0 - voice)
         raised = _RAISED * sure * voice * (1.0 - old)
         below = (_bins() < _TO_HZ)[:, None]
         mask = mask ** (1.0 - raised * below) * torch.where(below, lowered, 1.0)
+        mask = torch.maximum(mask, _FLOOR * sure * voice * (1.0 - 0.5 * old) * below)
         mask = (_MAKEUP * mask).clamp_max(1.0) * _high_pass()[:, None]
         unsure = _may_sing(spectra, whole, length)
         return istft(mask * whole, length) * torch.maximum(gains, unsure)

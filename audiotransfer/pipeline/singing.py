@@ -16,6 +16,7 @@ from audiotransfer.pipeline.cover_plan import VOCALS
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from audiotransfer.leadsheet import LeadSheet
     from audiotransfer.pipeline.measuring import Measured
     from audiotransfer.pipeline.plan import Plan
     from audiotransfer.pipeline.reporting import Tracker
@@ -33,6 +34,7 @@ _LOUD_DB = -12.0  # vocals against the mix: somebody sings
 _SHARE, _VOICE = 0.1, 0.12
 _SILENT = 1e-4  # power relative to the mean, below which a level does not count
 _REST, _SHORTEST = 0.6, 0.4  # seconds of a rest between spans, and of a span
+_SURE, _FEWEST = 0.6, 8  # confidence of a lead's note, and notes that show the singer's register
 _LEAST_WORK = 3  # parts of the job's arranging, of which the measurement is one
 
 
@@ -74,6 +76,21 @@ def joined(spans: Sequence[tuple[float, float]]) -> tuple[tuple[float, float], .
     return tuple((round(a, 3), round(b, 3)) for a, b in found if b - a >= _SHORTEST - 1e-6)
 
 
+def lead_phrases(
+    sheet: LeadSheet, sung: Sequence[tuple[float, float]]
+) -> list[tuple[float, float]]:
+    """Spans of the lead's notes that are sure and in the register of those that are sung.
+
+    Separators and voice detection lose phrases of a singer whom the lead follows all along.
+    """
+    notes = [note for note in sheet.melody if note.confidence >= _SURE]
+    inside = [n.pitch for n in notes if any(a - 0.1 <= n.start < b for a, b in sung)]
+    if len(inside) < _FEWEST:
+        return []
+    low, high = np.percentile(inside, (5, 95)) + np.array([-2.0, 2.0])
+    return [(n.start, n.start + n.duration) for n in notes if low <= n.pitch <= high]
+
+
 def with_singing(
     transcription: Transcription,
     song: Source,
@@ -85,7 +102,7 @@ def with_singing(
     """The transcription with the sung spans of a song whose vocals are separated.
 
     There is a singer where the transcription has some voice and the vocals are loud; then spans
-    are those of loud vocals and those that were transcribed.
+    are those of loud vocals, those that were transcribed, and the lead's phrases in their register.
     """
     sheet = transcription.sheet
     if sheet is None or VOCALS not in plan.stems:
@@ -100,4 +117,5 @@ def with_singing(
         levels.push(block.dry[vocals], block.dry.sum(0))
     spans = levels.spans()
     sung = joined([*spans, *sheet.sung]) if spans else ()
+    sung = joined([*sung, *lead_phrases(sheet, sung)])
     return replace(transcription, sheet=replace(sheet, sung=sung))
