@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from audiotransfer.leadsheet import Bar, LeadSheet, Note
-from audiotransfer.pipeline.singing import VocalLevels, joined, lead_phrases
+from audiotransfer.pipeline.singing import VocalLevels, lead_phrases, sung_phrases
 
 RATE = 44100
 
@@ -50,8 +50,8 @@ def test_silence_has_no_singer_and_does_not_count() -> None:
 
 
 def test_spans_are_joined() -> None:
-    assert joined([(3.0, 4.0), (1.0, 2.0), (2.3, 2.5), (8.0, 8.1)]) == ((1.0, 4.0),)
-    assert joined([]) == ()
+    assert sung_phrases([(3.0, 4.0), (1.0, 2.0), (2.3, 2.5), (8.0, 8.1)]) == ((1.0, 4.0),)
+    assert sung_phrases([]) == ()
 
 
 def test_phrases_of_the_lead_in_the_register_of_the_singer_are_sung() -> None:

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from audiotransfer.audio.levels import HopMeans, active_power
 from audiotransfer.audio.loudness import k_weighting
 
 RATE = 44100
@@ -34,8 +35,7 @@ class SoundProfile:
     @property
     def active(self) -> float:
         """Mean K-weighted power without pauses (30 dB below the mean); 0 of silence."""
-        loud = self.levels[self.levels > 1e-3 * self.levels.mean()] if len(self.levels) else []
-        return float(np.mean(loud)) if len(loud) else 0.0
+        return active_power(self.levels)
 
     @property
     def span(self) -> tuple[float, float]:
@@ -63,9 +63,10 @@ def silences(levels: NDArray[np.float64]) -> NDArray[np.bool_]:
 
     if not len(levels):
         return np.zeros(0, dtype=bool)
-    usual = levels[levels > 1e-3 * levels.mean()].mean() if levels.any() else 0.0
     shortest = round(_SHORTEST_SILENCE / HOP_SECONDS)
-    quiet: NDArray[np.bool_] = binary_opening(levels <= _SILENT * usual, np.ones(shortest))
+    quiet: NDArray[np.bool_] = binary_opening(
+        levels <= _SILENT * active_power(levels), np.ones(shortest)
+    )
     return quiet
 
 
@@ -76,7 +77,7 @@ class SoundMeter:
         self._sos = k_weighting(RATE)
         self._state = np.zeros((len(self._sos), 2, 2))
         self._levels: list[float] = []
-        self._rest = np.zeros(0)
+        self._powers = HopMeans(HOP)
         self._frame = torch.zeros(2, 0)
         self._window = torch.hann_window(_FRAME)
         self._power = torch.zeros(_FRAME // 2 + 1, dtype=torch.float64)
@@ -91,10 +92,7 @@ class SoundMeter:
             return
         sound = block.detach().cpu().float()
         weighted, self._state = sosfilt(self._sos, sound.double().numpy(), zi=self._state)
-        power = np.concatenate([self._rest, np.square(weighted).mean(0)])
-        whole = len(power) // HOP * HOP
-        self._levels += power[:whole].reshape(-1, HOP).mean(1).tolist()
-        self._rest = power[whole:]
+        self._levels += self._powers.push(np.square(weighted).mean(0)).tolist()
         self._mid += float((sound.mean(0)).double().square().sum())
         self._side += float(((sound[0] - sound[1]) / 2).double().square().sum())
         self._samples += sound.shape[-1]
@@ -109,8 +107,8 @@ class SoundMeter:
     def profile(self) -> SoundProfile:
         """The profile of everything that was pushed."""
         levels = list(self._levels)
-        if len(self._rest):
-            levels.append(float(self._rest.mean()))
+        if len(self._powers.rest):
+            levels.append(float(self._powers.rest.mean()))
         power = (self._power / max(1, self._frames)).numpy()
         hertz = np.fft.rfftfreq(_FRAME, 1.0 / RATE)
         edges = np.append(BANDS, BANDS[-1] * 2.0 ** (1 / 3)) * 2.0 ** (-1 / 6)

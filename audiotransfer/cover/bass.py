@@ -9,7 +9,7 @@ import numpy as np
 
 from audiotransfer.cover.band import settings_of
 from audiotransfer.cover.counts import by_tempo, table
-from audiotransfer.cover.riffs import riff_steps
+from audiotransfer.cover.riffs import outside, riff_steps
 from audiotransfer.cover.walking import HELD, INSIDE, NEW, PITCHES, TWO, Slot, walking_model
 from audiotransfer.leadsheet.chords import TONES, tone_index
 
@@ -120,7 +120,7 @@ def _with_riffs(
         return line
     middle = float(np.median([int(step.symbol) for step in steps]))
     octaves = 12 * round((float(PITCHES.mean()) - middle) / 12)
-    kept = [note for note in line if not any(start <= note[0] < end for start, end in spans)]
+    kept = outside(line, spans)
     kept += [(s.beat, s.beats, float(int(s.symbol) + octaves), float(_VELOCITY)) for s in steps]
     return sorted(kept)
 

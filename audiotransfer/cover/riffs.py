@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from audiotransfer.cover.pattern_parts import PartSettings
     from audiotransfer.cover.plan import Plan
 
+_Note = TypeVar("_Note", bound="Sequence[float]")
 #: Onsets a beat from which a bass line is a riff, and one that is repeated.
 _BUSY, _BUSY_REPEATED = 0.9, 0.5
 _MOVING = 3  # different pitches of a phrase
@@ -83,13 +84,18 @@ def with_riffs(
     With ``power`` its notes are doubled an octave above, and roots of chords have their fifth.
     """
     line, spans = riff_steps(plan, settings.riffs)
-    kept = [note for note in notes if not any(a <= note[0] < b for a, b in spans)]
+    kept = outside(notes, spans)
     for step in line:
         pitch = lowest + (int(step.symbol) - lowest) % _OCTAVE
         added = [0] if not power else [0, _FIFTH, _OCTAVE] if _is_root(plan, step) else [0, _OCTAVE]
         velocity = loudness(step)
         kept += [[step.beat, step.beats, float(pitch + tone), velocity] for tone in added]
     return kept
+
+
+def outside(notes: Sequence[_Note], spans: Sequence[tuple[float, float]]) -> list[_Note]:
+    """The notes that begin in none of the spans, in beats."""
+    return [note for note in notes if not any(start <= note[0] < end for start, end in spans)]
 
 
 def _is_repeated(
@@ -101,17 +107,15 @@ def _is_repeated(
             (float(place), int(pitch) % _OCTAVE)
             for place, pitch in zip(places[at], pitches[at], strict=True)
         }
-        for bar in range(bars[0], bars[-1] + 1)
-        if len(at := np.flatnonzero(bars == bar))
+        for at in (bars == bar for bar in np.unique(bars))
     ]
     if len(figures) <= _BEFORE or np.median([len({c for _, c in f}) for f in figures]) < _MOVING:
         return False
     alike = [
-        max(len(figure & other) / len(figure | other) for other in figures[max(0, n - 2) : n])
-        for n, figure in enumerate(figures)
-        if n
+        max(len(figures[n] & other) / len(figures[n] | other) for other in figures[n - _BEFORE : n])
+        for n in range(_BEFORE, len(figures))
     ]
-    return float(np.mean(alike[_BEFORE - 1 :])) >= _ALIKE
+    return float(np.mean(alike)) >= _ALIKE
 
 
 def _is_root(plan: Plan, step: Step) -> bool:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from audiotransfer.cover.melody import is_swung, sung_notes
+from audiotransfer.leadsheet.spans import joined
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -30,13 +31,7 @@ _WAYS = (0.5, -0.5, 1.0, -1.0)  # beats by which a chord moves away from a sylla
 def sung_spans(sheet: LeadSheet, shortest_rest: float = SHORTEST_REST) -> NDArray[np.float64]:
     """Where somebody sings, in beats ``[S, 2]``, sorted; shorter rests are closed."""
     spans = sheet.beat_at(np.asarray(sheet.sung, dtype=np.float64).reshape(-1, 2))
-    joined: list[list[float]] = []
-    for start, end in spans[np.argsort(spans[:, 0])]:
-        if joined and start - joined[-1][1] < shortest_rest:
-            joined[-1][1] = max(joined[-1][1], end)
-        else:
-            joined.append([start, end])
-    return np.array(joined, dtype=np.float64).reshape(-1, 2)
+    return np.array(joined(spans, shortest_rest), dtype=np.float64).reshape(-1, 2)
 
 
 def syllables(plan: Plan) -> NDArray[np.float64]:

@@ -22,6 +22,7 @@ from audiotransfer.leadsheet.melody import (
 )
 from audiotransfer.leadsheet.metre import timeline_of
 from audiotransfer.leadsheet.slots import Slots, chroma_of
+from audiotransfer.leadsheet.spans import joined
 from audiotransfer.leadsheet.tracks import TrackNotes, tracks_of
 from audiotransfer.midi import MidiFile
 from audiotransfer.midi.score import score_of
@@ -147,10 +148,5 @@ def _sung(
             sung |= near < 1.0
         if not track.drums and SUNG_WORDS.search(track.name):
             sung |= np.isin(melody[:, 4], track.seconds[:, 0])
-    spans: list[list[float]] = []
-    for start, end in melody[sung][:, 4:6]:
-        if spans and start - spans[-1][1] < _BREATH:
-            spans[-1][1] = max(spans[-1][1], float(end))
-        else:
-            spans.append([float(start), float(end)])
+    spans = joined(melody[sung][:, 4:6], _BREATH)
     return tuple((round(start, 3), round(end, 3)) for start, end in spans)

@@ -202,7 +202,7 @@ def _cover_job(
         files = output.stem_files(plan.fallback, song)
         return _Job(song, measured, plan.fallback, output, files, tracker, notices=[notice])
     if plan.cover.has_voice and not is_given(plan.cover.options.leadsheet):
-        with torch.no_grad(), _workers(plan) as workers:
+        with _workers(plan) as workers:
             transcription = with_singing(transcription, song, measured, plan, workers, tracker)
     try:
         cover = cover_recording(transcription, plan.cover, examined.sound.span)

@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from audiotransfer.audio.resampling import STEREO_RATE
+from audiotransfer.leadsheet.spans import joined
 from separation.stft import HOP_LENGTH, N_FFT, istft, stft
 
 if TYPE_CHECKING:
@@ -122,14 +123,8 @@ class KeptVoice:
 
 def voice_spans(sung: Sequence[tuple[float, float]]) -> NDArray[np.float64]:
     """Spans in seconds ``[S, 2]`` in which the voice is let through, from those that are sung."""
-    spans: list[list[float]] = []
-    for start, end in sorted(sung):
-        if spans and start - spans[-1][1] < _PAUSE:
-            spans[-1][1] = max(spans[-1][1], end)
-        else:
-            spans.append([start, end])
-    edges = np.array([-_BEFORE, _AFTER])
-    widened: NDArray[np.float64] = np.array(spans, dtype=np.float64).reshape(-1, 2) + edges
+    spans = np.array(joined(sung, _PAUSE), dtype=np.float64).reshape(-1, 2)
+    widened: NDArray[np.float64] = spans + np.array([-_BEFORE, _AFTER])
     return widened
 
 

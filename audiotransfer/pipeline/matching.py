@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from torch import Tensor
 
+from audiotransfer.audio.levels import active_power
 from audiotransfer.audio.loudness import k_weighting
 from audiotransfer.audio.sound_profile import BANDS, HOP_SECONDS, RATE, silences
 from audiotransfer.effects.effects import TAPS, equalise
@@ -106,8 +107,8 @@ def matched_level(
     source = np.pad(source, (0, count - len(source)))
     band = np.pad(band, (0, count - len(band)))
     times = np.asarray((np.arange(count) + 0.5) * HOP_SECONDS, dtype=np.float64)
-    mean = _active(source)
-    if not count or mean <= 0.0 or _active(band) <= 0.0:
+    mean = active_power(source)
+    if not count or mean <= 0.0 or active_power(band) <= 0.0:
         return NO_MATCH.level
     edges = _windows(bar_lines, count * HOP_SECONDS)
     index = np.clip(np.searchsorted(edges, times, side="right") - 1, 0, len(edges) - 2)
@@ -119,10 +120,10 @@ def matched_level(
         return sums
 
     wanted, played = by_window(source), by_window(band)
-    usual = 10.0 * np.log10(mean / _active(band))
+    usual = 10.0 * np.log10(mean / active_power(band))
     with np.errstate(divide="ignore", invalid="ignore"):
         gains = 10.0 * np.log10(wanted / played)
-    sounding = (played > 1e-5 * _active(band)) & (wanted > 1e-6 * mean)
+    sounding = (played > 1e-5 * active_power(band)) & (wanted > 1e-6 * mean)
     windows = np.arange(len(played))
     if not sounding.any():
         return NO_MATCH.level
@@ -260,12 +261,6 @@ def _silent(levels: NDArray[np.float64]) -> NDArray[np.bool_]:
 
     inner: NDArray[np.bool_] = binary_erosion(silences(levels), np.ones(3), border_value=1)
     return inner
-
-
-def _active(power: NDArray[np.float64]) -> float:
-    """Mean power without pauses."""
-    loud = power[power > 1e-3 * power.mean()] if len(power) else power
-    return float(loud.mean()) if len(loud) else 0.0
 
 
 def _loudness_change(spectrum: NDArray[np.float64], tone: tuple[tuple[float, float], ...]) -> float:

@@ -34,6 +34,7 @@ from audiotransfer.midi.retiming import (
 from audiotransfer.midi.score import UNPITCHED
 from audiotransfer.pipeline.cover_options import CoverOptions
 from audiotransfer.pipeline.midi_options import DRUMS, PITCHED
+from audiotransfer.pipeline.sheet_files import check_fits
 from audiotransfer.synthesis.catalogue import describe
 
 if TYPE_CHECKING:
@@ -46,7 +47,6 @@ if TYPE_CHECKING:
 
 _SAME, _STEADY = 1e-6, 0.002  # relative changes of tempo that are rounding, and not written
 _NEAR = 0.01  # beats that are rounding
-_APART_SECONDS = 10.0  # that a song and its lead sheet may differ in length
 _PITCH = 2  # column of a table of notes
 #: Kinds of parts, and their names in messages.
 NOTE_TYPES = {PITCHED: "pitched parts", DRUMS: "drums"}
@@ -162,11 +162,7 @@ def song_sheet(file: MidiFile, plan: CoverPlan, title: str = "") -> LeadSheet:
     if path is None:
         return sheet
     corrected = read_lead_sheet(path, sheet)
-    if abs(corrected.seconds - sheet.seconds) > _APART_SECONDS:
-        raise AudioTransferError(
-            f"{path} is the lead sheet of a song of {corrected.seconds:.0f} s, and this one lasts"
-            f" {sheet.seconds:.0f} s; `audiotransfer transcribe` writes its own"
-        )
+    check_fits(corrected, sheet.seconds, path)
     return corrected
 
 

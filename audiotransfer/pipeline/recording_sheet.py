@@ -20,6 +20,7 @@ from audiotransfer.errors import AudioTransferError
 from audiotransfer.leadsheet.files import from_json, is_whole, read_lead_sheet, to_json
 from audiotransfer.pipeline.cache import Cache, key_of
 from audiotransfer.pipeline.measuring import Measured, measure
+from audiotransfer.pipeline.sheet_files import check_fits, fits
 from audiotransfer.styles import sha256
 from audiotransfer.transcription.transcriber import Transcriber, Transcription
 
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from audiotransfer.pipeline.sources import Source
 
 WEIGHTS = Path(transcription.__file__).parent / "shipped"
-_APART_SECONDS = 10.0  # that a song and its lead sheet may differ in length
 #: A lead sheet that somebody gave is relied on.
 _GIVEN = Transcription(None, 1.0, 1.0, 1.0)
 
@@ -129,14 +129,9 @@ def _of_song(sheet: LeadSheet, song: Source, path: Path) -> LeadSheet:
         return sheet
     start, total = song.place
     seconds = song.frames / song.sample_rate
-    near_whole = abs(sheet.seconds - total) <= _APART_SECONDS
-    if abs(sheet.seconds - seconds) <= _APART_SECONDS and not (start or near_whole):
+    if fits(sheet, seconds) and not (start or fits(sheet, total)):
         return sheet
-    if not near_whole:
-        raise AudioTransferError(
-            f"{path} is the lead sheet of a song of {sheet.seconds:.0f} s, and this one lasts"
-            f" {total:.0f} s; `audiotransfer transcribe` writes its own"
-        )
+    check_fits(sheet, total, path)
     if seconds >= total:
         return sheet
     try:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from audiotransfer.atomic import check_place
+from audiotransfer.errors import AudioTransferError
 from audiotransfer.leadsheet import (
     LeadSheet,
     symbol,
@@ -23,6 +24,7 @@ from audiotransfer.synthesis.catalogue import describe
 if TYPE_CHECKING:
     from audiotransfer.synthesis.ensemble import EnsemblePart
 
+_APART_SECONDS = 10.0  # that a song and its lead sheet may differ in length
 _Writer = Callable[[LeadSheet, Path, bool], None]
 
 
@@ -140,3 +142,17 @@ def write_song_midi(
             for part, one in zip(parts, about, strict=True)
         ]
     write_midi(path, sheet, tracks, overwrite)
+
+
+def fits(sheet: LeadSheet, seconds: float) -> bool:
+    """Whether a lead sheet may be that of a song of so many seconds."""
+    return abs(sheet.seconds - seconds) <= _APART_SECONDS
+
+
+def check_fits(sheet: LeadSheet, seconds: float, path: Path) -> None:
+    """Raises AudioTransferError for a lead sheet from ``path`` that is not that of the song."""
+    if not fits(sheet, seconds):
+        raise AudioTransferError(
+            f"{path} is the lead sheet of a song of {sheet.seconds:.0f} s, and this one lasts"
+            f" {seconds:.0f} s; `audiotransfer transcribe` writes its own"
+        )

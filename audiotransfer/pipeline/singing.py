@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from audiotransfer.audio.levels import HopMeans
+from audiotransfer.leadsheet.spans import joined, runs
 from audiotransfer.pipeline import stages
 from audiotransfer.pipeline.cover_plan import VOCALS
 
@@ -42,16 +44,13 @@ class VocalLevels:
     """Levels of vocals against their mix, each 0.1 s, of sound pushed block by block."""
 
     def __init__(self) -> None:
-        self._rest = torch.zeros(2, 0, dtype=torch.float64)
+        self._powers = HopMeans(_HOP, 2)
         self._levels: list[NDArray[np.float64]] = []
 
     def push(self, vocals: Tensor, mix: Tensor) -> None:
         """Takes the next samples ``[2, t]`` of both at 44.1 kHz."""
         powers = torch.stack([one.double().square().mean(0) for one in (vocals, mix)])
-        powers = torch.cat([self._rest, powers], 1)
-        whole = powers.shape[1] // _HOP * _HOP
-        self._levels.append(powers[:, :whole].unflatten(1, (-1, _HOP)).mean(-1).numpy())
-        self._rest = powers[:, whole:].clone()
+        self._levels.append(self._powers.push(powers.numpy()))
 
     def spans(self) -> tuple[tuple[float, float], ...]:
         """Spans in seconds in which the vocals are loud; none where the song has no singer."""
@@ -61,18 +60,12 @@ class VocalLevels:
         loud = (vocals > 10.0 ** (_LOUD_DB / 10.0) * mix) & (mix > _SILENT * mix.mean())
         if loud.sum() < _SHARE * np.sum(mix > _SILENT * mix.mean()):
             return ()
-        edges = np.flatnonzero(np.diff(np.pad(loud, 1).astype(np.int8))).reshape(-1, 2)
-        return joined([(_SECONDS * start, _SECONDS * end) for start, end in edges.tolist()])
+        return sung_phrases([(_SECONDS * a, _SECONDS * b) for a, b in runs(loud).tolist()])
 
 
-def joined(spans: Sequence[tuple[float, float]]) -> tuple[tuple[float, float], ...]:
+def sung_phrases(spans: Sequence[tuple[float, float]]) -> tuple[tuple[float, float], ...]:
     """Spans in seconds in order, without short rests between them, and without short ones."""
-    found: list[list[float]] = []
-    for start, end in sorted(spans):
-        if found and start - found[-1][1] < _REST:
-            found[-1][1] = max(found[-1][1], end)
-        else:
-            found.append([start, end])
+    found = joined(spans, _REST)
     return tuple((round(a, 3), round(b, 3)) for a, b in found if b - a >= _SHORTEST - 1e-6)
 
 
@@ -116,6 +109,7 @@ def with_singing(
     for block in stages.separate(mixes, plan, measured, workers, tracker, key):
         levels.push(block.dry[vocals], block.dry.sum(0))
     spans = levels.spans()
-    sung = joined([*spans, *sheet.sung]) if spans else ()
-    sung = joined([*sung, *lead_phrases(sheet, sung)])
-    return replace(transcription, sheet=replace(sheet, sung=sung))
+    if spans:
+        spans = sung_phrases([*spans, *sheet.sung])
+        spans = sung_phrases([*spans, *lead_phrases(sheet, spans)])
+    return replace(transcription, sheet=replace(sheet, sung=spans))

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from audiotransfer.audio.levels import HopMeans
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -23,18 +25,15 @@ class LoudnessCurve:
 
     def __init__(self, sample_rate: int) -> None:
         self._length = sample_rate // RATE
-        self._rest = np.zeros(0)
+        self._powers = HopMeans(self._length)
         self._levels: list[NDArray[np.float32]] = []
 
     def push(self, mono: NDArray[np.floating], last: bool = False) -> None:
         """Takes the next samples ``[t]``; ``last`` measures what is left too."""
-        power = np.concatenate([self._rest, np.square(mono, dtype=np.float64)])
-        whole = len(power) // self._length * self._length
-        if last and whole < len(power):
-            whole += self._length
-            power = np.pad(power, (0, whole - len(power)))
-        means = power[:whole].reshape(-1, self._length).mean(axis=1)
-        self._rest = power[whole:].copy()
+        means = self._powers.push(np.square(mono, dtype=np.float64))
+        if last and len(self._powers.rest):
+            silence = np.zeros(self._length - len(self._powers.rest))
+            means = np.append(means, self._powers.push(silence))
         levels = 10.0 * np.log10(np.maximum(means, 10 ** (SILENCE / 10)))
         self._levels.append(levels.astype(np.float32))
 

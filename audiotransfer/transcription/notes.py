@@ -11,6 +11,7 @@ import numpy as np
 from scipy.ndimage import maximum_filter1d, uniform_filter1d
 
 from audiotransfer.leadsheet import Note
+from audiotransfer.leadsheet.spans import runs
 from audiotransfer.transcription.activations import BASSES, LOWEST, LOWEST_BASS, PITCHES
 
 if TYPE_CHECKING:
@@ -147,8 +148,7 @@ def sung_spans(
     if len(voice) == 0:
         return []
     smooth = uniform_filter1d(voice, max(1, round(seconds * activations.rate)))
-    edges = np.flatnonzero(np.diff(np.pad(smooth > threshold, 1).astype(np.int8)))
-    starts, ends = edges[::2] / activations.rate, edges[1::2] / activations.rate
+    starts, ends = (runs(smooth > threshold) / activations.rate).T
     return list(zip(starts.tolist(), ends.tolist(), strict=True))
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from audiotransfer.leadsheet.spans import runs
 from audiotransfer.transcription.lines import END, PITCH, START, SURE
 
 if TYPE_CHECKING:
@@ -84,10 +85,9 @@ def _rests(melody: NDArray[np.float64], bar_times: NDArray[np.float64]) -> list[
     for start, end in zip(first.tolist(), last.tolist(), strict=True):
         busy[max(start, 0) : max(end + 1, 0)] = True
     busy &= ~_sparse(melody, bar_times)
-    edges = np.flatnonzero(np.diff(busy.astype(np.int8), prepend=1, append=1))
     return [
         (start, end)
-        for start, end in edges.reshape(-1, 2).tolist()
+        for start, end in runs(~busy).tolist()
         if end - start >= min(_FEWEST_BARS, count)
         and (bar_times[end] - bar_times[start] >= _LONG_REST or end - start == count)
     ]

@@ -23,6 +23,7 @@ from audiotransfer.data.rendering.excerpts.accompaniment import (
 )
 from audiotransfer.data.rendering.excerpts.pieces import LEAD, Layer, Piece, Recording, Timeline
 from audiotransfer.data.rendering.excerpts.sound import SAMPLE_RATE
+from audiotransfer.leadsheet.spans import runs
 
 if TYPE_CHECKING:
     from numpy.random import Generator
@@ -85,8 +86,7 @@ def notes_of(pitch: Rows, rate: float) -> Rows:
     """
     voiced = np.isfinite(pitch)
     rows = []
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], voiced.astype(int), [0]])))
-    for first, last in edges.reshape(-1, 2):
+    for first, last in runs(voiced):
         curve = ndimage.median_filter(pitch[first:last], max(1, round(0.1 * rate)), mode="nearest")
         begin = 0
         for place in range(1, len(curve) + 1):
