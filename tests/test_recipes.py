@@ -32,7 +32,12 @@ CONFIGS = Path(__file__).parent.parent / "configs"
 RATE = 44100
 
 RENDERINGS = ["ensembles", "ensembles-test", "genre-songs"]
-EXCERPTS = ["transcription-excerpts", "transcription-singing"]  # rendered in test_excerpts.py
+#: Rendered in test_excerpts.py.
+EXCERPTS = [
+    "transcription-excerpts",
+    "transcription-excerpts-drumless",
+    "transcription-singing",
+]
 STYLES = ["paired", "paired-discriminators", "paired-unpaired", "melgan-vc"]
 SEPARATORS = ["separator", "separator-dense", "separator-tcn"]
 UNPAIRED_FORMS = (
