@@ -67,9 +67,13 @@ class RtisiStream:
         before = self._sound()[:, place * hop : place * hop + n_fft]
         self._magnitudes.append(magnitude)
         spectrum = torch.fft.rfft(before * self._window)
-        noise = 2 * torch.pi * torch.rand(
-            spectrum.shape[-1], generator=self._generator, device=self._generator.device
-        ).to(magnitude.device)
+        noise = (
+            2
+            * torch.pi
+            * torch.rand(
+                spectrum.shape[-1], generator=self._generator, device=self._generator.device
+            ).to(magnitude.device)
+        )
         units = torch.polar(torch.ones_like(noise), noise)
         spectrum = torch.where(spectrum.abs() == 0, units, unit(spectrum)) * magnitude
         first = torch.fft.irfft(spectrum, n=n_fft) * self._window

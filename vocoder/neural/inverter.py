@@ -60,6 +60,7 @@ class NeuralInverter:
             return stft.inverse(spectrum, length, self.expects.n_fft, self.expects.hop_length)
         return admm(values, length, self.expects, self.iterations, phases=phases)
 
+    @torch.no_grad()
     def magnitude(self, spectrogram: Tensor) -> Tensor:
         """Mel spectrogram [.., F, L] to STFT magnitudes [.., n_fft // 2 + 1, L]."""
         bands = self.expects.magnitude(spectrogram)
