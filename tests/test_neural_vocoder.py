@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from test_vocoder import RATE, SMALL, decibels, music
 from torch import Tensor
 
 from audiotransfer import recipes
 from audiotransfer.recipes.vocoder import export_vocoder
-from test_vocoder import RATE, SMALL, decibels, music
 from vocoder import SpectrogramSettings, VocoderError
 from vocoder.neural.inverter import NeuralInverter
 from vocoder.neural.network import MagnitudeNetwork

@@ -6,8 +6,8 @@ import math
 
 import pytest
 import torch
-
 from test_vocoder import RATE, SINE_HZ, SMALL, decibels, music, peak_hz
+
 from vocoder import SpectrogramSettings, VocoderError, create, stft
 from vocoder.griffinlim import admm, griffin_lim
 from vocoder.pghi import PghiInverter, heap_integration

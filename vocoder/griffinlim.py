@@ -1,6 +1,6 @@
 """Phase retrieval from magnitudes: Griffin-Lim, its fast version, and ADMM.
 
-Griffin and Lim 1984; Perraudin, Balazs and Søndergaard 2013 (momentum); Masuyama, Yatabe and Oikawa,
+Griffin, Lim 1984; Perraudin, Balazs, Søndergaard 2013 (momentum); Masuyama, Yatabe and Oikawa,
 "Griffin-Lim like phase recovery via alternating direction method of multipliers", IEEE Signal
 Processing Letters 26(1), 2019.
 

@@ -23,7 +23,7 @@ from vocoder.griffinlim import admm, linear_magnitude
 from vocoder.spectrogram import SpectrogramSettings
 
 HANN_WIDTH = 0.25645
-"""Time-frequency ratio of the Gaussian most like a Hann window, as a share of its length squared."""
+"""Time-frequency ratio of the Gaussian most like a Hann window, by its length squared."""
 TOLERANCE = 1e-6
 """Magnitude relative to the greatest, below which phases are random: -120 dB."""
 _STEPS = 2048  # levels of the queue between the tolerance and the greatest magnitude

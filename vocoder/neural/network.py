@@ -52,7 +52,7 @@ class MagnitudeNetwork(nn.Module):
         self.reach = 1 + 3 * blocks
 
     def forward(self, levels: Tensor, between: Tensor) -> Tensor:
-        """Log bands ``[B, bands, L]`` and those between them ``[B, bins, L]`` to the latter's shape.
+        """Log bands ``[B, bands, L]`` and those between them ``[B, bins, L]`` to log bins.
 
         The frame's mean level is taken out first, so that a change of gain is one of the output.
         """
