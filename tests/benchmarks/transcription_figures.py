@@ -9,8 +9,8 @@ onsets within 50 ms, pitches right, ends not counted), raw pitch accuracy, voici
 alarms by frames of the decoded notes, all notes alike, and by true beats chord roots, major and
 minor, and pitch classes of the bass. Of stems: pYIN of the vocals is the truth, on frames where
 they are less than 12 dB below the rest; "confirmed" is the share of these frames whose truth the
-spectrum of the vocals confirms, which is small where they are more than one voice. ``--basic-pitch``: the folder where basic-pitch and
-onnxruntime are installed.
+spectrum of the vocals confirms, which is small where they are more than one voice.
+``--basic-pitch``: the folder where basic-pitch and onnxruntime are installed.
 """
 
 from __future__ import annotations
