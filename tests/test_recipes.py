@@ -33,7 +33,12 @@ RATE = 44100
 
 RENDERINGS = ["ensembles", "ensembles-test", "genre-songs"]
 #: Rendered in test_excerpts.py and test_voice_envelopes.py.
-EXCERPTS = ["transcription-excerpts", "transcription-singing", "transcription-voices"]
+EXCERPTS = [
+    "transcription-excerpts",
+    "transcription-excerpts-drumless",
+    "transcription-singing",
+    "transcription-voices",
+]
 STYLES = ["paired", "paired-discriminators", "paired-unpaired", "melgan-vc"]
 SEPARATORS = ["separator", "separator-dense", "separator-tcn"]
 UNPAIRED_FORMS = (

@@ -66,7 +66,13 @@ class ExcerptSettings:
     sung leads is doubled, delayed, compressed and so on, and ``repitched`` of recordings of singers
     has another pitch under its own spectral envelopes. ``dense`` is the share of sections that
     electronic accompaniments and drums are added to. ``lead_level`` is the range of the lead's
-    level in dB against all else; none: by collection. ``first`` is the number of the first excerpt.
+    level in dB against all else; none: by collection.
+
+    Of the pieces that get them at all, the share ``drumless`` goes without drums or with soft ones;
+    the share ``plain`` of songs with chords has held or broken chords and a simple bass under its
+    lead, as a lead sheet is played. ``tempi`` are the slowest and fastest beats a minute, [] those
+    of the pieces; ``styles`` the shares of the styles of invented pieces, {} the usual ones.
+    ``first`` is the number of the first excerpt.
     """
 
     scores: dict[str, float] = field(default_factory=dict)
@@ -82,6 +88,10 @@ class ExcerptSettings:
     repitched: float = 0.0
     dense: float = 0.0
     lead_level: list[float] = field(default_factory=list)
+    drumless: float = 0.0
+    plain: float = 0.0
+    tempi: list[float] = field(default_factory=list)
+    styles: dict[str, float] = field(default_factory=dict)
     excerpts: int = 1000
     first: int = 0
     seconds: float = 20.0
@@ -106,22 +116,30 @@ def draw_section(settings: ExcerptSettings, random: Generator) -> tuple[Piece, T
                 singer = repitched_singing(recording, random)
             return accompanied(singer, settings.seconds, random)
         if place == INVENTED:
-            piece = invent(random)
+            piece = invent(random, shares=settings.styles)
         else:
             names = names_in(place, settings.split)
             piece = READERS[Path(place).stem](place, names[int(random.integers(len(names)))])
-        found = _section(piece, settings.seconds, random)
+        found = _section(piece, settings, random)
         if found is not None:
             return found
     raise AudioTransferError("no score with enough notes was found in 80 tries; name more scores")
 
 
-def _section(piece: Piece, seconds: float, random: Generator) -> tuple[Piece, Timeline] | None:
-    """A section that fills an excerpt, or None where the drawn one has too few or many notes."""
+def _section(
+    piece: Piece, settings: ExcerptSettings, random: Generator
+) -> tuple[Piece, Timeline] | None:
+    """A section that fills an excerpt, or None where the drawn one has too few or many notes.
+
+    None, too, where its tempo is not among those of the settings.
+    """
+    seconds = settings.seconds
     faster = 1.0 if piece.collection == INVENTED else 2 ** random.uniform(-0.3, 0.3)
     tempo = float(np.clip(piece.tempo * faster, 40, 260))
     if piece.collection != "wjd":
         tempo = float(np.clip(tempo, 42 if piece.division == 3 else 55, 215))
+    if settings.tempi and not settings.tempi[0] <= tempo <= settings.tempi[1]:
+        return None
     beats = int(np.ceil(seconds * 1.3 * tempo / 60)) + 2
     if piece.end < beats * 0.6:
         return None
@@ -186,7 +204,13 @@ def _add_drums(piece: Piece, tempo: float, settings: ExcerptSettings, random: Ge
 
 def complete(piece: Piece, tempo: float, settings: ExcerptSettings, random: Generator) -> Piece:
     """A section with chords as a band plays it: accompaniments, bass and drums are added."""
-    made = _banded(piece, tempo, settings, random)
+    if settings.plain and len(piece.chords) and random.random() < settings.plain:
+        made = _add_drums(_plain(piece, random), tempo, settings, random)
+    else:
+        made = _with_band(piece, tempo, settings, random)
+    if len(made.drums) and settings.drumless and random.random() < settings.drumless:
+        soft = pattern_drums(made, "hat", random, fills=0.0) if random.random() < 0.25 else None
+        made = replace(made, drums=made.drums[:0] if soft is None else soft)
     if settings.dense and random.random() < settings.dense:
         made = _electronic(made, random)
     return made
@@ -208,7 +232,19 @@ def _electronic(piece: Piece, random: Generator) -> Piece:
     return made
 
 
-def _banded(piece: Piece, tempo: float, settings: ExcerptSettings, random: Generator) -> Piece:
+def _plain(piece: Piece, random: Generator) -> Piece:
+    """The lead of a piece over one part of chords and, mostly, a bass."""
+    lead = piece.layer(LEAD)
+    layers = [] if lead is None else [lead]
+    pattern = str(random.choice(["pad", "pad", "sustained", "strum", "arpeggio", "beats"]))
+    layers.append(_patterned(piece, pattern, random))
+    if random.random() < 0.85:
+        bass = str(random.choice(["held", "fifths", "fifths", "beats", "dotted", "walking"]))
+        layers.append(bass_line(piece, bass, random))
+    return replace(piece, layers=tuple(layers))
+
+
+def _with_band(piece: Piece, tempo: float, settings: ExcerptSettings, random: Generator) -> Piece:
     if piece.collection in ("invented", "freedoom", "piano"):
         return _thinned(piece, random)
     if piece.collection == "singing":
