@@ -57,7 +57,6 @@ IN_FILES = {
     "test_arranger_networks.py": ["comping", "walking-bass"],
     "test_rhythm_transcription.py": ["rhythm-transcription"],
     "test_pitch_transcription.py": ["pitch-transcription", "pitch-singing", "pitch-voice"],
-    "test_neural_vocoder.py": ["vocoder"],
     "test_accompaniment.py": ["bach", "bach-gan", "bach-gan-paper"],
     "test_drums.py": [
         "drums",

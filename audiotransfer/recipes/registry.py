@@ -35,7 +35,6 @@ RECIPES = {
     "style": "style:StyleRecipe",
     "templates": "templates:TemplateRecipe",
     "unpaired": "unpaired:UnpairedStyleRecipe",
-    "vocoder": "vocoder:VocoderRecipe",
 }
 """Section of a config -> the file in this folder and the class of the recipe in it."""
 
