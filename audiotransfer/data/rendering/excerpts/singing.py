@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     Sound = NDArray[np.float32]
 
 _FRAMES = 200  # a second, of pitch and loudness
-_N_FFT, _HOP = 1024, 256
+_HOP = 256 / 22050  # s, of the filter's short-time spectrum
 #: Formants (Hz) of the vowels a, e, i, o, u, schwa and ae of a man's voice.
 _VOWELS = np.array([
     (730, 1090, 2440, 3400), (530, 1840, 2480, 3500), (270, 2290, 3010, 3600),
@@ -29,6 +29,7 @@ _VOWELS = np.array([
 ])  # fmt: skip
 _BANDWIDTHS = np.array([80.0, 100.0, 140.0, 200.0])
 _LEVELS = np.array([1.0, 0.6, 0.35, 0.25])
+_BASE_RATE = 22050  # Hz, of which the voices' tilts are the poles
 
 
 @dataclass(frozen=True)
@@ -83,16 +84,20 @@ def sing(
     time = np.arange(total) / sample_rate * _FRAMES
     curve = np.interp(time, np.arange(frames), pitch)
     hertz = 440.0 * 2 ** ((curve - 69) / 12)
-    source = _glottal(hertz / sample_rate, voice.tilt)
+    source = _glottal(hertz / sample_rate, voice.tilt ** (_BASE_RATE / sample_rate))
     envelope = np.interp(time, np.arange(frames), loudness)
     breath = voice.breath * random.uniform(0.5, 1.5) * random.standard_normal(total)
     voiced = (source + breath * 0.3) * envelope
-    vowels = _vowels(notes, total // _HOP + 2, sample_rate, voice, random)
+    vowels = _vowels(notes, total // _hop(sample_rate) + 2, sample_rate, voice, random)
     sound = _filtered(voiced, vowels, sample_rate)
     sound /= np.abs(sound).max() + 1e-9
     _add_consonants(sound, notes, sample_rate, random)
     result: Sound = sound.astype(np.float32)
     return result
+
+
+def _hop(sample_rate: int) -> int:
+    return round(_HOP * sample_rate)
 
 
 def _smooth_noise(frames: int, hertz: float, random: Generator) -> Rows:
@@ -173,7 +178,8 @@ def _vowels(
 ) -> Rows:
     """Formants ``[frames, 4]`` in Hz: one vowel a note, changed within 60 ms, now and then two."""
     formants = np.tile(_VOWELS[0].astype(np.float64), (frames, 1))
-    place = np.arange(frames) * _HOP / sample_rate
+    hop = _hop(sample_rate)
+    place = np.arange(frames) * hop / sample_rate
     vowel = int(random.integers(len(_VOWELS)))
     for start, end, _ in notes:
         if random.random() < 0.75:
@@ -182,23 +188,29 @@ def _vowels(
         if random.random() < 0.2:
             other = int(random.integers(len(_VOWELS)))
             formants[place >= start + 0.6 * (end - start)] = _VOWELS[other]
-    width = 0.03 * sample_rate / _HOP
+    width = 0.03 * sample_rate / hop
     moved: Rows = ndimage.gaussian_filter1d(formants, width, axis=0)
     return moved * voice.formants * (1 + 0.03 * random.standard_normal(4))
 
 
 def _filtered(sound: Rows, formants: Rows, sample_rate: int) -> Rows:
     """Sound through resonances that change from frame to frame, by a short-time spectrum."""
-    window = signal.windows.hann(_N_FFT, sym=False)
-    transform = signal.ShortTimeFFT(window, _HOP, sample_rate)
+    hop = _hop(sample_rate)
+    window = signal.windows.hann(4 * hop, sym=False)
+    transform = signal.ShortTimeFFT(window, hop, sample_rate)
     spectrum = transform.stft(sound)
     hertz = transform.f[:, None]
-    place = np.clip(np.round(transform.t(len(sound)) * sample_rate / _HOP).astype(int), 0,
+    place = np.clip(np.round(transform.t(len(sound)) * sample_rate / hop).astype(int), 0,
                     len(formants) - 1)  # fmt: skip
     gain = np.full(spectrum.shape, 0.02)
     for number in range(4):
         centre = formants[place, number][None]
         gain += _LEVELS[number] / (1 + ((hertz - centre) / (_BANDWIDTHS[number] * 0.7)) ** 2)
+    if sample_rate > _BASE_RATE:
+        # The tract resonates about every 1000 Hz above the fourth formant, too.
+        top = formants[place, 3][None]
+        for number in range(1, 6):
+            gain += 0.2 / number / (1 + ((hertz - top - 1000.0 * number) / 250.0) ** 2)
     filtered: Rows = transform.istft(spectrum * gain, k1=len(sound))
     return filtered
 
@@ -214,7 +226,7 @@ def _add_consonants(sound: Rows, notes: Rows, sample_rate: int, random: Generato
         count = round(length * sample_rate)
         if first < 0 or first + count > len(sound):
             continue
-        low = random.uniform(1500, 5000)
+        low = random.uniform(1500, 5000 * sample_rate / _BASE_RATE)
         high = min(0.98 * sample_rate / 2, low * random.uniform(1.4, 3))
         band = signal.butter(2, (low, high), "band", fs=sample_rate, output="sos")
         noise = signal.sosfilt(band, random.standard_normal(count))
