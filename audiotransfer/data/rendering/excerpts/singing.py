@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     Rows = NDArray[np.float64]
     Sound = NDArray[np.float32]
 
-_FRAMES = 200  # a second, of pitch and loudness
-_HOP = 256 / 22050  # s, of the filter's short-time spectrum
+#: Values of pitch and loudness a second; samples between spectra at the base rate.
+FRAMES, HOP = 200, 256
+_BASE_RATE = 22050  # Hz, of which the voices' tilts are the poles
 #: Formants (Hz) of the vowels a, e, i, o, u, schwa and ae of a man's voice.
 _VOWELS = np.array([
     (730, 1090, 2440, 3400), (530, 1840, 2480, 3500), (270, 2290, 3010, 3600),
@@ -29,7 +30,6 @@ _VOWELS = np.array([
 ])  # fmt: skip
 _BANDWIDTHS = np.array([80.0, 100.0, 140.0, 200.0])
 _LEVELS = np.array([1.0, 0.6, 0.35, 0.25])
-_BASE_RATE = 22050  # Hz, of which the voices' tilts are the poles
 
 
 @dataclass(frozen=True)
@@ -60,11 +60,21 @@ VOICES = (
     VoiceType("airy", 53, 80, 1.16, 0.9, 0.28, 0.12),
     VoiceType("child", 57, 81, 1.32, 0.7, 0.08, 0.08),
 )
+#: Voices that sing low, and two that are lower or harsher than singing usually is.
+LOW_VOICES = (
+    *VOICES[:2],
+    VoiceType("deep", 36, 58, 0.88, 0.5, 0.06, 0.15),
+    VoiceType("harsh", 42, 67, 0.96, 0.25, 0.15, 0.1),
+)
 
 
-def voice_for(notes: Rows, random: Generator) -> tuple[VoiceType, int]:
-    """A voice type and the octaves (semitones) that bring notes ``[N, 3]`` into its range."""
-    voice = VOICES[int(random.integers(len(VOICES)))]
+def voice_for(notes: Rows, random: Generator, low: float = 0.0) -> tuple[VoiceType, int]:
+    """A voice type and the octaves (semitones) that bring notes ``[N, 3]`` into its range.
+
+    The share ``low`` are of the low types.
+    """
+    types = LOW_VOICES if low and random.random() < low else VOICES
+    voice = types[int(random.integers(len(types)))]
     middle = float(np.median(notes[:, 2]))
     aim = (voice.low + voice.high) / 2 + random.normal(0, 2)
     return voice, 12 * round((aim - middle) / 12)
@@ -79,9 +89,12 @@ def sing(
     and, when held, have vibrato. Consonants come just before onsets.
     """
     total = round(seconds * sample_rate)
-    frames = int(seconds * _FRAMES) + 2
-    pitch, loudness = _pitch(notes, frames, voice, random), _loudness(notes, frames, random)
-    time = np.arange(total) / sample_rate * _FRAMES
+    frames = int(seconds * FRAMES) + 2
+    pitch, loudness = (
+        pitch_curve(notes, frames, voice, random),
+        loudness_curve(notes, frames, random),
+    )
+    time = np.arange(total) / sample_rate * FRAMES
     curve = np.interp(time, np.arange(frames), pitch)
     hertz = 440.0 * 2 ** ((curve - 69) / 12)
     source = _glottal(hertz / sample_rate, voice.tilt ** (_BASE_RATE / sample_rate))
@@ -89,7 +102,7 @@ def sing(
     breath = voice.breath * random.uniform(0.5, 1.5) * random.standard_normal(total)
     voiced = (source + breath * 0.3) * envelope
     vowels = _vowels(notes, total // _hop(sample_rate) + 2, sample_rate, voice, random)
-    sound = _filtered(voiced, vowels, sample_rate)
+    sound = filtered(voiced, _resonances(vowels, sample_rate), sample_rate)
     sound /= np.abs(sound).max() + 1e-9
     _add_consonants(sound, notes, sample_rate, random)
     result: Sound = sound.astype(np.float32)
@@ -97,23 +110,23 @@ def sing(
 
 
 def _hop(sample_rate: int) -> int:
-    return round(_HOP * sample_rate)
+    return round(HOP * sample_rate / _BASE_RATE)
 
 
 def _smooth_noise(frames: int, hertz: float, random: Generator) -> Rows:
     """Noise of standard deviation 1 below a frequency."""
-    noise = ndimage.gaussian_filter1d(random.standard_normal(frames), _FRAMES / (2 * np.pi * hertz))
+    noise = ndimage.gaussian_filter1d(random.standard_normal(frames), FRAMES / (2 * np.pi * hertz))
     scaled: Rows = noise / (noise.std() + 1e-9)
     return scaled
 
 
-def _pitch(notes: Rows, frames: int, voice: VoiceType, random: Generator) -> Rows:
+def pitch_curve(notes: Rows, frames: int, voice: VoiceType, random: Generator) -> Rows:
     pitch = np.full(frames, notes[0, 2])
-    edges = np.round(notes[:, :2] * _FRAMES).astype(int)
+    edges = np.round(notes[:, :2] * FRAMES).astype(int)
     for number, (start, _) in enumerate(edges):
         pitch[max(0, start) :] = notes[number, 2]
     glide = random.uniform(0.03, 0.12)
-    stretch = np.arange(frames) / _FRAMES
+    stretch = np.arange(frames) / FRAMES
     scoops = random.uniform(0, 0.7)
     rate, width = random.uniform(4.6, 6.6), voice.vibrato * random.uniform(0.3, 1.5)
     for number, (start, end, target) in enumerate(notes):
@@ -142,17 +155,17 @@ def _pitch(notes: Rows, frames: int, voice: VoiceType, random: Generator) -> Row
     return pitch
 
 
-def _loudness(notes: Rows, frames: int, random: Generator) -> Rows:
+def loudness_curve(notes: Rows, frames: int, random: Generator) -> Rows:
     loudness = np.zeros(frames)
     for start, end, _ in notes:
-        first, last = max(0, round(start * _FRAMES)), min(frames, round(end * _FRAMES))
+        first, last = max(0, round(start * FRAMES)), min(frames, round(end * FRAMES))
         if last <= first:
             continue
         count = last - first
         here = np.full(count, random.uniform(0.65, 1.0))
         here *= 1 - random.uniform(0, 0.35) * np.linspace(0, 1, count)
-        rise = min(count, max(1, round(random.uniform(0.015, 0.06) * _FRAMES)))
-        fall = min(count, max(1, round(random.uniform(0.03, 0.12) * _FRAMES)))
+        rise = min(count, max(1, round(random.uniform(0.015, 0.06) * FRAMES)))
+        fall = min(count, max(1, round(random.uniform(0.03, 0.12) * FRAMES)))
         here[:rise] *= np.linspace(0.15, 1, rise)
         here[-fall:] *= np.linspace(1, 0.1, fall)
         loudness[first:last] = here
@@ -162,15 +175,27 @@ def _loudness(notes: Rows, frames: int, random: Generator) -> Rows:
 
 
 def _glottal(step: Rows, tilt: float) -> Rows:
-    """A band-limited sawtooth (polyBLEP) of so many cycles a sample, low-passed."""
+    """A band-limited sawtooth of so many cycles a sample, low-passed."""
+    source: Rows = signal.lfilter([1 - tilt], [1, -tilt], _sawtooth(step))
+    source /= source.std() + 1e-9
+    return source
+
+
+def pulses(step: Rows) -> Rows:
+    """Band-limited pulses of so many cycles a sample, whose harmonics are equally strong."""
+    source: Rows = np.diff(_sawtooth(step), prepend=0.0)
+    source /= source.std() + 1e-9
+    return source
+
+
+def _sawtooth(step: Rows) -> Rows:
+    """A sawtooth of so many cycles a sample, band-limited by polyBLEP."""
     phase = np.cumsum(step) % 1.0
-    saw = 2 * phase - 1
+    saw: Rows = 2 * phase - 1
     rise, fall = phase / step, (phase - 1) / step
     saw -= np.where(phase < step, 2 * rise - rise**2 - 1, 0)
     saw -= np.where(phase > 1 - step, fall**2 + 2 * fall + 1, 0)
-    source: Rows = signal.lfilter([1 - tilt], [1, -tilt], saw)
-    source /= source.std() + 1e-9
-    return source
+    return saw
 
 
 def _vowels(
@@ -193,26 +218,31 @@ def _vowels(
     return moved * voice.formants * (1 + 0.03 * random.standard_normal(4))
 
 
-def _filtered(sound: Rows, formants: Rows, sample_rate: int) -> Rows:
-    """Sound through resonances that change from frame to frame, by a short-time spectrum."""
+def _resonances(formants: Rows, sample_rate: int) -> Rows:
+    """Amplitudes ``[bins, F]`` of resonances at formants ``[F, 4]`` in Hz: 513 at 22 050 Hz."""
+    hertz = np.fft.rfftfreq(4 * _hop(sample_rate), 1 / sample_rate)[:, None]
+    gain = np.full((len(hertz), len(formants)), 0.02)
+    for number in range(4):
+        centre = formants[:, number][None]
+        gain += _LEVELS[number] / (1 + ((hertz - centre) / (_BANDWIDTHS[number] * 0.7)) ** 2)
+    if sample_rate > _BASE_RATE:
+        # The tract resonates about every 1000 Hz above the fourth formant, too.
+        for number in range(1, 6):
+            centre = formants[:, 3][None] + 1000.0 * number
+            gain += 0.2 / number / (1 + ((hertz - centre) / 250.0) ** 2)
+    return gain
+
+
+def filtered(sound: Rows, gains: Rows, sample_rate: int) -> Rows:
+    """Sound ``[T]`` times amplitudes ``[bins, F]`` of frames of 12 ms, by its spectrum."""
     hop = _hop(sample_rate)
     window = signal.windows.hann(4 * hop, sym=False)
     transform = signal.ShortTimeFFT(window, hop, sample_rate)
     spectrum = transform.stft(sound)
-    hertz = transform.f[:, None]
     place = np.clip(np.round(transform.t(len(sound)) * sample_rate / hop).astype(int), 0,
-                    len(formants) - 1)  # fmt: skip
-    gain = np.full(spectrum.shape, 0.02)
-    for number in range(4):
-        centre = formants[place, number][None]
-        gain += _LEVELS[number] / (1 + ((hertz - centre) / (_BANDWIDTHS[number] * 0.7)) ** 2)
-    if sample_rate > _BASE_RATE:
-        # The tract resonates about every 1000 Hz above the fourth formant, too.
-        top = formants[place, 3][None]
-        for number in range(1, 6):
-            gain += 0.2 / number / (1 + ((hertz - top - 1000.0 * number) / 250.0) ** 2)
-    filtered: Rows = transform.istft(spectrum * gain, k1=len(sound))
-    return filtered
+                    gains.shape[1] - 1)  # fmt: skip
+    changed: Rows = transform.istft(spectrum * gains[:, place], k1=len(sound))
+    return changed
 
 
 def _add_consonants(sound: Rows, notes: Rows, sample_rate: int, random: Generator) -> None:
