@@ -141,3 +141,39 @@ def test_a_song_that_nobody_sings_is_arranged_as_ever(sheet_of: Sheets, band: Ba
     one, other = arranged(sheet, band), arranged(sheet, band, singer=True)
     for a, b in zip(one.parts, other.parts, strict=True):
         assert np.array_equal(a.notes, b.notes)
+
+
+def strummed(sheet: LeadSheet, style: str, name: str, singer: bool) -> NDArray[np.float64]:
+    """Notes of a part of a style's band, which plays patterns."""
+    arrangement = arranged(sheet, read_band(SHIPPED / style / "band.yaml"), 0.7, singer=singer)
+    return notes_of(arrangement, name)
+
+
+def test_strummed_chords_leave_room_for_syllables(song: LeadSheet) -> None:
+    alone = strummed(song, "bossa-midi", "guitar", singer=False)
+    chords = strummed(song, "bossa-midi", "guitar", singer=True)
+    before, after = on_syllables(song, alone), on_syllables(song, chords)
+    assert before > 0.25
+    assert after < 0.35 * before
+    # Where nobody sings nothing changes, and below the singer most chords move, and few go.
+    free = ~sung_at(song, alone[:, 0] + 0.3) & ~sung_at(song, alone[:, 0] - 0.3)
+    away = np.abs(alone[free, :1] - chords[:, 0]).min(axis=1)
+    assert away.max() < 0.05  # but for the spread of onsets
+    below, before_below = sung_at(song, chords[:, 0]).sum(), sung_at(song, alone[:, 0]).sum()
+    assert 0.5 * before_below < below < before_below
+
+
+def test_driving_chords_are_held_below_a_singer(song: LeadSheet) -> None:
+    alone = strummed(song, "rock-midi", "riff guitar", singer=False)
+    chords = strummed(song, "rock-midi", "riff guitar", singer=True)
+
+    def sounding(notes: NDArray[np.float64]) -> float:
+        """Seconds with a sounding chord while somebody sings."""
+        times = np.concatenate([np.arange(a, b, 0.02) for a, b in song.sung])
+        starts, ends = notes[:, 0], notes[:, 0] + notes[:, 1]
+        return float(np.mean([np.any((starts <= t) & (t < ends)) for t in times]))
+
+    assert on_syllables(song, chords) < 0.7 * on_syllables(song, alone)
+    assert sounding(chords) >= sounding(alone)  # no holes
+    # Every harmony is struck still.
+    assert len(np.unique(chords[:, 2] % 12)) == len(np.unique(alone[:, 2] % 12))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from audiotransfer.cover.pattern_parts import (
 )
 from audiotransfer.cover.patterns import Step
 from audiotransfer.cover.riffs import with_riffs
+from audiotransfer.cover.singer import steps_beside_syllables
 from audiotransfer.cover.voice_leading import VoicedChords, VoicingRules, power_chords, voicings
 from audiotransfer.typed import WrongValue
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from numpy.random import Generator
     from numpy.typing import NDArray
 
-    from audiotransfer.cover.band import Role
+    from audiotransfer.cover.band import Role, Timing
     from audiotransfer.cover.plan import Notes, Plan
 
 _FIFTH, _OCTAVE = 7, 12
@@ -42,7 +43,8 @@ class ChordSettings(PartSettings):
     sevenths, which would be semitones from other parts' roots. With ``anticipate`` an
     eighth before a change has the coming chord. Where a held chord changes, voices with the same
     pitch sound on if they are ``tied``, else all begin anew. Notes outside of ``register`` are
-    moved into it by octaves.
+    moved into it by octaves. ``syllables`` is what becomes of a chord where a singer's syllable
+    begins: it ``move``s, what was struck before is ``hold``, or it is kept.
     """
 
     voices: tuple[tuple[int, int], ...] = VoicingRules.voices
@@ -54,6 +56,7 @@ class ChordSettings(PartSettings):
     anticipate: bool = False
     tied: bool = False
     register: tuple[int, int] = (0, 127)
+    syllables: Literal["move", "hold", "keep"] = "move"
     last: str = "x"
     """Symbol of the long note of the last bar."""
 
@@ -71,10 +74,10 @@ def write_chords(plan: Plan, role: Role, random: Generator) -> Notes:
     A digit is one voice, counted from the lowest, beyond the last an octave higher. A chord that
     is held over a change moves on with it.
     """
-    return chord_notes(plan, settings_of(role, ChordSettings), random)
+    return chord_notes(plan, settings_of(role, ChordSettings), role.timing, random)
 
 
-def chord_notes(plan: Plan, settings: ChordSettings, random: Generator) -> Notes:
+def chord_notes(plan: Plan, settings: ChordSettings, timing: Timing, random: Generator) -> Notes:
     """The notes of `write_chords` with these settings."""
     rules = VoicingRules(settings.voices, settings.bass, settings.parallels, settings.plain)
     voiced = power_chords(plan, settings.voices[0]) if settings.power else voicings(plan, rules)
@@ -84,7 +87,10 @@ def chord_notes(plan: Plan, settings: ChordSettings, random: Generator) -> Notes
     loudness = loudness_of(plan, settings, random)
     low, high = settings.register
     notes: list[Sequence[float]] = []
-    for step in part_steps(plan, settings, random, settings.last, _SYMBOLS):
+    line = part_steps(plan, settings, random, settings.last, _SYMBOLS)
+    if plan.singer and settings.syllables != "keep":
+        line = steps_beside_syllables(plan, line, timing, settings.syllables)
+    for step in line:
         velocity = loudness(step)
         ahead = 1.0 / plan.sheet.bars[step.bar].division if settings.anticipate else 0.0
         index = voiced.index_at(step.beat + min(ahead, step.beats))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -11,9 +11,12 @@ from audiotransfer.cover.melody import is_swung, sung_notes
 from audiotransfer.leadsheet.spans import joined
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from audiotransfer.cover.band import Timing
+    from audiotransfer.cover.patterns import Step
     from audiotransfer.cover.plan import Notes, Plan
     from audiotransfer.leadsheet import LeadSheet
 
@@ -25,6 +28,7 @@ CLEAR_SECONDS = 0.08
 LIGHT_SWING = 0.5
 _BREATH = 0.25  # beats by which other leads end before the singer begins
 _SHORTEST = 0.25  # beats of what is left of a note
+_SOFTLY = 0.75  # of its velocity, a chord that has to be struck on a syllable
 _WAYS = (0.5, -0.5, 1.0, -1.0)  # beats by which a chord moves away from a syllable, best first
 
 
@@ -92,15 +96,9 @@ def clear_of_syllables(
     onsets = plan.sheet.time_at(syllables(plan))
     if not len(onsets):
         return places
-    latest = _latest_off_beat(timing) if plan.swung else 0.5
 
     def clear(place: float) -> bool:
-        off = abs(place % 1.0 - 0.5) < 0.1
-        end = np.floor(place) + latest if off else place
-        lag = max((delay for _, delay in timing.lag), default=0.0) / 1000.0
-        first, last = plan.sheet.time_at([place, end])
-        near = (onsets >= first - CLEAR_SECONDS) & (onsets <= last + CLEAR_SECONDS + lag)
-        return not np.any(near)
+        return _is_clear(plan, onsets, place, timing)
 
     kept: list[float] = []
     for place in places:
@@ -112,6 +110,67 @@ def clear_of_syllables(
         within = [p for p in ways if chord.beat <= p < chord.beat + chord.beats - 1e-6]
         kept += [float(p) for p in (place, *within) if clear(p)][:1]
     return np.unique(kept)
+
+
+def steps_beside_syllables(
+    plan: Plan, line: Sequence[Step], timing: Timing, way: Literal["move", "hold"]
+) -> list[Step]:
+    """Steps of chords by patterns, sorted, without those that are struck where a syllable begins.
+
+    With ``move`` a chord goes to the half beat before or after it where nothing else is struck,
+    within its harmony; single tones stay. What cannot move, or with ``hold`` all, is left out where
+    the harmony has been struck already, and what was struck before is held instead. A new harmony
+    is struck in any case: softly where it should have moved.
+    """
+    onsets = plan.sheet.time_at(syllables(plan))
+    if not len(onsets):
+        return list(line)
+    struck = np.array([step.beat for step in line])
+    kept: list[Step] = []
+    for step in line:
+        alone = step.symbol.isdigit() and way == "move"
+        closing = step.beat >= plan.sheet.bars[-1].beat
+        if alone or closing or _is_clear(plan, onsets, step.beat, timing):
+            kept.append(step)
+            continue
+        chord = plan.chord_at(step.beat)
+        moved = [step.beat + by for by in _WAYS[:2] if way == "move"]
+        moved = [
+            place
+            for place in moved
+            if chord.beat <= place < chord.beat + chord.beats - 1e-6
+            and np.abs(struck - place).min() > _SHORTEST
+            and _is_clear(plan, onsets, place, timing)
+        ]
+        if moved:
+            beats = max(step.beat + step.beats - moved[0], _SHORTEST)
+            kept.append(step._replace(beat=moved[0], beats=beats))
+        elif kept and plan.chord_index(kept[-1].beat) == plan.chord_index(step.beat):
+            kept[-1] = kept[-1]._replace(beats=step.beat + step.beats - kept[-1].beat)
+        else:
+            kept.append(step._replace(share=step.share * (_SOFTLY if way == "move" else 1.0)))
+    return _one_after_another(kept)
+
+
+def _one_after_another(line: list[Step]) -> list[Step]:
+    """Steps in order, each ending where the next begins at the latest."""
+    line = sorted(line)
+    limits = [step.beat for step in line[1:]] + [np.inf]
+    return [
+        step._replace(beats=min(step.beats, limit - step.beat))
+        for step, limit in zip(line, limits, strict=True)
+    ]
+
+
+def _is_clear(plan: Plan, onsets: NDArray[np.float64], place: float, timing: Timing) -> bool:
+    """Whether no syllable (``onsets`` in s) begins where a chord at a place in beats is struck."""
+    latest = _latest_off_beat(timing) if plan.swung else 0.5
+    off = abs(place % 1.0 - 0.5) < 0.1
+    end = np.floor(place) + latest if off else place
+    lag = max((delay for _, delay in timing.lag), default=0.0) / 1000.0
+    first, last = plan.sheet.time_at([place, end])
+    near = (onsets >= first - CLEAR_SECONDS) & (onsets <= last + CLEAR_SECONDS + lag)
+    return not np.any(near)
 
 
 def _latest_off_beat(timing: Timing) -> float:

@@ -36,7 +36,7 @@ def write_strings(plan: Plan, role: Role, random: Generator) -> Notes:
     its own. Some steps of a third from note to note are filled with the key's tone between them.
     """
     settings = settings_of(role, StringSettings)
-    notes = chord_notes(plan, settings, random)
+    notes = chord_notes(plan, settings, role.timing, random)
     if not (len(notes) and settings.passing and plan.sheet.keys):
         return notes
     drawn = random.random(len(notes)) < settings.passing
