@@ -6,6 +6,7 @@ import hashlib
 import importlib.util
 import json
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -126,8 +127,7 @@ def test_styles_lists_cards_as_text_and_json(light: Run) -> None:
     cards = {card["name"]: card for card in json.loads(light("styles", "--json").stdout)}
     assert cards["still"]["stems"]["drums"] == "keep"
     assert {"still", "swing", "rusty"} <= set(cards)
-    shown = light("styles", "still")
-    assert "kept" in shown.stdout
+    assert "kept" in light("styles", "still", "--card").stdout
     assert "did you mean still?" in light("styles", "stil").stderr
 
 
@@ -342,8 +342,21 @@ def test_doctor_names_everything(run) -> None:
     assert {"audiotransfer", "torch", "libraries", "separation", "vocoder"} <= set(by_topic)
     assert by_topic["torch"]["state"] == by_topic["separation"]["state"] == "ok"
     assert all(finding["remedy"] for finding in findings if finding["state"] != "ok")
+    assert findings[-1]["topic"] == "summary" and findings[-1]["state"] == "broken"
     # The fixture's damaged style is found out.
     assert any("rusty" in finding["text"] for finding in findings if finding["state"] == "broken")
+
+
+def test_doctor_ends_in_what_this_machine_can_do(
+    run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("AUDIOTRANSFER_STYLES", raising=False)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    code, out, _ = run("doctor")
+    last = out.splitlines()[-1]
+    assert code == 0
+    assert last.startswith("ok") and "jazz" in last
+    assert re.search(r"a song of 4:00 takes about \d+:\d\d here", last)
 
 
 @pytest.mark.usefixtures("place")

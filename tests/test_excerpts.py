@@ -27,8 +27,10 @@ from audiotransfer.data.rendering.excerpts.accompaniment import (
 )
 from audiotransfer.data.rendering.excerpts.arranging import complete
 from audiotransfer.data.rendering.excerpts.drum_patterns import (
+    CLOSED,
     KICK,
     PATTERNS,
+    RIDE,
     pattern_drums,
     patterns_for,
     performed_drums,
@@ -107,9 +109,9 @@ def settings(pop: str) -> ExcerptSettings:
     )
 
 
-def piece_of(*layers: Layer, beats: int = 64, **others: Any) -> Piece:
+def piece_of(*layers: Layer, beats: int = 64, collection: str = "toy", **others: Any) -> Piece:
     bars = np.arange(0, beats + 1, 4.0)
-    return Piece("toy", "toy", layers, bars, 120.0, **others)
+    return Piece(collection, "toy", layers, bars, 120.0, **others)
 
 
 def level_at(sound: np.ndarray, hertz: float) -> float:
@@ -209,6 +211,9 @@ def test_the_config_renders(pop: str, tmp_path: Path) -> None:
     assert set(singing.scores) == {"singing"} and singing.seed != settings.seed
     assert singing.singing and not any("eir_" in file for file in singing.singing)
     assert not any("TimGM6mb" in font for s in (settings, singing) for font in s.soundfonts)
+    drumless = load_config("transcription-excerpts-drumless", [], ExcerptSettings)
+    assert set(drumless.scores) < set(settings.scores) and drumless.seed != settings.seed
+    assert drumless.soundfonts == settings.soundfonts and set(drumless.styles) <= set(STYLES)
     config = tmp_path / "toy.yaml"
     config.write_text(
         f"scores: {{{pop}: 1.0}}\nsoundfonts: [{default_soundfont()}]\nexcerpts: 1\nseconds: 5\n"
@@ -329,7 +334,9 @@ def test_performances_begin_with_bars() -> None:
 
 def test_invented_pieces_are_of_their_styles() -> None:
     pieces = [invent(np.random.default_rng(seed), bars=12) for seed in range(60)]
-    assert {piece.style for piece in pieces} == set(STYLES)
+    assert {piece.style for piece in pieces} == set(STYLES) - {"song"}
+    pieces += [invent(np.random.default_rng(seed), 12, {"song": 1.0}) for seed in range(3)]
+    assert {piece.style for piece in pieces[60:]} == {"song"}
     leads = [piece.layer(LEAD) for piece in pieces]
     assert any(piece.bass_leads for piece in pieces) and any(lead is None for lead in leads)
     for piece, lead in zip(pieces, leads, strict=True):
@@ -339,6 +346,41 @@ def test_invented_pieces_are_of_their_styles() -> None:
         assert np.all(np.diff(piece.chords[:, 0]) > 0)
         if lead is not None:
             assert np.all(lead.notes[:-1, 0] + lead.notes[:-1, 1] <= lead.notes[1:, 0] + 1e-6)
+
+
+def test_melodies_of_songs_begin_on_beats() -> None:
+    def on_beats(style: str) -> float:
+        pieces = [invent(np.random.default_rng(seed), 24, {style: 1.0}) for seed in range(8)]
+        leads = [lead.notes[:, 0] for piece in pieces if (lead := piece.layer(LEAD))]
+        return float(np.mean([np.mean(starts % 1 < 1e-6) for starts in leads]))
+
+    assert on_beats("song") > on_beats("pop") + 0.05
+    with pytest.raises(AudioTransferError, match="sung"):
+        invent(np.random.default_rng(0), 12, {"sung": 1.0})
+
+
+def test_few_or_no_drums_and_tempi_within_limits(settings: ExcerptSettings) -> None:
+    settings = replace(settings, drumless=1.0, tempi=[95.0, 125.0], plain=1.0)
+    for index in range(3):
+        arrays = render_excerpt(settings, index)
+        assert 90 < json.loads(str(arrays["about"]))["tempo"] < 130
+        assert set(arrays["drums"][:, 1]) <= {CLOSED, RIDE}
+    piece = piece_of(
+        Layer(LEAD, np.array([(0.0, 1.0, 70.0, 90.0)])),
+        Layer(HARMONY, np.array([(0.0, 1.0, 44.0, 90.0)])),
+        chords=np.array([(0.0, 0.0, 0.0), (8.0, 5.0, 0.0)]),
+        collection="pop909",
+    )
+    for seed in range(8):
+        made = complete(piece, 100.0, settings, np.random.default_rng(seed))
+        assert [layer.role for layer in made.layers[:2]] == [LEAD, HARMONY]
+        assert len(made.layers) <= 3 and len(made.layers[1].notes) > 2
+        drummed = complete(
+            piece, 100.0, replace(settings, drumless=0.0), np.random.default_rng(seed)
+        )
+        assert len(drummed.drums)
+    with pytest.raises(AudioTransferError, match="80 tries"):
+        render_excerpt(replace(settings, tempi=[20.0, 21.0]), 0)
 
 
 def test_time_swings_within_the_beat() -> None:

@@ -443,6 +443,15 @@ def test_batches_are_a_function_of_their_step(data: Path) -> None:
     assert all(np.array_equal(a.features, b.features) for a, b in zip(examples, kept, strict=True))
 
 
+def test_a_share_of_the_crops_is_of_more_examples(data: Path) -> None:
+    first = read_examples(data / "train")
+    louder = [replace(e, features=np.full_like(e.features, 255)) for e in first]
+    for share, wanted in ((0.0, 0.0), (0.5, 0.5), (1.0, 1.0)):
+        batches = PitchBatches(first, 4, 32, 3, more=louder, share=share)
+        found = [batches.batch(step)["features"].amin((1, 2)) > 5 for step in range(40)]
+        assert torch.cat(found).float().mean().item() == pytest.approx(wanted, abs=0.15)
+
+
 def test_a_folder_without_excerpts_is_refused(tmp_path: Path) -> None:
     with pytest.raises(AudioTransferError, match="no excerpts"):
         read_examples(tmp_path)
@@ -481,6 +490,13 @@ def test_training(data: Path, tmp_path: Path) -> None:
     after = load_pitch_network(tmp_path / "voice" / "pitch.safetensors").state_dict()
     changed = {name for name, value in network.state_dict().items() if (value != after[name]).any()}
     assert changed and all(name.startswith("voice.") for name in changed)
+    sung = [*voice, f"pitch_transcription.voices={data}", "trainer.seed=5"]
+    figures = recipes.train("pitch-singing", [*sung, *shorter], tmp_path / "singing")
+    assert figures["failed_steps"] == 0 and "validation/sung score" in figures
+    card = json.loads((tmp_path / "singing" / "pitch.json").read_text())
+    assert card["excerpts of voices"] == 2 and "sung pitch" in card["validation"]
+    after = load_pitch_network(tmp_path / "singing" / "pitch.safetensors").state_dict()
+    assert (after["first.weight"] != network.state_dict()["first.weight"]).any()
 
 
 def test_the_loss_falls(data: Path) -> None:

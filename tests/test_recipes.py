@@ -32,7 +32,13 @@ CONFIGS = Path(__file__).parent.parent / "configs"
 RATE = 44100
 
 RENDERINGS = ["ensembles", "ensembles-test", "genre-songs"]
-EXCERPTS = ["transcription-excerpts", "transcription-singing"]  # rendered in test_excerpts.py
+#: Rendered in test_excerpts.py and test_voice_envelopes.py.
+EXCERPTS = [
+    "transcription-excerpts",
+    "transcription-excerpts-drumless",
+    "transcription-singing",
+    "transcription-voices",
+]
 STYLES = ["paired", "paired-discriminators", "paired-unpaired", "melgan-vc"]
 SEPARATORS = ["separator", "separator-dense", "separator-tcn"]
 UNPAIRED_FORMS = (
@@ -50,7 +56,7 @@ IN_FILES = {
     "test_midi_classifiers.py": ["midi-classifier", "midi-classifier-counts"],
     "test_arranger_networks.py": ["comping", "walking-bass"],
     "test_rhythm_transcription.py": ["rhythm-transcription"],
-    "test_pitch_transcription.py": ["pitch-transcription", "pitch-voice"],
+    "test_pitch_transcription.py": ["pitch-transcription", "pitch-singing", "pitch-voice"],
     "test_accompaniment.py": ["bach", "bach-gan", "bach-gan-paper"],
     "test_drums.py": [
         "drums",

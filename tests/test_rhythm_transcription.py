@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -395,6 +396,11 @@ def test_training_steps_and_writes_the_weights(excerpts: Path, tmp_path: Path) -
     settings = [f"rhythm_transcription.data={excerpts}"]
     settings += [f"rhythm_transcription.{s}" for s in ("width=8", "front=[2,2]", "layers=2")]
     settings += ["rhythm_transcription.frames=200", "rhythm_transcription.batch=2"]
+    # A folder beside the data counts as often as it is named, in validation once.
+    extra = tmp_path / "extra"
+    shutil.copytree(excerpts / "train", extra / "train")
+    shutil.copytree(excerpts / "validation", extra / "validation")
+    settings += [f"rhythm_transcription.extra=[{extra},{extra}]"]
     settings += [
         f"trainer.{setting}"
         for setting in (
@@ -412,7 +418,7 @@ def test_training_steps_and_writes_the_weights(excerpts: Path, tmp_path: Path) -
     figures = recipes.train("rhythm-transcription", settings, run)
     assert {"validation/beats", "validation/downbeats", "validation/drums"} <= set(figures)
     card = json.loads((run / "rhythm.json").read_text())
-    assert card["excerpts"] == {"train": 2, "validation": 2}
+    assert card["excerpts"] == {"train": 6, "validation": 4}
     assert load_rhythm(run / "rhythm.safetensors").width == 8
 
 

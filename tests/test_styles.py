@@ -301,3 +301,19 @@ def test_listing_styles_imports_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("name", sorted({style.card.name for style in styles.installed()}))
+def test_what_ships_is_shown_on_one_screen(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """What one hears, modes and quality; a style that was trained says from what."""
+    from audiotransfer.cli.main import main
+
+    assert main(["styles", name]) == 0
+    shown = capsys.readouterr().out.splitlines()
+    assert len(shown) <= 35
+    titles = {line.split()[0] for line in shown if line.startswith("  ") and line[2] != " "}
+    assert "modes" in titles
+    assert main(["styles", name, "--card"]) == 0
+    whole = capsys.readouterr().out
+    assert ("measured" in whole) <= (len(whole.splitlines()) > len(shown))
+    assert ("trained" in titles) == any(line.startswith("trained") for line in whole.splitlines())

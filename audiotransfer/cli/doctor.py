@@ -9,6 +9,7 @@ import platform
 import shutil
 import sys
 import textwrap
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import metadata
@@ -28,6 +29,7 @@ _SOURCE = "in the folder of audiotransfer's source: "
 _INSTALL = f"{_SOURCE}pip install -c constraints.txt ."
 _REINSTALL = f"{_SOURCE}pip install --force-reinstall --no-deps ."
 _MODEL = "htdemucs"
+_MEASURED, _SONG_SECONDS = 6, 240  # seconds of sound that are timed, and of a usual song
 _MARKS = {"ok": "ok     ", "missing": "missing", "broken": "BROKEN "}
 
 
@@ -69,6 +71,7 @@ def run(args: Arguments, console: Console) -> int:
         console.result(text, {"folder": str(cache.folder), "removed": removed})
         return 0
     findings = list(examine())
+    findings.append(_summary(findings))
     console.result(_text(findings), [dataclasses.asdict(finding) for finding in findings])
     return 1 if any(finding.state == "broken" for finding in findings) else 0
 
@@ -116,6 +119,39 @@ def examine() -> Iterator[Finding]:
     yield _soundfont()
     yield from _training()
     yield _clusters()
+
+
+def _summary(findings: list[Finding]) -> Finding:
+    """What songs can be transferred to, and how long one of four minutes takes here."""
+    if any(finding.state == "broken" for finding in findings):
+        return Finding("summary", "broken", "no songs yet", "see the lines marked BROKEN")
+    from audiotransfer.styles import installed
+
+    names = sorted({style.card.name for style in installed()})
+    text = f"recordings and MIDI files to {', '.join(names)}"
+    seconds = _seconds_of_work()
+    if seconds is not None:
+        text += f"; a song of 4:00 takes about {seconds // 60}:{seconds % 60:02d} here"
+    return Finding("summary", "ok", text)
+
+
+def _seconds_of_work() -> int | None:
+    """Estimate for a song of four minutes, from a few seconds of the demo song; None without jazz.
+
+    Timbre is measured; a cover takes about as long.
+    """
+    from audiotransfer import Song, load_style
+    from audiotransfer.demo import song_path
+
+    try:
+        jazz, demo = load_style("jazz"), Song.read(song_path())
+    except AudioTransferError:
+        return None
+    excerpt = demo.audio[:, : _MEASURED * demo.sample_rate]
+    jazz(excerpt[:, : demo.sample_rate], demo.sample_rate, mode="timbre", cache=False)
+    began = time.perf_counter()
+    jazz(excerpt, demo.sample_rate, mode="timbre", cache=False)
+    return round((time.perf_counter() - began) * _SONG_SECONDS / _MEASURED)
 
 
 def _torch() -> Finding:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from audiotransfer.cli.arguments import Arguments, Parser, add_messages, any_name
@@ -11,25 +13,32 @@ from audiotransfer.errors import AudioTransferError
 from audiotransfer.styles.card import PLAYS
 
 if TYPE_CHECKING:
-    from audiotransfer.styles import Installed
+    from audiotransfer.styles import Card, Installed
+
+_WIDTH = 80
+_PUBLISH = """\
+You may publish what it makes as far as you may publish the song: a cover needs
+what any cover of it needs. Some samples are CC BY: NOTICE has credits to copy."""
 
 
 def configure(parser: Parser) -> None:
     """Describes the verb and its arguments."""
     parser.about(
         "Lists the installed styles, first those for recordings, then those for MIDI files. A "
-        "name may be in both lists. With a name, shows the card of the style.",
+        "name may be in both lists. With a name, says what the style does and how well.",
         """\
 examples:
   audiotransfer styles              all styles
-  audiotransfer styles jazz         its training data and measured quality
+  audiotransfer styles jazz         what it does, how well, from what
+  audiotransfer styles jazz --card  everything that was measured
   audiotransfer styles --json       all cards as JSON
 
 Styles are looked for in the folders that $AUDIOTRANSFER_STYLES names, in your
 data folder, and in the package.""",
     )
+    parser.add_argument("name", nargs="?", type=any_name, metavar="NAME", help="show this style")
     parser.add_argument(
-        "name", nargs="?", type=any_name, metavar="NAME", help="show the card of this style"
+        "--card", action="store_true", help="show the whole card of the style, all figures"
     )
     add_messages(parser)
 
@@ -43,7 +52,10 @@ def run(args: Arguments, console: Console) -> int:
         console.result(_listing(found), [_values(style) for style in found])
         return 0
     chosen = [style for style in found if style.card.name == args.name] or [_named(args.name)]
-    text = "\n\n".join("\n".join(_card(style)) for style in chosen)
+    shown = _card if args.card else _overview
+    text = "\n\n".join("\n".join(shown(style)) for style in chosen)
+    if not args.card:
+        text = f"{text}\n\n{_PUBLISH}\nAll figures: audiotransfer styles {args.name} --card"
     console.result(text, [_values(style) for style in chosen])
     return 0
 
@@ -105,6 +117,68 @@ def offers(style: Installed) -> str:
     if card.route == "symbolic" and stems:
         stems = ["network"]
     return ", ".join([*(["cover"] if card.band else []), *stems]) or "nothing"
+
+
+def _overview(style: Installed) -> Iterator[str]:
+    """What one hears, modes, size, origin and quality of a style, in a few lines."""
+    card = style.card
+    yield f"{card.name}, for {PLAYS[card.route]}: {card.description}"
+    yield _row("modes", _modes(style))
+    if weights := sum(path.stat().st_size for path in _weights(style)):
+        yield _row("size", f"{weights / 1e6:.1f} MB of weights")
+    if card.steps:
+        where = f" on {card.hardware}" if card.hardware else ""
+        yield _row("trained", f"{card.hours:g} h{where}")
+    if card.corpora:
+        names = (f"{c.get('name', '?')} ({c.get('licence', 'unknown')})" for c in card.corpora)
+        yield _row("from", ", ".join(names))
+    for verdict in _verdicts(card):
+        yield _row("quality", verdict)
+
+
+def _row(title: str, text: str) -> str:
+    """A title and its text, wrapped."""
+    return textwrap.fill(text, _WIDTH, initial_indent=f"  {title:<9}", subsequent_indent=" " * 11)
+
+
+def _modes(style: Installed) -> str:
+    card = style.card
+    changed = [stem for stem, entry in card.stems.items() if entry]
+    modes = ["cover"] if card.band else []
+    if changed:
+        symbolic = card.route == "symbolic"
+        modes.append("network" if symbolic else f"timbre ({', '.join(changed)})")
+    chosen = f"; by itself it takes {card.auto}" if card.auto and len(modes) > 1 else ""
+    return " or ".join(modes) + chosen if modes else "nothing"
+
+
+def _weights(style: Installed) -> set[Path]:
+    files = {entry.weights for entry in style.card.stems.values() if entry}
+    return {path for file in files if (path := style.folder / file).is_file()}
+
+
+def _verdicts(card: Card) -> Iterator[str]:
+    """Sentences on the figures that a card has, of those that say most."""
+    figures = dict(_flat(card.figures))
+    moved = figures.get(f"recordings: style / toward {card.name}")
+    if kept := figures.get("recordings: style / centred chroma"):
+        toward = (
+            f"a genre classifier moves towards it on {100 * float(moved):.0f} %; " if moved else ""
+        )
+        yield (
+            f"timbre, {figures['recordings']}: {toward}melody kept "
+            f"{kept} (chroma), rhythm {figures['recordings: style / onset correlation']} (onsets)"
+        )
+    if ratio := figures.get("style / distance ratio"):
+        equaliser = figures.get("matched EQ / distance ratio")
+        beside = f", a matched equaliser {equaliser}" if equaliser else ""
+        yield f"timbre, distance to a true rendering {ratio} of doing nothing{beside}"
+    if melody := figures.get("cover / melody kept"):
+        tagger = figures.get("cover / outside tagger: jazz first of 50")
+        first = (
+            f"; an outside tagger has jazz first on {100 * float(tagger):.0f} %" if tagger else ""
+        )
+        yield f"cover, melody kept {melody}{first}"
 
 
 def _card(style: Installed) -> Iterator[str]:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from audiotransfer.pipeline.plan import Plan, prepare, resolve_device, resolve_separator
     from audiotransfer.pipeline.remixing import remix, stem_versions
     from audiotransfer.pipeline.reporting import Progress, ProgressCallback, Report, StemReport
-    from audiotransfer.pipeline.song import LoadedStyle, Song, load_style, transfer
+    from audiotransfer.pipeline.song import LoadedStyle, Song, TransferredSong, load_style, transfer
     from separation import GRID
 
 __all__ = [
@@ -45,6 +45,7 @@ __all__ = [
     "StemFormat",
     "StemReport",
     "TransferOptions",
+    "TransferredSong",
     "load_style",
     "prepare",
     "remix",
@@ -74,7 +75,7 @@ _MODULES = {
     "plan": ("Plan", "prepare", "resolve_device", "resolve_separator"),
     "remixing": ("remix", "stem_versions"),
     "reporting": ("Progress", "ProgressCallback", "Report", "StemReport"),
-    "song": ("LoadedStyle", "Song", "load_style", "transfer"),
+    "song": ("LoadedStyle", "Song", "TransferredSong", "load_style", "transfer"),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 

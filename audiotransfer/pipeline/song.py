@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import torch
@@ -15,17 +15,20 @@ from torch import Tensor
 from audiotransfer import styles
 from audiotransfer.audio.limiter import Limiter
 from audiotransfer.audio.reading import read_audio
+from audiotransfer.audio.resampling import resample
 from audiotransfer.audio.tags.reading import read_tags
 from audiotransfer.audio.tags.tags import Tags
 from audiotransfer.audio.true_peak import TruePeakMeter
 from audiotransfer.audio.writing import write_audio
 from audiotransfer.errors import AudioTransferError
+from audiotransfer.evaluation.report.plots import comparison_figure
 from audiotransfer.pipeline.audio_transfer import transfer_song
+from audiotransfer.pipeline.display import song_html
 from audiotransfer.pipeline.finishing import level_for
 from audiotransfer.pipeline.options import StemChoice, from_fields
 from audiotransfer.pipeline.output import Output
 from audiotransfer.pipeline.plan import prepare, resolve_device
-from audiotransfer.pipeline.reporting import ProgressCallback
+from audiotransfer.pipeline.reporting import CoverReport, ProgressCallback, Report
 from audiotransfer.pipeline.sources import (
     FileSource,
     MemorySource,
@@ -33,6 +36,9 @@ from audiotransfer.pipeline.sources import (
     check_samples,
     part_of,
 )
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _log = logging.getLogger(__name__)
 
@@ -89,7 +95,63 @@ class Song:
 
     @property
     def seconds(self) -> float:
+        """Length in seconds."""
         return self.audio.shape[-1] / self.sample_rate
+
+    def plot(self, *others: Song, start: float = 0.0, seconds: float | None = None) -> Figure:
+        """Spectrograms of this song and others, one above the other, on one scale.
+
+        ``start`` and ``seconds`` choose a part. Notebooks show the figure; ``savefig`` writes it.
+        """
+        sounds = {}
+        for number, song in enumerate((self, *others)):
+            name = Path(song.name).name
+            sounds[name if name not in sounds else f"{name} ({number + 1})"] = resample(
+                song.audio, song.sample_rate, self.sample_rate
+            )
+        return comparison_figure(sounds, self.sample_rate, start=start, seconds=seconds)
+
+    def _repr_html_(self) -> str:
+        """What notebooks show of a song: its waveform, and its sound."""
+        return song_html(self.audio, self.sample_rate, Path(self.name).name)
+
+
+@dataclass(frozen=True)
+class TransferredSong(Song):
+    """A song that was transferred, and how: what was done to each stem, what was transcribed."""
+
+    report: Report | None = None
+
+    @property
+    def mode(self) -> str:
+        """``cover`` or ``timbre``, whichever was taken."""
+        return self.report.mode if self.report else "timbre"
+
+    @property
+    def notices(self) -> list[str]:
+        """What a user should know, such as why no cover was made; often nothing."""
+        return list(self.report.notices) if self.report else []
+
+    @property
+    def cover(self) -> CoverReport | None:
+        """Of a cover: tempo, key, chords, form, parts and how sure the transcription is."""
+        return self.report.cover if self.report else None
+
+    def stem(self, name: str) -> Song:
+        """A stem, or a part of a cover, as it is in the mix, from the files of ``stems_out``.
+
+        Raises AudioTransferError where no stems were written, or none of this name.
+        """
+        report = self.report
+        found = {**report.stems, **(report.cover.parts if report.cover else {})} if report else {}
+        files = {title: entry.files[-1] for title, entry in found.items() if entry.files}
+        if not files:
+            raise AudioTransferError(
+                "no stems were written: transfer with stems_out=FOLDER to have them"
+            )
+        if name not in files:
+            raise AudioTransferError(f"no stem {name!r}: there are {', '.join(files)}")
+        return Song.read(files[name])
 
 
 class LoadedStyle(styles.Style):
@@ -125,12 +187,16 @@ def transfer(
     progress: ProgressCallback | None = None,
     stems: Mapping[str, StemChoice | str] | None = None,
     **options: Any,
-) -> Song:
+) -> TransferredSong:
     """Transfers a song, from a file or memory: ``transfer("song.wav", style="jazz")``.
+
+    The result is a :class:`Song` (``audio``, ``sample_rate``, ``write``, ``plot``) that also says
+    which ``mode`` was taken, what was transcribed (``cover``) and what to know (``notices``).
 
     Args:
         stems: ``{"vocals": "keep", "drums": "jazz@0.5"}``, see :meth:`StemChoice.parse`.
-        options: fields of :class:`TransferOptions`.
+        options: fields of :class:`TransferOptions`: ``strength``, ``mode``, ``seed``,
+            ``stems_out`` and all else that the command line has.
 
     Raises :class:`AudioTransferError` and those of the packages below.
     """
@@ -149,9 +215,10 @@ def transfer(
     output = Output.stems(request.stems_out, request)
     output.check(song)
     collected = _Collected()
-    transfer_song(song, prepare(request), output, progress, sink=collected)
+    report = transfer_song(song, prepare(request), output, progress, sink=collected)
     tags = source.tags if isinstance(source, Song) else read_tags(source)
-    return Song(torch.cat(collected.pieces, -1), song.sample_rate, song.name, tags)
+    audio = torch.cat(collected.pieces, -1)
+    return TransferredSong(audio, song.sample_rate, song.name, tags, report)
 
 
 class _Collected:

@@ -14,7 +14,7 @@ import torch
 
 from audiotransfer.atomic import write_bytes
 from audiotransfer.recipes.base import Run, restore
-from audiotransfer.transcription.activations import PITCHES
+from audiotransfer.transcription.activations import LOWEST, PITCHES
 from audiotransfer.transcription.notes import lead_notes
 from audiotransfer.transcription.pitch_examples import (
     UNKNOWN,
@@ -47,13 +47,16 @@ class PitchTranscriptionRecipe:
 
     ``seconds`` is the length of the crops, ``validation`` the most excerpts validated on. Training
     begins with the weights of ``start``; with ``voice_only`` nothing changes but the answer to
-    where somebody sings.
+    where somebody sings. Of the crops the share ``voices_share`` are of ``voices/train``, another
+    folder, whose figures in ``voices/validation`` are those that begin with ``sung``.
     """
 
     name: str = "pitch"
     start: str | None = None
     voice_only: bool = False
     data: str = "data/excerpts"
+    voices: str | None = None
+    voices_share: float = 0.4
     batch: int = 8
     seconds: float = 6.0
     validation: int = 40
@@ -73,21 +76,42 @@ class PitchTranscriptionRecipe:
         cache = run.folder / "features"
         examples = read_examples(Path(self.data) / "train", cache / "train")
         held = read_examples(Path(self.data) / "validation", cache / "validation", self.validation)
+        voices = voices_held = None
+        if self.voices is not None:
+            voices = read_examples(Path(self.voices) / "train", cache / "voices-train")
+            voices_held = read_examples(
+                Path(self.voices) / "validation", cache / "voices-validation", self.validation
+            )
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(run.seed)
             network = PitchNetwork(self.channels, self.head, self.side)
         if self.start is not None:
             network = load_pitch_network(Path(self.start)).train()
 
+        def figures() -> dict[str, float]:
+            found = validation_figures(network, held)
+            if voices_held is not None:
+                sung = validation_figures(network, voices_held)
+                found |= {f"sung {name}": value for name, value in sung.items()}
+            return found
+
         def validate(_: Objective) -> dict[str, float]:
-            return validation_figures(network, held)
+            return figures()
 
         frames = 2 * round(self.seconds * FRAME_RATE / 2)
         fit = run.fit(
             PitchObjective(
                 network, self.loss, self.learning_rate, self.weight_decay, self.voice_only
             ),
-            PitchBatches(examples, self.batch, frames, run.seed, self.augmentation),
+            PitchBatches(
+                examples,
+                self.batch,
+                frames,
+                run.seed,
+                self.augmentation,
+                voices or [],
+                self.voices_share,
+            ),
             self,
             validation=validate,
             averaged=(_NETWORK,),
@@ -97,10 +121,9 @@ class PitchTranscriptionRecipe:
         restore(fit.last, {_NETWORK: network})
         save_pitch_network(run.folder / f"{self.name}.safetensors", network)
         card = {
-            "validation": {
-                name: round(value, 3) for name, value in validation_figures(network, held).items()
-            },
+            "validation": {name: round(value, 3) for name, value in figures().items()},
             "excerpts": dict(Counter(str(example.about.get("set")) for example in examples)),
+            "excerpts of voices": len(voices or []),
             "steps": fit.steps,
             "hours": round(fit.hours, 2),
             "config": run.config,
@@ -115,7 +138,8 @@ def validation_figures(network: PitchNetwork, examples: list[PitchExample]) -> d
 
     ``score`` is the F-measure of the lead's notes by onset (±50 ms) and pitch, ``lead``, ``chords``
     and ``bass`` shares of frames that are right, ``rest`` the share of frames without a lead that
-    were found to be, and ``voice`` the share of frames where a voice was told right.
+    were found to be, and ``voice`` the share of frames where a voice was told right. ``pitch`` is
+    the share of frames with a lead whose pitch the decoded notes have.
     """
     network.eval()
     shares: dict[str, list[float]] = {}
@@ -125,7 +149,8 @@ def validation_figures(network: PitchNetwork, examples: list[PitchExample]) -> d
         labels = crop_labels(example, 0, count)
         if example.known["lead"]:
             truth = example.lead[:, :2] / FRAME_RATE, example.lead[:, 2]
-            shares.setdefault("score", []).append(note_figures(truth, lead_notes(found))[2])
+            notes = lead_notes(found)
+            shares.setdefault("score", []).append(note_figures(truth, notes)[2])
             rest = labels["lead"] == PITCHES
             best = found.lead.argmax(1)
             if rest.any():
@@ -133,6 +158,8 @@ def validation_figures(network: PitchNetwork, examples: list[PitchExample]) -> d
             if not rest.all():
                 right = (best == labels["lead"])[~rest]
                 shares.setdefault("lead", []).append(float(right.mean()))
+                told = _frames_of(notes, count) == labels["lead"]
+                shares.setdefault("pitch", []).append(float(told[~rest].mean()))
         for name in ("chords", "bass"):
             known = labels[name] != UNKNOWN
             if example.known[name] and known.any():
@@ -141,6 +168,15 @@ def validation_figures(network: PitchNetwork, examples: list[PitchExample]) -> d
         right = (found.voice > 0.5) == (labels["voice"] > 0.5)
         shares.setdefault("voice", []).append(float(right.mean()))
     return {name: float(np.mean(values)) for name, values in shares.items()}
+
+
+def _frames_of(notes: list[Note], frames: int) -> np.ndarray:
+    """The class of each frame of notes that do not overlap: the lead's, or none."""
+    classes = np.full(frames, PITCHES)
+    for note in notes:
+        first = round(note.start * FRAME_RATE)
+        classes[first : round((note.start + note.duration) * FRAME_RATE)] = note.pitch - LOWEST
+    return classes
 
 
 def note_figures(

@@ -29,13 +29,15 @@ _BEAT_WINDOW, _HIT_WINDOW = 0.07, 0.03  # s within which beats and hits agree
 class RhythmTranscriptionRecipe:
     """A network for beats, downbeats and drum hits, from rendered excerpts in ``data``.
 
-    ``data`` has the folders ``train`` and ``validation``. At most ``validation`` excerpts, spread
-    over the folder, choose the weights. ``frames`` are those of an example, ``stretch`` how far
+    ``data`` has the folders ``train`` and ``validation``, as have those of ``extra``; one that is
+    named twice there is read twice as often. At most ``validation`` excerpts of each folder, spread
+    over it, choose the weights. ``frames`` are those of an example, ``stretch`` how far
     its tempo is varied, ``scrambled`` the share of examples whose pieces are in random order.
     ``start`` is a checkpoint with the first weights.
     """
 
     data: str = "excerpts"
+    extra: tuple[str, ...] = ()
     validation: int = 96
     width: int = 64
     front: tuple[int, int] = (16, 24)
@@ -55,9 +57,8 @@ class RhythmTranscriptionRecipe:
 
         Raises AudioTransferError where there are no excerpts.
         """
-        train = read_examples(Path(self.data) / "train", run.folder / _LEVELS / "train")
-        held = read_examples(Path(self.data) / "validation", run.folder / _LEVELS / "validation")
-        held = held[:: max(1, len(held) // self.validation)][: self.validation]
+        train = self._examples("train", run.folder)
+        held = self._examples("validation", run.folder, self.validation)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(run.seed)
             network = RhythmNetwork(self.width, self.front, self.layers, self.dropout)
@@ -96,6 +97,20 @@ class RhythmTranscriptionRecipe:
         text = json.dumps(figures, indent=1, ensure_ascii=False) + "\n"
         write_bytes(run.folder / "rhythm.json", text.encode(), overwrite=True)
         return fit.figures
+
+    def _examples(self, split: str, folder: Path, most: int | None = None) -> list[Example]:
+        """The examples of a split, each folder's levels kept in one of the run; of validation
+        each once, and at most ``most`` of a folder."""
+        places = [self.data, *self.extra]
+        found: list[Example] = []
+        for number, place in enumerate(dict.fromkeys(places)):
+            cache = folder / _LEVELS / (split if number == 0 else f"{split}-{number}")
+            examples = read_examples(Path(place) / split, cache)
+            if most is None:
+                found += examples * places.count(place)
+            else:
+                found += examples[:: max(1, len(examples) // most)][:most]
+        return found
 
 
 @torch.no_grad()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -113,7 +114,8 @@ class PitchBatches:
     """Crops of ``frames`` frames from examples, ``batch`` at a step.
 
     An entry of a batch has the length B: ``features`` ``[B, L, 378]`` in dB, the labels of
-    `crop_labels`, and ``has_lead`` and so on ``[B]``.
+    `crop_labels`, and ``has_lead`` and so on ``[B]``. The share ``share`` of the crops is of the
+    examples ``more``, where there are any.
     """
 
     def __init__(
@@ -123,14 +125,20 @@ class PitchBatches:
         frames: int,
         seed: int,
         augmentation: Augmentation | None = None,
+        more: Sequence[PitchExample] = (),
+        share: float = 0.0,
     ) -> None:
-        self._examples, self._batch, self._frames = examples, batch, frames
+        self._examples, self._batch, self._frames = [*examples, *more], batch, frames
         self._seed, self._augmentation = seed, augmentation
+        self._first, self._share = len(examples), share if more else 0.0
 
     def batch(self, step: int) -> dict[str, Tensor]:
         """The batch of that step, always the same."""
         random = np.random.default_rng((self._seed, step))
-        chosen = random.integers(len(self._examples), size=self._batch)
+        chosen = random.integers(self._first, size=self._batch)
+        if self._share:
+            added = random.integers(self._first, len(self._examples), size=self._batch)
+            chosen = np.where(random.random(self._batch) < self._share, added, chosen)
         return collate([self._crop(self._examples[i], random) for i in chosen])
 
     def _crop(self, example: PitchExample, random: np.random.Generator) -> dict[str, Any]:

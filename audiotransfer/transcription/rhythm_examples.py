@@ -25,7 +25,7 @@ from audiotransfer.transcription.rhythm_network import OUTPUTS
 
 _STEPS = 255  # of a level in its cached form
 _WIDTHS = (1.2, 1.0)  # frames: standard deviations of the targets of beats, of drum hits
-_SLOWEST, _FASTEST = 44.0, 250.0  # bpm that stretching does not leave
+_SLOWEST, _FASTEST = 60.0, 250.0  # bpm that stretching does not leave: slower is rarely notated
 _GAIN = 15.0 / 90.0  # of a level: 15 dB
 _EQUALISER = 9.0 / 90.0  # of a level, at four points over the bands
 _NOISE = (0.0, 0.35)  # levels of an added floor

@@ -110,3 +110,32 @@ def pyin_pitches(samples: NDArray[np.float32]) -> NDArray[np.float64]:
     )
     pitches: NDArray[np.float64] = np.where(voiced, librosa.hz_to_midi(found), np.nan)
     return pitches
+
+
+def confirmed(samples: NDArray[np.float32], pitches: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which frames' pitches (MIDI, NaN: none) the spectrum of the same samples confirms ``[L]``.
+
+    It has its maximum of three semitones within 50 cents of the pitch, no more than 25 dB below the
+    strongest of the first six partials. Where several voices sound together pYIN tends to answer
+    their common fundamental, which none of them has.
+    """
+    size = 8192
+    decibels = 20 * np.log10(np.abs(librosa.stft(samples, n_fft=size, hop_length=HOP)) + 1e-7)
+    width = SAMPLE_RATE / size
+    found = np.zeros(len(pitches), dtype=bool)
+
+    def loudest(spectrum: NDArray[np.float64], low: float, high: float) -> int:
+        first = int(low / width)
+        return first + int(spectrum[first : int(np.ceil(high / width)) + 1].argmax())
+
+    for frame in np.flatnonzero(np.isfinite(pitches)).tolist():
+        hertz, spectrum = librosa.midi_to_hz(pitches[frame]), decibels[:, frame]
+        peak = loudest(spectrum, hertz * 2 ** (-1.6 / 12), hertz * 2 ** (1.6 / 12))
+        before, here, after = spectrum[peak - 1 : peak + 2]
+        bend = before - 2 * here + after
+        offset = np.clip(0.5 * (before - after) / bend, -0.5, 0.5) if bend < -1e-6 else 0.0
+        away = 12 * np.log2((peak + offset) * width / hertz)
+        partials = [spectrum[loudest(spectrum, h * hertz * 0.985, h * hertz * 1.015)]
+                    for h in range(1, 7)]  # fmt: skip
+        found[frame] = abs(away) < 0.5 and here > max(partials) - 25.0
+    return found

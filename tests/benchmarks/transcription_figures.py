@@ -8,8 +8,9 @@ stems ``vocals`` and what else sounds. Of excerpts: the lead's notes (precision,
 onsets within 50 ms, pitches right, ends not counted), raw pitch accuracy, voicing recall and false
 alarms by frames of the decoded notes, all notes alike, and by true beats chord roots, major and
 minor, and pitch classes of the bass. Of stems: pYIN of the vocals is the truth, on frames where
-they are less than 12 dB below the rest. ``--basic-pitch``: the folder where basic-pitch and
-onnxruntime are installed.
+they are less than 12 dB below the rest; "confirmed" is the share of these frames whose truth the
+spectrum of the vocals confirms, which is small where they are more than one voice.
+``--basic-pitch``: the folder where basic-pitch and onnxruntime are installed.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ import numpy as np
 import soundfile
 import torch
 from numpy.typing import NDArray
-from pitch_references import BasicPitch, low_bass, pyin_pitches, skyline, template_chords
+from pitch_references import BasicPitch, confirmed, low_bass, pyin_pitches, skyline, template_chords
 
 from audiotransfer.leadsheet import Note
 from audiotransfer.recipes.pitch_transcription import note_figures
@@ -237,10 +238,12 @@ def measure_stems(
         found: NDArray[np.float64] = 10 * np.log10(power + 1e-10)
         return found
 
+    alone = confirmed(voice, truth)
     near = (levels(voice) - levels(rest) > -_WITHIN) & (levels(voice) > -50)
     frames = min(len(truth), len(near))
     truth = np.where(near[:frames], truth[:frames], np.nan)
     sung = ~np.isnan(truth)
+    alone = alone[:frames] & sung
     table: dict[str, dict[str, Any]] = {}
     for name, system in systems.items():
         found = system(voice + rest)
@@ -249,6 +252,9 @@ def measure_stems(
         if found.open is not None:
             away = np.abs(found.open[:frames] - truth)[sung]
             row["pitch, no rests"] = float((away <= 0.5).mean())
+        row["confirmed"] = float(alone[sung].mean())
+        lead = frames_of(found.lead, frames)
+        row["pitch, confirmed"] = float((np.abs(lead - truth)[alone] <= 0.5).mean())
         table[f"{folder.name} ({sung.sum() / FRAME_RATE:.0f} s): {name}"] = row
     if pyin:
         row = frame_figures(truth, pyin_pitches(voice + rest)[:frames])

@@ -21,6 +21,7 @@ from audiotransfer.evaluation.metrics.signals import (
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 RANGE_DB = 70.0
 # Twice the metrics' window: resolves single partials at the low end of the logarithmic axis.
@@ -49,8 +50,34 @@ def save_comparison(
     time axis.
     Raises AudioTransferError where there is no sound, or none in the excerpt.
     """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from PIL import Image
+
+    figure = comparison_figure(
+        sounds, sample_rate, title=title, start=start, seconds=seconds, below=below
+    )
+    canvas = FigureCanvasAgg(figure)
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    canvas.draw()
+    # A palette of 256 colours suffices and takes a third of the bytes.
+    Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3]).quantize(256).save(
+        path, format="PNG", optimize=True
+    )
+
+
+def comparison_figure(
+    sounds: Mapping[str, Tensor],
+    sample_rate: int,
+    *,
+    title: str = "",
+    start: float = 0.0,
+    seconds: float | None = None,
+    below: Callable[[Axes], None] | None = None,
+) -> Figure:
+    """The figure that `save_comparison` writes, with the same errors."""
     if not sounds:
-        raise AudioTransferError(f"no spectrograms {path} of zero sounds: give at least one")
+        raise AudioTransferError("no spectrograms of zero sounds: give at least one")
     first = round(start * sample_rate)
     last = None if seconds is None else first + round(seconds * sample_rate)
     spectrograms = {}
@@ -61,24 +88,20 @@ def save_comparison(
                 f"{start:.1f} s on: choose an earlier start"
             )
         spectrograms[name] = _log_frequency(mono(audio[..., first:last], sample_rate))
-    _draw(Path(path), spectrograms, title, start, below)
+    return _drawn(spectrograms, title, start, below)
 
 
-def _draw(
-    path: Path,
+def _drawn(
     spectrograms: Mapping[str, Signal],
     title: str,
     start: float,
     below: Callable[[Axes], None] | None,
-) -> None:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
+) -> Figure:
     from matplotlib.figure import Figure
-    from PIL import Image
 
     top = max(float(spectrogram.max()) for spectrogram in spectrograms.values())
     count = len(spectrograms) + (below is not None)
     figure = Figure(figsize=(11, 0.9 + 2.5 * count), dpi=110, layout="constrained")
-    canvas = FigureCanvasAgg(figure)
     rows: Any = figure.subplots(count, 1, sharex=True, squeeze=False)
     image: Any = None
     for axes, (name, spectrogram) in zip(rows[:, 0], spectrograms.items(), strict=below is None):
@@ -96,12 +119,7 @@ def _draw(
         figure.suptitle(title, fontsize=13)
     bar = figure.colorbar(image, ax=list(rows[: len(spectrograms), 0]), pad=0.01, fraction=0.03)
     bar.set_label("level below the loudest (dB)")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    canvas.draw()
-    # A palette of 256 colours suffices and takes a third of the bytes.
-    Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3]).quantize(256).save(
-        path, format="PNG", optimize=True
-    )
+    return figure
 
 
 def _label(axes: Axes, name: str) -> None:

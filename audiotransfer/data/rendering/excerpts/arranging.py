@@ -33,7 +33,11 @@ from audiotransfer.data.rendering.excerpts.pieces import (
     slowed,
 )
 from audiotransfer.data.rendering.excerpts.readers import READERS, names_in, read_performance
-from audiotransfer.data.rendering.excerpts.solo_singing import accompanied, read_singing
+from audiotransfer.data.rendering.excerpts.solo_singing import (
+    accompanied,
+    read_singing,
+    repitched_singing,
+)
 from audiotransfer.errors import AudioTransferError
 
 if TYPE_CHECKING:
@@ -57,7 +61,18 @@ class ExcerptSettings:
     alone (of the files ``singing``) with a band made for them. ``grooves`` is a zip or folder of
     drum performances. ``soundfonts`` play all parts but the share ``own_instruments``, which
     instruments of the package play; ``sung`` is the share of leads that a synthetic voice sings,
-    more or less by collection. ``first`` is the number of the first excerpt.
+    more or less by collection; the share ``spoken`` of these voices sing with the syllables of the
+    recordings ``speech``, and ``low`` takes them from the low voice types. The share ``treated`` of
+    sung leads is doubled, delayed, compressed and so on, and ``repitched`` of recordings of singers
+    has another pitch under its own spectral envelopes. ``dense`` is the share of sections that
+    electronic accompaniments and drums are added to. ``lead_level`` is the range of the lead's
+    level in dB against all else; none: by collection.
+
+    Of the pieces that get them at all, the share ``drumless`` goes without drums or with soft ones;
+    the share ``plain`` of songs with chords has held or broken chords and a simple bass under its
+    lead, as a lead sheet is played. ``tempi`` are the slowest and fastest beats a minute, [] those
+    of the pieces; ``styles`` the shares of the styles of invented pieces, {} the usual ones.
+    ``first`` is the number of the first excerpt.
     """
 
     scores: dict[str, float] = field(default_factory=dict)
@@ -66,6 +81,17 @@ class ExcerptSettings:
     soundfonts: list[str] = field(default_factory=list)
     own_instruments: float = 0.12
     sung: float = 0.25
+    speech: list[str] = field(default_factory=list)
+    spoken: float = 0.0
+    low: float = 0.0
+    treated: float = 0.0
+    repitched: float = 0.0
+    dense: float = 0.0
+    lead_level: list[float] = field(default_factory=list)
+    drumless: float = 0.0
+    plain: float = 0.0
+    tempi: list[float] = field(default_factory=list)
+    styles: dict[str, float] = field(default_factory=dict)
     excerpts: int = 1000
     first: int = 0
     seconds: float = 20.0
@@ -85,24 +111,35 @@ def draw_section(settings: ExcerptSettings, random: Generator) -> tuple[Piece, T
         place = places[int(random.choice(len(places), p=shares / shares.sum()))]
         if place == SINGING:
             recording = settings.singing[int(random.integers(len(settings.singing)))]
-            return accompanied(read_singing(recording), settings.seconds, random)
+            singer = read_singing(recording)
+            if settings.repitched and random.random() < settings.repitched:
+                singer = repitched_singing(recording, random)
+            return accompanied(singer, settings.seconds, random)
         if place == INVENTED:
-            piece = invent(random)
+            piece = invent(random, shares=settings.styles)
         else:
             names = names_in(place, settings.split)
             piece = READERS[Path(place).stem](place, names[int(random.integers(len(names)))])
-        found = _section(piece, settings.seconds, random)
+        found = _section(piece, settings, random)
         if found is not None:
             return found
     raise AudioTransferError("no score with enough notes was found in 80 tries; name more scores")
 
 
-def _section(piece: Piece, seconds: float, random: Generator) -> tuple[Piece, Timeline] | None:
-    """A section that fills an excerpt, or None where the drawn one has too few or many notes."""
+def _section(
+    piece: Piece, settings: ExcerptSettings, random: Generator
+) -> tuple[Piece, Timeline] | None:
+    """A section that fills an excerpt, or None where the drawn one has too few or many notes.
+
+    None, too, where its tempo is not among those of the settings.
+    """
+    seconds = settings.seconds
     faster = 1.0 if piece.collection == INVENTED else 2 ** random.uniform(-0.3, 0.3)
     tempo = float(np.clip(piece.tempo * faster, 40, 260))
     if piece.collection != "wjd":
         tempo = float(np.clip(tempo, 42 if piece.division == 3 else 55, 215))
+    if settings.tempi and not settings.tempi[0] <= tempo <= settings.tempi[1]:
+        return None
     beats = int(np.ceil(seconds * 1.3 * tempo / 60)) + 2
     if piece.end < beats * 0.6:
         return None
@@ -167,6 +204,47 @@ def _add_drums(piece: Piece, tempo: float, settings: ExcerptSettings, random: Ge
 
 def complete(piece: Piece, tempo: float, settings: ExcerptSettings, random: Generator) -> Piece:
     """A section with chords as a band plays it: accompaniments, bass and drums are added."""
+    if settings.plain and len(piece.chords) and random.random() < settings.plain:
+        made = _add_drums(_plain(piece, random), tempo, settings, random)
+    else:
+        made = _with_band(piece, tempo, settings, random)
+    if len(made.drums) and settings.drumless and random.random() < settings.drumless:
+        soft = pattern_drums(made, "hat", random, fills=0.0) if random.random() < 0.25 else None
+        made = replace(made, drums=made.drums[:0] if soft is None else soft)
+    if settings.dense and random.random() < settings.dense:
+        made = _electronic(made, random)
+    return made
+
+
+def _electronic(piece: Piece, random: Generator) -> Piece:
+    """A section with one to three synthesizers more and, in 4/4, drums of dance music."""
+    patterns = [("pad", sounds.PAD_PROGRAMS), ("arpeggio", sounds.PLUCKED_PROGRAMS),
+                ("stabs", sounds.CHORD_PROGRAMS), ("sustained", sounds.PAD_PROGRAMS)]  # fmt: skip
+    chosen = random.permutation(len(patterns))[: int(random.integers(1, 4))]
+    added = [
+        replace(accompaniment(piece, patterns[place][0], random), programs=patterns[place][1])
+        for place in chosen.tolist()
+    ]
+    made = replace(piece, layers=(*piece.layers, *added))
+    if piece.division == 2 and len(piece.bars) > 1 and round(float(np.diff(piece.bars)[0])) == 4:
+        name = ("dance", "house", "techno", "disco", "breakbeat")[int(random.integers(5))]
+        made = replace(made, drums=pattern_drums(made, name, random))
+    return made
+
+
+def _plain(piece: Piece, random: Generator) -> Piece:
+    """The lead of a piece over one part of chords and, mostly, a bass."""
+    lead = piece.layer(LEAD)
+    layers = [] if lead is None else [lead]
+    pattern = str(random.choice(["pad", "pad", "sustained", "strum", "arpeggio", "beats"]))
+    layers.append(_patterned(piece, pattern, random))
+    if random.random() < 0.85:
+        bass = str(random.choice(["held", "fifths", "fifths", "beats", "dotted", "walking"]))
+        layers.append(bass_line(piece, bass, random))
+    return replace(piece, layers=tuple(layers))
+
+
+def _with_band(piece: Piece, tempo: float, settings: ExcerptSettings, random: Generator) -> Piece:
     if piece.collection in ("invented", "freedoom", "piano"):
         return _thinned(piece, random)
     if piece.collection == "singing":

@@ -11,8 +11,11 @@ import numpy as np
 from audiotransfer.data.rendering.excerpts.accompaniment import accompaniment, bass_line, chord_at
 from audiotransfer.data.rendering.excerpts.drum_patterns import pattern_drums
 from audiotransfer.data.rendering.excerpts.pieces import COUNTER, LEAD, Layer, Piece, monophonic
+from audiotransfer.errors import AudioTransferError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.random import Generator
     from numpy.typing import NDArray
 
@@ -39,6 +42,7 @@ class Style:
     ``bar`` beats, each of ``division`` parts; a range of tempi; names of drum, bass and harmony
     patterns; ``leads`` are shares of a melody, a riff of the bass, a riff of another instrument
     and no lead. ``own`` are programs of melody and riff, of the bass and of the chords; () any.
+    A melody's notes begin between beats with ``between`` times its density.
     """
 
     bar: int
@@ -52,6 +56,7 @@ class Style:
     lead_programs: tuple[int, ...] = ()
     drum_share: float = 0.85
     swing: tuple[float, float] = (0.5, 0.5)
+    between: float = 0.6
 
 
 _SYNTHS = (80, 81, 81, 82, 84, 87, 38, 39, 62, 63)
@@ -91,20 +96,30 @@ STYLES: dict[str, Style] = {
     "pop": Style(4, 2, (76, 176), ("rock", "disco", "dance", "ballad", "rock 2"),
                  ("dotted", "eighths", "held", "syncopated", "fifths"),
                  ("pad", "strum", "arpeggio", "alberti", "beats"), (0.9, 0.03, 0.04, 0.03)),
+    "song": Style(4, 2, (88, 180), ("hat", "ballad", "sparse", "rock 2"),
+                  ("fifths", "fifths", "held", "beats", "walking"),
+                  ("pad", "sustained", "beats", "strum", "arpeggio"), (1.0, 0.0, 0.0, 0.0),
+                  drum_share=0.5, between=0.3),
 }  # fmt: skip
 _STYLE_SHARES = {"electronic": 3, "hip hop": 2.5, "rock": 2, "funk": 1.5, "waltz": 3,
                  "six eight": 3, "twelve eight": 0.7, "swing": 1.2, "reggae": 0.7, "ballad": 0.8,
                  "bossa": 0.7, "pop": 1.5}  # fmt: skip
 
 
-def invent(random: Generator, bars: int = 40) -> Piece:
+def invent(random: Generator, bars: int = 40, shares: Mapping[str, float] | None = None) -> Piece:
     """A piece in a random style: chords, bass, one or two accompaniments, drums, and a lead.
 
-    In some the bass or a riff is the lead, in some nothing is.
+    In some the bass or a riff is the lead, in some nothing is. ``shares`` are those of the styles.
+    Raises AudioTransferError for an unknown style.
     """
-    names = list(_STYLE_SHARES)
-    shares = np.array([_STYLE_SHARES[name] for name in names])
-    name = names[int(random.choice(len(names), p=shares / shares.sum()))]
+    shares = shares or _STYLE_SHARES
+    names = list(shares)
+    if unknown := sorted(set(names) - set(STYLES)):
+        raise AudioTransferError(
+            f"styles {', '.join(unknown)} are unknown; there are {', '.join(STYLES)}"
+        )
+    weights = np.array([shares[name] for name in names])
+    name = names[int(random.choice(len(names), p=weights / weights.sum()))]
     style = STYLES[name]
     tonic, mode = int(random.integers(12)), "minor" if random.random() < 0.45 else "major"
     edges: Rows = np.arange(bars + 1, dtype=np.float64) * style.bar
@@ -123,7 +138,7 @@ def invent(random: Generator, bars: int = 40) -> Piece:
         layers.append(accompaniment(piece, str(random.choice(style.harmonies)), random))
     kind = int(random.choice(4, p=style.leads))
     if kind == 0:
-        melody = _melody(piece, tonic, mode, random)
+        melody = _melody(piece, tonic, mode, random, style.between)
         layers.insert(0, Layer(LEAD, melody, style.lead_programs if random.random() < 0.5 else ()))
         if random.random() < 0.25:
             second = melody.copy()
@@ -186,7 +201,7 @@ def _scale(tonic: int, mode: str) -> NDArray[np.int64]:
     return np.array([p for p in range(36, 109) if (p - tonic) % 12 in steps])
 
 
-def _melody(piece: Piece, tonic: int, mode: str, random: Generator) -> Rows:
+def _melody(piece: Piece, tonic: int, mode: str, random: Generator, between: float = 0.6) -> Rows:
     """Phrases of two or four bars of which rhythms return: steps of the scale, on strong beats
     notes of the chord, and a rest at the end of each phrase."""
     scale = _scale(tonic, mode)
@@ -207,7 +222,7 @@ def _melody(piece: Piece, tonic: int, mode: str, random: Generator) -> Rows:
             if number % phrase == phrase - 1 and step >= count * 0.75:
                 break
             strong = step % grid == 0
-            chance = density * (1.35 if strong else 0.6)
+            chance = density * (1.35 if strong else between)
             if rhythm[number % 2, step] > chance:
                 continue
             beat = start + step / grid

@@ -22,12 +22,14 @@ from audiotransfer.data.rendering.excerpts.pieces import (
 from audiotransfer.data.rendering.excerpts.singing import sing, voice_for
 from audiotransfer.data.rendering.excerpts.sound import SAMPLE_RATE, Timbre
 from audiotransfer.data.rendering.excerpts.truth import DRUMS, Played, PlayedSection, truth_of
+from audiotransfer.data.rendering.excerpts.voice_envelopes import read_envelopes, sing_syllables
 
 if TYPE_CHECKING:
     from numpy.random import Generator
     from numpy.typing import NDArray
 
     from audiotransfer.data.rendering.excerpts.arranging import ExcerptSettings
+    from audiotransfer.data.rendering.excerpts.singing import VoiceType
 
     Rows = NDArray[np.float64]
     Sound = NDArray[np.float32]
@@ -89,7 +91,7 @@ def play_section(
 ) -> dict[str, Any]:
     """The arrays of a section's excerpt (see `corpus.render_excerpt`)."""
     played = _play(section, timeline, settings, random)
-    mix = _mix(played, settings.seconds, random)
+    mix = _mix(played, settings, random)
     arrays, about = truth_of(section, timeline, played, settings.seconds)
     about["split"] = settings.split
     audio = np.round(np.clip(mix, -1, 1) * 32767).astype(np.int16)
@@ -111,7 +113,7 @@ def _play(
     main = Path(settings.soundfonts[int(random.integers(len(settings.soundfonts)))])
     band = sounds.instruments()
     quietest, loudest = (-12, 6) if section.collection == "pop909" else (-7, 7)
-    lead_db = float(random.uniform(quietest, loudest))
+    lead_db = float(random.uniform(*(settings.lead_level or (quietest, loudest))))
     played: list[Played] = []
     for layer in section.layers:
         if layer.recording is not None:
@@ -138,11 +140,11 @@ def _play(
             and random.random() < _sung_share(section, settings)
         ):
             triples = np.column_stack([seconds[:, 0], seconds[:, 0] + seconds[:, 1], seconds[:, 2]])
-            voice, shift = voice_for(triples, random)
+            voice, shift = voice_for(triples, random, settings.low)
             seconds[:, 2] += shift
             triples[:, 2] += shift
             triples[:, :2] *= ratio
-            sound = sing(triples, longer, SAMPLE_RATE, voice, random)
+            sound = _sung(triples, longer, voice, settings, random)
             played.append(Played(LEAD, seconds, sound, db, f"voice {voice.name}", True))
             continue
         doubled = {HARMONY: 0.2, LEAD: 0.1}.get(layer.role, 0.0)
@@ -168,15 +170,28 @@ def _play(
     return PlayedSection(played, lead_db, cents)
 
 
-def _mix(played: PlayedSection, seconds: float, random: Generator) -> Sound:
+def _sung(
+    notes: Rows, seconds: float, voice: VoiceType, settings: ExcerptSettings, random: Generator
+) -> Sound:
+    """Notes ``[N, 3]`` sung with a recording's syllables, or by a synthetic voice."""
+    if settings.speech and random.random() < settings.spoken:
+        recorded = read_envelopes(settings.speech[int(random.integers(len(settings.speech)))])
+        return sing_syllables(notes, seconds, voice, recorded, random)
+    return sing(notes, seconds, SAMPLE_RATE, voice, random)
+
+
+def _mix(played: PlayedSection, settings: ExcerptSettings, random: Generator) -> Sound:
     """The mix ``[T]`` of all parts, tuned and as it was recorded."""
+    seconds = settings.seconds
     length = round(seconds * SAMPLE_RATE)
     total = np.zeros(max((len(part.sound) for part in played.parts), default=length), np.float32)
     lead_sound = total.copy()
     for part in played.parts:
         if part.role == LEAD:
             sound = part.sound
-            if random.random() < 0.25:
+            if part.sung and settings.treated and random.random() < settings.treated:
+                sound = sounds.treated_voice(sound, random)
+            elif random.random() < 0.25:
                 sound = sounds.echo(sound, random.uniform(0.12, 0.5), random.uniform(0.15, 0.45))
             lead_sound += _level(sound, 0)[: len(total)]
         else:

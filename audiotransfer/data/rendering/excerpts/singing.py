@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     Rows = NDArray[np.float64]
     Sound = NDArray[np.float32]
 
-_FRAMES = 200  # a second, of pitch and loudness
-_N_FFT, _HOP = 1024, 256
+#: Values of pitch and loudness a second; samples between spectra.
+FRAMES, HOP = 200, 256
+_N_FFT = 1024
 #: Formants (Hz) of the vowels a, e, i, o, u, schwa and ae of a man's voice.
 _VOWELS = np.array([
     (730, 1090, 2440, 3400), (530, 1840, 2480, 3500), (270, 2290, 3010, 3600),
@@ -59,11 +60,21 @@ VOICES = (
     VoiceType("airy", 53, 80, 1.16, 0.9, 0.28, 0.12),
     VoiceType("child", 57, 81, 1.32, 0.7, 0.08, 0.08),
 )
+#: Voices that sing low, and two that are lower or harsher than singing usually is.
+LOW_VOICES = (
+    *VOICES[:2],
+    VoiceType("deep", 36, 58, 0.88, 0.5, 0.06, 0.15),
+    VoiceType("harsh", 42, 67, 0.96, 0.25, 0.15, 0.1),
+)
 
 
-def voice_for(notes: Rows, random: Generator) -> tuple[VoiceType, int]:
-    """A voice type and the octaves (semitones) that bring notes ``[N, 3]`` into its range."""
-    voice = VOICES[int(random.integers(len(VOICES)))]
+def voice_for(notes: Rows, random: Generator, low: float = 0.0) -> tuple[VoiceType, int]:
+    """A voice type and the octaves (semitones) that bring notes ``[N, 3]`` into its range.
+
+    The share ``low`` are of the low types.
+    """
+    types = LOW_VOICES if low and random.random() < low else VOICES
+    voice = types[int(random.integers(len(types)))]
     middle = float(np.median(notes[:, 2]))
     aim = (voice.low + voice.high) / 2 + random.normal(0, 2)
     return voice, 12 * round((aim - middle) / 12)
@@ -78,17 +89,20 @@ def sing(
     and, when held, have vibrato. Consonants come just before onsets.
     """
     total = round(seconds * sample_rate)
-    frames = int(seconds * _FRAMES) + 2
-    pitch, loudness = _pitch(notes, frames, voice, random), _loudness(notes, frames, random)
-    time = np.arange(total) / sample_rate * _FRAMES
+    frames = int(seconds * FRAMES) + 2
+    pitch, loudness = (
+        pitch_curve(notes, frames, voice, random),
+        loudness_curve(notes, frames, random),
+    )
+    time = np.arange(total) / sample_rate * FRAMES
     curve = np.interp(time, np.arange(frames), pitch)
     hertz = 440.0 * 2 ** ((curve - 69) / 12)
     source = _glottal(hertz / sample_rate, voice.tilt)
     envelope = np.interp(time, np.arange(frames), loudness)
     breath = voice.breath * random.uniform(0.5, 1.5) * random.standard_normal(total)
     voiced = (source + breath * 0.3) * envelope
-    vowels = _vowels(notes, total // _HOP + 2, sample_rate, voice, random)
-    sound = _filtered(voiced, vowels, sample_rate)
+    vowels = _vowels(notes, total // HOP + 2, sample_rate, voice, random)
+    sound = filtered(voiced, _resonances(vowels, sample_rate), sample_rate)
     sound /= np.abs(sound).max() + 1e-9
     _add_consonants(sound, notes, sample_rate, random)
     result: Sound = sound.astype(np.float32)
@@ -97,18 +111,18 @@ def sing(
 
 def _smooth_noise(frames: int, hertz: float, random: Generator) -> Rows:
     """Noise of standard deviation 1 below a frequency."""
-    noise = ndimage.gaussian_filter1d(random.standard_normal(frames), _FRAMES / (2 * np.pi * hertz))
+    noise = ndimage.gaussian_filter1d(random.standard_normal(frames), FRAMES / (2 * np.pi * hertz))
     scaled: Rows = noise / (noise.std() + 1e-9)
     return scaled
 
 
-def _pitch(notes: Rows, frames: int, voice: VoiceType, random: Generator) -> Rows:
+def pitch_curve(notes: Rows, frames: int, voice: VoiceType, random: Generator) -> Rows:
     pitch = np.full(frames, notes[0, 2])
-    edges = np.round(notes[:, :2] * _FRAMES).astype(int)
+    edges = np.round(notes[:, :2] * FRAMES).astype(int)
     for number, (start, _) in enumerate(edges):
         pitch[max(0, start) :] = notes[number, 2]
     glide = random.uniform(0.03, 0.12)
-    stretch = np.arange(frames) / _FRAMES
+    stretch = np.arange(frames) / FRAMES
     scoops = random.uniform(0, 0.7)
     rate, width = random.uniform(4.6, 6.6), voice.vibrato * random.uniform(0.3, 1.5)
     for number, (start, end, target) in enumerate(notes):
@@ -137,17 +151,17 @@ def _pitch(notes: Rows, frames: int, voice: VoiceType, random: Generator) -> Row
     return pitch
 
 
-def _loudness(notes: Rows, frames: int, random: Generator) -> Rows:
+def loudness_curve(notes: Rows, frames: int, random: Generator) -> Rows:
     loudness = np.zeros(frames)
     for start, end, _ in notes:
-        first, last = max(0, round(start * _FRAMES)), min(frames, round(end * _FRAMES))
+        first, last = max(0, round(start * FRAMES)), min(frames, round(end * FRAMES))
         if last <= first:
             continue
         count = last - first
         here = np.full(count, random.uniform(0.65, 1.0))
         here *= 1 - random.uniform(0, 0.35) * np.linspace(0, 1, count)
-        rise = min(count, max(1, round(random.uniform(0.015, 0.06) * _FRAMES)))
-        fall = min(count, max(1, round(random.uniform(0.03, 0.12) * _FRAMES)))
+        rise = min(count, max(1, round(random.uniform(0.015, 0.06) * FRAMES)))
+        fall = min(count, max(1, round(random.uniform(0.03, 0.12) * FRAMES)))
         here[:rise] *= np.linspace(0.15, 1, rise)
         here[-fall:] *= np.linspace(1, 0.1, fall)
         loudness[first:last] = here
@@ -157,15 +171,27 @@ def _loudness(notes: Rows, frames: int, random: Generator) -> Rows:
 
 
 def _glottal(step: Rows, tilt: float) -> Rows:
-    """A band-limited sawtooth (polyBLEP) of so many cycles a sample, low-passed."""
+    """A band-limited sawtooth of so many cycles a sample, low-passed."""
+    source: Rows = signal.lfilter([1 - tilt], [1, -tilt], _sawtooth(step))
+    source /= source.std() + 1e-9
+    return source
+
+
+def pulses(step: Rows) -> Rows:
+    """Band-limited pulses of so many cycles a sample, whose harmonics are equally strong."""
+    source: Rows = np.diff(_sawtooth(step), prepend=0.0)
+    source /= source.std() + 1e-9
+    return source
+
+
+def _sawtooth(step: Rows) -> Rows:
+    """A sawtooth of so many cycles a sample, band-limited by polyBLEP."""
     phase = np.cumsum(step) % 1.0
-    saw = 2 * phase - 1
+    saw: Rows = 2 * phase - 1
     rise, fall = phase / step, (phase - 1) / step
     saw -= np.where(phase < step, 2 * rise - rise**2 - 1, 0)
     saw -= np.where(phase > 1 - step, fall**2 + 2 * fall + 1, 0)
-    source: Rows = signal.lfilter([1 - tilt], [1, -tilt], saw)
-    source /= source.std() + 1e-9
-    return source
+    return saw
 
 
 def _vowels(
@@ -173,7 +199,7 @@ def _vowels(
 ) -> Rows:
     """Formants ``[frames, 4]`` in Hz: one vowel a note, changed within 60 ms, now and then two."""
     formants = np.tile(_VOWELS[0].astype(np.float64), (frames, 1))
-    place = np.arange(frames) * _HOP / sample_rate
+    place = np.arange(frames) * HOP / sample_rate
     vowel = int(random.integers(len(_VOWELS)))
     for start, end, _ in notes:
         if random.random() < 0.75:
@@ -182,25 +208,30 @@ def _vowels(
         if random.random() < 0.2:
             other = int(random.integers(len(_VOWELS)))
             formants[place >= start + 0.6 * (end - start)] = _VOWELS[other]
-    width = 0.03 * sample_rate / _HOP
+    width = 0.03 * sample_rate / HOP
     moved: Rows = ndimage.gaussian_filter1d(formants, width, axis=0)
     return moved * voice.formants * (1 + 0.03 * random.standard_normal(4))
 
 
-def _filtered(sound: Rows, formants: Rows, sample_rate: int) -> Rows:
-    """Sound through resonances that change from frame to frame, by a short-time spectrum."""
-    window = signal.windows.hann(_N_FFT, sym=False)
-    transform = signal.ShortTimeFFT(window, _HOP, sample_rate)
-    spectrum = transform.stft(sound)
-    hertz = transform.f[:, None]
-    place = np.clip(np.round(transform.t(len(sound)) * sample_rate / _HOP).astype(int), 0,
-                    len(formants) - 1)  # fmt: skip
-    gain = np.full(spectrum.shape, 0.02)
+def _resonances(formants: Rows, sample_rate: int) -> Rows:
+    """Amplitudes ``[513, F]`` of resonances at formants ``[F, 4]`` in Hz."""
+    hertz = np.fft.rfftfreq(_N_FFT, 1 / sample_rate)[:, None]
+    gain = np.full((len(hertz), len(formants)), 0.02)
     for number in range(4):
-        centre = formants[place, number][None]
+        centre = formants[:, number][None]
         gain += _LEVELS[number] / (1 + ((hertz - centre) / (_BANDWIDTHS[number] * 0.7)) ** 2)
-    filtered: Rows = transform.istft(spectrum * gain, k1=len(sound))
-    return filtered
+    return gain
+
+
+def filtered(sound: Rows, gains: Rows, sample_rate: int) -> Rows:
+    """Sound ``[T]`` times amplitudes ``[513, F]`` of frames of 256 samples, by its spectrum."""
+    window = signal.windows.hann(_N_FFT, sym=False)
+    transform = signal.ShortTimeFFT(window, HOP, sample_rate)
+    spectrum = transform.stft(sound)
+    place = np.clip(np.round(transform.t(len(sound)) * sample_rate / HOP).astype(int), 0,
+                    gains.shape[1] - 1)  # fmt: skip
+    changed: Rows = transform.istft(spectrum * gains[:, place], k1=len(sound))
+    return changed
 
 
 def _add_consonants(sound: Rows, notes: Rows, sample_rate: int, random: Generator) -> None:

@@ -6,7 +6,7 @@ threshold distributions", ICASSP 2014, as in librosa.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +23,7 @@ from audiotransfer.data.rendering.excerpts.accompaniment import (
 )
 from audiotransfer.data.rendering.excerpts.pieces import LEAD, Layer, Piece, Recording, Timeline
 from audiotransfer.data.rendering.excerpts.sound import SAMPLE_RATE
+from audiotransfer.data.rendering.excerpts.voice_envelopes import read_envelopes, repitched
 from audiotransfer.leadsheet.spans import runs
 
 if TYPE_CHECKING:
@@ -41,12 +42,16 @@ _DIATONIC = ((0, 0, 0.3), (2, 1, 0.0), (4, 1, -0.1), (5, 0, 0.2), (7, 0, 0.2), (
 
 @dataclass(frozen=True)
 class SoloSinging:
-    """A recording ``[T]`` and its notes ``[N, 3]``: start, end (s), MIDI pitch in its tuning."""
+    """A recording ``[T]`` and its notes ``[N, 3]``: start, end (s), MIDI pitch in its tuning.
+
+    ``pitch`` is the MIDI pitch at each 256 samples, NaN where there is none.
+    """
 
     sound: Sound
     notes: Rows
     tuning_cents: float
     name: str = ""
+    pitch: Rows = field(default_factory=lambda: np.zeros(0))
 
 
 @lru_cache(maxsize=32)
@@ -71,11 +76,26 @@ def with_notes(sound: Sound, pitch: Rows) -> SoloSinging:
     """
     found = notes_of(pitch, SAMPLE_RATE / _HOP)
     if not len(found):
-        return SoloSinging(sound, found, 0.0)
+        return SoloSinging(sound, found, 0.0, pitch=pitch)
     turns = np.exp(2j * np.pi * found[:, 2]) * (found[:, 1] - found[:, 0])
     cents = float(np.angle(turns.sum()) / (2 * np.pi) * 100)
     found[:, 2] -= cents / 100
-    return SoloSinging(sound, found, cents)
+    return SoloSinging(sound, found, cents, pitch=pitch)
+
+
+def repitched_singing(path: str, random: Generator) -> SoloSinging:
+    """A recording with its voice at another pitch, from a bass's to a woman's, and other formants.
+
+    Its rhythm, glides and syllables stay. Raises AudioTransferError where it is unreadable.
+    """
+    singing = read_singing(path)
+    middle = np.median(singing.notes[:, 2]) if len(singing.notes) else 55.0
+    semitones = float(np.clip(round(random.uniform(43, 70) - middle), -12, 16))
+    # A larger singer has a lower voice and a longer vocal tract, but not by as much.
+    formants = float(2 ** (semitones / 60) * random.uniform(0.88, 1.14))
+    sound = repitched(read_envelopes(path), singing.pitch, semitones, formants, random)
+    notes = singing.notes + np.array([0.0, 0.0, semitones])
+    return replace(singing, sound=sound, notes=notes, pitch=singing.pitch + semitones)
 
 
 def notes_of(pitch: Rows, rate: float) -> Rows:

@@ -129,6 +129,39 @@ def echo(sound: Sound, seconds: float, feedback: float) -> Sound:
     return result
 
 
+def doubled(sound: Sound, random: Generator) -> Sound:
+    """A sound with a second, later one of a wandering pitch, as if it were sung twice."""
+    time = np.arange(len(sound))
+    late = random.uniform(0.012, 0.035) * SAMPLE_RATE
+    depth, hertz = random.uniform(0.0005, 0.003) * SAMPLE_RATE, random.uniform(0.15, 1.2)
+    wander = depth * np.sin(2 * np.pi * hertz * time / SAMPLE_RATE + random.uniform(0, 2 * np.pi))
+    second = np.interp(time - late - wander, time, sound, left=0.0)
+    both: Sound = (sound + random.uniform(0.4, 1.0) * second).astype(np.float32)
+    return both
+
+
+def treated_voice(sound: Sound, random: Generator) -> Sound:
+    """A voice as productions have it: compressed, doubled, driven, filtered, delayed, in a room."""
+    if random.random() < 0.7:
+        sound = compressed(sound, float(random.uniform(2, 6)), float(random.uniform(-12, 0)))
+    if random.random() < 0.45:
+        sound = doubled(sound, random)
+    if random.random() < 0.25:
+        sound = drive(sound, float(random.uniform(0.4, 2.0)))
+    if random.random() < 0.5:
+        sound = tone(sound[None], SAMPLE_RATE, random, float(random.uniform(3, 9)))[0]
+    if random.random() < 0.5:
+        low = random.uniform(70, 250)
+        cut = signal.butter(2, low, "high", fs=SAMPLE_RATE, output="sos")
+        sound = signal.sosfilt(cut, sound).astype(np.float32)
+    if random.random() < 0.45:
+        sound = echo(sound, float(random.uniform(0.12, 0.6)), float(random.uniform(0.15, 0.55)))
+    if random.random() < 0.5:
+        wet = float(random.uniform(-16, 0))
+        sound = room(sound[None], SAMPLE_RATE, random, float(random.uniform(0.4, 3.5)), wet)[0]
+    return sound
+
+
 def compressed(sound: Sound, ratio: float, threshold_db: float) -> Sound:
     """Lower levels above a threshold, in dB relative to the RMS, by a ratio."""
     power = ndimage.uniform_filter1d(sound**2, round(0.03 * SAMPLE_RATE)) + 1e-9
