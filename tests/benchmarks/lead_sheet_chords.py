@@ -1,6 +1,6 @@
 """Prints how many chords are right in lead sheets of excerpts: by detected beats, and by true ones.
 
-    python tests/benchmarks/heard_chords.py FOLDER... [--weights FILE...]
+    python tests/benchmarks/lead_sheet_chords.py FOLDER... [--weights FILE...]
 
 Each FOLDER has excerpts as the transcription is trained on (``.npz``). At the middle of each true
 beat, the chord of the lead sheet has the right root, and the right root and third (*majmin*; true
