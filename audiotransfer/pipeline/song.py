@@ -142,9 +142,12 @@ class TransferredSong(Song):
 
         Raises AudioTransferError where no stems were written, or none of this name.
         """
-        report = self.report
-        found = {**report.stems, **(report.cover.parts if report.cover else {})} if report else {}
-        files = {title: entry.files[-1] for title, entry in found.items() if entry.files}
+        files = {}
+        if self.report is not None:
+            parts = self.report.cover.parts if self.report.cover else {}
+            for title, written in (*self.report.stems.items(), *parts.items()):
+                if written.files:
+                    files[title] = written.files[-1]
         if not files:
             raise AudioTransferError(
                 "no stems were written: transfer with stems_out=FOLDER to have them"
