@@ -504,7 +504,7 @@ def test_a_saved_generator_comes_back(tmp_path: Path) -> None:
     assert (tmp_path / "g.safetensors").stat().st_size < 2 * count + 8000
 
 
-@pytest.mark.parametrize("vocoder", ["auto", "source", "griffinlim"])
+@pytest.mark.parametrize("vocoder", ["auto", "source", "griffinlim", "pghi"])
 def test_a_card_entry_becomes_a_transfer(tmp_path: Path, vocoder: str) -> None:
     save_generator(tmp_path / "g.safetensors", fold(small_generator().eval()))  # type: ignore[arg-type]
     entry = {"weights": "g.safetensors", "spectrogram": SPECTROGRAM.to_dict(), "stem": "bass"}

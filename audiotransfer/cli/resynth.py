@@ -63,7 +63,7 @@ examples:
         "--inverter",
         action="append",
         metavar="NAME",
-        help="source or griffinlim; may be given again (default: all)",
+        help="source, griffinlim, pghi or rtisi; may be given again (default: all)",
     )
     group.add_argument(
         "--bins", type=int, metavar="N", help="bins of mel or cqt (default 256 and 409)"
