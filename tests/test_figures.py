@@ -15,6 +15,7 @@ from audiotransfer.cover.comping import write_comping
 from audiotransfer.cover.drums import KICK, SNARE, jazz_drums
 from audiotransfer.cover.figures import groove, own_figures, riff_bars
 from audiotransfer.cover.reharmonisation import reharmonise
+from audiotransfer.cover.second_voice import write_second_voice
 from audiotransfer.leadsheet import LeadSheet, Note, Section
 
 Maker = Callable[..., Any]
@@ -101,6 +102,14 @@ def test_the_drummer_keeps_the_songs_groove(song: LeadSheet, jazz_plan: Maker) -
         assert set(np.round(struck[:, 0] % 4, 2).tolist()) == places
         assert struck[:, 3].mean() < 84  # accents beside the ride
     assert not groove(replace(plan, riffs=frozenset()), (KICK, SNARE))
+
+
+def test_no_second_voice_is_made_up_beside_riffs(song: LeadSheet, jazz_plan: Maker) -> None:
+    role = Role("second", "second_voice", ("guitar_jazz",))
+    plan = jazz_plan(song, np.array([[float(n), 0.2, 75.0, 80.0] for n in range(4 * BARS)]))
+    assert len(write_second_voice(plan, role, np.random.default_rng(0)))
+    led = replace(plan, riffs=riff_bars(song))
+    assert not len(write_second_voice(led, role, np.random.default_rng(0)))
 
 
 def test_a_static_song_keeps_its_chord(chart: Maker) -> None:

@@ -61,7 +61,7 @@ class SeparatorRecipe:
             self.missing_weight,
         )
         if self.start is not None:
-            _start(objective, self.start, self.network)
+            load_start(objective, self.start, self.network)
         fit = run.fit(objective, _Analysed(RandomMixes(recordings, self.mixes)), self)
         if fit.exports:
             export_separator(self.network, fit.last, run.folder)
@@ -102,8 +102,11 @@ def export_separator(network: str, checkpoint: Path, folder: Path) -> Path:
     return path
 
 
-def _start(objective: SeparatorObjective, checkpoint: str, network: str) -> None:
-    """Loads the weights that the network has in common with that of a checkpoint."""
+def load_start(objective: SeparatorObjective, checkpoint: str, network: str) -> None:
+    """Loads the weights that the network has in common with that of a checkpoint, or of a file.
+
+    Raises AudioTransferError where nothing fits.
+    """
     if Path(checkpoint).suffix == ".safetensors":
         _, state = load_weights(Path(checkpoint), "separator")
     else:

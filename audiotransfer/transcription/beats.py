@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from audiotransfer.transcription.activations import PitchActivations, RhythmActivations
 
-_CHORD_WEIGHT = 3.0  # log-odds of a complete change of chord: a fit gives 2.2 to 4
+_CHORD_WEIGHT = 1.5  # log-odds of a complete change of chord
 _BAR_WEIGHT = 1.0  # of the bars' log-likelihood, beside the beats'
 _BEAT_COST = 0.1  # log-likelihood of each beat more
 _FEWEST_BEATS = 4

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 _SHORTEST = 0.07  # s
 _REST = 0.35  # s between phrases
 _LONGEST_PHRASE = 12  # notes
-#: Probabilities of the kinds of singing.
-_KINDS = {"lead": 0.5, "doubled": 0.2, "harmony": 0.18, "choir": 0.12}
+#: Probabilities of who sings.
+_GROUPS = {"lead": 0.5, "doubled": 0.2, "harmony": 0.18, "choir": 0.12}
 
 
 def melody_of(parts: list[Part]) -> int | None:
@@ -68,14 +68,14 @@ def sung(part: Part, seconds: float, sample_rate: int, random: Generator) -> Sou
     line = line_of(part, seconds, random)
     if len(line) < 4:
         return None
-    kinds, shares = list(_KINDS), np.array(list(_KINDS.values()))
-    kind = kinds[int(random.choice(len(kinds), p=shares))]
+    groups, shares = list(_GROUPS), np.array(list(_GROUPS.values()))
+    group = groups[int(random.choice(len(groups), p=shares))]
     voice, octaves = voice_for(line, random)
     line[:, 2] += octaves
     voice = _variant(voice, random)
     total = np.zeros((2, round(seconds * sample_rate)), dtype=np.float32)
     width = random.uniform(0.2, 0.9)
-    for shift, gain, own, place in _takes(kind, line, voice, random):
+    for shift, gain, own, place in _takes(group, line, voice, random):
         notes = line.copy()
         notes[:, 2] += shift + random.normal(0, 0.04)
         if own is not voice or place:  # singers are not together to the millisecond
@@ -100,20 +100,20 @@ def _variant(voice: VoiceType, random: Generator) -> VoiceType:
 
 
 def _takes(
-    kind: str, line: Rows, voice: VoiceType, random: Generator
+    group: str, line: Rows, voice: VoiceType, random: Generator
 ) -> list[tuple[float, float, VoiceType, float]]:
     """Interval (semitones), gain, voice and place (-1 left, 1 right) of every singer."""
     lead = (0.0, 1.0, voice, 0.0)
-    if kind == "doubled":
+    if group == "doubled":
         return [lead, (0.0, random.uniform(0.4, 1.0), voice, random.choice([-1.0, 1.0])),
                 (0.0, random.uniform(0.4, 1.0), voice, random.choice([-1.0, 1.0]))]  # fmt: skip
-    if kind == "harmony":
+    if group == "harmony":
         intervals = random.choice([-12, -5, -4, -3, 3, 4, 5, 7, 12], random.integers(1, 3), False)
         return [lead] + [
             (float(i), random.uniform(0.25, 0.8), _variant(voice, random), random.choice([-1.0, 1]))
             for i in intervals
         ]
-    if kind == "choir":
+    if group == "choir":
         return [
             (12.0 * float(random.choice([0, 0, -1])), 1.0, _variant(voice, random),
              float(random.uniform(-1, 1)))
