@@ -11,12 +11,13 @@ import pytest
 import soundfile
 import torch
 from numpy.typing import NDArray
+from scipy import signal
 from torch import Tensor
 
 from audiotransfer.data.paired import STEMS, PairedStems, PairSettings, find_pairs
-from audiotransfer.data.rendering import rendering
-from audiotransfer.data.stem_mixes import STEMS as ALL_STEMS
+from audiotransfer.data.rendering import production
 from audiotransfer.data.stem_mixes import (
+    BAND,
     MixSettings,
     RandomMixes,
     StemRecording,
@@ -24,6 +25,8 @@ from audiotransfer.data.stem_mixes import (
     solo_stems,
     song_stems,
 )
+from audiotransfer.data.stem_mixes import STEMS as ALL_STEMS
+from audiotransfer.data.voice_mixing import compressed_together, sung_level, with_formants
 from audiotransfer.errors import AudioTransferError
 
 RATE = 44100
@@ -61,7 +64,7 @@ def recording(path: Path, stem: str, song: str = "song", real: bool = False) -> 
 def test_tone_bends_the_spectrum_smoothly_within_its_depth() -> None:
     impulse = np.zeros((2, 4096), dtype=np.float32)
     impulse[:, 2048] = 1
-    equalised = rendering.tone(impulse, RATE, np.random.default_rng(3), depth_db=6.0)
+    equalised = production.tone(impulse, RATE, np.random.default_rng(3), depth_db=6.0)
     assert equalised.shape == impulse.shape and equalised.dtype == np.float32
     assert np.abs(equalised[0]).argmax() == 2048  # no delay
     gain = 20 * np.log10(np.abs(np.fft.rfft(equalised[0])))
@@ -71,17 +74,17 @@ def test_tone_bends_the_spectrum_smoothly_within_its_depth() -> None:
 
 def test_drive_keeps_the_level_and_adds_odd_partials() -> None:
     clean = sine(441.0, 1.0)
-    driven = rendering.drive(clean, 1.5)
+    driven = production.drive(clean, 1.5)
     assert rms(driven) == pytest.approx(rms(clean), rel=1e-3)
     partials = np.abs(np.fft.rfft(driven[0]))[[441, 882, 1323]]
     assert partials[2] > 0.03 * partials[0] and partials[1] < 1e-3 * partials[0]
-    assert not rendering.drive(np.zeros((2, 100), dtype=np.float32), 1.0).any()
+    assert not production.drive(np.zeros((2, 100), dtype=np.float32), 1.0).any()
 
 
 def test_a_room_leaves_the_direct_sound_and_decays() -> None:
     click = np.zeros((2, RATE), dtype=np.float32)
     click[:, 100] = 1
-    wet = rendering.room(click, RATE, np.random.default_rng(0), decay=0.4, wet_db=-12.0)
+    wet = production.room(click, RATE, np.random.default_rng(0), decay=0.4, wet_db=-12.0)
     assert wet.shape == click.shape and wet.dtype == np.float32
     np.testing.assert_allclose(wet[:, :500], click[:, :500], atol=1e-4)  # first reflection 12 ms on
     tail = wet - click
@@ -233,6 +236,70 @@ def test_a_crop_at_another_speed_has_another_pitch(tmp_path: Path) -> None:
         assert np.abs(np.fft.rfft(crop[0])).argmax() * 2 == pytest.approx(1000 * speed, abs=2)
     backwards = mixes._crop(one, 1234, 22050, 1.0, reverse=True)
     assert np.array_equal(backwards, one.read(1234, 22050)[:, ::-1])
+
+
+def test_a_band_plays_together_under_any_voice(tmp_path: Path) -> None:
+    """With ``band_share`` 1 all but the voice come from one place in one song."""
+    ramp = np.linspace(0.1, 1.0, RATE, dtype=np.float32)[None].repeat(2, 0)
+    found = [recording(save(tmp_path / f"{s}.wav", ramp), s) for s in ALL_STEMS[:3]]
+    found.append(recording(save(tmp_path / "solo.wav", sine(440, 1)), "vocals", "solo"))
+    settings = MixSettings(batch=8, seconds=0.2, song_share=0.0, band_share=1.0, mono_share=1.0)
+    stems = RandomMixes(found, settings).batch(0)["stems"].double().numpy()[:, :, 0, 2:]
+    for song in stems:
+        slopes = [np.diff(s / s[-1]).mean() for s in song[:3]]
+        np.testing.assert_allclose(slopes, slopes[0], rtol=0.02)
+    assert sum(bool(song[3].any()) for song in stems) >= 5
+
+
+def test_mixes_of_whole_bands_are_marked(recordings: list[StemRecording], tmp_path: Path) -> None:
+    band = recording(save(tmp_path / "band.wav", noise(1, 9)), BAND, "band", real=True)
+    settings = MixSettings(
+        batch=16, seconds=0.1, song_share=0.0, band_share=0.5, real_share=0.5, silent_share=0.0
+    )
+    batch = RandomMixes([*recordings, band], settings).batch(0)
+    grouped = batch["grouped"]
+    assert 0 < int(grouped.sum()) < 16
+    assert not batch["stems"][grouped][:, :2].any() and batch["stems"][grouped][:, 2].any()
+    assert "grouped" not in RandomMixes(recordings, settings).batch(0)
+
+
+def test_a_voice_has_its_level_against_the_rest(recordings: list[StemRecording]) -> None:
+    settings = MixSettings(batch=8, seconds=0.5, voice_db=(-9.0, -9.0), voiceless_share=0.0)
+    stems = RandomMixes(recordings, settings).batch(1)["stems"].numpy()
+    levels = [
+        20 * np.log10(sung_level(song[3]) / rms(song[:3].sum(0)))
+        for song in stems
+        if song[:3].any()
+    ]
+    assert len(levels) >= 6
+    np.testing.assert_allclose(levels, -9.0, atol=0.01)
+
+
+@pytest.mark.parametrize("ratio", [0.8, 1.25])
+def test_formants_move_and_pitch_stays(ratio: float) -> None:
+    """A pulse train through one resonance at 1200 Hz."""
+    pulses = np.zeros(RATE)
+    pulses[::300] = 1.0  # 147 Hz
+    place = 1200.0 / RATE * 2 * np.pi
+    voice = signal.lfilter([1.0], [1.0, -2 * 0.98 * np.cos(place), 0.98**2], pulses)
+    voice = np.repeat(0.1 * voice[None], 2, 0).astype(np.float32)
+    moved = with_formants(voice, ratio, RATE)
+    before, after = (np.abs(np.fft.rfft(one[0])) for one in (voice, moved))
+    assert moved.shape == voice.shape
+    assert before.argmax() == pytest.approx(1200, abs=80)
+    assert after.argmax() == pytest.approx(1200 * ratio, abs=120)
+    assert after.argmax() % 147 < 2 or after.argmax() % 147 > 145
+    np.testing.assert_allclose(with_formants(voice, 1.0, RATE), voice, atol=1e-4)
+
+
+def test_stems_are_compressed_by_the_gain_of_their_sum() -> None:
+    stems = np.stack([noise(1.0, 1), noise(1.0, 2)])
+    stems[:, :, : RATE // 2] *= 4.0
+    squeezed = compressed_together(stems, np.random.default_rng(0))
+    gains = squeezed / stems
+    np.testing.assert_allclose(gains[0], gains[1], rtol=1e-4)
+    ratio = rms(squeezed[0][:, : RATE // 2 - 2000]) / rms(squeezed[0][:, RATE // 2 + 2000 :])
+    assert 1.0 < ratio < 3.9
 
 
 def test_random_mixes_say_what_is_missing(recordings: list[StemRecording]) -> None:

@@ -401,6 +401,28 @@ def test_the_cache_changes_no_sample(
     assert separator.calls > calls and transcriber.pushed > pushed  # another song
 
 
+@pytest.mark.parametrize("limit", [0, 10**9])
+def test_a_song_with_a_singer_is_separated_once(
+    transcriber: type[FakeTranscriber],
+    cache: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    limit: int,
+) -> None:
+    """Without a cache, and where a song is too long for it, by a file of its own."""
+    Cache(cache).clear()
+    folder = tmp_path / "out"
+    options = {"mode": "cover", "stems": {"vocals": "keep"}}
+    kept, without, small = Shares(), Shares(), Shares()
+    fresh = cover(sound(), separator=kept, **options)
+    assert torch.equal(cover(sound(), separator=without, cache=False, **options), fresh)
+    monkeypatch.setattr(Cache, "keeps", lambda self, size: size < limit)
+    Cache(cache).clear()
+    assert torch.equal(cover(sound(), separator=small, stems_out=folder, **options), fresh)
+    assert read_audio(folder / "vocals.wav")[0].any()
+    assert (kept.calls, without.calls, small.calls) == (1, 1, 1)
+
+
 def test_damaged_entries_are_written_anew(transcriber: type[FakeTranscriber], cache: Path) -> None:
     separator = Shares()
     options = {"separator": separator, "mode": "cover"}

@@ -15,7 +15,7 @@ import separation
 from separation import GRID, SeparationError
 from separation.embedded.masking import Bands, MidSide, band_matrix
 from separation.embedded.network import NETWORKS, REACH, STEMS, _Join, build, fold
-from separation.embedded.objective import SeparatorObjective
+from separation.embedded.objective import SeparatorObjective, band_energies
 from separation.embedded.separator import (
     SHIPPED,
     EmbeddedSeparator,
@@ -288,6 +288,68 @@ def test_stem_weights_are_the_turns_weights() -> None:
     objective = SeparatorObjective("tcn", stem_weights=(1.0, 2.0, 3.0, 4.0))
     (turn,) = objective.turns(stems_batch(1), 0, None)
     assert turn.weights == {"drums": 1.0, "bass": 2.0, "other": 3.0, "vocals": 4.0}
+
+
+def test_of_grouped_mixes_only_the_sum_of_the_rest_counts() -> None:
+    """Drums and bass that are taken for each other cost nothing there."""
+    objective, batch = SeparatorObjective(), stems_batch(2)
+    batch["stems"][:, [0, 1, 3]] = 0
+
+    class Fixed(Even):
+        def forward(self, levels: Tensor) -> Tensor:
+            shares = self.gain * torch.tensor([0.5, 0.2, 0.3, 0.0])
+            return shares.view(1, 4, 1, 1, 1).expand(len(levels), 4, *levels.shape[1:])
+
+    objective.separator = Fixed()
+    batch["grouped"] = torch.tensor([True, True])
+    (turn,) = objective.turns(batch, 0, None)
+    assert all(term.item() < 2e-3 for term in turn.terms.values())
+    batch["grouped"] = torch.tensor([False, True])
+    (turn,) = objective.turns(batch, 0, None)
+    assert turn.terms["drums"].item() > 0.01 and turn.terms["vocals"].item() < 2e-3
+
+
+@pytest.mark.parametrize(("level", "cost"), [(0.5, 2.0), (2.0, 1.0)])
+def test_a_voice_that_is_missing_costs_more(level: float, cost: float) -> None:
+    """``level`` is that of the masked voice, whose error costs more only where it is too low."""
+
+    class Louder(Even):
+        def forward(self, levels: Tensor) -> Tensor:
+            masks = torch.zeros(len(levels), 4, *levels.shape[1:])
+            masks[:, 3] = level * self.gain
+            return masks
+
+    batch = stems_batch(1)
+    batch["stems"][:, :3] = 0
+    terms = []
+    for weight in (1.0, 2.0):
+        objective = SeparatorObjective(missing_weight=weight)
+        objective.separator = Louder()
+        (turn,) = objective.turns(batch, 0, None)
+        terms.append(turn.terms["vocals"].item())
+    assert terms[1] / terms[0] == pytest.approx(cost, rel=0.01)
+
+
+def test_energies_of_a_batch_may_be_given() -> None:
+    objective, batch = SeparatorObjective("tcn", energy_weight=0.5), stems_batch(2)
+    given = band_energies(batch["stems"], Bands())._asdict()
+    one, two = (next(objective.turns(b, 0, None)).terms for b in (batch, given))
+    for stem in STEMS:
+        torch.testing.assert_close(one[stem], two[stem])
+    plain = next(SeparatorObjective("tcn").turns(batch, 0, None)).terms
+    assert set(plain) == set(one)
+
+
+def test_the_energy_of_the_error_by_hand() -> None:
+    objective, batch = SeparatorObjective(), stems_batch(1)
+    objective.separator = Even()
+    plain = next(objective.turns(batch, 0, None)).terms["bass"]
+    objective.energy_weight = 0.5
+    found = next(objective.turns(batch, 0, None)).terms["bass"] - plain
+    spectra = analyse(batch["stems"])
+    error = 0.25 * spectra.sum(1) - spectra[:, 1]
+    expected = Bands().energy(error.abs().square()).mean().sqrt()
+    torch.testing.assert_close(found, 0.5 * expected, rtol=1e-3, atol=1e-5)
 
 
 def test_a_few_steps_teach_it_something() -> None:

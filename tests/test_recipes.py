@@ -16,22 +16,26 @@ import torch
 
 from audiotransfer import recipes
 from audiotransfer.data.rendering.rendering import RenderSettings, render_corpus
+from audiotransfer.data.stem_mixes import BAND
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.evaluation import checkpoint_metric
 from audiotransfer.preparation.rendered_pairs import prepare_pairs
 from audiotransfer.recipes import load_training
 from audiotransfer.recipes.registry import find_recipe
-from audiotransfer.recipes.separator import SeparatorRecipe, separator_stems
+from audiotransfer.recipes.separator import SeparatorRecipe, load_start, separator_stems
 from audiotransfer.styles import Keep, load_style, read_card
 from audiotransfer.synthesis.synthesizer import default_soundfont
 from audiotransfer.training.config import load_config
+from audiotransfer.weights import load_weights
+from separation.embedded.objective import SeparatorObjective
+from separation.embedded.separator import SHIPPED as SHIPPED_SEPARATOR
 from separation.embedded.separator import load as load_separator
 from vocoder import VocoderError
 
 CONFIGS = Path(__file__).parent.parent / "configs"
 RATE = 44100
 
-RENDERINGS = ["ensembles", "ensembles-test", "genre-songs"]
+RENDERINGS = ["ensembles", "ensembles-sung", "ensembles-test", "genre-songs"]
 #: Rendered in test_excerpts.py and test_voice_envelopes.py.
 EXCERPTS = [
     "transcription-excerpts",
@@ -40,7 +44,7 @@ EXCERPTS = [
     "transcription-voices",
 ]
 STYLES = ["paired", "paired-discriminators", "paired-unpaired", "melgan-vc"]
-SEPARATORS = ["separator", "separator-dense", "separator-tcn"]
+SEPARATORS = ["separator", "separator-dense", "separator-tcn", "separator-vocals"]
 UNPAIRED_FORMS = (
     "melgan-vc-original",
     "melgan-vc-unet",
@@ -151,6 +155,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     save(place / "audio" / "vocals_solo" / "singer.wav", 7)
     save(place / "audio" / "vocals_solo" / "sodium_voice.wav", 8)
     save(place / "audio" / "drum_loops" / "loop.wav", 9)
+    save(place / "audio" / "genres" / "jazz" / "trio.wav", 10)
     return place
 
 
@@ -325,9 +330,11 @@ def test_a_stopped_run_goes_on(data: Path, trained: Path, tmp_path: Path) -> Non
 @pytest.mark.parametrize("config", SEPARATORS)
 @pytest.mark.usefixtures("every_branch")
 def test_separators(config: str, data: Path, trained: Path, tmp_path: Path) -> None:
-    overrides = separator_overrides(data)
-    if load_training(config).recipe.start:
-        overrides.append(f"separator.start={trained / 'separator' / 'checkpoint'}")
+    overrides = [*separator_overrides(data), "separator.rendered=ensembles"]
+    if start := load_training(config).recipe.start:
+        shipped = start.endswith(".safetensors")
+        checkpoint = trained / "separator" / "checkpoint"
+        overrides.append(f"separator.start={SHIPPED_SEPARATOR if shipped else checkpoint}")
     figures = run(config, overrides, tmp_path)
     assert figures and all(map(math.isfinite, figures.values())) and figures["failed_steps"] == 0
     assert (tmp_path / "separator.safetensors").stat().st_size < 7e6
@@ -335,6 +342,23 @@ def test_separators(config: str, data: Path, trained: Path, tmp_path: Path) -> N
     mix = 0.1 * torch.randn(2, 20000, generator=torch.Generator().manual_seed(0))
     stems = separator(mix)
     torch.testing.assert_close(sum(stems.values()), mix, atol=1e-5, rtol=0)
+
+
+def test_a_separator_starts_from_weights_that_ship() -> None:
+    objective = SeparatorObjective("dense")
+    load_start(objective, str(SHIPPED_SEPARATOR), "dense")
+    _, weights = load_weights(SHIPPED_SEPARATOR, "separator")
+    for name, value in objective.separator.state_dict().items():
+        assert torch.equal(value.float(), weights[name])
+    with pytest.raises(AudioTransferError, match="other shapes"):
+        load_start(SeparatorObjective("tcn"), str(SHIPPED_SEPARATOR), "tcn")
+
+
+def test_bands_are_recordings_of_a_separator_alone(data: Path, tmp_path: Path) -> None:
+    overrides = [f"separator.data={data}", "separator.rendered=ensembles"]
+    recipe = load_training("separator-vocals", overrides).recipe
+    recordings = separator_stems(recipe, tmp_path)
+    assert [t.song for t in recordings if t.stem == BAND] == ["solo/trio"]
 
 
 def test_songs_that_are_kept_out_stay_out(data: Path, tmp_path: Path) -> None:

@@ -39,6 +39,7 @@ from audiotransfer.data.rendering.rendering import (
     render_corpus,
     render_song,
 )
+from audiotransfer.data.rendering.singers import line_of, melody_of
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.synthesis import synthesizer as synthesizer_module
 from audiotransfer.synthesis.additive import AdditiveInstrument
@@ -525,6 +526,36 @@ def test_a_corpus_resumes_and_says_what_it_holds(toy: RenderSettings, tmp_path: 
     (folder / "train-3-0001" / "song.json").unlink()  # a render that was killed in the middle
     assert render_corpus(toy, folder) == songs
     assert kept.stat().st_mtime_ns == stamp
+
+
+def test_a_melody_is_sung(toy: RenderSettings, synthesizer: Synthesizer) -> None:
+    """Without styles' versions a voice is a stem; the rest stays what it was without one."""
+    settings = replace(toy, targets=[], seconds=7.0, sung_share=1.0)
+    sides, about, _ = render_song(settings, 0, synthesizer)
+    plain, same, _ = render_song(replace(settings, sung_share=0.0), 0, synthesizer)
+    assert about == same and set(sides["source"]) == {*plain["source"], "vocals"}
+    voice = sides["source"]["vocals"]
+    assert voice.shape == (2, 7 * RATE) and np.isfinite(voice).all()
+    assert 0.01 < np.sqrt((voice**2).mean()) < 0.3
+    styled, _, _ = render_song(replace(toy, sung_share=1.0), 0, synthesizer)
+    assert "vocals" not in styled["source"]
+
+
+def test_the_part_that_is_sung_has_one_note_at_a_time() -> None:
+    random = np.random.default_rng(0)
+    starts = np.arange(16) * 0.5
+    tune = np.column_stack([starts, np.full(16, 0.4), 65 + np.arange(16) % 5, np.full(16, 90)])
+    chords = np.concatenate([tune - [0, 0, 12, 0], tune - [0, 0, 8, 0]])
+    bass, lead = Part("bass", 33, False, tune), Part("other", 40, False, tune)
+    parts = [Part("other", 0, False, chords), bass, lead]
+    assert melody_of(parts) == 2
+    assert melody_of(parts[:2]) is None
+    doubled = np.concatenate([tune, tune[:3] - [0, 0, 4, 0], [[7.9, 3.0, 70, 90]]])
+    lines = [line_of(Part("other", 40, False, doubled), 8.0, random) for _ in range(12)]
+    for line in lines:
+        assert (line[1:, 0] >= line[:-1, 1] - 1e-9).all() and (line[:, 1] <= 8.0).all()
+        assert set(line[:, 2]) <= {65.0, 66.0, 67.0, 68.0, 69.0, 70.0}
+    assert len({len(line) for line in lines}) > 1  # phrases are left out
 
 
 def test_workers_render_what_one_process_renders(toy: RenderSettings, tmp_path: Path) -> None:

@@ -29,8 +29,8 @@ from audiotransfer.transcription.lines import (
     notes_of,
     others_of,
     table_of,
-    without_bass,
 )
+from audiotransfer.transcription.registers import one_low_line, without_held
 from audiotransfer.transcription.riffs import with_riffs
 from audiotransfer.transcription.sheet import recording_sheet
 from audiotransfer.transcription.transcriber import Transcriber, _highest_mean
@@ -220,19 +220,29 @@ def test_a_melody_with_hardly_any_notes_gets_a_riff_beside_them() -> None:
     assert len(with_riffs(more, others, others[:0], edges, [4] * 16)) == len(more)
 
 
-def test_low_notes_that_double_the_bass_are_no_melody() -> None:
+def test_low_notes_belong_to_one_line() -> None:
     bass = table_of([Note(0.0, 1.0, 28), Note(1.0, 1.0, 33), Note(2.0, 1.0, 36)])
     melody = [
         Note(0.1, 0.8, 40),  # the bass, an octave up
-        Note(1.0, 0.9, 38),  # low, but another note
-        Note(2.0, 0.9, 60),  # of its pitch class, but high
-        Note(3.1, 0.5, 36),  # as low, but the bass rests
+        Note(1.0, 0.9, 47),  # low, but in the melody's register
+        Note(2.0, 0.9, 60),  # of the bass's pitch class, but high
+        Note(3.1, 0.5, 39),  # in the bass's register, where it rests
         Note(4.0, 0.5, 35),  # too low for a melody
     ]
-    assert [n.pitch for n in notes_of(without_bass(table_of(melody), bass))] == [38, 60, 36]
-    assert not len(without_bass(table_of(melody[:1]), bass))
-    assert len(without_bass(table_of(melody), bass[:0])) == 4
-    assert not len(without_bass(bass[:0], bass))
+    led, low = one_low_line(table_of(melody), bass)
+    assert [n.pitch for n in notes_of(led)] == [47, 60]
+    assert [n.pitch for n in notes_of(low)] == [28, 33, 36, 39, 35]
+    assert (low[1:, 0] >= low[:-1, 1]).all()
+    sung = table_of([Note(0.5 * i, 0.4, pitch) for i, pitch in enumerate((45, 50, 47, 52))])
+    assert len(one_low_line(sung, bass)[0]) == 4  # a low singer
+    assert len(one_low_line(sung, bass[:0])[0]) == 4
+    assert not len(one_low_line(bass[:0], bass)[0])
+
+
+def test_a_note_of_more_than_two_bars_leads_nothing() -> None:
+    notes = table_of([Note(0.0, 4.5, 70), Note(5.0, 3.9, 72), Note(9.0, 0.5, 74)])
+    assert [n.pitch for n in notes_of(without_held(notes, 2.0))] == [72, 74]
+    assert len(without_held(notes, 3.0)) == 3
 
 
 def test_specks_flickers_and_octave_jumps_are_cleaned() -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from audiotransfer.cover import tablature
 from audiotransfer.cover.band import settings_of
 from audiotransfer.cover.counts import table
+from audiotransfer.cover.figures import groove
 from audiotransfer.cover.form import section_starts
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ _SAME_RIDE = 0.35  # share of bars whose ride is that of the bar before
 _SAME_SNARE = 0.25  # the same of the comping snare's figure
 _FAST_TRIPLETS, _FAST_SIXTEENTHS = 230.0, 170.0  # bpm above which fills don't have them
 _CALM = 0.45  # mean energy of a section below which brushes leave the ride
+_OWN_GROOVE = 62  # velocity of the song's own kick and snare; counted accents 84, ghosts 31
 _PHRASE = 4  # bars for which kick and foot hi-hat keep their habit
 
 
@@ -78,6 +80,8 @@ class JazzDrumSettings:
 def jazz_drums(plan: Plan, role: Role, random: Generator) -> Notes:
     """Writes jazz drums for sticks, or for brushes where the role's instrument is a brush kit.
 
+    Where no melody leads the song's usual kick and snare take the place of counted comping.
+
     Settings of the role: `JazzDrumSettings`.
     """
     settings = settings_of(role, JazzDrumSettings)
@@ -85,6 +89,7 @@ def jazz_drums(plan: Plan, role: Role, random: Generator) -> Notes:
     counted = table(plan.band, "ride")
     starts = set(section_starts(plan.sheet).tolist())
     tapped = _tapped(plan) if brushes else frozenset[int]()
+    own = groove(plan, (KICK, SNARE))
     hits, habit = _Hits(), _Habit()
     last = len(plan.sheet.bars) - 1
     after_fill = False
@@ -104,8 +109,14 @@ def jazz_drums(plan: Plan, role: Role, random: Generator) -> Notes:
         if fill:
             _fill(hits, plan, settings, bar, free, energy, random)
         else:
-            _snare(hits, bar, counted, habit, energy, brushes, random)
-        _kick(hits, bar, counted, habit, energy, free if fill else float(bar.beats), random)
+            if own.get(index, {}).get(SNARE):
+                _accents(hits, bar, own[index], SNARE, energy, random)
+            else:
+                _snare(hits, bar, counted, habit, energy, brushes, random)
+        if own.get(index, {}).get(KICK) and not fill:
+            _accents(hits, bar, own[index], KICK, energy, random)
+        else:
+            _kick(hits, bar, counted, habit, energy, free if fill else float(bar.beats), random)
         if crash or (after_fill and energy > 0.3):
             hits.add(bar.beat, KICK, 55 + 40 * energy)
         after_fill = fill
@@ -304,6 +315,19 @@ def _kick(
         hits.add(
             bar.beat + slot / bar.division, KICK, _level(energy) * (mean + random.normal(0, 8))
         )
+
+
+def _accents(
+    hits: _Hits,
+    bar: Bar,
+    own: dict[int, list[float]],
+    key: int,
+    energy: float,
+    random: Generator,
+) -> None:
+    """The song's own hits of a drum in a bar, light beside the ride as a drummer comps."""
+    for place in own[key]:
+        hits.add(bar.beat + place, key, _level(energy) * (_OWN_GROOVE + random.normal(0, 8)))
 
 
 def _fill(

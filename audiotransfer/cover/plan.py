@@ -54,8 +54,9 @@ class Plan:
     are the indices of bars that end a section. ``chorus`` is the number of the pass through the
     form, from 0, for each bar. ``swung`` says whether eighths are swung. ``feel`` are felt beats a
     beat of the song: 2 where the feel is doubled, .5 where it is halved. ``seed`` is for choices
-    that several parts make together, such as a groove. With a ``singer`` the band leaves room where
-    ``sheet`` is sung.
+    that several parts make together, such as a groove. ``riffs`` are the indices of the bars
+    that no sure melody leads (see `audiotransfer.cover.figures`): there parts play the song's own
+    figures. With a ``singer`` the band leaves room where ``sheet`` is sung.
     """
 
     sheet: LeadSheet
@@ -70,6 +71,7 @@ class Plan:
     feel: float = 1.0
     seed: int = 0
     singer: bool = False
+    riffs: frozenset[int] = frozenset()
 
     @cached_property
     def _chord_starts(self) -> NDArray[np.float64]:

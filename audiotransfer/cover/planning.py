@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from audiotransfer.cover import form, retiming
 from audiotransfer.cover.endings import with_ending
+from audiotransfer.cover.figures import riff_bars
 from audiotransfer.cover.melody import (
     follows_beats,
     notes_in_beats,
@@ -59,8 +60,9 @@ def plan_song(
     if not len(melody):
         notices.append("the song has no melody: the lead rests")
     chords, reharmonised = sheet.chords, frozenset[int]()
+    riffs = riff_bars(sheet) if arranged and not options.singer else frozenset[int]()
     if arranged:
-        chords, _ = reharmonise(sheet, melody, strength, random, band.harmony)
+        chords, _ = reharmonise(sheet, melody, strength, random, band.harmony, riffs)
         key = sheet.keys[-1] if sheet.keys else None
         chords = with_ending(chords, sheet.bars[-1], key, melody, random, sevenths)
         reharmonised = other_roots(sheet, chords)
@@ -76,6 +78,7 @@ def plan_song(
         swung=swung,
         feel=factor,
         singer=options.singer and bool(sheet.sung),
+        riffs=riffs,
     )
     return plan, reharmonised, notices
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -34,6 +34,7 @@ def reharmonise(
     strength: float,
     generator: Generator,
     settings: Harmony | None = None,
+    kept: Collection[int] = (),
 ) -> tuple[tuple[Chord, ...], frozenset[int]]:
     """Reharmonises the chords of a lead sheet; the same generator state gives the same chords.
 
@@ -45,6 +46,7 @@ def reharmonise(
         melody: ``[N, 4]``, place and length in beats, pitch, velocity.
         settings: of the band; its ``share`` scales the share of bars that may get another root,
             0.27 at strength 1.
+        kept: indices of bars that keep the song's roots, as those that live by a riff.
 
     Returns:
         The chords, and the indices of the bars with another root than in the song.
@@ -62,9 +64,11 @@ def reharmonise(
     limit = round(share * len(sheet.bars))
     substitutes = strength >= SUBSTITUTES
     first = round(limit * (_FIRST if substitutes else 1))
-    chords = _apply(sheet, fuller, chords, melody, first, generator, [*_two_fives(sheet, chords)])
+    changes = _outside(sheet, chords, _two_fives(sheet, chords), kept)
+    chords = _apply(sheet, fuller, chords, melody, first, generator, changes)
     if substitutes:
         candidates = [*_substitutes(sheet, chords, generator), *_passing(sheet, chords)]
+        candidates = _outside(sheet, chords, candidates, kept)
         chords = _apply(sheet, fuller, chords, melody, limit, generator, candidates)
     return tuple(chords), other_roots(sheet, chords)
 
@@ -92,6 +96,23 @@ def _at(
     starts = np.array([chord.beat for chord in chords])
     index = np.searchsorted(starts, places, "right") - 1
     return np.asarray(values[np.maximum(index, 0)], np.int64)
+
+
+def _outside(
+    sheet: LeadSheet, chords: Sequence[Chord], changes: Iterable[_Change], bars: Collection[int]
+) -> list[_Change]:
+    """The changes of chords that sound in none of some bars."""
+    inside = list(changes)
+    if not bars:
+        return inside
+    spans = [(chords[index].beat, new[-1].beat + new[-1].beats) for index, _, new in inside]
+    first = sheet.bar_at(np.array([start for start, _ in spans]) + 0.01)
+    last = sheet.bar_at(np.array([end for _, end in spans]) - 0.01)
+    return [
+        change
+        for change, start, end in zip(inside, first.tolist(), last.tolist(), strict=True)
+        if not any(bar in bars for bar in range(start, end + 1))
+    ]
 
 
 def _apply(

@@ -20,12 +20,14 @@ if TYPE_CHECKING:
 _Note = TypeVar("_Note", bound="Sequence[float]")
 #: Onsets a beat from which a bass line is a riff, and one that is repeated.
 _BUSY, _BUSY_REPEATED = 0.9, 0.5
-_MOVING = 3  # different pitches of a phrase
+_MOVING, _MOVING_LED = 3, 2  # different pitches of a phrase, and of all where no melody leads
 _ROOTS = 0.4  # share of roots; broken chords, as of a piano's left hand, have fewer
 _FIFTH, _OCTAVE = 7, 12
 _COVERED = 0.75  # share of a phrase's bars with notes
-_ALIKE = 0.6  # mean share of notes that a bar has in common with one of the two before it
-_BEFORE = 2  # bars, of which one may be the same again
+# Mean share of notes that a bar has in common with one of those before it; the lower where no
+# melody leads, in whose bars onsets are compared on eighths: a recording's are not exact.
+_ALIKE, _ALIKE_LED = 0.6, 0.3
+_BEFORE, _BEFORE_LED = 2, 4  # bars, of which one may be the same again
 _SALT = 7  # apart from the draws of patterns, which have the same seed
 
 
@@ -36,9 +38,10 @@ def riff_steps(
 
     A phrase has its riff with the probability ``share`` if its bass line has about a note a
     beat, three pitches, and is no broken chord; or, with ``repeated``, if a figure of one or two
-    bars with three pitch classes comes again and again, by which one knows the song. Symbols are
-    MIDI pitches as text; places are on sixteenths, or sixths of a compound beat. The draw is the
-    same for all parts of a plan.
+    bars with three pitch classes comes again and again, by which one knows the song. Where no
+    melody leads a bass line is a riff in all such bars if it moves and comes again with changes.
+    Symbols are MIDI pitches as text; places are on sixteenths, or sixths of a compound beat. The
+    draw is the same for all parts of a plan.
     """
     if not share or not plan.sheet.bass:
         return [], []
@@ -46,6 +49,7 @@ def riff_steps(
     notes = notes_in_beats(plan.sheet, plan.sheet.bass)
     grid = 2 * max(bar.division for bar in plan.sheet.bars)
     onsets = np.round(notes[:, 0] * grid) / grid
+    leads = repeated and _leads(plan, onsets, notes[:, 2])
     line, spans = [], []
     busy = _BUSY_REPEATED if repeated else _BUSY
     for number, phrase in enumerate(phrases(plan)):
@@ -53,16 +57,22 @@ def riff_steps(
         inside = (onsets >= starts[phrase.start]) & (onsets < starts[phrase.end])
         bars = np.searchsorted(starts, onsets[inside], side="right") - 1
         length = phrase.end - phrase.start
+        led = leads and set(range(phrase.start, phrase.end)) <= plan.riffs
+        slow = max(plan.feel, 1.0) if led else 1.0
         is_line = (
-            len(bars) >= busy * (starts[phrase.end] - starts[phrase.start])
-            and len(np.unique(bars)) >= _COVERED * length
+            len(bars) >= busy / slow * (starts[phrase.end] - starts[phrase.start])
+            and len(np.unique(bars)) >= _COVERED / slow * length
         )
-        moves = len(np.unique(notes[inside, 2])) >= _MOVING
+        moves = led or len(np.unique(notes[inside, 2])) >= _MOVING
         if not (random.random() < share and is_line and moves):
             continue
         riff = _steps(onsets[inside], notes[inside], bars, starts[phrase.end], grid)
         if repeated:
-            fits = _is_repeated(onsets[inside] - starts[bars], notes[inside, 2], bars)
+            places, pitches = onsets[inside] - starts[bars], notes[inside, 2]
+            if led:
+                fits = True
+            else:
+                fits = _moves(pitches, bars) and _alike(places, pitches, bars, _BEFORE) >= _ALIKE
         else:
             fits = bool(np.mean([_is_root(plan, step) for step in riff]) >= _ROOTS)
         if fits:
@@ -98,10 +108,32 @@ def outside(notes: Sequence[_Note], spans: Sequence[tuple[float, float]]) -> lis
     return [note for note in notes if not any(start <= note[0] < end for start, end in spans)]
 
 
-def _is_repeated(
-    places: NDArray[np.float64], pitches: NDArray[np.float64], bars: NDArray[np.int64]
-) -> bool:
-    """Whether a line's bars, by places in them, repeat one of the two before, and move."""
+def _leads(plan: Plan, onsets: NDArray[np.float64], pitches: NDArray[np.float64]) -> bool:
+    """Whether the bass line is a riff in the bars that no melody leads, all taken together."""
+    bars = np.searchsorted(plan.sheet.bar_lines, onsets + 1e-6, side="right") - 1
+    inside = np.isin(bars, sorted(plan.riffs))
+    onsets, pitches, bars = onsets[inside], pitches[inside], bars[inside]
+    if len(np.unique(pitches % _OCTAVE)) < _MOVING_LED:
+        return False
+    places = np.round(2 * (onsets - plan.sheet.bar_lines[bars]))
+    return _alike(places, pitches, bars, _BEFORE_LED) >= _ALIKE_LED
+
+
+def _moves(pitches: NDArray[np.float64], bars: NDArray[np.int64]) -> bool:
+    """Whether most of a line's bars have three pitch classes."""
+    classes = pitches.astype(np.int64) % _OCTAVE
+    return bool(np.median([len(set(classes[bars == bar])) for bar in np.unique(bars)]) >= _MOVING)
+
+
+def _alike(
+    places: NDArray[np.float64],
+    pitches: NDArray[np.float64],
+    bars: NDArray[np.int64],
+    before: int,
+) -> float:
+    """Mean share of notes, by places in their bars, that bars have in common with one of those
+    before them; 0 for too few bars.
+    """
     figures = [
         {
             (float(place), int(pitch) % _OCTAVE)
@@ -109,13 +141,11 @@ def _is_repeated(
         }
         for at in (bars == bar for bar in np.unique(bars))
     ]
-    if len(figures) <= _BEFORE or np.median([len({c for _, c in f}) for f in figures]) < _MOVING:
-        return False
     alike = [
-        max(len(figures[n] & other) / len(figures[n] | other) for other in figures[n - _BEFORE : n])
-        for n in range(_BEFORE, len(figures))
+        max(len(figures[n] & other) / len(figures[n] | other) for other in figures[n - before : n])
+        for n in range(before, len(figures))
     ]
-    return float(np.mean(alike)) >= _ALIKE
+    return float(np.mean(alike)) if alike else 0.0
 
 
 def _is_root(plan: Plan, step: Step) -> bool:

@@ -43,7 +43,8 @@ def write_second_voice(plan: Plan, role: Role, generator: Generator) -> Notes:
 
     In the last chorus it goes with some of the lead's phrases, a third or sixth below, with chord
     tones on beats; between the first and the last it answers in the lead's longer rests. It never
-    crosses the lead. Settings of the role: `SecondVoiceSettings`.
+    crosses the lead, and rests where the lead is no melody but a riff.
+    Settings of the role: `SecondVoiceSettings`.
     """
     settings = settings_of(role, SecondVoiceSettings)
     lowest, highest = settings.lowest, settings.highest
@@ -58,6 +59,8 @@ def write_second_voice(plan: Plan, role: Role, generator: Generator) -> Notes:
     count = int(np.ceil(settings.phrases * len(closing)))
     doubled = set(generator.permutation(closing)[:count].tolist())
     for index, phrase in enumerate(phrases):
+        if int(plan.sheet.bar_at(phrase[0, 0] + 0.01)) in plan.riffs:
+            continue
         if index in doubled:
             voice += _below(plan, phrase, lowest, highest)
         elif index + 1 < len(phrases) and _chorus(plan, phrase[0, 0]) > 0:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from audiotransfer.data.rendering.arrangement import Arrangement
-from audiotransfer.data.rendering.rendering import room
+from audiotransfer.data.rendering.production import room
 from audiotransfer.synthesis.synthesizer import Part, Synthesizer, default_soundfont
 
 if TYPE_CHECKING:

@@ -26,6 +26,7 @@ from audiotransfer.pipeline.finishing import (
     LoudnessMeterSink,
     MixFile,
     Sink,
+    Spool,
     finish,
     level_for,
     matching_gain,
@@ -138,10 +139,18 @@ def transfer_song(
     for possible in (plan.fallback, plan):
         stem_files = output.stem_files(possible, song) if possible is not None else []
     tracker = Tracker(progress)
-    if plan.cover is None:
-        job = _Job(song, measure(song, tracker), plan, output, stem_files, tracker)
-    else:
-        job = _cover_job(song, plan, output, stem_files, tracker)
+    with ExitStack() as stack:
+        if plan.cover is None:
+            job = _Job(song, measure(song, tracker), plan, output, stem_files, tracker)
+        else:
+            job = _cover_job(song, plan, output, stem_files, tracker, stack)
+        report = _written(job, sink)
+    return replace(report, wall_seconds=time.monotonic() - started)
+
+
+def _written(job: _Job, sink: Sink | None) -> Report:
+    """Runs a job into its output's file, or into the sink where it has none."""
+    song, output = job.song, job.output
     if output.path is None:
         report = _run(job, sink)
     else:
@@ -158,7 +167,7 @@ def transfer_song(
         if writer.unkept:
             lost = f"tags that {output.path.name} does not hold: {', '.join(writer.unkept)}"
             report = replace(report, notices=[*report.notices, lost])
-    return replace(report, wall_seconds=time.monotonic() - started)
+    return report
 
 
 @dataclass
@@ -173,6 +182,7 @@ class _Job:
     tracker: Tracker
     cover: RecordingCover | None = None
     examined: Examined | None = None
+    separated: Spool | None = None
     notices: list[str] = field(default_factory=list)
 
     @property
@@ -183,10 +193,17 @@ class _Job:
 
 @torch.no_grad()
 def _cover_job(
-    song: Source, plan: Plan, output: Output, stem_files: list[StemFile], tracker: Tracker
+    song: Source,
+    plan: Plan,
+    output: Output,
+    stem_files: list[StemFile],
+    tracker: Tracker,
+    stack: ExitStack,
 ) -> _Job:
     """Measures and transcribes a song, and arranges it; by the plan's fallback where it has one and
     the transcription is in doubt.
+
+    The file of a song's stems that are separated for it lives as long as the stack.
     """
     assert plan.cover is not None
     from audiotransfer.pipeline.recording_sheet import examine, is_given  # loads scipy
@@ -202,8 +219,16 @@ def _cover_job(
         files = output.stem_files(plan.fallback, song)
         return _Job(song, measured, plan.fallback, output, files, tracker, notices=[notice])
     if plan.cover.has_voice and not is_given(plan.cover.options.leadsheet):
+        key = stages.stems_key(song, plan, measured)
+        folder = output.path.parent if output.path else None
+        if (separated := stages.stem_file(key, plan, measured, folder)) is not None:
+            stack.enter_context(separated)
         with _workers(plan) as workers:
-            transcription = with_singing(transcription, song, measured, plan, workers, tracker)
+            transcription = with_singing(
+                transcription, song, measured, plan, workers, tracker, separated
+            )
+    else:
+        separated = None
     try:
         cover = cover_recording(transcription, plan.cover, examined.sound.span)
     except AudioTransferError as error:
@@ -221,7 +246,7 @@ def _cover_job(
         used = tuple(notice for notice in plan.notices if notice != SMALL_SEPARATOR)
         plan = replace(plan, separator_name="none", notices=used)
     files = [file for file in stem_files if kept.issuperset(file.parts)]
-    return _Job(song, measured, plan, output, files, tracker, cover, examined, notices)
+    return _Job(song, measured, plan, output, files, tracker, cover, examined, separated, notices)
 
 
 def _parts_only(plan: Plan) -> list[str]:
@@ -315,6 +340,7 @@ def _fill_by_cover(job: _Job, mix: MixFile | None, stack: ExitStack, notices: li
         job.folder,
         stack,
         separately=bool(job.stem_files) or any(plan.cover.gains_db.values()),
+        separated=job.separated,
     )
     if job.stem_files:
         writers = StemWriters(

@@ -78,7 +78,11 @@ class Cache:
 
     def writer(self, key: str, size: int) -> EntryWriter:
         """A writer of an entry of about ``size`` bytes; one that is too large is not kept."""
-        return EntryWriter(self, self._path(key), keep=2 * size <= self.limit)
+        return EntryWriter(self, self._path(key), keep=self.keeps(size))
+
+    def keeps(self, size: int) -> bool:
+        """Whether an entry of so many bytes is kept."""
+        return 2 * size <= self.limit
 
     def tracks(self, key: str, count: int, frames: int) -> Iterator[Tensor] | None:
         """Pieces ``[count, t]`` of an entry of samples; ``None`` where it is missing, damaged

@@ -112,11 +112,12 @@ def record(
     stack: ExitStack,
     *,
     separately: bool,
+    separated: Spool | None = None,
 ) -> Tracks:
     """The first pass: renders the band, separates what is kept of the song, and measures both.
 
     The file lives as long as the stack; it holds the parts ``separately`` where they are written or
-    have gains.
+    have gains. The song's stems come from ``separated`` where it holds them.
     """
     assert plan.cover is not None
     kept = kept_stems(plan, cover)
@@ -142,7 +143,9 @@ def record(
     source, own = SoundMeter(), {stem: SoundMeter() for stem in groups} if kept else {}
     room = matched_room(plan.cover.band.room, examined.room)
     band = _band(cover, room, measured)
-    for block, parts in _beside(song, measured, plan, cover, band, workers, tracker, bool(kept)):
+    for block, parts in _beside(
+        song, measured, plan, cover, band, workers, tracker, separated, separates=bool(kept)
+    ):
         tracker.advance(parts.shape[-1])
         tracks = torch.stack([_sum(parts[member]) for member in members]) if names else parts
         for stem, meter in own.items():
@@ -221,6 +224,8 @@ def _beside(
     band: Iterator[Tensor],
     workers: Workers,
     tracker: Tracker,
+    separated: Spool | None,
+    *,
     separates: bool,
 ) -> Iterator[tuple[StemBlock | None, Tensor]]:
     """Yields the parts ``[P, 2, t]`` beside the song's separated and transferred stems."""
@@ -229,7 +234,7 @@ def _beside(
         return
     key = stages.stems_key(song, plan, measured)
     mixes = stages.read(song, measured)
-    dry = stages.separate(mixes, plan, measured, workers, tracker, key)
+    dry = stages.separate(mixes, plan, measured, workers, tracker, key, separated)
     if cover.voice and cover.sheet.sung:
         dry = _with_kept_voice(dry, plan, cover, measured, workers)
     queue = TimeQueue()

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from audiotransfer.leadsheet import LeadSheet
+    from audiotransfer.pipeline.finishing import Spool
     from audiotransfer.pipeline.measuring import Measured
     from audiotransfer.pipeline.plan import Plan
     from audiotransfer.pipeline.reporting import Tracker
@@ -91,11 +92,13 @@ def with_singing(
     plan: Plan,
     workers: Workers,
     tracker: Tracker,
+    file: Spool | None = None,
 ) -> Transcription:
     """The transcription with the sung spans of a song whose vocals are separated.
 
     There is a singer where the transcription has some voice and the vocals are loud; then spans
     are those of loud vocals, those that were transcribed, and the lead's phrases in their register.
+    The stems are written to ``file``.
     """
     sheet = transcription.sheet
     if sheet is None or VOCALS not in plan.stems:
@@ -106,7 +109,7 @@ def with_singing(
     levels, vocals = VocalLevels(), list(plan.stems).index(VOCALS)
     key = stages.stems_key(song, plan, measured)
     mixes = stages.read(song, measured)
-    for block in stages.separate(mixes, plan, measured, workers, tracker, key):
+    for block in stages.separate(mixes, plan, measured, workers, tracker, key, file):
         levels.push(block.dry[vocals], block.dry.sum(0))
     spans = levels.spans()
     if spans:

@@ -142,9 +142,11 @@ class TransferredSong(Song):
 
         Raises AudioTransferError where no stems were written, or none of this name.
         """
-        report = self.report
-        found = {**report.stems, **(report.cover.parts if report.cover else {})} if report else {}
-        files = {title: entry.files[-1] for title, entry in found.items() if entry.files}
+        parts = self.report.cover.parts if self.report and self.report.cover else {}
+        stems = self.report.stems if self.report else {}
+        written = {title: stem.files for title, stem in stems.items()}
+        written |= {title: part.files for title, part in parts.items()}
+        files = {title: found[-1] for title, found in written.items() if found}
         if not files:
             raise AudioTransferError(
                 "no stems were written: transfer with stems_out=FOLDER to have them"

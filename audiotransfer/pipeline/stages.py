@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterator
 from contextlib import nullcontext
 from functools import partial
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -32,6 +33,7 @@ from audiotransfer.pipeline.blocks import (
     in_blocks,
 )
 from audiotransfer.pipeline.cache import Cache, key_of
+from audiotransfer.pipeline.finishing import Spool
 from audiotransfer.pipeline.measuring import Measured, downmix
 from audiotransfer.pipeline.plan import Plan
 from audiotransfer.pipeline.reporting import Tracker
@@ -89,10 +91,12 @@ def separate(
     workers: Workers,
     tracker: Tracker,
     key: str = "",
+    file: Spool | None = None,
 ) -> Iterator[StemBlock]:
     """Separates the song into dry stems; there are no wet ones yet.
 
-    ``key`` names them in the plan's cache, from which they come where it has them.
+    ``key`` names them in the plan's cache, from which they come where it has them. A ``file`` gets
+    them while it is empty, and is where they come from once it holds the whole song.
     """
     separator = plan.separator
     large = getattr(separator, "large", False)
@@ -121,11 +125,27 @@ def separate(
         ahead=None if large else workers,
     )
     pieces: Iterator[Tensor] = separated
-    if plan.cache is not None and key:
+    if file is not None and file.frames:
+        pieces = _stored(file.blocks(), len(plan.stems), mixes())
+    elif file is not None:
+        pieces = _written(separated, file)
+    elif plan.cache is not None and key:
         pieces = _through_cache(separated, plan.cache, key, len(plan.stems), measured, mixes())
     for dry in pieces:
         tracker.advance(dry.shape[-1])
         yield StemBlock(native.take_for(dry.shape[-1]), dry, dry.new_zeros(0, *dry.shape[1:]))
+
+
+def stem_file(key: str, plan: Plan, measured: Measured, folder: Path | None) -> Spool | None:
+    """A file for the stems of a song that is separated more than once.
+
+    None where the plan's cache keeps them under a ``key``.
+    """
+    tracks = 2 * len(plan.stems)
+    size = 4 * tracks * measured.working_frames
+    if key and plan.cache is not None and plan.cache.keeps(size):
+        return None
+    return Spool(folder, tracks)
 
 
 def stems_key(source: Source, plan: Plan, measured: Measured) -> str:
@@ -168,6 +188,17 @@ def _through_cache(
                     writer.commit()
                 yield dry
         return
+    yield from _stored(kept, stems, mixes)
+
+
+def _written(separated: Iterator[Tensor], file: Spool) -> Iterator[Tensor]:
+    for dry in separated:
+        file.write(dry.flatten(0, 1))
+        yield dry
+
+
+def _stored(kept: Iterator[Tensor], stems: int, mixes: Iterator[Tensor]) -> Iterator[Tensor]:
+    """Stems ``[S, 2, t]`` from stored tracks ``[2 S, t]``, while ``mixes`` reads the song."""
     read = 0
     for piece in kept:
         while read < piece.shape[-1]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 #: Slowest and fastest felt tempo, in beats per minute.
 SLOWEST, FASTEST = 45.0, 240.0
 _STEP = 0.015  # of the tempo, from one candidate to the next
-_LIKELY_TEMPO = 112.0  # bpm
+_LIKELY_TEMPO = 120.0  # bpm
 _TEMPO_WEIGHT = 0.3  # log-likelihood a beat, at an octave from the likely tempo
 _FLOOR = 0.03  # probability that is added to activations: no single beat decides
 _REACH = 1.2  # s, on each side, whose strongest activation a beat is compared with

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from audiotransfer.transcription.activations import PitchActivations, RhythmActivations
 
-_CHORD_WEIGHT, _BASS_WEIGHT = 0.5, 0.25  # log-odds of a complete change of chord, of bass
+_CHORD_WEIGHT = 1.5  # log-odds of a complete change of chord
 _BAR_WEIGHT = 1.0  # of the bars' log-likelihood, beside the beats'
 _BEAT_COST = 0.1  # log-likelihood of each beat more
 _FEWEST_BEATS = 4
@@ -74,7 +74,8 @@ def find_beats(rhythm: RhythmActivations, pitch: PitchActivations | None = None)
 
     Beats are tracked by dynamic programming, fitted by local lines, and continued at the nearest
     tempo over a quiet beginning and end. Bars follow from the downbeats' activation and, where
-    ``pitch`` is given, from changes of chord and bass.
+    ``pitch`` is given, from changes of chord, which tell the first from the third of four slow
+    beats.
     """
     tracked = track_beats(rhythm.beats, rhythm.rate)
     if len(tracked) < _FEWEST_BEATS:
@@ -83,7 +84,6 @@ def find_beats(rhythm: RhythmActivations, pitch: PitchActivations | None = None)
     fitted = fit_beats(frames, rhythm.beats, rhythm.rate)
     if pitch is not None:
         evidence += _CHORD_WEIGHT * change_evidence(pitch.chords, pitch.rate, fitted.times)
-        evidence += _BASS_WEIGHT * change_evidence(pitch.bass, pitch.rate, fitted.times)
     places, _ = track_bars(evidence, compound)
     confidence = _confidence(rhythm, fitted)
     return _grid(

@@ -28,8 +28,6 @@ _UNSURE = 0.75  # of the neighbours' confidence, below which a note may be in th
 _LONGEST_RUN = 3  # notes that are in the wrong octave together
 _SAME_START = 0.08  # seconds between detections of one note
 _SAME = 0.5  # least share of a note that another detection of it covers
-_LOW = 46  # pitch below which a note with the bass's pitch class is the bass
-_LOWEST = 36  # pitch below which nothing leads
 _PARTIALS = (12, 19, 24)  # semitones of overtones
 _PARTIAL_SURE = 0.6  # confidence below which they are no notes of their own
 
@@ -62,21 +60,6 @@ def clean_melody(notes: NDArray[np.float64]) -> NDArray[np.float64]:
     notes = _without_glides(_one_voice(notes))
     notes = _without_specks(notes)
     return _in_octave(notes)
-
-
-def without_bass(melody: NDArray[np.float64], bass: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The melody without its low notes that are the bass's: of its pitch class, at the same time.
-
-    Notes below C2 are none of a melody. ``bass`` is one line of notes that do not overlap.
-    """
-    low = melody[:, PITCH] < _LOW
-    shared = np.minimum(melody[:, None, END], bass[:, END])
-    shared -= np.maximum(melody[:, None, START], bass[:, START])
-    same = np.rint(melody[:, None, PITCH] - bass[:, PITCH]) % _OCTAVE == 0
-    covered = (np.maximum(shared, 0) * same).sum(axis=1)
-    doubles = covered >= _SAME * (melody[:, END] - melody[:, START])
-    kept: NDArray[np.float64] = melody[~(low & doubles) & (melody[:, PITCH] >= _LOWEST)]
-    return kept
 
 
 def others_of(

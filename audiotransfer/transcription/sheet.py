@@ -25,7 +25,6 @@ from audiotransfer.transcription.lines import (
     notes_of,
     others_of,
     table_of,
-    without_bass,
 )
 from audiotransfer.transcription.notes import (
     bass_notes,
@@ -34,6 +33,7 @@ from audiotransfer.transcription.notes import (
     second_voice,
     sung_spans,
 )
+from audiotransfer.transcription.registers import one_low_line, without_held
 from audiotransfer.transcription.riffs import with_riffs
 
 if TYPE_CHECKING:
@@ -63,16 +63,17 @@ def recording_sheet(
         levels: its loudness curve in dB (see `audiotransfer.transcription.dynamics`).
         title: of the song.
 
-    The melody is the detected lead without what is the bass, and where it rests for long or hardly
-    plays the strongest riff, of less confidence (see `with_riffs`). Further notes are all others
+    The melody is the detected lead without what is the bass (see `one_low_line`) or held for bars,
+    and where it rests for long or hardly plays the strongest riff, of less confidence (see
+    `with_riffs`). Further notes are all others
     but the bass's.
     """
     beats, bars = np.asarray(grid.beats), grid.bars
     lines = bar_lines(bars)
     bar_times = beats[lines.astype(np.int64)]
     lead = lead_notes(pitch)
-    bass = table_of(bass_notes(pitch))
-    melody = without_bass(clean_melody(table_of(lead)), bass)
+    melody, bass = one_low_line(clean_melody(table_of(lead)), table_of(bass_notes(pitch)))
+    melody = without_held(melody, float(np.median(np.diff(bar_times))))
     notes = _with_second_voice(table_of(polyphonic_notes(pitch)), second_voice(pitch, lead))
     others = others_of(notes, melody, bass)
     melody = with_riffs(melody, others, bass, bar_times, [bar.beats for bar in bars])

@@ -12,7 +12,9 @@ those of the file itself, with ``--network`` of the network mode's output, and w
 real trios (the folder holds ``jazz-statistics.json`` and ``jazz_jtd_piano.zip``). Counts of bass
 and comping are against the chords as arranged, content against what is known of the song. With
 ``--sound`` the outputs and the files are rendered and measured, every song with the next of the
-leads that the style may choose; with ``--leads all`` with each of them.
+leads that the style may choose; with ``--leads all`` with each of them. With ``--transcribed`` the
+counts stand beside those of arrangements from ``NAME.flac``, as the command transcribes it, and
+from ``NAME.sheet.json``, its true lead sheet; the file may then be missing.
 """
 
 from __future__ import annotations
@@ -36,7 +38,9 @@ import torch
 from numpy.typing import NDArray
 
 from audiotransfer import midi
+from audiotransfer.audio.channels import to_stereo
 from audiotransfer.audio.reading import read_audio
+from audiotransfer.audio.resampling import STEREO_RATE, resample
 from audiotransfer.audio.writing import write_audio
 from audiotransfer.benchmark.arrangements import (
     BASS_INTERVALS,
@@ -51,6 +55,7 @@ from audiotransfer.benchmark.arrangements import (
     measure_file,
     measure_seeds,
     measure_sound,
+    read_song,
     share,
     songs_of,
     table_of,
@@ -61,12 +66,13 @@ from audiotransfer.cover.plan import ArrangeOptions
 from audiotransfer.evaluation import plain_table
 from audiotransfer.evaluation.metrics import arrangement as counts
 from audiotransfer.evaluation.metrics import swing
-from audiotransfer.leadsheet import LeadSheet, lead_sheet
+from audiotransfer.leadsheet import LeadSheet, lead_sheet, read_lead_sheet
 from audiotransfer.midi.score import read_score
 from audiotransfer.pipeline.midi_output import render_midi
 from audiotransfer.styles.find import find_style
 from audiotransfer.synthesis.ensemble import TAIL_SECONDS, Ensemble, peak_gain
 from audiotransfer.synthesis.room import Room, RoomFilter
+from audiotransfer.transcription.transcriber import Transcriber
 
 #: Figure -> what is asked for.
 ASKED = {
@@ -88,11 +94,33 @@ ASKED = {
     "lead stands out": ">= 0.9",
     "lead - chords (dB)": "<= 3",
 }
+_SOURCE, _NETWORK, _KNOWN, _TRANSCRIBED = "source", "network", "true sheet", "transcribed"
 
 
 def rows(pools: Mapping[str, Pool], trios: Pool, statistics: Path | None) -> list[dict[str, Any]]:
     """The table: a row for each figure."""
-    arranged = pools["arranger"]
+    for of, pool in pools.items():
+        if of not in (_SOURCE, _NETWORK):
+            _add_counts(pool, statistics)
+    names = dict.fromkeys([*ASKED, *(k for pool in pools.values() for k in pool.figures)])
+    columns = {**pools, "trios": trios}
+    return [
+        {
+            "figure": name,
+            "asked": ASKED.get(name, ""),
+            **{
+                of: round(float(np.mean(pool.figures[name])), 3)
+                for of, pool in columns.items()
+                if name in pool.figures
+            },
+        }
+        for name in names
+        if any(name in pool.figures for pool in columns.values())
+    ]
+
+
+def _add_counts(arranged: Pool, statistics: Path | None) -> None:
+    """Adds the distances of an arranger's tables to the counts of real trios."""
     for name, table, to in (
         ("bass tones, TV", "tones", BASS_TONES),
         ("bass intervals, TV", "intervals", BASS_INTERVALS),
@@ -118,21 +146,6 @@ def rows(pools: Mapping[str, Pool], trios: Pool, statistics: Path | None) -> lis
         real = Counter(json.loads(statistics.read_text())["ride_bars"])
         arranged.figures["ride patterns, TV"] = [swing.pattern_distance(arranged.rides, real)]
         arranged.figures["bars of ride patterns"] = [float(arranged.rides.total())]
-    names = dict.fromkeys([*ASKED, *(k for pool in pools.values() for k in pool.figures)])
-    columns = {**pools, "trios": trios}
-    return [
-        {
-            "figure": name,
-            "asked": ASKED.get(name, ""),
-            **{
-                of: round(float(np.mean(pool.figures[name])), 3)
-                for of, pool in columns.items()
-                if name in pool.figures
-            },
-        }
-        for name in names
-        if any(name in pool.figures for pool in columns.values())
-    ]
 
 
 def ratio_rows(pool: Pool) -> list[dict[str, Any]]:
@@ -194,13 +207,18 @@ def main() -> int:
     parser.add_argument("--sound", action="store_true", help="measure rendered sound too")
     parser.add_argument("--seconds", type=float, default=1e9, help="measure so much of the sound")
     parser.add_argument("--network", action="store_true", help="measure network mode too")
+    parser.add_argument(
+        "--transcribed", action="store_true", help="arrange NAME.flac and NAME.sheet.json too"
+    )
     parser.add_argument("--keep", type=Path, help="folder for the rendered outputs and sources")
     parser.add_argument("--each", action="store_true", help="print each song's figures too")
     args = parser.parse_args()
     style = find_style(args.style, route="symbolic")
     band = read_band(style.folder / style.card.band)
-    songs = [song for folder in args.folders for song in songs_of(folder, args.songs)]
-    pools = {"arranger": Pool(), "source": Pool()} | ({"network": Pool()} if args.network else {})
+    songs = [song for folder in args.folders for song in _songs(folder, args)]
+    pools = {"arranger": Pool(), _SOURCE: Pool()} | ({_NETWORK: Pool()} if args.network else {})
+    if args.transcribed:
+        pools |= {_KNOWN: Pool(), _TRANSCRIBED: Pool()}
     leads = _leads(band, args.leads)
     ensemble = Ensemble()
     with tempfile.TemporaryDirectory() as temporary:
@@ -209,10 +227,13 @@ def main() -> int:
         for index, song in enumerate(songs):
             before = {k: len(v) for k, v in pools["arranger"].figures.items()}
             chosen = leads if args.leads == "all" else [leads[index % len(leads)]]
-            one_song(song, band, chosen, args, pools, ensemble, place)
-            measure_file(song.path, song, pools["source"])
+            if song.path.exists():
+                one_song(song, band, chosen, args, pools, ensemble, place)
+                measure_file(song.path, song, pools[_SOURCE])
             if args.network:
-                measure_file(_network(song, args.style, place), song, pools["network"])
+                measure_file(_network(song, args.style, place), song, pools[_NETWORK])
+            if args.transcribed:
+                from_sound(song, band, chosen, args, pools)
             if args.each:
                 new = {k: v[before.get(k, 0) :] for k, v in pools["arranger"].figures.items()}
                 shown = {k: round(float(np.mean(v)), 2) for k, v in new.items() if v}
@@ -260,6 +281,37 @@ def one_song(
             )
 
 
+def _songs(folder: Path, args: argparse.Namespace) -> list[Song]:
+    """The songs of a folder that have a MIDI file, or with ``--transcribed`` sound."""
+    if not args.transcribed:
+        return songs_of(folder, args.songs)
+    paths = sorted(folder.glob("*.flac"))[: args.songs]
+    return [read_song(path.with_suffix(".mid")) for path in paths]
+
+
+def from_sound(
+    song: Song,
+    band: Band,
+    leads: Sequence[str],
+    args: argparse.Namespace,
+    pools: Mapping[str, Pool],
+) -> None:
+    """Arranges what is transcribed of a song's sound, and its true lead sheet, and counts both."""
+    sheets = {}
+    if (path := song.path.with_suffix(".sheet.json")).exists():
+        sheets[_KNOWN] = read_lead_sheet(path)
+    if (path := song.path.with_suffix(".flac")).exists():
+        audio, rate = read_audio(path)
+        transcriber = Transcriber()
+        transcriber.push(to_stereo(resample(audio, rate, STEREO_RATE)))
+        if (found := transcriber.finish().sheet) is not None:
+            sheets[_TRANSCRIBED] = found
+    for name, sheet in sheets.items():
+        for lead in leads:
+            arranged = _arranged(sheet, band, args.strength, args.seed, lead)
+            measure_arrangement(arranged, song, lead, pools[name])
+
+
 def _arranged(sheet: LeadSheet, band: Band, strength: float, seed: int, lead: str) -> Arrangement:
     generator = torch.Generator().manual_seed(seed)
     return arrange(sheet, band, strength, generator, ArrangeOptions(lead=lead, swing=1.0))
@@ -292,7 +344,7 @@ def _sound(
     edges = [song.known.beats[bar.beat] for bar in song.known.bars]
     left_out = frozenset((np.searchsorted(edges, np.add(starts, 0.05)) - 1).tolist())
     measure_sound(audio, source, song, left_out, pools["arranger"])
-    measure_sound(source, source, song, frozenset(), pools["source"])
+    measure_sound(source, source, song, frozenset(), pools[_SOURCE])
     if place.exists():
         write_audio(place / f"{song.path.stem}.{lead}.flac", audio, 44100, overwrite=True)
 

@@ -1,12 +1,14 @@
 """Prints how well beats, bars and drum hits are found in excerpts with known truth, and beside.
 
-    python tests/benchmarks/rhythm_figures.py FOLDER... [--beatnet FOLDER] [--weights FILE]
+    python tests/benchmarks/rhythm_figures.py FOLDER... [--pitch] [--beatnet FOLDER]
+        [--weights FILE]
     python tests/benchmarks/rhythm_figures.py --recordings FOLDER [--beatnet FOLDER]
     python tests/benchmarks/rhythm_figures.py --drift
 
 Each FOLDER has excerpts as the transcription is trained on (``.npz``). References in the same run:
 librosa's beat tracker, and, from the folder of BeatNet's weights (``BeatNet/models`` of its
-wheel), BeatNet's activations decoded by this package's search. mir_eval measures, over the whole
+wheel), BeatNet's activations decoded by this package's search. ``--pitch``: with the changes of
+chord that the pitch network hears, as a transcription has them. mir_eval measures, over the whole
 excerpt. Recordings have no truth: agreement with librosa is listed.
 """
 
@@ -26,9 +28,14 @@ import soundfile
 import torch
 
 from audiotransfer.synthesis.ensemble import Ensemble, EnsemblePart
-from audiotransfer.transcription.activations import DRUM_CLASSES, RhythmActivations
+from audiotransfer.transcription.activations import (
+    DRUM_CLASSES,
+    PitchActivations,
+    RhythmActivations,
+)
 from audiotransfer.transcription.beats import find_beats
 from audiotransfer.transcription.drums import CLASS_OF_KEY, DRUM_KEYS, drum_hits
+from audiotransfer.transcription.pitch_transcriber import transcribe_pitches
 from audiotransfer.transcription.rhythm_detection import detect_rhythm, shipped_network
 from audiotransfer.transcription.rhythm_features import RHYTHM_RATE
 from audiotransfer.transcription.rhythm_network import RhythmNetwork, load_rhythm
@@ -41,6 +48,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folders", nargs="*", type=Path)
     parser.add_argument("--beatnet", type=Path)
+    parser.add_argument("--pitch", action="store_true")
     parser.add_argument("--weights", type=Path)
     parser.add_argument("--recordings", type=Path)
     parser.add_argument("--drift", action="store_true")
@@ -50,6 +58,8 @@ def main() -> None:
     warnings.filterwarnings("ignore", module="mir_eval")
     network = load_rhythm(options.weights) if options.weights else shipped_network()
     trackers: dict[str, Tracker] = {"network": own(network), "librosa": with_librosa}
+    if options.pitch:
+        trackers["network + pitch"] = own(network, pitch=True)
     if options.beatnet:
         trackers["BeatNet + search"] = with_beatnet(options.beatnet)
     for folder in options.folders:
@@ -61,15 +71,18 @@ def main() -> None:
         without_truth(options.recordings, trackers)
 
 
-def own(network: RhythmNetwork) -> Tracker:
+def own(network: RhythmNetwork, pitch: bool = False) -> Tracker:
     def track(samples: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
-        return decoded(detect_rhythm(torch.from_numpy(samples), network))
+        rhythm = detect_rhythm(torch.from_numpy(samples), network)
+        return decoded(rhythm, transcribe_pitches(samples) if pitch else None)
 
     return track
 
 
-def decoded(rhythm: RhythmActivations) -> tuple[np.ndarray, np.ndarray, int]:
-    grid = find_beats(rhythm)
+def decoded(
+    rhythm: RhythmActivations, pitch: PitchActivations | None = None
+) -> tuple[np.ndarray, np.ndarray, int]:
+    grid = find_beats(rhythm, pitch)
     if grid is None:
         return np.zeros(0), np.zeros(0), 0
     return grid.beats[:-1], grid.downbeats, grid.metre

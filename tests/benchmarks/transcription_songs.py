@@ -29,7 +29,7 @@ from audiotransfer.data.rendering.excerpts.sound import (
     active_level,
     instruments,
 )
-from audiotransfer.data.rendering.rendering import room
+from audiotransfer.data.rendering.production import room
 from audiotransfer.midi.archives import contents, list_midi
 from audiotransfer.midi.score import parse_score, read_score
 from audiotransfer.synthesis.synthesizer import default_soundfont

@@ -30,7 +30,8 @@ class RenderSettings:
     folder or zip of drum performances; soundfonts are paths. ``target_soundfont`` plays the
     ensembles of ``targets``, styles by name. ``hold_out`` is the share of scores that a test set
     gets, by place in the sorted names. Parts are played by an additive instrument with probability
-    ``invented_share``.
+    ``invented_share``. Synthetic voices sing the melody, where a part has one, of ``sung_share`` of
+    the songs, as the stem ``vocals``; only songs without ``targets`` are sung.
 
     With a ``genre`` its own ensemble plays the score, and no other version is made. ``genres``
     names several with the scores of each: as many songs for every one, in a folder of its name.
@@ -42,6 +43,7 @@ class RenderSettings:
     target_soundfont: str = ""
     targets: list[str] = field(default_factory=lambda: ["jazz"])
     invented_share: float = 0.0
+    sung_share: float = 0.0
     songs: int = 200
     seconds: float = 36.0
     seed: int = 0

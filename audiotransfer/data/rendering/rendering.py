@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from scipy import signal
 
 from audiotransfer.audio.writing import write_audio
 from audiotransfer.data.rendering.composing import RenderSettings, compose
@@ -24,6 +23,8 @@ from audiotransfer.data.rendering.ensembles import (
     random_instruments,
     target_ensemble,
 )
+from audiotransfer.data.rendering.production import drive, room, tone
+from audiotransfer.data.rendering.singers import melody_of, sung
 from audiotransfer.effects import read_chain
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.midi.archives import in_split, list_midi
@@ -79,6 +80,28 @@ def _render_target(
     return room(dry, SAMPLE_RATE, np.random.default_rng(7), *ensemble.room)
 
 
+def _singer(
+    settings: RenderSettings, index: int, parts: list[Part], sample_rate: int
+) -> Sound | None:
+    """The voice ``[2, T]`` that sings the melody of a share of the songs, or None.
+
+    Removes the melody from ``parts`` of the accompaniment, but of a quarter of these songs.
+    """
+    # A generator of its own: songs without a singer stay what they were.
+    random = np.random.default_rng((settings.seed, index, 1))
+    if random.random() >= settings.sung_share:
+        return None
+    melody = melody_of(parts)
+    if melody is None:
+        return None
+    voice = sung(parts[melody], settings.seconds, sample_rate, random)
+    if voice is None:
+        return None
+    if random.random() >= 0.25:
+        del parts[melody]
+    return voice * np.float32(_MIX_RMS * 10 ** (random.uniform(-4, 4) / 20) / _rms(voice))
+
+
 Stems = dict[str, "Sound"]
 
 
@@ -104,8 +127,12 @@ def render_song(
     font = Path(settings.soundfonts[int(random.integers(len(settings.soundfonts)))])
     sides: dict[str, Stems] = {side: {} for side in ("source", *(f"target/{s}" for s in styles))}
     notes = {}
+    parts_of = {stem: [p for p in source.parts if p.stem == stem] for stem in STEMS}
+    voice = None if styles else _singer(settings, index, parts_of["other"], synthesizer.sample_rate)
+    if voice is not None:
+        sides["source"]["vocals"] = voice
     for stem in STEMS:
-        parts = [p for p in source.parts if p.stem == stem]
+        parts = parts_of[stem]
         if not parts:
             continue
         dry = np.sum([_render_part(p, settings, font, synthesizer, random) for p in parts], axis=0)
@@ -237,42 +264,3 @@ def _run(jobs: list[tuple[RenderSettings, int, str]], workers: int) -> Iterator[
     context = multiprocessing.get_context("spawn")
     with context.Pool(workers) as pool:
         yield from pool.imap(_render_one, jobs)
-
-
-def tone(sound: Sound, sample_rate: int, random: Generator, depth_db: float = 6.0) -> Sound:
-    """A random smooth equaliser: up to ``depth_db`` up or down at six frequencies.
-
-    ``[C, T] -> [C, T]``, linear phase with its delay taken out.
-    """
-    points = np.array([0.0, 100.0, 400.0, 1600.0, 6400.0, sample_rate / 2])
-    gains = 10 ** (random.uniform(-depth_db, depth_db, len(points)) / 20)
-    taps = signal.firwin2(511, points, gains, fs=sample_rate)
-    filtered: Sound = signal.fftconvolve(sound, taps[None], mode="same", axes=1).astype(np.float32)
-    return filtered
-
-
-def drive(sound: Sound, amount: float) -> Sound:
-    """Soft clipping by tanh, with the RMS at ``amount``; the RMS is kept."""
-    level = float(np.sqrt(np.mean(sound**2))) + 1e-9
-    driven = np.tanh(sound / level * amount)
-    driven_level = float(np.sqrt(np.mean(driven**2))) + 1e-9
-    scaled: Sound = (driven * (level / driven_level)).astype(np.float32)
-    return scaled
-
-
-def room(sound: Sound, sample_rate: int, random: Generator, decay: float, wet_db: float) -> Sound:
-    """Convolution with a diffuse room: noise that decays to -60 dB in ``decay`` seconds.
-
-    ``[2, T] -> [2, T]``; the tail is cut at ``T``. ``wet_db`` is the level of the room below
-    the direct sound. The two channels get independent noise, as in a wide room.
-    """
-    count = int(decay * sample_rate)
-    time = np.arange(count) / sample_rate
-    noise = random.standard_normal((2, count)) * 10 ** (-3 * time / decay)
-    # High frequencies decay first in every real room.
-    noise = signal.lfilter([0.35], [1.0, -0.65], noise, axis=1)
-    noise[:, : int(0.012 * sample_rate)] = 0.0
-    noise /= np.sqrt((noise**2).sum(axis=1, keepdims=True)) + 1e-9
-    wet = signal.fftconvolve(sound, noise, mode="full", axes=1)[:, : sound.shape[1]]
-    mixed: Sound = (sound + 10 ** (wet_db / 20) * wet).astype(np.float32)
-    return mixed

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     Rows = NDArray[np.float64]
     Sound = NDArray[np.float32]
 
-#: Values of pitch and loudness a second; samples between spectra.
+#: Values of pitch and loudness a second; samples between spectra at the base rate.
 FRAMES, HOP = 200, 256
-_N_FFT = 1024
+_BASE_RATE = 22050  # Hz, of which the voices' tilts are the poles
 #: Formants (Hz) of the vowels a, e, i, o, u, schwa and ae of a man's voice.
 _VOWELS = np.array([
     (730, 1090, 2440, 3400), (530, 1840, 2480, 3500), (270, 2290, 3010, 3600),
@@ -97,16 +97,20 @@ def sing(
     time = np.arange(total) / sample_rate * FRAMES
     curve = np.interp(time, np.arange(frames), pitch)
     hertz = 440.0 * 2 ** ((curve - 69) / 12)
-    source = _glottal(hertz / sample_rate, voice.tilt)
+    source = _glottal(hertz / sample_rate, voice.tilt ** (_BASE_RATE / sample_rate))
     envelope = np.interp(time, np.arange(frames), loudness)
     breath = voice.breath * random.uniform(0.5, 1.5) * random.standard_normal(total)
     voiced = (source + breath * 0.3) * envelope
-    vowels = _vowels(notes, total // HOP + 2, sample_rate, voice, random)
+    vowels = _vowels(notes, total // _hop(sample_rate) + 2, sample_rate, voice, random)
     sound = filtered(voiced, _resonances(vowels, sample_rate), sample_rate)
     sound /= np.abs(sound).max() + 1e-9
     _add_consonants(sound, notes, sample_rate, random)
     result: Sound = sound.astype(np.float32)
     return result
+
+
+def _hop(sample_rate: int) -> int:
+    return round(HOP * sample_rate / _BASE_RATE)
 
 
 def _smooth_noise(frames: int, hertz: float, random: Generator) -> Rows:
@@ -199,7 +203,8 @@ def _vowels(
 ) -> Rows:
     """Formants ``[frames, 4]`` in Hz: one vowel a note, changed within 60 ms, now and then two."""
     formants = np.tile(_VOWELS[0].astype(np.float64), (frames, 1))
-    place = np.arange(frames) * HOP / sample_rate
+    hop = _hop(sample_rate)
+    place = np.arange(frames) * hop / sample_rate
     vowel = int(random.integers(len(_VOWELS)))
     for start, end, _ in notes:
         if random.random() < 0.75:
@@ -208,27 +213,33 @@ def _vowels(
         if random.random() < 0.2:
             other = int(random.integers(len(_VOWELS)))
             formants[place >= start + 0.6 * (end - start)] = _VOWELS[other]
-    width = 0.03 * sample_rate / HOP
+    width = 0.03 * sample_rate / hop
     moved: Rows = ndimage.gaussian_filter1d(formants, width, axis=0)
     return moved * voice.formants * (1 + 0.03 * random.standard_normal(4))
 
 
 def _resonances(formants: Rows, sample_rate: int) -> Rows:
-    """Amplitudes ``[513, F]`` of resonances at formants ``[F, 4]`` in Hz."""
-    hertz = np.fft.rfftfreq(_N_FFT, 1 / sample_rate)[:, None]
+    """Amplitudes ``[bins, F]`` of resonances at formants ``[F, 4]`` in Hz: 513 at 22 050 Hz."""
+    hertz = np.fft.rfftfreq(4 * _hop(sample_rate), 1 / sample_rate)[:, None]
     gain = np.full((len(hertz), len(formants)), 0.02)
     for number in range(4):
         centre = formants[:, number][None]
         gain += _LEVELS[number] / (1 + ((hertz - centre) / (_BANDWIDTHS[number] * 0.7)) ** 2)
+    if sample_rate > _BASE_RATE:
+        # The tract resonates about every 1000 Hz above the fourth formant, too.
+        for number in range(1, 6):
+            centre = formants[:, 3][None] + 1000.0 * number
+            gain += 0.2 / number / (1 + ((hertz - centre) / 250.0) ** 2)
     return gain
 
 
 def filtered(sound: Rows, gains: Rows, sample_rate: int) -> Rows:
-    """Sound ``[T]`` times amplitudes ``[513, F]`` of frames of 256 samples, by its spectrum."""
-    window = signal.windows.hann(_N_FFT, sym=False)
-    transform = signal.ShortTimeFFT(window, HOP, sample_rate)
+    """Sound ``[T]`` times amplitudes ``[bins, F]`` of frames of 12 ms, by its spectrum."""
+    hop = _hop(sample_rate)
+    window = signal.windows.hann(4 * hop, sym=False)
+    transform = signal.ShortTimeFFT(window, hop, sample_rate)
     spectrum = transform.stft(sound)
-    place = np.clip(np.round(transform.t(len(sound)) * sample_rate / HOP).astype(int), 0,
+    place = np.clip(np.round(transform.t(len(sound)) * sample_rate / hop).astype(int), 0,
                     gains.shape[1] - 1)  # fmt: skip
     changed: Rows = transform.istft(spectrum * gains[:, place], k1=len(sound))
     return changed
@@ -245,7 +256,7 @@ def _add_consonants(sound: Rows, notes: Rows, sample_rate: int, random: Generato
         count = round(length * sample_rate)
         if first < 0 or first + count > len(sound):
             continue
-        low = random.uniform(1500, 5000)
+        low = random.uniform(1500, 5000 * sample_rate / _BASE_RATE)
         high = min(0.98 * sample_rate / 2, low * random.uniform(1.4, 3))
         band = signal.butter(2, (low, high), "band", fs=sample_rate, output="sos")
         noise = signal.sosfilt(band, random.standard_normal(count))

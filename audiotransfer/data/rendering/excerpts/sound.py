@@ -12,7 +12,7 @@ import soxr
 from scipy import ndimage, signal
 
 from audiotransfer.data.rendering.excerpts.pieces import BASS, COUNTER, HARMONY, LEAD
-from audiotransfer.data.rendering.rendering import drive, room, tone
+from audiotransfer.data.rendering.production import drive, room, tone
 from audiotransfer.synthesis.ensemble import Ensemble, EnsemblePart
 from audiotransfer.synthesis.synthesizer import Sampler
 

@@ -1,10 +1,10 @@
 """Prints how many chords are right in lead sheets of excerpts: by detected beats, and by true ones.
 
-    python tests/benchmarks/heard_chords.py FOLDER... [--weights FILE]
+    python tests/benchmarks/lead_sheet_chords.py FOLDER... [--weights FILE...]
 
 Each FOLDER has excerpts as the transcription is trained on (``.npz``). At the middle of each true
 beat, the chord of the lead sheet has the right root, and the right root and third (*majmin*; true
-diminished chords are left out). ``--weights``: of the rhythm network.
+diminished chords are left out). ``--weights`` of other rhythm networks than the shipped one.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ import torch
 from audiotransfer.leadsheet import QUALITIES, Bar, LeadSheet
 from audiotransfer.transcription.activations import CHORD_QUALITIES
 from audiotransfer.transcription.beats import BeatGrid, find_beats
-from audiotransfer.transcription.drums import drum_hits
 from audiotransfer.transcription.dynamics import LoudnessCurve
 from audiotransfer.transcription.pitch_transcriber import transcribe_pitches
 from audiotransfer.transcription.rhythm_detection import detect_rhythm, shipped_network
@@ -32,10 +31,11 @@ from audiotransfer.transcription.sheet import even_grid, recording_sheet
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folders", nargs="+", type=Path)
-    parser.add_argument("--weights", type=Path)
+    parser.add_argument("--weights", nargs="*", type=Path, default=[])
     options = parser.parse_args()
     torch.set_num_threads(1)
-    network = load_rhythm(options.weights) if options.weights else shipped_network()
+    networks = {"detected": shipped_network()}
+    networks |= {file.stem: load_rhythm(file) for file in options.weights}
     for folder in options.folders:
         counts: dict[str, np.ndarray] = defaultdict(lambda: np.zeros(3, dtype=np.int64))
         for path in sorted(folder.glob("*.npz")):
@@ -44,21 +44,19 @@ def main() -> None:
                     continue
                 samples = file["audio"].astype(np.float32) / 32768
                 pitch = transcribe_pitches(samples)
-                rhythm = detect_rhythm(torch.from_numpy(samples), network)
                 levels = LoudnessCurve(RHYTHM_RATE)
                 levels.push(samples, last=True)
                 seconds = len(samples) / RHYTHM_RATE
-                grids = {
-                    "detected": find_beats(rhythm, pitch) or even_grid(seconds),
-                    "true": true_grid(file, seconds),
-                }
+                grids = {"true": true_grid(file, seconds)}
+                for name, network in networks.items():
+                    rhythm = detect_rhythm(torch.from_numpy(samples), network)
+                    grids[name] = find_beats(rhythm, pitch) or even_grid(seconds)
                 for name, grid in grids.items():
-                    hits = drum_hits(rhythm)
-                    sheet = recording_sheet(pitch, grid, hits, levels.levels())
+                    sheet = recording_sheet(pitch, grid, (), levels.levels())
                     counts[name] += right_chords(file, sheet)
         for name, (root, majmin, total) in counts.items():
             print(
-                f"{folder.name:12} {name:9} beats: roots {root / max(total, 1):.3f}"
+                f"{folder.name:12} {name:12} beats: roots {root / max(total, 1):.3f}"
                 f"  majmin {majmin / max(total, 1):.3f}  of {total}",
                 flush=True,
             )
