@@ -1,4 +1,7 @@
-"""Writes a second voice: below the lead in the last chorus, answers in its rests before."""
+"""Writes a second voice: below the lead in the last chorus, answers in its rests before.
+
+Where no melody leads it plays the song's own figures (see `audiotransfer.cover.figures`).
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from audiotransfer.cover.band import settings_of
+from audiotransfer.cover.figures import at_velocity, own_figures
 from audiotransfer.cover.harmony import chord_tones, clashes, key_at
 from audiotransfer.cover.lead import phrase_numbers
 
@@ -28,7 +32,7 @@ _FOLLOWED = 0.3  # how far the melody's own dynamics are followed
 class SecondVoiceSettings:
     """Settings of a second voice: its range in MIDI pitches, and its mean ``velocity``.
 
-    ``phrases`` and ``answers`` are the shares of phrases and rests of the lead that it joins in.
+    ``highest_figure`` and ``figure_velocity`` are those of the song's own figures. ``phrases`` and ``answers`` are the shares of phrases and rests of the lead that it joins in.
     """
 
     lowest: int = 50
@@ -36,6 +40,8 @@ class SecondVoiceSettings:
     phrases: float = 0.6
     answers: float = 0.5
     velocity: float = 72.0
+    highest_figure: int = 84
+    figure_velocity: float = 92.0
 
 
 def write_second_voice(plan: Plan, role: Role, generator: Generator) -> Notes:
@@ -43,13 +49,15 @@ def write_second_voice(plan: Plan, role: Role, generator: Generator) -> Notes:
 
     In the last chorus it goes with some of the lead's phrases, a third or sixth below, with chord
     tones on beats; between the first and the last it answers in the lead's longer rests. It never
-    crosses the lead, and rests where the lead is no melody but a riff.
+    crosses the lead. Where the lead is no melody but a riff it plays the song's own figures.
     Settings of the role: `SecondVoiceSettings`.
     """
     settings = settings_of(role, SecondVoiceSettings)
     lowest, highest = settings.lowest, settings.highest
+    figures = own_figures(plan, lowest, settings.highest_figure)
+    figures = at_velocity(figures, settings.figure_velocity)
     if not len(plan.melody) or not len(plan.chorus):
-        return np.zeros((0, 4))
+        return figures
     melody = plan.melody[np.argsort(plan.melody[:, 0], kind="stable")]
     last = _last_pass(plan)
     voice: list[tuple[float, float, float, float]] = []
@@ -71,7 +79,8 @@ def write_second_voice(plan: Plan, role: Role, generator: Generator) -> Notes:
     usual = np.median(melody[:, 3])
     own = np.clip(_FOLLOWED * (notes[:, 3] - usual), -10, 10)
     notes[:, 3] = np.clip(np.round(settings.velocity + own), 25, 110)
-    return notes
+    notes = np.concatenate([notes, figures])
+    return notes[np.argsort(notes[:, 0], kind="stable")]
 
 
 def _last_pass(plan: Plan) -> float:
