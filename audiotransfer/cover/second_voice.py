@@ -32,7 +32,8 @@ _FOLLOWED = 0.3  # how far the melody's own dynamics are followed
 class SecondVoiceSettings:
     """Settings of a second voice: its range in MIDI pitches, and its mean ``velocity``.
 
-    ``highest_figure`` and ``figure_velocity`` are those of the song's own figures. ``phrases`` and ``answers`` are the shares of phrases and rests of the lead that it joins in.
+    ``phrases`` and ``answers`` are the shares of phrases and rests of the lead that it joins in,
+    ``highest_figure`` and ``figure_velocity`` are for the song's own figures.
     """
 
     lowest: int = 50
