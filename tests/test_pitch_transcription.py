@@ -496,7 +496,12 @@ def test_training(data: Path, tmp_path: Path) -> None:
     card = json.loads((tmp_path / "singing" / "pitch.json").read_text())
     assert card["excerpts of voices"] == 2 and "sung pitch" in card["validation"]
     after = load_pitch_network(tmp_path / "singing" / "pitch.safetensors").state_dict()
-    assert (after["first.weight"] != network.state_dict()["first.weight"]).any()
+    before = network.state_dict()["first.weight"]
+    assert (after["first.weight"] != before).any()
+    kept = [*sung, *shorter, "pitch_transcription.kept=1.0"]
+    recipes.train("pitch-singing", kept, tmp_path / "kept")
+    same = load_pitch_network(tmp_path / "kept" / "pitch.safetensors").state_dict()
+    assert torch.allclose(same["first.weight"], before, atol=1e-3)
 
 
 def test_the_loss_falls(data: Path) -> None:

@@ -48,12 +48,15 @@ class PitchTranscriptionRecipe:
     ``seconds`` is the length of the crops, ``validation`` the most excerpts validated on. Training
     begins with the weights of ``start``; with ``voice_only`` nothing changes but the answer to
     where somebody sings. Of the crops the share ``voices_share`` are of ``voices/train``, another
-    folder, whose figures in ``voices/validation`` are those that begin with ``sung``.
+    folder, whose figures in ``voices/validation`` are those that begin with ``sung``. What is
+    written is the mean of the weights of ``start``, with the share ``kept``, and the trained ones
+    (Wortsman et al., "Robust fine-tuning of zero-shot models", CVPR 2022).
     """
 
     name: str = "pitch"
     start: str | None = None
     voice_only: bool = False
+    kept: float = 0.0
     data: str = "data/excerpts"
     voices: str | None = None
     voices_share: float = 0.4
@@ -119,6 +122,8 @@ class PitchTranscriptionRecipe:
         if not fit.exports:
             return fit.figures
         restore(fit.last, {_NETWORK: network})
+        if self.start is not None and self.kept:
+            _mix_in(network, load_pitch_network(Path(self.start)), self.kept)
         save_pitch_network(run.folder / f"{self.name}.safetensors", network)
         card = {
             "validation": {name: round(value, 3) for name, value in figures().items()},
@@ -131,6 +136,13 @@ class PitchTranscriptionRecipe:
         text = json.dumps(card, indent=1, ensure_ascii=False) + "\n"
         write_bytes(run.folder / f"{self.name}.json", text.encode(), overwrite=True)
         return fit.figures
+
+
+def _mix_in(network: PitchNetwork, other: PitchNetwork, share: float) -> None:
+    """Moves a network's weights by a share of the way to those of another one."""
+    with torch.no_grad():
+        for own, its in zip(network.parameters(), other.parameters(), strict=True):
+            own.lerp_(its.to(own), share)
 
 
 def validation_figures(network: PitchNetwork, examples: list[PitchExample]) -> dict[str, float]:
