@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from audiotransfer.cli.arguments import Arguments, Parser, add_messages, any_name
 from audiotransfer.cli.console import Console
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.styles.card import PLAYS
+from audiotransfer.styles.card import PLAYS, SILENT
 
 if TYPE_CHECKING:
     from audiotransfer.styles import Card, Installed
@@ -124,6 +124,10 @@ def _overview(style: Installed) -> Iterator[str]:
     card = style.card
     yield f"{card.name}, for {PLAYS[card.route]}: {card.description}"
     yield _row("modes", _modes(style))
+    entries = [entry for entry in card.stems.values() if entry]
+    for reason in dict.fromkeys(entry.options.get(SILENT) for entry in entries):
+        if reason:
+            yield _row("", f"plays no songs: {reason}")
     if weights := sum(path.stat().st_size for path in _weights(style)):
         yield _row("size", f"{weights / 1e6:.1f} MB of weights")
     if card.steps:
@@ -182,8 +186,6 @@ def _verdicts(card: Card) -> Iterator[str]:
 
 
 def _card(style: Installed) -> Iterator[str]:
-    from audiotransfer.styles.card import SILENT
-
     card = style.card
     yield f"{card.name}, for {PLAYS[card.route]}: {card.description}"
     for stem, entry in card.stems.items():

@@ -142,7 +142,7 @@ def configure(parser: Parser) -> None:
         default="auto",
         choices=("auto", *inverters),
         metavar="NAME",
-        help=f"auto (what suits the style), {', '.join(inverters[:-1])} or {inverters[-1]}",
+        help=f"auto, {', '.join(inverters[:-1])} or {inverters[-1]}",
     )
     add_jobs(computing, "songs at a time (default 1, which uses several cores)")
     add_messages(parser)

@@ -114,7 +114,9 @@ def transferred(song: Path, style: str, mode: str, work: Path) -> tuple[Path, Pa
         transfer_file(
             song,
             output,
-            TransferOptions(style=style, mode=mode, midi_out=midi if mode == "cover" else None),
+            TransferOptions(
+                style=style, mode=mode, midi_out=midi if mode == "cover" else None, overwrite=True
+            ),
         )
     return output, midi
 
