@@ -11,6 +11,7 @@ import pytest
 
 from audiotransfer.cover.band import Role
 from audiotransfer.cover.bass import write_walking_bass
+from audiotransfer.cover.comping import write_comping
 from audiotransfer.cover.drums import KICK, SNARE, jazz_drums
 from audiotransfer.cover.figures import groove, own_figures, riff_bars
 from audiotransfer.cover.reharmonisation import reharmonise
@@ -58,20 +59,23 @@ def test_an_unsure_lead_leaves_its_bars_to_riffs(song: LeadSheet) -> None:
     assert riff_bars(mixed) == frozenset(range(12, 16))
 
 
-def test_the_guitar_plays_the_songs_own_hook(song: LeadSheet, jazz_plan: Maker) -> None:
-    role = Role("second", "second_voice", ("guitar_jazz",), settings={"lowest": 47})
-    melody = np.array([[float(n), 0.2, 75.0, 80.0] for n in range(4 * BARS)])
-    plan = replace(jazz_plan(song, melody), riffs=riff_bars(song))
-    played = write_second_voice(plan, role, np.random.default_rng(0))
-    places = {(round(float(at) % 8, 2), int(pitch)) for at, _, pitch, _ in played}
-    assert places == set(HOOK)  # and no voice is made up beside it
+def test_comping_plays_the_songs_own_hook(song: LeadSheet, jazz_plan: Maker) -> None:
+    role = Role("comping", "comping", ("piano_grand",), settings={"lowest": 47})
+    plan = replace(jazz_plan(song), riffs=riff_bars(song))
+    played = write_comping(plan, role, np.random.default_rng(0))
+    places = {(round(float(at) % 8, 2), int(pitch)) for at, _, pitch, _ in played[: -4 * 8]}
+    assert set(HOOK) <= places
+    figures = own_figures(plan, 47, 84)
+    own = {(round(float(at), 2), int(pitch)) for at, _, pitch, _ in figures}
+    others = np.array([at for at, _, pitch, _ in played if (round(at, 2), int(pitch)) not in own])
+    # Chords stand beside the hook: none is struck at one of its notes.
+    assert len(others) and np.abs(others[:, None] - figures[:, 0]).min() > 0.25
     high = own_figures(replace(plan, sheet=replace(song, others=notes([(0.0, 100)]))), 47, 84)
     assert not len(high)  # too few notes for a figure
     assert own_figures(plan, 47, 72)[:, 2].max() <= 72
     without = replace(plan, riffs=frozenset())
-    made_up = write_second_voice(without, role, np.random.default_rng(0))
-    assert len(made_up)
-    assert not set(HOOK) <= {(round(float(at) % 8, 2), int(pitch)) for at, _, pitch, _ in made_up}
+    drawn = write_comping(without, role, np.random.default_rng(0))
+    assert not set(HOOK) <= {(round(float(at) % 8, 2), int(pitch)) for at, _, pitch, _ in drawn}
 
 
 def test_the_bass_keeps_its_line_where_no_melody_leads(song: LeadSheet, jazz_plan: Maker) -> None:
@@ -98,6 +102,14 @@ def test_the_drummer_keeps_the_songs_groove(song: LeadSheet, jazz_plan: Maker) -
         assert set(np.round(struck[:, 0] % 4, 2).tolist()) == places
         assert struck[:, 3].mean() < 84  # accents beside the ride
     assert not groove(replace(plan, riffs=frozenset()), (KICK, SNARE))
+
+
+def test_no_second_voice_is_made_up_beside_riffs(song: LeadSheet, jazz_plan: Maker) -> None:
+    role = Role("second", "second_voice", ("guitar_jazz",))
+    plan = jazz_plan(song, np.array([[float(n), 0.2, 75.0, 80.0] for n in range(4 * BARS)]))
+    assert len(write_second_voice(plan, role, np.random.default_rng(0)))
+    led = replace(plan, riffs=riff_bars(song))
+    assert not len(write_second_voice(led, role, np.random.default_rng(0)))
 
 
 def test_a_static_song_keeps_its_chord(chart: Maker) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 
 from audiotransfer.cover.band import settings_of
 from audiotransfer.cover.counts import table
+from audiotransfer.cover.figures import as_comping, beside_figures, own_figures
 from audiotransfer.cover.harmony import chord_kind
 from audiotransfer.cover.melody import sung_notes
 from audiotransfer.cover.rhythms import draw_rhythm, other_rhythm, rhythm_table
@@ -32,6 +33,7 @@ _SHORTEST, _LONGEST = 0.15, 3.0  # beats
 _LENGTH_SPREAD = 0.9  # of the logarithm; counted quartiles .23 and .93 around .43
 _FINAL = 4  # notes of the last chord
 _VELOCITY_SPREAD = 9  # counted middle half 56-76
+_HIGHEST_FIGURE = 84  # pitch of the song's own figures
 _MELODY = 0.3  # how far loud and soft melody notes are followed
 
 
@@ -64,6 +66,7 @@ class CompingSettings:
 def write_comping(plan: Plan, role: Role, generator: Generator) -> Notes:
     """Writes the chords of a piano's left hand or a guitar, in beats, straight.
 
+    Where no melody leads it plays the song's own figures, and chords beside them (see `figures`).
     With a singer no chord is struck where a syllable begins, and chords below singing are held.
     Settings of the role: `CompingSettings`.
     """
@@ -81,6 +84,8 @@ def write_comping(plan: Plan, role: Role, generator: Generator) -> Notes:
     hits = comping_places(plan, settings.fullness, generator, settings.network, settings.influence)
     if plan.singer:
         hits = clear_of_syllables(plan, hits, role.timing)
+    figures = own_figures(plan, settings.lowest, _HIGHEST_FIGURE)
+    hits = beside_figures(hits, figures)
     early = counts["anticipation"]["new_chord"] / counts["anticipation"]["n"]
     median = counts["length"]["beats"] * settings.length
     mean = counts["velocity"]["median"] if settings.velocity is None else settings.velocity
@@ -112,7 +117,8 @@ def write_comping(plan: Plan, role: Role, generator: Generator) -> Notes:
         velocity = mean + _loudness(plan, place, sounding, usual)
         velocity = float(np.clip(round(generator.normal(velocity, _VELOCITY_SPREAD)), 30, 110))
         notes += [(place, end - place, pitch, velocity) for pitch in pitches]
-    return np.array(notes, np.float64).reshape(-1, 4)
+    table_ = np.concatenate([np.array(notes, np.float64).reshape(-1, 4), as_comping(figures, mean)])
+    return table_[np.argsort(table_[:, 0], kind="stable")]
 
 
 def _settings(role: Role) -> CompingSettings:

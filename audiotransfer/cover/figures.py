@@ -1,4 +1,4 @@
-"""The song's own accompaniment where no sure melody leads: its figures, and its groove.
+"""The song's own accompaniment where no sure melody leads: its figures for comping, its groove.
 
 By riffs, bass lines and grooves one knows a song that has no melody. A recording whose lead was
 hardly heard says so by the confidence of its notes; lead sheets of MIDI files are sure.
@@ -18,6 +18,8 @@ from audiotransfer.leadsheet.spans import runs
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from numpy.typing import NDArray
+
     from audiotransfer.cover.plan import Notes, Plan
     from audiotransfer.leadsheet import LeadSheet
 
@@ -26,7 +28,8 @@ _WHOLE = 0.4  # unsure share of a song's lead from which none of it leads
 _LONGEST = 8  # bars that are asked together where sections are longer
 _FEWEST = 0.2  # onsets a beat from which further notes are a figure
 _OCTAVE = 12
-_OWN = 0.4  # share of a figure's own dynamics
+_AHEAD, _AFTER = 0.3, 0.6  # beats before and after a figure's onset in which no chord is struck
+_SOFTER, _OWN = 2.0, 0.4  # velocity of figures below chords, and share of their own dynamics
 _HELD = 3.0  # beats that a figure's note is held at most
 _USUAL = 0.5  # share of bars with a hit at a place, from which it is the groove's
 _MOST = 3  # hits of one drum in two bars of it
@@ -58,7 +61,7 @@ def riff_bars(sheet: LeadSheet) -> frozenset[int]:
 
 
 def own_figures(plan: Plan, lowest: int, highest: int) -> Notes:
-    """The song's further notes in the bars that no melody leads, moved between two pitches.
+    """The song's further notes in the bars that no melody leads, as comping between two pitches.
 
     Notes ``[N, 4]`` in beats on the grid of their beats, eighths straight where they are swung;
     none where they are too few for a figure.
@@ -85,12 +88,22 @@ def own_figures(plan: Plan, lowest: int, highest: int) -> Notes:
     return table[kept]
 
 
-def at_velocity(figures: Notes, velocity: float) -> Notes:
-    """Figures at about this velocity, with some of their own dynamics."""
+def beside_figures(places: NDArray[np.float64], figures: Notes) -> NDArray[np.float64]:
+    """The places in beats at which no figure has a note a moment before or after."""
+    if not len(figures):
+        return places
+    onsets = figures[:, 0]
+    near = np.searchsorted(onsets, places - _AFTER) < np.searchsorted(onsets, places + _AHEAD)
+    kept: NDArray[np.float64] = places[~near]
+    return kept
+
+
+def as_comping(figures: Notes, velocity: float) -> Notes:
+    """Figures at about the velocity of chords, with some of their own dynamics."""
     notes = figures.copy()
     if len(notes):
         own = _OWN * (notes[:, 3] - np.median(notes[:, 3]))
-        notes[:, 3] = np.clip(np.round(velocity + own), 30, 110)
+        notes[:, 3] = np.clip(np.round(velocity - _SOFTER + own), 30, 110)
     return notes
 
 

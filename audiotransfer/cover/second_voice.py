@@ -1,7 +1,4 @@
-"""Writes a second voice: below the lead in the last chorus, answers in its rests before.
-
-Where no melody leads it plays the song's own figures (see `audiotransfer.cover.figures`).
-"""
+"""Writes a second voice: below the lead in the last chorus, answers in its rests before."""
 
 from __future__ import annotations
 
@@ -11,7 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from audiotransfer.cover.band import settings_of
-from audiotransfer.cover.figures import at_velocity, own_figures
 from audiotransfer.cover.harmony import chord_tones, clashes, key_at
 from audiotransfer.cover.lead import phrase_numbers
 
@@ -32,8 +28,7 @@ _FOLLOWED = 0.3  # how far the melody's own dynamics are followed
 class SecondVoiceSettings:
     """Settings of a second voice: its range in MIDI pitches, and its mean ``velocity``.
 
-    ``phrases`` and ``answers`` are the shares of phrases and rests of the lead that it joins in,
-    ``highest_figure`` and ``figure_velocity`` are for the song's own figures.
+    ``phrases`` and ``answers`` are the shares of phrases and rests of the lead that it joins in.
     """
 
     lowest: int = 50
@@ -41,8 +36,6 @@ class SecondVoiceSettings:
     phrases: float = 0.6
     answers: float = 0.5
     velocity: float = 72.0
-    highest_figure: int = 84
-    figure_velocity: float = 92.0
 
 
 def write_second_voice(plan: Plan, role: Role, generator: Generator) -> Notes:
@@ -50,15 +43,13 @@ def write_second_voice(plan: Plan, role: Role, generator: Generator) -> Notes:
 
     In the last chorus it goes with some of the lead's phrases, a third or sixth below, with chord
     tones on beats; between the first and the last it answers in the lead's longer rests. It never
-    crosses the lead. Where the lead is no melody but a riff it plays the song's own figures.
+    crosses the lead, and rests where the lead is no melody but a riff.
     Settings of the role: `SecondVoiceSettings`.
     """
     settings = settings_of(role, SecondVoiceSettings)
     lowest, highest = settings.lowest, settings.highest
-    figures = own_figures(plan, lowest, settings.highest_figure)
-    figures = at_velocity(figures, settings.figure_velocity)
     if not len(plan.melody) or not len(plan.chorus):
-        return figures
+        return np.zeros((0, 4))
     melody = plan.melody[np.argsort(plan.melody[:, 0], kind="stable")]
     last = _last_pass(plan)
     voice: list[tuple[float, float, float, float]] = []
@@ -80,8 +71,7 @@ def write_second_voice(plan: Plan, role: Role, generator: Generator) -> Notes:
     usual = np.median(melody[:, 3])
     own = np.clip(_FOLLOWED * (notes[:, 3] - usual), -10, 10)
     notes[:, 3] = np.clip(np.round(settings.velocity + own), 25, 110)
-    notes = np.concatenate([notes, figures])
-    return notes[np.argsort(notes[:, 0], kind="stable")]
+    return notes
 
 
 def _last_pass(plan: Plan) -> float:
