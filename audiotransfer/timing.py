@@ -1,4 +1,4 @@
-"""Estimated time left from progress."""
+"""Estimated time left from progress, and times as text."""
 
 from __future__ import annotations
 
@@ -9,6 +9,13 @@ from collections.abc import Callable
 #: Seconds and share of the whole after which a stage's rate is used; one pair suffices.
 _ENOUGH = ((3.0, 0.1), (60.0, 0.01))
 _SMOOTHING_SECONDS = 5.0
+
+
+def clock(seconds: float) -> str:
+    """Minutes and seconds, and hours where there are any, such as ``3:07`` and ``1:02:00``."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 class TimeLeft:

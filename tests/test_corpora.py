@@ -295,7 +295,7 @@ def test_formants_move_and_pitch_stays(ratio: float) -> None:
 def test_stems_are_compressed_by_the_gain_of_their_sum() -> None:
     stems = np.stack([noise(1.0, 1), noise(1.0, 2)])
     stems[:, :, : RATE // 2] *= 4.0
-    squeezed = compressed_together(stems, np.random.default_rng(0))
+    squeezed = compressed_together(stems, 44100, np.random.default_rng(0))
     gains = squeezed / stems
     np.testing.assert_allclose(gains[0], gains[1], rtol=1e-4)
     ratio = rms(squeezed[0][:, : RATE // 2 - 2000]) / rms(squeezed[0][:, RATE // 2 + 2000 :])

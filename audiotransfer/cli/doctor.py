@@ -21,6 +21,7 @@ from audiotransfer.audio.decoding.opening import find_ffmpeg
 from audiotransfer.cli.arguments import Arguments, Parser, add_messages
 from audiotransfer.cli.console import Console
 from audiotransfer.errors import AudioTransferError
+from audiotransfer.timing import clock
 
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
@@ -131,11 +132,11 @@ def _summary(findings: list[Finding]) -> Finding:
     text = f"recordings and MIDI files to {', '.join(names)}"
     seconds = _seconds_of_work()
     if seconds is not None:
-        text += f"; a song of 4:00 takes about {seconds // 60}:{seconds % 60:02d} here"
+        text += f"; a song of 4:00 takes about {clock(seconds)} here"
     return Finding("summary", "ok", text)
 
 
-def _seconds_of_work() -> int | None:
+def _seconds_of_work() -> float | None:
     """Estimate for a song of four minutes, from a few seconds of the demo song; None without jazz.
 
     Timbre is measured; a cover takes about as long.
@@ -151,7 +152,7 @@ def _seconds_of_work() -> int | None:
     jazz(excerpt[:, : demo.sample_rate], demo.sample_rate, mode="timbre", cache=False)
     began = time.perf_counter()
     jazz(excerpt, demo.sample_rate, mode="timbre", cache=False)
-    return round((time.perf_counter() - began) * _SONG_SECONDS / _MEASURED)
+    return (time.perf_counter() - began) * _SONG_SECONDS / _MEASURED
 
 
 def _torch() -> Finding:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from audiotransfer.timing import TimeLeft
+from audiotransfer.timing import TimeLeft, clock
 
 if TYPE_CHECKING:
     from audiotransfer.pipeline.reporting import Progress
@@ -157,12 +157,7 @@ class ProgressLine:
 
     def _left(self) -> str:
         seconds = self._time_left.left()
-        if seconds is None:
-            return ""
-        minutes, rest = divmod(round(seconds), 60)
-        hours, minutes = divmod(minutes, 60)
-        clock = f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-        return f"{clock} left"
+        return "" if seconds is None else f"{clock(seconds)} left"
 
 
 def stage(progress: Progress) -> str:

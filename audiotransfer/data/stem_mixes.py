@@ -241,7 +241,7 @@ class RandomMixes:
         if settings.voice_db is not None:
             _set_voice(stems, random.uniform(*settings.voice_db))
         if random.random() < settings.squeezed_share:
-            stems = compressed_together(stems, random)
+            stems = compressed_together(stems, SAMPLE_RATE, random)
         if random.random() < settings.mono_share:
             stems = np.repeat(stems.mean(1, keepdims=True), 2, axis=1)
         level = float(np.sqrt((stems.sum(0) ** 2).mean()))

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import ndimage, signal
+from scipy import signal
+
+from audiotransfer.data.rendering.production import compressor_gain
 
 if TYPE_CHECKING:
     from numpy.random import Generator
@@ -52,14 +54,13 @@ def sung_level(voice: Sound) -> float:
     return float(np.sqrt(power[power >= 0.01 * loud].mean())) if loud > 1e-9 else 0.0
 
 
-def compressed_together(stems: Sound, random: Generator) -> Sound:
+def compressed_together(stems: Sound, sample_rate: int, random: Generator) -> Sound:
     """Stems ``[S, C, T]`` times the gain of a compressor on their sum, so that they still add up.
 
     Levels over a random threshold, -8 to 3 dB from the RMS of the sum, are reduced by 1.5 to 5.
     """
-    power = ndimage.uniform_filter1d(np.square(stems.sum(0)).mean(0), 1323) + 1e-9  # 30 ms
     ratio, threshold = random.uniform(1.5, 5.0), random.uniform(-8.0, 3.0)
-    over = np.maximum(0.0, 10 * np.log10(power / power.mean()) - threshold)
-    gain = (10 ** (-over * (1 - 1 / ratio) / 20)).astype(np.float32)
+    power = np.square(stems.sum(0)).mean(0)
+    gain = compressor_gain(power, sample_rate, ratio, threshold).astype(np.float32)
     squeezed: Sound = stems * gain
     return squeezed

@@ -13,6 +13,7 @@ from torch import Tensor
 from audiotransfer.audio.channels import to_stereo
 from audiotransfer.audio.resampling import resample
 from audiotransfer.audio.writing import write_audio
+from audiotransfer.timing import clock
 
 _COLUMNS, _HEIGHT = 600, 80
 _LONGEST = 600.0  # seconds that are embedded: some 7 MB
@@ -49,12 +50,6 @@ def waveform_svg(audio: Tensor) -> str:
         f'role="img" aria-label="waveform"><path d="{"".join(lines)}" stroke="currentColor" '
         'stroke-width="1" fill="none"/></svg>'
     )
-
-
-def clock(seconds: float) -> str:
-    """Minutes and seconds, such as ``3:07``."""
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes}:{rest:02d}"
 
 
 def _vorbis(audio: Tensor, sample_rate: int) -> bytes:

@@ -1,11 +1,11 @@
-"""Random treatment of stems and mixes: equaliser, soft clipping, a diffuse room."""
+"""Treatment of stems and mixes: equaliser, soft clipping, a compressor, a diffuse room."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import signal
+from scipy import ndimage, signal
 
 if TYPE_CHECKING:
     from numpy.random import Generator
@@ -33,6 +33,19 @@ def drive(sound: Sound, amount: float) -> Sound:
     driven_level = float(np.sqrt(np.mean(driven**2))) + 1e-9
     scaled: Sound = (driven * (level / driven_level)).astype(np.float32)
     return scaled
+
+
+def compressor_gain(
+    power: NDArray[np.floating], sample_rate: int, ratio: float, threshold_db: float
+) -> NDArray[np.floating]:
+    """Gain ``[T]`` of a compressor for a sound of the power ``[T]``.
+
+    Levels over 30 ms above a threshold in dB, relative to the mean, are lowered by the ratio.
+    """
+    smooth = ndimage.uniform_filter1d(power, round(0.03 * sample_rate)) + 1e-9
+    over = np.maximum(0.0, 10 * np.log10(smooth / smooth.mean()) - threshold_db)
+    gain: NDArray[np.floating] = 10 ** (-over * (1 - 1 / ratio) / 20)
+    return gain
 
 
 def room(sound: Sound, sample_rate: int, random: Generator, decay: float, wet_db: float) -> Sound:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import soxr
-from scipy import ndimage, signal
+from scipy import signal
 
 from audiotransfer.data.rendering.excerpts.pieces import BASS, COUNTER, HARMONY, LEAD
-from audiotransfer.data.rendering.production import drive, room, tone
+from audiotransfer.data.rendering.production import compressor_gain, drive, room, tone
 from audiotransfer.synthesis.ensemble import Ensemble, EnsemblePart
 from audiotransfer.synthesis.synthesizer import Sampler
 
@@ -164,9 +164,7 @@ def treated_voice(sound: Sound, random: Generator) -> Sound:
 
 def compressed(sound: Sound, ratio: float, threshold_db: float) -> Sound:
     """Lower levels above a threshold, in dB relative to the RMS, by a ratio."""
-    power = ndimage.uniform_filter1d(sound**2, round(0.03 * SAMPLE_RATE)) + 1e-9
-    over = 10 * np.log10(power / (np.mean(power) + 1e-12)) - threshold_db
-    gain = 10 ** (-np.maximum(0.0, over) * (1 - 1 / ratio) / 20)
+    gain = compressor_gain(sound**2, SAMPLE_RATE, ratio, threshold_db)
     squeezed: Sound = (sound * gain).astype(np.float32)
     return squeezed
 
