@@ -79,6 +79,12 @@ def require_equal(expected: SpectrogramSettings, given: SpectrogramSettings, who
         raise VocoderError(f"{who} expects spectrograms with {'; '.join(different)}: make them so")
 
 
+def require_frames(expects: SpectrogramSettings, who: str) -> None:
+    """Raise VocoderError for a "cqt", which has no frames of an STFT."""
+    if expects.kind == "cqt":
+        raise VocoderError(f"{who} needs frames of an STFT: use griffinlim for a cqt")
+
+
 def require_shape(expects: SpectrogramSettings, spectrogram: Tensor, length: int) -> None:
     """Raise VocoderError unless `spectrogram` [.., F, L] has the shape for `length` samples."""
     expected_shape = (expects.bins, expects.frames(length))

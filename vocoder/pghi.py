@@ -17,8 +17,7 @@ from numba import njit
 from numpy.typing import NDArray
 from torch import Generator, Tensor
 
-from vocoder import stft
-from vocoder.base import VocoderError, require_shape
+from vocoder.base import VocoderError, require_frames, require_shape
 from vocoder.griffinlim import admm, linear_magnitude
 from vocoder.spectrogram import SpectrogramSettings
 
@@ -43,11 +42,10 @@ def heap_integration(
     """
     bins, frames = magnitude.shape[-2:]
     device = magnitude.device if generator is None else generator.device
-    noise = 2 * math.pi * torch.rand(frames, bins, generator=generator, device=device)
+    noise = 2 * math.pi * torch.rand(frames, bins, generator=generator, device=device).cpu()
     items = magnitude.detach().reshape(-1, bins, frames).transpose(-1, -2).cpu().float().numpy()
-    phases = np.empty(items.shape, dtype=np.float32)
+    phases = np.tile(noise.numpy(), (len(items), 1, 1))
     for item, phase in zip(items, phases, strict=True):
-        phase[:] = noise.cpu().numpy()
         greatest = item.max(initial=0.0)
         if greatest > 0:
             _integrate(np.ascontiguousarray(item / greatest), phase, n_fft, hop_length, tolerance)
@@ -154,8 +152,7 @@ class PghiInverter:
     def __init__(self, expects: SpectrogramSettings, iterations: int = 32) -> None:
         if iterations < 0:
             raise VocoderError(f"{iterations} iterations after PGHI: use 0 or more")
-        if expects.kind == "cqt":
-            raise VocoderError("pghi needs frames of an STFT: use griffinlim for a cqt")
+        require_frames(expects, "pghi")
         self.expects, self.iterations = expects, iterations
         # Phases depend on those of louder bins at any distance, yet only up to a constant.
         self.reach = (1 + iterations) * expects.n_fft
@@ -173,7 +170,4 @@ class PghiInverter:
         if not values.numel():
             return torch.zeros(*values.shape[:-2], length, device=values.device)
         phases = heap_integration(values, self.expects.n_fft, self.expects.hop_length, generator)
-        if not self.iterations:
-            spectrum = torch.polar(values, phases)
-            return stft.inverse(spectrum, length, self.expects.n_fft, self.expects.hop_length)
         return admm(values, length, self.expects, self.iterations, phases=phases)

@@ -12,8 +12,8 @@ import torch
 from torch import Generator, Tensor
 
 from vocoder import stft
-from vocoder.base import VocoderError, require_shape
-from vocoder.griffinlim import linear_magnitude, unit
+from vocoder.base import VocoderError, require_frames, require_shape
+from vocoder.griffinlim import linear_magnitude, random_phases, unit
 from vocoder.spectrogram import SpectrogramSettings
 
 _LEAST = 1e-3  # of the sum of squared windows, where nothing but the end of a window lies
@@ -67,14 +67,7 @@ class RtisiStream:
         before = self._sound()[:, place * hop : place * hop + n_fft]
         self._magnitudes.append(magnitude)
         spectrum = torch.fft.rfft(before * self._window)
-        noise = (
-            2
-            * torch.pi
-            * torch.rand(
-                spectrum.shape[-1], generator=self._generator, device=self._generator.device
-            ).to(magnitude.device)
-        )
-        units = torch.polar(torch.ones_like(noise), noise)
+        units = random_phases(spectrum.shape[-1:], self._generator, magnitude.device)
         spectrum = torch.where(spectrum.abs() == 0, units, unit(spectrum)) * magnitude
         first = torch.fft.irfft(spectrum, n=n_fft) * self._window
         self._frames = torch.cat([self._frames, first[:, None]], dim=1)
@@ -126,8 +119,7 @@ class RtisiInverter:
     ) -> None:
         if iterations < 0 or look_ahead < 0:
             raise VocoderError("iterations and look-ahead of rtisi: use 0 or more")
-        if expects.kind == "cqt":
-            raise VocoderError("rtisi needs frames of an STFT: use griffinlim for a cqt")
+        require_frames(expects, "rtisi")
         self.expects, self.iterations, self.look_ahead = expects, iterations, look_ahead
         self.reach = (2 + look_ahead) * expects.n_fft
 

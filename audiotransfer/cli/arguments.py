@@ -216,6 +216,11 @@ def registered(group: str) -> list[str]:
     return sorted({entry.name for entry in entry_points(group=group)})
 
 
+def either(names: Sequence[str]) -> str:
+    """Names as text, such as ``A, B or C``."""
+    return " or ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
+
+
 def style_names(route: str, *, covers: bool = False) -> str:
     """The installed styles of a route, separated by commas; with ``covers`` those that have a band
     too.

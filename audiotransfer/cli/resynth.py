@@ -14,6 +14,8 @@ from audiotransfer.cli.arguments import (
     add_messages,
     add_overwrite,
     any_path,
+    either,
+    registered,
 )
 from audiotransfer.cli.batch import check_song
 from audiotransfer.cli.console import Console
@@ -63,7 +65,7 @@ examples:
         "--inverter",
         action="append",
         metavar="NAME",
-        help="source, griffinlim, pghi or rtisi; may be given again (default: all)",
+        help=f"{either(registered('audiotransfer.inverters'))}; may be given again (default: all)",
     )
     group.add_argument(
         "--bins", type=int, metavar="N", help="bins of mel or cqt (default 256 and 409)"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from audiotransfer.cli.arguments import Arguments, Parser, add_messages, any_name
@@ -128,7 +127,8 @@ def _overview(style: Installed) -> Iterator[str]:
     for reason in dict.fromkeys(entry.options.get(SILENT) for entry in entries):
         if reason:
             yield _row("", f"plays no songs: {reason}")
-    if weights := sum(path.stat().st_size for path in _weights(style)):
+    files = [style.folder / file for file in card.weights]
+    if weights := sum(path.stat().st_size for path in files if path.is_file()):
         yield _row("size", f"{weights / 1e6:.1f} MB of weights")
     if card.steps:
         where = f" on {card.hardware}" if card.hardware else ""
@@ -154,11 +154,6 @@ def _modes(style: Installed) -> str:
         modes.append("network" if symbolic else f"timbre ({', '.join(changed)})")
     chosen = f"; by itself it takes {card.auto}" if card.auto and len(modes) > 1 else ""
     return " or ".join(modes) + chosen if modes else "nothing"
-
-
-def _weights(style: Installed) -> set[Path]:
-    files = {entry.weights for entry in style.card.stems.values() if entry}
-    return {path for file in files if (path := style.folder / file).is_file()}
 
 
 def _verdicts(card: Card) -> Iterator[str]:

@@ -26,6 +26,7 @@ from audiotransfer.cli.arguments import (
     any_name,
     any_path,
     cut,
+    either,
     name_value,
     registered,
     stem_format,
@@ -142,7 +143,7 @@ def configure(parser: Parser) -> None:
         default="auto",
         choices=("auto", *inverters),
         metavar="NAME",
-        help=f"auto, {', '.join(inverters[:-1])} or {inverters[-1]}",
+        help=either(["auto", *inverters]),
     )
     add_jobs(computing, "songs at a time (default 1, which uses several cores)")
     add_messages(parser)

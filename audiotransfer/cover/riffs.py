@@ -67,12 +67,11 @@ def riff_steps(
         if not (random.random() < share and is_line and moves):
             continue
         riff = _steps(onsets[inside], notes[inside], bars, starts[phrase.end], grid)
-        if repeated:
+        if led:
+            fits = True
+        elif repeated:
             places, pitches = onsets[inside] - starts[bars], notes[inside, 2]
-            if led:
-                fits = True
-            else:
-                fits = _moves(pitches, bars) and _alike(places, pitches, bars, _BEFORE) >= _ALIKE
+            fits = _moves(pitches, bars) and _alike(places, pitches, bars, _BEFORE) >= _ALIKE
         else:
             fits = bool(np.mean([_is_root(plan, step) for step in riff]) >= _ROOTS)
         if fits:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import signal
 
-from audiotransfer.data.rendering.production import compressor_gain
+from audiotransfer.data.rendering.production import compressor_gain, stretched
 
 if TYPE_CHECKING:
     from numpy.random import Generator
@@ -34,11 +34,7 @@ def with_formants(sound: Sound, ratio: float, sample_rate: int) -> Sound:
     order = round(_QUEFRENCY * sample_rate)
     cepstrum[order : len(cepstrum) - order + 1] = 0.0
     envelope = np.fft.rfft(cepstrum, axis=0).real
-    place = np.arange(len(envelope)) / ratio
-    lower = np.minimum(place.astype(int), len(envelope) - 2)
-    share = np.minimum(place - lower, 1.0)[:, None]
-    moved = envelope[lower] * (1 - share) + envelope[lower + 1] * share
-    gain = np.exp(np.clip(moved - envelope, -_MOST, _MOST))
+    gain = np.exp(np.clip(stretched(envelope, ratio) - envelope, -_MOST, _MOST))
     changed: Sound = transform.istft(spectra * gain, k1=sound.shape[-1]).astype(np.float32)
     return changed
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -76,7 +77,7 @@ class FileSource:
     def place(self) -> tuple[float, float]:
         return 0.0, self.frames / self.sample_rate
 
-    @property
+    @cached_property
     def digest(self) -> str:
         with open(self.name, "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
@@ -107,7 +108,7 @@ class MemorySource:
     def place(self) -> tuple[float, float]:
         return 0.0, self.frames / self.sample_rate
 
-    @property
+    @cached_property
     def digest(self) -> str:
         found = hashlib.sha256(f"{self.sample_rate} {self.channels}".encode())
         for piece in self.audio.split(PIECE, -1):

@@ -28,7 +28,11 @@ import vocoder
 from audiotransfer.audio.reading import read_audio
 from audiotransfer.audio.resampling import resample
 from audiotransfer.evaluation import plain_table
-from audiotransfer.evaluation.metrics.copy_synthesis import copy_figures, peak_memory_mb
+from audiotransfer.evaluation.metrics.copy_synthesis import (
+    copy_figures,
+    peak_memory_mb,
+    spectral_convergence_db,
+)
 from vocoder import SpectrogramSettings, griffin_lim
 from vocoder.griffinlim import admm
 
@@ -180,9 +184,8 @@ def measure(name: str, folder: str, seconds: float) -> dict[str, float]:
         spent = perf_counter() - start
         figures = copy_figures(made[None].float(), sound[None], settings.sample_rate)
         if settings.kind == "stft":  # on the frames that were given
-            wanted, found = settings(sound), settings(made.float())
-            gap = (found - wanted).norm() / wanted.norm()
-            figures["spectral_convergence_db"] = float(20 * torch.log10(gap.clamp_min(1e-10)))
+            wanted, found = settings(sound).numpy(), settings(made.float()).numpy()
+            figures["spectral_convergence_db"] = spectral_convergence_db(found, wanted)
         rows.append({**figures, "real_time_factor": spent * settings.sample_rate / len(sound)})
     means = {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}
     return {**means, "peak_memory_mb": peak_memory_mb()}

@@ -35,6 +35,16 @@ def drive(sound: Sound, amount: float) -> Sound:
     return scaled
 
 
+def stretched(envelopes: NDArray[np.floating], ratio: float) -> NDArray[np.float64]:
+    """Spectral envelopes ``[bins, F]`` with all frequencies ``ratio`` times as high."""
+    last = len(envelopes) - 1
+    place = np.clip(np.arange(last + 1) / ratio, 0, last)
+    lower = np.minimum(place.astype(int), last - 1)
+    share = (place - lower)[:, None]
+    moved: NDArray[np.float64] = envelopes[lower] * (1 - share) + envelopes[lower + 1] * share
+    return moved
+
+
 def compressor_gain(
     power: NDArray[np.floating], sample_rate: int, ratio: float, threshold_db: float
 ) -> NDArray[np.floating]:

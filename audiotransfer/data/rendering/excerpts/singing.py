@@ -121,6 +121,7 @@ def _smooth_noise(frames: int, hertz: float, random: Generator) -> Rows:
 
 
 def pitch_curve(notes: Rows, frames: int, voice: VoiceType, random: Generator) -> Rows:
+    """MIDI pitch ``[frames]``, 200 a second, of a voice that sings notes ``[N, 3]``."""
     pitch = np.full(frames, notes[0, 2])
     edges = np.round(notes[:, :2] * FRAMES).astype(int)
     for number, (start, _) in enumerate(edges):
@@ -156,6 +157,7 @@ def pitch_curve(notes: Rows, frames: int, voice: VoiceType, random: Generator) -
 
 
 def loudness_curve(notes: Rows, frames: int, random: Generator) -> Rows:
+    """Amplitude ``[frames]``, 200 a second, of a voice that sings notes ``[N, 3]``."""
     loudness = np.zeros(frames)
     for start, end, _ in notes:
         first, last = max(0, round(start * FRAMES)), min(frames, round(end * FRAMES))

@@ -27,6 +27,7 @@ from audiotransfer.data.rendering.excerpts.singing import (
     pulses,
 )
 from audiotransfer.data.rendering.excerpts.sound import SAMPLE_RATE
+from audiotransfer.data.rendering.production import stretched
 
 if TYPE_CHECKING:
     from numpy.random import Generator
@@ -180,11 +181,6 @@ def _resynthesised(
     noise = random.standard_normal(total)
     source = share * (pulses(hertz / SAMPLE_RATE) + voice.breath * noise)
     source += 0.7 * (1.0 - share) * noise
-    bins = np.arange(gains.shape[1])
-    warped = np.clip(bins / voice.formants, 0, len(bins) - 1)
-    low = np.minimum(warped.astype(int), len(bins) - 2)
-    part = warped - low
-    moved = gains[:, low] * (1 - part) + gains[:, low + 1] * part
-    sound = filtered(source, moved.T, SAMPLE_RATE)
+    sound = filtered(source, stretched(gains.T, voice.formants), SAMPLE_RATE)
     result: Sound = (sound / (np.abs(sound).max() + 1e-9)).astype(np.float32)
     return result
