@@ -143,6 +143,9 @@ class TransferOptions:
     midi_out: Path | None = None
     """File for the arrangement of a cover as MIDI, in time with the song; of several songs the
     folder."""
+    sheet_out: Path | None = None
+    """File for the lead sheet that a cover was arranged from, as JSON: as ``leadsheet`` it gives
+    the same cover again."""
     stem_format: StemFormat = field(default_factory=StemFormat)
     cut: Cut = field(default_factory=Cut)
     encoding: Literal["int16", "int24", "float32"] = "int16"
