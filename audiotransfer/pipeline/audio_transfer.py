@@ -209,7 +209,8 @@ def _cover_job(
     assert plan.cover is not None
     from audiotransfer.pipeline.recording_sheet import examine, is_given  # loads scipy
 
-    examined = examine(song, plan.cover.options.leadsheet, tracker, plan.cache)
+    asked = plan.cover.options
+    examined = examine(song, asked.leadsheet, tracker, plan.cache, of_part=asked.leadsheet_of_part)
     measured, transcription = examined.measured, examined.transcription
     if measured.rms == 0.0:
         return _Job(song, measured, replace(plan, cover=None), output, [], tracker)

@@ -152,6 +152,8 @@ class TransferOptions:
     overwrite: bool = False
     cache: bool = True
     """Whether separation and transcription of the song are kept for other styles and seeds."""
+    keep_parts: bool = False
+    """Whether the cache keeps the sound of a cover's parts too, for the next arrangement of it."""
     block: int | None = None
     """Block length in samples at 44.1 kHz, a multiple of the separator's and the transfers'
     ``grid``; ``None`` is about :data:`audiotransfer.pipeline.blocks.BLOCK`.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Annotated, Any
 
 from fastapi import FastAPI, HTTPException, Query, Request
@@ -15,8 +15,8 @@ from starlette.middleware import Middleware
 
 from audiotransfer import __version__
 from audiotransfer.server.access import Access, Guard
-from audiotransfer.server.jobs import Job
-from audiotransfer.server.requests import JobRequest, Things
+from audiotransfer.server.jobs import LEVELS, Job, track_folder
+from audiotransfer.server.requests import JobRequest, MixRequest, SheetEdits, Things
 from audiotransfer.server.service import NotThere, QueueFull, Service
 from audiotransfer.server.songs import Limits, TooLarge
 from audiotransfer.server.style_cards import style_cards
@@ -24,7 +24,6 @@ from audiotransfer.server.worker import TaskFailed
 from audiotransfer.server.workspace import Workspace
 
 STATIC = Path(__file__).with_name("static")
-_SMALL_BODY = 4_000_000  # bytes of a request that is no upload
 
 
 def create_app(workspace: Workspace, access: Access, limits: Limits | None = None) -> FastAPI:
@@ -171,7 +170,7 @@ def _add_jobs(app: FastAPI) -> None:
         found = _service(request).job(id)
         if not 0 <= segment < _track(found, name)["segments"]:
             raise NotThere("no such segment")
-        path = found.folder / f"track-{name}" / f"{segment}.flac"
+        path = track_folder(found.folder, name) / f"{segment}.flac"
         return FileResponse(path, media_type="audio/flac")
 
     @app.get("/api/jobs/{id}/levels", tags=["tracks"], response_class=Response)
@@ -179,19 +178,48 @@ def _add_jobs(app: FastAPI) -> None:
         """K-weighted powers of all pairs of tracks each 0.1 s, float32 `[hops, N, N]`; the order of
         tracks is `levels` of the job.
         """
-        path = _service(request).job(id).folder / "levels.f32"
+        path = _service(request).job(id).folder / LEVELS
         if not path.is_file():
             raise NotThere("the job has no levels yet")
         return FileResponse(path, media_type="application/octet-stream")
 
-    @app.get("/api/jobs/{id}/result/{name}", tags=["jobs"], response_class=Response)
+    @app.get("/api/jobs/{id}/result/{name}", tags=["results"], response_class=Response)
     async def result(request: Request, id: str, name: str) -> FileResponse:
-        """A file of a transfer, by one of the names in `files`."""
-        found = _service(request).job(id)
+        """A file of a transfer, by one of the names in `files`; `all` is a zip of all of them."""
+        service = _service(request)
+        found = service.job(id)
+        if name == "all":
+            path = await service.archive(found)
+            shown = f"{PurePosixPath(found.files['mix'][1]).stem}.zip"
+            return FileResponse(path, filename=shown)
         if name not in found.files:
             raise NotThere(f"no such file; there are {', '.join(found.files) or 'none yet'}")
-        path = found.files[name]
-        return FileResponse(path, filename=f"{name}{path.suffix}")
+        path, shown = found.files[name]
+        return FileResponse(path, filename=PurePosixPath(shown).name)
+
+    @app.post("/api/jobs/{id}/mix", tags=["results"])
+    async def mix(request: Request, id: str, wanted: MixRequest) -> dict[str, str]:
+        """Writes a mix of a transfer's tracks; `file` is its name in `result/`."""
+        service = _service(request)
+        return {"file": await service.mix(service.job(id), wanted)}
+
+    @app.get("/api/jobs/{id}/spectrogram", tags=["results"], response_class=Response)
+    async def spectrogram(request: Request, id: str) -> FileResponse:
+        """Spectrograms of the song before and after, PNG."""
+        service = _service(request)
+        return FileResponse(await service.spectrogram(service.job(id)), media_type="image/png")
+
+    @app.get("/api/jobs/{id}/sheet", tags=["covers"])
+    async def sheet(request: Request, id: str) -> dict[str, Any]:
+        """Bars, sections and chords of a cover's song, in seconds."""
+        service = _service(request)
+        return await service.sheet(service.job(id), ())
+
+    @app.post("/api/jobs/{id}/sheet", tags=["covers"])
+    async def corrected(request: Request, id: str, wanted: SheetEdits) -> dict[str, Any]:
+        """The same with corrections, which a new transfer may be given (`sheet_of`, `edits`)."""
+        service = _service(request)
+        return await service.sheet(service.job(id), wanted.edits)
 
 
 def _track(job: Job, name: str) -> dict[str, Any]:

@@ -9,14 +9,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from audiotransfer.server.command import command_line
+
 if TYPE_CHECKING:
     from audiotransfer.server.requests import JobRequest
     from audiotransfer.server.songs import UploadedSong
 
 QUEUED, RUNNING, DONE, FAILED, CANCELLED = "queued", "running", "done", "failed", "cancelled"
 ENDED = (DONE, FAILED, CANCELLED)
+#: The file of loudness matrices in a job's folder.
+LEVELS = "levels.f32"
 _LEAST_SECONDS = 0.2  # between two events of one watcher
 _ALIVE_SECONDS = 15.0  # after which an event is sent although nothing changed
+
+
+def track_folder(folder: Path, name: str) -> Path:
+    """Where a track's segments are in a job's folder."""
+    return folder / f"track-{name}"
 
 
 @dataclass
@@ -34,12 +43,14 @@ class Job:
     error: str | None = None
     tracks: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Name -> role, frames, segments, gain and peaks."""
-    files: dict[str, Path] = field(default_factory=dict)
-    """Public name -> file."""
+    files: dict[str, tuple[Path, str]] = field(default_factory=dict)
+    """Public name -> file, and what a client may call it."""
     result: dict[str, Any] = field(default_factory=dict)
     until: float = 0.0
     """Monotonic time at which it is removed."""
     version: int = 0
+    mixes: int = 0
+    """How many mixes were written from its tracks."""
     created: float = field(default_factory=time.monotonic)
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -83,8 +94,10 @@ class Job:
                 {key: value for key, value in track.items() if key != "peaks"}
                 for track in self.tracks.values()
             ],
-            "files": list(self.files),
-            **self.result,
+            "files": {name: shown for name, (_, shown) in self.files.items()},
+            "command": command_line(self.request, self.song.name),
+            **{key: value for key, value in self.result.items() if key != "sheet"},
+            "has_sheet": bool(self.result.get("sheet")),
         }
 
     async def changes(self) -> AsyncIterator[int]:

@@ -78,6 +78,12 @@ class MixRequest(_Request):
     encoding: Encoding = "int16"
 
 
+class SheetEdits(_Request):
+    """Corrections of a lead sheet."""
+
+    edits: Annotated[list[ChordEdit | BarLineEdit], Field(max_length=_MOST_EDITS)]
+
+
 class Things(_Request):
     """Songs and jobs by their ids."""
 

@@ -6,19 +6,21 @@ import asyncio
 import contextlib
 import shutil
 import time
+import zipfile
 from collections import deque
-from collections.abc import AsyncIterator
-from pathlib import Path
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from audiotransfer.server import songs
-from audiotransfer.server.jobs import CANCELLED, DONE, FAILED, QUEUED, RUNNING, Job
-from audiotransfer.server.requests import JobRequest, MixRequest
+from audiotransfer.server.jobs import CANCELLED, DONE, FAILED, RUNNING, Job
+from audiotransfer.server.requests import BarLineEdit, ChordEdit, JobRequest, MixRequest
 from audiotransfer.server.songs import Limits, UploadedSong
 from audiotransfer.server.worker import TaskCancelled, TaskFailed, Worker
 from audiotransfer.server.workspace import Workspace, folder_bytes, new_id
 
 _TIDY_SECONDS = 5.0
+_SHEET = "sheet.json"
 _DEMO = "Paper lanterns.ogg"
 
 
@@ -33,7 +35,14 @@ class NotThere(Exception):
 class Service:
     """Songs and jobs of all clients; who does not know an id does not get at what it names."""
 
-    def __init__(self, workspace: Workspace, limits: Limits) -> None:
+    def __init__(
+        self,
+        workspace: Workspace,
+        limits: Limits,
+        transfers: Worker | None = None,
+        beside: Worker | None = None,
+    ) -> None:
+        """Workers other than its own are for tests."""
         self.limits = limits
         self._workspace = workspace
         self._songs: dict[str, UploadedSong] = {}
@@ -42,8 +51,8 @@ class Service:
         self._running: Job | None = None
         self._arrived = asyncio.Event()
         # Transfers one after the other; songs are inspected and mixes made beside them.
-        self.transfers = Worker(workspace.cache, limits.idle_seconds)
-        self.beside = Worker(workspace.cache, limits.idle_seconds)
+        self.transfers = transfers or Worker(workspace.cache, limits.idle_seconds)
+        self.beside = beside or Worker(workspace.cache, limits.idle_seconds)
         self._loops: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
@@ -104,8 +113,8 @@ class Service:
     def add_job(self, request: JobRequest) -> Job:
         """Puts a job into the queue. Raises NotThere and QueueFull."""
         song = self.song(request.song)
-        if request.sheet_of is not None:
-            self.job(request.sheet_of)
+        if request.sheet_of is not None and not self.job(request.sheet_of).result.get("sheet"):
+            raise NotThere("the job whose lead sheet is to be used is no cover, or not done")
         if len(self._waiting) >= self.limits.queued:
             raise QueueFull
         job = Job(new_id(), song, request, self._workspace.new_folder(f"job-{new_id()}"))
@@ -146,8 +155,77 @@ class Service:
                     thing.until = min(thing.until, soon)
 
     async def mix(self, job: Job, request: MixRequest) -> str:
-        """Makes a mix of a job's tracks; returns the public name of its file."""
-        raise NotImplementedError
+        """Writes a mix of a job's tracks; returns the public name of its file.
+
+        The job's own mix, as it was written, is that file. Raises NotThere for an unknown track.
+        """
+        unknown = [name for name in request.gains if name not in job.tracks]
+        if not job.result or unknown:
+            raise NotThere(f"no such track: {', '.join(unknown) or 'none is there yet'}")
+        own, shown = job.files["mix"]
+        format = (request.format, request.encoding)
+        if request.gains == {"mix": 1.0} and format == (job.request.format, job.request.encoding):
+            return "mix"
+        job.mixes += 1
+        name = f"mix-{job.mixes}"
+        path = job.folder / f"{name}.{request.format}"
+        task = {
+            "kind": "mix",
+            "path": str(job.song.path),
+            "name": job.song.name,
+            "folder": str(job.folder),
+            "mix": str(own),
+            "midi": job.song.info["kind"] == "midi",
+            "cut": _cut(job.request),
+            "files": _track_files(job),
+            "gains": request.gains,
+            "encoding": request.encoding,
+            "output": str(path),
+        }
+        await self.beside.run(task, lambda _: None)
+        stem = PurePosixPath(shown).with_suffix("")
+        label = stem if request.gains == {"mix": 1.0} else f"{stem}.mix"
+        job.files[name] = path, f"{label}.{request.format}"
+        return name
+
+    async def sheet(self, job: Job, edits: Sequence[ChordEdit | BarLineEdit]) -> dict[str, Any]:
+        """The lead sheet of a cover with edits, as the page shows it. Raises NotThere."""
+        if not job.result.get("sheet"):
+            raise NotThere("the job has no lead sheet: only covers have one")
+        if not edits:
+            return dict(job.result["sheet"])
+        task = {
+            "kind": "edit",
+            "sheet": str(job.folder / _SHEET),
+            "edits": [edit.model_dump() for edit in edits],
+        }
+        return await self.beside.run(task, lambda _: None)
+
+    async def spectrogram(self, job: Job) -> Path:
+        """A picture of the song before and after. Raises NotThere."""
+        if not job.result:
+            raise NotThere("the job is not done")
+        path = job.folder / "spectrogram.png"
+        if not path.is_file():
+            task = {
+                "kind": "spectrogram",
+                "folder": str(job.folder),
+                "before": "original",
+                "after": "mix",
+                "style": job.request.style,
+            }
+            await self.beside.run(task, lambda _: None)
+        return path
+
+    async def archive(self, job: Job) -> Path:
+        """A zip file of all files of a job. Raises NotThere."""
+        if not job.result:
+            raise NotThere("the job is not done")
+        files = dict(job.files.values())
+        path = job.folder / f"all-{len(files)}.zip"
+        if not path.is_file():
+            await asyncio.to_thread(_zipped, path, files)
+        return path
 
     async def _work(self) -> None:
         while True:
@@ -159,7 +237,9 @@ class Service:
             job.update(state=RUNNING, stage="loading")
             try:
                 result = await self.transfers.run(self._task(job), job.report)
-                job.files = {name: Path(path) for name, path in result.pop("files").items()}
+                job.files = {
+                    name: (Path(path), shown) for name, (path, shown) in result.pop("files").items()
+                }
                 job.result = result
                 job.update(state=DONE, share=1.0, left=0.0)
             except TaskCancelled:
@@ -177,13 +257,16 @@ class Service:
 
     def _task(self, job: Job) -> dict[str, Any]:
         request = job.request
+        base = None if request.sheet_of is None else self._jobs.get(request.sheet_of)
         return {
-            "kind": "transfer",
+            "kind": "midi" if job.song.info["kind"] == "midi" else "recording",
             "path": str(job.song.path),
             "name": job.song.name,
             "folder": str(job.folder),
             "format": request.format,
-            "cut": {"start": request.start, "end": request.end, "preview": request.preview},
+            "cut": _cut(request),
+            "sheet": None if base is None else str(base.folder / _SHEET),
+            "edits": [edit.model_dump() for edit in request.edits],
             "options": {
                 "style": request.style,
                 "strength": request.strength,
@@ -226,4 +309,26 @@ class Service:
         return folder_bytes(self._workspace.folder)
 
 
-__all__ = ["QUEUED", "NotThere", "QueueFull", "Service"]
+def _cut(request: JobRequest) -> dict[str, Any]:
+    return {"start": request.start, "end": request.end, "preview": request.preview}
+
+
+def _track_files(job: Job) -> dict[str, str]:
+    """The file of each track at full quality; the original's is the song itself."""
+    found = {"mix": str(job.files["mix"][0]), "original": str(job.folder / "original.wav")}
+    for name, track in job.tracks.items():
+        if track["role"] in ("new", "dry"):
+            part = name.partition("-")[2]
+            for ending in (track["role"], "separated"):
+                if (key := f"stem-{part}-{ending}") in job.files:
+                    found.setdefault(name, str(job.files[key][0]))
+    return found
+
+
+def _zipped(path: Path, files: dict[Path, str]) -> None:
+    """Writes files under their public names; sound is compressed hardly any further."""
+    part = path.with_suffix(".part")
+    with zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as archive:
+        for file, shown in files.items():
+            archive.write(file, shown)
+    part.replace(path)

@@ -7,7 +7,6 @@ in FLAC, which decode to exactly the samples that were put in, and of which the 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,11 +18,12 @@ from torch import Tensor
 
 from audiotransfer.audio.channels import to_stereo
 from audiotransfer.audio.loudness import k_weighting
-from audiotransfer.audio.reading import open_audio
+from audiotransfer.audio.reading import open_audio, read_audio
 from audiotransfer.audio.resampling import STEREO_RATE, StreamResampler
 from audiotransfer.audio.writing import write_audio
 from audiotransfer.pipeline.blocks import TimeQueue
 from audiotransfer.pipeline.sources import PIECE, Source
+from audiotransfer.server.jobs import track_folder
 
 #: Samples of a segment at 44.1 kHz.
 SEGMENT = 5 * STEREO_RATE
@@ -142,12 +142,9 @@ def power_matrices(
     return np.concatenate([np.zeros((0, len(tracks), len(tracks)), np.float32), *found])
 
 
-def mix_loudness(matrices: np.ndarray, gains: np.ndarray) -> float:
-    """Integrated loudness in LUFS of a mix with these gains ``[N]``; -inf for silence."""
-    powers = np.einsum("i,hij,j->h", gains, matrices.astype(np.float64), gains)
-    if len(powers) >= 4:
-        powers = np.convolve(powers, np.full(4, 0.25), "valid")
-    powers = powers[powers > 10 ** ((-70.0 + 0.691) / 10)]
-    if len(powers):
-        powers = powers[powers > powers.mean() * 0.1]
-    return -0.691 + 10 * math.log10(powers.mean()) if len(powers) else -math.inf
+def joined(folder: Path, name: str) -> tuple[Tensor, int]:
+    """A whole track of a job ``[2, T]`` from its segments, and its rate in Hz."""
+    place = track_folder(folder, name)
+    count = len(list(place.glob("*.flac")))
+    pieces = [read_audio(place / f"{number}.flac")[0] for number in range(count)]
+    return torch.cat(pieces, -1), STEREO_RATE

@@ -1,7 +1,10 @@
 // The page: a song, a request, its progress, and the mixer.
 import { call, release, watch } from "./api.js";
 import { clock, element } from "./wave.js";
+import { Blind } from "./blind.js";
+import { Downloads } from "./downloads.js";
 import { Mixer } from "./mixer.js";
+import { Sheet } from "./sheet.js";
 import { Setup } from "./setup.js";
 
 const by = (id) => document.getElementById(id);
@@ -21,6 +24,10 @@ function say(text) {
 
 const mixer = new Mixer(say);
 const setup = new Setup(start, say);
+const sheet = new Sheet(() => mixer.seconds, start, say);
+const downloads = new Downloads(mixer, say);
+const blind = new Blind(mixer);
+mixer.changed = () => downloads.showCommand();
 let stop = () => {};
 
 async function start(request) {
@@ -81,7 +88,41 @@ async function show(job, first) {
     by("play").focus();
     document.documentElement.dataset.audible = String(performance.now());
   }
-  if (job.state === "done") document.documentElement.dataset.done = job.id;
+  for (const id of ["download", "pictures", "blind"]) by(id).hidden = job.state !== "done";
+  if (job.state !== "done" || job.id !== state.current) {
+    by("sheet").hidden = by("corrections").hidden = true;
+    return;
+  }
+  showNotices(job);
+  showVersions();
+  downloads.show(job);
+  blind.show(job);
+  try {
+    const kind = setup.kind();
+    await sheet.show(job, setup.styles.filter((style) => style[kind]?.modes.includes("cover")).map((style) => style.name));
+  } catch (error) {
+    say(error.message);
+  }
+  document.documentElement.dataset.done = job.id;
+}
+
+function showNotices(job) {
+  state.labels = { ...state.labels, [job.id]: `${job.request.style}, ${job.report.mode}${job.request.seed ? `, seed ${job.request.seed}` : ""}${job.request.preview ? ", preview" : ""}${job.request.edits?.length ? `, ${job.request.edits.length} corrected` : ""}` };
+  const cover = job.report.cover;
+  const facts = cover ? [`${cover.key}, ${cover.metre}, ${Math.round(cover.tempo)} beats a minute`] : [];
+  by("notices").replaceChildren(...[...facts, ...job.report.notices].map((text) => element("p", { class: "notice" }, text)));
+  keep();
+}
+
+// Transfers of this page, to go back to an earlier one.
+function showVersions() {
+  by("versions").replaceChildren(...(state.jobs.length < 2 ? [] : state.jobs.map((id, n) => element("button", {
+    type: "button", "aria-pressed": String(id === state.current),
+    onclick: () => {
+      by("result").hidden = true;
+      open(id);
+    },
+  }, `${n + 1}: ${state.labels?.[id] || "…"}`))));
 }
 
 by("cancel").addEventListener("click", () => call("DELETE", `api/jobs/${state.current}`).catch((error) => say(error.message)));

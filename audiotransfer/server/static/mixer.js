@@ -5,6 +5,7 @@ import { Levels } from "./levels.js";
 import { bytes, call } from "./api.js";
 
 const by = (id) => document.getElementById(id);
+const partOf = (track) => track.name.replace(/^(new|dry)-/, "");
 const decibels = (db) => 10 ** (db / 20);
 
 export class Mixer {
@@ -69,6 +70,7 @@ export class Mixer {
       if (this.usesStems) this.makeUp = decibels(this.levels.loudness({ mix: 1 }) - this.levels.loudness(this.mixGains(true)));
       this.player.seek(this.player.position()); // from now on the stems are heard
       this.apply();
+      this.showFaders();
     }
   }
 
@@ -101,17 +103,18 @@ export class Mixer {
   }
 
   stem(track) {
-    const part = track.name.replace(/^(new|dry)-/, "");
+    const part = partOf(track);
     const name = track.stem || part;
     let stem = this.stems.find((one) => one.name === name);
     if (!stem) {
-      stem = { name, dry: null, news: [], mute: false, solo: false, gain: 0, fade: 1, kept: false, parts: {} };
+      stem = { name, dry: null, news: [], mute: false, solo: false, gain: 0, first: 0, fade: 1, kept: false, parts: {} };
       this.stems.push(stem);
     }
     if (track.role === "dry") stem.dry = track;
     else stem.news.push(track);
     stem.kept = Boolean(track.kept) || stem.kept;
-    stem.parts[part] ||= { mute: false, gain: 0 };
+    if (track.role === "new") stem.parts[part] = { mute: false, gain: track.gain_db, first: track.gain_db };
+    else if (stem.kept) stem.gain = stem.first = track.gain_db;
     this.row(track.role === "dry" ? `${part}, original` : part, track, track.role === "dry");
     this.showFaders();
   }
@@ -129,14 +132,14 @@ export class Mixer {
     const solo = !untouched && this.stems.some((stem) => stem.solo);
     for (const stem of this.stems) {
       const on = untouched || (!stem.mute && (!solo || stem.solo));
-      const level = on ? decibels(untouched ? 0 : stem.gain) : 0;
+      const level = on ? decibels(untouched ? stem.first : stem.gain) : 0;
       const fade = untouched ? 1 : stem.fade;
       if (stem.kept || !this.fades(stem)) {
         if (stem.dry && (stem.kept || !stem.news.length)) found[stem.dry.name] = stem.kept ? level : 0;
       } else found[stem.dry.name] = level * Math.cos(fade * Math.PI / 2);
       for (const track of stem.news) {
-        const part = stem.parts[track.name.replace(/^new-/, "")];
-        const own = untouched ? 1 : part.mute ? 0 : decibels(part.gain);
+        const part = stem.parts[partOf(track)];
+        const own = untouched ? decibels(part.first) : part.mute ? 0 : decibels(part.gain);
         found[track.name] = level * own * (this.fades(stem) ? Math.sin(fade * Math.PI / 2) : 1);
       }
     }
@@ -146,8 +149,8 @@ export class Mixer {
   fades(stem) { return Boolean(stem.dry) && !stem.kept; }
 
   get untouched() {
-    return this.stems.every((stem) => !stem.mute && !stem.solo && stem.gain === 0 && stem.fade === 1
-      && Object.values(stem.parts).every((part) => !part.mute && part.gain === 0));
+    return this.stems.every((stem) => !stem.mute && !stem.solo && stem.gain === stem.first && stem.fade === 1
+      && Object.values(stem.parts).every((part) => !part.mute && part.gain === part.first));
   }
 
   // Gains of the mix at the song's loudness.
@@ -169,14 +172,15 @@ export class Mixer {
     if (this.original) this.player.gains({ original: loudness / down });
     else this.player.gains(Object.fromEntries(Object.entries(mix).map(([name, gain]) => [name, gain / down])));
     for (const row of by("rows").children) {
-      const on = this.original ? row.dataset.track === "original" : (mix[row.dataset.track] || 0) > 1e-4 || (row.dataset.track === "mix");
+      const on = this.hidden || this.original ? row.dataset.track === "original" : (mix[row.dataset.track] || 0) > 1e-4 || (row.dataset.track === "mix");
       row.style.opacity = on ? 1 : 0.45;
     }
     this.changed?.();
   }
 
   showFaders() {
-    by("faders").replaceChildren(...this.stems.flatMap((stem) => this.fader(stem)));
+    by("faders").replaceChildren(...(this.usesStems ? [] : [element("p", { class: "hint" }, "The faders work when all tracks are there.")]),
+      ...this.stems.flatMap((stem) => this.fader(stem)));
   }
 
   fader(stem) {
@@ -193,8 +197,8 @@ export class Mixer {
       element("span", {}, press("Mute", "mute", "Mute"), " ", press("Solo", "solo", "Solo")),
       this.slider(`Gain of ${stem.name}`, "Gain", -30, 12, 0.5, stem.gain, (value) => { stem.gain = value; }, (value) => `${value > 0 ? "+" : ""}${value} dB`),
       this.fades(stem) ? this.slider(`${stem.name}: from the original to the new`, "Original – new", 0, 1, 0.01, stem.fade, (value) => { stem.fade = value; }, (value) => `${Math.round(100 * value)} %`) : element("span", {}))];
-    if (stem.news.length > 1) for (const track of stem.news) {
-      const name = track.name.replace(/^new-/, "");
+    if (stem.news.length > 1 || stem.news.some((track) => track.gain_db)) for (const track of stem.news) {
+      const name = partOf(track);
       const part = stem.parts[name];
       rows.push(element("div", { class: "fader" }, element("span", { class: "sub" }, name),
         element("span", {}, element("button", {
@@ -230,6 +234,7 @@ export class Mixer {
   }
 
   compare() {
+    this.hidden = false;
     this.original = !this.original;
     by("ab").setAttribute("aria-pressed", String(this.original));
     this.apply();
@@ -248,7 +253,7 @@ export class Mixer {
 
   showTransport() {
     by("play").textContent = this.player.playing ? "Pause" : "Play";
-    by("ab").setAttribute("aria-pressed", String(this.original));
+    by("ab").setAttribute("aria-pressed", String(this.original && !this.hidden));
     by("position").max = this.seconds || 1;
     this.shownAt = -1;
   }
