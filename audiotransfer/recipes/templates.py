@@ -27,7 +27,7 @@ from audiotransfer.recipes.export import (
 from audiotransfer.renamed import present_folder
 from audiotransfer.spectral.models.templates import TemplateModel
 from audiotransfer.spectral.objectives.templates import TEMPLATE_MODELS, TOGETHER, TemplateObjective
-from audiotransfer.spectral.transfer import load_generator, save_generator
+from audiotransfer.spectral.transfer import CHANNELS, load_generator, save_generator
 from audiotransfer.styles import read_card
 from audiotransfer.styles.card import StemEntry
 from audiotransfer.styles.find import find_style
@@ -203,7 +203,8 @@ def export_style(
     for stem, generator in generators.items():
         name = f"{stem}.safetensors"
         save_generator(place / name, generator)
-        stems[stem] = StemEntry("spectral", name, stem, SpectrogramSettings().to_dict())
+        settings = SpectrogramSettings().to_dict()
+        stems[stem] = StemEntry("spectral", name, stem, settings, {CHANNELS: "mean"})
         networks[stem] = {
             **sizes(generator),
             "steps": fit.steps,
