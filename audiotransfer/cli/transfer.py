@@ -144,7 +144,7 @@ def configure(parser: Parser) -> None:
         default="auto",
         type=inverter_or_auto,
         metavar="NAME",
-        help=f"{either(['auto', *inverters])}; NAME:FILE for weights of your own",
+        help=f"{either(['auto', *inverters])}; or NAME:FILE",
     )
     add_jobs(computing, "songs at a time (default 1, which uses several cores)")
     add_messages(parser)
