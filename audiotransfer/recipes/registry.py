@@ -35,6 +35,7 @@ RECIPES = {
     "style": "style:StyleRecipe",
     "templates": "templates:TemplateRecipe",
     "unpaired": "unpaired:UnpairedStyleRecipe",
+    "vocoder": "vocoder:VocoderRecipe",
 }
 """Section of a config -> the file in this folder and the class of the recipe in it."""
 
