@@ -21,6 +21,7 @@ VERBS = {
     "accompany": "harmonizes a melody in four parts, as in chorales (MIDI)",
     "drums": "generates, interpolates and humanises drums (MIDI)",
     "render": "renders a MIDI file as audio, or songs to train on",
+    "serve": "serves a page to transfer, mix and hear songs in the browser",
     "demo": "transfers the song that comes with the program to jazz",
     "styles": "lists the styles that are installed, or shows one",
     "fetch": "downloads a separation model",

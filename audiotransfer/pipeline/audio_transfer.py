@@ -19,6 +19,7 @@ from audiotransfer.audio.tags.reading import read_tags
 from audiotransfer.audio.tags.tags import Tags
 from audiotransfer.audio.writing import AudioWriter
 from audiotransfer.errors import AudioTransferError
+from audiotransfer.leadsheet import write_lead_sheet
 from audiotransfer.pipeline import cover_stages, stages
 from audiotransfer.pipeline.cover_options import given
 from audiotransfer.pipeline.cover_stages import kept_stems
@@ -208,7 +209,8 @@ def _cover_job(
     assert plan.cover is not None
     from audiotransfer.pipeline.recording_sheet import examine, is_given  # loads scipy
 
-    examined = examine(song, plan.cover.options.leadsheet, tracker, plan.cache)
+    asked = plan.cover.options
+    examined = examine(song, asked.leadsheet, tracker, plan.cache, of_part=asked.leadsheet_of_part)
     measured, transcription = examined.measured, examined.transcription
     if measured.rms == 0.0:
         return _Job(song, measured, replace(plan, cover=None), output, [], tracker)
@@ -357,6 +359,8 @@ def _fill_by_cover(job: _Job, mix: MixFile | None, stack: ExitStack, notices: li
     if job.output.midi is not None:
         parts, overwrite = cover.parts, job.output.overwrite
         write_song_midi(job.output.midi, cover.arranged, parts, overwrite)
+    if job.output.sheet is not None:
+        write_lead_sheet(cover.sheet, job.output.sheet, job.output.overwrite)
     if mix is not None:
         mix.fill(cover_stages.mix(tracks, plan, measured))
     return cover_stages.scaled_loudness(measured)

@@ -43,6 +43,8 @@ class CoverOptions:
     """How far eighths are swung, 0 (straight) to 1 (as the style does); ``None`` is 1."""
     leadsheet: Path | None = None
     """A corrected lead sheet of the song, as JSON or chord text."""
+    leadsheet_of_part: bool = False
+    """Whether the lead sheet is that of the part of the song that is cut out, not of all of it."""
 
     def __post_init__(self) -> None:
         _whole("transpose", self.transpose, -_MOST_SEMITONES, _MOST_SEMITONES, "semitones")

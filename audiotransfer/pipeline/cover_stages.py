@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -22,6 +21,7 @@ from audiotransfer.audio.channels import to_channels
 from audiotransfer.audio.resampling import STEREO_RATE, StreamResampler
 from audiotransfer.audio.sound_profile import SoundMeter
 from audiotransfer.pipeline import kept_voice, stages
+from audiotransfer.pipeline.band_sound import band_blocks
 from audiotransfer.pipeline.blocks import (
     BLOCK,
     MixBlock,
@@ -44,11 +44,10 @@ from audiotransfer.pipeline.matching import (
     matched_room,
     part_gains,
 )
-from audiotransfer.synthesis.ensemble import Ensemble
-from audiotransfer.synthesis.room import RoomFilter
 
 if TYPE_CHECKING:
     from audiotransfer.audio.sound_profile import SoundProfile
+    from audiotransfer.pipeline.cache import Cache
     from audiotransfer.pipeline.cover_plan import CoverPlan
     from audiotransfer.pipeline.measuring import Measured
     from audiotransfer.pipeline.plan import Plan, StemPlan
@@ -142,7 +141,7 @@ def record(
     replaced = {name: SoundMeter() for name, one in plan.stems.items() if one.action == COVER}
     source, own = SoundMeter(), {stem: SoundMeter() for stem in groups} if kept else {}
     room = matched_room(plan.cover.band.room, examined.room)
-    band = _band(cover, room, measured)
+    band = _band(cover, room, measured, plan.cache if plan.keep_parts else None)
     for block, parts in _beside(
         song, measured, plan, cover, band, workers, tracker, separated, separates=bool(kept)
     ):
@@ -202,18 +201,16 @@ def scaled_loudness(measured: Measured) -> float:
     return measured.loudness + 20.0 * math.log10(measured.scale)
 
 
-def _band(cover: RecordingCover, room: Room, measured: Measured) -> Iterator[Tensor]:
+def _band(
+    cover: RecordingCover, room: Room, measured: Measured, cache: Cache | None
+) -> Iterator[Tensor]:
     """Yields the parts ``[P, 2, t]``, each in the room."""
     total = measured.working_frames
     if not cover.parts:
         for start in range(0, total, STEREO_RATE):
             yield torch.zeros(0, 2, min(STEREO_RATE, total - start))
         return
-    ensemble = Ensemble(STEREO_RATE, cover.sheet.tuning)
-    filters = [RoomFilter(room, STEREO_RATE) for _ in cover.parts]
-    for sounds in ensemble.stem_blocks(cover.parts, total / STEREO_RATE):
-        wet = [filter(sound) for filter, sound in zip(filters, sounds, strict=True)]
-        yield torch.from_numpy(np.stack(wet))
+    yield from band_blocks(cover.parts, cover.sheet.tuning, room, total, cache)
 
 
 def _beside(

@@ -143,12 +143,17 @@ class TransferOptions:
     midi_out: Path | None = None
     """File for the arrangement of a cover as MIDI, in time with the song; of several songs the
     folder."""
+    sheet_out: Path | None = None
+    """File for the lead sheet that a cover was arranged from, as JSON: as ``leadsheet`` it gives
+    the same cover again."""
     stem_format: StemFormat = field(default_factory=StemFormat)
     cut: Cut = field(default_factory=Cut)
     encoding: Literal["int16", "int24", "float32"] = "int16"
     overwrite: bool = False
     cache: bool = True
     """Whether separation and transcription of the song are kept for other styles and seeds."""
+    keep_parts: bool = False
+    """Whether the cache keeps the sound of a cover's parts too, for the next arrangement of it."""
     block: int | None = None
     """Block length in samples at 44.1 kHz, a multiple of the separator's and the transfers'
     ``grid``; ``None`` is about :data:`audiotransfer.pipeline.blocks.BLOCK`.

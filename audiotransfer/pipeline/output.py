@@ -58,6 +58,8 @@ class Output:
     overwrite: bool = False
     midi: Path | None = None
     """File for the arrangement of a cover."""
+    sheet: Path | None = None
+    """File for the lead sheet that a cover was arranged from."""
 
     @classmethod
     def file(cls, path: str | Path, options: TransferOptions) -> Output:
@@ -70,6 +72,7 @@ class Output:
             options.stem_format,
             options.overwrite,
             options.midi_out,
+            options.sheet_out,
         )
 
     @classmethod
@@ -80,6 +83,7 @@ class Output:
             stem_format=options.stem_format,
             overwrite=options.overwrite,
             midi=options.midi_out,
+            sheet=options.sheet_out,
         )
 
     def check(self, song: Source) -> None:
@@ -106,6 +110,8 @@ class Output:
             if self.midi.suffix.lower() not in WRITTEN:
                 raise AudioTransferError(f"{self.midi} is no MIDI file by its name; end it in .mid")
             check_place(self.midi, self.overwrite)
+        if self.sheet is not None:
+            check_place(self.sheet, self.overwrite)
 
     def stem_files(self, plan: Plan, song: Source) -> list[StemFile]:
         """Names the files that go into the stems' folder; none where there is no such folder.

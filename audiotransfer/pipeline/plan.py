@@ -102,6 +102,8 @@ class Plan:
     """Of a cover, whose stems with the action ``cover`` are replaced by parts of its band."""
     cache: Cache | None = None
     """Keeps separation and transcription of songs; ``None``: neither is read nor kept."""
+    keep_parts: bool = False
+    """Whether it keeps the sound of a cover's parts too."""
     fallback: Plan | None = None
     """What is done in place of a cover that nobody asked for by name, where the transcription is
     in doubt."""
@@ -160,6 +162,7 @@ def prepare(options: TransferOptions, *, separate_only: bool = False) -> Plan:
         device,
         tuple(notices),
         cache=cache,
+        keep_parts=options.keep_parts,
     )
     request = _Request(options, strength, gains, styles, main)
     plan = _with_stems(plan, request, mode)

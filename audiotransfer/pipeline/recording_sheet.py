@@ -50,16 +50,22 @@ def is_given(leadsheet: Path | None) -> bool:
 
 
 def examine(
-    song: Source, leadsheet: Path | None, tracker: Tracker, cache: Cache | None = None
+    song: Source,
+    leadsheet: Path | None,
+    tracker: Tracker,
+    cache: Cache | None = None,
+    *,
+    of_part: bool = False,
 ) -> Examined:
     """Measures a song and transcribes it in the same pass.
 
     A lead sheet as JSON takes the place of the transcription; one as chord text replaces its
-    chords. Raises AudioTransferError for a lead sheet that cannot be read, or is not the song's.
+    chords. ``of_part`` says that it is the lead sheet of a cut song's part. Raises
+    AudioTransferError for a lead sheet that cannot be read, or is not the song's.
     """
     given = None
     if leadsheet is not None and is_given(leadsheet):
-        given = _of_song(read_lead_sheet(leadsheet), song, leadsheet)
+        given = _of_song(read_lead_sheet(leadsheet), song, leadsheet, of_part)
     found = None if cache is None or given is not None else kept_transcription(cache, song)
     song_pass = _Pass(song, transcribes=given is None and found is None)
     measured = measure(song, tracker, song_pass.push)
@@ -71,7 +77,8 @@ def examine(
         found = keep_transcription(cache, song, transcribed)
     assert found is not None
     if leadsheet is not None and found.sheet is not None:
-        corrected = _of_song(read_lead_sheet(leadsheet, found.sheet), song, leadsheet)
+        read = read_lead_sheet(leadsheet, found.sheet)
+        corrected = _of_song(read, song, leadsheet, of_part)
         found = replace(found, sheet=corrected, chords=1.0)
     return Examined(measured, found, sound, room)
 
@@ -120,8 +127,8 @@ def _of_json(data: bytes) -> Transcription | None:
         return None
 
 
-def _of_song(sheet: LeadSheet, song: Source, path: Path) -> LeadSheet:
-    """The lead sheet, or of a cut song the part of it that the cut has.
+def _of_song(sheet: LeadSheet, song: Source, path: Path, of_part: bool) -> LeadSheet:
+    """The lead sheet, or of a cut song the part of it that the cut has, unless it is that already.
 
     Raises AudioTransferError where its length is that of another song.
     """
@@ -129,6 +136,9 @@ def _of_song(sheet: LeadSheet, song: Source, path: Path) -> LeadSheet:
         return sheet
     start, total = song.place
     seconds = song.frames / song.sample_rate
+    if of_part:
+        check_fits(sheet, seconds, path)
+        return sheet
     if fits(sheet, seconds) and not (start or fits(sheet, total)):
         return sheet
     check_fits(sheet, total, path)

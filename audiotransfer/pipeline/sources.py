@@ -63,11 +63,13 @@ class Source(Protocol):
 
 
 class FileSource:
-    """A song in a file."""
+    """A song in a file; messages and titles have ``name`` in the place of the file's."""
 
-    def __init__(self, path: str | Path) -> None:
-        self.path: Path | None = Path(path)
-        self.name, self.title = str(path), self.path.stem
+    def __init__(self, path: str | Path, name: str | None = None) -> None:
+        self._file = Path(path)
+        self.path: Path | None = self._file
+        self.name = str(path) if name is None else name
+        self.title = self._file.stem if name is None else Path(name).stem
         info = probe_audio(path)
         self.sample_rate, self.channels, self.frames = info.sample_rate, info.channels, info.frames
         self.layout: Sequence[str] | None = info.layout
@@ -79,11 +81,11 @@ class FileSource:
 
     @cached_property
     def digest(self) -> str:
-        with open(self.name, "rb") as file:
+        with self._file.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
 
     def blocks(self, frames: int, start: int = 0) -> Iterator[Tensor]:
-        with open_audio(self.name) as reader:
+        with open_audio(self._file) as reader:
             if start:
                 reader.skip(start)
             yield from reader.blocks(frames)

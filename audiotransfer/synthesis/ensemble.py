@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -115,17 +115,28 @@ class Ensemble:
         parts: Sequence[EnsemblePart],
         seconds: float | None = None,
         block_seconds: float = BLOCK_SECONDS,
+        *,
+        only: Collection[str] | None = None,
     ) -> Iterator[list[NDArray[np.float32]]]:
-        """Each part's sound ``[2, t]`` by blocks, at its level and pan, without the room."""
+        """Each part's sound ``[2, t]`` by blocks, at its level and pan, without the room.
+
+        With ``only``, that of the parts with these names, as it is among all parts; ``seconds`` is
+        needed then.
+        """
+        used = parts
+        if only is not None:
+            ducking = {part.ducked_by for part in parts if part.name in only}
+            used = [part for part in parts if part.name in only or part.name in ducking]
         streams = [
-            _Stream(part, self.instrument(part.instrument), self.sample_rate) for part in parts
+            _Stream(part, self.instrument(part.instrument), self.sample_rate) for part in used
         ]
         by_name = {stream.part.name: stream for stream in reversed(streams)}
+        names = {part.name: None for part in parts}
         for part in parts:
-            if part.ducked_by is not None and part.ducked_by not in by_name:
+            if part.ducked_by is not None and part.ducked_by not in names:
                 raise AudioTransferError(
                     f"part {part.name!r} is ducked by {part.ducked_by!r}; there are "
-                    + ", ".join(by_name)
+                    + ", ".join(names)
                 )
         if seconds is None:
             seconds = max((part.end for part in parts), default=-TAIL_SECONDS) + TAIL_SECONDS
@@ -134,7 +145,7 @@ class Ensemble:
         else:
             total = round(seconds * self.sample_rate)
         # Blocks begin where periodic effects do, and the context reaches back to such a place.
-        chains = [stream.chain for stream in streams if stream.chain is not None]
+        chains = [chain for part in parts if (chain := _chain(part.effects)) is not None]
         grid = math.lcm(*(chain.grid for chain in chains))
         needed = max((chain.context(0) for chain in chains), default=0)
         context = -(-needed // grid) * grid
@@ -147,6 +158,8 @@ class Ensemble:
             }
             stems = []
             for stream in streams:
+                if only is not None and stream.part.name not in only:
+                    continue
                 name = stream.part.ducked_by
                 drums = windows[id(by_name[name])] if name is not None else None
                 sound = stream.mixed(windows[id(stream)], drums)

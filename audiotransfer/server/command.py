@@ -1,0 +1,39 @@
+"""A request as the command line that does the same."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from audiotransfer.server.requests import JobRequest
+
+
+def command_line(request: JobRequest, name: str) -> str:
+    """The command for a song of this name, to be run where its file is.
+
+    Of a corrected lead sheet it names the file that the page has for download.
+    """
+    default = type(request).model_fields
+    words = ["audiotransfer", name if not name.startswith("-") else f"./{name}"]
+    words += ["--style", request.style]
+    for field in ("mode", "strength", "seed", "start", "end", "lead", "transpose", "swing"):
+        value = getattr(request, field)
+        if value != default[field].default:
+            words += [f"--{field}", f"{value:g}" if isinstance(value, float) else str(value)]
+    for stem, choice in request.stems.items():
+        words += ["--stem", f"{stem}={choice}"]
+    for stem, gain in request.gains.items():
+        words += ["--gain", f"{stem}={gain:+g}"]
+    if request.separator != "auto":
+        words += ["--separator", request.separator]
+    words += ["--preview"] if request.preview else []
+    words += [] if request.effects else ["--no-effects"]
+    if request.edits or request.sheet_of:
+        words += ["--leadsheet", f"{PurePosixPath(name).stem}.leadsheet.json"]
+    if request.format != "wav":
+        words += ["--format", request.format]
+    if request.encoding != "int16":
+        words.append(f"--{request.encoding}")
+    return shlex.join(words)

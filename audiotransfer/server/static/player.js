@@ -1,0 +1,225 @@
+// Plays all tracks of a song on one clock, segment after segment, to the sample.
+//
+// Each track is a row of segments of five seconds. What is heard next is decoded ahead, and all
+// tracks of it are started at one time of one AudioContext; the page never holds more than a few
+// segments of each track.
+
+export const RATE = 44100;
+const SEGMENT = 5 * RATE;
+const AHEAD = 4; // s that are scheduled ahead
+const SOON = 0.08; // s from a key press to the first sample
+const RAMP = 0.015; // s of a change of gain, so that it does not click
+
+export class Player extends EventTarget {
+  constructor(fetchSegment) {
+    super();
+    this.fetch = fetchSegment;
+    this.context = null;
+    this.tracks = new Map(); // name -> {frames, segments, gain, node, wanted}
+    this.buffers = new Map(); // "name/segment" -> promise of an AudioBuffer
+    this.frames = 0;
+    this.playing = false;
+    this.loop = null; // {start, end} in samples
+    this.at = 0; // sample at which playback rests, or began
+    this.began = 0; // time of the context at which sample `at` is heard
+    this.pieces = []; // what is scheduled: {sample, time, length, sources}
+    this.turn = 0; // counts seeks, so that what was loaded for an earlier one is left
+  }
+
+  ensure() {
+    if (this.context) return;
+    this.context = new AudioContext({ sampleRate: RATE, latencyHint: "interactive" });
+    this.master = this.context.createGain();
+    this.analyser = this.context.createAnalyser();
+    this.analyser.fftSize = 2048;
+    this.master.connect(this.analyser).connect(this.context.destination);
+    for (const track of this.tracks.values()) this.connect(track);
+  }
+
+  connect(track) {
+    track.node = this.context.createGain();
+    track.node.gain.value = track.wanted;
+    track.node.connect(this.master);
+  }
+
+  set(tracks, frames) {
+    const before = this.position();
+    const playing = this.playing;
+    this.stop();
+    for (const track of this.tracks.values()) track.node?.disconnect();
+    this.tracks = new Map(tracks.map((track) => [track.name, { ...track, node: null, wanted: 0 }]));
+    this.buffers.clear();
+    this.frames = frames;
+    this.loop = null;
+    if (this.context) for (const track of this.tracks.values()) this.connect(track);
+    this.at = Math.min(before, Math.max(0, frames - 1));
+    if (playing) this.play();
+  }
+
+  add(track) {
+    if (this.tracks.has(track.name)) return;
+    const own = { ...track, node: null, wanted: 0 };
+    this.tracks.set(track.name, own);
+    if (this.context) this.connect(own);
+  }
+
+  // Linear gains by track; those that are not named are silent.
+  gains(wanted) {
+    for (const [name, track] of this.tracks) {
+      track.wanted = (wanted[name] || 0) * track.gain;
+      if (track.node) {
+        const now = this.context.currentTime;
+        track.node.gain.cancelScheduledValues(now);
+        track.node.gain.setTargetAtTime(track.wanted, now, RAMP / 3);
+      }
+    }
+  }
+
+  position() {
+    if (!this.playing || !this.context) return this.at;
+    const now = this.context.currentTime - (this.context.outputLatency || 0);
+    for (let n = this.pieces.length - 1; n >= 0; n -= 1) {
+      const piece = this.pieces[n];
+      if (piece.time <= now) return Math.min(piece.sample + Math.round((now - piece.time) * RATE), piece.sample + piece.length);
+    }
+    return this.at;
+  }
+
+  async play() {
+    this.ensure();
+    this.playing = true;
+    this.dispatchEvent(new Event("change"));
+    if (this.at >= this.end() - 1) this.at = this.loop ? this.loop.start : 0;
+    const turn = ++this.turn;
+    await this.context.resume();
+    if (turn === this.turn) this.schedule(turn);
+  }
+
+  pause() {
+    if (!this.playing) return;
+    this.at = this.position();
+    this.stop();
+    this.context?.suspend();
+  }
+
+  stop() {
+    this.turn += 1;
+    for (const piece of this.pieces) for (const source of piece.sources) {
+      try { source.stop(); } catch { /* not started */ }
+      source.disconnect();
+    }
+    this.pieces = [];
+    if (this.playing) {
+      this.playing = false;
+      this.dispatchEvent(new Event("change"));
+    }
+  }
+
+  seek(sample) {
+    const playing = this.playing;
+    this.stop();
+    this.at = Math.max(0, Math.min(Math.round(sample), this.frames - 1));
+    if (playing) this.play();
+    else this.dispatchEvent(new Event("change"));
+  }
+
+  setLoop(loop) {
+    const at = this.position();
+    this.loop = loop;
+    this.seek(loop && (at < loop.start || at >= loop.end) ? loop.start : at);
+  }
+
+  end() { return this.loop ? this.loop.end : this.frames; }
+
+  async schedule(turn) {
+    let sample = this.at;
+    let time = 0; // of the next piece; 0 is as soon as it is decoded
+    while (turn === this.turn) {
+      const number = Math.floor(sample / SEGMENT);
+      const stop = Math.min((number + 1) * SEGMENT, this.end());
+      let decoded;
+      try {
+        decoded = await this.load(number);
+      } catch (error) {
+        if (turn !== this.turn) return;
+        this.stop();
+        this.dispatchEvent(new CustomEvent("failed", { detail: error }));
+        return;
+      }
+      if (turn !== this.turn) return;
+      const now = this.context.currentTime;
+      if (time < now + 0.01) time = Math.ceil((now + SOON) * RATE) / RATE;
+      this.begin(sample, stop - sample, number, decoded, time);
+      time = (Math.round(time * RATE) + stop - sample) / RATE;
+      sample = stop;
+      if (sample >= this.end()) {
+        if (!this.loop) {
+          this.finish(turn, time);
+          return;
+        }
+        sample = this.loop.start;
+      }
+      this.load(Math.floor(sample / SEGMENT)).catch(() => {});
+      // A loop may be far shorter than a segment.
+      while (turn === this.turn && time - this.context.currentTime > AHEAD) await rest(100);
+      this.forget(number);
+    }
+  }
+
+  begin(sample, length, number, decoded, time) {
+    const sources = [];
+    for (const [track, buffer] of decoded) {
+      const offset = sample - number * SEGMENT;
+      const own = Math.min(length, buffer.length - offset);
+      if (own <= 0) continue;
+      const source = new AudioBufferSourceNode(this.context, { buffer });
+      source.connect(track.node);
+      source.start(time, offset / RATE, own / RATE);
+      sources.push(source);
+    }
+    const now = this.context.currentTime;
+    this.pieces = this.pieces.filter((piece) => piece.time + piece.length / RATE > now - 1);
+    this.pieces.push({ sample, length, time, sources });
+  }
+
+  // The decoded segment of each track, as pairs.
+  load(number) {
+    return Promise.all([...this.tracks.values()].filter((track) => number < track.segments).map(async (track) => {
+      const key = `${track.name}/${number}`;
+      if (!this.buffers.has(key)) {
+        const promise = this.fetch(track.name, number).then((data) => this.context.decodeAudioData(data));
+        promise.catch(() => this.buffers.delete(key));
+        this.buffers.set(key, promise);
+      }
+      return [track, await this.buffers.get(key)];
+    }));
+  }
+
+  // Leaves segments that are not near the one that is heard.
+  forget(number) {
+    const first = Math.floor((this.loop ? this.loop.start : this.at) / SEGMENT);
+    for (const key of this.buffers.keys()) {
+      const own = Number(key.slice(key.lastIndexOf("/") + 1));
+      if (own !== number && own !== number + 1 && !(this.loop && own === first)) this.buffers.delete(key);
+    }
+  }
+
+  async finish(turn, time) {
+    while (turn === this.turn && this.context.currentTime < time) await rest(50);
+    if (turn !== this.turn) return;
+    this.stop();
+    this.at = 0;
+    this.context.suspend();
+    this.dispatchEvent(new Event("change"));
+  }
+
+  // Root mean square of what is heard now.
+  level() {
+    if (!this.analyser) return 0;
+    const samples = new Float32Array(this.analyser.fftSize);
+    this.analyser.getFloatTimeDomainData(samples);
+    return Math.sqrt(samples.reduce((sum, one) => sum + one * one, 0) / samples.length);
+  }
+}
+
+const rest = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));

@@ -1,0 +1,150 @@
+"""Tracks for the page: segments of compressed sound that it plays one after the other, and peaks.
+
+A page cannot hold the samples of all stems of a song (85 MB for each four minutes of one), nor play
+several compressed files in time to the sample. So every track is cut into segments of five seconds
+in FLAC, which decode to exactly the samples that were put in, and of which the page holds two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.signal import sosfilt
+from torch import Tensor
+
+from audiotransfer.audio.channels import to_stereo
+from audiotransfer.audio.loudness import k_weighting
+from audiotransfer.audio.reading import open_audio, read_audio
+from audiotransfer.audio.resampling import STEREO_RATE, StreamResampler
+from audiotransfer.audio.writing import write_audio
+from audiotransfer.pipeline.blocks import TimeQueue
+from audiotransfer.pipeline.sources import PIECE, Source
+from audiotransfer.server.jobs import track_folder
+
+#: Samples of a segment at 44.1 kHz.
+SEGMENT = 5 * STEREO_RATE
+#: Peaks for each second of a waveform, and hops of the loudness matrix.
+PEAKS = 50
+HOPS = 10
+_PEAK_LENGTH, _HOP_LENGTH = STEREO_RATE // PEAKS, STEREO_RATE // HOPS
+_LEVELS = 127
+
+
+def stereo_blocks(source: Source | Path) -> Iterator[Tensor]:
+    """Yields a song, or a file, ``[2, t]`` at 44.1 kHz."""
+    if isinstance(source, Path):
+        with open_audio(source) as reader:
+            yield from _as_stereo(reader.blocks(PIECE), reader.sample_rate, reader.channels)
+    else:
+        yield from _as_stereo(source.blocks(PIECE), source.sample_rate, source.channels)
+
+
+def _as_stereo(blocks: Iterable[Tensor], rate: int, channels: int) -> Iterator[Tensor]:
+    resampler = StreamResampler(rate, STEREO_RATE, 2)
+    for block in blocks:
+        yield resampler.push(to_stereo(block))
+    yield resampler.push(torch.zeros(2, 0), last=True)
+
+
+def write_track(
+    blocks: Callable[[], Iterator[Tensor]], folder: Path, check: Callable[[], None]
+) -> dict[str, Any]:
+    """Writes the segments ``0.flac``, ``1.flac`` … of a track into a new folder.
+
+    Args:
+        blocks: yields the track, ``[2, t]`` at 44.1 kHz, as often as it is called: the first time
+            for its peak, as segments are divided by it where it is above full scale.
+        check: is called often; what it raises stops the work.
+
+    Returns ``frames``, ``gain`` (what segments are multiplied by to have the track's level), and
+    ``peaks``, of each 20 ms the highest magnitude, 127 at full scale.
+    """
+    values, frames = peaks_of(blocks(), check)
+    gain = max(1.0, float(values.max(initial=0.0)))
+    folder.mkdir()
+    number, queue = 0, TimeQueue()
+    for block in blocks():
+        check()
+        queue.push(block)
+        while queue.length >= SEGMENT:
+            _write_segment(folder, number, queue.take(SEGMENT) / gain)
+            number += 1
+    if queue.length or not number:
+        last = queue.take(queue.length) if queue.length else torch.zeros(2, 1)
+        _write_segment(folder, number, last / gain)
+        number += 1
+    return {"frames": frames, "segments": number, "gain": gain, "peaks": shown(values)}
+
+
+def peaks_of(blocks: Iterable[Tensor], check: Callable[[], None]) -> tuple[np.ndarray, int]:
+    """The highest magnitude of each 20 ms of a track ``[2, t]``, and its number of samples."""
+    peaks: list[np.ndarray] = []
+    queue, frames = TimeQueue(), 0
+    for block in blocks:
+        check()
+        frames += block.shape[-1]
+        queue.push(block)
+        whole = queue.length // _PEAK_LENGTH * _PEAK_LENGTH
+        if whole:
+            peaks.append(_peaks(queue.take(whole)))
+    if queue.length:
+        peaks.append(queue.take(queue.length).abs().amax().reshape(1).numpy())
+    return np.concatenate([np.zeros(0), *peaks]), frames
+
+
+def shown(peaks: np.ndarray) -> list[int]:
+    """Peaks as whole numbers, 127 at full scale and above."""
+    values: list[int] = np.clip(np.rint(peaks * _LEVELS), 0, _LEVELS).astype(int).tolist()
+    return values
+
+
+def _peaks(audio: Tensor) -> np.ndarray:
+    values: np.ndarray = audio.abs().amax(0).reshape(-1, _PEAK_LENGTH).amax(1).numpy()
+    return values
+
+
+def _write_segment(folder: Path, number: int, audio: Tensor) -> None:
+    write_audio(folder / f"{number}.flac", audio, STEREO_RATE)
+
+
+def power_matrices(
+    tracks: Mapping[str, Callable[[], Iterator[Tensor]]], check: Callable[[], None]
+) -> np.ndarray:
+    """K-weighted powers of tracks and of all pairs of them, each 0.1 s: ``[H, N, N]``, float32.
+
+    The power of a mix with the gains ``g`` is ``g @ matrix @ g``, from which its loudness follows
+    without its samples (ITU-R BS.1770-5).
+    """
+    sections = k_weighting(STEREO_RATE)
+    states = [np.zeros((len(sections), 2, 2)) for _ in tracks]
+    readers = [blocks() for blocks in tracks.values()]
+    queues = [TimeQueue() for _ in tracks]
+    found: list[np.ndarray] = []
+    while True:
+        check()
+        for queue, reader in zip(queues, readers, strict=True):
+            while queue.length < PIECE and (block := next(reader, None)) is not None:
+                queue.push(block)
+        length = min(queue.length for queue in queues) // _HOP_LENGTH * _HOP_LENGTH
+        if not length:
+            break
+        weighted = []
+        for index, queue in enumerate(queues):
+            audio = queue.take(length).double().numpy()
+            filtered, states[index] = sosfilt(sections, audio, zi=states[index])
+            weighted.append(filtered.reshape(2, -1, _HOP_LENGTH).transpose(1, 0, 2))
+        hops = np.stack(weighted, 1).reshape(length // _HOP_LENGTH, len(weighted), -1)
+        found.append((hops @ hops.transpose(0, 2, 1) / _HOP_LENGTH).astype(np.float32))
+    return np.concatenate([np.zeros((0, len(tracks), len(tracks)), np.float32), *found])
+
+
+def joined(folder: Path, name: str) -> tuple[Tensor, int]:
+    """A whole track of a job ``[2, T]`` from its segments, and its rate in Hz."""
+    place = track_folder(folder, name)
+    count = len(list(place.glob("*.flac")))
+    pieces = [read_audio(place / f"{number}.flac")[0] for number in range(count)]
+    return torch.cat(pieces, -1), STEREO_RATE

@@ -1,0 +1,162 @@
+"""Corrections of a lead sheet on the page, the command line of a request, and a song's tracks."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from audiotransfer.audio.loudness import LoudnessMeter
+from audiotransfer.audio.reading import read_audio
+from audiotransfer.audio.writing import write_audio
+from audiotransfer.cli.arguments import cut
+from audiotransfer.cli.verbs import load
+from audiotransfer.errors import AudioTransferError
+from audiotransfer.leadsheet import Bar, Chord, Key, LeadSheet, symbol
+
+pytest.importorskip("fastapi", reason="comes with the extra serve, which test brings")
+
+from audiotransfer.server.command import command_line
+from audiotransfer.server.editing import edited, sheet_view, with_bar_line, with_chord
+from audiotransfer.server.requests import JobRequest
+from audiotransfer.server.tracks import (
+    SEGMENT,
+    peaks_of,
+    power_matrices,
+    stereo_blocks,
+    write_track,
+)
+
+SHEET = LeadSheet(
+    beats=tuple(0.5 * beat for beat in range(13)),
+    bars=(Bar(0), Bar(4), Bar(8)),
+    keys=(Key(0.0, 0),),
+    chords=(Chord(0, 4, 0, "", None, 0.4), Chord(4, 4, 5, "", None, 0.5), Chord(8, 4, 7, "7")),
+)
+ID = "0" * 32
+
+
+def nothing() -> None:
+    """A check that stops nothing."""
+
+
+def symbols(sheet: LeadSheet) -> list[tuple[float, float, str]]:
+    return [(chord.beat, chord.beats, symbol(chord)) for chord in sheet.chords]
+
+
+def test_a_chord_is_replaced_where_it_begins() -> None:
+    sheet = with_chord(SHEET, 4, "Dm7")
+    assert symbols(sheet) == [(0, 4, "C"), (4, 4, "Dm7"), (8, 4, "G7")]
+    assert [chord.confidence for chord in sheet.chords] == [0.4, 1.0, 1.0]
+
+
+def test_a_chord_in_the_middle_of_another_leaves_its_beginning() -> None:
+    assert symbols(with_chord(SHEET, 6, "Fm")) == [
+        (0, 4, "C"),
+        (4, 2, "F"),
+        (6, 2, "Fm"),
+        (8, 4, "G7"),
+    ]
+
+
+def test_a_bar_line_takes_the_beats_around_it_along() -> None:
+    sheet = with_bar_line(SHEET, 1, 2.4)
+    assert np.allclose(sheet.beats[:5], np.linspace(0, 2.4, 5))
+    assert np.allclose(sheet.beats[4:9], np.linspace(2.4, 4.0, 5))
+    assert sheet.beats[9:] == SHEET.beats[9:]
+    first = with_bar_line(SHEET, 0, 0.4)
+    assert np.allclose(first.beats[:5], np.linspace(0.4, 2.0, 5))
+    assert first.beats[5:] == SHEET.beats[5:]
+
+
+@pytest.mark.parametrize(
+    ("edit", "says"),
+    [
+        ({"kind": "chord", "beat": 4, "symbol": "H7x"}, "no chord"),
+        ({"kind": "chord", "beat": 12, "symbol": "C"}, "outside"),
+        ({"kind": "bar", "bar": 1, "seconds": 0.05}, "0.10 to 3.90"),
+        ({"kind": "bar", "bar": 3, "seconds": 1.0}, "there is no bar 3"),
+    ],
+)
+def test_what_cannot_be_is_refused(edit: dict[str, object], says: str) -> None:
+    with pytest.raises(AudioTransferError, match=says):
+        edited(SHEET, [edit])
+
+
+def test_the_page_is_shown_times() -> None:
+    view = sheet_view(SHEET)
+    assert [bar["seconds"] for bar in view["bars"]] == [0.0, 2.0, 4.0]
+    assert [(chord["seconds"], chord["symbol"]) for chord in view["chords"]] == [
+        (0.0, "C"),
+        (2.0, "F"),
+        (4.0, "G7"),
+    ]
+    assert (view["end"], view["key"]) == (6.0, "C major")
+
+
+def test_a_request_is_the_command_that_does_the_same() -> None:
+    request = JobRequest(
+        song=ID,
+        style="jazz",
+        mode="cover",
+        strength=0.5,
+        stems={"drums": "keep", "bass": "rock@0.3"},
+        gains={"lead": 2.0},
+        seed=7,
+        start=1.5,
+        preview=True,
+        lead="trumpet",
+        effects=False,
+        format="flac",
+        encoding="int24",
+    )
+    words = command_line(request, "my song.mp3").replace("'my song.mp3'", "my_song.mp3").split()
+    _, parser = load("transfer")
+    args = parser.read(words[1:])
+    assert (args.songs, args.style, args.mode) == ([Path("my_song.mp3")], "jazz", "cover")
+    assert (args.strength, args.seed, args.lead, args.format) == ("0.5", 7, "trumpet", "flac")
+    assert args.stem == [("drums", "keep"), ("bass", "rock@0.3")]
+    assert args.gain == [("lead", "+2")] and args.encoding == "int24" and not args.effects
+    assert (cut(args).start, cut(args).preview) == (1.5, True)
+    assert command_line(JobRequest(song=ID, style="jazz"), "-a.mp3").split()[1] == "./-a.mp3"
+
+
+def test_segments_decode_to_the_samples_that_were_put_in(tmp_path: Path) -> None:
+    steps = torch.randint(-(1 << 15), 1 << 15, (2, SEGMENT + 777)) / 32768.0
+    write_audio(tmp_path / "song.wav", steps, 44100)
+    blocks = partial(stereo_blocks, tmp_path / "song.wav")
+    made = write_track(blocks, tmp_path / "track", nothing)
+    assert (made["frames"], made["segments"], made["gain"]) == (steps.shape[-1], 2, 1.0)
+    found = [read_audio(tmp_path / "track" / f"{n}.flac")[0] for n in range(2)]
+    assert torch.equal(torch.cat(found, -1), steps)
+    assert len(made["peaks"]) == -(-steps.shape[-1] // 882) and max(made["peaks"]) <= 127
+
+
+def test_a_track_above_full_scale_is_divided_by_its_peak(tmp_path: Path) -> None:
+    loud = torch.zeros(1, 4410)
+    loud[0, 1000] = -2.0
+    write_audio(tmp_path / "loud.wav", loud, 22050, encoding="float32")
+    made = write_track(partial(stereo_blocks, tmp_path / "loud.wav"), tmp_path / "track", nothing)
+    audio, rate = read_audio(tmp_path / "track" / "0.flac")
+    assert rate == 44100 and audio.shape == (2, 8820)
+    peak = float(peaks_of(stereo_blocks(tmp_path / "loud.wav"), nothing)[0].max())
+    assert made["gain"] == pytest.approx(peak) and peak > 1.5
+    assert float(audio.abs().max()) == pytest.approx(1.0, abs=1e-4)
+
+
+def test_the_loudness_of_a_mix_follows_from_the_matrices() -> None:
+    generator = torch.Generator().manual_seed(0)
+    one = torch.randn(2, 3 * 44100, generator=generator) * torch.linspace(0.01, 0.3, 3 * 44100)
+    other = 0.5 * one + 0.1 * torch.randn(one.shape, generator=generator)
+    made = {"one": lambda: iter([one]), "other": lambda: iter(other.split(50_000, -1))}
+    matrices = power_matrices(made, nothing).astype(np.float64)
+    gains = np.array([0.7, 0.4])
+    powers = np.einsum("i,hij,j->h", gains, matrices, gains)
+    blocks = np.convolve(powers, np.full(4, 0.25), "valid")
+    blocks = blocks[blocks > blocks.mean() * 0.1]  # the absolute gate lets all of them through
+    meter = LoudnessMeter(44100, 2)
+    meter.push(0.7 * one + 0.4 * other)
+    assert -0.691 + 10 * np.log10(blocks.mean()) == pytest.approx(meter.integrated(), abs=0.01)
