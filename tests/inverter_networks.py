@@ -11,6 +11,8 @@ import vocoder
 from audiotransfer.recipes.inverters import export_inverter
 from vocoder import Inverter, SpectrogramSettings
 from vocoder.deep_griffinlim.network import ResidualNetwork
+from vocoder.neural.inverter import NAME as MAGNITUDE
+from vocoder.neural.network import MagnitudeNetwork
 from vocoder.waveglow.network import WaveGlow
 from vocoder.wavenet.network import WaveNet
 
@@ -26,6 +28,10 @@ def toy_network(name: str, settings: SpectrogramSettings, seed: int = 0) -> Any:
             torch.nn.init.normal_(residual.real, std=0.02)
             torch.nn.init.normal_(residual.imaginary, std=0.02)
             return residual.eval()
+        if name == "neural":
+            magnitude = MagnitudeNetwork(settings.bins, settings.n_fft // 2 + 1, 8, 8, 1)
+            torch.nn.init.normal_(magnitude.leave.weight, std=0.05)
+            return magnitude.eval()
         if name == "wavenet":
             return WaveNet(
                 1, 12, 4, 4, 4, 4, 2, local=settings.bins, frames=8
@@ -38,11 +44,12 @@ def toy_network(name: str, settings: SpectrogramSettings, seed: int = 0) -> Any:
 
 def toy_options(name: str, settings: SpectrogramSettings, folder: Path) -> dict[str, Any]:
     """Options of `vocoder.create` for an inverter: none, or the file of a toy network."""
-    if name not in NETWORKS:
+    if name not in (*NETWORKS, "neural"):
         return {}
     path = folder / f"{name}.safetensors"
     if not path.exists():
-        export_inverter(path, toy_network(name, settings), settings, name)
+        key = MAGNITUDE if name == "neural" else name
+        export_inverter(path, toy_network(name, settings), settings, key)
     return {"weights": path}
 
 

@@ -527,7 +527,8 @@ def test_registered_inverters_know_batches_seeds_and_silence(name: str, toys: Pa
 
     both, alone = made(pair), made(pair[1])
     assert torch.equal(both, made(pair))
-    assert decibels(both[1] - alone, alone) < -60
+    # Rounding may decide from which bin heap integration goes on.
+    assert decibels(both[1] - alone, alone) < -50
     silent = torch.zeros_like(audio)
     assert not inverter(SMALL.stereo(silent), length, silent, torch.Generator()).any()
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -55,7 +55,7 @@ class InverterRecipe:
 
         Raises AudioTransferError for folders without recordings.
         """
-        training, held = self._recordings(run.folder / "decoded")
+        training, held = recordings_of(self, run.folder / "decoded")
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(run.seed)
             objective, settings = self.build()
@@ -107,19 +107,6 @@ class InverterRecipe:
     def build(self) -> tuple[Objective, SpectrogramSettings]:
         """The objective, with one network, and the settings that its inverter will expect."""
         raise NotImplementedError
-
-    def _recordings(self, cache: Path) -> tuple[list[StemRecording], list[StemRecording]]:
-        """Recordings to train on, and those to validate on."""
-        found = [
-            recording
-            for folder in self.folders
-            for recording in solo_stems(Path(self.data) / folder, "mix", cache, self.without)
-        ]
-        is_held = [any(word in recording.song for word in self.held) for recording in found]
-        return (
-            [recording for recording, held in zip(found, is_held, strict=True) if not held],
-            [recording for recording, held in zip(found, is_held, strict=True) if held],
-        )
 
 
 @dataclass
@@ -195,6 +182,31 @@ class _AtRate:
         """The batch of a step."""
         made = self.crops.batch(step)
         return {name: resample(sound, SAMPLE_RATE, self.rate) for name, sound in made.items()}
+
+
+class FromRecordings(Protocol):
+    """Settings that say which recordings a network learns from."""
+
+    data: str
+    folders: list[str]
+    without: list[str]
+    held: list[str]
+
+
+def recordings_of(
+    recipe: FromRecordings, cache: Path
+) -> tuple[list[StemRecording], list[StemRecording]]:
+    """Recordings to train on, and those to validate on."""
+    found = [
+        recording
+        for folder in recipe.folders
+        for recording in solo_stems(Path(recipe.data) / folder, "mix", cache, recipe.without)
+    ]
+    is_held = [any(word in recording.song for word in recipe.held) for recording in found]
+    return (
+        [recording for recording, held in zip(found, is_held, strict=True) if not held],
+        [recording for recording, held in zip(found, is_held, strict=True) if held],
+    )
 
 
 def export_inverter(

@@ -36,6 +36,7 @@ RECIPES = {
     "style": "style:StyleRecipe",
     "templates": "templates:TemplateRecipe",
     "unpaired": "unpaired:UnpairedStyleRecipe",
+    "vocoder": "vocoder:VocoderRecipe",
     "waveglow": "inverters:WaveGlowRecipe",
     "wavenet": "inverters:WaveNetRecipe",
 }
