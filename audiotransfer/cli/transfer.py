@@ -26,10 +26,8 @@ from audiotransfer.cli.arguments import (
     any_name,
     any_path,
     cut,
-    either,
     inverter_or_auto,
     name_value,
-    registered,
     stem_format,
 )
 from audiotransfer.cli.batch import Batch, check_only, find, is_midi
@@ -138,13 +136,12 @@ def configure(parser: Parser) -> None:
     add_cache(parser.add_later_group("cache of separations and transcriptions (see doctor)"))
     computing = add_computing(parser)
     add_separator(computing)
-    inverters = registered("audiotransfer.inverters")
     computing.add_argument(
         "--vocoder",
         default="auto",
         type=inverter_or_auto,
         metavar="NAME",
-        help=f"{either(['auto', *inverters])}; or NAME:FILE",
+        help="auto, source, or another that resynth --help lists",
     )
     add_jobs(computing, "songs at a time (default 1, which uses several cores)")
     add_messages(parser)
