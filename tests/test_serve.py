@@ -233,6 +233,11 @@ def test_an_upload_that_is_too_large_leaves_nothing(
     assert [path.name for path in workspace.folder.iterdir()] == ["cache"]
 
 
+def test_no_other_request_is_large(client: TestClient) -> None:
+    assert client.post("/api/jobs", content=bytes(1_000_001)).status_code == 413
+    assert client.post("/api/jobs", content=iter([b"{}"])).status_code == 411
+
+
 # --- songs and jobs
 
 
