@@ -475,6 +475,18 @@ def test_a_cut_has_its_part_of_the_lead_sheet(given: dict[str, Path], tmp_path: 
     assert report.cover.chords[0].startswith("Am")
 
 
+@pytest.mark.parametrize("kept", [{}, {"stems": {"other": "keep"}}])
+def test_a_cover_has_the_same_samples_with_stems_and_without(
+    given: dict[str, Path], tmp_path: Path, kept: dict[str, Any]
+) -> None:
+    asked = {"style": jazz(), "leadsheet": given["plain"], **kept}
+    report_of(tmp_path, **asked)
+    samples = read_audio(tmp_path / "out.wav")[0]
+    report = report_of(tmp_path, stems_out=tmp_path / "stems", **asked)
+    assert len(list((tmp_path / "stems").iterdir())) > 2 and report.mode == "cover"
+    assert torch.equal(read_audio(tmp_path / "out.wav")[0], samples)
+
+
 @pytest.mark.parametrize("of_part", [False, True])
 def test_the_lead_sheet_that_a_cover_was_made_from_gives_it_again(
     given: dict[str, Path], tmp_path: Path, of_part: bool
