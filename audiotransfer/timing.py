@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 #: Seconds and share of the whole after which a stage's rate is used; one pair suffices.
 _ENOUGH = ((3.0, 0.1), (60.0, 0.01))
@@ -49,5 +49,50 @@ class TimeLeft:
         return self.left()
 
     def left(self) -> float | None:
-        """Seconds from now to the estimated end; ``None`` while unknown."""
-        return None if self._end is None else max(0.0, self._end - self._clock())
+        """Seconds from now to the estimated end; ``None`` while unknown, and when it has passed."""
+        left = 0.0 if self._end is None else self._end - self._clock()
+        return left if left > 0.0 else None
+
+
+class Steps:
+    """The share of work that is done, in steps of several kinds that take different times.
+
+    Args:
+        kinds: kind of a step -> its seconds as guessed; once a step of the kind is done, the mean
+            of those that were measured counts.
+        rounds: how often a step of every kind is done.
+    """
+
+    def __init__(
+        self,
+        kinds: Mapping[str, float],
+        rounds: int,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._guesses = dict(kinds)
+        self._seconds: dict[str, list[float]] = {kind: [] for kind in kinds}
+        self._rounds = rounds
+        self._clock = clock
+        self._last = clock()
+        self._share = 0.0
+
+    def start(self) -> None:
+        """Time until now belongs to no step."""
+        self._last = self._clock()
+
+    def done(self, kind: str) -> float:
+        """Counts a step that has just ended; returns the share of all work, which never falls."""
+        now = self._clock()
+        self._seconds[kind].append(now - self._last)
+        self._last = now
+        measured = [times for times in self._seconds.values() if times]
+        guessed = sum(self._guesses[kind] for kind, times in self._seconds.items() if times)
+        # Guesses of steps that were not measured yet are scaled as the others turned out.
+        scale = sum(sum(times) / len(times) for times in measured) / max(guessed, 1e-9)
+        total = spent = 0.0
+        for name, times in self._seconds.items():
+            mean = sum(times) / len(times) if times else self._guesses[name] * scale
+            total += mean * self._rounds
+            spent += mean * len(times)
+        self._share = max(self._share, spent / max(total, 1e-9))
+        return min(self._share, 1.0)

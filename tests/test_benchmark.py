@@ -413,12 +413,35 @@ def test_command_on_real_songs(place: Path, capsys: pytest.CaptureFixture[str]) 
         )
 
 
+def test_without_a_classifier_that_knows_the_style_everything_else_is_measured(
+    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(place / "jazz", tmp_path / "mine")
+    card = json.loads((place / "jazz" / "card.json").read_text()) | {"name": "mine"}
+    (tmp_path / "mine" / "card.json").write_text(json.dumps(card))
+    out, page = tmp_path / "figures.json", tmp_path / "page.html"
+    words = ["--on", str(place / "clips" / "rock" / "rock0.wav"), "--seconds", "1.5"]
+    words += ["--classifier", str(place / "judge"), "-o", str(out), "--page", str(page)]
+    words += ["--mushra", "--separator", "none"]
+    assert main(["evaluate", str(tmp_path / "mine"), *words]) == 0
+    printed = capsys.readouterr()
+    assert "not measured: whether it sounds like mine" in printed.err
+    assert "not measured: distance to songs of mine" in printed.err
+    assert "verdict" in printed.out
+    assert max(map(len, printed.out.splitlines())) <= 100
+    (song,) = json.loads(out.read_text())["songs"].values()
+    assert song[STYLE]["centred chroma"] > 0.9
+    assert not [name for name in song[STYLE] if "mine" in name]
+    assert "MUSHRA listening test: mine" in page.read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
         (["--on", "nowhere"], "nowhere does not exist"),
         (["--on", "clips", "--classifier", "clips"], "no genre classifier can be read"),
         (["--on", "clips", "--classifier", "judge", "--genre", "polka"], "does not know 'polka'"),
+        (["--on", "clips", "--mushra"], "--page listen.html"),
         (["--on", "songs", "clips"], "name one folder"),
         (["--on", "songs", "--split", "valid", "--classifier", "judge"], "'valid'"),
         (["--on", "songs", "--songs", "0"], "--songs 0"),

@@ -13,8 +13,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from audiotransfer.audio.loudness import LoudnessMeter
 from audiotransfer.audio.reading import read_audio
-from audiotransfer.benchmark.listening_page import Pair, write_page
+from audiotransfer.benchmark.listening_page import Pair, Trial, write_mushra_page, write_page
 from audiotransfer.errors import AudioTransferError
 
 RATE = 44100
@@ -79,13 +80,15 @@ def test_every_id_that_the_script_looks_for_is_there(tmp_path: Path) -> None:
     reader, _, _ = page(tmp_path / "page.html")
     there = {value for name, value in reader.attributes if name == "id"}
     sought = set(re.findall(r'getElementById\("([a-z]+)"\)', reader.scripts[1]))
-    assert sought == {"data", "title", "pairs", "voter", "save", "clear", "progress", "result"}
-    assert sought <= there
+    assert sought == {"data"}
+    named = set(re.findall(r'byId\("([a-z]+)"\)', reader.scripts[1]))
+    assert {"title", "song", "voter", "save", "clear", "progress", "result", "keys"} <= named
+    assert sought | named <= there
 
 
 def test_names_and_order_are_hidden_and_drawn_by_seed(tmp_path: Path) -> None:
     _, data, key = page(tmp_path / "one.html")
-    assert all(set(pair) == {"A", "B"} for pair in data["pairs"])
+    assert all(set(pair) == {"A", "B"} for pair in data["songs"])
     assert sorted(one["name"] for one in key) == [pair.name for pair in PAIRS]
     assert all({one["A"], one["B"]} == {"before", "after"} for one in key)
     assert page(tmp_path / "same.html")[2] == key
@@ -96,7 +99,7 @@ def test_names_and_order_are_hidden_and_drawn_by_seed(tmp_path: Path) -> None:
 
 def test_a_and_b_are_what_the_key_says_at_one_level(tmp_path: Path) -> None:
     _, data, key = page(tmp_path / "page.html")
-    for shown, told in zip(data["pairs"], key, strict=True):
+    for shown, told in zip(data["songs"], key, strict=True):
         for side in ("A", "B"):
             head, _, coded = shown[side].partition(",")
             assert head == "data:audio/mpeg;base64"
@@ -106,7 +109,9 @@ def test_a_and_b_are_what_the_key_says_at_one_level(tmp_path: Path) -> None:
             assert rate == RATE
             # The format pads both ends alike.
             assert RATE <= sound.shape[1] < 1.1 * RATE
-            assert float(sound.square().mean().sqrt()) == pytest.approx(0.1, rel=0.1)
+            meter = LoudnessMeter(RATE, 2)
+            meter.push(sound)
+            assert meter.integrated() == pytest.approx(-23.0, abs=0.5)
             loudest = int(torch.fft.rfft(sound[0]).abs().argmax()) * RATE / sound.shape[1]
             expected = 300 if told[side] == "before" else 1200
             assert loudest == pytest.approx(expected, abs=8)
@@ -115,3 +120,34 @@ def test_a_and_b_are_what_the_key_says_at_one_level(tmp_path: Path) -> None:
 def test_a_page_of_nothing_is_refused(tmp_path: Path) -> None:
     with pytest.raises(AudioTransferError, match="zero pairs"):
         write_page(tmp_path / "page.html", [], RATE, style="jazz", genre="jazz")
+
+
+def test_a_mushra_test_hides_the_reference_and_an_anchor_among_the_systems(tmp_path: Path) -> None:
+    both = tone(300, 0.2) + tone(9000, 0.2)
+    trials = [Trial("song", both, {"style": tone(1200, 0.1), "matched EQ": tone(600, 0.4)})]
+    path = tmp_path / "page.html"
+    write_mushra_page(path, trials, RATE, style="jazz", genre="jazz", asked="How close?", seed=3)
+    reader = Reader()
+    reader.feed(path.read_text(encoding="utf-8"))
+    data = json.loads(reader.scripts[0])
+    (key,) = json.loads(base64.b64decode(data["key"]))
+    assert data["mode"] == "mushra"
+    assert data["asked"] == "How close?"
+    rated = {letter: what for letter, what in key.items() if letter != "name"}
+    assert set(rated.values()) == {"reference", "anchor", "style", "matched EQ"}
+    (song,) = data["songs"]
+    assert set(song) == {*rated, "reference"}
+    letter = {what: letter for letter, what in rated.items()}
+    # The hidden reference is the open one; the anchor has lost what lies above 3.5 kHz.
+    assert song[letter["reference"]] == song["reference"]
+    high = {}
+    for what in ("reference", "anchor"):
+        coded = tmp_path / "sound.mp3"
+        coded.write_bytes(base64.b64decode(song[letter[what]].partition(",")[2]))
+        spectrum = torch.fft.rfft(read_audio(coded)[0][0]).abs().square()
+        place = round(8000 / RATE * 2 * len(spectrum))
+        high[what] = float(spectrum[place:].sum() / spectrum.sum())
+    assert high["reference"] > 0.2
+    assert high["anchor"] < 1e-3
+    with pytest.raises(AudioTransferError, match="zero songs"):
+        write_mushra_page(path, [], RATE, style="jazz", genre="jazz", asked="?")

@@ -21,7 +21,7 @@ import soundfile
 from audiotransfer.cli import console
 from audiotransfer.cli.console import Console
 from audiotransfer.cli.progress import ProgressLine
-from audiotransfer.timing import TimeLeft
+from audiotransfer.timing import Steps, TimeLeft
 
 RATE = 44100
 COMMAND = [sys.executable, "-m", "audiotransfer"]
@@ -63,7 +63,7 @@ def test_even_work_is_predicted_right(rate: float) -> None:
             assert seconds == pytest.approx((1.0 - share) / rate, abs=0.6)
     assert predicted > 10
     clock.now += 100.0
-    assert left.left() == 0.0
+    assert left.left() is None  # not that nothing is left
 
 
 def test_work_in_steps_is_predicted_smoothly() -> None:
@@ -91,6 +91,30 @@ def test_a_new_stage_keeps_what_was_predicted_until_it_knows_better() -> None:
     clock.now += 1.0
     assert before is not None
     assert left.update("writing", 0.5) == pytest.approx(before - 1.0)
+
+
+def test_steps_count_by_the_time_that_they_took() -> None:
+    clock = Clock()
+    steps = Steps({"slow": 1.0, "quick": 1.0}, 4, clock)
+    shares = []
+    for _ in range(4):
+        for kind, seconds in (("slow", 9.0), ("quick", 1.0)):
+            clock.now += seconds
+            shares.append(steps.done(kind))
+    assert shares == sorted(shares)
+    # Once both kinds were measured, the share is that of the time.
+    assert shares[2:] == pytest.approx([0.475, 0.5, 0.725, 0.75, 0.975, 1.0])
+
+
+def test_time_between_steps_belongs_to_none() -> None:
+    clock = Clock()
+    steps = Steps({"one": 5.0, "other": 5.0}, 1, clock)
+    clock.now += 1.0
+    steps.done("one")
+    clock.now += 100.0
+    steps.start()
+    clock.now += 1.0
+    assert steps.done("other") == 1.0
 
 
 # The line

@@ -35,7 +35,7 @@ from vocoder import VocoderError
 CONFIGS = Path(__file__).parent.parent / "configs"
 RATE = 44100
 
-RENDERINGS = ["ensembles", "ensembles-sung", "ensembles-test", "genre-songs"]
+RENDERINGS = ["ensembles", "ensembles-jazz", "ensembles-sung", "ensembles-test", "genre-songs"]
 #: Rendered in test_excerpts.py and test_voice_envelopes.py.
 EXCERPTS = [
     "transcription-excerpts",
@@ -73,6 +73,7 @@ IN_FILES = {
         "templates-drums",
         "templates-bass",
         "templates-other",
+        "templates-jazz",
     ],
     "test_genre_gan.py": [
         "genre-gan",
@@ -167,7 +168,7 @@ def toy_render(settings: RenderSettings, place: Path, songs: int = 3) -> RenderS
         genres={},
         grooves="",
         soundfonts=[font],
-        target_soundfont=font,
+        target_banks={font: 1.0},
         songs=songs,
         seconds=0.6,
         hold_out=0.3,
@@ -230,7 +231,7 @@ def test_training_and_test_songs_share_nothing() -> None:
     assert (one.split, two.split) == ("train", "test") and one.seed != two.seed
     assert (one.scores, one.hold_out) == (two.scores, two.hold_out)  # or splits would overlap
     genres = load_config("genre-songs", [], RenderSettings)
-    assert one.target_soundfont not in genres.soundfonts
+    assert not set(one.target_banks) & set(genres.soundfonts)
 
 
 @pytest.mark.parametrize("config", [*STYLES, *SEPARATORS, *ELSEWHERE])

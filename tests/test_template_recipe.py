@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,9 @@ from audiotransfer.audio.writing import write_audio
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.evaluation import checkpoint_metric
 from audiotransfer.preparation.rendered_pairs import prepare_pairs
+from audiotransfer.spectral.transfer import load_generator
 from audiotransfer.styles import read_card
+from audiotransfer.styles.find import find_style
 from audiotransfer.training.config import load_config
 
 RATE = 44100
@@ -196,6 +199,24 @@ def test_a_start_of_another_shape_is_refused(data: Path, tmp_path: Path) -> None
             "templates-drums", [*overrides, start, "templates.widths.drums=12"], tmp_path / "b"
         )
     recipes.train("templates-drums", [*overrides, start], tmp_path / "c")
+    with pytest.raises(AudioTransferError, match="of style 'jazz' has another shape"):
+        shipped = "templates.start={drums: jazz}"
+        recipes.train("templates-drums", [*overrides, shipped], tmp_path / "d")
+
+
+@pytest.mark.usefixtures("every_branch")
+def test_a_style_is_trained_on(data: Path, tmp_path: Path) -> None:
+    """Without a step worth mentioning it stays what ships."""
+    shutil.copytree(data / "ensembles", tmp_path / "ensembles-jazz")
+    toy = [o for o in TOY if "widths" not in o]
+    overrides = [*toy, f"templates.data={tmp_path}", "templates.learning_rate=1e-9"]
+    recipes.train("templates-jazz", overrides, tmp_path / "on")
+    for stem in ("drums", "bass", "other"):
+        made = load_generator(tmp_path / "on" / "jazz" / f"{stem}.safetensors").state_dict()
+        entry = find_style("jazz").card.stems[stem]
+        assert entry is not None
+        first = load_generator(find_style("jazz").folder / entry.weights).state_dict()
+        assert all(torch.allclose(made[name], first[name], atol=2e-3) for name in first)
 
 
 def test_shipped_configs_name_styles_that_are_rendered() -> None:

@@ -8,6 +8,8 @@ import torch
 from audiotransfer.evaluation.baselines.random_chords import with_random_chords
 from audiotransfer.evaluation.metrics.cover_content import (
     HALF_BEAT_OFF,
+    MELODY,
+    MELODY_BY_CHANCE,
     RETRIEVED,
     ROOTS,
     ROOTS_BY_CHANCE,
@@ -41,7 +43,7 @@ def test_both_are_said_with_their_figures() -> None:
     style, content = lines(*[song()] * 6)
     assert style == (
         "style reached: 6 of 6 outputs are classified as jazz (sources 0, random chords 6); "
-        "probability 0.90 (sources 0.00)"
+        "probability 0.90 (sources 0.00), higher on 6"
     )
     assert content.startswith("content kept: 60% of the bars have the song's root (by chance 10%")
     assert "random chords 10%" in content
@@ -66,6 +68,29 @@ def test_what_is_missing_is_named_and_style_does_not_make_up_for_content(change,
     assert sum("not reached" in line or "lost" in line or "partly" in line for line in said) == (
         0 if "before" in change else 1
     )
+
+
+def test_the_melody_counts_between_chance_and_what_is_heard_in_the_song() -> None:
+    for heard, expected in ((0.8, "kept"), (0.5, "partly kept"), (0.3, "lost")):
+        one = song()
+        one["doing nothing"] |= {MELODY: 0.9, MELODY_BY_CHANCE: 0.3}
+        one["style"] |= {MELODY: heard, MELODY_BY_CHANCE: 0.3}
+        content = lines(one)[1]
+        assert content.startswith(f"content {expected}: ")
+        assert f"{heard:.0%} of the melody's notes are heard (in the songs 90%, by chance 30%)" in (
+            content
+        )
+
+
+def test_songs_with_artefacts_are_named_and_an_unknown_genre_says_nothing() -> None:
+    songs = {f"song {k}": song() for k in range(3)}
+    for number, one in enumerate(songs.values()):
+        one["style"]["artefacts"] = 1.0 + 0.2 * number
+    said = verdict(songs, "jazz", SYSTEMS)
+    assert said[-1] == "artefacts: 1 of 3 songs have more than their source, song 2 (1.40)"
+    del songs["song 2"]
+    assert verdict(songs, "", SYSTEMS)[-1].startswith("artefacts: no more than 1.2 times")
+    assert not any(line.startswith("style") for line in verdict(songs, "", SYSTEMS))
 
 
 def test_a_share_of_the_songs_is_partly_reached() -> None:

@@ -2,6 +2,7 @@
 
 from vocoder.base import Inverter, VocoderError, create, names, require_equal
 from vocoder.griffinlim import GriffinLimInverter, griffin_lim
+from vocoder.panning import panned
 from vocoder.spectral_gain import SpectralGainInverter
 from vocoder.spectrogram import SpectrogramSettings, power_mean
 
@@ -14,6 +15,7 @@ __all__ = [
     "create",
     "griffin_lim",
     "names",
+    "panned",
     "power_mean",
     "require_equal",
 ]

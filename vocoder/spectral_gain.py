@@ -14,6 +14,7 @@ from vocoder.spectrogram import TINY, SpectrogramSettings, to_bins
 from vocoder.stft import OverlapAdd
 
 Change = Callable[[Tensor, slice], Tensor]
+_CANCELLED = 10 ** (-10 / 20)  # least share of the channels' mean magnitude in their power
 
 
 class SpectralGainInverter:
@@ -30,6 +31,10 @@ class SpectralGainInverter:
     The spectrogram of the source itself returns the source; silence stays silent; a source g times
     as loud with a spectrogram log(g) higher returns g times the output wherever both stay above the
     spectrogram's floor.
+
+    With `mean_channel` the target spectrogram is that of the mean of the channels, which then has
+    it; all channels get the same gain. Where channels nearly cancel each other it counts as 10 dB
+    below their power.
     """
 
     def __init__(
@@ -38,13 +43,14 @@ class SpectralGainInverter:
         iterations: int = 8,
         max_gain_db: float = 35.0,
         momentum: float = 0.99,
+        mean_channel: bool = False,
     ) -> None:
         if iterations < 0:
             raise VocoderError(f"{iterations} Griffin-Lim iterations: use 0 or more")
         if not max_gain_db >= 0:
             raise VocoderError(f"max_gain_db {max_gain_db}: use 0 or more, usually 35")
         self.expects, self.iterations, self.momentum = expects, iterations, momentum
-        self.max_gain_db = max_gain_db
+        self.max_gain_db, self.mean_channel = max_gain_db, mean_channel
         self.reach = (1 + iterations) * expects.n_fft
         self._bound = max_gain_db * math.log(10) / 20
 
@@ -111,6 +117,8 @@ class SpectralGainInverter:
 
         def log_bands(spectrum: Tensor) -> Tensor:
             mixed = torch.view_as_real(spectrum).square().sum(-1).mean(0).sqrt_()
+            if self.mean_channel:
+                mixed = torch.maximum(spectrum.mean(0).abs(), mixed.mul_(_CANCELLED))
             return settings.frame_bands(mixed).clamp_min_(TINY).log_()
 
         def again(spectrum: Tensor, frames: slice) -> Tensor:

@@ -35,6 +35,10 @@ _FOLDER, _OLD_FOLDER = "genre-classifier", "judge"  # in a prepared folder
 Show = Callable[[str, float], None]
 
 
+class UnknownGenre(AudioTransferError):
+    """No genre classifier knows a genre."""
+
+
 @dataclass(frozen=True)
 class Entries:
     """The inputs of a benchmark.
@@ -43,6 +47,7 @@ class Entries:
         songs: what systems are run on.
         targets: songs of the target genre.
         equaliser: from the source's mean spectrum to the target's, where it could be fitted.
+        wanted: the target genre, also where no classifier knows it.
         seconds: how much of each song, around its middle; None is all.
         wrong: a style of another genre, None where there is none.
     """
@@ -53,6 +58,7 @@ class Entries:
     classifiers: Classifiers
     seconds: float | None
     wrong: str | Path | None
+    wanted: str
 
 
 def gather(
@@ -74,8 +80,9 @@ def gather(
     Songs of the target are, for rendered songs, the true renderings (those of the training songs
     where ``baseline`` has them), else the songs of the genre, which systems are then not run on.
     Prepared folders give their test split; the equaliser, where none came with the style, and a
-    genre classifier, where none knows the genre, are fitted to their training split. ``count``
-    songs are taken, evenly spread.
+    genre classifier, where none knows the genre, are fitted to their training split. Where no
+    ``genre`` was asked for and no classifier knows the style's, the classifiers have none.
+    ``count`` songs are taken, evenly spread.
 
     Raises:
         AudioTransferError: something is missing.
@@ -91,7 +98,13 @@ def gather(
     check_playable(card)
     wanted = genre or _target_genre(card)
     manifest = load_manifest(first) if prepared else None
-    classifier, name = genre_classifier_for(wanted, genre_classifier, manifest, show)
+    try:
+        classifier, name = genre_classifier_for(wanted, genre_classifier, manifest, show)
+    except UnknownGenre:
+        if genre is not None:
+            raise
+        # Everything else can be measured, and set distances need its embedding only.
+        classifier, name = GenreClassifier.load(genre_classifier or shipped_genre_classifier()), ""
     own = {wanted, name}
     if show is not None and baseline is not None:
         show(f"fitting the equaliser to {baseline.name}", 0.0)
@@ -121,6 +134,7 @@ def gather(
         ),
         seconds or (None if rendered else RECORDED_SECONDS),
         wrong or another_style(style),
+        wanted,
     )
 
 
@@ -148,14 +162,14 @@ def genre_classifier_for(
 
     The one in ``folder``; else the one that ships; else, where that one does not know the genre,
     one trained on all but the test split of a ``prepared`` collection, which is kept in its folder.
-    Raises AudioTransferError where none of them knows it, with the command that trains one.
+    Raises UnknownGenre where none of them knows it, with the command that trains one.
     """
     classifier = GenreClassifier.load(folder or shipped_genre_classifier())
     name = known_as(genre, classifier.classes)
     if name is None and folder is None and prepared is not None and genre in prepared.genres:
         classifier, name = _trained(prepared, show), genre
     if name is None:
-        raise AudioTransferError(
+        raise UnknownGenre(
             f"the genre classifier does not know {genre!r}, --genre takes one of "
             f"{', '.join(classifier.classes)}; one for other genres: audiotransfer prepare "
             "GENRE_FOLDERS -o ready, audiotransfer train audio-genre-classifier "

@@ -1,4 +1,7 @@
-"""A blind listening test as one HTML page: songs before and after a style, questions, votes."""
+"""Blind listening tests as one HTML page: pairs before and after a style, or a MUSHRA test.
+
+What a page saves, ``votes-*.json``, is described in `evaluation.report.votes`, which reads it.
+"""
 
 from __future__ import annotations
 
@@ -7,22 +10,27 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from torch import Tensor
 
 from audiotransfer.atomic import temporary_path
+from audiotransfer.audio.loudness import LoudnessMeter
 from audiotransfer.audio.writing import write_audio
 from audiotransfer.errors import AudioTransferError
+from audiotransfer.evaluation.report.votes import ANCHOR, MUSHRA, PAIRS, REFERENCE
 
 BEFORE, AFTER = "before", "after"
 _SLOT = "__DATA__"
-_LEVEL = 0.1
+_LOUDNESS = -23.0  # LUFS, of every sound
 _HIGHEST = 0.97
+_LETTERS = "ABCDEFGHIJKL"
+_ANCHOR_HZ = 3500.0  # of the low anchor of ITU-R BS.1534
 
 
 @dataclass(frozen=True)
@@ -32,6 +40,15 @@ class Pair:
     name: str
     before: Tensor
     after: Tensor
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A song of a MUSHRA test: the open reference, and what systems made, [C, T] at one rate."""
+
+    name: str
+    reference: Tensor
+    systems: Mapping[str, Tensor]
 
 
 def questions(genre: str) -> list[dict[str, object]]:
@@ -65,34 +82,101 @@ def write_page(
     genre: str,
     seed: int = 0,
 ) -> None:
-    """Writes a self-contained HTML file: sounds (mp3), questions, and the evaluation of votes.
+    """Writes a self-contained HTML file: pairs of sounds (mp3), questions, evaluation of votes.
 
-    The order of the pairs, and which side of each is A, are drawn from ``seed``. Both sides have
-    RMS 0.1 (less where one would clip), so that loudness is no cue. Votes are kept in the
+    The order of the pairs, and which side of each is A, are drawn from ``seed``. All sounds have
+    -23 LUFS (less in songs where one would clip), so that loudness is no cue. Votes are kept in the
     browser's storage and saved as JSON, which says which side was which.
     Raises AudioTransferError where there is no pair.
     """
     if not pairs:
         raise AudioTransferError(f"no listening page {path} of zero pairs: give at least one")
+    songs = [(pair.name, {BEFORE: pair.before, AFTER: pair.after}, None) for pair in pairs]
+    more = {"title": f"Blind listening: {style}", "questions": questions(genre)}
+    _write(path, PAIRS, songs, sample_rate, style, genre, seed, more)
+
+
+def write_mushra_page(
+    path: str | Path,
+    trials: Sequence[Trial],
+    sample_rate: int,
+    *,
+    style: str,
+    genre: str,
+    asked: str,
+    seed: int = 0,
+) -> None:
+    """Writes a self-contained HTML file of a MUSHRA test (ITU-R BS.1534-3).
+
+    Each song has an open reference, and is rated 0..100 in an order that is drawn from ``seed``:
+    what every system made, the reference again (hidden), and the reference through a low-pass of
+    3.5 kHz (the anchor). ``asked`` is the question that the ratings answer. Loudness and votes are
+    those of `write_page`.
+    Raises AudioTransferError where there is no trial.
+    """
+    if not trials:
+        raise AudioTransferError(f"no listening page {path} of zero songs: give at least one")
+    songs = []
+    for trial in trials:
+        rated = {
+            REFERENCE: trial.reference,
+            ANCHOR: low_passed(trial.reference, sample_rate),
+            **trial.systems,
+        }
+        songs.append((trial.name, rated, trial.reference))
+    more = {"title": f"MUSHRA listening test: {style}", "asked": asked}
+    _write(path, MUSHRA, songs, sample_rate, style, genre, seed, more)
+
+
+def low_passed(sound: Tensor, sample_rate: int, hertz: float = _ANCHOR_HZ) -> Tensor:
+    """A sound [C, T] without what lies above a frequency, without delay."""
+    from scipy.signal import butter, sosfiltfilt
+
+    sos = butter(10, hertz, fs=sample_rate, output="sos")
+    filtered = sosfiltfilt(sos, sound.double().numpy(), axis=-1)
+    return Tensor(np.ascontiguousarray(filtered, dtype=np.float32))
+
+
+Shown = tuple[str, Mapping[str, Tensor], Tensor | None]
+"""A song's name, its sounds by what they are, and the open reference."""
+
+
+def _write(
+    path: str | Path,
+    mode: str,
+    songs: Sequence[Shown],
+    sample_rate: int,
+    style: str,
+    genre: str,
+    seed: int,
+    more: Mapping[str, object],
+) -> None:
+    """Writes the page of a mode with the songs and the sounds of each in random order."""
     random = np.random.default_rng(seed)
     key: list[dict[str, str]] = []
     shown: list[dict[str, str]] = []
-    for index in random.permutation(len(pairs)):
-        pair = pairs[index]
-        first = BEFORE if random.random() < 0.5 else AFTER
-        second = AFTER if first == BEFORE else BEFORE
-        sides = dict(zip((BEFORE, AFTER), _level(pair.before, pair.after), strict=True))
-        key.append({"A": first, "B": second, "name": pair.name})
-        shown.append({"A": _mp3(sides[first], sample_rate), "B": _mp3(sides[second], sample_rate)})
+    for index in random.permutation(len(songs)):
+        name, sounds, reference = songs[index]
+        order = [list(sounds)[place] for place in random.permutation(len(sounds))]
+        level = _level(sounds, sample_rate)
+        key.append({**dict(zip(_LETTERS, order, strict=False)), "name": name})
+        coded = {
+            letter: _mp3(level[what], sample_rate)
+            for letter, what in zip(_LETTERS, order, strict=False)
+        }
+        if reference is not None:
+            coded[REFERENCE] = _mp3(level[REFERENCE], sample_rate)
+        shown.append(coded)
     answers = json.dumps(key)
-    data = {
+    data: dict[str, Any] = {
         "id": hashlib.sha256(f"{style}{genre}{seed}{answers}{shown}".encode()).hexdigest()[:12],
-        "title": f"Blind listening: {style}",
+        "mode": mode,
         "style": style,
+        "genre": genre,
         "seed": seed,
-        "questions": questions(genre),
         "key": base64.b64encode(answers.encode()).decode(),
-        "pairs": shown,
+        "songs": shown,
+        **more,
     }
     template = (
         resources.files("audiotransfer.benchmark")
@@ -107,12 +191,20 @@ def write_page(
     os.replace(part, path)
 
 
-def _level(before: Tensor, after: Tensor) -> list[Tensor]:
-    """Both sounds scaled to one RMS: 0.1, or less where one would clip."""
-    sounds = [sound / max(float(sound.square().mean().sqrt()), 1e-9) for sound in (before, after)]
-    peak = max(float(sound.abs().max()) for sound in sounds)
-    level = min(_LEVEL, _HIGHEST / max(peak, 1e-9))
-    return [sound * level for sound in sounds]
+def _level(sounds: Mapping[str, Tensor], sample_rate: int) -> dict[str, Tensor]:
+    """The sounds at one loudness: -23 LUFS, or less where one of them would clip."""
+    gains = {name: _gain(sound, sample_rate) for name, sound in sounds.items()}
+    peak = max(float(sound.abs().max()) * gains[name] for name, sound in sounds.items())
+    common = min(1.0, _HIGHEST / max(peak, 1e-9))
+    return {name: sound * (gains[name] * common) for name, sound in sounds.items()}
+
+
+def _gain(sound: Tensor, sample_rate: int) -> float:
+    """The factor that brings a sound to -23 LUFS; 1 for silence and what is shorter than 0.4 s."""
+    meter = LoudnessMeter(sample_rate, len(sound))
+    meter.push(sound)
+    loudness = meter.integrated()
+    return float(10 ** ((_LOUDNESS - loudness) / 20)) if np.isfinite(loudness) else 1.0
 
 
 def _mp3(sound: Tensor, sample_rate: int) -> str:

@@ -10,12 +10,20 @@ from torch import Tensor
 
 from audiotransfer.audio.resampling import STEREO_RATE
 from audiotransfer.benchmark.songs import BenchmarkSong
-from audiotransfer.benchmark.systems import NOTHING, RANDOM, System
+from audiotransfer.benchmark.systems import (
+    EQUALISER,
+    NOTHING,
+    RANDOM,
+    ROUND_TRIP,
+    System,
+    transcribed,
+)
 from audiotransfer.evaluation import (
     AudioClassifier,
     GenreClassifier,
     InstrumentClassifier,
     Interval,
+    artefact_check,
     harmonic,
     rescaled,
     share,
@@ -25,6 +33,7 @@ from audiotransfer.evaluation import (
 from audiotransfer.evaluation.metrics.cover_content import (
     content_figures,
     content_of,
+    melody_figures,
     retrieval_figures,
 )
 from audiotransfer.evaluation.metrics.identification import Fingerprint
@@ -35,6 +44,7 @@ from audiotransfer.evaluation.metrics.set_distances import (
     kernel_distance,
 )
 from audiotransfer.evaluation.report.statistics import Row
+from audiotransfer.timing import Steps
 
 Figures = dict[str, dict[str, float]]
 Show = Callable[[str, float], None]
@@ -42,6 +52,11 @@ OnSong = Callable[[str, dict[str, Tensor]], None]
 """Called after each song: (its name, its sounds [2, T]: ``source``, each system's, ``truth``)."""
 
 TRUTH, TARGETS = "true rendering", "target songs"
+ARTEFACTS = "artefacts"
+# Kinds of steps of the work on a song, and their seconds, roughly, of 30 s of it.
+_SOURCE, _METRICS = "source", "metrics of "
+_WHOLE_JOB, _MEASURING = 9.0, 8.0
+_QUICK = {NOTHING: 0.01, EQUALISER: 0.5, ROUND_TRIP: 6.0, RANDOM: 0.05}
 _DISTANCES = {"FAD gain": frechet_distance, "KAD gain": kernel_distance}
 
 
@@ -100,7 +115,10 @@ def probability_figure(genre: str) -> str:
 
 @dataclass(frozen=True)
 class Classifiers:
-    """The genre classifier and the genre that its figures are about; the instrument classifier."""
+    """The genre classifier and the genre that its figures are about; the instrument classifier.
+
+    ``genre`` is empty where the classifier does not know it: there are no figures of it then.
+    """
 
     genres: GenreClassifier
     genre: str
@@ -108,6 +126,8 @@ class Classifiers:
 
     def figures(self, sound: Tensor) -> dict[str, float]:
         """Probability of the genre for a sound [C, T], and whether it is the likeliest (0 or 1)."""
+        if not self.genre:
+            return {}
         shares = self.genres.probabilities(sound, STEREO_RATE)
         likeliest = max(shares, key=lambda genre: shares[genre])
         return {
@@ -151,30 +171,47 @@ def measure(
     measured: dict[str, Figures] = {}
     sets: dict[str, list[dict[str, Embeddings]]] = {}
     fingerprints: dict[str, list[Fingerprint]] = {}
-    for song in songs:
+    steps = Steps(_guesses(systems), len(songs))
+    done = 0.0
+    for number, song in enumerate(songs, start=1):
+        title = f"song {number} of {len(songs)}"
+        steps.start()
         source, truth = song.source(seconds), song.true_rendering(seconds)
         outputs: dict[str, Tensor] = {}
         for system, run in systems.items():
-            done = len(measured) + len(outputs) / (len(systems) + 1)
-            show(f"{song.name}, {system}", done / len(songs))
+            show(f"{title}, {system}", done)
             outputs[system] = run(source)
-        show(f"{song.name}, metrics", (len(measured) + 1 - 1 / (len(systems) + 1)) / len(songs))
+            done = steps.done(system)
+        show(f"{title}, its melody and artefacts", done)
         if truth is not None:
             source, truth = (part[:, : min(source.shape[-1], truth.shape[-1])]
                              for part in (source, truth))  # fmt: skip
             outputs[TRUTH] = truth
         figures: Figures = {}
         content = content_of(source, STEREO_RATE)
+        sheet = transcribed(source)
+        consistency = artefact_check(source, STEREO_RATE) if artefacts else 0.0
+        done = steps.done(_SOURCE)
         for system, output in outputs.items():
+            show(f"{title}, measuring {system}", done)
             found = content_of(output, STEREO_RATE)
             figures[system] = (
                 classifiers.figures(output)
-                | song_figures(output, source, STEREO_RATE, truth=truth, artefacts=artefacts)
+                | song_figures(output, source, STEREO_RATE, truth=truth)
                 | content_figures(found, content)
+                | melody_figures(found, sheet)
             )
+            if consistency > 0:
+                figures[system][ARTEFACTS] = (
+                    1.0 if output is source else artefact_check(output, STEREO_RATE) / consistency
+                )
             fingerprints.setdefault(system, []).append(found.fingerprint)
             sets.setdefault(system, []).append(classifiers.embeddings(output))
-        _add_relative(figures, classifiers.genre, [found[probability] for found in real.values()])
+            if system != TRUTH:
+                done = steps.done(f"{_METRICS}{system}")
+        if classifiers.genre:
+            known = [found[probability] for found in real.values()]
+            _add_relative(figures, classifiers.genre, known)
         measured[song.name] = figures
         if on_song is not None:
             truths = {} if truth is None else {"truth": truth}
@@ -188,6 +225,18 @@ def measure(
             len(found[embedding]) for found in sets.get(NOTHING, [])
         )
     return Benchmark(measured, _gains(sets, target_windows), real, sizes)
+
+
+def _guesses(systems: Mapping[str, System]) -> dict[str, float]:
+    """Seconds of each kind of step on a song of 30 s, roughly, on one core."""
+    running = {name: _QUICK.get(name, _WHOLE_JOB) for name in systems}
+    metrics = {f"{_METRICS}{name}": 0.0 if name == NOTHING else _MEASURING for name in systems}
+    return {**running, _SOURCE: 2 * _MEASURING, **metrics}
+
+
+def seconds_a_song(systems: Mapping[str, System]) -> float:
+    """Seconds that a song of 30 s takes, roughly, on one core of 2024."""
+    return sum(_guesses(systems).values())
 
 
 def _no_progress(_stage: str, _share: float) -> None:

@@ -99,7 +99,7 @@ def systems(
         return run
 
     def random_chords(audio: Tensor) -> Tensor:
-        sheet = _transcribed(audio)
+        sheet = transcribed(audio)
         if sheet is None:
             return audio
         with tempfile.TemporaryDirectory() as folder:
@@ -128,7 +128,7 @@ def _band(style: str | Path | Style) -> object:
     return style.band if isinstance(style, Style) else find_for_recordings(style).card.band
 
 
-def _transcribed(audio: Tensor) -> LeadSheet | None:
+def transcribed(audio: Tensor) -> LeadSheet | None:
     """The lead sheet of a song [2, T]; None where nothing can be arranged."""
     transcriber = Transcriber()
     transcriber.push(audio)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,35 +26,37 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from audiotransfer.benchmark import Benchmark, Classifiers, Entries, OnSong
-    from audiotransfer.benchmark.listening_page import Pair
 
 _PAGE_SECONDS = 12.0
-#: Columns of each table, by their beginnings; a terminal is wide enough for one table.
-_COLUMNS = (
-    ("probability of", "classified as", "toward", "style", "H", "content"),
-    ("centred chroma", "onset correlation", "onset F1", "artefacts"),
-    ("distance", "distance ratio", "contrast", "contrast ratio"),
-    ("FAD gain", "KAD gain"),
-    ("chord roots", "bar chroma", "beat F", "half a beat off"),
-    ("reciprocal rank",),
-)
+#: Figures of the two tables, the first that were measured; all others stand in the JSON.
+_STYLE_COLUMNS = (
+    "distance", "probability of", "classified as", "FAD gain (genres)", "H", "contrast",
+)  # fmt: skip
+_CONTENT_COLUMNS = (
+    "melody kept", "chord roots", "beat F", "centred chroma", "artefacts", "onset correlation",
+)  # fmt: skip
+_COLUMNS_A_TABLE = 5
+_WIDTH = 100
+_MUSHRA_SONGS = 10  # more than that nobody rates in one sitting
 
 
 def configure(parser: Parser) -> None:
     """Describes the verb and its arguments."""
+    parser.usage = "audiotransfer evaluate STYLE --on SONG... [options]"
     parser.about(
-        "Measures what a style makes of songs, by a genre classifier and by what is left of the "
-        "song, beside six baselines; rendered songs also beside their true version.",
+        "Measures what a style makes of songs, beside baselines, by a genre classifier and by what "
+        "is left of the song; prints tables and a verdict.",
         """\
 examples:
   audiotransfer evaluate jazz --on data/ensembles-test --baseline data/ensembles
   audiotransfer evaluate jazz --on my/songs -o figures.json --page listen.html
+  audiotransfer evaluate --votes votes-*.json              what listeners said
   audiotransfer evaluate runs/jazz/jazz --on song.mp3 other.mp3 --plots out
-  audiotransfer evaluate jazz --on midi/jazz midi/pop           MIDI, by genre
-  audiotransfer evaluate bach --on jsb_chorales.zip""",
+  audiotransfer evaluate jazz --on midi/jazz midi/pop           MIDI, by genre""",
     )
     parser.add_argument(
         "style",
+        nargs="?",
         type=any_name,
         metavar="STYLE",
         help=f"{style_names('spectral')}, of MIDI {style_names('symbolic')}, bach, or a folder",
@@ -63,10 +66,9 @@ examples:
         "--on",
         nargs="+",
         type=any_path,
-        required=True,
         metavar="SONG",
-        help="songs; folders of them, named after genres; of rendered or prepared songs; of MIDI "
-        "files also zips, by genre",
+        help="songs; folders of them, named after genres; of rendered or prepared songs; MIDI "
+        "files, also zips, by genre",
     )
     what.add_argument(
         "--split", default="test", metavar="NAME", help="split of rendered songs (default test)"
@@ -84,7 +86,7 @@ examples:
         "--baseline",
         type=any_path,
         metavar="FOLDER",
-        help="rendered songs, or JSON, to fit the equaliser to (default: what came with the style)",
+        help="rendered songs, or JSON, to fit the equaliser to (default: the style's)",
     )
     beside.add_argument(
         "--wrong",
@@ -115,6 +117,16 @@ examples:
     output.add_argument(
         "--page", type=any_path, metavar="FILE", help="an HTML page for blind listening and voting"
     )
+    output.add_argument(
+        "--mushra", action="store_true", help="the page as a MUSHRA test (reference and anchor)"
+    )
+    output.add_argument(
+        "--votes",
+        nargs="+",
+        type=any_path,
+        metavar="FILE",
+        help="means and intervals of votes that such pages saved",
+    )
     parser.accept_old_name("--judge", "--classifier")
     parser.accept_old_name("--pictures", "--plots")
     parser.accept_old_name("--tagger", "--instruments")
@@ -126,10 +138,16 @@ examples:
 def run(args: Arguments, console: Console) -> int:
     """Measures a style or an accompaniment model: prints tables, writes the requested files."""
     _check(args)
+    if args.votes is not None:
+        from audiotransfer.cli import evaluate_votes
+
+        found = evaluate_votes.run(args.votes, console)
+        if args.out is not None:
+            _write(args.out, found)
+        return 0
     with console.progress(args.style):
         from audiotransfer import benchmark
-        from audiotransfer.audio.resampling import STEREO_RATE
-        from audiotransfer.benchmark.listening_page import write_page
+        from audiotransfer.benchmark.outlook import outlook
         from audiotransfer.pipeline import load_style
         from audiotransfer.pipeline.midi_accompaniment import is_accompanist
 
@@ -155,7 +173,8 @@ def run(args: Arguments, console: Console) -> int:
             wrong=args.wrong,
             show=line.show,
         )
-        line.show("reading songs of the target", 0.0)
+        if entries.targets:
+            line.show("reading songs of the target", 0.0)
         targets = [song.source(entries.seconds) for song in entries.targets]
         competing = benchmark.systems(
             load_style(args.style, device=args.device),
@@ -167,7 +186,9 @@ def run(args: Arguments, console: Console) -> int:
             device=args.device,
             seed=args.seed,
         )
-        pairs: list[Pair] = []
+        for text in outlook(Path(args.style).name, entries, competing):
+            console.notice(text)
+        heard: list[Heard] = []
         measured = benchmark.measure(
             entries.songs,
             competing,
@@ -175,7 +196,7 @@ def run(args: Arguments, console: Console) -> int:
             targets,
             seconds=entries.seconds,
             show=line.show,
-            on_song=_on_song(args, pairs),
+            on_song=_on_song(args, heard),
         )
     shares = _shares(measured, entries.classifiers)
     words = _verdict(measured, entries.classifiers.genre)
@@ -203,17 +224,23 @@ def run(args: Arguments, console: Console) -> int:
     if args.out is not None:
         _write(args.out, values)
     if args.page is not None:
-        write_page(
-            args.page, pairs, STEREO_RATE, style=Path(args.style).name,
-            genre=entries.classifiers.genre, seed=args.seed,
-        )  # fmt: skip
-    console.result(_text(measured, [*words, ""], shares, entries), values)
+        _write_page(args, heard, entries)
+    console.result(_text(measured, words, shares, entries, args), values)
     return 0
 
 
 def _check(args: Arguments) -> None:
     """Raises AudioTransferError for songs, lengths or outputs that cannot be used."""
-    for song in args.on:
+    if args.votes is not None:
+        if args.style is not None or args.on is not None:
+            raise AudioTransferError("--votes reads files of votes only: leave out style and songs")
+    elif args.style is None or args.on is None:
+        raise AudioTransferError(
+            "evaluate needs a style and songs: `audiotransfer evaluate jazz --on my/songs`"
+        )
+    if args.mushra and args.page is None:
+        raise AudioTransferError("--mushra is a kind of page: name one by --page listen.html")
+    for song in args.on or ():
         check_song(song, midi=True)
     for name in ("songs", "seconds"):
         value = getattr(args, name)
@@ -232,6 +259,7 @@ def _shares(measured: Benchmark, classifiers: Classifiers) -> list[dict[str, Any
     """Shares of the songs on which the style is better than a baseline."""
     from audiotransfer import benchmark
 
+    genre = classifiers.genre
     held_out = classifiers.genres.report.get("held out", ())
     unseen = measured.only(held_out.__contains__)
     subsets = [(measured, "")]
@@ -243,7 +271,8 @@ def _shares(measured: Benchmark, classifiers: Classifiers) -> list[dict[str, Any
         for other in (benchmark.NOTHING, benchmark.EQUALISER):
             if other not in found.systems():
                 continue
-            figures = [(probability, True, f"moved further toward {classifiers.genre} than by")]
+            moved = (probability, True, f"moved further toward {genre} than by")
+            figures = [moved] if genre else []
             if all("distance" in song[other] for song in found.songs.values()):
                 figures.append(("distance", False, "nearer to the truth than"))
             shares += [
@@ -257,11 +286,14 @@ def _shares(measured: Benchmark, classifiers: Classifiers) -> list[dict[str, Any
     return shares
 
 
-def _on_song(args: Arguments, pairs: list[Pair]) -> OnSong:
-    """Callback that plots source, output and truth of a song, and collects pairs for the page."""
+Heard = tuple[str, dict[str, "Tensor"]]
+"""A song's name, and excerpts of its sounds by system: source, style, baselines, truth."""
+
+
+def _on_song(args: Arguments, heard: list[Heard]) -> OnSong:
+    """Callback that plots source, output and truth of a song, and collects sounds for the page."""
     from audiotransfer.audio.resampling import STEREO_RATE
     from audiotransfer.benchmark import STYLE
-    from audiotransfer.benchmark.listening_page import Pair
     from audiotransfer.evaluation import save_comparison
 
     length = round(_PAGE_SECONDS * STEREO_RATE)
@@ -272,13 +304,45 @@ def _on_song(args: Arguments, pairs: list[Pair]) -> OnSong:
             path = args.plots / f"{name.replace('/', '-')}.png"
             save_comparison(path, shown, STEREO_RATE, title=name)
         if args.page is not None:
-            before, after = (
-                sound[:, max(0, sound.shape[-1] - length) // 2 :][:, :length].clone()
-                for sound in (sounds["source"], sounds[STYLE])
-            )
-            pairs.append(Pair(name, before, after))
+            middle = {
+                key: sound[:, max(0, sound.shape[-1] - length) // 2 :][:, :length].clone()
+                for key, sound in sounds.items()
+            }
+            heard.append((name, middle))
 
     return on_song
+
+
+def _write_page(args: Arguments, heard: list[Heard], entries: Entries) -> None:
+    """Writes the listening page of pairs, or of a MUSHRA test."""
+    from audiotransfer.audio.resampling import STEREO_RATE
+    from audiotransfer.benchmark import EQUALISER, RANDOM_CHORDS, ROUND_TRIP, STYLE, WRONG
+    from audiotransfer.benchmark.listening_page import Pair, Trial, write_mushra_page, write_page
+
+    style, genre = Path(args.style).name, entries.wanted
+    if not args.mushra:
+        pairs = [Pair(name, sounds["source"], sounds[STYLE]) for name, sounds in heard]
+        write_page(args.page, pairs, STEREO_RATE, style=style, genre=genre, seed=args.seed)
+        return
+    rated = (STYLE, EQUALISER, ROUND_TRIP, WRONG, RANDOM_CHORDS)
+    step = max(1, -(-len(heard) // _MUSHRA_SONGS))
+    true = any("truth" in sounds for _, sounds in heard)
+    trials = [
+        Trial(
+            name,
+            sounds.get("truth", sounds["source"]),
+            {key: sounds[key] for key in rated if key in sounds},
+        )
+        for name, sounds in heard[::step]
+    ]
+    asked = (
+        f"The reference is the song as {genre} instruments play it. How close does each come?"
+        if true
+        else "The reference is the song as it was. How well does each keep it, and how clean is it?"
+    )
+    write_mushra_page(
+        args.page, trials, STEREO_RATE, style=style, genre=genre, asked=asked, seed=args.seed
+    )
 
 
 def _write(path: Path, values: dict[str, Any]) -> None:
@@ -301,29 +365,44 @@ def _verdict(measured: Benchmark, genre: str) -> list[str]:
 
 
 def _text(
-    measured: Benchmark, words: list[str], shares: list[dict[str, Any]], entries: Entries
+    measured: Benchmark,
+    words: list[str],
+    shares: list[dict[str, Any]],
+    entries: Entries,
+    args: Arguments,
 ) -> str:
-    """The tables and remarks that are printed."""
-    from audiotransfer.evaluation import plain_table
+    """The tables, the verdict and remarks that are printed."""
+    from audiotransfer.benchmark import STYLE
+    from audiotransfer.evaluation.report.statistics import narrow_table
 
     rows = measured.rows()
     names = list(dict.fromkeys(name for row in rows for name in row))
     parts = []
-    for part in _COLUMNS:
-        columns = [name for name in names if name.startswith(part)]
-        if part[0] == "distance":
-            columns = [name for name in columns if name in part]
+    for wanted in (_STYLE_COLUMNS, _CONTENT_COLUMNS):
+        columns = [
+            name
+            for part in wanted
+            for name in names
+            if name == part or (part.endswith((" of", " as")) and name.startswith(part))
+        ][:_COLUMNS_A_TABLE]
+        shown = [row for row in rows if any(name in row for name in columns)]
         if columns:
-            shown = [row for row in rows if any(name in row for name in columns)]
-            parts += [plain_table(shown, ["system", *columns]), ""]
-    parts += words
+            parts += [narrow_table(shown, ["system", *columns], interval_of=STYLE), ""]
+    parts += ["verdict", *words]
     parts += [f"{one['share']:.0%} of {one['songs']} songs {one['what']}" for one in shares]
-    parts.append(", ".join(f"{name}: {size}" for name, size in measured.sizes.items()))
-    if entries.wrong is None:
-        parts.append("no wrong style: no other style is installed, --wrong names one")
-    if entries.classifiers.instruments is None:
-        parts.append("no second embedding: no instrument classifier ships, --instruments names one")
     tested = entries.classifiers.genres.report.get("held-out real clips")
-    if tested:
+    if tested and entries.classifiers.genre:
         parts.append(f"the genre classifier is right on {tested['accuracy']:.0%} of held-out clips")
-    return "\n".join(parts)
+    if args.out is None:
+        parts.append("all figures, with intervals and by song: -o figures.json")
+    if args.page is None:
+        parts.append("to judge by ear: --page listen.html, a page for blind listening")
+    else:
+        parts.append(
+            f"{args.page}: open it in a browser, here or on a phone, vote and save; then "
+            "audiotransfer evaluate --votes votes-*.json"
+        )
+    return "\n".join(
+        textwrap.fill(part, _WIDTH, subsequent_indent="  ") if "\n" not in part else part
+        for part in parts
+    )

@@ -36,8 +36,9 @@ def write_features(song: Path) -> None:
     """Writes spectrograms of a rendered song's stems into ``song/features``, all or none.
 
     ``STEM.source.npy`` and ``STEM.separated.npy`` are the input of the stem's template model
-    ``[L, V]``, ``STEM.STYLE.npy`` spectrograms ``[L, F]``, half precision; ``STEM.keys.npy``, for
-    models that are trained with notes, is the piano roll ``[ceil(L / 2), 4, 88]``.
+    ``[L, V]``, ``STEM.STYLE.npy`` spectrograms ``[L, F]`` of the mean of the channels, half
+    precision; ``STEM.keys.npy``, for models that are trained with notes, is the piano roll
+    ``[ceil(L / 2), 4, 88]``.
     """
     about = json.loads((song / "song.json").read_text())
     spectrogram = SpectrogramSettings()
@@ -51,7 +52,7 @@ def write_features(song: Path) -> None:
                 frames = values.shape[-1]
                 _save(part / f"{stem}.{side}.npy", values)
         for place in sorted((song / "target").iterdir()):
-            values = spectrogram.stereo(_read(place / f"{stem}.wav"))
+            values = spectrogram(_read(place / f"{stem}.wav").mean(0))
             _save(part / f"{stem}.{place.name}.npy", values)
         if model.learns_keys:
             notes = np.load(song / "notes.npz")[stem]

@@ -27,9 +27,10 @@ from audiotransfer.recipes.export import (
 from audiotransfer.renamed import present_folder
 from audiotransfer.spectral.models.templates import TemplateModel
 from audiotransfer.spectral.objectives.templates import TEMPLATE_MODELS, TOGETHER, TemplateObjective
-from audiotransfer.spectral.transfer import save_generator
+from audiotransfer.spectral.transfer import CHANNELS, load_generator, save_generator
 from audiotransfer.styles import read_card
 from audiotransfer.styles.card import StemEntry
+from audiotransfer.styles.find import find_style
 from audiotransfer.training import Objective
 from vocoder import SpectrogramSettings
 
@@ -45,7 +46,8 @@ class TemplateRecipe:
     ``weights`` are those of the objective's terms. The first ``validation_songs`` songs are not
     trained on but validated on, by distance and, as ``checkpoint_metric`` says, by H, which then
     chooses the weights. ``start`` are, by stem, checkpoints of runs whose weights are the first
-    ones; ``onto`` is a folder of styles whose other stems are copied into the new ones.
+    ones, or names of styles whose are; ``onto`` is a folder of styles whose other stems are copied
+    into the new ones.
     """
 
     stems: list[str] = field(default_factory=lambda: ["other"])
@@ -76,8 +78,8 @@ class TemplateRecipe:
                 f"{len(songs)} songs leave none to train on beside {self.validation_songs} for "
                 "validation; render more, or set validation_songs lower"
             )
-        for stem, checkpoint in self.start.items():
-            start_from(models[stem], Path(checkpoint), "the sizes and styles", stem)
+        for stem, start in self.start.items():
+            _load_start(models[stem], stem, start)
         shares = self.shares or [1.0] * len(styles)
         objective = TemplateObjective(models, self.weights, shares, self.learning_rate)
         samples, metric = rendered_validation(
@@ -126,6 +128,24 @@ def _width(recipe: TemplateRecipe, stem: str) -> int:
             f"templates.widths has none for {stem!r}; say how wide, such as 48"
         )
     return recipe.widths[stem]
+
+
+def _load_start(model: TemplateModel, stem: str, start: str) -> None:
+    """Loads the first weights from a checkpoint's folder or from a style by its name."""
+    if Path(start).name != start:
+        start_from(model, Path(start), "the sizes and styles", stem)
+        return
+    style = find_style(start)
+    entry = style.card.stems.get(stem)
+    if entry is None:
+        raise AudioTransferError(f"style {start!r} has no {stem}; name another in templates.start")
+    try:
+        model.load_state_dict(load_generator(style.folder / entry.weights).state_dict())
+    except RuntimeError as error:
+        raise AudioTransferError(
+            f"the {stem} of style {start!r} has another shape; set templates.widths and styles as "
+            "there"
+        ) from error
 
 
 def _crops(
@@ -183,7 +203,8 @@ def export_style(
     for stem, generator in generators.items():
         name = f"{stem}.safetensors"
         save_generator(place / name, generator)
-        stems[stem] = StemEntry("spectral", name, stem, SpectrogramSettings().to_dict())
+        settings = SpectrogramSettings().to_dict()
+        stems[stem] = StemEntry("spectral", name, stem, settings, {CHANNELS: "mean"})
         networks[stem] = {
             **sizes(generator),
             "steps": fit.steps,

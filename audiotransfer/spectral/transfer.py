@@ -25,10 +25,13 @@ from audiotransfer.spectral.networks import (
     WholeFrequencyGenerator,
 )
 from audiotransfer.weights import load_weights, save_weights
-from vocoder import Inverter, SpectralGainInverter, SpectrogramSettings, create
+from vocoder import Inverter, SpectralGainInverter, SpectrogramSettings, create, panned
 
 #: The option of a card's stem entry that names its style among those in the weights.
 TARGET = "target"
+#: The option of a card's stem entry that says which spectrogram of the channels the model predicts:
+#: with the value "mean" that of their mean, else that of their power.
+CHANNELS = "channels"
 MODELS: dict[str, Callable[..., SpectrogramModel]] = {
     model.kind: model
     for model in (
@@ -60,7 +63,8 @@ class SpectralTransfer:
     scales the change of level (dB) of every cell, unless the model was trained with strengths; 0
     returns the stem. A block that starts on the ``grid`` of tiles, with ``context`` samples on both
     sides, comes out as in the whole song. Where a tile is no whole number of samples at 44.1 kHz
-    there is no such grid (it is 1), and blocks differ a little.
+    there is no such grid (it is 1), and blocks differ a little. With ``mean_channel`` the model
+    predicts the spectrogram of the channels' mean, else that of their power.
     """
 
     def __init__(
@@ -70,13 +74,14 @@ class SpectralTransfer:
         inverter: Inverter,
         stem: str,
         device: str,
+        mean_channel: bool = False,
     ) -> None:
         if stem not in STEMS:
             raise AudioTransferError(f"no model has the stem {stem!r}; take {', '.join(STEMS)}")
         self.device = torch.device(device)
         self.generator = generator.to(self.device).eval()
         self.spectrogram = spectrogram
-        self.inverter = inverter
+        self.inverter, self.mean_channel = inverter, mean_channel
         self.stem = STEMS.index(stem)
         predicted = max(generator.margin, generator.reach) * spectrogram.hop_length
         rate = Fraction(STEREO_RATE, spectrogram.sample_rate)
@@ -126,9 +131,12 @@ class SpectralTransfer:
         length = sound.shape[-1]
         if isinstance(self.inverter, SpectralGainInverter):
             return self.inverter(source + change, length, source=sound, generator=generator)
-        # Inverters that do not use the source's phase get each channel's own spectrogram, so that
-        # the stereo image is kept.
-        return self.inverter(self.spectrogram(sound) + change, length, generator=generator)
+        if self.spectrogram.kind == "cqt":
+            return self.inverter(self.spectrogram(sound) + change, length, generator=generator)
+        # Of inverters that do not use the source's phase channels would get unrelated phases.
+        own = source if self.mean_channel else self.spectrogram(sound.mean(0))
+        mean = self.inverter(own + change, length, generator=generator)
+        return panned(mean, sound, self.spectrogram)
 
     def _predict(
         self, features: Tensor, progress: Callable[[float], None] | None, strength: float = 1.0
@@ -169,9 +177,11 @@ def load(
     """
     spectrogram = SpectrogramSettings.from_dict(dict(entry["spectrogram"]))
     generator = load_generator(Path(folder) / str(entry["weights"]))
-    if target := entry.get("options", {}).get(TARGET):
+    options = entry.get("options", {})
+    if target := options.get(TARGET):
         generator = generator.only(str(target))
-    return stem_transfer(generator, spectrogram, stem, device, vocoder)
+    mean_channel = options.get(CHANNELS) == "mean"
+    return stem_transfer(generator, spectrogram, stem, device, vocoder, mean_channel)
 
 
 def stem_transfer(
@@ -180,13 +190,17 @@ def stem_transfer(
     stem: str,
     device: str = "cpu",
     vocoder: str = "auto",
+    mean_channel: bool = False,
 ) -> SpectralTransfer:
-    """The transfer of one stem by a model, loaded or in training, with the named inverter."""
+    """The transfer of one stem by a model, loaded or in training, with the named inverter.
+
+    With ``mean_channel`` the model predicts the spectrogram of the channels' mean.
+    """
     if vocoder in ("auto", "source"):
-        inverter = create("source", spectrogram, iterations=_ITERATIONS)
+        inverter = create("source", spectrogram, iterations=_ITERATIONS, mean_channel=mean_channel)
     else:
         inverter = create(vocoder, spectrogram)
-    return SpectralTransfer(generator, spectrogram, inverter, stem, device)
+    return SpectralTransfer(generator, spectrogram, inverter, stem, device, mean_channel)
 
 
 def save_generator(path: Path, generator: SpectrogramModel) -> None:

@@ -27,11 +27,13 @@ class RenderSettings:
     """Settings of rendered songs: MIDI files, sections, soundfonts and effects.
 
     ``scores`` are folders or zip files of MIDI with their share of the songs; ``grooves`` a
-    folder or zip of drum performances; soundfonts are paths. ``target_soundfont`` plays the
-    ensembles of ``targets``, styles by name. ``hold_out`` is the share of scores that a test set
-    gets, by place in the sorted names. Parts are played by an additive instrument with probability
-    ``invented_share``. Synthetic voices sing the melody, where a part has one, of ``sung_share`` of
-    the songs, as the stem ``vocals``; only songs without ``targets`` are sung.
+    folder or zip of drum performances; soundfonts are paths. ``target_banks`` play the
+    ensembles of ``targets``, styles by name, with their shares of the songs: soundfonts, or
+    ``sampled``, the instruments of the package, for the styles that have such. ``hold_out`` is the
+    share of scores that a test set gets, by place in the sorted names. Parts are played by an
+    additive instrument with probability ``invented_share``. Synthetic voices sing the melody, where
+    a part has one, of ``sung_share`` of the songs, as the stem ``vocals``; only songs without
+    ``targets`` are sung.
 
     With a ``genre`` its own ensemble plays the score, and no other version is made. ``genres``
     names several with the scores of each: as many songs for every one, in a folder of its name.
@@ -40,7 +42,7 @@ class RenderSettings:
     scores: dict[str, float] = field(default_factory=dict)
     grooves: str = ""
     soundfonts: list[str] = field(default_factory=list)
-    target_soundfont: str = ""
+    target_banks: dict[str, float] = field(default_factory=dict)
     targets: list[str] = field(default_factory=lambda: ["jazz"])
     invented_share: float = 0.0
     sung_share: float = 0.0

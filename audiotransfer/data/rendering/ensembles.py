@@ -161,7 +161,8 @@ class TargetEnsemble:
     ``drums`` maps drum notes; ``kick`` scales the velocity of the kick. ``room`` is the decay to
     -60 dB (s) and the level below the direct sound (dB). ``effects`` are chains by stem (see
     ``audiotransfer.effects``): networks are trained on the sound without them, and the same
-    effects follow the networks.
+    effects follow the networks. ``sampled`` names, by program, instruments of the package that can
+    play the ensemble in place of a soundfont.
     """
 
     struck: int
@@ -172,6 +173,7 @@ class TargetEnsemble:
     drums: Mapping[int, int] = field(default_factory=dict)
     kick: float = 1.0
     effects: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
+    sampled: Mapping[int, str] = field(default_factory=dict)
 
     def play(self, part: Part) -> Part:
         """A part's notes for this ensemble's instrument, with the same onsets."""
@@ -205,7 +207,10 @@ def _louder(db: float) -> dict[str, Any]:
 TARGETS: dict[str, TargetEnsemble] = {
     # A piano trio with brushes and a soft kick, in a club. The piano has the held notes, too: the
     # partials of low saxophone chords cannot be separated in a spectrogram.
-    "jazz": TargetEnsemble(0, 0, 32, 40, (0.35, -18.0), _BRUSHES, 0.75),
+    "jazz": TargetEnsemble(
+        0, 0, 32, 40, (0.35, -18.0), _BRUSHES, 0.75,
+        sampled={0: "piano_grand", 32: "bass_upright_pizz", 40: "kit_jazz_brushes"},
+    ),
     # Piano, strings, contrabass and orchestra percussion in a hall. Percussion as loud as a drum
     # kit is not that of an orchestra, to musicians as to a classifier.
     "classical": TargetEnsemble(

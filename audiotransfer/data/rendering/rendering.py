@@ -18,6 +18,7 @@ from audiotransfer.audio.writing import write_audio
 from audiotransfer.data.rendering.composing import RenderSettings, compose
 from audiotransfer.data.rendering.ensembles import (
     InstrumentPool,
+    TargetEnsemble,
     draw_ensemble,
     genre_instruments,
     random_instruments,
@@ -29,6 +30,7 @@ from audiotransfer.effects import read_chain
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.midi.archives import in_split, list_midi
 from audiotransfer.synthesis.additive import AdditiveInstrument
+from audiotransfer.synthesis.ensemble import Ensemble, EnsemblePart
 from audiotransfer.synthesis.synthesizer import Part, Synthesizer
 
 if TYPE_CHECKING:
@@ -39,6 +41,8 @@ if TYPE_CHECKING:
 
 STEMS = ("drums", "bass", "other")
 FINISHED = "finished"
+SAMPLED = "sampled"
+"""The bank of a target ensemble that stands for the instruments of the package."""
 SAMPLE_RATE = 44100
 _MIX_RMS = 0.1
 
@@ -72,12 +76,34 @@ def _render_part(
 
 
 def _render_target(
-    style: str, parts: list[Part], settings: RenderSettings, synthesizer: Synthesizer
+    style: str, parts: list[Part], bank: str, settings: RenderSettings, synthesizer: Synthesizer
 ) -> Sound:
     """Renders the notes with a style's ensemble in its room, which is the same for all songs."""
-    ensemble, font = target_ensemble(style), Path(settings.target_soundfont)
-    dry = synthesizer.render([(ensemble.play(part), font) for part in parts], settings.seconds)
+    ensemble = target_ensemble(style)
+    played = [ensemble.play(part) for part in parts]
+    if bank == SAMPLED:
+        dry = _render_sampled(ensemble, played, settings.seconds)
+    else:
+        dry = synthesizer.render([(part, Path(bank)) for part in played], settings.seconds)
     return room(dry, SAMPLE_RATE, np.random.default_rng(7), *ensemble.room)
+
+
+def _render_sampled(ensemble: TargetEnsemble, parts: list[Part], seconds: float) -> Sound:
+    """Renders parts of a style's ensemble with the instruments of the package, without a room."""
+    played = [
+        EnsemblePart(str(number), ensemble.sampled[part.program], part.notes)
+        for number, part in enumerate(parts)
+    ]
+    return _worker_ensemble().render(played, seconds, room=None)
+
+
+def _target_bank(settings: RenderSettings, index: int) -> str:
+    """What plays the styles' ensembles in a song."""
+    banks = list(settings.target_banks)
+    shares = np.array([settings.target_banks[bank] for bank in banks])
+    # A generator of its own: songs of one bank stay what they are with several.
+    random = np.random.default_rng((settings.seed, index, 2))
+    return banks[random.choice(len(banks), p=shares / shares.sum())]
 
 
 def _singer(
@@ -116,6 +142,7 @@ def render_song(
     """
     random = np.random.default_rng((settings.seed, index))
     styles = [] if settings.genre else settings.targets
+    bank = _target_bank(settings, index) if styles else ""
     if settings.genre:
         ensemble = draw_ensemble(settings.genre, random)
         arrangement, score = compose(settings, index, random, ensemble)
@@ -136,7 +163,9 @@ def render_song(
         if not parts:
             continue
         dry = np.sum([_render_part(p, settings, font, synthesizer, random) for p in parts], axis=0)
-        targets = {style: _render_target(style, parts, settings, synthesizer) for style in styles}
+        targets = {
+            style: _render_target(style, parts, bank, settings, synthesizer) for style in styles
+        }
         if any(_rms(sound) < 1e-5 for sound in (dry, *targets.values())):
             continue
         level = _MIX_RMS * 10 ** (random.uniform(-4, 4) / 20) * {"bass": 0.8}.get(stem, 1.0)
@@ -159,6 +188,7 @@ def render_song(
         "score": score,
         "programs": {p.stem + str(i): p.program for i, p in enumerate(source.parts)},
         "soundfont": font.name,
+        "target_bank": Path(bank).name,
         "split": settings.split,
         "genre": settings.genre,
     }
@@ -207,6 +237,11 @@ def _render_one(job: tuple[RenderSettings, int, str]) -> dict[str, object]:
 
 
 @cache
+def _worker_ensemble() -> Ensemble:
+    return Ensemble(SAMPLE_RATE)
+
+
+@cache
 def _worker_synthesizer() -> Synthesizer:
     return Synthesizer(SAMPLE_RATE)
 
@@ -238,11 +273,18 @@ def render_corpus(
 
 def _check(settings: RenderSettings) -> None:
     """Raises AudioTransferError, before the first song, for settings that would stop one."""
-    for font in (*settings.soundfonts, *([] if settings.genre else [settings.target_soundfont])):
+    banks = [] if settings.genre else [bank for bank in settings.target_banks if bank != SAMPLED]
+    for font in (*settings.soundfonts, *banks):
         if not Path(font).is_file():
             raise AudioTransferError(f"soundfont {font} does not exist; name an .sf2 or .sf3")
     for style in settings.targets:
-        target_ensemble(style)
+        if SAMPLED in settings.target_banks and not target_ensemble(style).sampled:
+            raise AudioTransferError(
+                f"style {style!r} has no instruments in the package; leave {SAMPLED!r} out of "
+                "target_banks"
+            )
+    if settings.targets and not settings.genre and not sum(settings.target_banks.values()) > 0:
+        raise AudioTransferError("no target_banks are named; set soundfonts with their shares")
     if not settings.soundfonts:
         raise AudioTransferError("no soundfont is named; set soundfonts=[PATH]")
     if not sum(settings.scores.values()) > 0:

@@ -23,6 +23,7 @@ from audiotransfer.evaluation.metrics.cover import (
     Spectrum,
     bar_chroma_correlation,
     chord_roots,
+    lead_stands_out,
     spectrum,
 )
 from audiotransfer.evaluation.metrics.identification import (
@@ -38,9 +39,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+    from audiotransfer.leadsheet import LeadSheet
+
 ROOTS, ROOTS_BY_CHANCE = "chord roots", "chord roots by chance"
 CHROMA, CHROMA_OFF = "bar chroma", "bar chroma, a bar off"
 BEATS, HALF_BEAT_OFF = "beat F", "half a beat off"
+MELODY, MELODY_BY_CHANCE = "melody kept", "melody kept by chance"
 RETRIEVED = "reciprocal rank by Qmax"
 MEASURES = {RETRIEVED: qmax, "reciprocal rank by cross-correlation": cross_correlation}
 _BEATS_A_BAR = 4
@@ -101,6 +105,21 @@ def content_figures(output: Content, source: Content) -> dict[str, float]:
         CHROMA_OFF: bar_chroma_correlation(
             output.sound, source.sound, source.bars[:-1], source.bars[1:]
         ),
+    }
+    return {name: value for name, value in figures.items() if np.isfinite(value)}
+
+
+def melody_figures(output: Content, sheet: LeadSheet | None) -> dict[str, float]:
+    """The share of the melody's notes that are heard in an output, and of those a semitone up.
+
+    ``sheet`` is what was transcribed of the song; without a melody there are no figures. A note is
+    heard where its pitch stands out of its neighbours (see `lead_stands_out`).
+    """
+    if sheet is None or not sheet.melody:
+        return {}
+    figures = {
+        MELODY: lead_stands_out(output.sound, sheet),
+        MELODY_BY_CHANCE: lead_stands_out(output.sound, sheet, semitones=1),
     }
     return {name: value for name, value in figures.items() if np.isfinite(value)}
 

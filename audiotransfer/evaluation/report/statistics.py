@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -114,6 +115,41 @@ def plain_table(rows: Sequence[Row], columns: Sequence[str] | None = None) -> st
     widths = _widths(head, cells)
     lines = [head, ["-" * width for width in widths], *cells]
     return "\n".join("  ".join(_padded(line, widths)).rstrip() for line in lines)
+
+
+def narrow_table(
+    rows: Sequence[Row], columns: Sequence[str], *, interval_of: str = "", cell: int = 12
+) -> str:
+    """A table for the terminal of means, whose heads are wrapped to the cells' width.
+
+    ``columns`` name the first column, and at most five others for 100 columns of text. Under the
+    row called ``interval_of`` stand the 95 % intervals of its means.
+    """
+    label, *names = columns
+    heads = [textwrap.wrap(name, cell) for name in names]
+    height = max((len(lines) for lines in heads), default=1)
+    wide = max(len(str(row.get(label, ""))) for row in rows)
+    lines = [
+        [label if line == height - 1 else "", *(_bottom(head, height)[line] for head in heads)]
+        for line in range(height)
+    ]
+    lines.append(["-" * wide, *("-" * cell for _ in names)])
+    for row in rows:
+        values = [row.get(name) for name in names]
+        means = [value.mean if isinstance(value, Interval) else value for value in values]
+        lines.append([str(row.get(label, "")), *map(_text, means)])
+        if row.get(label) == interval_of:
+            lines.append(["  95 % interval", *(_range(value) for value in values)])
+    widths = [wide, *(cell for _ in names)]
+    return "\n".join("  ".join(_padded(line, widths)).rstrip() for line in lines)
+
+
+def _bottom(lines: list[str], height: int) -> list[str]:
+    return [""] * (height - len(lines)) + lines
+
+
+def _range(value: object) -> str:
+    return f"{value.low:.2f}..{value.high:.2f}" if isinstance(value, Interval) else ""
 
 
 def summary_row(

@@ -1,4 +1,4 @@
-"""Verdict in words on a style and on the content that it leaves, apart from each other."""
+"""Verdict in words on a style, on the content that it leaves, and on its artefacts, apart."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import numpy as np
 
 from audiotransfer.evaluation.metrics.cover_content import (
     HALF_BEAT_OFF,
+    MELODY,
+    MELODY_BY_CHANCE,
     RETRIEVED,
     ROOTS,
     ROOTS_BY_CHANCE,
@@ -21,8 +23,11 @@ Figures = Mapping[str, Mapping[str, float]]
 # Least values of what counts as whole, and as partly so.
 _CLASSIFIED = (0.8, 0.5)  # share of the songs
 _HARMONY = (0.35, 0.15)  # roots, from chance 0 to the song's own 1
+_MELODY = (0.5, 0.25)  # notes that stand out, from chance 0 to those of the song itself 1
 _RETRIEVAL = (0.8, 0.5)  # mean reciprocal rank
 _OFF_BEATS = (0.1, 0.3)  # most songs half a beat off
+_ARTEFACTS = 1.2  # times the source's, from which a song is named
+_MOST_NAMES = 6
 _LEAST_SONGS = 5  # among which retrieval says anything
 
 
@@ -36,15 +41,21 @@ class Systems:
 
 
 def verdict(songs: Mapping[str, Figures], genre: str, systems: Systems) -> list[str]:
-    """One line on the style and one on the content, with their figures, of at least one song.
+    """Lines on style, content and artefacts, with their figures, of at least one song.
 
-    Style is the share of the songs that the genre classifier calls ``genre``. Content is the worst
-    of: roots of the bars' chords between chance and the song's own; retrieval of the song among
-    the others; beats that are half a beat off. Raises KeyError for a style without figures.
+    There is none about what was not measured: the style without a ``genre``, or artefacts. Style is
+    the share of the songs that the genre classifier calls ``genre``. Content is the worst of: roots
+    of the bars' chords between chance and the song's own; notes of its melody that are heard,
+    between chance and those in the song itself; retrieval of the song among the others; beats that
+    are half a beat off. Songs whose artefact figure is above 1.2 times that of the source are
+    named. Raises KeyError for a style without figures.
     """
-    lines = [_style_line(songs, genre, systems)]
-    content = _content_line(songs, systems)
-    return [*lines, content] if content else lines
+    lines = [
+        _style_line(songs, genre, systems) if genre else "",
+        _content_line(songs, systems),
+        _artefact_line(songs, systems),
+    ]
+    return [line for line in lines if line]
 
 
 def _style_line(songs: Mapping[str, Figures], genre: str, systems: Systems) -> str:
@@ -57,10 +68,14 @@ def _style_line(songs: Mapping[str, Figures], genre: str, systems: Systems) -> s
     random = _mean(songs, systems.random, classified)
     if np.isfinite(random):
         others.append(f"{systems.random} {_count(random, songs)}")
+    moved = sum(
+        song[systems.style][probability] > song[systems.source][probability]
+        for song in songs.values()
+    )
     return (
         f"style {level}: {_count(share, songs)} of {len(songs)} outputs are classified as {genre} "
         f"({', '.join(others)}); probability {_mean(songs, systems.style, probability):.2f} "
-        f"(sources {_mean(songs, systems.source, probability):.2f})"
+        f"(sources {_mean(songs, systems.source, probability):.2f}), higher on {moved}"
     )
 
 
@@ -78,6 +93,14 @@ def _content_line(songs: Mapping[str, Figures], systems: Systems) -> str:
         facts.append(
             f"{roots:.0%} of the bars have the song's root (by chance {chance:.0%}{beside})"
         )
+    melody, by_chance = (_mean(songs, systems.style, name) for name in (MELODY, MELODY_BY_CHANCE))
+    own = _mean(songs, systems.source, MELODY)
+    if np.isfinite(melody) and own > by_chance:
+        levels.append(_level(rescaled(melody, zero=by_chance, one=own), _MELODY))
+        facts.append(
+            f"{melody:.0%} of the melody's notes are heard (in the songs {own:.0%}, by chance "
+            f"{by_chance:.0%})"
+        )
     if np.isfinite(retrieved) and len(songs) >= _LEAST_SONGS:
         levels.append(_level(retrieved, _RETRIEVAL))
         facts.append(f"mean reciprocal rank of the song among {len(songs)} {retrieved:.2f}")
@@ -88,6 +111,25 @@ def _content_line(songs: Mapping[str, Figures], systems: Systems) -> str:
         return ""
     level = ("kept", "partly kept", "lost")[max(levels)]
     return f"content {level}: {'; '.join(facts)}"
+
+
+def _artefact_line(songs: Mapping[str, Figures], systems: Systems) -> str:
+    """The line about artefacts; empty where they were not measured."""
+    name = "artefacts"
+    measured = {title: song[systems.style][name] for title, song in songs.items()
+                if name in song[systems.style]}  # fmt: skip
+    if not measured:
+        return ""
+    worst = sorted(measured, key=lambda title: -measured[title])
+    named = [title for title in worst if measured[title] > _ARTEFACTS]
+    if not named:
+        return f"artefacts: no more than {_ARTEFACTS} times the source's on {len(measured)} songs"
+    listed = ", ".join(f"{title} ({measured[title]:.2f})" for title in named[:_MOST_NAMES])
+    more = f" and {len(named) - _MOST_NAMES} more" if len(named) > _MOST_NAMES else ""
+    return (
+        f"artefacts: {len(named)} of {len(measured)} songs have more than their source, {listed}"
+        f"{more}"
+    )
 
 
 def _level(value: float, least: tuple[float, float]) -> int:
