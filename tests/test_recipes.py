@@ -55,6 +55,12 @@ UNPAIRED_FORMS = (
 )
 #: Stepped in other files of tests, by file.
 IN_FILES = {
+    "test_trained_inverters.py": [
+        name + size
+        for name in ("deep-griffinlim", "waveglow", "wavenet")
+        for size in ("", "-paper")
+    ],
+    "test_neural_vocoder.py": ["vocoder"],
     "test_genre_classifier_recipe.py": ["audio-genre-classifier"],
     "test_instrument_classifier.py": ["instrument-classifier"],
     "test_midi_classifiers.py": ["midi-classifier", "midi-classifier-counts"],

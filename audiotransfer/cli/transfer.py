@@ -27,6 +27,7 @@ from audiotransfer.cli.arguments import (
     any_path,
     cut,
     either,
+    inverter_or_auto,
     name_value,
     registered,
     stem_format,
@@ -141,9 +142,9 @@ def configure(parser: Parser) -> None:
     computing.add_argument(
         "--vocoder",
         default="auto",
-        choices=("auto", *inverters),
+        type=inverter_or_auto,
         metavar="NAME",
-        help=either(["auto", *inverters]),
+        help=f"{either(['auto', *inverters])}; or NAME:FILE",
     )
     add_jobs(computing, "songs at a time (default 1, which uses several cores)")
     add_messages(parser)

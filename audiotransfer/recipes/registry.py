@@ -24,6 +24,7 @@ RECIPES = {
     "any_to_many": "any_to_many:AnyToManyRecipe",
     "arranger_network": "arranger_network:ArrangerNetworkRecipe",
     "conditional_gan": "genre_gan:ConditionalGanRecipe",
+    "deep_griffinlim": "inverters:DeepGriffinLimRecipe",
     "drums": "drums:DrumRecipe",
     "genre_classifier": "genre_classifier:GenreClassifierRecipe",
     "genre_gan": "genre_gan:GenreGanRecipe",
@@ -35,6 +36,9 @@ RECIPES = {
     "style": "style:StyleRecipe",
     "templates": "templates:TemplateRecipe",
     "unpaired": "unpaired:UnpairedStyleRecipe",
+    "vocoder": "vocoder:VocoderRecipe",
+    "waveglow": "inverters:WaveGlowRecipe",
+    "wavenet": "inverters:WaveNetRecipe",
 }
 """Section of a config -> the file in this folder and the class of the recipe in it."""
 
