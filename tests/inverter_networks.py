@@ -11,7 +11,6 @@ import vocoder
 from audiotransfer.recipes.inverters import export_inverter
 from vocoder import Inverter, SpectrogramSettings
 from vocoder.deep_griffinlim.network import ResidualNetwork
-from vocoder.neural.inverter import NAME as MAGNITUDE
 from vocoder.neural.network import MagnitudeNetwork
 from vocoder.waveglow.network import WaveGlow
 from vocoder.wavenet.network import WaveNet
@@ -48,8 +47,7 @@ def toy_options(name: str, settings: SpectrogramSettings, folder: Path) -> dict[
         return {}
     path = folder / f"{name}.safetensors"
     if not path.exists():
-        key = MAGNITUDE if name == "neural" else name
-        export_inverter(path, toy_network(name, settings), settings, key)
+        export_inverter(path, toy_network(name, settings), settings, name)
     return {"weights": path}
 
 

@@ -60,7 +60,7 @@ IN_FILES = {
         for name in ("deep-griffinlim", "waveglow", "wavenet")
         for size in ("", "-paper")
     ],
-    "test_neural_vocoder.py": ["vocoder"],
+    "test_neural_inverter.py": ["neural"],
     "test_genre_classifier_recipe.py": ["audio-genre-classifier"],
     "test_instrument_classifier.py": ["instrument-classifier"],
     "test_midi_classifiers.py": ["midi-classifier", "midi-classifier-counts"],

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +21,8 @@ from audiotransfer.weights import save_weights
 from vocoder import SpectrogramSettings
 from vocoder.deep_griffinlim.network import ResidualNetwork
 from vocoder.deep_griffinlim.objective import DenoisingObjective
+from vocoder.neural.network import MagnitudeNetwork
+from vocoder.neural.objective import MagnitudeObjective
 from vocoder.waveglow.network import WaveGlow
 from vocoder.waveglow.objective import FlowObjective
 from vocoder.wavenet.network import WaveNet
@@ -95,7 +97,8 @@ class InverterRecipe:
             figures = validate(objective)
         card = {
             "validation": {term: round(value, 4) for term, value in figures.items()},
-            "recordings": sorted({recording.song for recording in training}),
+            "folders": self.folders,
+            "recordings": len(training),
             "steps": fit.steps,
             "hours": round(fit.hours, 2),
             "config": run.config,
@@ -172,6 +175,26 @@ class WaveGlowRecipe(InverterRecipe):
         return FlowObjective(self.spectrogram, network, self.learning_rate), self.spectrogram
 
 
+@dataclass
+class NeuralRecipe(InverterRecipe):
+    """The network of the neural inverter, from mel bands to the magnitudes of an STFT."""
+
+    name: str = "neural"
+    width: int = 320
+    hidden: int = 640
+    blocks: int = 4
+    degraded_share: float = 0.2
+
+    def build(self) -> tuple[Objective, SpectrogramSettings]:
+        """The magnitudes' objective, and the settings of the styles' spectrograms."""
+        settings = SpectrogramSettings()
+        network = MagnitudeNetwork(
+            settings.bins, settings.n_fft // 2 + 1, self.width, self.hidden, self.blocks
+        )
+        objective = MagnitudeObjective(settings, network, self.learning_rate, self.degraded_share)
+        return objective, settings
+
+
 class _AtRate:
     """Batches of crops at another sample rate (Hz)."""
 
@@ -184,17 +207,8 @@ class _AtRate:
         return {name: resample(sound, SAMPLE_RATE, self.rate) for name, sound in made.items()}
 
 
-class FromRecordings(Protocol):
-    """Settings that say which recordings a network learns from."""
-
-    data: str
-    folders: list[str]
-    without: list[str]
-    held: list[str]
-
-
 def recordings_of(
-    recipe: FromRecordings, cache: Path
+    recipe: InverterRecipe, cache: Path
 ) -> tuple[list[StemRecording], list[StemRecording]]:
     """Recordings to train on, and those to validate on."""
     found = [

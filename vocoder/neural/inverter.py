@@ -16,9 +16,7 @@ from vocoder.pghi import heap_integration
 from vocoder.spectrogram import SpectrogramSettings
 from vocoder.trained import load_trained
 
-SHIPPED = Path(__file__).parent / "vocoder.safetensors"
-NAME = "magnitude"
-"""Key of the network's description in its file."""
+SHIPPED = Path(__file__).parent / "neural.safetensors"
 _TINY = 1e-12
 _CORRECTIONS = 2  # towards the given bands, of the predicted magnitudes
 
@@ -38,9 +36,7 @@ class NeuralInverter:
     ) -> None:
         if iterations < 0:
             raise VocoderError(f"{iterations} iterations of the neural inverter: use 0 or more")
-        self.network, settings = load_trained(
-            weights, "neural", MagnitudeNetwork, key=NAME, config="vocoder"
-        )
+        self.network, settings = load_trained(weights, "neural", MagnitudeNetwork)
         require_equal(settings, expects, "the neural inverter")
         self.expects, self.iterations = expects, iterations
         self.reach = (2 + iterations) * expects.n_fft + self.network.reach * expects.hop_length

@@ -11,7 +11,7 @@ from test_vocoder import RATE, SMALL, decibels, music
 from torch import Tensor
 
 from audiotransfer import recipes
-from audiotransfer.recipes.vocoder import export_vocoder
+from audiotransfer.recipes.inverters import export_inverter
 from vocoder import SpectrogramSettings, VocoderError
 from vocoder.neural.inverter import NeuralInverter
 from vocoder.neural.network import MagnitudeNetwork
@@ -28,7 +28,7 @@ def network(settings: SpectrogramSettings = SMALL, seed: int = 0) -> MagnitudeNe
 
 @pytest.fixture
 def weights(tmp_path: Path) -> Path:
-    export_vocoder(tmp_path / "v.safetensors", network(), SMALL)
+    export_inverter(tmp_path / "v.safetensors", network(), SMALL, "neural")
     return tmp_path / "v.safetensors"
 
 
@@ -126,18 +126,18 @@ def test_the_recipe_learns_and_goes_on(tmp_path: Path) -> None:
         (tmp_path / "data" / "songs").mkdir(parents=True, exist_ok=True)
         write_audio(tmp_path / "data" / "songs" / f"{name}.wav", music(1.0) + 0.01 * noise, RATE)
     changes = [
-        f"vocoder.data={tmp_path / 'data'}", "vocoder.folders=[songs]", "vocoder.held=[held]",
-        "vocoder.without=[]", "vocoder.width=16", "vocoder.hidden=16", "vocoder.blocks=1",
-        "vocoder.crops.batch=2", "vocoder.crops.seconds=0.3", "trainer.workers=0",
+        f"neural.data={tmp_path / 'data'}", "neural.folders=[songs]", "neural.held=[held]",
+        "neural.without=[]", "neural.width=16", "neural.hidden=16", "neural.blocks=1",
+        "neural.crops.batch=2", "neural.crops.seconds=0.3", "trainer.workers=0",
         "trainer.steps=2", "trainer.warmup=0", "trainer.log_every=1",
         "trainer.checkpoint_every=1", "trainer.validate_every=2",
     ]  # fmt: skip
-    figures = recipes.train("vocoder", changes, tmp_path / "run")
+    figures = recipes.train("neural", changes, tmp_path / "run")
     assert figures["failed_steps"] == 0 and all(map(math.isfinite, figures.values()))
     expects = SpectrogramSettings()
-    inverter = NeuralInverter(expects, 0, tmp_path / "run" / "vocoder.safetensors")
+    inverter = NeuralInverter(expects, 0, tmp_path / "run" / "neural.safetensors")
     audio = music(0.3)
     made = inverter(expects(audio), audio.shape[-1], None, torch.Generator().manual_seed(0))
     assert made.shape == audio.shape and bool(made.abs().max() > 0)
     with pytest.raises(Exception, match="no recordings"):
-        recipes.train("vocoder", [*changes, "vocoder.without=[songs]"], tmp_path / "none")
+        recipes.train("neural", [*changes, "neural.without=[songs]"], tmp_path / "none")
