@@ -44,11 +44,11 @@ class TemplateRecipe:
 
     ``styles`` are those that the songs were rendered for, with their descriptions; ``shares``
     weights them in that order (all alike where empty). ``widths`` are the networks', by stem;
-    ``weights`` are those of the objective's terms, ``contrast`` is that of models of notes. The first ``validation_songs`` songs are not
-    trained on but validated on, by distance and, as ``checkpoint_metric`` says, by H, which then
-    chooses the weights. ``start`` are, by stem, checkpoints of runs whose weights are the first
-    ones, or names of styles whose are; ``onto`` is a folder of styles whose other stems are copied
-    into the new ones.
+    ``weights`` are those of the objective's terms, ``contrast`` is that of models of notes. The
+    first ``validation_songs`` songs are not trained on but validated on, by distance and, as
+    ``checkpoint_metric`` says, by H, which then chooses the weights. ``start`` are, by stem,
+    checkpoints of runs whose weights are the first ones, or names of styles whose are; ``onto`` is
+    a folder of styles whose other stems are copied into the new ones.
     """
 
     stems: list[str] = field(default_factory=lambda: ["other"])
