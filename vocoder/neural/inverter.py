@@ -55,17 +55,26 @@ class NeuralInverter:
 
     @torch.no_grad()
     def magnitude(self, spectrogram: Tensor) -> Tensor:
-        """Mel spectrogram [.., F, L] to STFT magnitudes [.., n_fft // 2 + 1, L]."""
+        """Mel spectrogram [.., F, L] to STFT magnitudes [.., n_fft // 2 + 1, L].
+
+        One item at a time: heap integration turns a batch's other rounding into other phases.
+        """
+        items = spectrogram.reshape(-1, *spectrogram.shape[-2:]).split(1)
+        found = torch.cat([self._magnitude(item) for item in items])
+        return found.reshape(*spectrogram.shape[:-2], -1, spectrogram.shape[-1])
+
+    def _magnitude(self, spectrogram: Tensor) -> Tensor:
+        """`magnitude` of [1, F, L]."""
         bands = self.expects.magnitude(spectrogram)
-        levels = self.expects.logarithm(bands).reshape(-1, *spectrogram.shape[-2:])
+        levels = self.expects.logarithm(bands)
         network = self.network.to(spectrogram.device)
         found = torch.exp(network(levels, least_squares(self.expects, levels)).clamp(max=12.0))
         # What the floor of the spectrogram hides is silence.
-        target = bands.reshape(levels.shape).transpose(1, 2)
+        target = bands.transpose(1, 2)
         weights = self.expects.filterbank(levels.device)
         total, peak = weights.sum(1), target.amax(-1, keepdim=True).clamp_min(_TINY)
         found = found.transpose(1, 2)
         for _ in range(_CORRECTIONS):
             share = target / (found @ weights).clamp_min(_TINY * peak)
             found = found * (share @ weights.T) / total.clamp_min(_TINY)
-        return found.transpose(1, 2).reshape(*spectrogram.shape[:-2], -1, spectrogram.shape[-1])
+        return found.transpose(1, 2)
