@@ -90,7 +90,9 @@ def pseudo_inverse(
         return inverse.float().to(device)
 
 
-def to_magnitude(bands: Tensor, weights: Tensor, back: Tensor) -> Tensor:
+def to_magnitude(
+    bands: Tensor, weights: Tensor, back: Tensor, refinements: int = REFINEMENTS
+) -> Tensor:
     """Non-negative magnitude spectrum [.., L, F] that has the given bands [.., L, bins].
 
     The pseudo-inverse `back` is applied and its negative parts are cut off; a few multiplicative
@@ -100,6 +102,6 @@ def to_magnitude(bands: Tensor, weights: Tensor, back: Tensor) -> Tensor:
     peak = bands.amax(-1, keepdim=True).clamp(min=tiny)
     magnitude = (bands @ back).clamp_(min=0) + 1e-4 * (bands @ weights.T) / weights.square().sum()
     target = bands @ weights.T
-    for _ in range(REFINEMENTS):
+    for _ in range(refinements):
         magnitude *= target / ((magnitude @ weights) @ weights.T + tiny * peak)
     return magnitude

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from audiotransfer.atomic import check_place
 from audiotransfer.audio.reading import probe_audio
 from audiotransfer.audio.writing import check_output
 from audiotransfer.cli.arguments import (
@@ -27,6 +31,7 @@ from audiotransfer.cli.arguments import (
     any_path,
     cut,
     either,
+    inverter_or_auto,
     name_value,
     registered,
     stem_format,
@@ -75,8 +80,8 @@ def configure(parser: Parser) -> None:
         type=mode,
         metavar="HOW",
         help=(
-            "auto (default), cover (arranged for the style's band), timbre (of recordings: their "
-            "sound changed) or network (of MIDI: notes changed)"
+            "auto (default), cover (by the style's band), timbre (recordings' sound) or network "
+            "(MIDI files' notes)"
         ),
     )
     style.add_argument(
@@ -133,6 +138,12 @@ def configure(parser: Parser) -> None:
         help="also write the stems, before and after",
     )
     add_stem_format(output, "stems-")
+    output.add_argument(
+        "--report",
+        type=any_path,
+        metavar="FILE",
+        help="an HTML page with players on what was changed",
+    )
     add_cover_options(parser)
     add_cache(parser.add_later_group("cache of separations and transcriptions (see doctor)"))
     computing = add_computing(parser)
@@ -141,9 +152,9 @@ def configure(parser: Parser) -> None:
     computing.add_argument(
         "--vocoder",
         default="auto",
-        choices=("auto", *inverters),
+        type=inverter_or_auto,
         metavar="NAME",
-        help=either(["auto", *inverters]),
+        help=f"{either(['auto', *inverters])}; or NAME:FILE",
     )
     add_jobs(computing, "songs at a time (default 1, which uses several cores)")
     add_messages(parser)
@@ -174,11 +185,36 @@ def run(args: Arguments, console: Console) -> int:
         console.notice(refusal)
     if bool(midi) != bool(recordings):
         notice_unused_options(args, console, midi=bool(midi))
+    _check_report(args, recordings, midi)
     if midi:
         transfer_midi(args, midi, batch, alone=not recordings)
     if recordings:
-        _transfer_recordings(args, recordings, batch, alone=not midi)
+        with _stems_of_the_report(args):
+            _transfer_recordings(args, recordings, batch, alone=not midi)
     return batch.finish()
+
+
+def _check_report(
+    args: Arguments, recordings: list[tuple[Path, Path]], midi: list[tuple[Path, Path]]
+) -> None:
+    """Raises AudioTransferError for a report that cannot be written."""
+    if args.report is None:
+        return
+    if midi or len(recordings) != 1:
+        raise AudioTransferError(f"--report {args.report} is on one recording: name one song")
+    check_place(args.report, args.force)
+
+
+@contextmanager
+def _stems_of_the_report(args: Arguments) -> Iterator[None]:
+    """Has the stems written for a while, where a report needs them and nobody asked for them."""
+    args.temporary_stems = args.report is not None and args.stems_out is None
+    if not args.temporary_stems:
+        yield
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        args.stems_out = Path(folder)
+        yield
 
 
 def check_style(name: str, *, midi: bool = False) -> None:
@@ -302,7 +338,14 @@ def _transfer_recordings(
             else:
                 line.next()
             text = str(outcome.report.output) if outcome.report else ""
-            batch.record(outcome.input, text, outcome.report, outcome.error)
+            report = outcome.report
+            if args.report is not None and report is not None:
+                from audiotransfer.pipeline.report_page import without_stems, write_report_page
+
+                write_report_page(args.report, report, overwrite=args.force)
+                text += f"\n{args.report}"
+                report = without_stems(report) if args.temporary_stems else report
+            batch.record(outcome.input, text, report, outcome.error)
 
         songs, outputs = zip(*pairs, strict=True)
         transfer_many(songs, outputs, options, show, done, jobs=args.jobs, backend=args.backend)

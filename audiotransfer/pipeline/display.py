@@ -30,7 +30,7 @@ def song_html(audio: Tensor, sample_rate: int, name: str) -> str:
     about = f"{html.escape(name)}: {clock(seconds)}, {sample_rate} Hz, {channels}"
     if seconds > _LONGEST:
         about += f" (the first {clock(_LONGEST)})"
-    sound = base64.b64encode(_vorbis(audio[:, : round(_LONGEST * sample_rate)], sample_rate))
+    sound = base64.b64encode(vorbis(audio[:, : round(_LONGEST * sample_rate)], sample_rate))
     return (
         f"<figure><figcaption>{about}</figcaption>{waveform_svg(audio)}"
         f'<br><audio controls src="data:audio/ogg;base64,{sound.decode()}"></audio></figure>'
@@ -52,7 +52,8 @@ def waveform_svg(audio: Tensor) -> str:
     )
 
 
-def _vorbis(audio: Tensor, sample_rate: int) -> bytes:
+def vorbis(audio: Tensor, sample_rate: int) -> bytes:
+    """Sound ``[C, T]`` as an Ogg Vorbis file."""
     sound = audio if len(audio) <= 2 else to_stereo(audio)
     rate = min(_RATES, key=lambda known: abs(known - sample_rate))
     sound = resample(sound, sample_rate, rate)

@@ -54,7 +54,7 @@ def write_features(song: Path) -> None:
         for place in sorted((song / "target").iterdir()):
             values = spectrogram(_read(place / f"{stem}.wav").mean(0))
             _save(part / f"{stem}.{place.name}.npy", values)
-        if model.learns_keys:
+        if model.learns_keys and (song / "notes.npz").is_file():
             notes = np.load(song / "notes.npz")[stem]
             rate = spectrogram.sample_rate / (2 * spectrogram.hop_length)
             np.save(part / f"{stem}.keys.npy", key_roll(notes, -(-frames // 2), rate))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 from torch import Tensor, nn
 
 from audiotransfer.errors import AudioTransferError
+from audiotransfer.recipes.preview import Previews
 from audiotransfer.renamed import present_folder
 from audiotransfer.training import Batches, Objective, Trainer, load_networks
 from audiotransfer.training.checkpoints import load_facts
@@ -51,13 +53,22 @@ class Training:
 
 @dataclass(frozen=True)
 class Run:
-    """A training in its folder. ``config`` is the whole config, as a card has it."""
+    """A training in its folder. ``config`` is the whole config, as a card has it.
+
+    ``minutes`` ends it after so many minutes of training, ``preview_minutes`` apart it writes
+    pictures and sounds (see `preview`). With ``finish`` nothing is trained: what the folder's
+    checkpoint holds is exported. ``unfinished`` exports are marked so in their cards.
+    """
 
     folder: Path
     trainer: TrainerSettings
     seed: int = 0
     config: Mapping[str, Any] | None = None
     show: Show | None = None
+    minutes: float | None = None
+    preview_minutes: float = 10.0
+    finish: bool = False
+    unfinished: bool = False
 
     def fit(
         self,
@@ -98,9 +109,25 @@ class Run:
             samples=samples,
         )
         began = time.monotonic()
-        figures = trainer.run(should_stop=watch(trainer, self.show))
+        if self.finish:
+            figures = trainer.restore()
+        else:
+            figures = trainer.run(should_stop=self._watch(trainer))
         hours = (time.monotonic() - began) / 3600
         return Fit(self.folder, figures, trainer.step, hours, trainer.first)
+
+    def _watch(self, trainer: Trainer) -> Callable[[], bool]:
+        """A callback after every step: progress, previews, and whether the time is over."""
+        shown = watch(trainer, self.show)
+        previews = Previews(self.folder, trainer, self.preview_minutes)
+        began = time.monotonic()
+
+        def after_step() -> bool:
+            previews.update()
+            over = self.minutes is not None and time.monotonic() - began >= 60 * self.minutes
+            return shown() or over
+
+        return after_step
 
 
 @dataclass(frozen=True)
@@ -148,11 +175,22 @@ def watch(trainer: Trainer, show: Show | None) -> Callable[[], bool]:
     def after_step() -> bool:
         if show is not None and trainer.first:
             wrong = ", ".join(trainer.diagnosis.present)
-            stage = f"step {trainer.step}" + (f" ({wrong})" if wrong else "")
+            stage = f"step {trainer.step}{_scores(trainer)}" + (f" ({wrong})" if wrong else "")
             show(stage, trainer.step / trainer.settings.steps)
         return False
 
     return after_step
+
+
+def _scores(trainer: Trainer) -> str:
+    """The last validation's score and the best one, where there are any."""
+    figures = trainer.progress.figures
+    names = (f"{VALIDATION}{name}" for name in ("H", "score"))
+    last = next((figures[name] for name in names if name in figures), None)
+    best = trainer.progress.best
+    if last is None or not math.isfinite(best):
+        return ""
+    return f", validation {last:.3f} (best {best:.3f})"
 
 
 def start_from(

@@ -138,9 +138,10 @@ def write_style_card(
     effects: dict[str, Any] | None = None,
 ) -> None:
     """Writes the card of a trained style, whose weights are ``files`` in ``place``."""
+    unfinished = f"Unfinished, step {fit.steps} of {run.trainer.steps}: " if run.unfinished else ""
     card = Card(
         name=about.name,
-        description=about.description,
+        description=unfinished + about.description,
         stems=stems,
         weights={file: sha256(place / file) for file in sorted(files)},
         route=route,

@@ -9,32 +9,41 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from omegaconf import OmegaConf
 
+from audiotransfer.atomic import write_bytes
 from audiotransfer.data.rendering.composing import RenderSettings
 from audiotransfer.data.rendering.excerpts import ExcerptSettings, render_excerpts
 from audiotransfer.data.rendering.rendering import render_corpus
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.recipes.base import Recipe, Run, Show, Training
+from audiotransfer.recipes.export import plain
 from audiotransfer.training import curves
 from audiotransfer.training.config import find_config, load_config
 from audiotransfer.training.devices import is_first
 
+CONFIG = "config.yaml"
+"""File in a run's folder with its resolved config."""
 RECIPES = {
     "accompaniment": "accompaniment:AccompanimentRecipe",
     "any_to_many": "any_to_many:AnyToManyRecipe",
     "arranger_network": "arranger_network:ArrangerNetworkRecipe",
     "conditional_gan": "genre_gan:ConditionalGanRecipe",
+    "deep_griffinlim": "inverters:DeepGriffinLimRecipe",
     "drums": "drums:DrumRecipe",
     "genre_classifier": "genre_classifier:GenreClassifierRecipe",
     "genre_gan": "genre_gan:GenreGanRecipe",
     "instrument_classifier": "instrument_classifier:InstrumentClassifierRecipe",
     "midi_classifier": "midi_classifier:MidiClassifierRecipe",
+    "neural": "inverters:NeuralRecipe",
     "pitch_transcription": "pitch_transcription:PitchTranscriptionRecipe",
     "rhythm_transcription": "rhythm_transcription:RhythmTranscriptionRecipe",
     "separator": "separator:SeparatorRecipe",
     "style": "style:StyleRecipe",
     "templates": "templates:TemplateRecipe",
     "unpaired": "unpaired:UnpairedStyleRecipe",
+    "waveglow": "inverters:WaveGlowRecipe",
+    "wavenet": "inverters:WaveNetRecipe",
 }
 """Section of a config -> the file in this folder and the class of the recipe in it."""
 
@@ -122,20 +131,49 @@ def render(
 
 
 def train(
-    name: str, overrides: Sequence[str], folder: Path, show: Show | None = None
+    name: str | Path,
+    overrides: Sequence[str],
+    folder: Path,
+    show: Show | None = None,
+    *,
+    minutes: float | None = None,
 ) -> dict[str, float]:
     """Trains what a config describes, exports it into ``folder`` and returns the last figures.
 
     A style lands in ``folder/NAME`` (``--style folder/NAME``), a separator in
     ``folder/separator.safetensors``, a classifier in ``folder`` itself (``--classifier folder``);
-    beside it stand the run's ``curves.png``. A run that was stopped continues from its checkpoint.
+    beside it stand the run's ``curves.png``, ``preview.png``, ``preview.wav`` and the resolved
+    ``config.yaml``. A run that was stopped continues from its checkpoint. ``minutes`` end it.
 
     Raises AudioTransferError for a config that names no recipe or several, or missing data.
     """
     config = load_training(name, overrides)
+    if is_first():
+        folder.mkdir(parents=True, exist_ok=True)
+        text = OmegaConf.to_yaml(OmegaConf.create(plain(config.to_dict())))
+        write_bytes(folder / CONFIG, text.encode(), overwrite=True)
+    return _run(config, Run(folder, config.trainer, show=show, minutes=minutes))
+
+
+def finish(folder: Path, *, unfinished: bool = False, show: Show | None = None) -> dict[str, float]:
+    """Exports what the checkpoint of a run holds, as `train` does at its end, without training.
+
+    ``unfinished`` marks the card of a style as such. Raises AudioTransferError where ``folder`` is
+    no run, or has no checkpoint yet.
+    """
+    if not (folder / CONFIG).is_file():
+        raise AudioTransferError(
+            f"{folder} is no run of a training: it has no {CONFIG}; `audiotransfer train` makes one"
+        )
+    config = load_training(folder / CONFIG)
+    run = Run(folder, config.trainer, show=show, finish=True, unfinished=unfinished)
+    return _run(config, run)
+
+
+def _run(config: TrainingConfig, run: Run) -> dict[str, float]:
     torch.manual_seed(config.seed)
-    run = Run(folder, config.trainer, config.seed, config.to_dict(), show)
+    run = replace(run, seed=config.seed, config=config.to_dict())
     figures: dict[str, float] = config.recipe.train(run)
     if is_first():
-        curves.draw(folder)
+        curves.draw(run.folder)
     return figures

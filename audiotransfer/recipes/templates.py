@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from audiotransfer.data.paired_features import FeatureCrops, FeatureSettings, feature_songs
-from audiotransfer.data.rendering.ensembles import target_ensemble
+from audiotransfer.data.rendering.ensembles import TARGETS
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.evaluation.checkpoint_metric import (
     CheckpointMetric,
@@ -218,6 +218,6 @@ def export_style(
         place,
         stems,
         networks,
-        effects=target_ensemble(style).effects,
+        effects=TARGETS[style].effects if style in TARGETS else {},
     )
     return place

@@ -134,6 +134,25 @@ class Trainer:
         stop.raise_signal()
         return self.progress.figures
 
+    def restore(self) -> dict[str, float]:
+        """Goes to where the folder's checkpoint stands, without a step; returns its figures.
+
+        Raises AudioTransferError where there is none, and as `run`.
+        """
+        if self.first and checkpoints.load(self.folder / "checkpoint") is None:
+            raise AudioTransferError(
+                f"{self.folder} has no checkpoint yet: nothing was trained there that could be used"
+            )
+        self._resume()
+        return self.progress.figures
+
+    def sounds(self) -> dict[str, tuple[Tensor, int]]:
+        """The samples of the present networks, averaged ones where there are averages."""
+        if self.samples is None:
+            return {}
+        with evaluating(self.networks, self.average, self.fabric.device):
+            return self.samples(self.objective)
+
     def _loop(self, log: Log, stop: StopRequest, should_stop: Callable[[], bool]) -> None:
         """Steps from the present one to the last, or until the run is stopped."""
         settings, progress = self.settings, self.progress

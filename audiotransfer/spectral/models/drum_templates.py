@@ -84,7 +84,13 @@ class DrumTemplateModel(TemplateModel):
 
     def forward(self, spectrogram: Tensor) -> tuple[Tensor, None]:
         """Spectrograms ``[B, F, L]`` to those of all styles ``[B, S, F, L]``; no note logits."""
-        x = normalised(spectrogram)[:, None]
+        activations, passthrough = self.parts(spectrogram)
+        with torch.autocast(activations.device.type, enabled=False):
+            return synthesise(activations, self.templates, spectrogram, passthrough), None
+
+    def parts(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Activations ``[B, S, spectra, L]`` and gains of the source ``[B, S, F, L]``."""
+        x = normalised(features)[:, None]
         for fold in self.fold:
             x = functional.silu(fold(x))
         x = self.frame(x.flatten(1, 2))
@@ -93,8 +99,7 @@ class DrumTemplateModel(TemplateModel):
         output = self.activations(self.norm(x)).float().unflatten(1, (len(self.styles), -1))
         with torch.autocast(output.device.type, enabled=False):
             passthrough = self.to_bins @ output[:, :, self.spectra :]
-            activations = output[:, :, : self.spectra]
-            return synthesise(activations, self.templates, spectrogram, passthrough), None
+            return output[:, :, : self.spectra], passthrough
 
 
 class _Block(nn.Module):

@@ -128,12 +128,28 @@ class NoteTemplateModel(TemplateModel):
         """Features ``[B, 580, L]`` to spectrograms ``[B, S, 256, L]`` of all styles and note logits
         ``[B, 4, 88, ceil(L / 2)]``: struck and held keys that sound, and those that begin.
         """
+        activations, passthrough, note_logits = self._predict_parts(features)
+        source = features[:, : self.bins]
+        with torch.autocast(source.device.type, enabled=False):
+            return synthesise(activations, self.flat_templates(), source, passthrough), note_logits
+
+    def parts(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Activations ``[B, S, spectra * 88, L]`` and gains of the source ``[B, S, F, L]``."""
+        return self._predict_parts(features)[:2]
+
+    def flat_templates(self) -> Tensor:
+        """The templates as ``[S, spectra * 88, F]``."""
+        return self.templates.transpose(1, 2).flatten(1, 2)
+
+    def _predict_parts(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """`parts`, and note logits ``[B, 4, 88, ceil(L / 2)]``."""
         frames = features.shape[-1]
         features = functional.pad(features, (0, frames % 2), mode="replicate")
         x = self.norm(self._encode(features))
         note_logits = self.note_logits(x)
         x = torch.cat([x, note_logits.clamp(-6.0, 6.0) / 3], dim=1)
-        return self._decode(features[:, : self.bins], x)[..., :frames], note_logits
+        activations, passthrough = self._decode(x)
+        return activations[..., :frames], passthrough[..., :frames], note_logits
 
     def _encode(self, features: Tensor) -> Tensor:
         """Features of an even number of frames to ``[B, channels, 88, L / 2]``."""
@@ -150,8 +166,8 @@ class NoteTemplateModel(TemplateModel):
             keys = block(keys)
         return keys
 
-    def _decode(self, source: Tensor, x: Tensor) -> Tensor:
-        """Source ``[B, F, L]`` and encoded keys to spectrograms ``[B, S, F, L]``."""
+    def _decode(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Encoded keys to activations ``[B, S, spectra * 88, L]`` and gains ``[B, S, F, L]``."""
         output = self.activations(x).float()
         batch, _, keys, half = output.shape
         output = output.view(batch, len(self.styles), self.spectra + 1, 2, keys, half)
@@ -161,9 +177,7 @@ class NoteTemplateModel(TemplateModel):
         )
         with torch.autocast(output.device.type, enabled=False):
             passthrough = self.key_to_mel @ output[:, :, self.spectra]
-            activations = output[:, :, : self.spectra].flatten(2, 3)
-            templates = self.templates.transpose(1, 2).flatten(1, 2)
-            return synthesise(activations, templates, source, passthrough)
+            return output[:, :, : self.spectra].flatten(2, 3), passthrough
 
 
 class _Block(nn.Module):

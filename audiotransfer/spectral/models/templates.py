@@ -39,6 +39,17 @@ class TemplateModel(SpectrogramModel):
     templates: nn.Parameter
 
     @abstractmethod
+    def parts(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """What features ``[B, V, L]`` are synthesised from (see `synthesise`): activations
+        ``[B, S, K, L]`` of the templates in the order of `flat_templates`, and gains of the source
+        ``[B, S, F, L]``.
+        """
+
+    def flat_templates(self) -> Tensor:
+        """The templates as ``[S, K, F]``; a view of them."""
+        return self.templates
+
+    @abstractmethod
     def initialise(self) -> Self:
         """Sets first templates and low activations, and returns the model."""
 

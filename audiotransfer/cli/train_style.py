@@ -1,0 +1,179 @@
+"""``audiotransfer train --style NAME --from FOLDER``: a style of your own from songs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from audiotransfer.cli.arguments import Arguments
+from audiotransfer.cli.console import Console
+from audiotransfer.errors import AudioTransferError
+
+if TYPE_CHECKING:
+    from audiotransfer.preparation.own_pairs import SongLength
+    from audiotransfer.preparation.own_style import Outlook
+
+_SHOWN = 3  # songs that are named of those left out
+
+
+def run(args: Arguments, console: Console) -> int:
+    """Checks the folder, says what it takes, prepares, trains, judges and exports."""
+    stems = tuple(one.strip() for one in args.stems.split(",") if one.strip())
+    with console.progress(args.style):
+        from audiotransfer.pipeline import resolve_separator
+        from audiotransfer.pipeline.naming import find_songs
+        from audiotransfer.preparation import own_style
+        from audiotransfer.preparation.own_pairs import song_lengths
+
+        found = [song.path for song in find_songs(args.folders).songs]
+        songs, refused = song_lengths(found)
+        remarks = own_style.check_request(args.style, stems, songs)
+        separator, label, _ = resolve_separator("auto", "cpu")
+    _name_left_out(refused, console)
+    for remark in remarks:
+        console.notice(remark)
+    folder = args.out or Path("runs") / args.style
+    with console.progress(f"{args.style}: measuring this machine"):
+        ahead = own_style.outlook(songs, stems, separator, steps=args.steps, minutes=args.minutes)
+    if args.plan or not console.as_json:
+        lines = _plan(args.style, stems, songs, label, ahead, folder)
+        console.result("\n".join(lines), _values(ahead))
+    if args.plan:
+        return 0
+    description = f"The {_listed(stems)} of {len(songs)} songs, learned from their sound alone."
+    with console.progress(f"{args.style}, 1 of 3, preparing") as line:
+        config, refused = own_style.prepare_training(
+            [song.path for song in songs],
+            args.style,
+            folder,
+            separator,
+            stems,
+            description,
+            show=line.show,
+        )
+    _name_left_out(refused, console)
+    overrides = [f"trainer.steps={ahead.steps}"]
+    if args.until is not None:
+        overrides.append(f"trainer.patience={args.until}")
+    elif args.steps is not None or args.minutes is not None:
+        overrides.append("trainer.patience=null")
+    train_and_export(
+        config, overrides, folder, console, f"{args.style}, 2 of 3, training", args.minutes
+    )
+    style = exported_style(folder, args.style)
+    with console.progress(f"{args.style}, 3 of 3, judging"):
+        from audiotransfer.recipes import load_training
+
+        held_out = load_training(config).recipe.validation_songs
+        judgement = own_style.judge(folder, style, stems, held_out)
+    lines = [
+        judgement.words(),
+        f"distance to them: input {judgement.nothing:.3f}, matched equalisers "
+        f"{judgement.equaliser:.3f}, {args.style} {judgement.style:.3f} nats",
+        "how it does on songs of other kinds only your ears can say, and audiotransfer evaluate "
+        f"{style} --on SONGS --page listen.html",
+        f"use it: audiotransfer SONG --style {style}",
+    ]
+    console.result("\n".join(lines), {"style": style, "judgement": vars(judgement)})
+    return 0
+
+
+def train_and_export(
+    config: str | Path,
+    overrides: list[str],
+    folder: Path,
+    console: Console,
+    title: str,
+    minutes: float | None = None,
+) -> dict[str, float]:
+    """Trains; Ctrl-C exports what there is as an unfinished style, and says how to go on."""
+    from audiotransfer import recipes
+
+    try:
+        with console.progress(title) as line:
+            return recipes.train(config, overrides, folder, line.show, minutes=minutes)
+    except KeyboardInterrupt:
+        if not (folder / "checkpoint").is_dir():
+            console.error(f"stopped before the first checkpoint: nothing is in {folder} to use yet")
+            raise
+        console.error("stopped; exporting the best so far (Ctrl-C again leaves at once)")
+        recipes.finish(folder, unfinished=True)
+        for style in _styles(folder):
+            console.error(f"unfinished style: audiotransfer SONG --style {style}")
+        console.error(
+            "the same command goes on from here (--steps, --minutes and --until may change); "
+            f"audiotransfer train --finish {folder} ends it as it is"
+        )
+        raise
+
+
+def run_finish(args: Arguments, console: Console) -> int:
+    """Exports what a run's checkpoint holds, without training."""
+    from audiotransfer import recipes
+
+    with console.progress(args.finish.name) as line:
+        figures = recipes.finish(args.finish, show=line.show)
+    styles = _styles(args.finish)
+    lines = [str(args.finish), *(f"use it: audiotransfer SONG --style {one}" for one in styles)]
+    console.result("\n".join(lines), {"folder": args.finish, "styles": styles, **figures})
+    return 0
+
+
+def exported_style(folder: Path, name: str) -> Path:
+    """The folder of an exported style. Raises AudioTransferError where there is none."""
+    for style in _styles(folder):
+        if style.name == name:
+            return style
+    raise AudioTransferError(f"{folder} has no style {name}: the training wrote none")
+
+
+def _styles(folder: Path) -> list[Path]:
+    return sorted(card.parent for card in folder.glob("*/card.json"))
+
+
+def _plan(
+    name: str,
+    stems: tuple[str, ...],
+    songs: list[SongLength],
+    separator: str,
+    ahead: Outlook,
+    folder: Path,
+) -> list[str]:
+    """Lines on what is there, what is made of it and how long that takes."""
+    from audiotransfer.preparation.own_pairs import SECONDS, VERSIONS
+    from audiotransfer.timing import clock
+
+    music = sum(song.seconds for song in songs)
+    used = sum(min(song.seconds, SECONDS) for song in songs)
+    size = used * VERSIONS * len(stems) * (2 * 0.35 + 0.35)
+    return [
+        f"{len(songs)} songs, {clock(music)} of music, of which {clock(used)} are used (the middle "
+        f"{SECONDS:.0f} s of each), separated by {separator}",
+        f"you get: {folder / name}, a style of timbre for {_listed(stems)}, about 3 MB; other "
+        "stems and the notes stay as they are",
+        f"it takes about {_hours(ahead.preparation + ahead.training)} here: preparing "
+        f"{_hours(ahead.preparation)}, {ahead.steps} steps of training {_hours(ahead.training)} at "
+        "the most (it ends when it gets no better), and "
+        f"{size / 1000 + 0.2:.1f} GB in {folder}",
+        "Ctrl-C exports the best so far; --minutes, --steps and --until change how long",
+    ]
+
+
+def _hours(seconds: float) -> str:
+    minutes = max(1, round(seconds / 60))
+    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60:02} min"
+
+
+def _values(ahead: Outlook) -> dict[str, float]:
+    return dict(vars(ahead))
+
+
+def _listed(stems: tuple[str, ...]) -> str:
+    return stems[0] if len(stems) == 1 else f"{', '.join(stems[:-1])} and {stems[-1]}"
+
+
+def _name_left_out(refused: dict[str, str], console: Console) -> None:
+    for path, why in list(refused.items())[:_SHOWN]:
+        console.notice(f"left out: {path} ({why})")
+    if len(refused) > _SHOWN:
+        console.notice(f"and {len(refused) - _SHOWN} more left out")

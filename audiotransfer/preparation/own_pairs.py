@@ -1,0 +1,168 @@
+"""Pairs to learn a style of one's own from: a folder of songs, and their versions by other styles.
+
+What is to be learned, the songs' sound, is the truth. What it is to be made of are the same songs
+in the instruments of the styles that ship (back-translation, after Sennrich et al. 2016): the
+errors of those conversions are on the side that is given, never on the side that is learned.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from audiotransfer.atomic import temporary_path
+from audiotransfer.audio.channels import to_stereo
+from audiotransfer.audio.reading import AudioReader, probe_audio
+from audiotransfer.audio.resampling import STEREO_RATE, resample
+from audiotransfer.audio.writing import write_audio
+from audiotransfer.errors import AudioTransferError
+from audiotransfer.preparation.rendered_pairs import write_features
+from audiotransfer.spectral.models.base import SpectrogramModel
+from audiotransfer.spectral.transfer import load_generator, stem_transfer
+from audiotransfer.styles import Installed, find_style, installed
+from separation import SeparationError, Separator
+from vocoder import SpectrogramSettings
+
+SECONDS = 30.0
+VERSIONS = 2
+"""How many styles play each song."""
+_LEVEL = 0.1  # RMS of the song that is separated
+_SILENT = 1e-4  # RMS of an excerpt
+Show = Callable[[str, float], None]
+
+
+@dataclass(frozen=True)
+class SongLength:
+    """A song's file and its length in seconds."""
+
+    path: Path
+    seconds: float
+
+
+def song_lengths(paths: Sequence[Path]) -> tuple[list[SongLength], dict[str, str]]:
+    """The songs that can be read, with their lengths, and those that cannot, with the reason."""
+    found, refused = [], {}
+    for path in paths:
+        try:
+            info = probe_audio(path)
+        except AudioTransferError as error:
+            refused[str(path)] = str(error)
+        else:
+            found.append(SongLength(path, info.frames / info.sample_rate))
+    return found, refused
+
+
+def players(styles: Sequence[str] = ()) -> dict[str, Installed]:
+    """The styles that play the songs: those named, else all that change timbre and ship."""
+    named = {name: find_style(name) for name in styles}
+    return named or {
+        one.card.name: one
+        for one in installed()
+        if one.card.route == "spectral" and any(one.card.stems.values())
+    }
+
+
+def excerpt(path: Path, seconds: float = SECONDS) -> Tensor:
+    """The middle of a song ``[2, T]`` at 44.1 kHz."""
+    with AudioReader(path) as reader:
+        rate = reader.info.sample_rate
+        wanted = round(seconds * rate)
+        reader.skip(max(0, (reader.info.frames - wanted) // 2))
+        pieces: list[Tensor] = []
+        for block in reader.blocks(rate):
+            pieces.append(block)
+            if sum(piece.shape[-1] for piece in pieces) >= wanted:
+                break
+    sound = torch.cat(pieces, -1)[:, :wanted] if pieces else torch.zeros(2, 0)
+    return to_stereo(resample(sound, rate, STEREO_RATE))
+
+
+def separated(sound: Tensor, separator: Separator, stems: Sequence[str]) -> dict[str, Tensor]:
+    """The stems of an excerpt at RMS 0.1 ``[2, T]``. Raises AudioTransferError for silence."""
+    level = float(sound.square().mean().sqrt()) if sound.numel() else 0.0
+    if level < _SILENT:
+        raise AudioTransferError("it is silent")
+    with torch.no_grad():
+        found = separator(sound * (_LEVEL / level), torch.Generator().manual_seed(0))
+    return {stem: found[stem] for stem in stems}
+
+
+def make_pairs(
+    songs: Sequence[Path],
+    name: str,
+    folder: Path,
+    separator: Separator,
+    stems: Sequence[str],
+    by: Sequence[str] = (),
+    show: Show | None = None,
+) -> dict[str, str]:
+    """Writes each song twice into ``folder``, each time as another style plays it.
+
+    The folders are those of rendered songs: ``song.json``, ``source``, ``target/NAME`` and
+    ``features``; what is there already is kept. Returns the songs that were left out, with the
+    reason.
+    """
+    networks = {
+        title: {
+            stem: load_generator(style.folder / entry.weights)
+            for stem in stems
+            if (entry := style.card.stems.get(stem)) is not None
+        }
+        for title, style in players(by).items()
+    }
+    titles = list(networks)
+    refused: dict[str, str] = {}
+    count = len(songs) * VERSIONS
+    for number, song in enumerate(songs):
+        versions = [
+            (place, titles[(number + version) % len(titles)])
+            for version in range(VERSIONS)
+            if not (place := folder / f"{number:03d}-{version}" / "song.json").is_file()
+        ]
+        if not versions:
+            continue
+        if show is not None:
+            show(song.name, number * VERSIONS / count)
+        try:
+            parts = separated(excerpt(song), separator, stems)
+        except (AudioTransferError, SeparationError) as error:
+            refused[str(song)] = str(error)
+            continue
+        for done, (card, title) in enumerate(versions, start=1):
+            _write(card.parent, song, name, parts, networks[title])
+            if show is not None:
+                show(song.name, (number * VERSIONS + done) / count)
+    return refused
+
+
+def _write(
+    place: Path,
+    song: Path,
+    name: str,
+    parts: dict[str, Tensor],
+    networks: dict[str, SpectrogramModel],
+) -> None:
+    """Writes one version of a song, all of it or nothing."""
+    part = temporary_path(place)
+    for stem, sound in parts.items():
+        _stem(part / "target" / name / f"{stem}.wav", sound)
+        network = networks.get(stem)
+        if network is not None:
+            with torch.no_grad():
+                sound = stem_transfer(network, SpectrogramSettings(), stem)(sound)
+        _stem(part / "source" / f"{stem}.wav", sound)
+    about = {"id": place.name, "song": str(song), "split": "train", "stems": list(parts)}
+    (part / "song.json").write_text(json.dumps(about), encoding="utf-8")
+    write_features(part)
+    os.replace(part, place)
+
+
+def _stem(path: Path, sound: Tensor) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_audio(path, sound, STEREO_RATE, encoding="float32", overwrite=True)

@@ -1,0 +1,338 @@
+"""A style of one's own from a folder of songs: what it costs, its config, and how good it got."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from omegaconf import OmegaConf
+from torch import Tensor
+
+from audiotransfer.atomic import write_bytes
+from audiotransfer.data.paired_features import FOLDER
+from audiotransfer.errors import AudioTransferError
+from audiotransfer.preparation.own_pairs import (
+    SECONDS,
+    VERSIONS,
+    SongLength,
+    excerpt,
+    make_pairs,
+    players,
+    separated,
+)
+from audiotransfer.spectral.models.base import STEMS, SpectrogramModel
+from audiotransfer.spectral.objectives.losses import frame_distance
+from audiotransfer.spectral.objectives.templates import TEMPLATE_MODELS, TemplateObjective
+from audiotransfer.spectral.transfer import load_generator
+from audiotransfer.styles.card import Card
+from separation import Separator
+from vocoder import SpectrogramSettings
+
+SONGS = "songs"
+LEAST_SECONDS = 60.0
+"""Of music, below which nothing can be learned."""
+FEW_SONGS = 5
+_USUAL_STEPS, _LEAST_STEPS = 1200, 150
+_LONGEST_SECONDS = 2.5 * 3600  # of preparation and training, unless asked for
+_FRAMES, _BATCH = 256, 4
+_SEED, _LEARNING_RATE = 10, 4e-4
+_WEIGHTS = {"audible": 0.3, "frame": 0.3, "deep": 0.1, "together": 2.0}
+_TRAINER = {
+    "steps": _USUAL_STEPS,
+    "schedule": "constant",  # so that the number of steps can be changed on the way
+    "warmup": 20,
+    "clip_norm": 1.0,
+    "ema_decay": 0.99,
+    "precision": "bf16-mixed",
+    "log_every": 10,
+    "checkpoint_every": 25,
+    "validate_every": 50,
+    "patience": 8,
+}
+_HELD_OUT = 0.1  # of the songs
+_MEASURED_SECONDS = 6.0
+_CLOSEST_SONGS = 2
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What a training is going to take.
+
+    ``preparation`` and ``training`` are seconds on this machine, ``steps`` those of the training,
+    ``step_seconds`` how long one takes.
+    """
+
+    preparation: float
+    training: float
+    steps: int
+    step_seconds: float
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """Distances (nats) to held-out songs of the folder as other instruments played them.
+
+    ``nothing`` is that of the input, ``equaliser`` that of matched equalisers of the stems, fitted
+    to the other songs, ``style`` that of the style.
+    """
+
+    nothing: float
+    equaliser: float
+    style: float
+    songs: int
+
+    def words(self) -> str:
+        """The judgement in a sentence."""
+        against = {"doing nothing": self.nothing, "matched equalisers": self.equaliser}
+        better = [
+            f"{1 - self.style / other:.0%} nearer than {name}"
+            for name, other in against.items()
+            if self.style < other
+        ]
+        worse = [f"no nearer than {name}" for name, other in against.items() if self.style >= other]
+        count = "1 song" if self.songs == 1 else f"{self.songs} songs"
+        return (
+            f"on {count} of yours that were kept out, played by other instruments, it comes "
+            f"{' and '.join([*better, *worse])} to how they sound"
+        )
+
+
+def check_request(name: str, stems: Sequence[str], songs: Sequence[SongLength]) -> list[str]:
+    """Remarks on a request; raises AudioTransferError where nothing can be learned."""
+    Card(name, "", {}, {})  # refuses a name that no card takes
+    for stem in stems:
+        if stem not in STEMS:
+            raise AudioTransferError(f"no style changes {stem!r}; --stems takes {', '.join(STEMS)}")
+    seconds = sum(song.seconds for song in songs)
+    if seconds < LEAST_SECONDS:
+        raise AudioTransferError(
+            f"{seconds:.0f} s of music in {len(songs)} songs are too little to learn from; give a "
+            "minute or more, better twenty songs"
+        )
+    if len(songs) < FEW_SONGS:
+        return [
+            f"{len(songs)} songs are few: it will know their sound, and little of what others of "
+            "the kind sound like; twenty are better"
+        ]
+    return []
+
+
+def outlook(
+    songs: Sequence[SongLength],
+    stems: Sequence[str],
+    separator: Separator,
+    *,
+    steps: int | None = None,
+    minutes: float | None = None,
+) -> Outlook:
+    """What a training takes on this machine, from the time of a few seconds of its work.
+
+    ``steps`` and ``minutes`` are what the user asked for; without, as many steps as are usual, and
+    no more than fit into two and a half hours.
+    """
+    noise = 0.1 * torch.randn(
+        2, round(_MEASURED_SECONDS * 44100), generator=torch.Generator().manual_seed(0)
+    )
+    began = time.perf_counter()
+    with torch.no_grad():
+        separator(noise, torch.Generator().manual_seed(0))
+    separating = time.perf_counter() - began
+    style = next(iter(players().values()))
+    models = {
+        stem: load_generator(style.folder / entry.weights)
+        for stem in stems
+        if (entry := style.card.stems.get(stem)) is not None
+    }
+    began = time.perf_counter()
+    with torch.no_grad():
+        for model in models.values():
+            features = model.features(noise, SpectrogramSettings())
+            model.predict(features[None], torch.zeros(1, dtype=torch.long))
+    # The way back to sound and the features of target and source take about three times as long.
+    converting = 4 * (time.perf_counter() - began)
+    a_second = (separating + VERSIONS * converting) / _MEASURED_SECONDS
+    used = sum(min(song.seconds, SECONDS) for song in songs)
+    preparation = a_second * used
+    step_seconds = _step_seconds(stems, models)
+    if steps is None:
+        room = 60 * minutes if minutes is not None else _LONGEST_SECONDS - preparation
+        most = _USUAL_STEPS if minutes is None else 1_000_000
+        steps = int(min(most, max(_LEAST_STEPS, room / step_seconds)))
+    training = steps * step_seconds
+    if minutes is not None:
+        training = min(training, 60 * minutes)
+    return Outlook(preparation, training, steps, step_seconds)
+
+
+def _step_seconds(stems: Sequence[str], models: Mapping[str, SpectrogramModel]) -> float:
+    """Seconds of a training step: forward and backward of one batch of noise."""
+    trained = {
+        stem: TEMPLATE_MODELS[stem](**{**models[stem].shape(), "styles": ["own"]}).initialise()
+        for stem in stems
+    }
+    objective = TemplateObjective(trained, {"audible": 1.0, "frame": 1.0}, [1.0])
+    generator = torch.Generator().manual_seed(0)
+    spectrogram = SpectrogramSettings()
+    batch = {}
+    for stem, model in trained.items():
+        rows = len(model.frequencies(spectrogram))
+        batch[f"{stem}/source"] = torch.randn(_BATCH, rows, _FRAMES, generator=generator) - 5
+        batch[f"{stem}/target"] = (
+            torch.randn(_BATCH, 1, spectrogram.bins, _FRAMES, generator=generator) - 5
+        )
+    began = time.perf_counter()
+    (turn,) = objective.turns(batch, 0, generator)
+    torch.stack(
+        [term for name, term in turn.terms.items() if name in turn.weights]
+    ).sum().backward()
+    return time.perf_counter() - began
+
+
+def prepare_training(
+    songs: Sequence[Path],
+    name: str,
+    folder: Path,
+    separator: Separator,
+    stems: Sequence[str],
+    description: str,
+    show: Any = None,
+) -> tuple[Path, dict[str, str]]:
+    """Writes the pairs and the config of a training into ``folder``; what is there is kept.
+
+    Returns the config, and the songs that were left out with the reason. Raises AudioTransferError
+    where fewer than two songs are left.
+    """
+    place = folder / SONGS
+    refused = make_pairs(songs, name, place, separator, stems, show=show)
+    made = len({path.parent.name.split("-")[0] for path in place.glob("*/song.json")})
+    if made < 2:
+        why = next(iter(refused.values()), "there are no others")
+        raise AudioTransferError(f"{made} songs can be learned from, two are the least ({why})")
+    config = folder / f"{name}.yaml"
+    if not config.is_file():
+        starts = closest_styles(songs, separator, stems)
+        held_out = max(1, round(_HELD_OUT * made)) * VERSIONS
+        settings = {
+            "seed": _SEED,
+            "templates": {
+                "stems": list(stems),
+                "styles": {name: description},
+                "data": str(folder),
+                "songs": SONGS,
+                "widths": {stem: _width(starts[stem], stem) for stem in stems},
+                "start": starts,
+                "weights": dict(_WEIGHTS),
+                "learning_rate": _LEARNING_RATE,
+                "validation_songs": held_out,
+                "checkpoint_metric": {"songs": 0},
+                "corpora": [
+                    {"name": f"{made} songs of the user's own", "licence": "that of the songs"}
+                ],
+                "drawing": {
+                    "batch": _BATCH,
+                    "frames": _FRAMES,
+                    "seed": _SEED,
+                    "separated_share": 0.0,
+                },
+            },
+            "trainer": dict(_TRAINER),
+        }
+        write_bytes(config, OmegaConf.to_yaml(OmegaConf.create(settings)).encode(), overwrite=True)
+    return config, refused
+
+
+def closest_styles(
+    songs: Sequence[Path], separator: Separator, stems: Sequence[str]
+) -> dict[str, str]:
+    """By stem, the style that ships which changes the songs' stem least: what training starts from.
+
+    Two songs are looked at; a stem that is silent in them starts from the first style.
+    """
+    spectrogram = SpectrogramSettings()
+    found: dict[str, dict[str, float]] = {stem: {} for stem in stems}
+    parts = [separated(excerpt(song, 15.0), separator, stems) for song in songs[:_CLOSEST_SONGS]]
+    for title, style in players().items():
+        for stem in stems:
+            entry = style.card.stems.get(stem)
+            if entry is None:
+                continue
+            model = load_generator(style.folder / entry.weights).eval()
+            distances = [_change(model, part[stem], spectrogram) for part in parts]
+            found[stem][title] = float(np.mean(distances))
+    return {stem: min(of, key=lambda title: of[title]) for stem, of in found.items()}
+
+
+@torch.no_grad()
+def _change(model: SpectrogramModel, sound: Tensor, spectrogram: SpectrogramSettings) -> float:
+    features = model.features(sound, spectrogram)
+    made = model.predict(features[None], torch.zeros(1, dtype=torch.long))[0]
+    return _distance(made, features[: spectrogram.bins])
+
+
+def _width(style: str, stem: str) -> int:
+    """The width of a style's network of a stem."""
+    shape = load_generator(_weights(style, stem)).shape()
+    return int(shape.get("width", shape.get("channels", 0)))
+
+
+def _weights(style: str, stem: str) -> Path:
+    found = players([style])[style]
+    entry = found.card.stems[stem]
+    assert entry is not None
+    return found.folder / entry.weights
+
+
+@torch.no_grad()
+def judge(folder: Path, style: Path, stems: Sequence[str], held_out: int) -> Judgement:
+    """Compares a style with doing nothing and matched equalisers on the songs that were kept out.
+
+    ``folder`` is that of the training, ``style`` that of the exported style, ``held_out`` the
+    number of versions of songs that were not trained on: the first ones.
+    """
+    places = sorted(card.parent for card in (folder / SONGS).glob("*/song.json"))
+    spectrogram = SpectrogramSettings()
+    gains = {stem: _gains(places[held_out:], stem, style.name) for stem in stems}
+    models = {stem: load_generator(style / f"{stem}.safetensors").eval() for stem in stems}
+    totals: dict[str, list[float]] = {"nothing": [], "equaliser": [], "style": []}
+    for place in places[:held_out]:
+        made: dict[str, list[Tensor]] = {name: [] for name in (*totals, "truth")}
+        for stem in stems:
+            features = _features(place, stem, "source")
+            source = features[: spectrogram.bins]
+            made["nothing"].append(source)
+            made["equaliser"].append(source + gains[stem][:, None])
+            made["style"].append(
+                models[stem].predict(features[None], torch.zeros(1, dtype=torch.long))[0]
+            )
+            made["truth"].append(_features(place, stem, style.name))
+        truth = _sum(made.pop("truth"))
+        for name, parts in made.items():
+            totals[name].append(_distance(_sum(parts), truth))
+    means = {name: float(np.mean(values)) for name, values in totals.items()}
+    return Judgement(**means, songs=max(1, held_out // VERSIONS))
+
+
+def _features(place: Path, stem: str, side: str) -> Tensor:
+    return torch.from_numpy(np.load(place / FOLDER / f"{stem}.{side}.npy").astype(np.float32).T)
+
+
+def _gains(places: Sequence[Path], stem: str, name: str) -> Tensor:
+    """The mean difference of a stem's spectra ``[F]`` (nats) from sources to truths."""
+    found = []
+    for place in places:
+        truth = _features(place, stem, name)
+        found.append(truth.mean(-1) - _features(place, stem, "source")[: len(truth)].mean(-1))
+    return torch.stack(found).mean(0)
+
+
+def _distance(made: Tensor, truth: Tensor) -> float:
+    return float(frame_distance(made[None, None], truth[None, None]).mean())
+
+
+def _sum(parts: Sequence[Tensor]) -> Tensor:
+    return torch.logsumexp(2 * torch.stack(list(parts)), 0) / 2
