@@ -135,11 +135,11 @@ def warnings(report: Report, before: Tensor, after: Tensor) -> list[str]:
             )
     for title, stem in report.stems.items():
         if len(stem.files) == 2:
-            change = _change(*(_read(file) for file in stem.files))
-            if change is not None and abs(change) >= _STEM_WARNED_DB:
+            own = _change(*(_read(file) for file in stem.files))
+            if own is not None and abs(own) >= _STEM_WARNED_DB:
                 found.append(
-                    f"{title} is {_louder(change)} than the original's before the mix; --gain "
-                    f"{title}={-change:+.0f} brings it back"
+                    f"{title} is {_louder(own)} than the original's before the mix; --gain "
+                    f"{title}={-own:+.0f} brings it back"
                 )
     return found
 
