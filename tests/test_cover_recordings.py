@@ -475,6 +475,35 @@ def test_a_cut_has_its_part_of_the_lead_sheet(given: dict[str, Path], tmp_path: 
     assert report.cover.chords[0].startswith("Am")
 
 
+@pytest.mark.parametrize("kept", [{}, {"stems": {"other": "keep"}}])
+def test_a_cover_has_the_same_samples_with_stems_and_without(
+    given: dict[str, Path], tmp_path: Path, kept: dict[str, Any]
+) -> None:
+    asked = {"style": jazz(), "leadsheet": given["plain"], **kept}
+    report_of(tmp_path, **asked)
+    samples = read_audio(tmp_path / "out.wav")[0]
+    report = report_of(tmp_path, stems_out=tmp_path / "stems", **asked)
+    assert len(list((tmp_path / "stems").iterdir())) > 2 and report.mode == "cover"
+    assert torch.equal(read_audio(tmp_path / "out.wav")[0], samples)
+
+
+@pytest.mark.parametrize("of_part", [False, True])
+def test_the_lead_sheet_that_a_cover_was_made_from_gives_it_again(
+    given: dict[str, Path], tmp_path: Path, of_part: bool
+) -> None:
+    """Also that of a part, which begins with it and not with the song."""
+    from audiotransfer.pipeline import Cut
+
+    cut = Cut(2.0, 6.0) if of_part else Cut()
+    asked = {"style": jazz(), "cut": cut, "sheet_out": tmp_path / "sheet.json"}
+    first = report_of(tmp_path, leadsheet=given["plain"], **asked)
+    samples = read_audio(tmp_path / "out.wav")[0]
+    again = {**asked, "leadsheet": tmp_path / "sheet.json", "leadsheet_of_part": of_part}
+    second = report_of(tmp_path, keep_parts=True, **{**again, "sheet_out": None})
+    assert torch.equal(read_audio(tmp_path / "out.wav")[0], samples)
+    assert second.cover.chords == first.cover.chords
+
+
 def test_parts_of_lead_sheets_and_longer_ones(sung: LeadSheet) -> None:
     part = part_of_sheet(sung, 3.0, 3.6)
     assert np.allclose(part.beats, np.arange(8) / 2)

@@ -43,7 +43,7 @@ EXCERPTS = [
     "transcription-singing",
     "transcription-voices",
 ]
-STYLES = ["paired", "paired-discriminators", "paired-unpaired", "melgan-vc"]
+STYLES = ["jazz-melgan-vc", "paired", "paired-discriminators", "paired-unpaired", "melgan-vc"]
 SEPARATORS = ["separator", "separator-dense", "separator-tcn", "separator-vocals"]
 UNPAIRED_FORMS = (
     "melgan-vc-original",
@@ -55,6 +55,12 @@ UNPAIRED_FORMS = (
 )
 #: Stepped in other files of tests, by file.
 IN_FILES = {
+    "test_trained_inverters.py": [
+        name + size
+        for name in ("deep-griffinlim", "waveglow", "wavenet")
+        for size in ("", "-paper")
+    ],
+    "test_neural_inverter.py": ["neural"],
     "test_genre_classifier_recipe.py": ["audio-genre-classifier"],
     "test_instrument_classifier.py": ["instrument-classifier"],
     "test_midi_classifiers.py": ["midi-classifier", "midi-classifier-counts"],
@@ -104,6 +110,7 @@ PAIRED = [
     "style.checkpoint_metric.songs=0",
 ]
 TOY = {
+    "jazz-melgan-vc": [*PAIRED, "style.unpaired.every=1", "style.pairs=ensembles"],
     "paired": PAIRED,
     "paired-discriminators": PAIRED,
     "paired-unpaired": [*PAIRED, "style.unpaired.every=1"],
@@ -177,7 +184,7 @@ def toy_render(settings: RenderSettings, place: Path, songs: int = 3) -> RenderS
 
 
 def style_overrides(config: str, data: Path) -> list[str]:
-    unpaired = UNPAIRED if config in ("paired-unpaired", "melgan-vc") else []
+    unpaired = UNPAIRED if config in ("jazz-melgan-vc", "paired-unpaired", "melgan-vc") else []
     sizes = ["style.spectrogram.bins=32", "style.channels=[4,6,8]", f"style.data={data}"]
     return [*TRAINER, *TOY[config], *unpaired, *sizes]
 

@@ -6,8 +6,6 @@ import asyncio
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -19,6 +17,7 @@ import pytest
 
 pytest.importorskip("fastapi", reason="comes with the extra serve, which test brings")
 
+from serving import Running
 from starlette.testclient import TestClient
 
 from audiotransfer.server.access import Access
@@ -234,6 +233,11 @@ def test_an_upload_that_is_too_large_leaves_nothing(
     assert [path.name for path in workspace.folder.iterdir()] == ["cache"]
 
 
+def test_no_other_request_is_large(client: TestClient) -> None:
+    assert client.post("/api/jobs", content=bytes(1_000_001)).status_code == 413
+    assert client.post("/api/jobs", content=iter([b"{}"])).status_code == 411
+
+
 # --- songs and jobs
 
 
@@ -354,38 +358,6 @@ def test_a_folder_that_others_can_write_to_is_closed_to_them(tmp_path: Path) -> 
 
 
 # --- real processes
-
-
-class Running:
-    """A server in a process of its own."""
-
-    def __init__(self, temporary: Path, *words: str) -> None:
-        temporary.mkdir(exist_ok=True)
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "audiotransfer", "serve", "--json", *words],
-            stdout=subprocess.PIPE,
-            env=os.environ | {"TMPDIR": str(temporary)},
-            text=True,
-        )
-        assert self.process.stdout is not None
-        lines = ""
-        while "}" not in lines:
-            line = self.process.stdout.readline()
-            assert line, "the server did not start"
-            lines += line
-        self.url = json.loads(lines)["url"]
-        self.base, _, self.token = self.url.partition("/?token=")
-
-    def call(self, method: str, path: str, body: Any = None) -> Any:
-        data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
-        headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
-        request = urllib.request.Request(f"{self.base}{path}", data, headers, method=method)
-        with urllib.request.urlopen(request, timeout=120) as answer:
-            return json.load(answer)
-
-    def end(self, number: int = signal.SIGTERM) -> int:
-        self.process.send_signal(number)
-        return self.process.wait(timeout=60)
 
 
 def children(pid: int) -> list[int]:

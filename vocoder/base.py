@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import inspect
 from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -55,9 +56,14 @@ def _registered() -> dict[str, EntryPoint]:
 def create(name: str, expects: SpectrogramSettings, **options: Any) -> Inverter:
     """The inverter registered as `name`, for spectrograms made with `expects`.
 
-    Raises VocoderError for an unknown name, and for settings that the inverter cannot invert.
+    ``NAME:FILE`` gives an inverter with a network the file that its training wrote. Raises
+    VocoderError for an unknown name, for settings that the inverter cannot invert, and for a
+    network whose weights are missing.
     """
     found = _registered()
+    name, _, file = name.partition(":")
+    if file:
+        options["weights"] = file
     if name not in found:
         known = sorted(found)
         if not known:
@@ -65,7 +71,10 @@ def create(name: str, expects: SpectrogramSettings, **options: Any) -> Inverter:
         near = difflib.get_close_matches(name, known, 1)
         hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
         raise VocoderError(f"no inverter {name!r}: {hint}")
-    inverter: Inverter = found[name].load()(expects, **options)
+    kind = found[name].load()
+    if file and "weights" not in inspect.signature(kind).parameters:
+        raise VocoderError(f"{name} has no network that {file!r} could be of: give {name} alone")
+    inverter: Inverter = kind(expects, **options)
     return inverter
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NoReturn
 from audiotransfer.cli.console import printable
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.pipeline.naming import check_pattern, has_field
-from audiotransfer.suggest import nearest
+from audiotransfer.suggest import nearest, suggest
 
 if TYPE_CHECKING:
     from audiotransfer.pipeline.cut import Cut
@@ -214,6 +214,15 @@ def seconds(word: str) -> float:
 def registered(group: str) -> list[str]:
     """Names of the entry points of a group, sorted; nothing is imported."""
     return sorted({entry.name for entry in entry_points(group=group)})
+
+
+def inverter_or_auto(word: str) -> str:
+    """The type of ``--vocoder``: ``auto``, or an inverter's NAME or NAME:FILE."""
+    names = ["auto", *registered("audiotransfer.inverters")]
+    name = word.partition(":")[0]
+    if name not in names or word == "auto:":
+        raise argparse.ArgumentTypeError(f"there is no vocoder {name!r}; {suggest(name, names)}")
+    return word
 
 
 def either(names: Sequence[str]) -> str:

@@ -24,7 +24,7 @@ from audiotransfer.errors import AudioTransferError
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from vocoder import SpectrogramSettings
+    from vocoder import Inverter, SpectrogramSettings
 
 #: Kind -> default hop length (samples), bins (0: as many as the window gives), lowest Hz.
 _DEFAULTS = {"mel": (512, 256, 20.0), "stft": (512, 0, 0.0), "cqt": (256, 409, 32.7)}
@@ -65,7 +65,8 @@ examples:
         "--inverter",
         action="append",
         metavar="NAME",
-        help=f"{either(registered('audiotransfer.inverters'))}; may be given again (default: all)",
+        help=f"{either(registered('audiotransfer.inverters'))}, or NAME:FILE for weights of your "
+        "own; may be given again (default: all that fit and whose weights are here)",
     )
     group.add_argument(
         "--bins", type=int, metavar="N", help="bins of mel or cqt (default 256 and 409)"
@@ -103,19 +104,24 @@ def run(args: Arguments, console: Console) -> int:
     import vocoder
 
     spectrograms = args.spectrogram or ["mel"]
-    inverters = args.inverter or vocoder.names()
-    targets = {
-        (kind, name): args.out / f"{args.song.stem}.{kind}-{name}.wav" if args.out else None
-        for kind in spectrograms
-        for name in inverters
-    }
+    inverters: dict[tuple[str, str], Inverter] = {}
+    for kind in spectrograms:
+        settings = _settings(args, kind)
+        for name in args.inverter or vocoder.names():
+            try:
+                inverters[kind, name] = vocoder.create(name, settings)
+            except vocoder.VocoderError as error:
+                if args.inverter:
+                    raise
+                console.notice(f"without {name}: {error}")
     audio = _excerpt(args.song, args.seconds)
     rows: list[dict[str, Any]] = []
     with console.progress(args.song.name) as line:
-        for number, ((kind, name), target) in enumerate(targets.items()):
-            line.show(f"{kind} and {name}", number / len(targets))
-            spectrogram = _settings(args, kind)
-            figures = _figures(audio, spectrogram, name, args, target)
+        for number, ((kind, name), inverter) in enumerate(inverters.items()):
+            line.show(f"{kind} and {name}", number / len(inverters))
+            label = "-".join([kind, *map(_last_name, name.split(":", 1))])
+            target = args.out / f"{args.song.stem}.{label}.wav" if args.out else None
+            figures = _figures(audio, inverter, args, target)
             rows.append({"spectrogram": kind, "inverter": name, **figures})
     console.result(_table(rows), rows)
     return 0
@@ -146,22 +152,21 @@ def _excerpt(song: Path, seconds: float) -> Tensor:
     return resample(audio, rate, STEREO_RATE)
 
 
+def _last_name(path: str) -> str:
+    return Path(path).stem
+
+
 def _figures(
-    audio: Tensor,
-    spectrogram: SpectrogramSettings,
-    name: str,
-    args: Arguments,
-    target: Path | None,
+    audio: Tensor, inverter: Inverter, args: Arguments, target: Path | None
 ) -> dict[str, float]:
     """Measures a round trip through a spectrogram; writes the copy to ``target``, if any."""
     import torch
 
-    import vocoder
     from audiotransfer.evaluation import copy_synthesis_figures
     from audiotransfer.pipeline import resolve_device
 
     device = resolve_device(args.device)
-    inverter = vocoder.create(name, spectrogram)
+    spectrogram = inverter.expects
     copies: list[Tensor] = []
 
     def round_trip(song: Tensor) -> Tensor:

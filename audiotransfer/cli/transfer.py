@@ -30,9 +30,8 @@ from audiotransfer.cli.arguments import (
     any_name,
     any_path,
     cut,
-    either,
+    inverter_or_auto,
     name_value,
-    registered,
     stem_format,
 )
 from audiotransfer.cli.batch import Batch, check_only, check_song, find, is_midi
@@ -147,13 +146,12 @@ def configure(parser: Parser) -> None:
     add_cache(parser.add_later_group("cache of separations and transcriptions (see doctor)"))
     computing = add_computing(parser)
     add_separator(computing)
-    inverters = registered("audiotransfer.inverters")
     computing.add_argument(
         "--vocoder",
         default="auto",
-        choices=("auto", *inverters),
+        type=inverter_or_auto,
         metavar="NAME",
-        help=either(["auto", *inverters]),
+        help="auto, source, or another that resynth --help lists",
     )
     add_jobs(computing, "songs at a time (default 1, which uses several cores)")
     add_messages(parser)

@@ -68,7 +68,8 @@ class Tracks:
     The file holds, two channels each, the stems of ``kept`` as separated, those of ``styled``, and
     the band's ``parts``; or else, where they are not needed one by one, their sums by the stems
     that they replace. ``balance`` are the gains of these tracks, ``match`` is what the whole band
-    needs to sound like what it replaces.
+    needs to sound like what it replaces. ``groups`` are the indices of parts that are summed first,
+    so that a mix has the same samples whether its parts are kept one by one or not.
     """
 
     file: Spool
@@ -78,19 +79,25 @@ class Tracks:
     parts: tuple[str, ...]
     balance: tuple[float, ...] = ()
     match: SoundMatch = NO_MATCH
+    groups: tuple[tuple[int, ...], ...] = ()
 
-    def blocks(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    def blocks(self, *, grouped: bool = False) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """Yields stems ``[K, 2, t]`` as separated, styled ones ``[L, 2, t]``, parts ``[P, 2, t]``,
-        balanced and matched.
+        balanced and matched; or in place of parts the sums of their groups ``[G, 2, t]``.
         """
-        sizes = [len(self.kept), len(self.styled), len(self.parts)]
+        groups = self.groups if grouped else tuple((one,) for one in range(len(self.parts)))
+        sizes = [len(self.kept), len(self.styled), len(groups)]
         others = sum(sizes[:2])
 
         def process(number: int, window: Tensor) -> Tensor:
             start = window_start(number, BLOCK, CONTEXT, 1)
             tracks: Tensor = window.unflatten(0, (-1, 2)).clone()
-            for part, gain in zip(tracks[others:], self.balance, strict=True):
-                part.copy_(self.match(gain * part, start))
+            parts = tracks[others:]
+            if grouped:
+                parts = torch.stack([_sum(parts[list(one)]) for one in groups])
+                tracks = torch.cat([tracks[:others], parts])
+            for group, part in zip(groups, tracks[others:], strict=True):
+                part.copy_(self.match(self.balance[group[0]] * part, start))
             return tracks
 
         pieces = in_blocks(self.file.blocks(), self.frames, process, context=CONTEXT)
@@ -160,7 +167,20 @@ def record(
     theirs = {stem: meter.profile() for stem, meter in replaced.items()} if kept else {}
     gains = part_gains(theirs, profiles, {stem: stem for stem in own})
     balance = tuple(10.0 ** (gains.get(stem, 0.0) / 20.0) for stem in stem_of.values())
-    cover_tracks = Tracks(file, measured.working_frames, kept, styled, names, balance)
+    # The tracks that parts would be in if they were not kept one by one.
+    mixed = {part: stem if kept else BAND for part, stem in stems.items()}
+    summed: dict[str, list[int]] = {}
+    for at, name in enumerate(names):
+        summed.setdefault(mixed.get(name, name), []).append(at)
+    cover_tracks = Tracks(
+        file,
+        measured.working_frames,
+        kept,
+        styled,
+        names,
+        balance,
+        groups=tuple(map(tuple, summed.values())),
+    )
     sound = source.profile() if kept else examined.sound.scaled(measured.scale)
     match = match_sound(sound, _profile(cover_tracks), cover.sheet.time_at(cover.sheet.bar_lines))
     return replace(cover_tracks, match=match)
@@ -174,7 +194,7 @@ def _stem_of(part: str, cover: CoverPlan) -> str:
 def _profile(tracks: Tracks) -> SoundProfile:
     """The profile of the balanced band, without its match."""
     meter = SoundMeter()
-    for _, _, parts in tracks.blocks():
+    for _, _, parts in tracks.blocks(grouped=bool(tracks.groups)):
         meter.push(_sum(parts))
     return meter.profile()
 
@@ -294,8 +314,10 @@ def mix(tracks: Tracks, plan: Plan, measured: Measured) -> Iterator[MixBlock]:
     resampler = StreamResampler(STEREO_RATE, measured.sample_rate, measured.channels)
     level = stages.restoring_gain(measured)
     gains = [10.0 ** (plan.cover.gains_db.get(name, 0.0) / 20.0) for name in tracks.parts]
+    grouped = bool(tracks.groups) and not any(plan.cover.gains_db.values())
+    gains = [1.0] * len(tracks.groups) if grouped else gains
     done, remaining = 0, measured.frames
-    for dry, wet, parts in tracks.blocks():
+    for dry, wet, parts in tracks.blocks(grouped=grouped):
         styled = dict(zip(tracks.styled, wet, strict=True))
         total = _sum(parts, gains)
         for (name, stem), sound in zip(tracks.kept.items(), dry, strict=True):

@@ -139,7 +139,7 @@ def _of_song(sheet: LeadSheet, song: Source, path: Path, of_part: bool) -> LeadS
     if of_part:
         check_fits(sheet, seconds, path)
         return sheet
-    if fits(sheet, seconds) and not (start or fits(sheet, total)):
+    if fits(sheet, seconds) and not fits(sheet, total):
         return sheet
     check_fits(sheet, total, path)
     if seconds >= total:

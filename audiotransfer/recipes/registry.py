@@ -29,17 +29,21 @@ RECIPES = {
     "any_to_many": "any_to_many:AnyToManyRecipe",
     "arranger_network": "arranger_network:ArrangerNetworkRecipe",
     "conditional_gan": "genre_gan:ConditionalGanRecipe",
+    "deep_griffinlim": "inverters:DeepGriffinLimRecipe",
     "drums": "drums:DrumRecipe",
     "genre_classifier": "genre_classifier:GenreClassifierRecipe",
     "genre_gan": "genre_gan:GenreGanRecipe",
     "instrument_classifier": "instrument_classifier:InstrumentClassifierRecipe",
     "midi_classifier": "midi_classifier:MidiClassifierRecipe",
+    "neural": "inverters:NeuralRecipe",
     "pitch_transcription": "pitch_transcription:PitchTranscriptionRecipe",
     "rhythm_transcription": "rhythm_transcription:RhythmTranscriptionRecipe",
     "separator": "separator:SeparatorRecipe",
     "style": "style:StyleRecipe",
     "templates": "templates:TemplateRecipe",
     "unpaired": "unpaired:UnpairedStyleRecipe",
+    "waveglow": "inverters:WaveGlowRecipe",
+    "wavenet": "inverters:WaveNetRecipe",
 }
 """Section of a config -> the file in this folder and the class of the recipe in it."""
 

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 #: Paths that need no token: the page's own script and style, which hold nothing of anybody.
 _PUBLIC = "/static/"
+#: The path to which songs are uploaded, which limits them by itself.
+UPLOADS = "/api/songs"
+_LARGEST = 1_000_000  # bytes of another request
 _HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self'"
@@ -109,7 +112,7 @@ class Guard:
                 message = {**message, "headers": list(own.items())}
             await send(message)
 
-        refusal = self._access.refusal(scope)
+        refusal = self._access.refusal(scope) or _too_large(scope)
         if refusal is None:
             await self._app(scope, receive, answer)
             return
@@ -117,6 +120,19 @@ class Guard:
 
         status, reason = refusal
         await JSONResponse({"detail": reason}, status)(scope, receive, answer)
+
+
+def _too_large(scope: Scope) -> tuple[int, str] | None:
+    """Refusal of a body that is larger than any request but an upload has, or of unknown length."""
+    if scope["path"] == UPLOADS or scope["method"] in ("GET", "HEAD", "OPTIONS"):
+        return None
+    headers = dict(_headers(scope))
+    if b"transfer-encoding" in headers:
+        return 411, "a request needs its Content-Length"
+    length = headers.get(b"content-length", b"0")
+    if not length.isdigit() or int(length) > _LARGEST:
+        return 413, "the request is too large"
+    return None
 
 
 def is_loopback(host: str) -> bool:

@@ -14,7 +14,7 @@ from fastapi.staticfiles import StaticFiles
 from starlette.middleware import Middleware
 
 from audiotransfer import __version__
-from audiotransfer.server.access import Access, Guard
+from audiotransfer.server.access import UPLOADS, Access, Guard
 from audiotransfer.server.jobs import LEVELS, Job, track_folder
 from audiotransfer.server.requests import JobRequest, MixRequest, SheetEdits, Things
 from audiotransfer.server.service import NotThere, QueueFull, Service
@@ -85,7 +85,7 @@ def _service(request: Request) -> Service:
 
 
 def _add_songs(app: FastAPI) -> None:
-    @app.post("/api/songs", tags=["songs"], openapi_extra=_UPLOAD)
+    @app.post(UPLOADS, tags=["songs"], openapi_extra=_UPLOAD)
     async def upload(
         request: Request, name: Annotated[str, Query(max_length=1000)] = "song"
     ) -> dict[str, Any]:

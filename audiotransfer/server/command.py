@@ -10,10 +10,10 @@ if TYPE_CHECKING:
     from audiotransfer.server.requests import JobRequest
 
 
-def command_line(request: JobRequest, name: str) -> str:
+def command_line(request: JobRequest, name: str, sheet: str | None = None) -> str:
     """The command for a song of this name, to be run where its file is.
 
-    Of a corrected lead sheet it names the file that the page has for download.
+    ``sheet`` is the name under which the page has a corrected lead sheet for download.
     """
     default = type(request).model_fields
     words = ["audiotransfer", name if not name.startswith("-") else f"./{name}"]
@@ -31,7 +31,7 @@ def command_line(request: JobRequest, name: str) -> str:
     words += ["--preview"] if request.preview else []
     words += [] if request.effects else ["--no-effects"]
     if request.edits or request.sheet_of:
-        words += ["--leadsheet", f"{PurePosixPath(name).stem}.leadsheet.json"]
+        words += ["--leadsheet", sheet or f"{PurePosixPath(name).stem}.leadsheet.json"]
     if request.format != "wav":
         words += ["--format", request.format]
     if request.encoding != "int16":

@@ -95,7 +95,9 @@ class Job:
                 for track in self.tracks.values()
             ],
             "files": {name: shown for name, (_, shown) in self.files.items()},
-            "command": command_line(self.request, self.song.name),
+            "command": command_line(
+                self.request, self.song.name, self.files.get("sheet-json", (None, None))[1]
+            ),
             **{key: value for key, value in self.result.items() if key != "sheet"},
             "has_sheet": bool(self.result.get("sheet")),
         }

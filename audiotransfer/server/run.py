@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket
 from collections.abc import Callable
 
@@ -16,6 +17,7 @@ from audiotransfer.server.songs import Limits
 from audiotransfer.server.workspace import Workspace
 
 _CLOSE_SECONDS = 2
+_DEBUG = "AUDIOTRANSFER_DEBUG"
 
 
 def serve(
@@ -31,7 +33,7 @@ def serve(
     with listening, Workspace() as workspace:
         config = uvicorn.Config(
             create_app(workspace, access, limits),
-            log_level="error",
+            log_level="error" if os.environ.get(_DEBUG) else "critical",
             access_log=False,  # it would hold the token
             server_header=False,
             timeout_graceful_shutdown=_CLOSE_SECONDS,

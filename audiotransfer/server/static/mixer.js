@@ -121,7 +121,11 @@ export class Mixer {
 
   row(title, track, dry) {
     const box = element("div", { class: "wave" });
-    by("rows").append(element("div", { class: "row", "data-track": track.name }, element("span", { class: "name" }, title), box));
+    const made = element("div", { class: "row", "data-track": track.name, "data-stem": track.stem }, element("span", { class: "name" }, title), box);
+    // What a stem was stands below what it became.
+    const like = track.stem ? [...by("rows").children].filter((one) => one.dataset.stem === track.stem).at(-1) : null;
+    if (like) like.after(made);
+    else by("rows").append(made);
     this.waves.push(wave(box, track.peaks, secondsOf(track.peaks), { dry, height: 40 }));
   }
 

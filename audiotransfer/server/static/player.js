@@ -70,7 +70,9 @@ export class Player extends EventTarget {
       if (track.node) {
         const now = this.context.currentTime;
         track.node.gain.cancelScheduledValues(now);
-        track.node.gain.setTargetAtTime(track.wanted, now, RAMP / 3);
+        // The clock of a context that rests stands still, and with it what is scheduled.
+        if (this.context.state === "running") track.node.gain.setTargetAtTime(track.wanted, now, RAMP / 3);
+        else track.node.gain.value = track.wanted;
       }
     }
   }
@@ -139,7 +141,7 @@ export class Player extends EventTarget {
       const stop = Math.min((number + 1) * SEGMENT, this.end());
       let decoded;
       try {
-        decoded = await this.load(number);
+        decoded = await this.load(number, true);
       } catch (error) {
         if (turn !== this.turn) return;
         this.stop();
@@ -150,6 +152,7 @@ export class Player extends EventTarget {
       const now = this.context.currentTime;
       if (time < now + 0.01) time = Math.ceil((now + SOON) * RATE) / RATE;
       this.begin(sample, stop - sample, number, decoded, time);
+      this.join(turn, this.pieces.at(-1), number);
       time = (Math.round(time * RATE) + stop - sample) / RATE;
       sample = stop;
       if (sample >= this.end()) {
@@ -159,7 +162,7 @@ export class Player extends EventTarget {
         }
         sample = this.loop.start;
       }
-      this.load(Math.floor(sample / SEGMENT)).catch(() => {});
+      this.load(Math.floor(sample / SEGMENT), false).catch(() => {});
       // A loop may be far shorter than a segment.
       while (turn === this.turn && time - this.context.currentTime > AHEAD) await rest(100);
       this.forget(number);
@@ -167,24 +170,40 @@ export class Player extends EventTarget {
   }
 
   begin(sample, length, number, decoded, time) {
-    const sources = [];
-    for (const [track, buffer] of decoded) {
-      const offset = sample - number * SEGMENT;
-      const own = Math.min(length, buffer.length - offset);
-      if (own <= 0) continue;
-      const source = new AudioBufferSourceNode(this.context, { buffer });
-      source.connect(track.node);
-      source.start(time, offset / RATE, own / RATE);
-      sources.push(source);
-    }
     const now = this.context.currentTime;
     this.pieces = this.pieces.filter((piece) => piece.time + piece.length / RATE > now - 1);
-    this.pieces.push({ sample, length, time, sources });
+    const piece = { sample, length, time, sources: [], tracks: new Set() };
+    this.pieces.push(piece);
+    for (const [track, buffer] of decoded) this.start(piece, track, buffer, number, 0);
   }
 
-  // The decoded segment of each track, as pairs.
-  load(number) {
-    return Promise.all([...this.tracks.values()].filter((track) => number < track.segments).map(async (track) => {
+  // Starts a track of a piece, `late` samples after the piece began, in time with the others.
+  start(piece, track, buffer, number, late) {
+    piece.tracks.add(track.name);
+    const offset = piece.sample + late - number * SEGMENT;
+    const own = Math.min(piece.length - late, buffer.length - offset);
+    if (own <= 0) return;
+    const source = new AudioBufferSourceNode(this.context, { buffer });
+    source.connect(track.node);
+    source.start((Math.round(piece.time * RATE) + late) / RATE, offset / RATE, own / RATE);
+    piece.sources.push(source);
+  }
+
+  // Tracks that are silent as the faders are set join as soon as they are decoded, so that nobody
+  // waits for them.
+  async join(turn, piece, number) {
+    const rest = await this.load(number, false).catch(() => []);
+    for (const [track, buffer] of rest) {
+      if (turn !== this.turn || piece.tracks.has(track.name)) continue;
+      const soon = this.context.currentTime + 0.03;
+      this.start(piece, track, buffer, number, Math.max(0, Math.ceil((soon - piece.time) * RATE)));
+    }
+  }
+
+  // The decoded segment of each track that is heard now, or of all, as pairs.
+  load(number, heard) {
+    const wanted = [...this.tracks.values()].filter((track) => number < track.segments && (!heard || Math.abs(track.wanted) > 1e-4));
+    return Promise.all(wanted.map(async (track) => {
       const key = `${track.name}/${number}`;
       if (!this.buffers.has(key)) {
         const promise = this.fetch(track.name, number).then((data) => this.context.decodeAudioData(data));

@@ -1,0 +1,1 @@
+"""Deep Griffin-Lim: Griffin-Lim iterations, each followed by a network that removes its error."""

@@ -1,0 +1,1 @@
+"""Networks that turn mel spectrograms back into spectra, and their training's loss."""

@@ -1,0 +1,1 @@
+"""WaveNet: sound sample by sample, from the samples before and from a spectrogram."""
