@@ -104,6 +104,8 @@ def run(args: Arguments, console: Console) -> int:
     figures = train_style.train_and_export(
         args.config, overrides, folder, console, name, args.minutes
     )
+    if figures is None:
+        return train_style.STOPPED
     if not is_first():
         return 0
     styles = sorted(card.parent for card in folder.glob("*/card.json"))

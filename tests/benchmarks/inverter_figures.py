@@ -156,7 +156,7 @@ SYSTEMS: dict[str, RoundTrip] = {
     "stft admm 32": random_start("admm", 32),
     "stft pghi alone": registered("pghi", iterations=0),
     "stft pghi and 32": registered("pghi"),
-    "stft pghi and 100": registered("pghi", iterations=100),
+    "stft pghi and 64": registered("pghi", iterations=64),
     "stft deep-griffinlim 3": registered("deep-griffinlim", iterations=3),
     "stft deep-griffinlim 10": registered("deep-griffinlim"),
     "stft rtisi": registered("rtisi"),

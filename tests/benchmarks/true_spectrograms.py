@@ -60,7 +60,7 @@ def main() -> None:
             continue
         inverter = vocoder.create(name, settings, **options) if name else None
         shares: dict[str, list[float]] = defaultdict(list)
-        contrasts, spent, heard = [], 0.0, 0.0
+        contrasts, spent, seconds = [], 0.0, 0.0
         for song in songs:
             source = stems_of(song / "source")
             for style in sorted(path.name for path in (song / "target").iterdir()):
@@ -78,11 +78,11 @@ def main() -> None:
                 rate = settings.sample_rate
                 shares[style].append(distance(made, truth, rate) / distance(nothing, truth, rate))
                 contrasts.append(contrast(made, rate) / contrast(truth, rate))
-                heard += len(true) * made.shape[-1] / rate
+                seconds += len(true) * made.shape[-1] / rate
         means = {style: f"{np.mean(values):.3f}" for style, values in shares.items()}
         rows.append(
             {"way back": way, **means, "contrast": f"{np.mean(contrasts):.2f}",
-             "s per s of a stem": f"{spent / heard:.3f}"}
+             "s per s of a stem": f"{spent / seconds:.3f}"}
         )  # fmt: skip
         print(plain_table(rows[-1:]), flush=True)
     print(plain_table(rows))

@@ -70,7 +70,9 @@ export class Player extends EventTarget {
       if (track.node) {
         const now = this.context.currentTime;
         track.node.gain.cancelScheduledValues(now);
-        track.node.gain.setTargetAtTime(track.wanted, now, RAMP / 3);
+        // The clock of a context that rests stands still, and with it what is scheduled.
+        if (this.context.state === "running") track.node.gain.setTargetAtTime(track.wanted, now, RAMP / 3);
+        else track.node.gain.value = track.wanted;
       }
     }
   }
@@ -86,6 +88,7 @@ export class Player extends EventTarget {
   }
 
   async play() {
+    if (!this.frames) return; // nothing is there yet
     this.ensure();
     this.playing = true;
     this.dispatchEvent(new Event("change"));
@@ -200,7 +203,7 @@ export class Player extends EventTarget {
 
   // The decoded segment of each track that is heard now, or of all, as pairs.
   load(number, heard) {
-    const wanted = [...this.tracks.values()].filter((track) => number < track.segments && (!heard || track.wanted > 1e-4));
+    const wanted = [...this.tracks.values()].filter((track) => number < track.segments && (!heard || Math.abs(track.wanted) > 1e-4));
     return Promise.all(wanted.map(async (track) => {
       const key = `${track.name}/${number}`;
       if (!this.buffers.has(key)) {
