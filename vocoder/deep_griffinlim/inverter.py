@@ -26,8 +26,7 @@ class DeepGriffinLimInverter:
     Phases by heap integration, then `iterations` of Griffin-Lim, each corrected by the network. The
     network sees a few bins and frames at a time and serves any settings; those of its training had
     three quarters of overlap or more. An iteration takes half of the sound's length on one core.
-    `source` is ignored. Raises VocoderError for a "cqt"
-    spectrogram.
+    `source` is ignored. Raises VocoderError for a "cqt" spectrogram.
     """
 
     def __init__(
