@@ -16,6 +16,7 @@ from audiotransfer.training.config import find_config
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+SHELL = (">", "|", "&", "&&", ";")
 IDS = [str(page.relative_to(ROOT)) for page in PAGES]
 
 
@@ -30,8 +31,9 @@ def commands(page: Path) -> list[list[str]]:
     for block in blocks(page, "sh"):
         for line in block.replace("\\\n", " ").splitlines():
             words = shlex.split(line, comments=True)
+            ends = [place for place, word in enumerate(words) if word in SHELL]
             if words and words[0] == "audiotransfer":
-                found.append(words[1:])
+                found.append(words[1 : min(ends, default=len(words))])
     return found
 
 

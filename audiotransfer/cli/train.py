@@ -20,7 +20,7 @@ def configure(parser: Parser) -> None:
         "folder. Needs pip install 'audiotransfer[train]'.",
         """\
 examples:
-  audiotransfer train --style mine --from my/songs --plan       how long, what for
+  audiotransfer train --style mine --from my/songs --plan     only say how long
   audiotransfer train --style mine --from my/songs
   audiotransfer song.mp3 --style runs/mine/mine
   audiotransfer train --finish runs/mine
