@@ -234,6 +234,7 @@ def test_wrong_requests_are_refused_before_torch(
         (("song.wav", "old.wav", "--style", "still", "-o", "a.wav"), "a.wav is no folder"),
         (("song.wav", "--style", "still", "--device", "abacus"), "unknown device 'abacus'"),
         (("song.wav", "--style", "still", "--separator", "hpps"), "did you mean 'hpss'?"),
+        (("song.wav", "--style", "still", "--vocoder", "neurl"), "did you mean neural?"),
         (("bare", "--style", "still"), "bare holds no audio"),
         (("empty.wav", "--style", "still"), "empty.wav"),
         (("nothing.wav", "--style", "still"), "nothing.wav"),
@@ -241,6 +242,7 @@ def test_wrong_requests_are_refused_before_torch(
         (("demo", "--style", "nope"), "unknown style 'nope'"),
         (("resynth", "song.wav", "--inverter", "sourse"), "did you mean 'source'?"),
         (("resynth", "song.wav", "--seconds", "0"), "--seconds 0"),
+        (("resynth", "song.wav", "--inverter", "wavenet"), "audiotransfer train wavenet"),
     ],
 )
 def test_one_line_and_nothing_written(run, place: Path, words, says: str) -> None:
@@ -331,6 +333,17 @@ def test_resynth_prints_figures_for_each_pair(run) -> None:
     assert (source["inverter"], griffinlim["inverter"]) == ("source", "griffinlim")
     # The picture of a song laid over the song itself changes nothing.
     assert source["spectral_convergence_db"] < -60 < griffinlim["spectral_convergence_db"]
+
+
+@pytest.mark.usefixtures("place")
+def test_resynth_takes_all_inverters_that_are_ready(run) -> None:
+    code, out, err = run("resynth", "song.wav", "--seconds", "0.2", "--json", "-o", "copies")
+    names = [row["inverter"] for row in json.loads(out)]
+    assert code == 0 and {"source", "griffinlim", "deep-griffinlim", "neural"} <= set(names)
+    assert "without wavenet: no weights of wavenet ship" in err and "wavenet" not in names
+    assert {path.name for path in Path("copies").iterdir()} == {
+        f"song.mel-{name}.wav" for name in names
+    }
 
 
 @pytest.mark.usefixtures("place")

@@ -212,7 +212,9 @@ def test_a_style_is_trained_on(data: Path, tmp_path: Path) -> None:
     overrides = [*toy, f"templates.data={tmp_path}", "templates.learning_rate=1e-9"]
     recipes.train("templates-jazz", overrides, tmp_path / "on")
     for stem in ("drums", "bass", "other"):
-        made = load_generator(tmp_path / "on" / "jazz" / f"{stem}.safetensors").state_dict()
+        model = load_generator(tmp_path / "on" / "jazz" / f"{stem}.safetensors")
+        assert getattr(model, "contrast", 1.6) == 1.6
+        made = model.state_dict()
         entry = find_style("jazz").card.stems[stem]
         assert entry is not None
         first = load_generator(find_style("jazz").folder / entry.weights).state_dict()

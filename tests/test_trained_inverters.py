@@ -209,8 +209,8 @@ def test_conditions_have_one_level_and_know_silence() -> None:
     audio[1, 3000:] = 0
     given = conditions_of(settings, settings(audio))
     louder = conditions_of(settings, settings(8 * audio))
-    heard = given.levels > given.levels.max() - 2
-    assert torch.allclose(given.levels[heard], louder.levels[heard], atol=1e-3)
+    audible = given.levels > given.levels.max() - 2
+    assert torch.allclose(given.levels[audible], louder.levels[audible], atol=1e-3)
     assert torch.allclose(louder.gain * 8, given.gain, rtol=1e-3)
     envelope = given.envelope(SMALL.hop_length, audio.shape[-1])
     assert bool((envelope[0] > 0).all()) and not envelope[1, 4000:].any()

@@ -21,7 +21,7 @@ from vocoder import (
     stft,
 )
 from vocoder.cqt import ConstantQ
-from vocoder.griffinlim import griffin_lim
+from vocoder.griffinlim import griffin_lim, linear_magnitude
 
 RATE = 44100
 SINE_HZ = 441.7
@@ -470,10 +470,11 @@ def test_wrong_shapes_are_refused() -> None:
         GriffinLimInverter(SMALL, momentum=2.0)
 
 
-def test_cqt_inverse() -> None:
+@pytest.mark.parametrize("bins_per_octave", [36, 48, 96])
+def test_cqt_inverse(bins_per_octave: int) -> None:
     """Between the lowest and the highest bin -40 dB, -50 in the middle octaves."""
     rate = 16000
-    transform = ConstantQ(rate, 128, 240, 110.0, 48)
+    transform = ConstantQ(rate, 128, 5 * bins_per_octave, 110.0, bins_per_octave)
     audio = music(1.5, rate, channels=1)
     fade = torch.hann_window(audio.shape[1]).sqrt()
     audio = audio * fade
@@ -483,6 +484,18 @@ def test_cqt_inverse() -> None:
     inside, middle = (hz > 130) & (hz < 3300), (hz > 200) & (hz < 2000)
     assert decibels((error * inside).abs(), (reference * inside).abs()) < -40
     assert decibels((error * middle).abs(), (reference * middle).abs()) < -50
+
+
+def test_least_squares_come_nearer_to_the_bands() -> None:
+    spectrogram = SpectrogramSettings()
+    weights = spectrogram.filterbank(torch.device("cpu"))
+    bands = spectrogram.spectrum(music(0.4)).abs().transpose(-1, -2) @ weights
+    start = mel.to_magnitude(bands, weights, spectrogram.pseudo_inverse(torch.device("cpu")))
+    found = mel.least_squares(bands, weights, start, 50)
+    assert bool((found >= 0).all())
+    assert decibels(found @ weights - bands, bands) < decibels(start @ weights - bands, bands) - 10
+    magnitude = linear_magnitude(spectrogram, spectrogram(music(0.4)), least_squares=50)
+    assert not torch.equal(magnitude, linear_magnitude(spectrogram, spectrogram(music(0.4))))
 
 
 def test_griffin_lim_on_the_cqt_converges() -> None:

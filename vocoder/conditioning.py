@@ -28,16 +28,16 @@ class Conditions:
     """Conditions of sounds at one common level.
 
     ``levels`` are log bands ``[N, F, L]`` with mean about 0 and spread about 1; ``gain`` ``[N, 1]``
-    brings a sound to the common level; ``heard`` ``[N, L]`` is 0 in frames that are all silent.
+    brings a sound to the common level; ``audible`` ``[N, L]`` is 0 in frames that are all silent.
     """
 
     levels: Tensor
     gain: Tensor
-    heard: Tensor
+    audible: Tensor
 
     def envelope(self, hop_length: int, length: int) -> Tensor:
         """What takes made sounds back to their level, and silences what was silent: [N, length]."""
-        return between_frames(self.heard[:, None], hop_length, length)[:, 0] / self.gain
+        return between_frames(self.audible[:, None], hop_length, length)[:, 0] / self.gain
 
 
 def conditions_of(
@@ -49,9 +49,9 @@ def conditions_of(
     loudest = energy.amax(-1, keepdim=True).sqrt()
     gain = torch.where(loudest > 0, LOUDEST / loudest.clamp_min(1e-30), 1.0) * attenuation
     levels = expects.logarithm(bands * gain[..., None])
-    # The frames beside one that is heard reach into it.
-    heard = torch.nn.functional.max_pool1d((energy > 0).float()[:, None], 3, 1, 1)[:, 0]
-    return Conditions((levels - _MIDDLE) / _SPREAD, gain, heard)
+    # The frames beside one that is audible reach into it.
+    audible = torch.nn.functional.max_pool1d((energy > 0).float()[:, None], 3, 1, 1)[:, 0]
+    return Conditions((levels - _MIDDLE) / _SPREAD, gain, audible)
 
 
 def require_mel(expects: SpectrogramSettings, who: str) -> None:

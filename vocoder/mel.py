@@ -105,3 +105,24 @@ def to_magnitude(
     for _ in range(refinements):
         magnitude *= target / ((magnitude @ weights) @ weights.T + tiny * peak)
     return magnitude
+
+
+def least_squares(bands: Tensor, weights: Tensor, start: Tensor, iterations: int) -> Tensor:
+    """Non-negative spectrum [.., L, F] whose bands are nearest to [.., L, bins] in least squares.
+
+    Projected gradients with momentum (A. Beck and M. Teboulle, "A fast iterative
+    shrinkage-thresholding algorithm for linear inverse problems", 2009) from `start`; all bands
+    count alike, however wide they are.
+    """
+    scale = 1 / weights.norm(dim=0).clamp_min(1e-12)
+    scaled, target = weights * scale, bands * scale
+    step = 1 / float(torch.linalg.matrix_norm(scaled, 2)) ** 2
+    found = ahead = start
+    factor = 1.0
+    for _ in range(iterations):
+        before = found
+        found = (ahead - step * ((ahead @ scaled) - target) @ scaled.T).clamp_(min=0)
+        after = (1 + math.sqrt(1 + 4 * factor**2)) / 2
+        ahead = found + (factor - 1) / after * (found - before)
+        factor = after
+    return found

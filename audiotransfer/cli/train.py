@@ -20,7 +20,7 @@ def configure(parser: Parser) -> None:
         "folder. Needs pip install 'audiotransfer[train]'.",
         """\
 examples:
-  audiotransfer train --style mine --from my/songs --plan       how long, what for
+  audiotransfer train --style mine --from my/songs --plan     only say how long
   audiotransfer train --style mine --from my/songs
   audiotransfer song.mp3 --style runs/mine/mine
   audiotransfer train --finish runs/mine
@@ -104,6 +104,8 @@ def run(args: Arguments, console: Console) -> int:
     figures = train_style.train_and_export(
         args.config, overrides, folder, console, name, args.minutes
     )
+    if figures is None:
+        return train_style.STOPPED
     if not is_first():
         return 0
     styles = sorted(card.parent for card in folder.glob("*/card.json"))

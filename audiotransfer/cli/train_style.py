@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from audiotransfer.preparation.own_pairs import SongLength
     from audiotransfer.preparation.own_style import Outlook
 
+STOPPED = 130  # exit code after Ctrl-C
 _SHOWN = 3  # songs that are named of those left out
 
 
@@ -57,9 +58,9 @@ def run(args: Arguments, console: Console) -> int:
         overrides.append(f"trainer.patience={args.until}")
     elif args.steps is not None or args.minutes is not None:
         overrides.append("trainer.patience=null")
-    train_and_export(
-        config, overrides, folder, console, f"{args.style}, 2 of 3, training", args.minutes
-    )
+    title = f"{args.style}, 2 of 3, training"
+    if train_and_export(config, overrides, folder, console, title, args.minutes) is None:
+        return STOPPED
     style = exported_style(folder, args.style)
     with console.progress(f"{args.style}, 3 of 3, judging"):
         from audiotransfer.recipes import load_training
@@ -85,8 +86,12 @@ def train_and_export(
     console: Console,
     title: str,
     minutes: float | None = None,
-) -> dict[str, float]:
-    """Trains; Ctrl-C exports what there is as an unfinished style, and says how to go on."""
+) -> dict[str, float] | None:
+    """Trains, and returns the last figures.
+
+    Ctrl-C exports what there is as an unfinished style, says how to go on, and returns None; before
+    the first checkpoint it takes effect.
+    """
     from audiotransfer import recipes
 
     try:
@@ -104,7 +109,7 @@ def train_and_export(
             "the same command goes on from here (--steps, --minutes and --until may change); "
             f"audiotransfer train --finish {folder} ends it as it is"
         )
-        raise
+        return None
 
 
 def run_finish(args: Arguments, console: Console) -> int:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from audiotransfer.atomic import check_place
-from audiotransfer.audio.reading import probe_audio
+from audiotransfer.audio.reading import AUDIO_SUFFIXES, probe_audio
 from audiotransfer.audio.writing import check_output
 from audiotransfer.cli.arguments import (
     Arguments,
@@ -30,13 +30,11 @@ from audiotransfer.cli.arguments import (
     any_name,
     any_path,
     cut,
-    either,
     inverter_or_auto,
     name_value,
-    registered,
     stem_format,
 )
-from audiotransfer.cli.batch import Batch, check_only, find, is_midi
+from audiotransfer.cli.batch import Batch, check_only, check_song, find, is_midi
 from audiotransfer.cli.console import Console
 from audiotransfer.cli.midi import (
     add_cover_options,
@@ -72,7 +70,7 @@ def configure(parser: Parser) -> None:
         "--style",
         type=any_name,
         metavar="NAME",
-        help=f"{all_style_names()}; or a folder",
+        help=f"{all_style_names()}; a folder; or a song to sound like",
     )
     style.add_argument(
         "--mode",
@@ -148,13 +146,12 @@ def configure(parser: Parser) -> None:
     add_cache(parser.add_later_group("cache of separations and transcriptions (see doctor)"))
     computing = add_computing(parser)
     add_separator(computing)
-    inverters = registered("audiotransfer.inverters")
     computing.add_argument(
         "--vocoder",
         default="auto",
         type=inverter_or_auto,
         metavar="NAME",
-        help=f"{either(['auto', *inverters])}; or NAME:FILE",
+        help="auto, source, or another that resynth --help lists",
     )
     add_jobs(computing, "songs at a time (default 1, which uses several cores)")
     add_messages(parser)
@@ -167,6 +164,8 @@ def run(args: Arguments, console: Console) -> int:
     check_only(args.songs, midi=True)
     if args.style is None and not args.stem and not args.gain:
         raise AudioTransferError("no style given: name one (`audiotransfer styles` lists them)")
+    if args.style is not None and Path(args.style).suffix.lower() in AUDIO_SUFFIXES:
+        args.style = _style_of_song(args, console)
     songs, refused = _of_style(args, find(args, console, midi=True), console)
     outputs = name_outputs(songs, args, style_label(args.style))
     batch = Batch(console, len(songs) + len(refused))
@@ -192,6 +191,22 @@ def run(args: Arguments, console: Console) -> int:
         with _stems_of_the_report(args):
             _transfer_recordings(args, recordings, batch, alone=not midi)
     return batch.finish()
+
+
+def _style_of_song(args: Arguments, console: Console) -> str:
+    """The folder of a style that sounds like the song that is named in place of a style."""
+    song = Path(args.style)
+    check_song(song)
+    with console.progress(song.name) as line:
+        from audiotransfer.pipeline import resolve_device, resolve_separator
+        from audiotransfer.pipeline.cache import cache_folder
+        from audiotransfer.preparation.reference_style import reference_style
+
+        separator, label, _ = resolve_separator(args.separator, resolve_device(args.device))
+        place = cache_folder().parent / "reference-styles"
+        found = reference_style(song, place, separator, label, line.show)
+    console.notice(found.words())
+    return str(found.folder)
 
 
 def _check_report(
@@ -342,7 +357,7 @@ def _transfer_recordings(
             if args.report is not None and report is not None:
                 from audiotransfer.pipeline.report_page import without_stems, write_report_page
 
-                write_report_page(args.report, report, overwrite=args.force)
+                write_report_page(args.report, report, cut(args), overwrite=args.force)
                 text += f"\n{args.report}"
                 report = without_stems(report) if args.temporary_stems else report
             batch.record(outcome.input, text, report, outcome.error)

@@ -28,7 +28,7 @@ VERBS = {
     "doctor": "shows what is installed, what will be used, and what is missing",
     "resynth": "turns a song into spectrograms and back, and measures the loss",
     "prepare": "prepares a collection of songs for training",
-    "train": "trains a style, a separator or a classifier from a config",
+    "train": "trains a style from your songs, or what a config describes",
     "evaluate": "measures a style on songs, and compares it with baselines",
     "help": "explains a verb with all its options",
 }

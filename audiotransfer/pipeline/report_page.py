@@ -20,6 +20,7 @@ from audiotransfer.audio.reading import read_audio
 from audiotransfer.audio.resampling import STEREO_RATE, resample
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.evaluation.report.plots import save_comparison
+from audiotransfer.pipeline.cut import Cut
 from audiotransfer.pipeline.display import vorbis
 from audiotransfer.pipeline.reporting import CoverReport, Report
 from audiotransfer.timing import clock
@@ -34,6 +35,7 @@ _BANDS = (
 """Names of bands, and their limits in Hz."""
 _WARNED_DB = 4.0
 _STEM_WARNED_DB = 6.0
+WHOLE = Cut()
 _QUIET = 1e-4  # RMS below which levels mean nothing
 _DOUBT = 0.5  # confidence below which a transcription is named unsure
 
@@ -61,16 +63,19 @@ class _Part:
     sounds: dict[str, Tensor]
 
 
-def write_report_page(path: str | Path, report: Report, *, overwrite: bool = False) -> None:
+def write_report_page(
+    path: str | Path, report: Report, cut: Cut = WHOLE, *, overwrite: bool = False
+) -> None:
     """Writes the report of one song with its pictures and sounds into one HTML file.
 
-    The song, its output, and the stems' files that the report names are read. Sounds are in Ogg
-    Vorbis: of the song a minute from its middle, of stems 20 s. Raises AudioTransferError where the
-    report names no output, or the file exists.
+    ``cut`` is the part of the song that was transferred. The song, its output, and the stems' files
+    that the report names are read. Sounds are in Ogg Vorbis: of the song a minute, of stems 20 s,
+    both where they are loudest. Raises AudioTransferError where the report names no output, or the
+    file exists.
     """
     if report.output is None:
         raise AudioTransferError("no report of a song that was not written to a file")
-    before, after = _read(report.input), _read(report.output)
+    before, after = _read(report.input, cut), _read(report.output)
     length = min(before.shape[-1], after.shape[-1])
     before, after = before[:, :length], after[:, :length]
     parts = _parts(report)
@@ -130,11 +135,11 @@ def warnings(report: Report, before: Tensor, after: Tensor) -> list[str]:
             )
     for title, stem in report.stems.items():
         if len(stem.files) == 2:
-            change = _change(*(_read(file) for file in stem.files))
-            if change is not None and abs(change) >= _STEM_WARNED_DB:
+            own = _change(*(_read(file) for file in stem.files))
+            if own is not None and abs(own) >= _STEM_WARNED_DB:
                 found.append(
-                    f"{title} is {_louder(change)} than the original's before the mix; --gain "
-                    f"{title}={-change:+.0f} brings it back"
+                    f"{title} is {_louder(own)} than the original's before the mix; --gain "
+                    f"{title}={-own:+.0f} brings it back"
                 )
     return found
 
@@ -167,6 +172,8 @@ def _change(before: Tensor, after: Tensor) -> float | None:
 
 
 def _louder(change: float) -> str:
+    if round(change) == 0:
+        return "as loud"
     return f"{abs(change):.0f} dB {'louder' if change > 0 else 'softer'}"
 
 
@@ -238,7 +245,7 @@ def _parts(report: Report) -> list[_Part]:
             continue
         names = ["before", "after"] if len(sounds) == 2 else [stem.action]
         change = _change(*sounds) if len(sounds) == 2 else None
-        about = "as it was" if change is None else f"{_louder(change)} than before the mix"
+        about = "before the mix: " + ("as it was" if change is None else _louder(change))
         found.append(_Part(title, about, dict(zip(names, sounds, strict=False))))
     if report.cover is not None:
         for title, part in report.cover.parts.items():
@@ -248,8 +255,10 @@ def _parts(report: Report) -> list[_Part]:
     return found
 
 
-def _read(path: str | Path) -> Tensor:
+def _read(path: str | Path, cut: Cut = WHOLE) -> Tensor:
     sound, rate = read_audio(path)
+    first, last = cut.samples(sound.shape[-1], rate)
+    sound = sound[:, first:last]
     return to_stereo(resample(sound, rate, STEREO_RATE))
 
 

@@ -84,13 +84,16 @@ def excerpt(path: Path, seconds: float = SECONDS) -> Tensor:
 
 
 def separated(sound: Tensor, separator: Separator, stems: Sequence[str]) -> dict[str, Tensor]:
-    """The stems of an excerpt at RMS 0.1 ``[2, T]``. Raises AudioTransferError for silence."""
+    """The stems of an excerpt at RMS 0.1 ``[2, T]``; silence for one that the separator lacks.
+
+    Raises AudioTransferError for a silent excerpt.
+    """
     level = float(sound.square().mean().sqrt()) if sound.numel() else 0.0
     if level < _SILENT:
         raise AudioTransferError("it is silent")
     with torch.no_grad():
         found = separator(sound * (_LEVEL / level), torch.Generator().manual_seed(0))
-    return {stem: found[stem] for stem in stems}
+    return {stem: found.get(stem, torch.zeros_like(sound)) for stem in stems}
 
 
 def make_pairs(

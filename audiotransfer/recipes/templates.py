@@ -25,6 +25,7 @@ from audiotransfer.recipes.export import (
     write_spectral_card,
 )
 from audiotransfer.renamed import present_folder
+from audiotransfer.spectral.models.note_templates import NoteTemplateModel
 from audiotransfer.spectral.models.templates import TemplateModel
 from audiotransfer.spectral.objectives.templates import TEMPLATE_MODELS, TOGETHER, TemplateObjective
 from audiotransfer.spectral.transfer import CHANNELS, load_generator, save_generator
@@ -43,11 +44,11 @@ class TemplateRecipe:
 
     ``styles`` are those that the songs were rendered for, with their descriptions; ``shares``
     weights them in that order (all alike where empty). ``widths`` are the networks', by stem;
-    ``weights`` are those of the objective's terms. The first ``validation_songs`` songs are not
-    trained on but validated on, by distance and, as ``checkpoint_metric`` says, by H, which then
-    chooses the weights. ``start`` are, by stem, checkpoints of runs whose weights are the first
-    ones, or names of styles whose are; ``onto`` is a folder of styles whose other stems are copied
-    into the new ones.
+    ``weights`` are those of the objective's terms, ``contrast`` is that of models of notes. The
+    first ``validation_songs`` songs are not trained on but validated on, by distance and, as
+    ``checkpoint_metric`` says, by H, which then chooses the weights. ``start`` are, by stem,
+    checkpoints of runs whose weights are the first ones, or names of styles whose are; ``onto`` is
+    a folder of styles whose other stems are copied into the new ones.
     """
 
     stems: list[str] = field(default_factory=lambda: ["other"])
@@ -58,6 +59,7 @@ class TemplateRecipe:
     widths: dict[str, int] = field(default_factory=dict)
     weights: dict[str, float] = field(default_factory=dict)
     learning_rate: float = 1e-3
+    contrast: float = 1.3
     validation_songs: int = 12
     checkpoint_metric: CheckpointMetricSettings = field(default_factory=CheckpointMetricSettings)
     start: dict[str, str] = field(default_factory=dict)
@@ -71,6 +73,9 @@ class TemplateRecipe:
         models = {
             stem: _model(stem)(styles, _width(self, stem)).initialise() for stem in self.stems
         }
+        for model in models.values():
+            if isinstance(model, NoteTemplateModel):
+                model.contrast = self.contrast
         songs = feature_songs(Path(self.data) / self.songs, self.stems, styles, "train")
         held_out, trained = songs[: self.validation_songs], songs[self.validation_songs :]
         if not trained:

@@ -1,11 +1,13 @@
 """Measures every pair of spectrogram and inverter on named recordings, beside those of others.
 
     python tests/benchmarks/inverter_figures.py data/audio/genres [--seconds 8] [--only WORD...]
+        [--also "mel wavenet:runs/wavenet/wavenet.safetensors"]
 
 Each row is a process of its own, one thread: means over the recordings of spectral convergence,
-multi-resolution STFT distance, log-spectral distance and centred chroma, seconds of work per
+multi-resolution STFT distance, log-spectral distance and centred chroma, processor seconds per
 second of sound, and peak memory. "stft" rows are mono at 22.05 kHz with 2048/256, "mel" and "cqt"
 rows mono at 44.1 kHz with the settings of the styles. Magnitudes are given, phases are not.
+Inverters whose weights do not ship are rows by ``--also``.
 
 The references are librosa's Griffin-Lim and inverse CQT (with random phases, which it refines), and
 torchaudio's Griffin-Lim, whose row is left out with a word where torchaudio is not installed.
@@ -18,7 +20,7 @@ import importlib.util
 import multiprocessing
 from collections.abc import Callable
 from pathlib import Path
-from time import perf_counter
+from time import process_time
 
 import numpy as np
 import torch
@@ -154,6 +156,9 @@ SYSTEMS: dict[str, RoundTrip] = {
     "stft admm 32": random_start("admm", 32),
     "stft pghi alone": registered("pghi", iterations=0),
     "stft pghi and 32": registered("pghi"),
+    "stft pghi and 64": registered("pghi", iterations=64),
+    "stft deep-griffinlim 3": registered("deep-griffinlim"),
+    "stft deep-griffinlim 10": registered("deep-griffinlim", iterations=10),
     "stft rtisi": registered("rtisi"),
     "stft source": registered("source"),
     "stft librosa fast 32": librosa_griffin_lim(32),
@@ -161,10 +166,12 @@ SYSTEMS: dict[str, RoundTrip] = {
     "stft torchaudio fast 100": torchaudio_griffin_lim(100),
     "mel griffinlim 32": registered("griffinlim"),
     "mel griffinlim 100": registered("griffinlim", iterations=100),
+    "mel griffinlim 32, least squares": registered("griffinlim", least_squares=50),
     "mel pghi": registered("pghi"),
+    "mel deep-griffinlim 3": registered("deep-griffinlim"),
     "mel neural": registered("neural"),
+    "mel neural, 16 iterations": registered("neural", iterations=16),
     "mel neural, no iterations": registered("neural", iterations=0),
-    "mel neural, 32": registered("neural", iterations=32),
     "mel rtisi": registered("rtisi"),
     "mel source": registered("source"),
     "cqt griffinlim 32": registered("griffinlim"),
@@ -178,13 +185,14 @@ def measure(name: str, folder: str, seconds: float) -> dict[str, float]:
     torch.set_num_threads(1)
     settings = SPECTROGRAMS[name.split()[0]]
     rows = []
-    SYSTEMS[name](torch.randn(settings.sample_rate), settings)  # compiles and builds filters
+    system = SYSTEMS.get(name) or registered(name.split(maxsplit=1)[1])
+    system(torch.randn(settings.sample_rate), settings)  # compiles and builds filters
     for recording in RECORDINGS:
         sound = excerpt(Path(folder) / recording, settings.sample_rate, seconds)
-        start = perf_counter()
+        start = process_time()
         with torch.no_grad():
-            made = SYSTEMS[name](sound, settings)
-        spent = perf_counter() - start
+            made = system(sound, settings)
+        spent = process_time() - start
         figures = copy_figures(made[None].float(), sound[None], settings.sample_rate)
         if settings.kind == "stft":  # on the frames that were given
             wanted, found = settings(sound).numpy(), settings(made.float()).numpy()
@@ -208,11 +216,13 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="data/audio/genres")
     parser.add_argument("--seconds", type=float, default=8.0)
     parser.add_argument("--only", nargs="*", default=[""], metavar="WORD")
+    parser.add_argument("--also", nargs="*", default=[], metavar="KIND NAME:FILE")
     args = parser.parse_args()
     names = [name for name in SYSTEMS if any(word in name for word in args.only)]
     if importlib.util.find_spec("torchaudio") is None:
         print("torchaudio is not installed: its rows are left out")
         names = [name for name in names if "torchaudio" not in name]
+    names += args.also
     rows = []
     context = multiprocessing.get_context("spawn")
     for name in names:

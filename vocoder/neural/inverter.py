@@ -1,4 +1,4 @@
-"""The inverter with networks: magnitudes by a ConvNeXt, phases by heap integration and ADMM."""
+"""The neural inverter: magnitudes by a ConvNeXt, phases as those of `vocoder.pghi`."""
 
 from __future__ import annotations
 
@@ -7,12 +7,10 @@ from pathlib import Path
 import torch
 from torch import Generator, Tensor
 
-from vocoder import stft
 from vocoder.base import VocoderError, require_equal, require_shape
-from vocoder.griffinlim import admm
 from vocoder.neural.network import MagnitudeNetwork
 from vocoder.neural.objective import least_squares
-from vocoder.pghi import heap_integration
+from vocoder.pghi import from_magnitude
 from vocoder.spectrogram import SpectrogramSettings
 from vocoder.trained import load_trained
 
@@ -25,13 +23,13 @@ class NeuralInverter:
     """Sound from a "mel" spectrogram of the settings that it was trained with, [.., length].
 
     A network finds the magnitudes of the bins; they are corrected so that their bands are the given
-    ones. Phases come by heap integration and `iterations` of ADMM. `source` is ignored.
+    ones. Phases come by heap integration and `iterations` after it. `source` is ignored.
     """
 
     def __init__(
         self,
         expects: SpectrogramSettings,
-        iterations: int = 8,
+        iterations: int = 32,
         weights: str | Path = SHIPPED,
     ) -> None:
         if iterations < 0:
@@ -53,25 +51,30 @@ class NeuralInverter:
         if not spectrogram.numel() or not length:
             return torch.zeros(*spectrogram.shape[:-2], length, device=spectrogram.device)
         values = self.magnitude(spectrogram)
-        phases = heap_integration(values, self.expects.n_fft, self.expects.hop_length, generator)
-        if not self.iterations:
-            spectrum = torch.polar(values, phases)
-            return stft.inverse(spectrum, length, self.expects.n_fft, self.expects.hop_length)
-        return admm(values, length, self.expects, self.iterations, phases=phases)
+        return from_magnitude(values, length, self.expects, self.iterations, generator)
 
     @torch.no_grad()
     def magnitude(self, spectrogram: Tensor) -> Tensor:
-        """Mel spectrogram [.., F, L] to STFT magnitudes [.., n_fft // 2 + 1, L]."""
+        """Mel spectrogram [.., F, L] to STFT magnitudes [.., n_fft // 2 + 1, L].
+
+        One item at a time: heap integration turns a batch's other rounding into other phases.
+        """
+        items = spectrogram.reshape(-1, *spectrogram.shape[-2:]).split(1)
+        found = torch.cat([self._magnitude(item) for item in items])
+        return found.reshape(*spectrogram.shape[:-2], -1, spectrogram.shape[-1])
+
+    def _magnitude(self, spectrogram: Tensor) -> Tensor:
+        """`magnitude` of [1, F, L]."""
         bands = self.expects.magnitude(spectrogram)
-        levels = self.expects.logarithm(bands).reshape(-1, *spectrogram.shape[-2:])
+        levels = self.expects.logarithm(bands)
         network = self.network.to(spectrogram.device)
         found = torch.exp(network(levels, least_squares(self.expects, levels)).clamp(max=12.0))
         # What the floor of the spectrogram hides is silence.
-        target = bands.reshape(levels.shape).transpose(1, 2)
+        target = bands.transpose(1, 2)
         weights = self.expects.filterbank(levels.device)
         total, peak = weights.sum(1), target.amax(-1, keepdim=True).clamp_min(_TINY)
         found = found.transpose(1, 2)
         for _ in range(_CORRECTIONS):
             share = target / (found @ weights).clamp_min(_TINY * peak)
             found = found * (share @ weights.T) / total.clamp_min(_TINY)
-        return found.transpose(1, 2).reshape(*spectrogram.shape[:-2], -1, spectrogram.shape[-1])
+        return found.transpose(1, 2)

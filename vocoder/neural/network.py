@@ -28,7 +28,8 @@ class ConvNeXtBlock(nn.Module):
         """``[B, width, L]`` to the same shape."""
         y = self.norm(self.frames(x).transpose(1, 2))
         y = self.leave(functional.gelu(self.enter(y))) * self.scale
-        return x + y.transpose(1, 2)
+        result: Tensor = x + y.transpose(1, 2)
+        return result
 
 
 class MagnitudeNetwork(nn.Module):
@@ -59,5 +60,5 @@ class MagnitudeNetwork(nn.Module):
         mean = levels.mean(1, keepdim=True)
         x = self.enter((levels - mean) / _SPREAD)
         x = self.body(self.norm(x.transpose(1, 2)).transpose(1, 2))
-        change = self.leave(self.last(x.transpose(1, 2))).transpose(1, 2)
+        change: Tensor = self.leave(self.last(x.transpose(1, 2))).transpose(1, 2)
         return first + change

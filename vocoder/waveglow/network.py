@@ -88,7 +88,8 @@ class WaveGlow(nn.Module):
             Flow(size, local, channels, layers, skips, kernel) for size in sizes
         )
         #: Samples on each side that a sample depends on, but for the frames' own reach.
-        self.reach = group * sum(flow.network.field // 2 + 1 for flow in self.flows)  # type: ignore[operator, misc]
+        field = 1 + (kernel - 1) * (2**layers - 1)
+        self.reach = group * flows * (field // 2 + 1)
 
     def forward(self, sound: Tensor, local: Tensor) -> tuple[Tensor, Tensor]:
         """Sound ``[B, T]`` and frames ``[B, local, L]`` to noise ``[B, group, T // group]``.

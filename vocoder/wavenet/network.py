@@ -132,7 +132,7 @@ class WaveNet(nn.Module):
             total = of_label if total is None else total + of_label
         if total is None:
             return None
-        return total.unflatten(1, (len(self.layers), -1))
+        return total.reshape(len(total), len(self.layers), -1, total.shape[-1])
 
 
 def between_frames(frames: Tensor, hop_length: int, length: int) -> Tensor:

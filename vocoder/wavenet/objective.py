@@ -35,8 +35,8 @@ class LikelihoodObjective:
     ) -> Iterator[VocoderTurn]:
         """Yield the one update of a step."""
         levels, sound = training_example(self.expects, batch["sound"], generator)
-        heard = network_input(delayed(sound), self.output.size)[:, None]
-        values = self.network(heard, levels, None, self.expects.hop_length)
+        inputs = delayed(network_input(sound, self.output.size))[:, None]
+        values = self.network(inputs, levels, None, self.expects.hop_length)
         first = min(self.network.field, sound.shape[-1] // 2)
         yield VocoderTurn(
             "wavenet", {"nats": self.output.loss(values[..., first:], sound[..., first:])}

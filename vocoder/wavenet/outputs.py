@@ -15,8 +15,8 @@ from torch.nn import functional
 
 MU = 255.0
 _STEPS = 65536  # of 16 bit
-LEAST_SCALE = -9.0
-"""Least logarithm of a logistic's scale: 4 steps of 16 bit."""
+LEAST_SCALE = -7.0
+"""Least logarithm of a logistic's scale, 30 steps of 16 bit: below it single samples decide."""
 
 
 class Output(Protocol):

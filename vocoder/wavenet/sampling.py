@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vocoder.wavenet.network import WaveNet, delayed
-from vocoder.wavenet.outputs import LEAST_SCALE, MU, MuLaw, output_of
+from vocoder.wavenet.outputs import LEAST_SCALE, MU, MuLaw, companded, output_of, quantised
 
 COLUMNS = 32
 """Sounds that advance together on one thread."""
@@ -89,18 +89,16 @@ def sample_naively(
     output = output_of(network.leave.out_channels)
     sound = torch.zeros(rows, uniform.shape[1])
     for at in range(sound.shape[1]):
-        heard = network_input(sound[:, : at + 1], output.size)
-        values = network(delayed(heard)[:, None], local, label, hop_length)[..., -1:]
+        inputs = network_input(sound[:, : at + 1], output.size)
+        values = network(delayed(inputs)[:, None], local, label, hop_length)[..., -1:]
         numbers = uniform[None, :, at : at + 1].expand(rows, -1, -1)
         sound[:, at] = output.draw(values, numbers, temperature)[:, 0]
     return sound
 
 
 def network_input(sound: Tensor, outputs: int) -> Tensor:
-    """Sound as a causal network hears it: companded where its outputs are the mu law's."""
-    from vocoder.wavenet.outputs import companded
-
-    return companded(sound) if outputs == MuLaw.size else sound
+    """Sound as a causal network's input: the steps of the mu law, within ±1, or as it is."""
+    return quantised(companded(sound)) / MU * 2 - 1 if outputs == MuLaw.size else sound
 
 
 def _weights(network: WaveNet) -> tuple[Any, ...]:
@@ -191,14 +189,14 @@ def _advance(  # type: ignore[no-untyped-def]
     total = np.zeros((head.shape[1], columns), np.float32)
     inner = np.zeros((max(head.shape[0], last.shape[1]), columns), np.float32)
     values = np.zeros((last.shape[0], columns), np.float32)
-    heard = np.zeros(columns, np.float32)
+    inputs = np.zeros(columns, np.float32)
     root, half = np.float32(np.sqrt(0.5)), np.float32(0.5)
     for step in range(steps):
         frame = step // hop
         way = np.float32((step - frame * hop) / hop)
         for channel in range(channels):
             for column in range(columns):
-                x[channel, column] = enter[channel] * heard[column] + enter_bias[channel]
+                x[channel, column] = enter[channel] * inputs[column] + enter_bias[channel]
         total[:] = 0.0
         for layer in range(layers):
             # Taps, the oldest first; the newest is x itself, and takes the oldest one's place.
@@ -244,7 +242,7 @@ def _advance(  # type: ignore[no-untyped-def]
             if outputs == 256:
                 chosen = _draw(values[:outputs], column, drawn[0, step, column], temperature)
                 value = np.float32(chosen) / np.float32(MU) * np.float32(2.0) - np.float32(1.0)
-                heard[column] = value
+                inputs[column] = value
                 magnitude = np.float32(np.expm1(abs(value) * np.log1p(MU)) / MU)
                 sound[step, column] = magnitude if value >= 0 else -magnitude
             else:
@@ -254,8 +252,8 @@ def _advance(  # type: ignore[no-untyped-def]
                 within = min(max(drawn[1, step, column], 1e-5), 1 - 1e-5)
                 spread = temperature * np.exp(scale) * np.log(within / (1 - within))
                 value = values[mixtures + chosen, column] + np.float32(spread)
-                heard[column] = min(max(value, np.float32(-1.0)), np.float32(1.0))
-                sound[step, column] = heard[column]
+                inputs[column] = min(max(value, np.float32(-1.0)), np.float32(1.0))
+                sound[step, column] = inputs[column]
 
 
 @njit(nogil=True, cache=True, error_model="numpy")

@@ -1,0 +1,225 @@
+"""A style of one's own from songs: matched templates, pairs, training, Ctrl-C, a reference song."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from audiotransfer.audio.writing import write_audio
+from audiotransfer.cli.main import main
+from audiotransfer.errors import AudioTransferError
+from audiotransfer.preparation import own_pairs, own_style
+from audiotransfer.preparation.own_pairs import SongLength, excerpt, song_lengths
+from audiotransfer.preparation.reference_style import style_name
+from audiotransfer.spectral.matched_templates import match_templates
+from audiotransfer.spectral.models.drum_templates import DrumTemplateModel
+from audiotransfer.spectral.models.note_templates import NoteTemplateModel
+from audiotransfer.spectral.models.templates import synthesise
+
+RATE = 44100
+
+
+def song(path: Path, seconds: float = 3.0, low: float = 110.0) -> Path:
+    time = torch.arange(round(seconds * RATE)) / RATE
+    beats = torch.exp(-8.0 * (time % 0.5))
+    noise = torch.randn(len(time), generator=torch.Generator().manual_seed(1)) * beats
+    tones = sum(torch.sin(2 * math.pi * low * k * time) / k for k in (1, 2, 3, 4))
+    assert isinstance(tones, Tensor)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_audio(path, (0.1 * tones + 0.1 * noise).expand(2, -1), RATE, overwrite=True)
+    return path
+
+
+def drums() -> DrumTemplateModel:
+    torch.manual_seed(0)
+    model = DrumTemplateModel(["rock"], 8, 6, (1, 2)).initialise()
+    torch.nn.init.normal_(model.activations.weight, std=0.5)
+    return model.eval()
+
+
+def features(frames: int = 240) -> Tensor:
+    return -4 + 1.5 * torch.randn(256, frames, generator=torch.Generator().manual_seed(1))
+
+
+def test_matched_templates_explain_a_song_better_than_an_equaliser() -> None:
+    model, heard = drums(), features()
+    kept = model.templates.clone()
+    matched = match_templates(model, [heard])
+    assert matched.divergence < 0.95 * matched.before
+    assert torch.equal(model.templates, kept)  # a copy is changed
+    assert not torch.equal(matched.model.templates, kept)
+    for name, value in matched.model.state_dict().items():
+        if name != "templates":
+            assert torch.equal(value, model.state_dict()[name])
+
+
+def test_templates_that_are_right_already_stay() -> None:
+    """A song that the model itself gives is explained to the end, and only quiet cells differ."""
+    model = drums()
+    source = features()
+    activations, _ = model.parts(source[None])
+    silence = torch.full((1, 1, 256, source.shape[-1]), -30.0)
+    heard = synthesise(activations, model.flat_templates(), source[None], silence)[0, 0]
+
+    class Same(DrumTemplateModel):
+        def parts(self, features: Tensor) -> tuple[Tensor, Tensor]:
+            return activations[..., : features.shape[-1]], silence
+
+    same = Same(**model.shape())
+    same.load_state_dict(model.state_dict())
+    matched = match_templates(same, [heard])
+    assert matched.divergence < 1e-3
+
+
+def test_the_parts_of_notes_are_what_their_model_puts_together() -> None:
+    torch.manual_seed(0)
+    model = NoteTemplateModel(["rock"], 4, 3, (1, 2)).initialise().eval()
+    torch.nn.init.normal_(model.activations.weight, std=0.3)
+    seen = -4 + torch.randn(1, 256 + 324, 20, generator=torch.Generator().manual_seed(2))
+    with torch.no_grad():
+        whole, _ = model(seen)
+        activations, passthrough = model.parts(seen)
+        again = synthesise(activations, model.flat_templates(), seen[:, :256], passthrough)
+    assert torch.allclose(whole, again, atol=1e-5)
+    matched = match_templates(model, [torch.randn(580, 200) - 4])
+    assert matched.model.templates.shape == model.templates.shape
+
+
+def test_two_seconds_are_too_few() -> None:
+    with pytest.raises(AudioTransferError, match="too few to match"):
+        match_templates(drums(), [features(100)])
+
+
+def test_requests_that_teach_nothing_are_refused() -> None:
+    songs = [SongLength(Path("a.wav"), 200.0)]
+    assert "1 songs are few" in own_style.check_request("mine", ("drums",), songs)[0]
+    assert own_style.check_request("mine", ("drums",), songs * 5) == []
+    for name, stems, given, complaint in (
+        ("My Style", ("drums",), songs, "use small letters"),
+        ("mine", ("tuba",), songs, "no style changes 'tuba'"),
+        ("mine", ("drums",), [SongLength(Path("a.wav"), 20.0)], "too little to learn"),
+    ):
+        with pytest.raises(AudioTransferError, match=complaint):
+            own_style.check_request(name, stems, given)
+
+
+def test_songs_that_cannot_be_read_are_named(tmp_path: Path) -> None:
+    good = song(tmp_path / "good.wav")
+    (tmp_path / "bad.wav").write_bytes(b"no sound")
+    found, refused = song_lengths([good, tmp_path / "bad.wav"])
+    assert [(one.path, round(one.seconds)) for one in found] == [(good, 3)]
+    assert list(refused) == [str(tmp_path / "bad.wav")]
+
+
+def test_an_excerpt_is_the_middle(tmp_path: Path) -> None:
+    ramp = torch.linspace(0, 0.9, 3 * RATE).expand(2, -1)
+    write_audio(tmp_path / "ramp.wav", ramp, RATE)
+    part = excerpt(tmp_path / "ramp.wav", 1.0)
+    assert part.shape == (2, RATE)
+    assert float(part[0, RATE // 2]) == pytest.approx(0.45, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [("My Song (1999).mp3", "my-song-1999"), ("keep.wav", "keep-song"), ("日本.wav", "reference")],
+)
+def test_a_style_of_a_song_has_a_name_that_styles_take(file: str, name: str) -> None:
+    assert style_name(Path(file)) == name
+
+
+def test_a_judgement_says_what_is_not_better() -> None:
+    said = own_style.Judgement(nothing=1.0, equaliser=0.5, style=0.6, songs=2).words()
+    assert "on 2 songs of yours" in said
+    assert "40% nearer than doing nothing and no nearer than matched equalisers" in said
+
+
+def test_a_style_from_a_folder_and_its_export_after_a_stop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(own_pairs, "VERSIONS", 1)
+    monkeypatch.setattr(own_style, "VERSIONS", 1)
+    monkeypatch.setattr(own_style, "LEAST_SECONDS", 1.0)
+    monkeypatch.setattr(own_style, "_MEASURED_SECONDS", 1.0)
+    monkeypatch.setitem(own_style._TRAINER, "validate_every", 1)
+    monkeypatch.setitem(own_style._TRAINER, "checkpoint_every", 1)
+    for number in range(2):
+        song(tmp_path / "songs" / f"{number}.wav", low=100.0 + 30 * number)
+    command = ["train", "--style", "mine", "--from", "songs", "--stems", "drums", "-q"]
+    assert main([*command, "--plan"]) == 0
+    assert "you get: runs/mine/mine" in capsys.readouterr().out
+    assert not (tmp_path / "runs").exists()
+    assert main([*command, "--steps", "1"]) == 0
+    printed = capsys.readouterr().out
+    assert "use it: audiotransfer SONG --style runs/mine/mine" in printed
+    card = json.loads((tmp_path / "runs/mine/mine/card.json").read_text())
+    assert card["name"] == "mine"
+    assert card["stems"]["drums"] != "keep"
+    assert card["stems"]["bass"] == "keep"
+    assert card["steps"] == 1
+    assert not card["description"].startswith("Unfinished")
+    pairs = sorted((tmp_path / "runs/mine/songs").iterdir())
+    written = [place.stat().st_mtime_ns for place in pairs]
+
+    def stopped(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    from audiotransfer import recipes
+
+    monkeypatch.setattr(recipes, "train", stopped)
+    assert main([*command, "--steps", "3"]) == 130
+    told = capsys.readouterr()
+    assert "unfinished style: audiotransfer SONG --style runs/mine/mine" in told.err
+    assert "audiotransfer train --finish runs/mine" in told.err
+    card = json.loads((tmp_path / "runs/mine/mine/card.json").read_text())
+    assert card["description"].startswith("Unfinished, step 1 of 1: ")
+    assert [place.stat().st_mtime_ns for place in pairs] == written  # prepared once
+    assert main(["train", "--finish", "runs/mine", "-q"]) == 0
+    card = json.loads((tmp_path / "runs/mine/mine/card.json").read_text())
+    assert not card["description"].startswith("Unfinished")
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["--style", "mine"], "needs a name and songs"),
+        (["templates-drums", "--finish", "runs/x"], "train one thing"),
+        ([], "train one thing"),
+        (["--finish", "nowhere"], "is no run of a training"),
+        (["templates-drums", "--steps", "0"], "--steps 0 is nothing"),
+    ],
+)
+def test_contradictions_are_refused(
+    words: list[str], complaint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", *words]) == 2
+    assert complaint in capsys.readouterr().err
+
+
+def test_a_song_is_a_style(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("AUDIOTRANSFER_CACHE", str(tmp_path / "cache" / "songs"))
+    monkeypatch.chdir(tmp_path)
+    reference = song(tmp_path / "reference.wav", low=150.0)
+    song(tmp_path / "mine.wav")
+    command = ["mine.wav", "--style", str(reference), "--separator", "hpss", "--report", "r.html"]
+    command += ["--no-cache", "-f"]
+    assert main(command) == 0
+    told = capsys.readouterr()
+    assert "copied from reference: the spectra of its" in told.err
+    assert "Not copied: its notes, rhythm and swing" in told.err
+    assert (tmp_path / "mine.reference.wav").is_file()
+    (card,) = (tmp_path / "cache" / "reference-styles").glob("*/reference/card.json")
+    written = card.stat().st_mtime_ns
+    assert main(command) == 0  # the style is made once
+    assert card.stat().st_mtime_ns == written
+    page = (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert page.count("<audio") >= 2
+    assert "What was changed" in page
+    assert "http" not in page
