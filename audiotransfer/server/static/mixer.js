@@ -1,6 +1,6 @@
 // The mixer: rows with waveforms, faders for each stem between the original and the new.
 import { clock, element, secondsOf, wave } from "./wave.js";
-import { Player, RATE } from "./player.js";
+import { Player, RATE } from "./playback.js";
 import { Levels } from "./levels.js";
 import { bytes, call } from "./api.js";
 
