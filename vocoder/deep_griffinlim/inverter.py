@@ -25,12 +25,12 @@ class DeepGriffinLimInverter:
 
     Phases by heap integration, then `iterations` of Griffin-Lim, each corrected by the network. The
     network sees a few bins and frames at a time and serves any settings; those of its training had
-    three quarters of overlap or more. `source` is ignored. Raises VocoderError for a "cqt"
-    spectrogram.
+    three quarters of overlap or more. An iteration takes half of the sound's length on one core.
+    `source` is ignored. Raises VocoderError for a "cqt" spectrogram.
     """
 
     def __init__(
-        self, expects: SpectrogramSettings, iterations: int = 10, weights: str | Path = SHIPPED
+        self, expects: SpectrogramSettings, iterations: int = 3, weights: str | Path = SHIPPED
     ) -> None:
         if iterations < 0:
             raise VocoderError(f"{iterations} iterations of {NAME}: use 0 or more")

@@ -88,6 +88,7 @@ export class Player extends EventTarget {
   }
 
   async play() {
+    if (!this.frames) return; // nothing is there yet
     this.ensure();
     this.playing = true;
     this.dispatchEvent(new Event("change"));
