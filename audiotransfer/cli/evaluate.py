@@ -36,6 +36,7 @@ _CONTENT_COLUMNS = (
     "melody kept", "chord roots", "beat F", "centred chroma", "artefacts", "onset correlation",
 )  # fmt: skip
 _COLUMNS_A_TABLE = 5
+_FEW_SONGS = 5
 _WIDTH = 100
 _MUSHRA_SONGS = 10  # more than that nobody rates in one sitting
 
@@ -361,7 +362,11 @@ def _verdict(measured: Benchmark, genre: str) -> list[str]:
         if benchmark.RANDOM_CHORDS in measured.systems()
         else benchmark.RANDOM
     )
-    return verdict(measured.songs, genre, Systems(benchmark.STYLE, benchmark.NOTHING, random))
+    words = verdict(measured.songs, genre, Systems(benchmark.STYLE, benchmark.NOTHING, random))
+    count = len(measured.songs)
+    if count < _FEW_SONGS:
+        words.append(f"of {count} {'song' if count == 1 else 'songs'} only: take ten to be sure")
+    return words
 
 
 def _text(
