@@ -58,19 +58,19 @@ class Steps:
     """The share of work that is done, in steps of several kinds that take different times.
 
     Args:
-        kinds: kind of a step -> its seconds as guessed; once a step of the kind is done, the mean
+        guesses: kind of a step -> its seconds as guessed; once a step of the kind is done, the mean
             of those that were measured counts.
         rounds: how often a step of every kind is done.
     """
 
     def __init__(
         self,
-        kinds: Mapping[str, float],
+        guesses: Mapping[str, float],
         rounds: int,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._guesses = dict(kinds)
-        self._seconds: dict[str, list[float]] = {kind: [] for kind in kinds}
+        self._guesses = dict(guesses)
+        self._seconds: dict[str, list[float]] = {kind: [] for kind in guesses}
         self._rounds = rounds
         self._clock = clock
         self._last = clock()

@@ -65,12 +65,12 @@ def test_other_files_are_refused(
 
 
 def test_who_does_not_hear_the_reference_is_left_out() -> None:
-    def listener(name: str, references: list[float]) -> Votes:
+    def votes_of(name: str, references: list[float]) -> Votes:
         songs = {f"{n}": {"reference": value} for n, value in enumerate(references)}
         return Votes("p", "mushra", "jazz", name, songs)
 
-    good = listener("good", [100.0] * 17 + [50.0] * 3)  # 15 % below 90
-    bad = listener("bad", [100.0] * 16 + [89.0] * 4)
+    good = votes_of("good", [100.0] * 17 + [50.0] * 3)  # 15 % below 90
+    bad = votes_of("bad", [100.0] * 16 + [89.0] * 4)
     assert screened([good, bad]) == ([good], [bad])
 
 

@@ -36,7 +36,7 @@ def run(paths: Sequence[Path], console: Console) -> dict[str, Any]:
     values: dict[str, Any] = {
         "style": style,
         "mode": mode,
-        "listeners": [one.voter for one in kept],
+        "voters": [one.voter for one in kept],
         "left out": [one.voter for one in left_out],
     }
     if mode == MUSHRA and kept:
@@ -60,8 +60,8 @@ def run(paths: Sequence[Path], console: Console) -> dict[str, Any]:
 
 def _heading(style: str, mode: str, votes: Sequence[Votes]) -> str:
     songs = len({song for one in votes for song in one.songs})
-    listeners = "1 listener" if len(votes) == 1 else f"{len(votes)} listeners"
-    return f"{style}: {mode}, {listeners}, {songs} songs"
+    voters = "1 listener" if len(votes) == 1 else f"{len(votes)} listeners"
+    return f"{style}: {mode}, {voters}, {songs} songs"
 
 
 def _mushra(votes: Sequence[Votes]) -> tuple[dict[str, Any], str]:

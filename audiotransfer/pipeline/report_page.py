@@ -269,21 +269,21 @@ def _shown(sounds: dict[str, Tensor], seconds: float) -> str:
     start = _loudest(first, length)
     cut = {name: sound[:, start : start + length] for name, sound in sounds.items()}
     with tempfile.TemporaryDirectory() as folder:
-        place = Path(folder) / "picture.png"
+        place = Path(folder) / "spectrograms.png"
         save_comparison(place, cut, STEREO_RATE)
-        picture = base64.b64encode(place.read_bytes()).decode()
+        plot = base64.b64encode(place.read_bytes()).decode()
     part = ""
     if first.shape[-1] > length:
         ends = [clock(at / STEREO_RATE) for at in (start, start + length)]
         part = f"<p>{ends[0]} to {ends[1]}</p>"
-    players = "".join(
+    audio = "".join(
         f"<figure><figcaption>{html.escape(name)}</figcaption><audio controls preload='metadata' "
         f'src="data:audio/ogg;base64,{base64.b64encode(vorbis(sound, STEREO_RATE)).decode()}">'
         "</audio></figure>"
         for name, sound in cut.items()
     )
-    image = f'<img alt="spectrograms" src="data:image/png;base64,{picture}">'
-    return f'{part}<div class="players">{players}</div>{image}'
+    image = f'<img alt="spectrograms" src="data:image/png;base64,{plot}">'
+    return f'{part}<div class="players">{audio}</div>{image}'
 
 
 def _loudest(sound: Tensor, length: int) -> int:

@@ -74,11 +74,11 @@ def main() -> None:
     ]
     reference, held_out = places[0], places[1 : 1 + args.songs]
     others = [name for name in players() if name != args.band]
-    heard = {
+    played = {
         stem: sound(reference / "target" / args.band / f"{stem}.wav", args.seconds)
         for stem in STEMS
     }
-    matched = {stem: best_match(heard[stem], stem, others) for stem in STEMS}
+    matched = {stem: best_match(played[stem], stem, others) for stem in STEMS}
     for stem, (title, found) in matched.items():
         print(f"{stem}: from {title}, divergence {found.before:.2f} -> {found.divergence:.2f}")
     card = players([args.band])[args.band]
@@ -87,7 +87,7 @@ def main() -> None:
         entry = card.card.stems[stem]
         assert entry is not None
         shipped[stem] = load_generator(card.folder / entry.weights).eval()
-    spectrum = together([_SPECTROGRAM.stereo(one) for one in heard.values()]).mean(1)
+    spectrum = together([_SPECTROGRAM.stereo(one) for one in played.values()]).mean(1)
     found: dict[str, list[float]] = {}
     for place in held_out:
         sources = {stem: sound(place / "source" / f"{stem}.wav", args.seconds) for stem in STEMS}

@@ -38,7 +38,7 @@ class Votes:
     songs: Mapping[str, Mapping[str, Any]]
     complete: bool = True
 
-    def hears_the_reference(self) -> bool:
+    def rates_the_reference(self) -> bool:
         """Whether the hidden reference was rated 90 or more in at least 85 % of the songs."""
         rated = [song[REFERENCE] for song in self.songs.values() if REFERENCE in song]
         below = sum(rating < _LEAST_RATING for rating in rated)
@@ -88,7 +88,7 @@ def _ratings(found: Mapping[str, Any]) -> dict[str, float]:
 
 def screened(votes: Sequence[Votes]) -> tuple[list[Votes], list[Votes]]:
     """Listeners whose ratings count, and those who do not hear the hidden reference."""
-    kept = [one for one in votes if one.mode != MUSHRA or one.hears_the_reference()]
+    kept = [one for one in votes if one.mode != MUSHRA or one.rates_the_reference()]
     return kept, [one for one in votes if one not in kept]
 
 
@@ -125,10 +125,10 @@ def _means(votes: Iterable[Votes], values_of: Any) -> dict[str, Interval]:
     values: dict[str, list[float]] = {}
     groups: dict[str, list[int]] = {}
     known = list(votes)
-    for listener, one in enumerate(known):
+    for voter, one in enumerate(known):
         for place, song in enumerate(one.songs.values()):
             for name, value in values_of(song).items():
                 values.setdefault(name, []).append(value)
-                groups.setdefault(name, []).append(listener if len(known) > 1 else place)
+                groups.setdefault(name, []).append(voter if len(known) > 1 else place)
     means = {name: bootstrap(found, groups[name]) for name, found in values.items()}
     return dict(sorted(means.items(), key=lambda item: -item[1].mean))
