@@ -21,7 +21,6 @@ from audiotransfer.audio.channels import to_channels
 from audiotransfer.audio.resampling import STEREO_RATE, StreamResampler
 from audiotransfer.audio.sound_profile import SoundMeter
 from audiotransfer.pipeline import kept_voice, stages
-from audiotransfer.pipeline.band_sound import band_blocks
 from audiotransfer.pipeline.blocks import (
     BLOCK,
     MixBlock,
@@ -44,6 +43,7 @@ from audiotransfer.pipeline.matching import (
     matched_room,
     part_gains,
 )
+from audiotransfer.pipeline.part_sounds import part_blocks
 
 if TYPE_CHECKING:
     from audiotransfer.audio.sound_profile import SoundProfile
@@ -230,7 +230,7 @@ def _band(
         for start in range(0, total, STEREO_RATE):
             yield torch.zeros(0, 2, min(STEREO_RATE, total - start))
         return
-    yield from band_blocks(cover.parts, cover.sheet.tuning, room, total, cache)
+    yield from part_blocks(cover.parts, cover.sheet.tuning, room, total, cache)
 
 
 def _beside(

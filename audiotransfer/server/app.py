@@ -166,7 +166,7 @@ def _add_jobs(app: FastAPI) -> None:
 
     @app.get("/api/jobs/{id}/tracks/{name}/{segment}", tags=["tracks"], response_class=Response)
     async def segment(request: Request, id: str, name: str, segment: int) -> FileResponse:
-        """Five seconds of a track, FLAC at 44.1 kHz."""
+        """Two seconds of a track, FLAC at 44.1 kHz."""
         found = _service(request).job(id)
         if not 0 <= segment < _track(found, name)["segments"]:
             raise NotThere("no such segment")

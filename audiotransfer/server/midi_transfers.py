@@ -73,9 +73,9 @@ def transfer(task: dict[str, Any], reports: Reports) -> dict[str, Any]:
         raise AudioTransferError(str(error).replace(str(song), task["name"])) from None
     shown = f"{title}.{asked['style']}"
     files: dict[str, tuple[Path, str]] = {"midi": (output, f"{shown}.mid")}
-    kinds = {"audio": ("mix", f".mid.{task['format']}"), "plot": ("plot", ".png")}
-    kinds["score"] = ("notation", ".musicxml")
-    for kind, (name, ending) in kinds.items():
+    endings = {"audio": ("mix", f".mid.{task['format']}"), "plot": ("plot", ".png")}
+    endings["score"] = ("notation", ".musicxml")
+    for kind, (name, ending) in endings.items():
         if kind in report.files:
             files[name] = Path(report.files[kind]), f"{shown}{ending}"
     reports.send(progress={"stage": "tracks", "share": 0.5, "left": None})

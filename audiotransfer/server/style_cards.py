@@ -7,7 +7,7 @@ from typing import Any
 from audiotransfer.styles import installed
 
 #: Share of a song's length that a transfer takes on two cores, by mode (see docs/results.md).
-_TAKES = {"cover": 0.2, "timbre": 0.2}
+_SHARES = {"cover": 0.2, "timbre": 0.2}
 
 
 def style_cards() -> list[dict[str, Any]]:
@@ -27,5 +27,5 @@ def style_cards() -> list[dict[str, Any]]:
             auto = card.auto or modes[-1]
             entry["audio"] = {"about": card.description, "modes": modes, "auto": auto}
     for entry in found.values():
-        entry["takes"] = _TAKES
+        entry["takes"] = _SHARES
     return list(found.values())

@@ -1,7 +1,7 @@
 """Tracks for the page: segments of compressed sound that it plays one after the other, and peaks.
 
 A page cannot hold the samples of all stems of a song (85 MB for each four minutes of one), nor play
-several compressed files in time to the sample. So every track is cut into segments of five seconds
+several compressed files in time to the sample. So every track is cut into segments of two seconds
 in FLAC, which decode to exactly the samples that were put in, and of which the page holds two.
 """
 
@@ -26,7 +26,7 @@ from audiotransfer.pipeline.sources import PIECE, Source
 from audiotransfer.server.jobs import track_folder
 
 #: Samples of a segment at 44.1 kHz.
-SEGMENT = 5 * STEREO_RATE
+SEGMENT = 2 * STEREO_RATE
 #: Peaks for each second of a waveform, and hops of the loudness matrix.
 PEAKS = 50
 HOPS = 10

@@ -1,6 +1,6 @@
 // The blind test: excerpts of the original and the new, in an order drawn by lot, and votes in the
 // format of the evaluation's listening page.
-import { RATE } from "./player.js";
+import { RATE } from "./playback.js";
 import { clock, element } from "./wave.js";
 
 const by = (id) => document.getElementById(id);

@@ -1,6 +1,6 @@
 // The mixer: rows with waveforms, faders for each stem between the original and the new.
 import { clock, element, secondsOf, wave } from "./wave.js";
-import { Player, RATE } from "./player.js";
+import { Player, RATE } from "./playback.js";
 import { Levels } from "./levels.js";
 import { bytes, call } from "./api.js";
 
@@ -177,7 +177,7 @@ export class Mixer {
     else this.player.gains(Object.fromEntries(Object.entries(mix).map(([name, gain]) => [name, gain / down])));
     for (const row of by("rows").children) {
       const on = this.hidden || this.original ? row.dataset.track === "original" : (mix[row.dataset.track] || 0) > 1e-4 || (row.dataset.track === "mix");
-      row.style.opacity = on ? 1 : 0.45;
+      row.querySelector(".wave").style.opacity = on ? 1 : 0.45;
     }
     this.changed?.();
   }

@@ -1,12 +1,12 @@
 // Plays all tracks of a song on one clock, segment after segment, to the sample.
 //
-// Each track is a row of segments of five seconds. What is heard next is decoded ahead, and all
+// Each track is a row of segments of two seconds. What is heard next is decoded ahead, and all
 // tracks of it are started at one time of one AudioContext; the page never holds more than a few
 // segments of each track.
 
 export const RATE = 44100;
-const SEGMENT = 5 * RATE;
-const AHEAD = 4; // s that are scheduled ahead
+const SEGMENT = 2 * RATE;
+const AHEAD = 2.5; // s that are scheduled ahead
 const SOON = 0.08; // s from a key press to the first sample
 const RAMP = 0.015; // s of a change of gain, so that it does not click
 
@@ -110,6 +110,7 @@ export class Player extends EventTarget {
     for (const piece of this.pieces) for (const source of piece.sources) {
       try { source.stop(); } catch { /* not started */ }
       source.disconnect();
+      source.buffer = null; // or its samples stay until the node is collected
     }
     this.pieces = [];
     if (this.playing) {
@@ -122,6 +123,7 @@ export class Player extends EventTarget {
     const playing = this.playing;
     this.stop();
     this.at = Math.max(0, Math.min(Math.round(sample), this.frames - 1));
+    this.forget(Math.floor(this.at / SEGMENT));
     if (playing) this.play();
     else this.dispatchEvent(new Event("change"));
   }

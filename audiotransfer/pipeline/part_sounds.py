@@ -29,7 +29,7 @@ _BLOCK = round(BLOCK_SECONDS * STEREO_RATE)
 _BYTES = 8  # of a stereo sample
 
 
-def band_blocks(
+def part_blocks(
     parts: Sequence[EnsemblePart],
     tuning: float,
     room: Room,

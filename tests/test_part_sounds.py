@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from audiotransfer.pipeline import band_sound
-from audiotransfer.pipeline.band_sound import band_blocks
+from audiotransfer.pipeline import part_sounds
 from audiotransfer.pipeline.cache import Cache
+from audiotransfer.pipeline.part_sounds import part_blocks
 from audiotransfer.synthesis.ensemble import EnsemblePart
 from audiotransfer.synthesis.room import DEFAULT_ROOM, RoomFilter
 
@@ -44,12 +44,12 @@ def played(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         made.append(1)
         return RoomFilter(*given)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(band_sound, "RoomFilter", counted)
+    monkeypatch.setattr(part_sounds, "RoomFilter", counted)
     return made
 
 
 def sound(parts: tuple[EnsemblePart, ...], cache: Cache | None) -> torch.Tensor:
-    return torch.cat(list(band_blocks(parts, 0.0, DEFAULT_ROOM, FRAMES, cache)), -1)
+    return torch.cat(list(part_blocks(parts, 0.0, DEFAULT_ROOM, FRAMES, cache)), -1)
 
 
 def test_parts_from_the_cache_have_the_same_samples(tmp_path: Path, played: list[int]) -> None:
