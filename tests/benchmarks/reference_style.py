@@ -13,6 +13,7 @@ shipped style. Spectrograms are compared before they are turned into sound.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -20,10 +21,9 @@ from torch import Tensor
 
 from audiotransfer.audio.reading import read_audio
 from audiotransfer.evaluation import bootstrap, plain_table
-from audiotransfer.preparation.own_pairs import players
+from audiotransfer.preparation.own_pairs import pair_styles
 from audiotransfer.preparation.reference_style import best_match
-from audiotransfer.spectral.models.base import STEMS
-from audiotransfer.spectral.models.templates import TemplateModel
+from audiotransfer.spectral.models.base import STEMS, SpectrogramModel
 from audiotransfer.spectral.objectives.losses import frame_distance
 from audiotransfer.spectral.transfer import load_generator
 from vocoder import SpectrogramSettings
@@ -73,15 +73,15 @@ def main() -> None:
         if all((card.parent / "source" / f"{stem}.wav").is_file() for stem in STEMS)
     ]
     reference, held_out = places[0], places[1 : 1 + args.songs]
-    others = [name for name in players() if name != args.band]
+    others = [name for name in pair_styles() if name != args.band]
     played = {
         stem: sound(reference / "target" / args.band / f"{stem}.wav", args.seconds)
         for stem in STEMS
     }
     matched = {stem: best_match(played[stem], stem, others) for stem in STEMS}
-    for stem, (title, found) in matched.items():
-        print(f"{stem}: from {title}, divergence {found.before:.2f} -> {found.divergence:.2f}")
-    card = players([args.band])[args.band]
+    for stem, (title, one) in matched.items():
+        print(f"{stem}: from {title}, divergence {one.before:.2f} -> {one.divergence:.2f}")
+    card = pair_styles([args.band])[args.band]
     shipped = {}
     for stem in STEMS:
         entry = card.card.stems[stem]
@@ -99,7 +99,7 @@ def main() -> None:
         )
         mix = together([_SPECTROGRAM.stereo(one) for one in sources.values()])
         equalised = mix + smoothed(spectrum - mix.mean(1))[:, None]
-        made = converted(sources, {stem: one.model for stem, (_, one) in matched.items()})
+        made = converted(sources, {stem: pair[1].model for stem, pair in matched.items()})
         rows = {
             "doing nothing": mix,
             "matched EQ": equalised,
@@ -108,13 +108,13 @@ def main() -> None:
             "matched templates, half": 0.5 * (mix + made),
             f"shipped {args.band}": converted(sources, shipped),
         }
-        for name, one in rows.items():
-            found.setdefault(name, []).append(distance(one, truth))
+        for name, picture in rows.items():
+            found.setdefault(name, []).append(distance(picture, truth))
     print(f"{len(held_out)} held-out songs, one reference")
     print(plain_table([{"system": name, "distance": bootstrap(v)} for name, v in found.items()]))
 
 
-def converted(sources: dict[str, Tensor], models: dict[str, TemplateModel]) -> Tensor:
+def converted(sources: dict[str, Tensor], models: Mapping[str, SpectrogramModel]) -> Tensor:
     """The spectrogram of all stems as the models make them."""
     index = torch.zeros(1, dtype=torch.long)
     return together(
