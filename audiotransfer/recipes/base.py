@@ -118,9 +118,16 @@ class Run:
 
     def _watch(self, trainer: Trainer) -> Callable[[], bool]:
         """A callback after every step: progress, previews, and whether the time is over."""
-        shown = watch(trainer, self.show)
         previews = Previews(self.folder, trainer, self.preview_minutes)
         began = time.monotonic()
+
+        def show(stage: str, share: float) -> None:
+            """Shows the share of the steps or of the time, whichever ends first."""
+            if self.show is not None:
+                gone = (time.monotonic() - began) / (60 * self.minutes) if self.minutes else 0.0
+                self.show(stage, min(1.0, max(share, gone)))
+
+        shown = watch(trainer, show)
 
         def after_step() -> bool:
             previews.update()
