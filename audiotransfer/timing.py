@@ -55,22 +55,22 @@ class TimeLeft:
 
 
 class Steps:
-    """The share of work that is done, in steps of several kinds that take different times.
+    """The share of work that is done, in steps of several sorts that take different times.
 
     Args:
-        kinds: kind of a step -> its seconds as guessed; once a step of the kind is done, the mean
+        work: kind of a step -> its seconds as guessed; once a step of the kind is done, the mean
             of those that were measured counts.
         rounds: how often a step of every kind is done.
     """
 
     def __init__(
         self,
-        kinds: Mapping[str, float],
+        work: Mapping[str, float],
         rounds: int,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._guesses = dict(kinds)
-        self._seconds: dict[str, list[float]] = {kind: [] for kind in kinds}
+        self._guesses = dict(work)
+        self._seconds: dict[str, list[float]] = {kind: [] for kind in work}
         self._rounds = rounds
         self._clock = clock
         self._last = clock()

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from audiotransfer.audio.loudness import LoudnessMeter
 from audiotransfer.audio.reading import read_audio
-from audiotransfer.benchmark.listening_page import Pair, Trial, write_mushra_page, write_page
+from audiotransfer.benchmark.listening_page import Pair, RatedSong, write_mushra_page, write_page
 from audiotransfer.errors import AudioTransferError
 
 RATE = 44100
@@ -124,9 +124,13 @@ def test_a_page_of_nothing_is_refused(tmp_path: Path) -> None:
 
 def test_a_mushra_test_hides_the_reference_and_an_anchor_among_the_systems(tmp_path: Path) -> None:
     both = tone(300, 0.2) + tone(9000, 0.2)
-    trials = [Trial("song", both, {"style": tone(1200, 0.1), "matched EQ": tone(600, 0.4)})]
+    rated_songs = [
+        RatedSong("song", both, {"style": tone(1200, 0.1), "matched EQ": tone(600, 0.4)})
+    ]
     path = tmp_path / "page.html"
-    write_mushra_page(path, trials, RATE, style="jazz", genre="jazz", asked="How close?", seed=3)
+    write_mushra_page(
+        path, rated_songs, RATE, style="jazz", genre="jazz", asked="How close?", seed=3
+    )
     reader = Reader()
     reader.feed(path.read_text(encoding="utf-8"))
     data = json.loads(reader.scripts[0])

@@ -47,9 +47,9 @@ def features(frames: int = 240) -> Tensor:
 
 
 def test_matched_templates_explain_a_song_better_than_an_equaliser() -> None:
-    model, heard = drums(), features()
+    model, song_features = drums(), features()
     kept = model.templates.clone()
-    matched = match_templates(model, [heard])
+    matched = match_templates(model, [song_features])
     assert matched.divergence < 0.95 * matched.before
     assert torch.equal(model.templates, kept)  # a copy is changed
     assert not torch.equal(matched.model.templates, kept)
@@ -64,7 +64,7 @@ def test_templates_that_are_right_already_stay() -> None:
     source = features()
     activations, _ = model.parts(source[None])
     silence = torch.full((1, 1, 256, source.shape[-1]), -30.0)
-    heard = synthesise(activations, model.flat_templates(), source[None], silence)[0, 0]
+    song_features = synthesise(activations, model.flat_templates(), source[None], silence)[0, 0]
 
     class Same(DrumTemplateModel):
         def parts(self, features: Tensor) -> tuple[Tensor, Tensor]:
@@ -72,7 +72,7 @@ def test_templates_that_are_right_already_stay() -> None:
 
     same = Same(**model.shape())
     same.load_state_dict(model.state_dict())
-    matched = match_templates(same, [heard])
+    matched = match_templates(same, [song_features])
     assert matched.divergence < 1e-3
 
 

@@ -71,13 +71,13 @@ def test_what_is_missing_is_named_and_style_does_not_make_up_for_content(change,
 
 
 def test_the_melody_counts_between_chance_and_what_is_heard_in_the_song() -> None:
-    for heard, expected in ((0.8, "kept"), (0.5, "partly kept"), (0.3, "lost")):
+    for share, expected in ((0.8, "kept"), (0.5, "partly kept"), (0.3, "lost")):
         one = song()
         one["doing nothing"] |= {MELODY: 0.9, MELODY_BY_CHANCE: 0.3}
-        one["style"] |= {MELODY: heard, MELODY_BY_CHANCE: 0.3}
+        one["style"] |= {MELODY: share, MELODY_BY_CHANCE: 0.3}
         content = lines(one)[1]
         assert content.startswith(f"content {expected}: ")
-        assert f"{heard:.0%} of the melody's notes are heard (in the songs 90%, by chance 30%)" in (
+        assert f"{share:.0%} of the melody's notes are heard (in the songs 90%, by chance 30%)" in (
             content
         )
 

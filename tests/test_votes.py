@@ -65,12 +65,12 @@ def test_other_files_are_refused(
 
 
 def test_who_does_not_hear_the_reference_is_left_out() -> None:
-    def listener(name: str, references: list[float]) -> Votes:
+    def rater(name: str, references: list[float]) -> Votes:
         songs = {f"{n}": {"reference": value} for n, value in enumerate(references)}
         return Votes("p", "mushra", "jazz", name, songs)
 
-    good = listener("good", [100.0] * 17 + [50.0] * 3)  # 15 % below 90
-    bad = listener("bad", [100.0] * 16 + [89.0] * 4)
+    good = rater("good", [100.0] * 17 + [50.0] * 3)  # 15 % below 90
+    bad = rater("bad", [100.0] * 16 + [89.0] * 4)
     assert screened([good, bad]) == ([good], [bad])
 
 
@@ -81,7 +81,7 @@ def test_means_and_intervals_by_hand() -> None:
     ]
     means = mushra_means(votes)
     assert list(means) == ["style", "anchor"]
-    # Whole listeners are drawn: both, or one of them twice.
+    # Whole raters are drawn: both, or one of them twice.
     assert (means["style"].mean, means["style"].low, means["style"].high) == (50.0, 40.0, 60.0)
     assert means["style"].count == 4
     assert means["anchor"].high == 0.0
@@ -107,7 +107,7 @@ def test_the_command_prints_a_table_and_names_who_is_left_out(
     out = tmp_path / "result.json"
     assert main(["evaluate", "--votes", *map(str, files), "-o", str(out)]) == 0
     printed = capsys.readouterr().out
-    assert "jazz: mushra, 1 listener, 2 songs" in printed
+    assert "jazz: mushra, 1 rater, 2 songs" in printed
     assert "left out: ben" in printed
     assert max(map(len, printed.splitlines())) <= 100
     assert json.loads(out.read_text())["ratings"]["style"]["mean"] == 75.0

@@ -43,7 +43,7 @@ class Pair:
 
 
 @dataclass(frozen=True)
-class Trial:
+class RatedSong:
     """A song of a MUSHRA test: the open reference, and what systems made, [C, T] at one rate."""
 
     name: str
@@ -98,7 +98,7 @@ def write_page(
 
 def write_mushra_page(
     path: str | Path,
-    trials: Sequence[Trial],
+    rated_songs: Sequence[RatedSong],
     sample_rate: int,
     *,
     style: str,
@@ -112,18 +112,18 @@ def write_mushra_page(
     what every system made, the reference again (hidden), and the reference through a low-pass of
     3.5 kHz (the anchor). ``asked`` is the question that the ratings answer. Loudness and votes are
     those of `write_page`.
-    Raises AudioTransferError where there is no trial.
+    Raises AudioTransferError where there is no rated_song.
     """
-    if not trials:
+    if not rated_songs:
         raise AudioTransferError(f"no listening page {path} of zero songs: give at least one")
     songs = []
-    for trial in trials:
+    for rated_song in rated_songs:
         rated = {
-            REFERENCE: trial.reference,
-            ANCHOR: low_passed(trial.reference, sample_rate),
-            **trial.systems,
+            REFERENCE: rated_song.reference,
+            ANCHOR: low_passed(rated_song.reference, sample_rate),
+            **rated_song.systems,
         }
-        songs.append((trial.name, rated, trial.reference))
+        songs.append((rated_song.name, rated, rated_song.reference))
     more = {"title": f"MUSHRA listening test: {style}", "asked": asked}
     _write(path, MUSHRA, songs, sample_rate, style, genre, seed, more)
 

@@ -51,7 +51,7 @@ def configure(parser: Parser) -> None:
 examples:
   audiotransfer evaluate jazz --on data/ensembles-test --baseline data/ensembles
   audiotransfer evaluate jazz --on my/songs -o figures.json --page listen.html
-  audiotransfer evaluate --votes votes-*.json              what listeners said
+  audiotransfer evaluate --votes votes-*.json              what raters said
   audiotransfer evaluate runs/jazz/jazz --on song.mp3 other.mp3 --plots out
   audiotransfer evaluate jazz --on midi/jazz midi/pop           MIDI, by genre""",
     )
@@ -189,7 +189,7 @@ def run(args: Arguments, console: Console) -> int:
         )
         for text in outlook(Path(args.style).name, entries, competing):
             console.notice(text)
-        heard: list[Heard] = []
+        excerpts: list[Excerpts] = []
         measured = benchmark.measure(
             entries.songs,
             competing,
@@ -197,7 +197,7 @@ def run(args: Arguments, console: Console) -> int:
             targets,
             seconds=entries.seconds,
             show=line.show,
-            on_song=_on_song(args, heard),
+            on_song=_on_song(args, excerpts),
         )
     shares = _shares(measured, entries.classifiers)
     words = _verdict(measured, entries.classifiers.genre)
@@ -225,7 +225,7 @@ def run(args: Arguments, console: Console) -> int:
     if args.out is not None:
         _write(args.out, values)
     if args.page is not None:
-        _write_page(args, heard, entries)
+        _write_page(args, excerpts, entries)
     console.result(_text(measured, words, shares, entries, args), values)
     return 0
 
@@ -287,11 +287,11 @@ def _shares(measured: Benchmark, classifiers: Classifiers) -> list[dict[str, Any
     return shares
 
 
-Heard = tuple[str, dict[str, "Tensor"]]
+Excerpts = tuple[str, dict[str, "Tensor"]]
 """A song's name, and excerpts of its sounds by system: source, style, baselines, truth."""
 
 
-def _on_song(args: Arguments, heard: list[Heard]) -> OnSong:
+def _on_song(args: Arguments, excerpts: list[Excerpts]) -> OnSong:
     """Callback that plots source, output and truth of a song, and collects sounds for the page."""
     from audiotransfer.audio.resampling import STEREO_RATE
     from audiotransfer.benchmark import STYLE
@@ -309,32 +309,37 @@ def _on_song(args: Arguments, heard: list[Heard]) -> OnSong:
                 key: sound[:, max(0, sound.shape[-1] - length) // 2 :][:, :length].clone()
                 for key, sound in sounds.items()
             }
-            heard.append((name, middle))
+            excerpts.append((name, middle))
 
     return on_song
 
 
-def _write_page(args: Arguments, heard: list[Heard], entries: Entries) -> None:
+def _write_page(args: Arguments, excerpts: list[Excerpts], entries: Entries) -> None:
     """Writes the listening page of pairs, or of a MUSHRA test."""
     from audiotransfer.audio.resampling import STEREO_RATE
     from audiotransfer.benchmark import EQUALISER, RANDOM_CHORDS, ROUND_TRIP, STYLE, WRONG
-    from audiotransfer.benchmark.listening_page import Pair, Trial, write_mushra_page, write_page
+    from audiotransfer.benchmark.listening_page import (
+        Pair,
+        RatedSong,
+        write_mushra_page,
+        write_page,
+    )
 
     style, genre = Path(args.style).name, entries.wanted
     if not args.mushra:
-        pairs = [Pair(name, sounds["source"], sounds[STYLE]) for name, sounds in heard]
+        pairs = [Pair(name, sounds["source"], sounds[STYLE]) for name, sounds in excerpts]
         write_page(args.page, pairs, STEREO_RATE, style=style, genre=genre, seed=args.seed)
         return
     rated = (STYLE, EQUALISER, ROUND_TRIP, WRONG, RANDOM_CHORDS)
-    step = max(1, -(-len(heard) // _MUSHRA_SONGS))
-    true = any("truth" in sounds for _, sounds in heard)
-    trials = [
-        Trial(
+    step = max(1, -(-len(excerpts) // _MUSHRA_SONGS))
+    true = any("truth" in sounds for _, sounds in excerpts)
+    rated_songs = [
+        RatedSong(
             name,
             sounds.get("truth", sounds["source"]),
             {key: sounds[key] for key in rated if key in sounds},
         )
-        for name, sounds in heard[::step]
+        for name, sounds in excerpts[::step]
     ]
     asked = (
         f"The reference is the song as {genre} instruments play it. How close does each come?"
@@ -342,7 +347,7 @@ def _write_page(args: Arguments, heard: list[Heard], entries: Entries) -> None:
         else "The reference is the song as it was. How well does each keep it, and how clean is it?"
     )
     write_mushra_page(
-        args.page, trials, STEREO_RATE, style=style, genre=genre, asked=asked, seed=args.seed
+        args.page, rated_songs, STEREO_RATE, style=style, genre=genre, asked=asked, seed=args.seed
     )
 
 

@@ -36,7 +36,7 @@ def run(paths: Sequence[Path], console: Console) -> dict[str, Any]:
     values: dict[str, Any] = {
         "style": style,
         "mode": mode,
-        "listeners": [one.voter for one in kept],
+        "raters": [one.voter for one in kept],
         "left out": [one.voter for one in left_out],
     }
     if mode == MUSHRA and kept:
@@ -53,15 +53,15 @@ def run(paths: Sequence[Path], console: Console) -> dict[str, Any]:
     if any(not one.complete for one in votes):
         lines.append("some did not vote on every song")
     if len(kept) < 2:
-        lines.append("intervals of one listener say how songs differ, not how listeners do")
+        lines.append("intervals of one rater say how songs differ, not how raters do")
     console.result("\n".join(line if "\n" in line else fill(line, 100) for line in lines), values)
     return values
 
 
 def _heading(style: str, mode: str, votes: Sequence[Votes]) -> str:
     songs = len({song for one in votes for song in one.songs})
-    listeners = "1 listener" if len(votes) == 1 else f"{len(votes)} listeners"
-    return f"{style}: {mode}, {listeners}, {songs} songs"
+    raters = "1 rater" if len(votes) == 1 else f"{len(votes)} raters"
+    return f"{style}: {mode}, {raters}, {songs} songs"
 
 
 def _mushra(votes: Sequence[Votes]) -> tuple[dict[str, Any], str]:

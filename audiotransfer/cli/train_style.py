@@ -66,7 +66,7 @@ def run(args: Arguments, console: Console) -> int:
         from audiotransfer.recipes import load_training
 
         held_out = load_training(config).recipe.validation_songs
-        judgement = own_style.judge(folder, style, stems, held_out)
+        judgement = own_style.compare(folder, style, stems, held_out)
     lines = [
         judgement.words(),
         f"distance to them: input {judgement.nothing:.3f}, matched equalisers "

@@ -117,7 +117,7 @@ def without_stems(report: Report) -> Report:
 
 
 def warnings(report: Report, before: Tensor, after: Tensor) -> list[str]:
-    """What a listener should know: notices, unsure transcriptions, bands and stems that are louder
+    """What a rater should know: notices, unsure transcriptions, bands and stems that are louder
     or softer than in the song ``before`` ``[2, T]`` at 44.1 kHz.
     """
     found = list(report.notices)
@@ -271,19 +271,19 @@ def _shown(sounds: dict[str, Tensor], seconds: float) -> str:
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder) / "picture.png"
         save_comparison(place, cut, STEREO_RATE)
-        picture = base64.b64encode(place.read_bytes()).decode()
+        image = base64.b64encode(place.read_bytes()).decode()
     part = ""
     if first.shape[-1] > length:
         ends = [clock(at / STEREO_RATE) for at in (start, start + length)]
         part = f"<p>{ends[0]} to {ends[1]}</p>"
-    players = "".join(
+    audio = "".join(
         f"<figure><figcaption>{html.escape(name)}</figcaption><audio controls preload='metadata' "
         f'src="data:audio/ogg;base64,{base64.b64encode(vorbis(sound, STEREO_RATE)).decode()}">'
         "</audio></figure>"
         for name, sound in cut.items()
     )
-    image = f'<img alt="spectrograms" src="data:image/png;base64,{picture}">'
-    return f'{part}<div class="players">{players}</div>{image}'
+    shown = f'<img alt="spectrograms" src="data:image/png;base64,{image}">'
+    return f'{part}<div class="players">{audio}</div>{shown}'
 
 
 def _loudest(sound: Tensor, length: int) -> int:

@@ -58,7 +58,7 @@ def song_lengths(paths: Sequence[Path]) -> tuple[list[SongLength], dict[str, str
     return found, refused
 
 
-def players(styles: Sequence[str] = ()) -> dict[str, Installed]:
+def source_styles(styles: Sequence[str] = ()) -> dict[str, Installed]:
     """The styles that play the songs: those named, else all that change timbre and ship."""
     named = {name: find_style(name) for name in styles}
     return named or {
@@ -117,7 +117,7 @@ def make_pairs(
             for stem in stems
             if (entry := style.card.stems.get(stem)) is not None
         }
-        for title, style in players(by).items()
+        for title, style in source_styles(by).items()
     }
     titles = list(networks)
     refused: dict[str, str] = {}

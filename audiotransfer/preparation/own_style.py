@@ -22,8 +22,8 @@ from audiotransfer.preparation.own_pairs import (
     SongLength,
     excerpt,
     make_pairs,
-    players,
     separated,
+    source_styles,
 )
 from audiotransfer.spectral.models.base import STEMS, SpectrogramModel
 from audiotransfer.spectral.objectives.losses import frame_distance
@@ -142,7 +142,7 @@ def outlook(
     with torch.no_grad():
         separator(noise, torch.Generator().manual_seed(0))
     separating = time.perf_counter() - began
-    style = next(iter(players().values()))
+    style = next(iter(source_styles().values()))
     models = {
         stem: load_generator(style.folder / entry.weights)
         for stem in stems
@@ -256,7 +256,7 @@ def closest_styles(
     spectrogram = SpectrogramSettings()
     found: dict[str, dict[str, float]] = {stem: {} for stem in stems}
     parts = [separated(excerpt(song, 15.0), separator, stems) for song in songs[:_CLOSEST_SONGS]]
-    for title, style in players().items():
+    for title, style in source_styles().items():
         for stem in stems:
             entry = style.card.stems.get(stem)
             if entry is None:
@@ -281,14 +281,14 @@ def _width(style: str, stem: str) -> int:
 
 
 def _weights(style: str, stem: str) -> Path:
-    found = players([style])[style]
+    found = source_styles([style])[style]
     entry = found.card.stems[stem]
     assert entry is not None
     return found.folder / entry.weights
 
 
 @torch.no_grad()
-def judge(folder: Path, style: Path, stems: Sequence[str], held_out: int) -> Judgement:
+def compare(folder: Path, style: Path, stems: Sequence[str], held_out: int) -> Judgement:
     """Compares a style with doing nothing and matched equalisers on the songs that were kept out.
 
     ``folder`` is that of the training, ``style`` that of the exported style, ``held_out`` the

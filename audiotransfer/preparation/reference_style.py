@@ -17,7 +17,7 @@ from torch import Tensor
 
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.pipeline.cache import key_of
-from audiotransfer.preparation.own_pairs import excerpt, players, separated
+from audiotransfer.preparation.own_pairs import excerpt, separated, source_styles
 from audiotransfer.recipes.export import package_version, sizes
 from audiotransfer.spectral.matched_templates import Matched, match_templates
 from audiotransfer.spectral.models.base import STEMS
@@ -125,7 +125,7 @@ def best_match(sound: Tensor, stem: str, styles: Sequence[str] = ()) -> tuple[st
     """
     spectrogram = SpectrogramSettings()
     found: dict[str, Matched] = {}
-    for title, style in players(styles).items():
+    for title, style in source_styles(styles).items():
         entry = style.card.stems.get(stem)
         if entry is None:
             continue

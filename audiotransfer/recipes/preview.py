@@ -15,7 +15,7 @@ from audiotransfer.errors import AudioTransferError
 from audiotransfer.evaluation import save_comparison
 from audiotransfer.training import Trainer
 
-PICTURE, SOUND = "preview.png", "preview.wav"
+IMAGE, SOUND = "preview.png", "preview.wav"
 _SECONDS = 5.0  # of the sample before, and after
 _FADE = 441  # samples
 logger = logging.getLogger(__name__)
@@ -59,9 +59,9 @@ class Previews:
         length = round(_SECONDS * rate)
         before, after = before[:, :length], after[:, :length]
         title = f"step {self._trainer.step}"
-        picture = self._folder / f".{PICTURE}"
-        save_comparison(picture, {"before": before, "after": after}, rate, title=title)
-        picture.replace(self._folder / PICTURE)
+        image = self._folder / f".{IMAGE}"
+        save_comparison(image, {"before": before, "after": after}, rate, title=title)
+        image.replace(self._folder / IMAGE)
         both = torch.cat([_faded(before), _faded(after)], -1)
         both = both / max(1.0, float(both.abs().max()))
         write_audio(self._folder / SOUND, both, rate, overwrite=True)

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from audiotransfer.audio.reading import read_audio
 from audiotransfer.evaluation import bootstrap, plain_table
-from audiotransfer.preparation.own_pairs import players
+from audiotransfer.preparation.own_pairs import source_styles
 from audiotransfer.preparation.reference_style import best_match
 from audiotransfer.spectral.models.base import STEMS, SpectrogramModel
 from audiotransfer.spectral.objectives.losses import frame_distance
@@ -73,21 +73,21 @@ def main() -> None:
         if all((card.parent / "source" / f"{stem}.wav").is_file() for stem in STEMS)
     ]
     reference, held_out = places[0], places[1 : 1 + args.songs]
-    others = [name for name in players() if name != args.band]
-    heard = {
+    others = [name for name in source_styles() if name != args.band]
+    target = {
         stem: sound(reference / "target" / args.band / f"{stem}.wav", args.seconds)
         for stem in STEMS
     }
-    matched = {stem: best_match(heard[stem], stem, others) for stem in STEMS}
+    matched = {stem: best_match(target[stem], stem, others) for stem in STEMS}
     for stem, (title, one) in matched.items():
         print(f"{stem}: from {title}, divergence {one.before:.2f} -> {one.divergence:.2f}")
-    card = players([args.band])[args.band]
+    card = source_styles([args.band])[args.band]
     shipped = {}
     for stem in STEMS:
         entry = card.card.stems[stem]
         assert entry is not None
         shipped[stem] = load_generator(card.folder / entry.weights).eval()
-    spectrum = together([_SPECTROGRAM.stereo(one) for one in heard.values()]).mean(1)
+    spectrum = together([_SPECTROGRAM.stereo(one) for one in target.values()]).mean(1)
     found: dict[str, list[float]] = {}
     for place in held_out:
         sources = {stem: sound(place / "source" / f"{stem}.wav", args.seconds) for stem in STEMS}
@@ -108,8 +108,8 @@ def main() -> None:
             "matched templates, half": 0.5 * (mix + made),
             f"shipped {args.band}": converted(sources, shipped),
         }
-        for name, picture in rows.items():
-            found.setdefault(name, []).append(distance(picture, truth))
+        for name, row in rows.items():
+            found.setdefault(name, []).append(distance(row, truth))
     print(f"{len(held_out)} held-out songs, one reference")
     print(plain_table([{"system": name, "distance": bootstrap(v)} for name, v in found.items()]))
 

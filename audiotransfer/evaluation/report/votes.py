@@ -1,4 +1,4 @@
-"""Votes of listening tests: their files, the screening of listeners, means with intervals.
+"""Votes of listening tests: their files, the screening of raters, means with intervals.
 
 A file is JSON: ``{"kind": "audiotransfer-votes", "version": 1, "mode": "pairs" or "mushra", "id",
 "title", "style", "genre", "seed", "voter", "complete", "votes": [...]}``. ``id`` names the page, so
@@ -29,7 +29,7 @@ _LEAST_RATING, _MOST_BELOW = 90.0, 0.15
 
 @dataclass(frozen=True)
 class Votes:
-    """The votes of one listener on one page: of each song the answers, or ratings 0..100."""
+    """The votes of one rater on one page: of each song the answers, or ratings 0..100."""
 
     page: str
     mode: str
@@ -38,7 +38,7 @@ class Votes:
     songs: Mapping[str, Mapping[str, Any]]
     complete: bool = True
 
-    def hears_the_reference(self) -> bool:
+    def rates_the_reference(self) -> bool:
         """Whether the hidden reference was rated 90 or more in at least 85 % of the songs."""
         rated = [song[REFERENCE] for song in self.songs.values() if REFERENCE in song]
         below = sum(rating < _LEAST_RATING for rating in rated)
@@ -88,14 +88,14 @@ def _ratings(found: Mapping[str, Any]) -> dict[str, float]:
 
 def screened(votes: Sequence[Votes]) -> tuple[list[Votes], list[Votes]]:
     """Listeners whose ratings count, and those who do not hear the hidden reference."""
-    kept = [one for one in votes if one.mode != MUSHRA or one.hears_the_reference()]
+    kept = [one for one in votes if one.mode != MUSHRA or one.rates_the_reference()]
     return kept, [one for one in votes if one not in kept]
 
 
 def mushra_means(votes: Iterable[Votes]) -> dict[str, Interval]:
-    """Mean rating 0..100 of each system, best first, with intervals that draw whole listeners.
+    """Mean rating 0..100 of each system, best first, with intervals that draw whole raters.
 
-    With one listener, whole songs are drawn.
+    With one rater, whole songs are drawn.
     """
     return _means(votes, lambda ratings: {name: float(value) for name, value in ratings.items()})
 
@@ -121,14 +121,14 @@ def answer_shares(votes: Iterable[Votes]) -> dict[str, dict[str, Interval]]:
 
 
 def _means(votes: Iterable[Votes], values_of: Any) -> dict[str, Interval]:
-    """Means of values by name over listeners and songs, the highest first."""
+    """Means of values by name over raters and songs, the highest first."""
     values: dict[str, list[float]] = {}
     groups: dict[str, list[int]] = {}
     known = list(votes)
-    for listener, one in enumerate(known):
+    for rater, one in enumerate(known):
         for place, song in enumerate(one.songs.values()):
             for name, value in values_of(song).items():
                 values.setdefault(name, []).append(value)
-                groups.setdefault(name, []).append(listener if len(known) > 1 else place)
+                groups.setdefault(name, []).append(rater if len(known) > 1 else place)
     means = {name: bootstrap(found, groups[name]) for name, found in values.items()}
     return dict(sorted(means.items(), key=lambda item: -item[1].mean))
