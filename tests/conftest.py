@@ -11,8 +11,10 @@ run has each style and each separator once. Nothing is held by slow tests only.
 
 from __future__ import annotations
 
+import getpass
 import os
 import signal
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -30,6 +32,10 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     share = (os.cpu_count() or 1) // int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
     threads = max(1, min(share, int(given) if given.isdigit() else 1))
     os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = str(threads)
+    # Before numba is imported: where two processes compile librosa's generalised ufuncs at the same
+    # time into one cache, what they load of it later crashes.
+    own = f"audiotransfer-numba-{getpass.getuser()}-{os.environ['PYTEST_XDIST_WORKER']}"
+    os.environ.setdefault("NUMBA_CACHE_DIR", os.path.join(tempfile.gettempdir(), own))
 
 settings.register_profile("same", deadline=None, derandomize=True)
 settings.load_profile("same")
