@@ -23,11 +23,9 @@ from audiotransfer.audio.resampling import STEREO_RATE, resample
 from audiotransfer.audio.writing import write_audio
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.preparation.rendered_pairs import write_features
-from audiotransfer.spectral.models.base import SpectrogramModel
-from audiotransfer.spectral.transfer import load_generator, stem_transfer
+from audiotransfer.spectral.transfer import SpectralTransfer, load
 from audiotransfer.styles import Installed, find_style, installed
 from separation import SeparationError, Separator
-from vocoder import SpectrogramSettings
 
 SECONDS = 30.0
 VERSIONS = 2
@@ -111,15 +109,15 @@ def make_pairs(
     ``features``; what is there already is kept. Returns the songs that were left out, with the
     reason.
     """
-    networks = {
+    transfers = {
         title: {
-            stem: load_generator(style.folder / entry.weights)
+            stem: load(style.folder, entry.to_dict(), stem, "cpu", "auto")
             for stem in stems
             if (entry := style.card.stems.get(stem)) is not None
         }
         for title, style in pair_styles(by).items()
     }
-    titles = list(networks)
+    titles = list(transfers)
     refused: dict[str, str] = {}
     count = len(songs) * VERSIONS
     for number, song in enumerate(songs):
@@ -138,7 +136,7 @@ def make_pairs(
             refused[str(song)] = str(error)
             continue
         for done, (card, title) in enumerate(versions, start=1):
-            _write(card.parent, song, name, parts, networks[title])
+            _write(card.parent, song, name, parts, transfers[title])
             if show is not None:
                 show(song.name, (number * VERSIONS + done) / count)
     return refused
@@ -149,16 +147,14 @@ def _write(
     song: Path,
     name: str,
     parts: dict[str, Tensor],
-    networks: dict[str, SpectrogramModel],
+    transfers: dict[str, SpectralTransfer],
 ) -> None:
     """Writes one version of a song, all of it or nothing."""
     part = temporary_path(place)
     for stem, sound in parts.items():
         _stem(part / "target" / name / f"{stem}.wav", sound)
-        network = networks.get(stem)
-        if network is not None:
-            with torch.no_grad():
-                sound = stem_transfer(network, SpectrogramSettings(), stem)(sound)
+        if stem in transfers:
+            sound = transfers[stem](sound)
         _stem(part / "source" / f"{stem}.wav", sound)
     about = {"id": place.name, "song": str(song), "split": "train", "stems": list(parts)}
     (part / "song.json").write_text(json.dumps(about), encoding="utf-8")
