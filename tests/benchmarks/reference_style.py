@@ -108,8 +108,8 @@ def main() -> None:
             "matched templates, half": 0.5 * (mix + made),
             f"shipped {args.band}": converted(sources, shipped),
         }
-        for name, picture in rows.items():
-            found.setdefault(name, []).append(distance(picture, truth))
+        for name, plot in rows.items():
+            found.setdefault(name, []).append(distance(plot, truth))
     print(f"{len(held_out)} held-out songs, one reference")
     print(plain_table([{"system": name, "distance": bootstrap(v)} for name, v in found.items()]))
 
