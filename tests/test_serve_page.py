@@ -275,6 +275,7 @@ def test_files_that_are_no_songs_and_jobs_that_are_cancelled(
     job = str(one.run("audiotransfer.state.current"))
     # Another client sees nothing of it.
     other.page.reload()
+    other.page.wait_for_function("() => window.audiotransfer")  # set after what it asks the server
     assert other.run("audiotransfer.state.jobs") == []
     expect(other.page.locator("#working")).to_be_hidden()
     page.locator("#cancel").click()
