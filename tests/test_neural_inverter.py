@@ -15,7 +15,7 @@ from audiotransfer.recipes.inverters import export_inverter
 from vocoder import SpectrogramSettings, VocoderError
 from vocoder.neural.inverter import NeuralInverter
 from vocoder.neural.network import MagnitudeNetwork
-from vocoder.neural.objective import MagnitudeObjective, degraded, least_squares
+from vocoder.neural.objective import MagnitudeObjective, degraded, first_levels
 
 
 def network(settings: SpectrogramSettings = SMALL, seed: int = 0) -> MagnitudeNetwork:
@@ -34,7 +34,7 @@ def weights(tmp_path: Path) -> Path:
 
 def test_the_network_is_local_and_follows_gain() -> None:
     levels = torch.randn(1, SMALL.bins, 90)
-    first = least_squares(SMALL, levels)
+    first = first_levels(SMALL, levels)
     made = network()
     whole = made(levels, first)
     assert whole.shape == (1, SMALL.n_fft // 2 + 1, 90)

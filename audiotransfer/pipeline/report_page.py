@@ -56,11 +56,15 @@ pre { overflow-x: auto; }
 
 @dataclass(frozen=True)
 class _Part:
-    """A stem or a part of the page: its sounds by what they are, and a line about it."""
+    """A stem or a part of the page: its sounds by what they are, and a line about it.
+
+    ``change`` is that of a changed stem's level, in dB.
+    """
 
     title: str
     about: str
     sounds: dict[str, Tensor]
+    change: float | None = None
 
 
 def write_report_page(
@@ -85,7 +89,7 @@ def write_report_page(
         _table(_facts(report)),
         *(
             f'<p class="warning">{html.escape(text)}</p>'
-            for text in warnings(report, before, after)
+            for text in _warnings(report, parts, before, after)
         ),
         "<h2>Before and after</h2>",
         _shown({name: before, Path(report.output).name: after}, _SONG_SECONDS),
@@ -116,7 +120,7 @@ def without_stems(report: Report) -> Report:
     return replace(report, stems=stems, cover=cover)
 
 
-def warnings(report: Report, before: Tensor, after: Tensor) -> list[str]:
+def _warnings(report: Report, parts: Sequence[_Part], before: Tensor, after: Tensor) -> list[str]:
     """What a listener should know: notices, unsure transcriptions, bands and stems that are louder
     or softer than in the song ``before`` ``[2, T]`` at 44.1 kHz.
     """
@@ -133,14 +137,12 @@ def warnings(report: Report, before: Tensor, after: Tensor) -> list[str]:
             found.append(
                 f"{name} ({low:.0f} to {high:.0f} Hz) is {_louder(change)} than in the original"
             )
-    for title, stem in report.stems.items():
-        if len(stem.files) == 2:
-            own = _change(*(_read(file) for file in stem.files))
-            if own is not None and abs(own) >= _STEM_WARNED_DB:
-                found.append(
-                    f"{title} is {_louder(own)} than the original's before the mix; --gain "
-                    f"{title}={-own:+.0f} brings it back"
-                )
+    for part in parts:
+        if part.change is not None and abs(part.change) >= _STEM_WARNED_DB:
+            found.append(
+                f"{part.title} is {_louder(part.change)} than the original's before the mix;"
+                f" --gain {part.title}={-part.change:+.0f} brings it back"
+            )
     return found
 
 
@@ -246,7 +248,7 @@ def _parts(report: Report) -> list[_Part]:
         names = ["before", "after"] if len(sounds) == 2 else [stem.action]
         change = _change(*sounds) if len(sounds) == 2 else None
         about = "before the mix: " + ("as it was" if change is None else _louder(change))
-        found.append(_Part(title, about, dict(zip(names, sounds, strict=False))))
+        found.append(_Part(title, about, dict(zip(names, sounds, strict=False)), change))
     if report.cover is not None:
         for title, part in report.cover.parts.items():
             if part.files:

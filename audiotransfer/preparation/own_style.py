@@ -26,7 +26,7 @@ from audiotransfer.preparation.own_pairs import (
     separated,
 )
 from audiotransfer.spectral.models.base import STEMS, SpectrogramModel
-from audiotransfer.spectral.objectives.losses import frame_distance
+from audiotransfer.spectral.objectives.losses import frame_distance, power_sum
 from audiotransfer.spectral.objectives.templates import TEMPLATE_MODELS, TemplateObjective
 from audiotransfer.spectral.transfer import load_generator
 from audiotransfer.styles.card import Card
@@ -310,9 +310,9 @@ def compare(folder: Path, style: Path, stems: Sequence[str], held_out: int) -> J
                 models[stem].predict(features[None], torch.zeros(1, dtype=torch.long))[0]
             )
             made["truth"].append(_features(place, stem, style.name))
-        truth = _sum(made.pop("truth"))
+        truth = power_sum(made.pop("truth"))
         for name, parts in made.items():
-            totals[name].append(_distance(_sum(parts), truth))
+            totals[name].append(_distance(power_sum(parts), truth))
     means = {name: float(np.mean(values)) for name, values in totals.items()}
     return Judgement(**means, songs=max(1, held_out // VERSIONS))
 
@@ -332,7 +332,3 @@ def _gains(places: Sequence[Path], stem: str, name: str) -> Tensor:
 
 def _distance(made: Tensor, truth: Tensor) -> float:
     return float(frame_distance(made[None, None], truth[None, None]).mean())
-
-
-def _sum(parts: Sequence[Tensor]) -> Tensor:
-    return torch.logsumexp(2 * torch.stack(list(parts)), 0) / 2

@@ -24,7 +24,7 @@ from audiotransfer.evaluation import bootstrap, plain_table
 from audiotransfer.preparation.own_pairs import pair_styles
 from audiotransfer.preparation.reference_style import best_match
 from audiotransfer.spectral.models.base import STEMS, SpectrogramModel
-from audiotransfer.spectral.objectives.losses import frame_distance
+from audiotransfer.spectral.objectives.losses import frame_distance, power_sum
 from audiotransfer.spectral.transfer import load_generator
 from vocoder import SpectrogramSettings
 
@@ -38,11 +38,6 @@ def sound(path: Path, seconds: float) -> Tensor:
     audio, rate = read_audio(path)
     start = max(0, audio.shape[-1] - round(seconds * rate)) // 2
     return audio[:, start : start + round(seconds * rate)]
-
-
-def together(parts: list[Tensor]) -> Tensor:
-    """The log-level spectrogram of a sum of stems."""
-    return torch.logsumexp(2 * torch.stack(parts), 0) / 2
 
 
 def smoothed(gains: Tensor) -> Tensor:
@@ -87,17 +82,17 @@ def main() -> None:
         entry = card.card.stems[stem]
         assert entry is not None
         shipped[stem] = load_generator(card.folder / entry.weights).eval()
-    spectrum = together([_SPECTROGRAM.stereo(one) for one in played.values()]).mean(1)
+    spectrum = power_sum([_SPECTROGRAM.stereo(one) for one in played.values()]).mean(1)
     found: dict[str, list[float]] = {}
     for place in held_out:
         sources = {stem: sound(place / "source" / f"{stem}.wav", args.seconds) for stem in STEMS}
-        truth = together(
+        truth = power_sum(
             [
                 _SPECTROGRAM.stereo(sound(place / "target" / args.band / f"{s}.wav", args.seconds))
                 for s in STEMS
             ]
         )
-        mix = together([_SPECTROGRAM.stereo(one) for one in sources.values()])
+        mix = power_sum([_SPECTROGRAM.stereo(one) for one in sources.values()])
         equalised = mix + smoothed(spectrum - mix.mean(1))[:, None]
         made = converted(sources, {stem: pair[1].model for stem, pair in matched.items()})
         rows = {
@@ -117,7 +112,7 @@ def main() -> None:
 def converted(sources: dict[str, Tensor], models: Mapping[str, SpectrogramModel]) -> Tensor:
     """The spectrogram of all stems as the models make them."""
     index = torch.zeros(1, dtype=torch.long)
-    return together(
+    return power_sum(
         [
             models[stem].predict(models[stem].features(one, _SPECTROGRAM)[None], index)[0]
             for stem, one in sources.items()

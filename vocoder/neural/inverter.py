@@ -9,7 +9,7 @@ from torch import Generator, Tensor
 
 from vocoder.base import VocoderError, require_equal, require_shape
 from vocoder.neural.network import MagnitudeNetwork
-from vocoder.neural.objective import least_squares
+from vocoder.neural.objective import first_levels
 from vocoder.pghi import from_magnitude
 from vocoder.spectrogram import SpectrogramSettings
 from vocoder.trained import load_trained
@@ -68,7 +68,7 @@ class NeuralInverter:
         bands = self.expects.magnitude(spectrogram)
         levels = self.expects.logarithm(bands)
         network = self.network.to(spectrogram.device)
-        found = torch.exp(network(levels, least_squares(self.expects, levels)).clamp(max=12.0))
+        found = torch.exp(network(levels, first_levels(self.expects, levels)).clamp(max=12.0))
         # What the floor of the spectrogram hides is silence.
         target = bands.transpose(1, 2)
         weights = self.expects.filterbank(levels.device)

@@ -46,7 +46,7 @@ class MagnitudeObjective:
         """Yield the one update of a step."""
         levels, true = self._examples(batch["sound"])
         given = degraded(levels, self.degraded_share, generator)
-        found = self.network(given, least_squares(self.expects, given)).float()
+        found = self.network(given, first_levels(self.expects, given)).float()
         loudest = true.amax((1, 2), keepdim=True)
         floor = torch.log(loudest * 1e-4 + 1e-9)
         target = torch.maximum(torch.log(true + 1e-9), floor)
@@ -66,7 +66,7 @@ class MagnitudeObjective:
     ) -> VocoderPreview:
         """True, least-squares and predicted log magnitudes of the first sound."""
         levels, true = self._examples(batch["sound"][:1])
-        first = least_squares(self.expects, levels)
+        first = first_levels(self.expects, levels)
         found = self.network(levels, first)
         return VocoderPreview(
             {
@@ -84,7 +84,7 @@ class MagnitudeObjective:
             return self.expects.logarithm(self.expects.bands(true)), true
 
 
-def least_squares(expects: SpectrogramSettings, levels: Tensor) -> Tensor:
+def first_levels(expects: SpectrogramSettings, levels: Tensor) -> Tensor:
     """Log bands ``[.., F, L]`` to log magnitudes ``[.., n_fft // 2 + 1, L]`` that have them.
 
     By non-negative least squares; at least a tenth of the spectrogram's floor.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -29,6 +29,14 @@ def audible_difference(made: Tensor, true: Tensor) -> Tensor:
 def frame_distance(made: Tensor, true: Tensor) -> Tensor:
     """The root mean square of the audible difference over bands: ``[.., F, L]`` to ``[.., L]``."""
     return (audible_difference(made, true).square().mean(-2) + 1e-4).sqrt()
+
+
+def power_sum(spectrograms: Sequence[Tensor]) -> Tensor:
+    """The log-level spectrogram of a sum of incoherent sounds, whose powers add up."""
+    return (
+        torch.logsumexp(2 * torch.stack([spectrogram.float() for spectrogram in spectrograms]), 0)
+        / 2
+    )
 
 
 def discriminator_view(spectrogram: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from torch.nn import functional
 from audiotransfer.spectral.models.drum_templates import DrumTemplateModel
 from audiotransfer.spectral.models.note_templates import NoteTemplateModel
 from audiotransfer.spectral.models.templates import TemplateModel
-from audiotransfer.spectral.objectives.losses import audible_difference, frame_distance
+from audiotransfer.spectral.objectives.losses import audible_difference, frame_distance, power_sum
 from audiotransfer.training import Group, Preview, Turn
 
 #: The template model of each stem.
@@ -92,9 +92,9 @@ class TemplateObjective:
                 )
             predicted[stem] = made
         if len(predicted) > 1:
-            target = _power_sum([batch[f"{stem}/target"] for stem in predicted])
+            target = power_sum([batch[f"{stem}/target"] for stem in predicted])
             terms[TOGETHER] = (
-                _mean_frame_distance(_power_sum(list(predicted.values())), target) @ shares
+                _mean_frame_distance(power_sum(list(predicted.values())), target) @ shares
             )
         yield Turn("generator", terms, self.weights)
 
@@ -121,7 +121,7 @@ class TemplateObjective:
             compared[stem] = made, source, batch[f"{stem}/target"]
         if len(compared) > 1:
             made, source, target = (
-                _power_sum(list(stems)) for stems in zip(*compared.values(), strict=True)
+                power_sum(list(stems)) for stems in zip(*compared.values(), strict=True)
             )
             compared[TOGETHER] = made, source, target
         figures = {}
@@ -140,11 +140,3 @@ class TemplateObjective:
 def _mean_frame_distance(made: Tensor, target: Tensor) -> Tensor:
     """Root mean square over bands, mean over frames: ``[B, S, F, L]`` to ``[S]``."""
     return frame_distance(made, target).mean((0, 2))
-
-
-def _power_sum(spectrograms: Sequence[Tensor]) -> Tensor:
-    """The log-level spectrogram of a sum of incoherent sounds, whose powers add up."""
-    return (
-        torch.logsumexp(2 * torch.stack([spectrogram.float() for spectrogram in spectrograms]), 0)
-        / 2
-    )
