@@ -13,6 +13,8 @@ from torch import Tensor
 from audiotransfer.audio.writing import write_audio
 from audiotransfer.cli.main import main
 from audiotransfer.errors import AudioTransferError
+from audiotransfer.pipeline.report_page import write_report_page
+from audiotransfer.pipeline.reporting import CoverReport, PartReport, Report, StemReport
 from audiotransfer.preparation import own_pairs, own_style
 from audiotransfer.preparation.own_pairs import SongLength, excerpt, song_lengths
 from audiotransfer.preparation.reference_style import style_name
@@ -223,3 +225,22 @@ def test_a_song_is_a_style(
     assert page.count("<audio") >= 2
     assert "What was changed" in page
     assert "http" not in page
+
+
+def test_a_covers_report_shows_each_part_of_the_band_once(tmp_path: Path) -> None:
+    noise = 0.1 * torch.randn(2, 44100, generator=torch.Generator().manual_seed(0))
+    for name in ("song", "out", "drums"):
+        write_audio(tmp_path / f"{name}.wav", noise, 44100)
+    files = (str(tmp_path / "drums.wav"),)
+    cover = CoverReport(
+        {"beats": 1.0}, None, 120.0, "4/4", "C major", "A", ["C"], "sax_tenor",
+        {"drums": PartReport("kit_jazz_sticks", 8, files=files)}, 0.0, 0.0,
+    )  # fmt: skip
+    report = Report(
+        str(tmp_path / "song.wav"), str(tmp_path / "out.wav"), 1.0, 44100, 2, 44100, -20.0, -20.0,
+        -9.0, -9.0, "none", {"drums": StemReport("cover", files=files)}, [], 1.0, "cover", cover,
+    )  # fmt: skip
+    write_report_page(tmp_path / "r.html", report)
+    page = (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert page.count("<h2>drums") == 1 and "<h2>drums (new)</h2>" in page
+    assert "as it was" not in page

@@ -242,6 +242,8 @@ def _parts(report: Report) -> list[_Part]:
     """The stems and parts whose files the report names."""
     found = []
     for title, stem in report.stems.items():
+        if stem.action == "cover":  # its files are the band's, which stand below
+            continue
         sounds = [_read(file) for file in stem.files]
         if not sounds or not any(bool(sound.any()) for sound in sounds):
             continue
