@@ -52,13 +52,35 @@ def write_features(song: Path) -> None:
                 frames = values.shape[-1]
                 _save(part / f"{stem}.{side}.npy", values)
         for place in sorted((song / "target").iterdir()):
-            values = spectrogram(_read(place / f"{stem}.wav").mean(0))
-            _save(part / f"{stem}.{place.name}.npy", values)
+            _save(part / f"{stem}.{place.name}.npy", _of_target(place / f"{stem}.wav"))
         if model.learns_keys and (song / "notes.npz").is_file():
             notes = np.load(song / "notes.npz")[stem]
             rate = spectrogram.sample_rate / (2 * spectrogram.hop_length)
             np.save(part / f"{stem}.keys.npy", key_roll(notes, -(-frames // 2), rate))
     os.replace(part, song / FOLDER)
+
+
+def _of_target(path: Path) -> Tensor:
+    """The spectrogram ``[F, L]`` of the channels' mean."""
+    return SpectrogramSettings()(_read(path).mean(0))
+
+
+def _without_features(song: Path) -> list[Path]:
+    """Targets' stems that have no spectrogram yet, in a song whose source has its own."""
+    stems = sorted((song / "target").glob("*/*.wav"))
+    return [stem for stem in stems if not _feature(song, stem).is_file()]
+
+
+def _feature(song: Path, target: Path) -> Path:
+    return song / FOLDER / f"{target.stem}.{target.parent.name}.npy"
+
+
+def _add_features(song: Path) -> None:
+    for target in _without_features(song):
+        part = temporary_path(_feature(song, target))
+        with part.open("wb") as file:
+            np.save(file, _of_target(target).T.half().contiguous().numpy())
+        os.replace(part, _feature(song, target))
 
 
 def key_roll(notes: np.ndarray, frames: int, rate: float) -> np.ndarray:
@@ -93,8 +115,8 @@ def prepare_pairs(
 
     Each song gets ``separated/{stem}.wav`` beside its ``source`` and ``target``, at the level that
     its mix has, and the spectrograms of all of them in ``features`` (see `write_features`). Songs
-    that this separator has separated are skipped, so that a stopped run continues; those by
-    another or an unknown one are separated again. Raises AudioTransferError where the folder holds
+    that this separator has separated are skipped, so that a stopped run continues, and get but the
+    spectrograms of targets that were added; those by another or an unknown one are separated again. Raises AudioTransferError where the folder holds
     no rendered songs.
     """
     songs = sorted(card.parent for card in folder.glob("*/song.json"))
@@ -104,14 +126,21 @@ def prepare_pairs(
         )
     built = create(separator, device=device)
     made_by = fingerprint(built)
-    missing = [song for song in songs if _maker(song) != made_by or not (song / FOLDER).is_dir()]
+    missing = [song for song in songs if _maker(song) != made_by or _lacks_features(song)]
     for number, song in enumerate(missing, start=1):
         if _maker(song) != made_by:
             _separate(song, built, made_by)
-        write_features(song)
+        if (song / FOLDER).is_dir():
+            _add_features(song)
+        else:
+            write_features(song)
         if show is not None:
             show(song.name, number / len(missing))
     return len(missing)
+
+
+def _lacks_features(song: Path) -> bool:
+    return not (song / FOLDER).is_dir() or bool(_without_features(song))
 
 
 def _maker(song: Path) -> str | None:

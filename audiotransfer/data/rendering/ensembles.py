@@ -162,7 +162,7 @@ class TargetEnsemble:
     -60 dB (s) and the level below the direct sound (dB). ``effects`` are chains by stem (see
     ``audiotransfer.effects``): networks are trained on the sound without them, and the same
     effects follow the networks. ``sampled`` names, by program, instruments of the package that can
-    play the ensemble in place of a soundfont.
+    play in place of a soundfont's; a program without one stays with a soundfont.
     """
 
     struck: int
@@ -220,6 +220,7 @@ TARGETS: dict[str, TargetEnsemble] = {
             "bass": [_NO_RUMBLE, _louder(-3)],
             "other": [_NO_RUMBLE],
         },
+        sampled={0: "piano_grand", 48: "viola_section", 43: "cello_solo"},
     ),
     # Overdriven guitar, rock organ, picked bass and a power kit in a small room, through amplifiers
     # at high gain.
@@ -230,6 +231,7 @@ TARGETS: dict[str, TargetEnsemble] = {
             "bass": [{"effect": "saturation", "drive": 2.0}],
             "other": [{"effect": "amplifier", "drive": 4.0}],
         },
+        sampled={29: "guitar_electric_clean", 34: "bass_electric", 16: "kit_rock"},
     ),
     # Saw lead, polysynth, synth bass and a TR-808 that everything else is ducked by.
     "electronic": TargetEnsemble(
@@ -239,6 +241,7 @@ TARGETS: dict[str, TargetEnsemble] = {
             "bass": [_BUZZ, _PUMP],
             "other": [_BUZZ, {"effect": "chorus", "depth": 0.7}, _PUMP],
         },
+        sampled={81: "synth_lead", 90: "synth_pad", 38: "synth_bass", 25: "kit_electronic"},
     ),
 }  # fmt: skip
 

@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
+from audiotransfer.audio.reading import read_audio
 from audiotransfer.audio.writing import write_audio
+from audiotransfer.data.rendering.arrangement import Arrangement
 from audiotransfer.data.rendering.composing import RenderSettings, compose
 from audiotransfer.data.rendering.ensembles import (
     InstrumentPool,
@@ -81,10 +83,18 @@ def _render_target(
     """Renders the notes with a style's ensemble in its room, which is the same for all songs."""
     ensemble = target_ensemble(style)
     played = [ensemble.play(part) for part in parts]
-    if bank == SAMPLED:
-        dry = _render_sampled(ensemble, played, settings.seconds)
-    else:
+    if bank != SAMPLED:
         dry = synthesizer.render([(part, Path(bank)) for part in played], settings.seconds)
+        return room(dry, SAMPLE_RATE, np.random.default_rng(7), *ensemble.room)
+    font = Path(next((b for b in settings.target_banks if b != SAMPLED), settings.soundfonts[0]))
+    sampled = [part for part in played if part.program in ensemble.sampled]
+    others = [(part, font) for part in played if part.program not in ensemble.sampled]
+    dry = _render_sampled(ensemble, sampled, settings.seconds)
+    if sampled and others:
+        # The level against the others is that of the soundfont's own instruments.
+        in_font = synthesizer.render([(part, font) for part in sampled], settings.seconds)
+        dry *= np.float32(_rms(in_font) / _rms(dry))
+    dry = dry + synthesizer.render(others, settings.seconds) if others else dry
     return room(dry, SAMPLE_RATE, np.random.default_rng(7), *ensemble.room)
 
 
@@ -131,6 +141,48 @@ def _singer(
 Stems = dict[str, "Sound"]
 
 
+def _side(style: str) -> str:
+    return f"target/{style}"
+
+
+def _source(settings: RenderSettings, index: int, random: Generator) -> tuple[Arrangement, str]:
+    """The arrangement of song ``index`` with the instruments that play it, and its score."""
+    if settings.genre:
+        ensemble = draw_ensemble(settings.genre, random)
+        arrangement, score = compose(settings, index, random, ensemble)
+        return genre_instruments(arrangement, ensemble, random), score
+    arrangement, score = compose(settings, index, random)
+    pool = InstrumentPool(settings.unseen_instruments)
+    return random_instruments(arrangement, pool, random), score
+
+
+def render_targets(
+    settings: RenderSettings, index: int, source: Stems, styles: Sequence[str], score: str
+) -> dict[str, Stems]:
+    """Further sides of a song, as `render_song` gives them, from its ``source`` stems ``[2, T]``.
+
+    A stem has the level of the source's, whatever its peak. Raises AudioTransferError where these
+    settings make the song from another score than ``score``.
+    """
+    arrangement, found = _source(settings, index, np.random.default_rng((settings.seed, index)))
+    if found != score:
+        raise AudioTransferError(
+            f"song {index} was rendered from {score}, and these settings make it from {found}; "
+            "set scores, grooves and seed as they were, or render into another folder"
+        )
+    bank, synthesizer = _target_bank(settings, index), _worker_synthesizer()
+    sides: dict[str, Stems] = {}
+    for style in styles:
+        stems: Stems = {}
+        for stem, sound in source.items():
+            parts = [part for part in arrangement.parts if part.stem == stem]
+            target = _render_target(style, parts, bank, settings, synthesizer)
+            stems[stem] = (target * (_rms(sound) / _rms(target))).astype(np.float32)
+        sides[_side(style)] = stems
+    sides[FINISHED] = {style: finished(style, sides[_side(style)], source) for style in styles}
+    return sides
+
+
 def render_song(
     settings: RenderSettings, index: int, synthesizer: Synthesizer
 ) -> tuple[dict[str, Stems], dict[str, object], dict[str, NDArray[np.float32]]]:
@@ -143,16 +195,9 @@ def render_song(
     random = np.random.default_rng((settings.seed, index))
     styles = [] if settings.genre else settings.targets
     bank = _target_bank(settings, index) if styles else ""
-    if settings.genre:
-        ensemble = draw_ensemble(settings.genre, random)
-        arrangement, score = compose(settings, index, random, ensemble)
-        source = genre_instruments(arrangement, ensemble, random)
-    else:
-        arrangement, score = compose(settings, index, random)
-        pool = InstrumentPool(settings.unseen_instruments)
-        source = random_instruments(arrangement, pool, random)
+    source, score = _source(settings, index, random)
     font = Path(settings.soundfonts[int(random.integers(len(settings.soundfonts)))])
-    sides: dict[str, Stems] = {side: {} for side in ("source", *(f"target/{s}" for s in styles))}
+    sides: dict[str, Stems] = {side: {} for side in ("source", *map(_side, styles))}
     notes = {}
     parts_of = {stem: [p for p in source.parts if p.stem == stem] for stem in STEMS}
     voice = None if styles else _singer(settings, index, parts_of["other"], synthesizer.sample_rate)
@@ -172,7 +217,7 @@ def render_song(
         wet = _random_effects(stem, dry, random)
         sides["source"][stem] = wet * (level / _rms(wet))
         for style, sound in targets.items():
-            sides[f"target/{style}"][stem] = sound * (level / _rms(sound))
+            sides[_side(style)][stem] = sound * (level / _rms(sound))
         notes[stem] = np.concatenate([_with_program(part) for part in parts])
     peak = max(
         (float(np.abs(sum(stems.values())).max()) for stems in sides.values() if stems),
@@ -183,7 +228,7 @@ def render_song(
         for stem in stems:
             stems[stem] = (stems[stem] * gain).astype(np.float32)
     if sides["source"]:
-        sides[FINISHED] = {s: finished(s, sides[f"target/{s}"], sides["source"]) for s in styles}
+        sides[FINISHED] = {s: finished(s, sides[_side(s)], sides["source"]) for s in styles}
     about: dict[str, object] = {
         "score": score,
         "programs": {p.stem + str(i): p.program for i, p in enumerate(source.parts)},
@@ -221,19 +266,41 @@ def _render_one(job: tuple[RenderSettings, int, str]) -> dict[str, object]:
     place = Path(folder) / f"{settings.split}-{settings.seed}-{index:04d}"
     card = place / "song.json"
     if card.is_file():
-        return dict(json.loads(card.read_text()))
+        about = dict(json.loads(card.read_text()))
+        _add_targets(settings, index, place, about)
+        return about
     sides, about, notes = render_song(settings, index, _worker_synthesizer())
-    for side, stems in sides.items():
-        for stem, sound in stems.items():
-            path = place / side / f"{stem}.wav"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_audio(path, torch.from_numpy(sound), SAMPLE_RATE, overwrite=True)
+    _write_sides(place, sides)
     np.savez_compressed(place / "notes.npz", allow_pickle=False, **notes)
     about = {"id": place.name, "stems": sorted(sides["source"]), **about}
     temporary = card.with_suffix(".part")
     temporary.write_text(json.dumps(about))
     os.replace(temporary, card)
     return about
+
+
+def _add_targets(
+    settings: RenderSettings, index: int, place: Path, about: Mapping[str, Any]
+) -> None:
+    """Renders the styles that a song of an earlier rendering lacks."""
+    styles = [] if settings.genre or not about["stems"] else settings.targets
+    missing = [style for style in styles if not (place / FINISHED / f"{style}.wav").is_file()]
+    if missing:
+        names = [stem for stem in STEMS if stem in about["stems"]]
+        source = {n: read_audio(place / "source" / f"{n}.wav")[0].numpy() for n in names}
+        _write_sides(place, render_targets(settings, index, source, missing, about["score"]))
+
+
+def _write_sides(place: Path, sides: Mapping[str, Stems]) -> None:
+    """Writes stems in 16 bit, those that pass full scale in floating point; finished mixes last."""
+    for side in sorted(sides, key=FINISHED.__eq__):
+        for stem, sound in sides[side].items():
+            path = place / side / f"{stem}.wav"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            encoding = "float32" if float(np.abs(sound).max()) > 1 else "int16"
+            write_audio(
+                path, torch.from_numpy(sound), SAMPLE_RATE, encoding=encoding, overwrite=True
+            )
 
 
 @cache
@@ -251,7 +318,9 @@ def render_corpus(
     folder: Path,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[dict[str, object]]:
-    """Renders the songs that are missing in ``folder``; returns the facts of every song.
+    """Renders the songs that are missing in ``folder``, and the targets that its songs lack.
+
+    Returns the facts of every song.
 
     Each song is a folder ``{source,target/STYLE}/{drums,bass,other}.wav`` and
     ``finished/STYLE.wav`` (16 bit, stereo, 44.1 kHz) with its notes (``notes.npz``) and a
