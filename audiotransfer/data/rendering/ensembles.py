@@ -220,7 +220,7 @@ TARGETS: dict[str, TargetEnsemble] = {
             "bass": [_NO_RUMBLE, _louder(-3)],
             "other": [_NO_RUMBLE],
         },
-        sampled={0: "piano_grand", 48: "viola_section", 43: "cello_solo"},
+        sampled={0: "piano_grand", 48: "viola_section"},
     ),
     # Overdriven guitar, rock organ, picked bass and a power kit in a small room, through amplifiers
     # at high gain.

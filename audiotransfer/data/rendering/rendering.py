@@ -6,7 +6,7 @@ import json
 import multiprocessing
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,6 +32,7 @@ from audiotransfer.effects import read_chain
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.midi.archives import in_split, list_midi
 from audiotransfer.synthesis.additive import AdditiveInstrument
+from audiotransfer.synthesis.catalogue import describe
 from audiotransfer.synthesis.ensemble import Ensemble, EnsemblePart
 from audiotransfer.synthesis.synthesizer import Part, Synthesizer
 
@@ -87,15 +88,36 @@ def _render_target(
         dry = synthesizer.render([(part, Path(bank)) for part in played], settings.seconds)
         return room(dry, SAMPLE_RATE, np.random.default_rng(7), *ensemble.room)
     font = Path(next((b for b in settings.target_banks if b != SAMPLED), settings.soundfonts[0]))
-    sampled = [part for part in played if part.program in ensemble.sampled]
-    others = [(part, font) for part in played if part.program not in ensemble.sampled]
-    dry = _render_sampled(ensemble, sampled, settings.seconds)
-    if sampled and others:
-        # The level against the others is that of the soundfont's own instruments.
-        in_font = synthesizer.render([(part, font) for part in sampled], settings.seconds)
-        dry *= np.float32(_rms(in_font) / _rms(dry))
-    dry = dry + synthesizer.render(others, settings.seconds) if others else dry
+    sampled, others = _shared_out(ensemble, played)
+    dry = np.zeros((2, round(settings.seconds * SAMPLE_RATE)), np.float32)
+    if others:
+        dry = synthesizer.render([(part, font) for part in others], settings.seconds)
+    if sampled:
+        instruments = _render_sampled(ensemble, sampled, settings.seconds)
+        if others:  # at the level that the soundfont gives these notes
+            same = synthesizer.render([(part, font) for part in sampled], settings.seconds)
+            instruments *= np.float32(_rms(same) / _rms(instruments))
+        dry = dry + instruments
     return room(dry, SAMPLE_RATE, np.random.default_rng(7), *ensemble.room)
+
+
+def _shared_out(ensemble: TargetEnsemble, parts: list[Part]) -> tuple[list[Part], list[Part]]:
+    """Parts for the package's instruments, and for a soundfont what these have not or cannot play.
+
+    Out of its range an instrument would play another octave, which is no truth for the source's.
+    """
+    sampled, others = [], []
+    for part in parts:
+        name = ensemble.sampled.get(part.program)
+        within = np.zeros(len(part.notes), bool)
+        if name is not None:
+            instrument = describe(name)
+            keys = part.notes[:, 2]
+            within = (keys >= instrument.low_key) & (keys <= instrument.high_key) | part.drums
+        for share, chosen in ((sampled, within), (others, ~within)):
+            if chosen.any():
+                share.append(replace(part, notes=part.notes[chosen]))
+    return sampled, others
 
 
 def _render_sampled(ensemble: TargetEnsemble, parts: list[Part], seconds: float) -> Sound:
