@@ -115,9 +115,9 @@ def prepare_pairs(
 
     Each song gets ``separated/{stem}.wav`` beside its ``source`` and ``target``, at the level that
     its mix has, and the spectrograms of all of them in ``features`` (see `write_features`). Songs
-    that this separator has separated are skipped, so that a stopped run continues, and get but the
-    spectrograms of targets that were added; those by another or an unknown one are separated again. Raises AudioTransferError where the folder holds
-    no rendered songs.
+    that this separator has separated are skipped, so that a stopped run continues, but for the
+    spectrograms of targets that were added since; those by another or an unknown one are separated
+    again. Raises AudioTransferError where the folder holds no rendered songs.
     """
     songs = sorted(card.parent for card in folder.glob("*/song.json"))
     if not songs:
