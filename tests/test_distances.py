@@ -10,14 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from audiotransfer.spectral.objectives.any_to_many import AnyToMany, AnyToManySettings
-from audiotransfer.spectral.objectives.losses import (
-    audible_difference,
-    frame_distance,
-    visible_difference,
-)
+from audiotransfer.spectral.objectives.losses import visible_difference
 from audiotransfer.spectral.objectives.melgan_vc import MelGanVc
 from audiotransfer.spectral.objectives.paired import PairedObjective
 from audiotransfer.spectral.objectives.templates import TemplateObjective
+from audiotransfer.training.distances import audible_difference, frame_distance
 from vocoder import SpectrogramSettings
 
 #: made, true (nats), the loss and its gradient; nothing is heard below -6.

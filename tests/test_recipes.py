@@ -74,6 +74,7 @@ IN_FILES = {
         *(f"musicvae-{bars}bar{size}" for bars in (2, 4) for size in ("", "-paper")),
     ],
     "test_any_to_many.py": ["any-to-many", "any-to-many-paper"],
+    "test_translation.py": ["jazz-piano", "translation-paper", "translation-wavenet"],
     "test_template_recipe.py": [
         "templates-together",
         "templates-drums",

@@ -23,7 +23,7 @@ from audiotransfer.spectral.models.base import (
     normalised,
 )
 from audiotransfer.spectral.models.unet import UNet
-from audiotransfer.spectral.objectives.losses import DISCRIMINATOR_FLOOR, INAUDIBLE
+from audiotransfer.spectral.objectives.losses import DISCRIMINATOR_FLOOR
 from audiotransfer.spectral.objectives.paired import PairedObjective
 from audiotransfer.spectral.transfer import (
     SpectralTransfer,
@@ -31,6 +31,7 @@ from audiotransfer.spectral.transfer import (
     load_generator,
     save_generator,
 )
+from audiotransfer.training.distances import INAUDIBLE
 from separation import GRID
 from vocoder import GriffinLimInverter, SpectralGainInverter, SpectrogramSettings, VocoderError
 

@@ -15,17 +15,18 @@ from audiotransfer.errors import AudioTransferError
 from audiotransfer.preparation.rendered_pairs import key_roll
 from audiotransfer.spectral.models.base import SpectrogramModel
 from audiotransfer.spectral.models.drum_templates import DrumTemplateModel
-from audiotransfer.spectral.models.note_templates import KEYS, NoteTemplateModel
-from audiotransfer.spectral.objectives.losses import INAUDIBLE
+from audiotransfer.spectral.models.note_templates import NoteTemplateModel
 from audiotransfer.spectral.objectives.templates import TEMPLATE_MODELS, TemplateObjective
 from audiotransfer.spectral.transfer import SpectralTransfer, load_generator, save_generator
 from audiotransfer.styles import find_style
 from audiotransfer.training import TrainerSettings
 from audiotransfer.training.devices import launch
+from audiotransfer.training.distances import INAUDIBLE
 from audiotransfer.training.stepping import Stepper
 from audiotransfer.weights import load_weights, save_weights
 from vocoder import SpectralGainInverter, SpectrogramSettings
 from vocoder.pitch import BINS_PER_SEMITONE, PITCH_BINS, PitchSpectrogram, pitch_hz
+from vocoder.pitch_layers import KEYS
 
 STYLES = ("jazz", "rock")
 RATE = 44100

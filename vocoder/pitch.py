@@ -38,17 +38,23 @@ class PitchSpectrogram:
     def __call__(self, audio: Tensor) -> Tensor:
         """Both spectrograms of a sound, stacked along the bins."""
         mel = self.spectrogram.stereo(audio)
-        bands = pitch_bands(self.spectrogram.sample_rate, self.n_fft, audio.device)
-        power = stft.mean_power(
-            audio,
-            self.n_fft,
-            2 * self.spectrogram.hop_length,
-            "reflect-centre",
-            lambda power: (power + TINY) @ bands,
-        )
-        pitches = self.spectrogram.logarithm(power.sqrt()).transpose(-1, -2)
+        pitches = pitch_levels(audio, self.n_fft, 2 * self.spectrogram.hop_length, self.spectrogram)
         pitches = pitches.repeat_interleave(2, dim=-1)[..., : mel.shape[-1]]
         return torch.cat([mel, pitches], dim=-2)
+
+
+def pitch_levels(
+    audio: Tensor, n_fft: int, hop_length: int, spectrogram: SpectrogramSettings
+) -> Tensor:
+    """Log magnitudes on the pitch axis, of all channels: ``[.., C, T]`` to ``[.., 324, L]``.
+
+    Sample rate and floor are those of the spectrogram.
+    """
+    bands = pitch_bands(spectrogram.sample_rate, n_fft, audio.device)
+    power = stft.mean_power(
+        audio, n_fft, hop_length, "reflect-centre", lambda power: (power + TINY) @ bands
+    )
+    return spectrogram.logarithm(power.sqrt()).transpose(-1, -2)
 
 
 def pitch_hz(bins: int = PITCH_BINS) -> Tensor:

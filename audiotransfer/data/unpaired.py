@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -30,22 +30,21 @@ _SILENT = 2e-3
 _TRIES = 10
 
 
-class UnpairedWindows:
-    """Batches ``source`` and ``target`` ``[B, 2, T]``: windows that are not silent, at one level.
+class LevelledWindows:
+    """Batches ``[B, 2, T]`` of sets of recordings: windows that are not silent, at one level.
 
     Songs are drawn in proportion to their length up to a minute. A function of seed and step.
     """
 
     def __init__(
         self,
-        sources: Sequence[StemRecording],
-        targets: Sequence[StemRecording],
+        sets: Mapping[str, Sequence[StemRecording]],
         *,
         frames: int,
         batch: int = 4,
         seed: int = 0,
     ) -> None:
-        self.sets = {"source": list(sources), "target": list(targets)}
+        self.sets = {name: list(recordings) for name, recordings in sets.items()}
         self.frames, self.batch_size, self.seed = frames, batch, seed
 
     def batch(self, step: int) -> dict[str, Tensor]:
@@ -70,6 +69,22 @@ class UnpairedWindows:
                 break
         gain = np.float32(10 ** (random.uniform(-4, 4) / 20))
         return levelled(window) * gain
+
+
+class UnpairedWindows(LevelledWindows):
+    """`LevelledWindows` of two sets, ``source`` and ``target``."""
+
+    def __init__(
+        self,
+        sources: Sequence[StemRecording],
+        targets: Sequence[StemRecording],
+        *,
+        frames: int,
+        batch: int = 4,
+        seed: int = 0,
+    ) -> None:
+        sets = {"source": sources, "target": targets}
+        super().__init__(sets, frames=frames, batch=batch, seed=seed)
 
 
 class SpectrogramBatches:

@@ -26,10 +26,11 @@ from audiotransfer.preparation.own_pairs import (
     separated,
 )
 from audiotransfer.spectral.models.base import STEMS, SpectrogramModel
-from audiotransfer.spectral.objectives.losses import frame_distance, power_sum
+from audiotransfer.spectral.objectives.losses import power_sum
 from audiotransfer.spectral.objectives.templates import TEMPLATE_MODELS, TemplateObjective
 from audiotransfer.spectral.transfer import load_generator
 from audiotransfer.styles.card import Card
+from audiotransfer.training.distances import frame_distance
 from separation import Separator
 from vocoder import SpectrogramSettings
 

@@ -19,11 +19,11 @@ from audiotransfer.audio.writing import write_audio
 from audiotransfer.data.paired_features import FOLDER
 from audiotransfer.data.stem_mixes import mix
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.spectral.models.note_templates import KEYS
 from audiotransfer.spectral.objectives.templates import TEMPLATE_MODELS
 from audiotransfer.synthesis.synthesizer import sustains
 from separation import Separator, create, fingerprint
 from vocoder import SpectrogramSettings
+from vocoder.pitch_layers import KEYS
 
 Show = Callable[[str, float], None]
 

@@ -41,6 +41,7 @@ RECIPES = {
     "separator": "separator:SeparatorRecipe",
     "style": "style:StyleRecipe",
     "templates": "templates:TemplateRecipe",
+    "translation": "translation:TranslationRecipe",
     "unpaired": "unpaired:UnpairedStyleRecipe",
     "waveglow": "inverters:WaveGlowRecipe",
     "wavenet": "inverters:WaveNetRecipe",

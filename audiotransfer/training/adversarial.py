@@ -1,12 +1,76 @@
-"""Parts of adversarial training: a pool of earlier outputs, and the gradient penalty."""
+"""Parts of adversarial training: losses, a pool of earlier outputs, and the gradient penalty."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional
+
+Game = Literal["lsgan", "hinge", "wgan-gp"]
+
+
+@dataclass(frozen=True)
+class AdversarialLoss:
+    """The losses of both sides of a GAN, from discriminator outputs of any shape.
+
+    Args:
+        discriminator: (on real, on generated) -> loss.
+        generator: on generated -> loss.
+        penalised: whether the discriminator needs a gradient penalty (`training.adversarial`).
+    """
+
+    discriminator: Callable[[Tensor, Tensor], Tensor]
+    generator: Callable[[Tensor], Tensor]
+    penalised: bool = False
+
+
+def discriminator_hinge(
+    real: Tensor, made: Tensor, use_real: Tensor | None = None, use_made: Tensor | None = None
+) -> Tensor:
+    """Half the sum of both hinges: outputs above 1 on real, below -1 on generated examples.
+
+    Args:
+        real, made: outputs ``[B, ..]``; the two B may differ.
+        use_real, use_made: ``[B]``, which examples count; all by default.
+    """
+    above, below = torch.relu(1 - real.float()), torch.relu(1 + made.float())
+    return 0.5 * (masked_mean(above, use_real) + masked_mean(below, use_made))
+
+
+def masked_mean(values: Tensor, use: Tensor | None) -> Tensor:
+    """The mean of ``[B, ..]`` over the examples to use ``[B]``; 0, with a gradient, for none."""
+    each = values.float().flatten(1).mean(1) if values.ndim > 1 else values.float()
+    if use is None:
+        return each.mean()
+    return (each * use).sum() / use.sum().clamp(min=1)
+
+
+def _least_squares(real: Tensor, made: Tensor) -> Tensor:
+    return 0.5 * ((real.float() - 1).square().mean() + made.float().square().mean())
+
+
+def _least_squares_generator(made: Tensor) -> Tensor:
+    return (made.float() - 1).square().mean()
+
+
+def _wasserstein(real: Tensor, made: Tensor) -> Tensor:
+    return made.float().mean() - real.float().mean()
+
+
+def _negative_mean(made: Tensor) -> Tensor:
+    return -made.float().mean()
+
+
+#: Mao et al. 2017; Lim and Ye 2017; Gulrajani et al. 2017.
+ADVERSARIAL_LOSSES: dict[Game, AdversarialLoss] = {
+    "lsgan": AdversarialLoss(_least_squares, _least_squares_generator),
+    "hinge": AdversarialLoss(discriminator_hinge, _negative_mean),
+    "wgan-gp": AdversarialLoss(_wasserstein, _negative_mean, penalised=True),
+}
 
 
 class ImagePool(nn.Module):

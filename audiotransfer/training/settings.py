@@ -27,6 +27,8 @@ class TrainerSettings:
     warmup: int = 0  # steps
     rise: Rise = "linear"  # of the warm-up
     hold: int = 0  # the step from which the schedule falls, where that is later than the warm-up
+    decay: float = 1.0  # further factor of the learning rate, at every `decay_every`-th step
+    decay_every: int = 1000
     clip_norm: float | None = None  # of each turn's whole gradient
     ema_decay: float | None = None
     ema: tuple[str, ...] = ()  # names of the networks that are averaged
@@ -51,6 +53,7 @@ class TrainerSettings:
             names.append("steps")
         # Named only where they are set: older checkpoints do not know them.
         names += ["rise"] * (self.rise != "linear") + ["hold"] * (self.hold != 0)
+        names += ["decay", "decay_every"] * (self.decay != 1.0)
         return {name: getattr(self, name) for name in names}
 
 

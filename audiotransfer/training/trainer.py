@@ -206,6 +206,7 @@ class Trainer:
             settings.rise,
             settings.hold,
         )
+        scale *= settings.decay ** (self.step // settings.decay_every)
         turns = iter(self.objective.turns(batch, self.step, self.generator))
         rates = {
             f"learning_rate/{name}": scale * group.learning_rate

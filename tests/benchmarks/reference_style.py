@@ -24,8 +24,9 @@ from audiotransfer.evaluation import bootstrap, plain_table
 from audiotransfer.preparation.own_pairs import pair_styles
 from audiotransfer.preparation.reference_style import best_match
 from audiotransfer.spectral.models.base import STEMS, SpectrogramModel
-from audiotransfer.spectral.objectives.losses import frame_distance, power_sum
+from audiotransfer.spectral.objectives.losses import power_sum
 from audiotransfer.spectral.transfer import load_generator
+from audiotransfer.training.distances import frame_distance
 from vocoder import SpectrogramSettings
 
 _QUIET = -8.0  # nats

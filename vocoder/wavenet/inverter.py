@@ -12,12 +12,10 @@ from vocoder.conditioning import conditions_of, require_mel, restored
 from vocoder.spectrogram import SpectrogramSettings
 from vocoder.trained import load_trained
 from vocoder.wavenet.network import WaveNet
-from vocoder.wavenet.sampling import sample
+from vocoder.wavenet.segments import reach, sample_segments
 
 SHIPPED = Path(__file__).parent / "wavenet.safetensors"
 NAME = "wavenet"
-_SEGMENT = 32  # frames of a segment of its own
-_FADE = 2  # frames in which neighbouring segments are mixed
 
 
 class WaveNetInverter:
@@ -41,7 +39,7 @@ class WaveNetInverter:
         self.network, settings = load_trained(weights, NAME, WaveNet)
         require_equal(settings, expects, NAME)
         self.expects, self.temperature = expects, temperature
-        self.reach = self.network.field + (_SEGMENT + 4) * expects.hop_length
+        self.reach = reach(self.network, expects.hop_length)
 
     @torch.no_grad()
     def __call__(
@@ -59,32 +57,8 @@ class WaveNetInverter:
         given = conditions_of(
             self.expects, spectrogram.detach().cpu().reshape(-1, *spectrogram.shape[-2:])
         )
-        conditions = network.conditions(given.levels, None)
-        assert conditions is not None
         device = torch.device("cpu") if generator is None else generator.device
         uniform = torch.rand(2, length, generator=generator, device=device).cpu()
-        before = -(-network.field // hop)
-        frames = spectrogram.shape[-1]
-        firsts = list(range(0, frames, _SEGMENT))
-        starts = [(item, max(0, at - before)) for item in range(len(conditions)) for at in firsts]
-        steps = (before + _SEGMENT + _FADE) * hop
-        parts = sample(network, conditions, starts, steps, hop, uniform, self.temperature)
-        sound = self._joined(parts.reshape(len(conditions), len(firsts), steps), before, length)
+        sound = sample_segments(network, given.levels, hop, uniform, self.temperature)
         made = restored(sound) * given.envelope(hop, length)
         return made.to(spectrogram.device).reshape(*batch, length)
-
-    def _joined(self, parts: Tensor, before: int, length: int) -> Tensor:
-        """Segments ``[N, S, T]`` to sounds ``[N, length]``."""
-        hop = self.expects.hop_length
-        own, fade = _SEGMENT * hop, _FADE * hop
-        total = torch.zeros(len(parts), parts.shape[1] * own + fade)
-        # The same random numbers make neighbours alike, or not: equal power is between both.
-        rise = torch.linspace(0, torch.pi / 2, fade).sin()
-        for number in range(parts.shape[1]):
-            skipped = min(number * _SEGMENT, before) * hop
-            part = parts[:, number, skipped : skipped + own + fade].clone()
-            if number:
-                part[:, :fade] *= rise
-            part[:, own:] *= rise.flip(0)
-            total[:, number * own : number * own + own + fade] += part
-        return total[:, :length]

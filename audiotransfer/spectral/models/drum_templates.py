@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from audiotransfer.spectral.models.base import normalised
-from audiotransfer.spectral.models.templates import QUIET, ChannelNorm, TemplateModel, synthesise
+from audiotransfer.spectral.models.templates import QUIET, TemplateModel, synthesise
+from vocoder.pitch_layers import ChannelNorm
 
 _BANDS = 16  # in which the source passes through
 

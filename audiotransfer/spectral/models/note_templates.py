@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,14 +10,20 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from audiotransfer.spectral.models.base import normalised
-from audiotransfer.spectral.models.templates import QUIET, ChannelNorm, TemplateModel, synthesise
-from vocoder.pitch import BINS_PER_SEMITONE, PITCH_BINS, PitchSpectrogram, pitch_hz
+from audiotransfer.spectral.models.templates import QUIET, TemplateModel, synthesise
+from vocoder.pitch import PitchSpectrogram, pitch_hz
+from vocoder.pitch_layers import (
+    KEYS,
+    PARTIALS,
+    ChannelNorm,
+    KeyBlock,
+    harmonic_tones,
+    interpolation,
+    key_hz,
+    with_partials,
+)
 from vocoder.spectrogram import SpectrogramSettings
 
-KEYS = 88
-_GRID = BINS_PER_SEMITONE * KEYS
-#: Partials 1/2, 1 to 6 and 8 of a note, in thirds of a semitone above its fundamental.
-_PARTIALS = (-36, 0, 36, 57, 72, 84, 93, 108)
 #: Bands on each side whose mean a band is compared with.
 _NEIGHBOURS = 6
 
@@ -64,13 +69,13 @@ class NoteTemplateModel(TemplateModel):
         self.bins = self.spectrogram.bins
         centres = self.spectrogram.centres()
         pitches = pitch_hz()
-        self.register_buffer("mel_to_pitch", _interpolation(pitches, centres), persistent=False)
-        keys = pitches[1:_GRID:BINS_PER_SEMITONE].contiguous()
-        self.register_buffer("key_to_mel", _interpolation(centres, keys), persistent=False)
-        self.enter = nn.Conv2d(3 * len(_PARTIALS), 24, 3, padding=1)
+        self.register_buffer("mel_to_pitch", interpolation(pitches, centres), persistent=False)
+        keys = key_hz()
+        self.register_buffer("key_to_mel", interpolation(centres, keys), persistent=False)
+        self.enter = nn.Conv2d(3 * len(PARTIALS), 24, 3, padding=1)
         self.fine = nn.Conv2d(24, 24, 3, padding=1)
         self.to_keys = nn.Conv2d(24, channels, 3, stride=(3, 1), padding=(0, 1))
-        self.blocks = nn.ModuleList(_Block(channels, d) for d in self.dilations)
+        self.blocks = nn.ModuleList(KeyBlock(channels, d) for d in self.dilations)
         self.norm = ChannelNorm(channels)
         self.note_logits = nn.Conv2d(channels, 4, 1)
         self.activations = nn.Conv2d(channels + 4, 2 * len(self.styles) * (spectra + 1), 1)
@@ -81,7 +86,7 @@ class NoteTemplateModel(TemplateModel):
         bias = torch.zeros(self.spectra + 1, 2)
         bias[: self.spectra] = QUIET
         shape = len(self.styles), self.spectra + 1, 2
-        self._initialise(_harmonic_tones(self.spectrogram, self.spectra), bias, shape)
+        self._initialise(harmonic_tones(self.spectrogram, self.spectra), bias, shape)
         return self
 
     def shape(self) -> dict[str, Any]:
@@ -161,9 +166,7 @@ class NoteTemplateModel(TemplateModel):
         long = features[:, self.bins :, ::2]
         x = torch.cat([short.unflatten(-1, (-1, 2)).permute(0, 3, 1, 2), long[:, None]], dim=1)
         x = normalised(x)
-        x = functional.pad(x, (0, 0, 36, max(_PARTIALS) + _GRID - PITCH_BINS), value=-2.0)
-        x = torch.cat([x[:, :, 36 + p : 36 + p + _GRID] for p in _PARTIALS], dim=1)
-        x = functional.silu(self.enter(x))
+        x = functional.silu(self.enter(with_partials(x, -2.0)))
         x = functional.silu(self.fine(x))
         keys: Tensor = self.to_keys(x)
         for block in self.blocks:
@@ -182,55 +185,3 @@ class NoteTemplateModel(TemplateModel):
         with torch.autocast(output.device.type, enabled=False):
             passthrough = self.key_to_mel @ output[:, :, self.spectra]
             return output[:, :, : self.spectra].flatten(2, 3), passthrough
-
-
-class _Block(nn.Module):
-    """Residual block: a convolution over keys and dilated time, a dense layer over all keys."""
-
-    def __init__(self, channels: int, dilation: int) -> None:
-        super().__init__()
-        self.norm = ChannelNorm(channels)
-        self.near = nn.Conv2d(channels, channels, 3, padding=(1, dilation), dilation=(1, dilation))
-        self.out = nn.Conv2d(channels, channels, 1)
-        self.keys = nn.Conv1d(KEYS, KEYS, 1, bias=False)
-        nn.init.zeros_(self.out.weight)
-        nn.init.zeros_(self.keys.weight)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """``[B, C, 88, L]`` to the same shape."""
-        inner = functional.silu(self.near(self.norm(x)))
-        batch, channels, keys, frames = inner.shape
-        flat = inner.transpose(1, 2).reshape(batch, keys, channels * frames)
-        inner = inner + self.keys(flat).view(batch, keys, channels, frames).transpose(1, 2)
-        change: Tensor = self.out(inner)
-        return x + change
-
-
-def _interpolation(wanted: Tensor, given: Tensor) -> Tensor:
-    """Weights ``[wanted, given]`` of linear interpolation from given to wanted frequencies."""
-    above = torch.searchsorted(given, wanted.contiguous()).clamp(1, len(given) - 1)
-    low, high = given[above - 1], given[above]
-    share = ((wanted - low) / (high - low)).clamp(0, 1)
-    weights = torch.zeros(len(wanted), len(given), dtype=torch.float64)
-    rows = torch.arange(len(wanted))
-    weights[rows, above - 1] = 1 - share
-    weights[rows, above] += share
-    return weights.float()
-
-
-def _harmonic_tones(spectrogram: SpectrogramSettings, count: int) -> Tensor:
-    """Log spectra ``[88, count, bins]`` of each key's harmonic tones, dull to bright."""
-    length = 2 * spectrogram.n_fft
-    time = torch.arange(length, dtype=torch.float64) / spectrogram.sample_rate
-    generator = torch.Generator().manual_seed(0)
-    found = torch.empty(KEYS, count, spectrogram.bins)
-    for key in range(KEYS):
-        hertz = float(pitch_hz()[BINS_PER_SEMITONE * key + 1])
-        orders = torch.arange(1, min(60, int(spectrogram.f_max / hertz)) + 1, dtype=torch.float64)
-        phases = torch.rand(len(orders), generator=generator, dtype=torch.float64)
-        waves = torch.sin(2 * math.pi * (orders[:, None] * hertz * time + phases[:, None]))
-        slopes = torch.linspace(0.3, 3.0, count, dtype=torch.float64)
-        tones = (orders[None] ** -slopes[:, None]) @ waves
-        levels = spectrogram(tones.float())[..., spectrogram.frames(length) // 2]
-        found[key] = (levels - levels.amax(-1, keepdim=True)).clamp_min(-9.0)
-    return found

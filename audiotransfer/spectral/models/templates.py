@@ -108,16 +108,3 @@ def synthesise(
     )
     kept = torch.exp(2 * (source.float()[:, None] + passthrough).clamp(-12.0, 8.0))
     return torch.log(power + kept + 1e-9) / 2
-
-
-class ChannelNorm(nn.Module):
-    """Scales the channels of every cell to unit root mean square, then by a learned gain."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.gain = nn.Parameter(torch.ones(channels))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """``[B, C, ..]`` to the same shape."""
-        gain = self.gain.view(-1, *[1] * (x.dim() - 2))
-        return x * torch.rsqrt(x.square().mean(1, keepdim=True) + 1e-4) * gain

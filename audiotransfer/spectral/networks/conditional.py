@@ -20,8 +20,8 @@ from audiotransfer.spectral.models.base import (
     normalised,
     style_index,
 )
-from audiotransfer.spectral.models.templates import ChannelNorm
 from audiotransfer.spectral.networks.layers import SLOPE, convolution
+from vocoder.pitch_layers import ChannelNorm
 
 _HARMONICS = 3  # of the strength, in its code
 

@@ -17,14 +17,10 @@ from torch.nn import functional
 
 from audiotransfer.spectral.models.base import STEMS
 from audiotransfer.spectral.networks import ConditionalDiscriminator, ConditionalUNet
-from audiotransfer.spectral.objectives.losses import (
-    ADVERSARIAL_LOSSES,
-    audible_difference,
-    discriminator_view,
-    frame_distance,
-    visible_difference,
-)
+from audiotransfer.spectral.objectives.losses import discriminator_view, visible_difference
 from audiotransfer.training import Group, Preview, Turn
+from audiotransfer.training.adversarial import ADVERSARIAL_LOSSES
+from audiotransfer.training.distances import audible_difference, frame_distance
 
 _HINGE = ADVERSARIAL_LOSSES["hinge"]
 

@@ -16,14 +16,10 @@ from torch.nn import functional
 
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.spectral.networks import PaddedUNet, ProjectionHeads, ResNetGenerator
-from audiotransfer.spectral.objectives.losses import (
-    ADVERSARIAL_LOSSES,
-    Game,
-    detach_silent,
-    is_audible,
-)
+from audiotransfer.spectral.objectives.losses import detach_silent, is_audible
 from audiotransfer.spectral.objectives.registry import NetworkFactory
 from audiotransfer.training import Group, Preview, Turn
+from audiotransfer.training.adversarial import ADVERSARIAL_LOSSES, Game
 from vocoder.spectrogram import to_unit
 
 EncodingGenerator = PaddedUNet | ResNetGenerator

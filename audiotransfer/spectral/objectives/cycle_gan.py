@@ -14,15 +14,10 @@ from typing import ClassVar, Self
 
 from torch import Generator, Tensor, nn
 
-from audiotransfer.spectral.objectives.losses import (
-    ADVERSARIAL_LOSSES,
-    Game,
-    detach_silent,
-    is_audible,
-)
+from audiotransfer.spectral.objectives.losses import detach_silent, is_audible
 from audiotransfer.spectral.objectives.registry import NetworkFactory
 from audiotransfer.training import Group, Preview, Turn
-from audiotransfer.training.adversarial import ImagePool, gradient_penalty
+from audiotransfer.training.adversarial import ADVERSARIAL_LOSSES, Game, ImagePool, gradient_penalty
 
 SIDES = ("source", "target")
 

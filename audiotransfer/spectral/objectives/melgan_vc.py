@@ -19,10 +19,9 @@ from torch import Generator, Tensor, nn
 
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.spectral.networks.layers import SLOPE, Norm, normalisation
-from audiotransfer.spectral.objectives.losses import discriminator_hinge, masked_mean
 from audiotransfer.spectral.objectives.registry import NetworkFactory
 from audiotransfer.training import Group, Preview, Turn
-from audiotransfer.training.adversarial import smooth_norm
+from audiotransfer.training.adversarial import discriminator_hinge, masked_mean, smooth_norm
 
 TILES = 3  # neighbouring tiles in a window
 

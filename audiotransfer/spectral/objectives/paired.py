@@ -10,12 +10,10 @@ from torch.nn import functional
 
 from audiotransfer.spectral.models.base import STEMS
 from audiotransfer.spectral.networks import FullFrequencyDiscriminator, PatchDiscriminator
-from audiotransfer.spectral.objectives.losses import (
-    audible_difference,
-    discriminator_hinge,
-    discriminator_view,
-)
+from audiotransfer.spectral.objectives.losses import discriminator_view
 from audiotransfer.training import Group, Preview, Turn
+from audiotransfer.training.adversarial import discriminator_hinge
+from audiotransfer.training.distances import audible_difference
 from vocoder.spectrogram import SpectrogramSettings
 
 

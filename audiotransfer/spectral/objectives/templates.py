@@ -11,8 +11,9 @@ from torch.nn import functional
 from audiotransfer.spectral.models.drum_templates import DrumTemplateModel
 from audiotransfer.spectral.models.note_templates import NoteTemplateModel
 from audiotransfer.spectral.models.templates import TemplateModel
-from audiotransfer.spectral.objectives.losses import audible_difference, frame_distance, power_sum
+from audiotransfer.spectral.objectives.losses import power_sum
 from audiotransfer.training import Group, Preview, Turn
+from audiotransfer.training.distances import audible_difference, frame_distance
 
 #: The template model of each stem.
 TEMPLATE_MODELS: dict[str, type[TemplateModel]] = {

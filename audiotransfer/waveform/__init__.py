@@ -1,0 +1,1 @@
+"""Route 3: style transfer on the samples themselves."""
