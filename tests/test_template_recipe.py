@@ -69,6 +69,21 @@ def test_features_are_all_sides_of_all_stems(data: Path) -> None:
     assert {path.stem for path in place.iterdir()} == wanted
 
 
+def test_a_target_that_was_added_gets_its_spectrograms(tmp_path: Path) -> None:
+    song = tmp_path / "ensembles" / "train-0-0"
+    write_song(song, 0)
+    prepare_pairs(tmp_path / "ensembles", "none")
+    old = {path: path.stat().st_mtime_ns for path in (song / "features").iterdir()}
+    shutil.copytree(song / "target" / STYLES[0], song / "target" / "polka")
+    assert prepare_pairs(tmp_path / "ensembles", "none") == 1
+    added = set((song / "features").iterdir()) - set(old)
+    assert {path.name for path in added} == {f"{s}.polka.npy" for s in ("drums", "bass", "other")}
+    assert all(path.stat().st_mtime_ns == stamp for path, stamp in old.items())
+    same = song / "features" / f"bass.{STYLES[0]}.npy"
+    assert np.array_equal(np.load(same), np.load(song / "features" / "bass.polka.npy"))
+    assert prepare_pairs(tmp_path / "ensembles", "none") == 0
+
+
 def test_songs_that_another_separator_took_apart_are_done_again(tmp_path: Path) -> None:
     song = tmp_path / "ensembles" / "train-0-0"
     write_song(song, 0)
