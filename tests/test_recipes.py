@@ -79,6 +79,7 @@ IN_FILES = {
         "templates-drums",
         "templates-bass",
         "templates-other",
+        "templates-banks",
         "templates-jazz",
     ],
     "test_genre_gan.py": [
