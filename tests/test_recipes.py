@@ -82,6 +82,7 @@ IN_FILES = {
         "templates-banks",
         "templates-jazz",
     ],
+    "test_refining.py": ["jazz-refined"],
     "test_genre_gan.py": [
         "genre-gan",
         "genre-gan-conditional",

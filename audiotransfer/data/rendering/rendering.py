@@ -106,7 +106,8 @@ def shared_out(ensemble: TargetEnsemble, parts: list[Part]) -> tuple[list[Part],
 
     Out of its range an instrument would play another octave, which is no truth for the source's.
     """
-    sampled, others = [], []
+    sampled: list[Part] = []
+    others: list[Part] = []
     for part in parts:
         name = ensemble.sampled.get(part.program)
         within = np.zeros(len(part.notes), bool)
