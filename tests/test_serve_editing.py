@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,6 +18,7 @@ from audiotransfer.cli.arguments import cut
 from audiotransfer.cli.verbs import load
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.leadsheet import Bar, Chord, Key, LeadSheet, symbol
+from audiotransfer.pipeline.recording_sheet import _of_song
 
 pytest.importorskip("fastapi", reason="comes with the extra serve, which test brings")
 
@@ -122,6 +125,28 @@ def test_a_request_is_the_command_that_does_the_same() -> None:
     assert args.gain == [("lead", "+2")] and args.encoding == "int24" and not args.effects
     assert (cut(args).start, cut(args).preview) == (1.5, True)
     assert command_line(JobRequest(song=ID, style="jazz"), "-a.mp3").split()[1] == "./-a.mp3"
+
+
+def test_a_command_has_all_digits_and_the_sound_of_midi() -> None:
+    exact = {"strength": 0.123456789, "start": 1234.56789, "end": 4321.0, "swing": 1e-5}
+    words = command_line(JobRequest(song=ID, style="jazz", gains={"a": -1.23456789}, **exact), "a")  # type: ignore[arg-type]
+    given = words.split()
+    for name, value in exact.items():
+        text = given[given.index(f"--{name}") + 1]
+        assert float(text) == value and "e" not in text
+    assert given[given.index("--gain") + 1] == "a=-1.23456789"
+    request = JobRequest(song=ID, style="jazz", format="flac")
+    assert "--render" in command_line(request, "a.mid", midi=True).split()
+    assert "--render" not in command_line(request, "a.mp3").split()
+
+
+def test_the_command_of_a_corrected_part_has_the_parts_lead_sheet() -> None:
+    whole = replace(SHEET, beats=tuple(2.0 * beat for beat in range(13)))
+    part = replace(SHEET, beats=tuple(1.2 * beat for beat in range(13)))
+    song = SimpleNamespace(frames=15, sample_rate=1, place=(5.0, 24.0))  # 5 s to 20 s of 24 s
+    found = [_of_song(sheet, song, Path("a.json"), False) for sheet in (part, whole)]  # type: ignore[arg-type]
+    assert found[0] is part
+    assert found[1].beats[-1] <= 15.5 and len(found[1].beats) < len(whole.beats)
 
 
 def test_segments_decode_to_the_samples_that_were_put_in(tmp_path: Path) -> None:

@@ -49,8 +49,8 @@ class Job:
     until: float = 0.0
     """Monotonic time at which it is removed."""
     version: int = 0
-    mixes: int = 0
-    """How many mixes were written from its tracks."""
+    mixes: dict[str, str] = field(default_factory=dict)
+    """Public names of the mixes that were written from its tracks, by what was asked for."""
     created: float = field(default_factory=time.monotonic)
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -96,7 +96,10 @@ class Job:
             ],
             "files": {name: shown for name, (_, shown) in self.files.items()},
             "command": command_line(
-                self.request, self.song.name, self.files.get("sheet-json", (None, None))[1]
+                self.request,
+                self.song.name,
+                self.files.get("sheet-json", (None, None))[1],
+                midi=self.song.info.get("kind") == "midi",
             ),
             **{key: value for key, value in self.result.items() if key != "sheet"},
             "has_sheet": bool(self.result.get("sheet")),

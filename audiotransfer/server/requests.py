@@ -16,6 +16,7 @@ _Choice = Annotated[
 _Gain = Annotated[FiniteFloat, Field(ge=-60, le=60)]
 _Seconds = Annotated[FiniteFloat, Field(ge=0, le=86_400)]
 _MOST_EDITS, _MOST_TRACKS = 2000, 64
+_HIGHEST_GAIN = 1e4  # 80 dB: two faders of the page at 12 dB each, and a quiet song's loudness
 
 
 class _Request(BaseModel):
@@ -71,7 +72,7 @@ class MixRequest(_Request):
     """A mix of a job's tracks as it is set on the page."""
 
     gains: Annotated[
-        dict[_Name, Annotated[FiniteFloat, Field(ge=0, le=16)]],
+        dict[_Name, Annotated[FiniteFloat, Field(ge=0, le=_HIGHEST_GAIN)]],
         Field(max_length=_MOST_TRACKS, description="track: linear gain; others are silent"),
     ]
     format: Format = "wav"

@@ -143,8 +143,10 @@ def power_matrices(
 
 
 def joined(folder: Path, name: str) -> tuple[Tensor, int]:
-    """A whole track of a job ``[2, T]`` from its segments, and its rate in Hz."""
+    """The mean of a whole track's channels ``[1, T]`` from its segments, and its rate in Hz."""
     place = track_folder(folder, name)
     count = len(list(place.glob("*.flac")))
-    pieces = [read_audio(place / f"{number}.flac")[0] for number in range(count)]
+    pieces = [
+        read_audio(place / f"{number}.flac")[0].mean(0, keepdim=True) for number in range(count)
+    ]
     return torch.cat(pieces, -1), STEREO_RATE

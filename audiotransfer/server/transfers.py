@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from audiotransfer.pipeline.reporting import Progress, Report
     from audiotransfer.server.process import Reports
 
+_ARRANGEMENT = "arrangement.mid"
 _TRANSFER_SHARE, _STEMS_SHARE = 0.75, 0.85  # of a job, after which tracks are made
 
 
@@ -76,7 +77,7 @@ def _options(task: dict[str, Any], folder: Path) -> TransferOptions:
     options = from_fields(
         **fields,
         stems_out=folder / "stems",
-        midi_out=folder / "arrangement.mid",
+        midi_out=folder / _ARRANGEMENT,
         sheet_out=folder / "sheet.json",
         keep_parts=True,
         overwrite=True,
@@ -177,7 +178,7 @@ def _sheet_files(
     place.mkdir()
     paths = sheet_paths(place, "song", ("json", "chords", "musicxml", "midi"))
     write_sheet(sheet, paths)
-    files["arrangement"] = folder / "arrangement.mid", f"{title}.mid"
+    files["arrangement"] = folder / _ARRANGEMENT, f"{title}.mid"
     for kind, path in paths.items():
         files[f"sheet-{kind}"] = path, f"{song.title}{path.name.removeprefix('song')}"
     return sheet_view(sheet)
@@ -188,7 +189,11 @@ def _shown(report: Report, task: Mapping[str, Any]) -> dict[str, Any]:
     cover = report.cover
     return {
         "mode": report.mode,
-        "notices": [notice.replace(f"{task['folder']}/", "") for notice in report.notices],
+        "notices": [
+            notice.replace(f"{task['folder']}/", "")
+            for notice in report.notices
+            if _ARRANGEMENT not in notice  # nobody asked for it
+        ],
         "loudness_in": report.loudness_in,
         "loudness_out": report.loudness_out,
         "separator": report.separator,
