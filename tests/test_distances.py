@@ -17,6 +17,7 @@ from audiotransfer.spectral.objectives.losses import (
 )
 from audiotransfer.spectral.objectives.melgan_vc import MelGanVc
 from audiotransfer.spectral.objectives.paired import PairedObjective
+from audiotransfer.spectral.objectives.stem_spectrograms import StemSpectrograms
 from audiotransfer.spectral.objectives.templates import TemplateObjective
 from vocoder import SpectrogramSettings
 
@@ -115,7 +116,7 @@ def test_a_missed_note_teaches_every_term_of_templates() -> None:
 def test_a_missed_note_teaches_every_term_of_pairs() -> None:
     spectrogram = SpectrogramSettings(bins=16, n_fft=512, hop_length=128)
     model = ConstantLevel()
-    objective = PairedObjective(model, spectrogram, {}, adversarial_from=10)
+    objective = PairedObjective(model, StemSpectrograms(spectrogram), {}, adversarial_from=10)
     random = torch.Generator().manual_seed(0)
     loud = 3 * torch.randn(3, 2, spectrogram.samples(8), generator=random)
     batch = {"source": loud, "target": loud, "stem": torch.arange(3)}

@@ -242,5 +242,6 @@ def test_a_covers_report_shows_each_part_of_the_band_once(tmp_path: Path) -> Non
     )  # fmt: skip
     write_report_page(tmp_path / "r.html", report)
     page = (tmp_path / "r.html").read_text(encoding="utf-8")
-    assert page.count("<h2>drums") == 1 and "<h2>drums (new)</h2>" in page
+    assert page.count('<h2 id="stem-drums') == 1 and ">drums (new)</h2>" in page
+    assert "arranged for the band (1 parts)" in page and str(tmp_path) not in page
     assert "as it was" not in page
