@@ -154,7 +154,8 @@ def test_the_page_opens_by_a_link_with_the_token_and_loads_nothing_from_elsewher
 ) -> None:
     del client.headers["Authorization"]
     link = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}
-    assert client.get("/", headers=link).status_code == 401
+    refused = client.get("/", headers=link)
+    assert refused.status_code == 401 and refused.text.startswith("the token is missing")
     page = client.get(f"/?token={TOKEN}", headers=link)
     assert page.status_code == 200 and "audiotransfer" in page.text
     policy = page.headers["content-security-policy"]
@@ -223,6 +224,7 @@ def test_names_of_clients_are_only_shown(name: str, shown: str) -> None:
         {"sheet_of": "../x"},
         {"stems_out": "/tmp"},
         {"edits": [{"kind": "chord", "beat": 0, "symbol": "x" * 99}]},
+        {"edits": [{"kind": "section", "bar": 0, "name": "A]\n[B"}]},
     ],
 )
 def test_requests_are_checked(client: TestClient, wrong: dict[str, Any]) -> None:

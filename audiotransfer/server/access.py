@@ -116,10 +116,13 @@ class Guard:
         if refusal is None:
             await self._app(scope, receive, answer)
             return
-        from starlette.responses import JSONResponse
+        from starlette.responses import JSONResponse, PlainTextResponse, Response
 
         status, reason = refusal
-        await JSONResponse({"detail": reason}, status)(scope, receive, answer)
+        refused: Response = JSONResponse({"detail": reason}, status)
+        if not scope["path"].startswith("/api/"):  # somebody reads it
+            refused = PlainTextResponse(f"{reason}\n", status)
+        await refused(scope, receive, answer)
 
 
 def _too_large(scope: Scope) -> tuple[int, str] | None:

@@ -42,7 +42,7 @@ class Job:
     left: float | None = None
     error: str | None = None
     tracks: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """Name -> role, frames, segments, gain and peaks."""
+    """Name -> role, frames, segments, their gains and peaks; they grow while it works."""
     files: dict[str, tuple[Path, str]] = field(default_factory=dict)
     """Public name -> file, and what a client may call it."""
     result: dict[str, Any] = field(default_factory=dict)
@@ -73,7 +73,7 @@ class Job:
             self.update(**report["progress"])
         elif "track" in report:
             track = dict(report["track"])
-            self.tracks[track["name"]] = track
+            self.tracks[track["name"]] = {**self.tracks.get(track["name"], {}), **track}
             self.update()
 
     def view(self, position: int = 0) -> dict[str, Any]:
@@ -82,6 +82,7 @@ class Job:
             "id": self.id,
             "song": self.song.id,
             "name": self.song.name,
+            "kind": self.song.info.get("kind"),
             "state": self.state,
             "position": position,
             "stage": self.stage,

@@ -39,6 +39,22 @@ class BarLineEdit(_Request):
     seconds: Annotated[_Seconds, Field(description="in the part of the song that was transferred")]
 
 
+class SectionEdit(_Request):
+    """A section that somebody begins at a bar, or names otherwise; without a name it does not
+    begin there.
+    """
+
+    kind: Literal["section"] = "section"
+    bar: Annotated[int, Field(ge=0, description="the bar that it begins with, 0 is the first")]
+    name: Annotated[
+        str,
+        Field(max_length=24, pattern="^([A-Za-z0-9][A-Za-z0-9 _'-]*)?$", description="as A or B"),
+    ]
+
+
+Edit = ChordEdit | BarLineEdit | SectionEdit
+
+
 class JobRequest(_Request):
     """A transfer of an uploaded song; the fields are options of the command line."""
 
@@ -65,7 +81,7 @@ class JobRequest(_Request):
     sheet_of: Annotated[
         _Id | None, Field(description="a cover whose lead sheet is used, with the edits")
     ] = None
-    edits: Annotated[list[ChordEdit | BarLineEdit], Field(max_length=_MOST_EDITS)] = []
+    edits: Annotated[list[Edit], Field(max_length=_MOST_EDITS)] = []
 
 
 class MixRequest(_Request):
@@ -82,7 +98,7 @@ class MixRequest(_Request):
 class SheetEdits(_Request):
     """Corrections of a lead sheet."""
 
-    edits: Annotated[list[ChordEdit | BarLineEdit], Field(max_length=_MOST_EDITS)]
+    edits: Annotated[list[Edit], Field(max_length=_MOST_EDITS)]
 
 
 class Things(_Request):

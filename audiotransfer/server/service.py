@@ -18,7 +18,7 @@ from typing import Any
 from audiotransfer.errors import failure
 from audiotransfer.server import songs
 from audiotransfer.server.jobs import CANCELLED, DONE, FAILED, RUNNING, Job
-from audiotransfer.server.requests import BarLineEdit, ChordEdit, JobRequest, MixRequest
+from audiotransfer.server.requests import Edit, JobRequest, MixRequest
 from audiotransfer.server.songs import Limits, NoRoom, UploadedSong
 from audiotransfer.server.worker import TaskCancelled, TaskFailed, Worker
 from audiotransfer.server.workspace import Workspace, folder_bytes, new_id
@@ -217,7 +217,7 @@ class Service:
         job.mixes[key] = name
         return name
 
-    async def sheet(self, job: Job, edits: Sequence[ChordEdit | BarLineEdit]) -> dict[str, Any]:
+    async def sheet(self, job: Job, edits: Sequence[Edit]) -> dict[str, Any]:
         """The lead sheet of a cover with edits, as the page shows it. Raises NotThere."""
         if not job.result.get("sheet"):
             raise NotThere("the job has no lead sheet: only covers have one")
