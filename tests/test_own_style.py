@@ -214,7 +214,7 @@ def test_a_song_is_a_style(
     command += ["--no-cache", "-f"]
     assert main(command) == 0
     told = capsys.readouterr()
-    assert "copied from reference: the spectra of its" in told.err
+    assert "copied from reference: spectra, tone and stereo width of its" in told.err
     assert "Not copied: its notes, rhythm and swing" in told.err
     assert (tmp_path / "mine.reference.wav").is_file()
     (card,) = (tmp_path / "cache" / "reference-styles").glob("*/reference/card.json")
