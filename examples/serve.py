@@ -42,11 +42,11 @@ class Server:
         with self.open(method, path, body, "application/json") as answer:
             return json.load(answer)
 
-    def upload(self, song: Path) -> str:
-        """The id of a song that is uploaded."""
+    def upload(self, song: Path) -> dict[str, Any]:
+        """A song that is uploaded: its id, its kind (audio or midi), its length."""
         path = f"/api/songs?name={urllib.parse.quote(song.name)}"
         with self.open("POST", path, song.read_bytes(), "application/octet-stream") as answer:
-            return str(json.load(answer)["id"])
+            return dict(json.load(answer))
 
     def events(self, job: str) -> Iterator[dict[str, Any]]:
         """The states of a job, until it has ended."""
@@ -74,7 +74,10 @@ def transferred(server: Server, request: dict[str, Any]) -> str:
 def main(page: str, song: str, style: str) -> None:
     """Transfers a song's first 15 s, and has a chord played otherwise."""
     server = Server(page)
-    request = {"song": server.upload(Path(song)), "style": style, "start": 0, "preview": True}
+    uploaded = server.upload(Path(song))
+    request: dict[str, Any] = {"song": uploaded["id"], "style": style}
+    if uploaded["kind"] == "audio":  # MIDI files stay whole
+        request |= {"start": 0, "preview": True}
     job = transferred(server, request)
     server.save(job, "mix", f"preview.{style}.wav")
     print(f"preview.{style}.wav")

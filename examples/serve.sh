@@ -13,12 +13,15 @@ field() { python3 -c 'import json, sys; print(json.load(sys.stdin)[sys.argv[1]])
 
 # The file is the body of the request; its name is only for messages and downloads.
 name=$(python3 -c 'import sys, urllib.parse; print(urllib.parse.quote(sys.argv[1]))' "${song##*/}")
-id=$(ask --data-binary "@$song" -H "Content-Type: application/octet-stream" \
-    "$base/api/songs?name=$name" | field id)
+uploaded=$(ask --data-binary "@$song" -H "Content-Type: application/octet-stream" \
+    "$base/api/songs?name=$name")
+id=$(field id <<<"$uploaded")
 
-# Fields of the request are options of the command line.
+# Fields of the request are options of the command line; MIDI files stay whole.
+preview=true
+[[ $(field kind <<<"$uploaded") == audio ]] || preview=false
 job=$(ask -H "Content-Type: application/json" \
-    -d "{\"song\": \"$id\", \"style\": \"$style\", \"preview\": true}" "$base/api/jobs" | field id)
+    -d "{\"song\": \"$id\", \"style\": \"$style\", \"preview\": $preview}" "$base/api/jobs" | field id)
 
 # Each event is the state of the job; the stream ends with it.
 ask --no-buffer "$base/api/jobs/$job/events" | while read -r line; do

@@ -13,6 +13,7 @@ from audiotransfer.spectral.objectives.any_to_many import AnyToMany, AnyToManySe
 from audiotransfer.spectral.objectives.losses import visible_difference
 from audiotransfer.spectral.objectives.melgan_vc import MelGanVc
 from audiotransfer.spectral.objectives.paired import PairedObjective
+from audiotransfer.spectral.objectives.stem_spectrograms import StemSpectrograms
 from audiotransfer.spectral.objectives.templates import TemplateObjective
 from audiotransfer.training.distances import audible_difference, frame_distance
 from vocoder import SpectrogramSettings
@@ -112,7 +113,7 @@ def test_a_missed_note_teaches_every_term_of_templates() -> None:
 def test_a_missed_note_teaches_every_term_of_pairs() -> None:
     spectrogram = SpectrogramSettings(bins=16, n_fft=512, hop_length=128)
     model = ConstantLevel()
-    objective = PairedObjective(model, spectrogram, {}, adversarial_from=10)
+    objective = PairedObjective(model, StemSpectrograms(spectrogram), {}, adversarial_from=10)
     random = torch.Generator().manual_seed(0)
     loud = 3 * torch.randn(3, 2, spectrogram.samples(8), generator=random)
     batch = {"source": loud, "target": loud, "stem": torch.arange(3)}

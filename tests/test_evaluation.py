@@ -26,6 +26,7 @@ from audiotransfer.evaluation.metrics.mel_distance import (
     song_figures,
 )
 from audiotransfer.evaluation.metrics.signals import mel_magnitude, mono
+from audiotransfer.evaluation.report import plots
 from audiotransfer.evaluation.report.plots import save_comparison
 from audiotransfer.evaluation.report.statistics import (
     bootstrap,
@@ -386,6 +387,16 @@ def test_song_figures_of_the_truth_itself() -> None:
     nothing = song_figures(source, source, RATE, truth=truth)
     assert nothing["distance ratio"] == 1.0
     assert nothing["centred chroma"] == pytest.approx(1.0, abs=1e-5)
+
+
+@pytest.mark.parametrize("length", [100, 4096, 50_000, 8 * 512 * 5])
+def test_a_spectrogram_in_pieces_is_that_of_the_whole(
+    length: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    signal = np.random.default_rng(0).standard_normal(length).astype(np.float32)
+    whole = plots._log_frequency(signal)
+    monkeypatch.setattr(plots, "_FRAMES", 8)
+    assert np.array_equal(plots._log_frequency(signal), whole)
 
 
 def test_spectrograms_are_written_and_empty_stretches_refused(tmp_path: Path) -> None:

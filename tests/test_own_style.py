@@ -214,7 +214,7 @@ def test_a_song_is_a_style(
     command += ["--no-cache", "-f"]
     assert main(command) == 0
     told = capsys.readouterr()
-    assert "copied from reference: the spectra of its" in told.err
+    assert "copied from reference: spectra, tone and stereo width of its" in told.err
     assert "Not copied: its notes, rhythm and swing" in told.err
     assert (tmp_path / "mine.reference.wav").is_file()
     (card,) = (tmp_path / "cache" / "reference-styles").glob("*/reference/card.json")
@@ -242,5 +242,6 @@ def test_a_covers_report_shows_each_part_of_the_band_once(tmp_path: Path) -> Non
     )  # fmt: skip
     write_report_page(tmp_path / "r.html", report)
     page = (tmp_path / "r.html").read_text(encoding="utf-8")
-    assert page.count("<h2>drums") == 1 and "<h2>drums (new)</h2>" in page
+    assert page.count('<h2 id="stem-drums') == 1 and ">drums (new)</h2>" in page
+    assert "arranged for the band (1 parts)" in page and str(tmp_path) not in page
     assert "as it was" not in page

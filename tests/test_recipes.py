@@ -80,8 +80,10 @@ IN_FILES = {
         "templates-drums",
         "templates-bass",
         "templates-other",
+        "templates-banks",
         "templates-jazz",
     ],
+    "test_refining.py": ["jazz-refined"],
     "test_genre_gan.py": [
         "genre-gan",
         "genre-gan-conditional",

@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from audiotransfer.audio.reading import read_audio
 from audiotransfer.data.rendering import composing, rendering
 from audiotransfer.data.rendering.arrangement import (
     Arrangement,
@@ -35,14 +36,17 @@ from audiotransfer.data.rendering.ensembles import (
 from audiotransfer.data.rendering.rendering import (
     FINISHED,
     STEMS,
+    _render_target,
     finished,
     render_corpus,
     render_song,
+    shared_out,
 )
 from audiotransfer.data.rendering.singers import line_of, melody_of
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.synthesis import synthesizer as synthesizer_module
 from audiotransfer.synthesis.additive import AdditiveInstrument
+from audiotransfer.synthesis.catalogue import describe
 from audiotransfer.synthesis.synthesizer import Part, Synthesizer, default_soundfont, sustains
 
 Sound = NDArray[np.float32]
@@ -528,6 +532,70 @@ def test_a_corpus_resumes_and_says_what_it_holds(toy: RenderSettings, tmp_path: 
     assert kept.stat().st_mtime_ns == stamp
 
 
+def test_targets_that_a_corpus_lacks_are_added(toy: RenderSettings, tmp_path: Path) -> None:
+    both = replace(toy, targets=["jazz", "rock"], seconds=3.0)
+    render_corpus(both, tmp_path / "at once")
+    render_corpus(replace(both, targets=["jazz"]), tmp_path / "added")
+    assert render_corpus(both, tmp_path / "added")[0]["target_bank"]
+    added = sorted(tmp_path.glob("added/*/target/rock/*.wav"))
+    assert len(added) >= 4
+    for path in added:
+        other = tmp_path / "at once" / path.relative_to(tmp_path / "added")
+        one, two = (read_audio(p)[0].numpy() for p in (path, other))
+        # The level is taken from a file of 16 bit, and the gain against clipping differs.
+        assert np.corrcoef(one.ravel(), two.ravel())[0, 1] > 0.9999
+        source = read_audio(path.parents[2] / "source" / path.name)[0].numpy()
+        assert abs(20 * np.log10(np.std(one) / np.std(source))) < 0.1
+    stamps = [path.stat().st_mtime_ns for path in added]
+    (added[0].parents[2] / "finished" / "jazz.wav").unlink()  # a render that was killed
+    render_corpus(both, tmp_path / "added")
+    assert [path.stat().st_mtime_ns for path in added] == stamps
+    assert (added[0].parents[2] / "finished" / "jazz.wav").is_file()
+
+
+def test_targets_are_not_added_to_another_score(toy: RenderSettings, tmp_path: Path) -> None:
+    render_corpus(toy, tmp_path / "out")
+    card = tmp_path / "out" / "train-3-0000" / "song.json"
+    card.write_text(json.dumps({**json.loads(card.read_text()), "score": "another.mid"}))
+    with pytest.raises(AudioTransferError, match=r"another\.mid"):
+        render_corpus(replace(toy, targets=["jazz", "rock"]), tmp_path / "out")
+
+
+@pytest.mark.parametrize("style", sorted(TARGETS))
+def test_sampled_instruments_get_the_notes_of_their_range(style: str) -> None:
+    ensemble = TARGETS[style]
+    for program, name in ensemble.sampled.items():
+        instrument = describe(name)
+        keys = np.arange(0, 128)
+        notes = np.column_stack([keys, np.ones(128), keys, np.full(128, 90)]).astype(float)
+        part = Part("other", program, instrument.drums, notes)
+        sampled, others = shared_out(ensemble, [part])
+        assert len(sampled) == 1 and sampled[0].program == program
+        if instrument.drums:
+            assert len(sampled[0].notes) == 128 and not others
+            continue
+        inside = sampled[0].notes[:, 2]
+        assert (inside.min(), inside.max()) == (instrument.low_key, instrument.high_key)
+        assert sorted([*inside, *others[0].notes[:, 2]]) == list(keys)
+    unknown = Part("other", 119, False, np.array([[0.0, 1.0, 60.0, 90.0]]))
+    assert shared_out(ensemble, [unknown])[0] == []
+
+
+def test_a_sampled_instrument_is_as_loud_as_the_soundfonts(toy: RenderSettings) -> None:
+    synthesizer = Synthesizer(rendering.SAMPLE_RATE)
+    settings = replace(toy, target_banks={"sampled": 1.0}, seconds=1.0)
+    note = np.array([[0.0, 0.8, 60.0, 90.0]])
+    struck, held = (Part("other", program, False, note) for program in (0, 48))
+    (style,) = [s for s in ("rock",) if TARGETS[s].held not in TARGETS[s].sampled]
+
+    def rms(parts: list[Part], bank: str) -> float:
+        return float(np.std(_render_target(style, parts, bank, settings, synthesizer)))
+
+    both = rms([struck, held], "sampled")
+    font = rms([struck, held], toy.soundfonts[0])
+    assert 0.8 < both / font < 1.25
+
+
 def test_a_melody_is_sung(toy: RenderSettings, synthesizer: Synthesizer) -> None:
     """Without styles' versions a voice is a stem; the rest stays what it was without one."""
     settings = replace(toy, targets=[], seconds=7.0, sung_share=1.0)
@@ -586,7 +654,6 @@ def test_zipped_scores_are_the_same_scores(toy: RenderSettings, tmp_path: Path) 
         ({"soundfonts": []}, "no soundfont"),
         ({"target_banks": {"none.sf2": 1.0}}, r"none\.sf2"),
         ({"target_banks": {}}, "no target_banks"),
-        ({"target_banks": {"sampled": 1.0}, "targets": ["rock"]}, "rock"),
         ({"targets": ["polka"]}, "polka"),
         ({"grooves": "nogrooves"}, "nogrooves"),
         ({"split": "validation"}, "validation"),

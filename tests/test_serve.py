@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
 import time
 import urllib.error
 import urllib.request
+import zipfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,18 +20,20 @@ import pytest
 pytest.importorskip("fastapi", reason="comes with the extra serve, which test brings")
 
 from serving import Running
+from starlette.requests import ClientDisconnect
 from starlette.testclient import TestClient
 
 from audiotransfer.server.access import Access
 from audiotransfer.server.app import create_app
-from audiotransfer.server.jobs import CANCELLED, DONE, FAILED, RUNNING
+from audiotransfer.server.jobs import CANCELLED, DONE, FAILED, RUNNING, Job
 from audiotransfer.server.requests import JobRequest, MixRequest
 from audiotransfer.server.service import NotThere, QueueFull, Service
-from audiotransfer.server.songs import Limits, TooLarge, shown_name
-from audiotransfer.server.worker import TaskCancelled, TaskFailed
+from audiotransfer.server.songs import Limits, NoRoom, Stalled, TooLarge, shown_name
+from audiotransfer.server.worker import TaskCancelled, TaskFailed, Worker
 from audiotransfer.server.workspace import Workspace
 
 TOKEN = "a-token"
+ROOT = Path(__file__).parent.parent
 ID = "0" * 32
 
 
@@ -48,7 +52,11 @@ class StubWorker:
         if task["kind"] == "inspect":
             if Path(task["path"]).read_bytes().startswith(b"bad"):
                 raise TaskFailed("no song")
-            return {"kind": "audio", "seconds": 1.0, "peaks": []}
+            kind = "midi" if task["name"].endswith(".mid") else "audio"
+            return {"kind": kind, "seconds": 1.0, "peaks": []}
+        if task["kind"] == "mix":
+            Path(task["output"]).write_bytes(b"mixed")
+            return {"notices": []}
         report({"progress": {"stage": "transfer", "share": 0.5, "left": 3.0}})
         self.end = asyncio.get_running_loop().create_future()
         return await self.end
@@ -125,6 +133,8 @@ async def until(holds: Callable[[], bool]) -> None:
         ({"Origin": "http://evil.example"}, 403),
         ({"Origin": "http://127.0.0.1:9"}, 403),
         ({"Origin": "null"}, 403),
+        ({"Origin": "http://[bad"}, 403),
+        ({"Host": "[bad"}, 421),
         ({"Sec-Fetch-Site": "cross-site"}, 403),
         ({"Sec-Fetch-Site": "same-site", "Sec-Fetch-Mode": "no-cors"}, 403),
         ({"Sec-Fetch-Site": "same-origin"}, 200),
@@ -144,7 +154,8 @@ def test_the_page_opens_by_a_link_with_the_token_and_loads_nothing_from_elsewher
 ) -> None:
     del client.headers["Authorization"]
     link = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}
-    assert client.get("/", headers=link).status_code == 401
+    refused = client.get("/", headers=link)
+    assert refused.status_code == 401 and refused.text.startswith("the token is missing")
     page = client.get(f"/?token={TOKEN}", headers=link)
     assert page.status_code == 200 and "audiotransfer" in page.text
     policy = page.headers["content-security-policy"]
@@ -213,6 +224,7 @@ def test_names_of_clients_are_only_shown(name: str, shown: str) -> None:
         {"sheet_of": "../x"},
         {"stems_out": "/tmp"},
         {"edits": [{"kind": "chord", "beat": 0, "symbol": "x" * 99}]},
+        {"edits": [{"kind": "section", "bar": 0, "name": "A]\n[B"}]},
     ],
 )
 def test_requests_are_checked(client: TestClient, wrong: dict[str, Any]) -> None:
@@ -338,6 +350,157 @@ def test_the_oldest_results_go_where_there_is_no_room(
         assert jobs[1].folder.exists()
 
     served(workspace, Limits(stored_bytes=1000), walk)
+
+
+def done(job: Job, worker: StubWorker, **result: Any) -> None:
+    """Lets the running job end with a mix, as a worker reports it."""
+    mix = job.folder / "mix.wav"
+    mix.write_bytes(b"mix")
+    job.tracks["new-drums"] = {"name": "new-drums", "role": "new"}
+    worker.end.set_result({"files": {"mix": [str(mix), "a.jazz.wav"]}, "report": {}, **result})  # type: ignore[union-attr]
+
+
+async def started(service: Service, **request: Any) -> Job:
+    """A job that works."""
+    job = service.add_job(JobRequest(style="jazz", **request))
+    await until(lambda: job.share == 0.5)
+    return job
+
+
+def test_the_queue_goes_on_after_a_job_that_breaks_it(workspace: Workspace) -> None:
+    async def walk(service: Service, worker: StubWorker) -> None:
+        song = await service.add_song(body(), "a.wav")
+        broken = await started(service, song=song.id)
+        worker.end.set_exception(RuntimeError("a line of 70 MB"))  # type: ignore[union-attr]
+        await until(lambda: broken.ended)
+        assert broken.state == FAILED and "a line of 70 MB" in str(broken.error)
+        job = await started(service, song=song.id)
+        done(job, worker)
+        await until(lambda: job.state == DONE)
+
+    served(workspace, Limits(), walk)
+
+
+def test_files_of_a_zip_have_names_of_their_own(workspace: Workspace) -> None:
+    async def walk(service: Service, worker: StubWorker) -> None:
+        song = await service.add_song(body(), "a.wav")
+        job = await started(service, song=song.id)
+        done(job, worker)
+        await until(lambda: job.state == DONE)
+        mixes = [MixRequest(gains={"new-drums": gain}) for gain in (0.5, 0.7, 0.5)]
+        names = [await service.mix(job, one) for one in mixes]
+        assert names[0] == names[2] != names[1]
+        paths = await asyncio.gather(service.archive(job), service.archive(job))
+        with zipfile.ZipFile(paths[0]) as archive:
+            assert archive.testzip() is None
+            assert sorted(archive.namelist()) == [
+                "a.jazz.mix-2.wav",
+                "a.jazz.mix.wav",
+                "a.jazz.wav",
+            ]
+
+    served(workspace, Limits(), walk)
+
+
+def test_corrections_are_of_the_same_part_of_the_same_song(workspace: Workspace) -> None:
+    async def walk(service: Service, worker: StubWorker) -> None:
+        song, other = [await service.add_song(body(), name) for name in ("a.wav", "b.wav")]
+        base = await started(service, song=song.id, preview=True)
+        done(base, worker, sheet={"bars": []})
+        await until(lambda: base.state == DONE)
+        for wrong in ({"song": other.id, "preview": True}, {"song": song.id}):
+            with pytest.raises(TaskFailed, match="another"):
+                service.add_job(JobRequest(style="jazz", sheet_of=base.id, **wrong))  # type: ignore[arg-type]
+        busy = await started(service, song=song.id)
+        again = service.add_job(
+            JobRequest(song=song.id, style="jazz", preview=True, sheet_of=base.id)
+        )
+        service._jobs.pop(base.id)  # as where there is no room
+        await service.cancel(busy)
+        await until(lambda: again.ended)
+        assert again.state == FAILED and "removed" in str(again.error)
+
+    served(workspace, Limits(), walk)
+
+
+def test_midi_files_are_not_cut(workspace: Workspace) -> None:
+    async def walk(service: Service, worker: StubWorker) -> None:
+        song = await service.add_song(body(), "a.mid")
+        for cut in ({"preview": True}, {"start": 1.0}, {"end": 2.0}):
+            with pytest.raises(TaskFailed, match="stay whole"):
+                service.add_job(JobRequest(song=song.id, style="jazz", **cut))  # type: ignore[arg-type]
+        assert (await started(service, song=song.id)).state == RUNNING
+
+    served(workspace, Limits(), walk)
+
+
+def test_songs_are_refused_where_there_is_no_room(workspace: Workspace) -> None:
+    async def full() -> AsyncIterator[bytes]:
+        yield b"a song"
+        raise OSError(28, "No space left on device")
+
+    async def walk(service: Service, worker: StubWorker) -> None:
+        await service.add_song(body(bytes(900)), "a.wav")
+        with pytest.raises(NoRoom, match="No space left"):
+            await service.add_song(full(), "b.wav")
+        await service.add_song(body(bytes(900)), "c.wav")
+        with pytest.raises(NoRoom, match="no room"):
+            await service.add_song(body(), "d.wav")
+        assert len(list(workspace.folder.glob("song-*"))) == 2
+
+    served(workspace, Limits(stored_bytes=1000), walk)
+
+
+def test_an_upload_that_stops_is_given_up(workspace: Workspace) -> None:
+    async def slow() -> AsyncIterator[bytes]:
+        yield b"a"
+        await asyncio.sleep(60)
+
+    async def cut_off() -> AsyncIterator[bytes]:
+        yield b"a"
+        raise ClientDisconnect
+
+    async def walk(service: Service, worker: StubWorker) -> None:
+        with pytest.raises(Stalled):
+            await service.add_song(slow(), "a.wav")
+        with pytest.raises(ClientDisconnect):
+            await service.add_song(cut_off(), "a.wav")
+        assert not list(workspace.folder.glob("song-*"))
+
+    served(workspace, Limits(stalled_seconds=0.02), walk)
+
+
+def test_a_copy_of_a_page_in_another_tab_keeps_its_songs() -> None:
+    script = Path("audiotransfer/server/static/main.js")
+    ping = re.search(r"const PING = ([\d_]+);", (ROOT / script).read_text(encoding="utf-8"))
+    # Browsers let timers of hidden tabs run once a minute.
+    assert ping is not None and max(60, int(ping[1]) / 1000) + 20 <= Limits().closed_seconds
+
+
+def test_a_task_that_is_cancelled_before_its_turn_is_cancelled(tmp_path: Path) -> None:
+    async def walk() -> None:
+        worker = Worker(tmp_path, 60.0)
+        sent: list[dict[str, Any]] = []
+
+        async def ensure() -> None:
+            pass
+
+        async def do(task: dict[str, Any], report: Callable[..., None]) -> dict[str, Any]:
+            sent.append({"cancelled": worker._cancelled})
+            raise TaskCancelled
+
+        worker._ensure, worker._do = ensure, do  # type: ignore[method-assign]
+        await worker._lock.acquire()  # as while the process starts
+        running = asyncio.create_task(worker.run({}, lambda _: None))
+        await asyncio.sleep(0)
+        await worker.cancel()
+        worker._lock.release()
+        with pytest.raises(TaskCancelled):
+            await running
+        assert sent == [{"cancelled": True}]
+        await worker.close()
+
+    asyncio.run(walk())
 
 
 # --- the workspace

@@ -25,6 +25,7 @@ from audiotransfer.spectral.models.base import (
 from audiotransfer.spectral.models.unet import UNet
 from audiotransfer.spectral.objectives.losses import DISCRIMINATOR_FLOOR
 from audiotransfer.spectral.objectives.paired import PairedObjective
+from audiotransfer.spectral.objectives.stem_spectrograms import StemSpectrograms
 from audiotransfer.spectral.transfer import (
     SpectralTransfer,
     load,
@@ -181,7 +182,7 @@ def test_bins_that_cannot_be_halved_are_refused() -> None:
 def paired(adversarial_from: int = 0, generator: nn.Module | None = None) -> PairedObjective:
     weights = {"audible": 2.0, "deep": 0.4, "full": 1.0, "patch": 1.0}
     made = generator or small_generator(bins=SMALL.bins)
-    return PairedObjective(made, SMALL, weights, adversarial_from)
+    return PairedObjective(made, StemSpectrograms(SMALL), weights, adversarial_from)
 
 
 def pair_batch(frames: int = 16, level: float = 0.1) -> dict[str, Tensor]:

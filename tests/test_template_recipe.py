@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
 from pathlib import Path
@@ -67,6 +68,21 @@ def test_features_are_all_sides_of_all_stems(data: Path) -> None:
     wanted |= {f"drums.{side}" for side in ("source", *STYLES)}
     wanted -= {"bass.separated"}
     assert {path.stem for path in place.iterdir()} == wanted
+
+
+def test_a_target_that_was_added_gets_its_spectrograms(tmp_path: Path) -> None:
+    song = tmp_path / "ensembles" / "train-0-0"
+    write_song(song, 0)
+    prepare_pairs(tmp_path / "ensembles", "none")
+    old = {path: path.stat().st_mtime_ns for path in (song / "features").iterdir()}
+    shutil.copytree(song / "target" / STYLES[0], song / "target" / "polka")
+    assert prepare_pairs(tmp_path / "ensembles", "none") == 1
+    added = set((song / "features").iterdir()) - set(old)
+    assert {path.name for path in added} == {f"{s}.polka.npy" for s in ("drums", "bass", "other")}
+    assert all(path.stat().st_mtime_ns == stamp for path, stamp in old.items())
+    same = song / "features" / f"bass.{STYLES[0]}.npy"
+    assert np.array_equal(np.load(same), np.load(song / "features" / "bass.polka.npy"))
+    assert prepare_pairs(tmp_path / "ensembles", "none") == 0
 
 
 def test_songs_that_another_separator_took_apart_are_done_again(tmp_path: Path) -> None:
@@ -199,26 +215,42 @@ def test_a_start_of_another_shape_is_refused(data: Path, tmp_path: Path) -> None
             "templates-drums", [*overrides, start, "templates.widths.drums=12"], tmp_path / "b"
         )
     recipes.train("templates-drums", [*overrides, start], tmp_path / "c")
-    with pytest.raises(AudioTransferError, match="of style 'jazz' has another shape"):
-        shipped = "templates.start={drums: jazz}"
+    with pytest.raises(AudioTransferError, match=r"of style 'jazz.*' has another shape"):
+        shipped = f"templates.start={{drums: '{', '.join(['jazz'] * len(STYLES))}'}}"
         recipes.train("templates-drums", [*overrides, shipped], tmp_path / "d")
 
 
 @pytest.mark.usefixtures("every_branch")
-def test_a_style_is_trained_on(data: Path, tmp_path: Path) -> None:
-    """Without a step worth mentioning it stays what ships."""
+@pytest.mark.parametrize(
+    ("config", "styles"),
+    [("templates-jazz", ["jazz"]), ("templates-banks", ["classical", "rock", "electronic"])],
+)
+def test_styles_are_trained_on(data: Path, tmp_path: Path, config: str, styles: list[str]) -> None:
+    """Without a step worth mentioning they stay what ships."""
     shutil.copytree(data / "ensembles", tmp_path / "ensembles-jazz")
+    for song in (tmp_path / "ensembles-jazz").iterdir():
+        for style in {*styles} - {*STYLES}:
+            shutil.copytree(song / "target" / STYLES[0], song / "target" / style)
+    prepare_pairs(tmp_path / "ensembles-jazz", "none")
     toy = [o for o in TOY if "widths" not in o]
     overrides = [*toy, f"templates.data={tmp_path}", "templates.learning_rate=1e-9"]
-    recipes.train("templates-jazz", overrides, tmp_path / "on")
-    for stem in ("drums", "bass", "other"):
-        model = load_generator(tmp_path / "on" / "jazz" / f"{stem}.safetensors")
+    recipes.train(config, overrides, tmp_path / "on")
+    for style, stem in itertools.product(styles, ("drums", "bass", "other")):
+        model = load_generator(tmp_path / "on" / style / f"{stem}.safetensors")
         assert getattr(model, "contrast", 1.6) == 1.6
         made = model.state_dict()
-        entry = find_style("jazz").card.stems[stem]
+        entry = find_style(style).card.stems[stem]
         assert entry is not None
-        first = load_generator(find_style("jazz").folder / entry.weights).state_dict()
+        first = load_generator(find_style(style).folder / entry.weights).state_dict()
         assert all(torch.allclose(made[name], first[name], atol=2e-3) for name in first)
+
+
+def test_every_style_that_is_trained_needs_a_start(data: Path, tmp_path: Path) -> None:
+    overrides = [*TOY, f"templates.data={data}", "templates.onto=null"]
+    with pytest.raises(AudioTransferError, match=f"names 1 styles for {len(STYLES)}"):
+        recipes.train(
+            "templates-drums", [*overrides, "templates.start={drums: jazz}"], tmp_path / "a"
+        )
 
 
 def test_shipped_configs_name_styles_that_are_rendered() -> None:

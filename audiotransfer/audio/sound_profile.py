@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,6 +13,7 @@ from torch import Tensor
 
 from audiotransfer.audio.levels import HopMeans, active_power
 from audiotransfer.audio.loudness import k_weighting
+from audiotransfer.errors import AudioTransferError
 
 RATE = 44100
 HOP = 2205  # samples between levels, 50 ms
@@ -44,6 +47,32 @@ class SoundProfile:
         if not len(sounding):
             return 0.0, 0.0
         return float(sounding[0]) * HOP_SECONDS, float(sounding[-1] + 1) * HOP_SECONDS
+
+    def shares(self) -> dict[str, Any]:
+        """Spectrum, mid and side as shares of the whole, as JSON: without a level, and without
+        levels over time. Not of silence.
+        """
+        total, both = float(self.spectrum.sum()), self.mid + self.side
+        return {
+            "spectrum": [round(share, 9) for share in (self.spectrum / total).tolist()],
+            "mid": round(self.mid / both, 9),
+            "side": round(self.side / both, 9),
+        }
+
+    @classmethod
+    def from_shares(cls, shares: Mapping[str, Any]) -> SoundProfile:
+        """The profile that `shares` describes, without levels over time.
+
+        Raises AudioTransferError where it is something else.
+        """
+        try:
+            spectrum = np.asarray(shares["spectrum"], dtype=np.float64)
+            mid, side = float(shares["mid"]), float(shares["side"])
+        except (KeyError, TypeError, ValueError):
+            raise AudioTransferError("a profile needs spectrum, mid and side") from None
+        if spectrum.shape != BANDS.shape or not (spectrum >= 0.0).all():
+            raise AudioTransferError(f"a profile's spectrum has {len(BANDS)} powers")
+        return cls(np.zeros(0), spectrum, mid, side)
 
     def scaled(self, gain: float) -> SoundProfile:
         """The profile of the sound times ``gain``."""

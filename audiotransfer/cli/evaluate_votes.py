@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from audiotransfer.evaluation.report.votes import Votes
 
 _QUESTIONS = {
+    "original": "Which is the original's arrangement?",
     "tune": "Is it the same tune?",
     "style": "Which sounds more like the style?",
     "quality": "Which sounds cleaner?",

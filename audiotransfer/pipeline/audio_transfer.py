@@ -39,6 +39,7 @@ from audiotransfer.pipeline.output import Output, StemFile
 from audiotransfer.pipeline.own_outputs import mark_tags
 from audiotransfer.pipeline.plan import Plan, StemPlan, prepare
 from audiotransfer.pipeline.recording_cover import RecordingCover, cover_recording
+from audiotransfer.pipeline.reference_match import with_reference_match
 from audiotransfer.pipeline.reporting import (
     CoverReport,
     ProgressCallback,
@@ -311,7 +312,10 @@ def _fill_by_stems(job: _Job, mix: MixFile | None, stack: ExitStack, notices: li
     plan, measured = job.plan, job.measured
     before = LoudnessMeter(measured.sample_rate, measured.channels)
     workers = stack.enter_context(_workers(plan))
-    stems = stages.play(job.song, measured, plan, workers, job.tracker, before)
+    plan, file = with_reference_match(
+        plan, job.song, measured, workers, job.tracker, job.folder, stack
+    )
+    stems = stages.play(job.song, measured, plan, workers, job.tracker, before, file)
     if job.stem_files:
         names, styled = list(plan.stems), list(plan.styled)
         writers = StemWriters(names, styled, measured, job.output, job.stem_files, stack)

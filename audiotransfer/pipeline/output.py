@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
+
+from torch import Tensor
 
 from audiotransfer.atomic import check_place
 from audiotransfer.audio.resampling import STEREO_RATE
@@ -25,6 +28,9 @@ from audiotransfer.pipeline.own_outputs import DRY_STYLE
 from audiotransfer.pipeline.plan import Plan, check_stems
 from audiotransfer.pipeline.sources import Source
 from audiotransfer.styles import style_label
+
+OnStems = Callable[[Mapping[tuple[str, str | None], Tensor]], None]
+"""Is given each block of the stems ``[2, t]`` at 44.1 kHz, by name and style, as it is written."""
 
 REST = "no_"
 """The prefix of a stem's counterpart: the sum of all other stems."""
@@ -60,6 +66,7 @@ class Output:
     """File for the arrangement of a cover."""
     sheet: Path | None = None
     """File for the lead sheet that a cover was arranged from."""
+    on_stems: OnStems | None = None
 
     @classmethod
     def file(cls, path: str | Path, options: TransferOptions) -> Output:

@@ -16,6 +16,7 @@ from torch import Tensor
 
 import separation
 from audiotransfer.audio.resampling import STEREO_RATE
+from audiotransfer.audio.sound_profile import SoundProfile
 from audiotransfer.effects import NO_EFFECTS, Chain
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.pipeline.blocks import check_block
@@ -28,6 +29,7 @@ from audiotransfer.pipeline.cover_plan import (
     part_names,
     plan_cover,
 )
+from audiotransfer.pipeline.matching import CONTEXT, NO_MATCH, SoundMatch
 from audiotransfer.pipeline.options import (
     SMALL_SEPARATOR,
     StemChoice,
@@ -38,10 +40,17 @@ from audiotransfer.pipeline.options import (
 from audiotransfer.styles import Keep, StemTransfer, Style, load_for_recordings
 from audiotransfer.suggest import suggest
 
+#: The option of a card's stem entry that describes the stem of the song that it was made from.
+REFERENCE = "reference"
+
 
 @dataclass(frozen=True)
 class StemPlan:
-    """Processing of one stem: its transfer, then effects, then a gain; or its parts of a cover."""
+    """Processing of one stem: its transfer, then effects, then a gain; or its parts of a cover.
+
+    ``reference`` is the stem of the song that its style was made from, ``match`` what the
+    transferred stem needs to sound like that.
+    """
 
     action: Literal["keep", "mute", "style", "cover"]
     transfer: StemTransfer
@@ -49,6 +58,8 @@ class StemPlan:
     strength: float | None = None
     gain_db: float = 0.0
     effects: Chain = NO_EFFECTS
+    reference: SoundProfile | None = None
+    match: SoundMatch = NO_MATCH
 
     @property
     def gain(self) -> float:
@@ -67,8 +78,9 @@ class StemPlan:
 
     @property
     def context(self) -> int:
-        """Samples that transfer and effects together need on each side of a block."""
-        return self.effects.context(self.transfer.context)
+        """Samples that transfer, effects and match together need on each side of a block."""
+        matching = CONTEXT if self.reference is not None else 0
+        return self.effects.context(self.transfer.context) + matching
 
     def play(
         self,
@@ -81,7 +93,10 @@ class StemPlan:
         the ducking.
         """
         strength = 1.0 if self.strength is None else self.strength
-        return self.effects(self.transfer(stem, strength, generator, progress), drums, strength)
+        sound = self.effects(self.transfer(stem, strength, generator, progress), drums, strength)
+        if self.match is NO_MATCH:
+            return sound
+        return torch.lerp(sound, self.match(sound), strength)
 
 
 @dataclass(frozen=True)
@@ -297,7 +312,10 @@ def _plan_stem(
     if known != stem:
         notices.append(f"style {style.name!r} has no {stem}: it is transferred as {known}")
     effects = style.effects.get(known, NO_EFFECTS)
-    return StemPlan("style", transfer, style.name, strength, effects=effects)
+    entry = None if style.card is None else style.card.stems.get(known)
+    shares = None if entry is None else entry.options.get(REFERENCE)
+    reference = None if shares is None else SoundProfile.from_shares(shares)
+    return StemPlan("style", transfer, style.name, strength, 0.0, effects, reference)
 
 
 def check_stems(named: Iterable[str], stems: Collection[str], label: str) -> None:

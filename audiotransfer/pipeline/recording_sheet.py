@@ -139,7 +139,8 @@ def _of_song(sheet: LeadSheet, song: Source, path: Path, of_part: bool) -> LeadS
     if of_part:
         check_fits(sheet, seconds, path)
         return sheet
-    if fits(sheet, seconds) and not fits(sheet, total):
+    # Part and song may differ by less than what a lead sheet may be apart from its song.
+    if fits(sheet, seconds) and abs(sheet.seconds - seconds) < abs(sheet.seconds - total):
         return sheet
     check_fits(sheet, total, path)
     if seconds >= total:

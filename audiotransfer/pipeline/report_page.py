@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import math
+import re
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -37,6 +38,7 @@ _WARNED_DB = 4.0
 _STEM_WARNED_DB = 6.0
 WHOLE = Cut()
 _QUIET = 1e-4  # RMS below which levels mean nothing
+_NEW = " (new)"  # after the name of a part of the band
 _DOUBT = 0.5  # confidence below which a transcription is named unsure
 
 _STYLE = """
@@ -51,6 +53,8 @@ img { max-width: 100%; } audio { width: 100%; max-width: 24rem; }
 .players { display: flex; flex-wrap: wrap; gap: 1rem; } figure { margin: 0; flex: 1 1 18rem; }
 .warning { border-left: 4px solid #d80; padding: .2rem .8rem; margin: .4rem 0; }
 pre { overflow-x: auto; }
+.path span { border: 1px solid var(--line); border-radius: .3rem; padding: .1rem .5rem;
+  display: inline-block; margin: .15rem 0; }
 """
 
 
@@ -96,9 +100,12 @@ def write_report_page(
     ]
     if report.cover is not None:
         pieces += ["<h2>What was transcribed</h2>", _cover(report.cover)]
-    pieces += ["<h2>What was changed</h2>", _table(_changes(report))]
+    pieces += ["<h2>What was changed</h2>", _path(report, parts, before)]
     for part in parts:
-        pieces += [f"<h2>{html.escape(part.title)}</h2>", f"<p>{html.escape(part.about)}</p>"]
+        pieces += [
+            f'<h2 id="{_anchor(part.title)}">{html.escape(part.title)}</h2>',
+            f"<p>{html.escape(part.about)}</p>",
+        ]
         pieces.append(_shown(part.sounds, _STEM_SECONDS))
     text = (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
@@ -190,8 +197,8 @@ def _facts(report: Report) -> list[tuple[str, str]]:
         )
     ]
     return [
-        ("song", report.input),
-        ("output", str(report.output)),
+        ("song", Path(report.input).name),
+        ("output", Path(str(report.output)).name),
         ("length", f"{clock(report.seconds)}, {report.sample_rate} Hz, {report.channels} channels"),
         ("mode", f"{report.mode}, separated by {report.separator}"),
         ("loudness before, after", f"{levels[0]}, {levels[1]}"),
@@ -200,7 +207,63 @@ def _facts(report: Report) -> list[tuple[str, str]]:
     ]
 
 
-def _changes(report: Report) -> list[tuple[str, str]]:
+def _path(report: Report, parts: Sequence[_Part], song: Tensor) -> str:
+    """The song's way from file to file: its stages in a line, and each stem's in a table.
+
+    Levels are relative to the ``song`` ``[2, T]``.
+    """
+    steps = [Path(report.input).name]
+    if report.cover is not None:
+        steps += ["transcribed", f"arranged for the band ({len(report.cover.parts)} parts)"]
+    if report.separator != "none":
+        steps.append(f"separated by {report.separator}")
+    count = sum(stem.action == "style" for stem in report.stems.values())
+    if count:
+        steps.append(f"{count} of {len(report.stems)} stems transferred")
+    steps += ["mixed, as loud as the song, true peak limited", Path(str(report.output)).name]
+    sounds = {part.title: part for part in parts}
+    rows = [
+        (title, *_levels(sounds.get(title), song, text), gain)
+        for title, text, gain in _changes(report)
+    ]
+    line = " &rarr; ".join(f"<span>{html.escape(step)}</span>" for step in steps)
+    cells = "".join(
+        "<tr>"
+        + (
+            f'<th><a href="#{_anchor(row[0])}">{html.escape(row[0])}</a></th>'
+            if row[0] in sounds
+            else f"<th>{html.escape(row[0])}</th>"
+        )
+        + "".join(f"<td>{html.escape(text)}</td>" for text in row[1:])
+        + "</tr>"
+        for row in rows
+    )
+    head = "".join(
+        f"<th>{title}</th>" for title in ("stem", "before", "what is done", "after", "in the mix")
+    )
+    return (
+        f'<p class="path">{line}</p><table><tr>{head}</tr>{cells}</table>'
+        "<p>Levels are relative to the song's.</p>"
+    )
+
+
+def _anchor(title: str) -> str:
+    return "stem-" + re.sub("[^a-z0-9]+", "-", title.lower()).strip("-")
+
+
+def _levels(part: _Part | None, song: Tensor, text: str) -> tuple[str, str, str]:
+    """Level before, what is done, level after, of a stem or of a part of a band."""
+    if part is None:
+        return "", text, ""
+    levels = [_change(song, sound) for sound in part.sounds.values()]
+    shown = ["silent" if level is None else f"{level:+.1f} dB" for level in levels]
+    if part.title.endswith(_NEW):
+        return "", text, shown[-1]
+    return shown[0], text, shown[-1]
+
+
+def _changes(report: Report) -> list[tuple[str, str, str]]:
+    """Each stem or part, what is done to it, and its gain in the mix."""
     rows = []
     for title, stem in report.stems.items():
         text = {
@@ -211,10 +274,11 @@ def _changes(report: Report) -> list[tuple[str, str]]:
         }[stem.action]
         if stem.strength not in (None, 1.0) and stem.action == "style":
             text += f" at strength {stem.strength:g}"
-        rows.append((title, text + (f", {stem.gain_db:+.1f} dB" if stem.gain_db else "")))
+        gain = {"mute": "out", "cover": "out"}.get(stem.action, f"{stem.gain_db:+.1f} dB")
+        rows.append((title, text, gain))
     if report.cover is not None:
         rows += [
-            (f"{title} (new)", f"{part.instrument}, {part.notes} notes")
+            (f"{title}{_NEW}", f"{part.instrument}, {part.notes} notes", f"{part.gain_db:+.1f} dB")
             for title, part in report.cover.parts.items()
         ]
     return rows
@@ -255,7 +319,7 @@ def _parts(report: Report) -> list[_Part]:
         for title, part in report.cover.parts.items():
             if part.files:
                 about = f"{part.instrument}, {part.notes} notes"
-                found.append(_Part(f"{title} (new)", about, {title: _read(part.files[-1])}))
+                found.append(_Part(f"{title}{_NEW}", about, {title: _read(part.files[-1])}))
     return found
 
 

@@ -50,14 +50,16 @@ def play(
     workers: Workers,
     tracker: Tracker,
     meter: LoudnessMeter | None = None,
+    file: Spool | None = None,
 ) -> Iterator[StemBlock]:
     """Runs the first four stages: yields a song's stems, dry and wet, at the song's level.
 
-    The meter measures the song at the working level.
+    The meter measures the song at the working level. The stems come from ``file`` where they are
+    separated already.
     """
     tracker.begin("transfer", measured.working_frames * (1 + len(plan.styled)))
     song = read(source, measured, meter)
-    dry = separate(song, plan, measured, workers, tracker, stems_key(source, plan, measured))
+    dry = separate(song, plan, measured, workers, tracker, stems_key(source, plan, measured), file)
     wet = transfer(dry, plan, measured, workers, tracker)
     yield from restore(wet, measured)
 

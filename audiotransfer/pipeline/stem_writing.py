@@ -50,7 +50,7 @@ class StemWriters:
         the dry ones sum to the song.
         """
         self._names, self._styled = names, styled
-        self._files = wanted
+        self._files, self._on_stems = wanted, output.on_stems
         _make_folders(wanted, stack)
         rate = output.stem_rate(measured.sample_rate)
         self._channels = output.stem_channels(measured.channels)
@@ -97,6 +97,10 @@ class StemWriters:
                 for file in self._files
             ]
         )
+        if self._on_stems is not None:
+            self._on_stems(
+                {(file.name, file.style): one for file, one in zip(self._files, audio, strict=True)}
+            )
         if self._native is not None:
             audio = self._native.push(audio, block)
         self._peak = max(self._peak, float(audio.abs().amax()) if audio.numel() else 0.0)

@@ -1,8 +1,9 @@
-"""A style from one reference song, without training: the templates of its stems.
+"""A style from one reference song, without training: its stems' templates, tone and width.
 
 Each stem of the song is separated, the shipped style whose templates explain it best is taken, and
-its templates are matched to the stem (see `spectral.matched_templates`). The card says what was
-copied, and what was not.
+its templates are matched to the stem (see `spectral.matched_templates`). The card holds the stem's
+mean spectrum and stereo width, to which each song's transferred stem is moved (see
+`pipeline.reference_match`), and says what was copied, and what was not.
 """
 
 from __future__ import annotations
@@ -13,42 +14,70 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from torch import Tensor
 
+from audiotransfer.audio.sound_profile import SoundMeter
 from audiotransfer.errors import AudioTransferError
+from audiotransfer.leadsheet.quantising import swing_phase
 from audiotransfer.pipeline.cache import key_of
+from audiotransfer.pipeline.cut import Cut
+from audiotransfer.pipeline.plan import REFERENCE
+from audiotransfer.pipeline.sources import FileSource, part_of
+from audiotransfer.pipeline.transcription import transcribe_source
 from audiotransfer.preparation.own_pairs import excerpt, pair_styles, separated
 from audiotransfer.recipes.export import package_version, sizes
 from audiotransfer.spectral.matched_templates import Matched, match_templates
 from audiotransfer.spectral.models.base import STEMS
 from audiotransfer.spectral.models.templates import TemplateModel
 from audiotransfer.spectral.transfer import load_generator, save_generator
-from audiotransfer.styles.card import CARD_NAME, RESERVED, Card, StemEntry, sha256, write_card
+from audiotransfer.styles.card import (
+    CARD_NAME,
+    RESERVED,
+    Card,
+    StemEntry,
+    read_card,
+    sha256,
+    write_card,
+)
 from separation import Separator
 from vocoder import SpectrogramSettings
 
 SECONDS = 60.0
 """Of the reference that are read, from its middle."""
+_FORMAT = "templates, tone, width"  # what such a style holds; names its folder
 _ABSENT = 2e-3  # power of a stem beside the loudest below which the song does not have it
 Show = Callable[[str, float], None]
 
 
 @dataclass(frozen=True)
 class Reference:
-    """A style from a reference song: its folder, its name, and what was and was not copied."""
+    """A style from a reference song: its folder, its name, and what was and was not copied.
+
+    ``swing`` is the place of its off-beat eighths in the beat; ``None`` where they are straight,
+    or nothing can be said of them.
+    """
 
     folder: Path
     name: str
     copied: tuple[str, ...]
     kept: tuple[str, ...]
+    swing: float | None = None
 
     def words(self) -> str:
-        """What is copied and what is not, in a sentence."""
+        """What is copied and what is not, in sentences."""
         kept = f"; it has no {' and no '.join(self.kept)}, which stay" if self.kept else ""
+        swing = ""
+        if self.swing is not None:
+            ratio = self.swing / (1 - self.swing)
+            swing = (
+                f" It swings (eighths {ratio:.1f} : 1); timbre moves no onsets, and the cover of a "
+                "style with a band does (--style jazz --mode cover)."
+            )
         return (
-            f"copied from {self.name}: the spectra of its {', '.join(self.copied)}{kept}. Not "
-            "copied: its notes, rhythm and swing, its singer, stereo width, room and dynamics. "
-            "--strength 0.5 keeps more of the song, and is often nearer"
+            f"copied from {self.name}: spectra, tone and stereo width of its "
+            f"{', '.join(self.copied)}{kept}. Not copied: its notes, rhythm and swing, its singer, "
+            f"dynamics and room.{swing} --strength 0.5 keeps more of the song, and is often nearer"
         )
 
 
@@ -68,9 +97,9 @@ def reference_style(
     """
     name = style_name(song)
     digest = hashlib.sha256(song.read_bytes()).hexdigest()
-    place = folder / key_of(digest, label, package_version())[:16] / name
+    place = folder / key_of(digest, label, package_version(), _FORMAT)[:16] / name
     if (place / CARD_NAME).is_file():
-        return _described(place, name, _stems_of(place))
+        return _described(place, name, _stems_of(place), read_card(place).figures.get("swing"))
     if show is not None:
         show(f"separating {song.name}", 0.0)
     parts = separated(excerpt(song, SECONDS), separator, STEMS)
@@ -90,7 +119,15 @@ def reference_style(
             continue
         file = f"{stem}.safetensors"
         save_generator(place / file, matched.model)
-        entries[stem] = StemEntry("spectral", file, stem, SpectrogramSettings().to_dict())
+        meter = SoundMeter()
+        meter.push(parts[stem])
+        entries[stem] = StemEntry(
+            "spectral",
+            file,
+            stem,
+            SpectrogramSettings().to_dict(),
+            {REFERENCE: meter.profile().shares()},
+        )
         networks[stem] = {
             **sizes(matched.model),
             "start": title,
@@ -100,7 +137,9 @@ def reference_style(
     copied = [stem for stem, entry in entries.items() if entry is not None]
     if not copied:
         raise AudioTransferError(f"{song}: none of its stems sounds long enough to be copied")
-    found = _described(place, name, copied)
+    if show is not None:
+        show(f"listening for swing in {song.name}", 0.95)
+    found = _described(place, name, copied, swing_of(song))
     card = Card(
         name=name,
         description=found.words(),
@@ -110,11 +149,32 @@ def reference_style(
         },
         networks=networks,
         corpora=[{"name": song.name, "licence": "that of the song", "songs": 1}],
-        config={"reference": str(song), "separator": label},
+        config={"reference": song.name, "separator": label},
+        figures={} if found.swing is None else {"swing": found.swing},
         package_version=package_version(),
     )
     write_card(place, card)
     return found
+
+
+def swing_of(song: Path) -> float | None:
+    """The place of a song's swung eighths in the beat, as transcribed from its middle minute.
+
+    ``None`` for straight ones, and for songs without a steady beat or enough notes off it.
+    """
+    source = FileSource(song)
+    length = source.frames / source.sample_rate
+    start = max(0.0, (length - SECONDS) / 2)
+    try:
+        found = transcribe_source(part_of(source, Cut(start, min(length, start + SECONDS))))
+    except AudioTransferError:
+        return None
+    if found.sheet is None or found.doubt is not None:
+        return None
+    sheet = found.sheet
+    onsets = [n.start for n in (*sheet.melody, *sheet.bass, *sheet.others, *sheet.drums)]
+    phase = swing_phase(sheet.beat_at(np.sort(onsets)))
+    return None if phase is None else round(phase, 3)
 
 
 def best_match(sound: Tensor, stem: str, styles: Sequence[str] = ()) -> tuple[str, Matched]:
@@ -140,6 +200,6 @@ def _stems_of(place: Path) -> list[str]:
     return [stem for stem in STEMS if (place / f"{stem}.safetensors").is_file()]
 
 
-def _described(place: Path, name: str, copied: Sequence[str]) -> Reference:
+def _described(place: Path, name: str, copied: Sequence[str], swing: float | None) -> Reference:
     kept = tuple(stem for stem in STEMS if stem not in copied)
-    return Reference(place, name, tuple(copied), kept)
+    return Reference(place, name, tuple(copied), kept, swing)

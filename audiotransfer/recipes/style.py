@@ -17,10 +17,13 @@ from audiotransfer.evaluation.checkpoint_metric import CheckpointMetricSettings,
 from audiotransfer.evaluation.validation_samples import ValidationSamples, recorded_samples
 from audiotransfer.recipes.base import Figures, Run, restore, start_from
 from audiotransfer.recipes.export import write_style
-from audiotransfer.spectral.models.base import STEMS
+from audiotransfer.recipes.refining import refined_style, write_refined_style
+from audiotransfer.spectral.models.base import STEMS, SpectrogramModel
+from audiotransfer.spectral.models.refined import RefinedModel
 from audiotransfer.spectral.models.unet import UNet
 from audiotransfer.spectral.objectives.melgan_vc import MelGanVcSettings
 from audiotransfer.spectral.objectives.paired import PairedObjective
+from audiotransfer.spectral.objectives.stem_spectrograms import StemSpectrograms
 from audiotransfer.spectral.objectives.unpaired import UnpairedObjective
 from audiotransfer.styles.card import Card
 from audiotransfer.training import Objective
@@ -59,6 +62,9 @@ class StyleRecipe:
     ``checkpoint_metric`` says, by H, which chooses the weights: discriminators cost some of the
     distance, and without H the last ones are taken. ``start`` is the checkpoint of a run whose
     generator is the first one. Stems that are not trained are kept as they are.
+
+    With ``refines``, a style by its name, the network's input is what that style's networks predict
+    and not the stem's own spectrogram; what is written is that style with the network after them.
     """
 
     name: str = "style"
@@ -67,6 +73,7 @@ class StyleRecipe:
     pairs: str | None = None
     unpaired: UnpairedRecipe | None = None
     start: str | None = None
+    refines: str | None = None
     spectrogram: dict[str, Any] = field(default_factory=dict)
     channels: tuple[int, ...] = (16, 40, 80, 112, 144, 160)
     weights: dict[str, float] = field(default_factory=dict)
@@ -81,8 +88,13 @@ class StyleRecipe:
     def train(self, run: Run) -> dict[str, float]:
         """Trains the network, and writes a style into ``NAME`` in the run's folder."""
         Card(self.name, self.description, {}, {})  # refuses a name that no card takes
-        spectrogram = SpectrogramSettings.from_dict(self.spectrogram)
-        generator = UNet(spectrogram.bins, self.channels)
+        refined = refined_style(self.refines) if self.refines is not None else None
+        spectrograms = (
+            refined.spectrograms
+            if refined
+            else StemSpectrograms(SpectrogramSettings.from_dict(self.spectrogram))
+        )
+        generator = UNet(spectrograms.settings.bins, self.channels)
         if self.start is not None:
             start_from(generator, Path(self.start), "spectrogram and channels")
         shares: list[Share] = []
@@ -90,12 +102,12 @@ class StyleRecipe:
         validation: Figures | None = None
         if self.pairs is not None:
             share, of_pairs, validation = _paired(
-                self, self.pairs, run.folder, generator, spectrogram
+                self, self.pairs, run.folder, generator, spectrograms
             )
             shares.append(share)
             samples.append(of_pairs)
         if self.unpaired is not None:
-            share, of_songs = _unpaired(self, self.unpaired, run.folder, generator, spectrogram)
+            share, of_songs = _unpaired(self, self.unpaired, run.folder, generator, spectrograms)
             shares.append(share)
             samples.append(of_songs)
         if not shares:
@@ -116,7 +128,11 @@ class StyleRecipe:
             restore(fit.best_by_h, {name: generator})
             one_stem = self.unpaired is not None and not self.pairs
             trained = (self.unpaired.stem,) if self.unpaired and one_stem else STEMS
-            write_style(self, run, fit, generator, spectrogram.to_dict(), trained)
+            if refined is not None:
+                write_refined_style(self, run, fit, generator, refined)
+            else:
+                settings = spectrograms.settings.to_dict()
+                write_style(self, run, fit, generator, settings, trained)
         return fit.figures
 
 
@@ -125,14 +141,14 @@ def _paired(
     place: str,
     folder: Path,
     generator: UNet,
-    spectrogram: SpectrogramSettings,
+    spectrograms: StemSpectrograms,
 ) -> tuple[Share, ValidationSamples, Figures]:
     """Training on rendered pairs as a `Share`, and validation on those that are held out."""
     pairs = find_pairs(Path(recipe.data) / place)
     held_out, trained = pairs[: recipe.validation_songs], pairs[recipe.validation_songs :]
     objective = PairedObjective(
         generator,
-        spectrogram,
+        spectrograms,
         recipe.weights,
         recipe.adversarial_from,
         recipe.learning_rate,
@@ -147,9 +163,9 @@ def _paired(
         [pair.folder for pair in held_out],
         [pair.folder for pair in trained],
         STEMS,
-        lambda _: {style: generator},
+        lambda stem: {style: _whole(generator, spectrograms, stem)},
         (style,),
-        spectrogram,
+        spectrograms.settings,
         recipe.checkpoint_metric,
         folder,
     )
@@ -165,7 +181,7 @@ def _unpaired(
     part: UnpairedRecipe,
     folder: Path,
     generator: UNet,
-    spectrogram: SpectrogramSettings,
+    spectrograms: StemSpectrograms,
 ) -> tuple[Share, ValidationSamples]:
     """Training on two folders of songs as a `Share`, and samples of the source's songs."""
     sources, targets = (
@@ -175,15 +191,23 @@ def _unpaired(
     windows = UnpairedWindows(
         sources,
         targets,
-        frames=3 * part.frames * spectrogram.hop_length - 1,
+        frames=3 * part.frames * spectrograms.settings.hop_length - 1,
         batch=part.batch,
         seed=part.seed,
     )
-    objective = UnpairedObjective(generator, spectrogram, part.stem, part.frames, part.settings)
+    objective = UnpairedObjective(generator, spectrograms, part.stem, part.frames, part.settings)
     samples = ValidationSamples(
-        recorded_samples(sources, _SAMPLES), spectrogram, lambda _: {recipe.name: generator}
+        recorded_samples(sources, _SAMPLES),
+        spectrograms.settings,
+        lambda stem: {recipe.name: _whole(generator, spectrograms, stem)},
     )
     return Share("unpaired", objective, windows, part.every), samples
+
+
+def _whole(generator: UNet, spectrograms: StemSpectrograms, stem: str) -> SpectrogramModel:
+    """The model of a stem, with that which the generator refines where there is one."""
+    first = spectrograms.models.get(stem)
+    return generator if first is None else RefinedModel(first, generator)
 
 
 def _distances(

@@ -47,8 +47,9 @@ class TemplateRecipe:
     ``weights`` are those of the objective's terms, ``contrast`` is that of models of notes. The
     first ``validation_songs`` songs are not trained on but validated on, by distance and, as
     ``checkpoint_metric`` says, by H, which then chooses the weights. ``start`` are, by stem,
-    checkpoints of runs whose weights are the first ones, or names of styles whose are; ``onto`` is
-    a folder of styles whose other stems are copied into the new ones.
+    checkpoints of runs whose weights are the first ones, or names of styles whose are, one for each
+    of ``styles``, with commas between them; ``onto`` is a folder of styles whose other stems are
+    copied into the new ones.
     """
 
     stems: list[str] = field(default_factory=lambda: ["other"])
@@ -136,21 +137,37 @@ def _width(recipe: TemplateRecipe, stem: str) -> int:
 
 
 def _load_start(model: TemplateModel, stem: str, start: str) -> None:
-    """Loads the first weights from a checkpoint's folder or from a style by its name."""
+    """Loads the first weights from a checkpoint's folder or from styles by their names."""
     if Path(start).name != start:
         start_from(model, Path(start), "the sizes and styles", stem)
         return
-    style = find_style(start)
-    entry = style.card.stems.get(stem)
-    if entry is None:
-        raise AudioTransferError(f"style {start!r} has no {stem}; name another in templates.start")
+    names = [name.strip() for name in start.split(",")]
+    if len(names) != len(model.styles):
+        raise AudioTransferError(
+            f"templates.start of {stem} names {len(names)} styles for {len(model.styles)} that are "
+            "trained; name one for each"
+        )
+    singles = [_shipped(name, stem) for name in names]
     try:
-        model.load_state_dict(load_generator(style.folder / entry.weights).state_dict())
+        model.load_singles(singles)
     except RuntimeError as error:
         raise AudioTransferError(
             f"the {stem} of style {start!r} has another shape; set templates.widths and styles as "
             "there"
         ) from error
+
+
+def _shipped(name: str, stem: str) -> TemplateModel:
+    style = find_style(name)
+    entry = style.card.stems.get(stem)
+    if entry is None:
+        raise AudioTransferError(f"style {name!r} has no {stem}; name another in templates.start")
+    model = load_generator(style.folder / entry.weights)
+    if not isinstance(model, TemplateModel):
+        raise AudioTransferError(
+            f"the {stem} of style {name!r} has no templates; name another style"
+        )
+    return model
 
 
 def _crops(

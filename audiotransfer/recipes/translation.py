@@ -66,9 +66,9 @@ class TranslationRecipe:
     whose sources, played by any instruments, are decoded to what the instruments of
     ``drawing.style`` play: their first ``validation_songs`` are left out of all training and
     measure the distance that chooses the weights; the others are trained on where
-    ``settings.pairs`` is a weight. ``start`` is the checkpoint whose encoder, and decoders
-    unless they alone are trained, are the first ones, or the name of a style whose network of notes gives the first weights (see
-    `translation_start`).
+    ``settings.pairs`` is a weight. ``start`` is a checkpoint whose encoder, and decoders unless
+    they alone are trained, are the first ones; or the name of a style whose network of notes gives
+    the first weights (see `translation_start`).
     """
 
     name: str = "translation"

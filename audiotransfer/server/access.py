@@ -76,7 +76,7 @@ class Access:
         if not self.knows_host(host):
             return 421, "this server is not known by that name; use the address that it printed"
         origin = headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
+        if origin is not None and _place(origin) != host.lower():
             return 403, "requests of other pages are refused"
         if headers.get("sec-fetch-site") in ("cross-site", "same-site"):
             # A link from elsewhere may open the page, which then needs the token all the same.
@@ -116,10 +116,13 @@ class Guard:
         if refusal is None:
             await self._app(scope, receive, answer)
             return
-        from starlette.responses import JSONResponse
+        from starlette.responses import JSONResponse, PlainTextResponse, Response
 
         status, reason = refusal
-        await JSONResponse({"detail": reason}, status)(scope, receive, answer)
+        refused: Response = JSONResponse({"detail": reason}, status)
+        if not scope["path"].startswith("/api/"):  # somebody reads it
+            refused = PlainTextResponse(f"{reason}\n", status)
+        await refused(scope, receive, answer)
 
 
 def _too_large(scope: Scope) -> tuple[int, str] | None:
@@ -152,6 +155,14 @@ def _host_name(host: str) -> str | None:
     """The name in a Host header, without its port; ``None`` for what is none."""
     try:
         return urlsplit(f"//{host}").hostname
+    except ValueError:
+        return None
+
+
+def _place(origin: str) -> str | None:
+    """Host and port of an Origin header; ``None`` for what is none."""
+    try:
+        return urlsplit(origin).netloc.lower()
     except ValueError:
         return None
 

@@ -18,7 +18,7 @@ from audiotransfer.server.access import UPLOADS, Access, Guard
 from audiotransfer.server.jobs import LEVELS, Job, track_folder
 from audiotransfer.server.requests import JobRequest, MixRequest, SheetEdits, Things
 from audiotransfer.server.service import NotThere, QueueFull, Service
-from audiotransfer.server.songs import Limits, TooLarge
+from audiotransfer.server.songs import Limits, NoRoom, Stalled, TooLarge
 from audiotransfer.server.style_cards import style_cards
 from audiotransfer.server.worker import TaskFailed
 from audiotransfer.server.workspace import Workspace
@@ -99,6 +99,10 @@ def _add_songs(app: FastAPI) -> None:
             return (await service.add_song(request.stream(), name)).view()
         except TooLarge:
             raise _too_large(most) from None
+        except NoRoom as error:
+            raise HTTPException(507, str(error)) from None
+        except Stalled:
+            raise HTTPException(408, "the upload does not go on; send it again") from None
 
     @app.post("/api/songs/demo", tags=["songs"])
     async def demo(request: Request) -> dict[str, Any]:

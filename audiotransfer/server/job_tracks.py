@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,18 +11,23 @@ import torch
 from torch import Tensor
 
 from audiotransfer.server.jobs import LEVELS, track_folder
-from audiotransfer.server.tracks import power_matrices, write_track
+from audiotransfer.server.tracks import TrackWriter, power_matrices
 
 if TYPE_CHECKING:
     from audiotransfer.server.process import Reports
 
 
 class JobTracks:
-    """Makes the tracks of a job."""
+    """Makes the tracks of a job, whole or as they grow."""
 
     def __init__(self, folder: Path, reports: Reports) -> None:
         self._folder, self._reports = folder, reports
         self._made: dict[str, Callable[[], Iterator[Tensor]]] = {}
+        self._about: dict[str, dict[str, Any]] = {}
+        self._growing: dict[str, TrackWriter] = {}
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._about
 
     def add(
         self,
@@ -34,7 +39,7 @@ class JobTracks:
         gain_db: float = 0.0,
         kept: bool = False,
     ) -> None:
-        """Writes a track's segments.
+        """Writes a track's segments; of one that has grown already only what is said about it.
 
         Args:
             role: ``mix``, ``original``, ``new`` or ``dry``.
@@ -43,11 +48,55 @@ class JobTracks:
             gain_db: what it has in the mix.
             kept: a stem of the song that is in the mix as it is.
         """
-        with _one_thread():
-            made = write_track(blocks, track_folder(self._folder, name), self._reports.check)
         self._made[name] = blocks
         about = {"name": name, "role": role, "stem": stem, "gain_db": gain_db, "kept": kept}
-        self._reports.send(track={**about, **made})
+        grown = name in self
+        if grown and self._about[name] == about:
+            return
+        if grown:
+            self._about[name] = about
+            self._reports.send(track=about)
+            return
+        with _one_thread():
+            self.begin(**about)
+            for block in blocks():
+                self._reports.check()
+                self._growing[name].push(block)
+            self.finish([name])
+
+    def begin(self, name: str, **about: Any) -> None:
+        """Starts a track that grows; ``about`` is what `add` takes."""
+        self._about[name] = {"name": name, **about}
+        self._growing[name] = TrackWriter(track_folder(self._folder, name))
+
+    def grow(self, pieces: Mapping[str, Tensor]) -> None:
+        """Appends to tracks, ``[2, t]`` at 44.1 kHz, and reports them as far as they are there."""
+        for name, piece in pieces.items():
+            before = self._growing[name].segments
+            self._growing[name].push(piece)
+            self._reports.check()
+            if self._growing[name].segments > before:
+                self._report(name, done=False)
+
+    def finish(self, names: Iterable[str] | None = None) -> None:
+        """Ends tracks that grow: all, or those of these names."""
+        for name in list(self._growing if names is None else names):
+            self._growing[name].finish()
+            self._report(name, done=True)
+            del self._growing[name]
+
+    def _report(self, name: str, *, done: bool) -> None:
+        made = self._growing[name]
+        self._reports.send(
+            track={
+                **self._about[name],
+                "frames": made.frames,
+                "segments": made.segments,
+                "gains": dict(made.gains),
+                "peaks": list(made.peaks),
+                "done": done,
+            }
+        )
 
     def levels(self) -> dict[str, Any]:
         """Writes what the loudness of any mix follows from; returns the order of tracks in it."""

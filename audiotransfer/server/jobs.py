@@ -42,15 +42,15 @@ class Job:
     left: float | None = None
     error: str | None = None
     tracks: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """Name -> role, frames, segments, gain and peaks."""
+    """Name -> role, frames, segments, their gains and peaks; they grow while it works."""
     files: dict[str, tuple[Path, str]] = field(default_factory=dict)
     """Public name -> file, and what a client may call it."""
     result: dict[str, Any] = field(default_factory=dict)
     until: float = 0.0
     """Monotonic time at which it is removed."""
     version: int = 0
-    mixes: int = 0
-    """How many mixes were written from its tracks."""
+    mixes: dict[str, str] = field(default_factory=dict)
+    """Public names of the mixes that were written from its tracks, by what was asked for."""
     created: float = field(default_factory=time.monotonic)
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -73,7 +73,7 @@ class Job:
             self.update(**report["progress"])
         elif "track" in report:
             track = dict(report["track"])
-            self.tracks[track["name"]] = track
+            self.tracks[track["name"]] = {**self.tracks.get(track["name"], {}), **track}
             self.update()
 
     def view(self, position: int = 0) -> dict[str, Any]:
@@ -82,6 +82,7 @@ class Job:
             "id": self.id,
             "song": self.song.id,
             "name": self.song.name,
+            "kind": self.song.info.get("kind"),
             "state": self.state,
             "position": position,
             "stage": self.stage,
@@ -96,7 +97,10 @@ class Job:
             ],
             "files": {name: shown for name, (_, shown) in self.files.items()},
             "command": command_line(
-                self.request, self.song.name, self.files.get("sheet-json", (None, None))[1]
+                self.request,
+                self.song.name,
+                self.files.get("sheet-json", (None, None))[1],
+                midi=self.song.info.get("kind") == "midi",
             ),
             **{key: value for key, value in self.result.items() if key != "sheet"},
             "has_sheet": bool(self.result.get("sheet")),

@@ -17,6 +17,7 @@ from audiotransfer.pipeline.midi_options import MidiExtras, MidiOptions
 from audiotransfer.pipeline.midi_output import render_midi
 from audiotransfer.pipeline.midi_transfer import transfer_midi
 from audiotransfer.pipeline.options import StemChoice
+from audiotransfer.pipeline.sheet_files import sheet_paths, write_sheet
 from audiotransfer.server.editing import edited, sheet_view
 from audiotransfer.server.job_tracks import JobTracks
 from audiotransfer.server.questions import blind_questions
@@ -95,7 +96,11 @@ def transfer(task: dict[str, Any], reports: Reports) -> dict[str, Any]:
         own = _sheet(task) or lead_sheet(score, title)
         write_lead_sheet(own, folder / "sheet.json", overwrite=True)
         sheet = sheet_view(own)
-        files["sheet-json"] = folder / "sheet.json", f"{title}.leadsheet.json"
+        (folder / "sheets").mkdir()
+        paths = sheet_paths(folder / "sheets", "song", ("json", "chords", "musicxml"))
+        write_sheet(own, paths)
+        for kind, path in paths.items():
+            files[f"sheet-{kind}"] = path, f"{title}{path.name.removeprefix('song')}"
     notices = [notice.replace(str(song), task["name"]) for notice in report.notices]
     return {
         "files": {name: [str(path), called] for name, (path, called) in files.items()},

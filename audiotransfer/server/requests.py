@@ -16,6 +16,7 @@ _Choice = Annotated[
 _Gain = Annotated[FiniteFloat, Field(ge=-60, le=60)]
 _Seconds = Annotated[FiniteFloat, Field(ge=0, le=86_400)]
 _MOST_EDITS, _MOST_TRACKS = 2000, 64
+_HIGHEST_GAIN = 1e4  # 80 dB: two faders of the page at 12 dB each, and a quiet song's loudness
 
 
 class _Request(BaseModel):
@@ -36,6 +37,22 @@ class BarLineEdit(_Request):
     kind: Literal["bar"] = "bar"
     bar: Annotated[int, Field(ge=0, description="the bar that begins there, 0 is the first")]
     seconds: Annotated[_Seconds, Field(description="in the part of the song that was transferred")]
+
+
+class SectionEdit(_Request):
+    """A section that somebody begins at a bar, or names otherwise; without a name it does not
+    begin there.
+    """
+
+    kind: Literal["section"] = "section"
+    bar: Annotated[int, Field(ge=0, description="the bar that it begins with, 0 is the first")]
+    name: Annotated[
+        str,
+        Field(max_length=24, pattern="^([A-Za-z0-9][A-Za-z0-9 _'-]*)?$", description="as A or B"),
+    ]
+
+
+Edit = ChordEdit | BarLineEdit | SectionEdit
 
 
 class JobRequest(_Request):
@@ -64,14 +81,14 @@ class JobRequest(_Request):
     sheet_of: Annotated[
         _Id | None, Field(description="a cover whose lead sheet is used, with the edits")
     ] = None
-    edits: Annotated[list[ChordEdit | BarLineEdit], Field(max_length=_MOST_EDITS)] = []
+    edits: Annotated[list[Edit], Field(max_length=_MOST_EDITS)] = []
 
 
 class MixRequest(_Request):
     """A mix of a job's tracks as it is set on the page."""
 
     gains: Annotated[
-        dict[_Name, Annotated[FiniteFloat, Field(ge=0, le=16)]],
+        dict[_Name, Annotated[FiniteFloat, Field(ge=0, le=_HIGHEST_GAIN)]],
         Field(max_length=_MOST_TRACKS, description="track: linear gain; others are silent"),
     ]
     format: Format = "wav"
@@ -81,7 +98,7 @@ class MixRequest(_Request):
 class SheetEdits(_Request):
     """Corrections of a lead sheet."""
 
-    edits: Annotated[list[ChordEdit | BarLineEdit], Field(max_length=_MOST_EDITS)]
+    edits: Annotated[list[Edit], Field(max_length=_MOST_EDITS)]
 
 
 class Things(_Request):

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
+import logging
 import shutil
 import time
+import uuid
 import zipfile
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from audiotransfer.errors import failure
 from audiotransfer.server import songs
 from audiotransfer.server.jobs import CANCELLED, DONE, FAILED, RUNNING, Job
-from audiotransfer.server.requests import BarLineEdit, ChordEdit, JobRequest, MixRequest
-from audiotransfer.server.songs import Limits, UploadedSong
+from audiotransfer.server.requests import Edit, JobRequest, MixRequest
+from audiotransfer.server.songs import Limits, NoRoom, UploadedSong
 from audiotransfer.server.worker import TaskCancelled, TaskFailed, Worker
 from audiotransfer.server.workspace import Workspace, folder_bytes, new_id
 
@@ -54,6 +58,7 @@ class Service:
         self.transfers = transfers or Worker(workspace.cache, limits.idle_seconds)
         self.beside = beside or Worker(workspace.cache, limits.idle_seconds)
         self._loops: list[asyncio.Task[None]] = []
+        self._zipping = asyncio.Lock()
 
     async def start(self) -> None:
         """Starts to work on the queue."""
@@ -69,7 +74,13 @@ class Service:
         await asyncio.gather(self.transfers.close(), self.beside.close())
 
     async def add_song(self, body: AsyncIterator[bytes], name: str) -> UploadedSong:
-        """Receives and inspects a song; raises TooLarge, and TaskFailed for what is no song."""
+        """Receives and inspects a song.
+
+        Raises TooLarge, Stalled, NoRoom, and TaskFailed for what is no song.
+        """
+        await self._make_room()
+        if self._stored() > self.limits.stored_bytes:
+            raise NoRoom("the server has no room for another song; try again later")
         song = await songs.receive(body, name, self._workspace, self.limits)
         return await self._inspected(song)
 
@@ -111,10 +122,22 @@ class Service:
         return found
 
     def add_job(self, request: JobRequest) -> Job:
-        """Puts a job into the queue. Raises NotThere and QueueFull."""
+        """Puts a job into the queue.
+
+        Raises NotThere and QueueFull, and TaskFailed for what cannot be done with this song.
+        """
         song = self.song(request.song)
-        if request.sheet_of is not None and not self.job(request.sheet_of).result.get("sheet"):
-            raise NotThere("the job whose lead sheet is to be used is no cover, or not done")
+        if song.info["kind"] == "midi" and any(_cut(request).values()):
+            raise TaskFailed(
+                f"{song.name}: start, end and preview cut recordings, and MIDI files stay whole;"
+                " leave them out"
+            )
+        if request.sheet_of is not None:
+            base = self.job(request.sheet_of)
+            if not base.result.get("sheet"):
+                raise NotThere("the job whose lead sheet is to be used is no cover, or not done")
+            if base.song is not song or _cut(base.request) != _cut(request):
+                raise TaskFailed("that lead sheet is of another song, or of another part of it")
         if len(self._waiting) >= self.limits.queued:
             raise QueueFull
         job = Job(new_id(), song, request, self._workspace.new_folder(f"job-{new_id()}"))
@@ -166,8 +189,10 @@ class Service:
         format = (request.format, request.encoding)
         if request.gains == {"mix": 1.0} and format == (job.request.format, job.request.encoding):
             return "mix"
-        job.mixes += 1
-        name = f"mix-{job.mixes}"
+        key = request.model_dump_json()
+        if key in job.mixes:  # it is there already
+            return job.mixes[key]
+        name = f"mix-{uuid.uuid4().hex[:8]}"
         path = job.folder / f"{name}.{request.format}"
         task = {
             "kind": "mix",
@@ -184,11 +209,15 @@ class Service:
         }
         await self.beside.run(task, lambda _: None)
         stem = PurePosixPath(shown).with_suffix("")
-        label = stem if request.gains == {"mix": 1.0} else f"{stem}.mix"
-        job.files[name] = path, f"{label}.{request.format}"
+        label = f"{stem}" if request.gains == {"mix": 1.0} else f"{stem}.mix"
+        taken = {called for _, called in job.files.values()}
+        numbers = (f"{label}-{n}.{request.format}" for n in itertools.count(2))
+        named = itertools.chain([f"{label}.{request.format}"], numbers)
+        job.files[name] = path, next(one for one in named if one not in taken)
+        job.mixes[key] = name
         return name
 
-    async def sheet(self, job: Job, edits: Sequence[ChordEdit | BarLineEdit]) -> dict[str, Any]:
+    async def sheet(self, job: Job, edits: Sequence[Edit]) -> dict[str, Any]:
         """The lead sheet of a cover with edits, as the page shows it. Raises NotThere."""
         if not job.result.get("sheet"):
             raise NotThere("the job has no lead sheet: only covers have one")
@@ -221,10 +250,11 @@ class Service:
         """A zip file of all files of a job. Raises NotThere."""
         if not job.result:
             raise NotThere("the job is not done")
-        files = dict(job.files.values())
-        path = job.folder / f"all-{len(files)}.zip"
-        if not path.is_file():
-            await asyncio.to_thread(_zipped, path, files)
+        async with self._zipping:  # two requests would write into one file
+            files = dict(job.files.values())
+            path = job.folder / f"all-{len(files)}.zip"
+            if not path.is_file():
+                await asyncio.to_thread(_zipped, path, files)
         return path
 
     async def _work(self) -> None:
@@ -246,6 +276,9 @@ class Service:
                 job.update(state=CANCELLED)
             except TaskFailed as error:
                 job.update(state=FAILED, error=str(error))
+            except Exception as error:  # the next jobs must not wait for ever
+                logging.exception("a job failed")
+                job.update(state=FAILED, error=failure(job.song.name, error))
             finally:
                 self._running = None
                 if job.state in (CANCELLED, FAILED):
@@ -258,6 +291,8 @@ class Service:
     def _task(self, job: Job) -> dict[str, Any]:
         request = job.request
         base = None if request.sheet_of is None else self._jobs.get(request.sheet_of)
+        if request.sheet_of is not None and base is None:
+            raise TaskFailed("the version that was corrected was removed meanwhile: start anew")
         return {
             "kind": "midi" if job.song.info["kind"] == "midi" else "recording",
             "path": str(job.song.path),
@@ -295,9 +330,13 @@ class Service:
                 if song.id not in used:
                     del self._songs[song.id]
                     shutil.rmtree(song.folder, ignore_errors=True)
-            ended = sorted((j for j in self._jobs.values() if j.ended), key=lambda j: j.until)
-            while ended and self._stored() > self.limits.stored_bytes:
-                await self._remove(ended.pop(0))
+            await self._make_room()
+
+    async def _make_room(self) -> None:
+        """Removes the oldest results while there is too much."""
+        ended = sorted((j for j in self._jobs.values() if j.ended), key=lambda j: j.until)
+        while ended and self._stored() > self.limits.stored_bytes:
+            await self._remove(ended.pop(0))
 
     async def _remove(self, job: Job) -> None:
         await self.cancel(job)

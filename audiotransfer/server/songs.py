@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import time
 import unicodedata
@@ -20,6 +21,14 @@ class TooLarge(Exception):
     """An upload is larger than the server takes."""
 
 
+class NoRoom(Exception):
+    """There is no room on the disk for a song."""
+
+
+class Stalled(Exception):
+    """An upload does not go on."""
+
+
 @dataclass(frozen=True)
 class Limits:
     """What a server takes from its clients, and how long it keeps what it made."""
@@ -32,10 +41,13 @@ class Limits:
     """All songs and results; the oldest results go first."""
     kept_seconds: float = 900.0
     """After the last request for a song or a job; an open page asks every minute."""
-    closed_seconds: float = 30.0
-    """After a page said that it is closed; one that is only reloaded asks again before."""
+    closed_seconds: float = 90.0
+    """After a page said that it is closed. One that is only reloaded asks again before, and so does
+    a copy of it in another tab, each minute."""
     idle_seconds: float = 120.0
     """After which worker processes end."""
+    stalled_seconds: float = 60.0
+    """After the last bytes of an upload, which is then given up."""
 
 
 @dataclass
@@ -82,18 +94,33 @@ async def receive(
 ) -> UploadedSong:
     """Writes an upload into a folder of its own.
 
-    Raises TooLarge, with nothing left behind.
+    Raises TooLarge, NoRoom and Stalled, with nothing left behind.
     """
     song = new_song(name, workspace, limits)
     size = 0
     try:
         with song.path.open("xb") as file:
-            async for piece in body:
+            async for piece in _pieces(body, limits.stalled_seconds):
                 size += len(piece)
                 if size > limits.upload_bytes:
                     raise TooLarge
                 file.write(piece)
+    except OSError as error:
+        shutil.rmtree(song.folder, ignore_errors=True)
+        raise NoRoom(f"the song cannot be stored ({error.strerror})") from None
     except BaseException:
         shutil.rmtree(song.folder, ignore_errors=True)
         raise
     return song
+
+
+async def _pieces(body: AsyncIterator[bytes], seconds: float) -> AsyncIterator[bytes]:
+    """The pieces of a body. Raises Stalled where one takes longer than so many seconds."""
+    pieces = aiter(body)
+    while True:
+        try:
+            yield await asyncio.wait_for(anext(pieces), seconds)
+        except StopAsyncIteration:
+            return
+        except TimeoutError:
+            raise Stalled from None

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -50,34 +49,51 @@ def _as_stereo(blocks: Iterable[Tensor], rate: int, channels: int) -> Iterator[T
     yield resampler.push(torch.zeros(2, 0), last=True)
 
 
-def write_track(
-    blocks: Callable[[], Iterator[Tensor]], folder: Path, check: Callable[[], None]
-) -> dict[str, Any]:
-    """Writes the segments ``0.flac``, ``1.flac`` … of a track into a new folder.
+class TrackWriter:
+    """Writes the segments ``0.flac``, ``1.flac`` … of a track into a new folder, as it grows.
 
-    Args:
-        blocks: yields the track, ``[2, t]`` at 44.1 kHz, as often as it is called: the first time
-            for its peak, as segments are divided by it where it is above full scale.
-        check: is called often; what it raises stops the work.
-
-    Returns ``frames``, ``gain`` (what segments are multiplied by to have the track's level), and
-    ``peaks``, of each 20 ms the highest magnitude, 127 at full scale.
+    A segment that is above full scale is divided by its peak, by which the page multiplies it.
     """
-    values, frames = peaks_of(blocks(), check)
-    gain = max(1.0, float(values.max(initial=0.0)))
-    folder.mkdir()
-    number, queue = 0, TimeQueue()
-    for block in blocks():
-        check()
-        queue.push(block)
-        while queue.length >= SEGMENT:
-            _write_segment(folder, number, queue.take(SEGMENT) / gain)
-            number += 1
-    if queue.length or not number:
-        last = queue.take(queue.length) if queue.length else torch.zeros(2, 1)
-        _write_segment(folder, number, last / gain)
-        number += 1
-    return {"frames": frames, "segments": number, "gain": gain, "peaks": shown(values)}
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir()
+        self._folder = folder
+        self._queue, self._peaks_queue = TimeQueue(), TimeQueue()
+        self.segments = 0
+        """How many there are."""
+        self.gains: dict[str, float] = {}
+        """Segment -> what it is to be multiplied by, where that is not 1."""
+        self.peaks: list[int] = []
+        """Of each 20 ms the highest magnitude, 127 at full scale."""
+        self.frames = 0
+        """Samples that were pushed."""
+
+    def push(self, audio: Tensor) -> None:
+        """Takes the next piece ``[2, t]`` at 44.1 kHz."""
+        self.frames += audio.shape[-1]
+        self._queue.push(audio)
+        self._peaks_queue.push(audio)
+        whole = self._peaks_queue.length // _PEAK_LENGTH * _PEAK_LENGTH
+        if whole:
+            self.peaks += shown(_peaks(self._peaks_queue.take(whole)))
+        while self._queue.length >= SEGMENT:
+            self._write(self._queue.take(SEGMENT))
+
+    def finish(self) -> None:
+        """Writes the last segment."""
+        if left := self._peaks_queue.length:
+            self.peaks += shown(self._peaks_queue.take(left).abs().amax().reshape(1).numpy())
+        if self._queue.length or not self.segments:
+            left = self._queue.length
+            self._write(self._queue.take(left) if left else torch.zeros(2, 1))
+
+    def _write(self, audio: Tensor) -> None:
+        gain = float(audio.abs().max())
+        if gain > 1.0:
+            self.gains[str(self.segments)] = gain
+            audio = audio / gain
+        write_audio(self._folder / f"{self.segments}.flac", audio, STEREO_RATE)
+        self.segments += 1
 
 
 def peaks_of(blocks: Iterable[Tensor], check: Callable[[], None]) -> tuple[np.ndarray, int]:
@@ -105,10 +121,6 @@ def shown(peaks: np.ndarray) -> list[int]:
 def _peaks(audio: Tensor) -> np.ndarray:
     values: np.ndarray = audio.abs().amax(0).reshape(-1, _PEAK_LENGTH).amax(1).numpy()
     return values
-
-
-def _write_segment(folder: Path, number: int, audio: Tensor) -> None:
-    write_audio(folder / f"{number}.flac", audio, STEREO_RATE)
 
 
 def power_matrices(
@@ -143,8 +155,10 @@ def power_matrices(
 
 
 def joined(folder: Path, name: str) -> tuple[Tensor, int]:
-    """A whole track of a job ``[2, T]`` from its segments, and its rate in Hz."""
+    """The mean of a whole track's channels ``[1, T]`` from its segments, and its rate in Hz."""
     place = track_folder(folder, name)
     count = len(list(place.glob("*.flac")))
-    pieces = [read_audio(place / f"{number}.flac")[0] for number in range(count)]
+    pieces = [
+        read_audio(place / f"{number}.flac")[0].mean(0, keepdim=True) for number in range(count)
+    ]
     return torch.cat(pieces, -1), STEREO_RATE

@@ -19,19 +19,23 @@ from audiotransfer.pipeline.sheet_files import sheet_paths, write_sheet
 from audiotransfer.pipeline.sources import FileSource, Source, part_of
 from audiotransfer.server.editing import edited, sheet_view
 from audiotransfer.server.job_tracks import JobTracks
+from audiotransfer.server.live_stems import LiveStems
 from audiotransfer.server.questions import blind_questions
 from audiotransfer.server.tracks import stereo_blocks
+from audiotransfer.timing import TimeLeft
 
 if TYPE_CHECKING:
     from audiotransfer.pipeline.reporting import Progress, Report
     from audiotransfer.server.process import Reports
 
-_TRANSFER_SHARE, _STEMS_SHARE = 0.75, 0.85  # of a job, after which tracks are made
+_SEPARATE = "separate"
+_ARRANGEMENT = "arrangement.mid"
+_SEPARATED_SHARE, _TRANSFER_SHARE, _STEMS_SHARE = 0.3, 0.85, 0.9  # of a job
 
 
 def transfer(task: dict[str, Any], reports: Reports) -> dict[str, Any]:
-    """Transfers a recording, and reports each track as it is done: the mix first, which the page
-    plays, then the original, the new stems, and those of the song.
+    """Transfers a recording, and reports its tracks as they are there: the original, stems as they
+    are separated, transferred or played, the mix.
 
     Returns the files by their public names, what is to be known of the result, and the lead sheet
     of a cover.
@@ -42,21 +46,46 @@ def transfer(task: dict[str, Any], reports: Reports) -> dict[str, Any]:
     output = Output.file(folder / f"mix.{task['format']}", options)
     output.check(song)
     plan = _plan(options)
-    report = transfer_song(song, plan, output, _progress(reports, 0.0, _TRANSFER_SHARE))
+    tracks, left = JobTracks(folder, reports), TimeLeft()
+    tracks.add("original", "original", partial(stereo_blocks, song))
+    # A cover without the song's voice needs no stems of the song; they come after it.
+    separated: dict[str, Path] = {}
+    begin = 0.0
+    if plan.cover is not None and plan.cover.has_voice:
+        begin = _SEPARATED_SHARE
+        live = LiveStems(plan, tracks, only_separated=True)
+        separated = _original_stems(
+            task, song, live, _progress(reports, left, 0.0, begin, _SEPARATE)
+        )
+    live = LiveStems(plan, tracks)
+    report = transfer_song(
+        song,
+        plan,
+        dataclasses.replace(output, on_stems=live),
+        _progress(reports, left, begin, _TRANSFER_SHARE),
+    )
     assert output.path is not None
     style = task["options"]["style"]
     title = f"{song.title}.{style}"
     files = {"mix": (output.path, f"{title}.{task['format']}")}
     reports.send(progress={"stage": "tracks", "share": _TRANSFER_SHARE, "left": None})
-    tracks = JobTracks(folder, reports)
     tracks.add("mix", "mix", partial(stereo_blocks, output.path))
-    tracks.add("original", "original", partial(stereo_blocks, song))
+    tracks.finish()
     _add_stems(report, plan, tracks, files, title)
     sheet = None
     if report.mode == "cover":
         sheet = _sheet_files(folder, song, title, files)
-        if plan.separator_name != "none" or options.separator != "none":
-            _add_original_stems(task, song, report, tracks, files, reports)
+        if not separated and options.separator != "none":
+            separated = _original_stems(
+                task, song, None, _progress(reports, left, _STEMS_SHARE, 1.0, _SEPARATE)
+            )
+        there = {
+            name for name, stem in report.stems.items() if stem.action == "keep" and stem.files
+        }
+        for name, path in separated.items():
+            if name not in there:  # a voice that is kept is there already, as it is in the mix
+                tracks.add(f"dry-{name}", "dry", partial(stereo_blocks, path), stem=name)
+            files[f"stem-{name}-separated"] = path, f"{song.title}.stems/{path.name}"
     return {
         "files": {name: [str(path), shown] for name, (path, shown) in files.items()},
         "report": _shown(report, task),
@@ -76,7 +105,7 @@ def _options(task: dict[str, Any], folder: Path) -> TransferOptions:
     options = from_fields(
         **fields,
         stems_out=folder / "stems",
-        midi_out=folder / "arrangement.mid",
+        midi_out=folder / _ARRANGEMENT,
         sheet_out=folder / "sheet.json",
         keep_parts=True,
         overwrite=True,
@@ -98,10 +127,19 @@ def _plan(options: TransferOptions) -> Plan:
     return _plans[key]
 
 
-def _progress(reports: Reports, begin: float, end: float) -> Any:
+def _progress(reports: Reports, left: TimeLeft, begin: float, end: float, named: str = "") -> Any:
+    """A callback for a part of a job, between two shares of it; ``named`` is all of its stages."""
+
     def show(now: Progress) -> None:
         share = begin + (end - begin) * now.share
-        reports.send(progress={"stage": now.stage, "share": share, "left": now.seconds_left})
+        stage = f"{now.stage} {begin}"  # each part has a rate of its own
+        reports.send(
+            progress={
+                "stage": named or now.stage,
+                "share": share,
+                "left": left.update(stage, share),
+            }
+        )
 
     return show
 
@@ -142,28 +180,20 @@ def _add_stems(
             files[f"stem-{name}-{role}"] = path, f"{title}.stems/{path.name}"
 
 
-def _add_original_stems(
-    task: dict[str, Any],
-    song: Source,
-    report: Report,
-    tracks: JobTracks,
-    files: dict[str, tuple[Path, str]],
-    reports: Reports,
-) -> None:
-    """The song's own stems beside the band that replaces them, to fade between the two."""
+def _original_stems(
+    task: dict[str, Any], song: Source, on_stems: LiveStems | None, progress: Any
+) -> dict[str, Path]:
+    """Files of the song's own stems beside the band that replaces them, to fade between the two."""
     folder = Path(task["folder"]) / "separated"
     options = TransferOptions(
         separator=task["options"]["separator"], seed=task["options"]["seed"], stems_out=folder
     )
     plan = prepare(options, separate_only=True)
-    progress = _progress(reports, _STEMS_SHARE, 1.0)
-    separated = transfer_song(song, plan, Output.stems(folder, options), progress)
-    there = {name for name, stem in report.stems.items() if stem.action == "keep" and stem.files}
-    for name, stem in separated.stems.items():
-        for path in map(Path, stem.files):
-            if name not in there:  # a voice that is kept is there already, as it is in the mix
-                tracks.add(f"dry-{name}", "dry", partial(stereo_blocks, path), stem=name)
-            files[f"stem-{name}-separated"] = path, f"{song.title}.stems/{path.name}"
+    output = dataclasses.replace(Output.stems(folder, options), on_stems=on_stems)
+    separated = transfer_song(song, plan, output, progress)
+    if on_stems is not None:
+        on_stems.finish()
+    return {name: Path(stem.files[0]) for name, stem in separated.stems.items() if stem.files}
 
 
 def _sheet_files(
@@ -177,7 +207,7 @@ def _sheet_files(
     place.mkdir()
     paths = sheet_paths(place, "song", ("json", "chords", "musicxml", "midi"))
     write_sheet(sheet, paths)
-    files["arrangement"] = folder / "arrangement.mid", f"{title}.mid"
+    files["arrangement"] = folder / _ARRANGEMENT, f"{title}.mid"
     for kind, path in paths.items():
         files[f"sheet-{kind}"] = path, f"{song.title}{path.name.removeprefix('song')}"
     return sheet_view(sheet)
@@ -188,7 +218,11 @@ def _shown(report: Report, task: Mapping[str, Any]) -> dict[str, Any]:
     cover = report.cover
     return {
         "mode": report.mode,
-        "notices": [notice.replace(f"{task['folder']}/", "") for notice in report.notices],
+        "notices": [
+            notice.replace(f"{task['folder']}/", "")
+            for notice in report.notices
+            if _ARRANGEMENT not in notice  # nobody asked for it
+        ],
         "loudness_in": report.loudness_in,
         "loudness_out": report.loudness_out,
         "separator": report.separator,

@@ -60,15 +60,17 @@ class Worker:
         Raises TaskFailed, TaskCancelled. A process that dies is another TaskFailed; the next task
         gets a new one.
         """
+        self._cancelled = False  # before it waits for its turn: it may be cancelled meanwhile
         async with self._lock:
             if self._idle is not None:
                 self._idle.cancel()
-            self._cancelled = False
             self._number += 1
             await self._ensure()
             try:
                 return await self._do(task, on_report)
-            except asyncio.CancelledError:  # the server stops
+            except (TaskFailed, TaskCancelled):
+                raise
+            except BaseException:  # the server stops, or the process says what it should not
                 await self._end()
                 raise
             finally:

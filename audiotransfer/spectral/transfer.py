@@ -17,6 +17,7 @@ from audiotransfer.errors import AudioTransferError
 from audiotransfer.spectral.models.base import STEMS, SpectrogramModel, fold
 from audiotransfer.spectral.models.drum_templates import DrumTemplateModel
 from audiotransfer.spectral.models.note_templates import NoteTemplateModel
+from audiotransfer.spectral.models.refined import RefinedModel
 from audiotransfer.spectral.models.unet import UNet
 from audiotransfer.spectral.networks import (
     ConditionalUNet,
@@ -32,6 +33,9 @@ TARGET = "target"
 #: The option of a card's stem entry that says which spectrogram of the channels the model predicts:
 #: with the value "mean" that of their mean, else that of their power.
 CHANNELS = "channels"
+#: The option of a card's stem entry that names the weights of a network that refines what the
+#: model predicts, beside the card.
+REFINER = "refiner"
 MODELS: dict[str, Callable[..., SpectrogramModel]] = {
     model.kind: model
     for model in (
@@ -180,6 +184,8 @@ def load(
     options = entry.get("options", {})
     if target := options.get(TARGET):
         generator = generator.only(str(target))
+    if refiner := options.get(REFINER):
+        generator = RefinedModel(generator, load_generator(Path(folder) / str(refiner)))
     mean_channel = options.get(CHANNELS) == "mean"
     return stem_transfer(generator, spectrogram, stem, device, vocoder, mean_channel)
 

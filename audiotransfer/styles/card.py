@@ -57,6 +57,12 @@ class StemEntry:
         return dataclasses.asdict(self)
 
 
+def _files(entry: StemEntry) -> list[str]:
+    """The weights that a stem's transfer reads."""
+    options = [value for value in entry.options.values() if isinstance(value, str)]
+    return [entry.weights, *(value for value in options if value.endswith(".safetensors"))]
+
+
 @dataclass(frozen=True)
 class Card:
     """The content of ``card.json``.
@@ -118,11 +124,12 @@ class Card:
                 raise AudioTransferError(
                     f"style {self.name!r} has the stem {stem!r}: use small letters"
                 )
-            if entry is not None and entry.weights not in self.weights:
-                raise AudioTransferError(
-                    f"style {self.name!r}: stem {stem} wants {entry.weights!r}, whose sha256"
-                    " the card does not give"
-                )
+            for file in _files(entry) if entry is not None else ():
+                if file not in self.weights:
+                    raise AudioTransferError(
+                        f"style {self.name!r}: stem {stem} wants {file!r}, whose sha256 the card"
+                        " does not give"
+                    )
         for stem in self.effects:
             if self.stems.get(stem) is None:
                 raise AudioTransferError(

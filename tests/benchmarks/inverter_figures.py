@@ -171,6 +171,8 @@ SYSTEMS: dict[str, RoundTrip] = {
     "mel deep-griffinlim 3": registered("deep-griffinlim"),
     "mel neural": registered("neural"),
     "mel neural, 16 iterations": registered("neural", iterations=16),
+    "mel neural, 8 iterations": registered("neural", iterations=8),
+    "mel neural, 4 iterations": registered("neural", iterations=4),
     "mel neural, no iterations": registered("neural", iterations=0),
     "mel rtisi": registered("rtisi"),
     "mel source": registered("source"),

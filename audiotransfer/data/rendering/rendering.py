@@ -88,7 +88,7 @@ def _render_target(
         dry = synthesizer.render([(part, Path(bank)) for part in played], settings.seconds)
         return room(dry, SAMPLE_RATE, np.random.default_rng(7), *ensemble.room)
     font = Path(next((b for b in settings.target_banks if b != SAMPLED), settings.soundfonts[0]))
-    sampled, others = _shared_out(ensemble, played)
+    sampled, others = shared_out(ensemble, played)
     dry = np.zeros((2, round(settings.seconds * SAMPLE_RATE)), np.float32)
     if others:
         dry = synthesizer.render([(part, font) for part in others], settings.seconds)
@@ -101,12 +101,13 @@ def _render_target(
     return room(dry, SAMPLE_RATE, np.random.default_rng(7), *ensemble.room)
 
 
-def _shared_out(ensemble: TargetEnsemble, parts: list[Part]) -> tuple[list[Part], list[Part]]:
+def shared_out(ensemble: TargetEnsemble, parts: list[Part]) -> tuple[list[Part], list[Part]]:
     """Parts for the package's instruments, and for a soundfont what these have not or cannot play.
 
     Out of its range an instrument would play another octave, which is no truth for the source's.
     """
-    sampled, others = [], []
+    sampled: list[Part] = []
+    others: list[Part] = []
     for part in parts:
         name = ensemble.sampled.get(part.program)
         within = np.zeros(len(part.notes), bool)
@@ -369,11 +370,7 @@ def _check(settings: RenderSettings) -> None:
         if not Path(font).is_file():
             raise AudioTransferError(f"soundfont {font} does not exist; name an .sf2 or .sf3")
     for style in settings.targets:
-        if SAMPLED in settings.target_banks and not target_ensemble(style).sampled:
-            raise AudioTransferError(
-                f"style {style!r} has no instruments in the package; leave {SAMPLED!r} out of "
-                "target_banks"
-            )
+        target_ensemble(style)
     if settings.targets and not settings.genre and not sum(settings.target_banks.values()) > 0:
         raise AudioTransferError("no target_banks are named; set soundfonts with their shares")
     if not settings.soundfonts:

@@ -30,6 +30,7 @@ _ROWS = 320
 _LOWEST_HZ, _HIGHEST_HZ = 40.0, 18_000.0
 _MARKS_HZ = (50, 100, 200, 500, 1000, 2000, 5000, 10_000)
 _WIDEST = 1600
+_FRAMES = 4096  # transformed at a time: the complex spectra of a whole song would take gigabytes
 
 
 def save_comparison(
@@ -139,6 +140,18 @@ def _log_frequency(signal: Signal) -> Signal:
 
     Interpolated where rows are denser than bins, else the loudest bin of each row.
     """
+    around = _N_FFT // HOP_LENGTH  # frames that share samples with the next piece's first
+    total = max(len(signal), _N_FFT) // HOP_LENGTH + 1
+    pieces = []
+    for first in range(0, total, _FRAMES):
+        before = min(first, around)
+        begin, end = first - before, first + _FRAMES + around
+        rows = _rows(signal[begin * HOP_LENGTH : end * HOP_LENGTH])
+        pieces.append(rows[:, before : before + min(_FRAMES, total - first)])
+    return np.concatenate(pieces, axis=1)
+
+
+def _rows(signal: Signal) -> Signal:
     spectrum = stft_magnitude(signal, _N_FFT, HOP_LENGTH)
     places = _row_frequencies() * (_N_FFT / SAMPLE_RATE)
     lower = places.astype(int)

@@ -70,15 +70,22 @@ export class Blind {
 
   hear(pair, side) {
     const { mixer } = this;
+    const { player } = mixer;
     mixer.original = pair[side] === "before";
     // The mixer must not tell which of the two is heard.
     mixer.hidden = true;
     mixer.apply();
-    mixer.player.setLoop(null);
-    mixer.player.seek(pair.start * RATE);
+    player.setLoop(null);
+    player.seek(pair.start * RATE);
+    if (!player.playing) player.play();
+    const { turn } = player;
     clearTimeout(this.timer);
-    this.timer = setTimeout(() => mixer.player.pause(), 1000 * (pair.end - pair.start) + 500);
-    if (!mixer.player.playing) mixer.player.play();
+    this.timer = setTimeout(() => {
+      if (player.turn !== turn) return; // somebody plays something else
+      player.pause();
+      mixer.hidden = mixer.original = false;
+      mixer.apply();
+    }, 1000 * (pair.end - pair.start) + 500);
   }
 
   get finished() {

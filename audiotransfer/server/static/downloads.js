@@ -11,7 +11,11 @@ export class Downloads {
     this.mixer = mixer;
     this.say = say;
     this.job = null;
-    by("save-mix").addEventListener("click", () => this.saveMix());
+    by("save-mix").addEventListener("click", () => this.save(by("save-mix"), async () => this.writeMix()));
+    by("save-all").addEventListener("click", () => this.save(by("save-all"), async () => {
+      if (!this.mixer.untouched) await this.writeMix(); // the mix as it is set is one of the files
+      return "all";
+    }));
     by("copy").addEventListener("click", () => this.copy());
     by("format").addEventListener("change", () => this.showBits());
     by("pictures").addEventListener("toggle", () => this.picture());
@@ -30,7 +34,6 @@ export class Downloads {
       this.showBits();
     }
     by("files").replaceChildren(...Object.entries(job.files).map(([name, shown]) => element("li", {}, element("a", { href: link(`api/jobs/${job.id}/result/${name}`), download: shown.split("/").pop() }, shown))));
-    by("save-all").href = link(`api/jobs/${job.id}/result/all`);
     this.showCommand();
   }
 
@@ -41,15 +44,21 @@ export class Downloads {
     if (float.disabled && by("encoding").value === "float32") by("encoding").value = "int24";
   }
 
-  async saveMix() {
-    const button = by("save-mix");
+  // Writes the mix as it is set on the server; its name there.
+  async writeMix() {
+    // As it was written where nothing was changed: the same file that the command line writes.
+    const gains = this.mixer.untouched ? { mix: 1 } : this.mixer.finalGains();
+    const format = by("format").value;
+    const encoding = by("bits").hidden ? "int16" : by("encoding").value;
+    const { file } = await call("POST", `api/jobs/${this.job.id}/mix`, { gains, format, encoding });
+    return file;
+  }
+
+  // Saves the file that `write` names.
+  async save(button, write) {
     button.disabled = true;
     try {
-      // As it was written where nothing was changed: the same file that the command line writes.
-      const gains = this.mixer.untouched ? { mix: 1 } : this.mixer.finalGains();
-      const format = by("format").value;
-      const encoding = by("bits").hidden ? "int16" : by("encoding").value;
-      const { file } = await call("POST", `api/jobs/${this.job.id}/mix`, { gains, format, encoding });
+      const file = await write();
       const made = element("a", { href: link(`api/jobs/${this.job.id}/result/${file}`), download: "" });
       document.body.append(made);
       made.click();

@@ -1,5 +1,5 @@
 // The page: a song, a request, its progress, and the mixer.
-import { call, release, watch } from "./api.js";
+import { GONE, call, release, watch } from "./api.js";
 import { clock, element } from "./wave.js";
 import { Blind } from "./blind.js";
 import { Downloads } from "./downloads.js";
@@ -10,7 +10,7 @@ import { Setup } from "./setup.js";
 const by = (id) => document.getElementById(id);
 const KEPT = "audiotransfer-page";
 const PING = 60_000;
-const STAGES = { loading: "loading", measure: "listening", transcribe: "listening", transfer: "playing", arrange: "playing", write: "writing", tracks: "making the mixer's tracks" };
+const STAGES = { loading: "loading", separate: "separating the stems", measure: "measuring", transcribe: "transcribing", transfer: "transferring", arrange: "playing", write: "writing", tracks: "making the mixer's tracks" };
 
 const state = { song: null, jobs: [], current: null };
 const keep = () => {
@@ -23,18 +23,21 @@ function say(text) {
 }
 
 const mixer = new Mixer(say);
-const setup = new Setup(start, say);
+const setup = new Setup(start, say, (song) => {
+  state.song = song?.id || null;
+  keep();
+});
 const sheet = new Sheet(() => mixer.seconds, start, say);
 const downloads = new Downloads(mixer, say);
 const blind = new Blind(mixer);
 mixer.changed = () => downloads.showCommand();
 let stop = () => {};
+let audible = ""; // the job whose mix can be heard
 
 async function start(request) {
   say("");
   try {
     const job = await call("POST", "api/jobs", request);
-    state.song = request.song;
     state.jobs.push(job.id);
     open(job.id);
   } catch (error) {
@@ -47,45 +50,59 @@ function open(id) {
   state.current = id;
   keep();
   let first = true;
+  by("cancel").disabled = false;
   stop = watch(id, (job) => {
+    if (!first && by("message").textContent === GONE) say("");
     show(job, first);
     first = false;
-  }, () => say("The job is not there any more; start it again."));
+  }, (refused) => say(refused ? "The job is not there any more; start it again." : GONE));
+}
+
+// A job that came to nothing makes way for the one before it.
+function drop(job) {
+  state.jobs = state.jobs.filter((id) => id !== job.id);
+  mixer.player.pause();
+  by("result").hidden = true;
+  state.current = state.jobs.at(-1) || null;
+  if (state.current) open(state.current);
+  keep();
 }
 
 async function show(job, first) {
   if (job.id !== state.current) return;
   const busy = job.state === "queued" || job.state === "running";
   by("working").hidden = !busy;
-  if (busy) {
+  if (busy && !by("cancel").disabled) {
     by("stage").textContent = job.state === "queued"
       ? `waiting, ${job.position > 1 ? `${job.position - 1} before this` : "next"}`
       : `${STAGES[job.stage] || job.stage}, ${Math.round(100 * job.share)} %${job.left ? `, ${clock(job.left)} left` : ""}`;
     by("share").value = job.share;
     if (first && !job.tracks.length) by("cancel").focus();
   }
-  if (job.state === "failed") say(job.error);
-  if (job.state === "cancelled") {
-    state.jobs = state.jobs.filter((id) => id !== job.id);
-    keep();
-    say("Cancelled.");
+  if (job.state === "failed" || job.state === "cancelled") {
+    say(job.state === "failed" ? job.error : "Cancelled.");
+    drop(job);
     by("preview").focus();
+    return;
   }
-  const audible = job.tracks.some((track) => track.name === "mix");
-  if (!audible) {
-    if (job.state !== "done") by("result").hidden = true;
+  if (!job.tracks.length) {
+    mixer.player.pause();
+    by("result").hidden = true;
     return;
   }
   const appeared = by("result").hidden;
   by("result").hidden = false;
+  if (appeared) audible = "";
   try {
     await mixer.show(job);
   } catch (error) {
     say(error.message);
   }
-  if (appeared) {
-    mixer.zoom();
-    by("play").focus();
+  if (job.id !== state.current) return;
+  if (appeared) mixer.zoom();
+  if (audible !== job.id && job.tracks.some((track) => track.name === "mix")) {
+    audible = job.id;
+    if ([document.body, by("cancel")].includes(document.activeElement)) by("play").focus();
     document.documentElement.dataset.audible = String(performance.now());
   }
   for (const id of ["download", "pictures", "blind"]) by(id).hidden = job.state !== "done";
@@ -98,7 +115,7 @@ async function show(job, first) {
   downloads.show(job);
   blind.show(job);
   try {
-    const kind = setup.kind();
+    const kind = job.kind === "midi" ? "midi" : "audio";
     await sheet.show(job, setup.styles.filter((style) => style[kind]?.modes.includes("cover")).map((style) => style.name));
   } catch (error) {
     say(error.message);
@@ -125,9 +142,16 @@ function showVersions() {
   }, `${n + 1}: ${state.labels?.[id] || "…"}`))));
 }
 
-by("cancel").addEventListener("click", () => call("DELETE", `api/jobs/${state.current}`).catch((error) => say(error.message)));
+by("cancel").addEventListener("click", () => {
+  by("cancel").disabled = true; // it may take some seconds
+  by("stage").textContent = "stopping …";
+  call("DELETE", `api/jobs/${state.current}`).catch((error) => {
+    by("cancel").disabled = false;
+    say(error.message);
+  });
+});
 by("api").href += location.search;
-window.addEventListener("pagehide", () => release([...state.jobs, state.song].filter(Boolean)));
+window.addEventListener("pagehide", () => release([...state.jobs, state.song, setup.song?.id].filter(Boolean)));
 setInterval(() => {
   for (const id of state.jobs) call("GET", `api/jobs/${id}`).catch(() => {});
   if (setup.song) call("GET", `api/songs/${setup.song.id}`).catch(() => {});

@@ -1,6 +1,6 @@
 // The mixer: rows with waveforms, faders for each stem between the original and the new.
-import { clock, element, secondsOf, wave } from "./wave.js";
-import { Player, RATE } from "./playback.js";
+import { PEAKS, clock, element, secondsOf, wave } from "./wave.js";
+import { Player, RATE, SEGMENT } from "./playback.js";
 import { Levels } from "./levels.js";
 import { bytes, call } from "./api.js";
 
@@ -14,8 +14,9 @@ export class Mixer {
     this.job = null;
     this.stems = []; // {name, dry, news: [track], mute, solo, gain, fade, parts: {}}
     this.original = false;
-    this.waves = [];
+    this.waves = new Map(); // track -> its waveform
     this.levels = null;
+    this.showing = Promise.resolve();
     this.player = new Player((name, number) => bytes(`api/jobs/${this.job.id}/tracks/${name}/${number}`));
     this.player.addEventListener("change", () => this.showTransport());
     this.player.addEventListener("failed", (event) => say(event.detail.message));
@@ -50,24 +51,38 @@ export class Mixer {
     event.preventDefault();
   }
 
-  // Shows a job as far as its tracks are there.
-  async show(job) {
+  // Shows a job as far as its tracks are there; one state after the other.
+  show(job) {
     const other = this.job?.id !== job.id;
     this.job = job;
     if (other) this.clear(job);
+    const shown = this.showing.catch(() => {}).then(() => this.update(job));
+    this.showing = shown;
+    return shown;
+  }
+
+  async update(job) {
     for (const track of job.tracks) {
-      if (this.tracks.has(track.name)) continue;
-      this.tracks.set(track.name, track);
+      if (this.job.id !== job.id) return;
+      const known = this.tracks.get(track.name);
+      if (known && known.segments === track.segments && known.done === track.done) continue;
       const whole = await call("GET", `api/jobs/${job.id}/tracks/${track.name}`);
       if (this.job.id !== job.id) return;
-      this.add(whole);
+      this.tracks.set(track.name, whole);
+      if (known) this.grow(whole);
+      else this.add(whole);
     }
     if (job.levels && !this.levels) {
       const data = await bytes(`api/jobs/${job.id}/levels`);
       if (this.job.id !== job.id) return;
       this.levels = new Levels(job.levels, new Float32Array(data));
+      // What was said of tracks while they grew may have been corrected.
+      this.stems = [];
+      for (const track of job.tracks) if (!["mix", "original"].includes(track.name)) this.stem(track);
       this.usesStems = this.stems.some((stem) => stem.news.length || stem.dry);
       if (this.usesStems) this.makeUp = decibels(this.levels.loudness({ mix: 1 }) - this.levels.loudness(this.mixGains(true)));
+      if (!Number.isFinite(this.makeUp)) this.makeUp = 1; // of silence
+      this.player.ready = Infinity;
       this.player.seek(this.player.position()); // from now on the stems are heard
       this.apply();
       this.showFaders();
@@ -81,8 +96,8 @@ export class Mixer {
     this.usesStems = false;
     this.makeUp = 1;
     this.original = false;
-    for (const one of this.waves) one.destroy();
-    this.waves = [];
+    for (const one of this.waves.values()) one.destroy();
+    this.waves.clear();
     by("rows").replaceChildren();
     by("faders").replaceChildren();
     this.player.set([], 0);
@@ -90,16 +105,47 @@ export class Mixer {
   }
 
   add(track) {
+    this.player.add(track);
     if (track.name === "original" || track.name === "mix") {
       this.player.frames = Math.max(this.player.frames, track.frames);
-      this.player.add(track);
       this.row(track.name === "mix" ? "new" : "original", track, track.name === "original");
-      if (track.name === "mix") this.showTransport();
+      this.showTransport();
     } else {
-      this.player.add(track);
+      const part = partOf(track);
+      this.row(track.role === "dry" ? `${part}, original` : part, track, track.role === "dry");
       this.stem(track);
+      this.showFaders();
     }
+    this.whatIsThere();
     this.apply();
+  }
+
+  // A track that was there in part.
+  grow(track) {
+    this.player.grow(track);
+    this.waves.get(track.name)?.load("", [Float32Array.from(this.peaks(track), (one) => one / 127)], this.seconds).catch(() => {});
+    this.whatIsThere();
+    this.apply();
+  }
+
+  // Peaks of a track as long as the song; what is not there yet is silent.
+  peaks(track) {
+    const missing = Math.round(this.seconds * PEAKS) - track.peaks.length;
+    return missing > 0 ? [...track.peaks, ...new Array(missing).fill(0)] : track.peaks;
+  }
+
+  // Until the mix is written, one hears the stems that are made anew, as far as they are there.
+  whatIsThere() {
+    if (this.levels) return;
+    const before = Object.keys(this.mixGains()).join();
+    const news = [...this.tracks.values()].filter((track) => track.role === "new");
+    this.sketch = !this.tracks.has("mix") && news.some((track) => track.segments > 0);
+    this.player.ready = this.sketch ? Math.min(...[...this.tracks.values()].filter((track) => track.segments > 0 && !track.done).map((track) => track.segments * SEGMENT)) : Infinity;
+    // What is heard from now on was not scheduled.
+    if (Object.keys(this.mixGains()).join() !== before) {
+      this.apply();
+      this.player.seek(this.player.position());
+    }
   }
 
   stem(track) {
@@ -115,23 +161,24 @@ export class Mixer {
     stem.kept = Boolean(track.kept) || stem.kept;
     if (track.role === "new") stem.parts[part] = { mute: false, gain: track.gain_db, first: track.gain_db };
     else if (stem.kept) stem.gain = stem.first = track.gain_db;
-    this.row(track.role === "dry" ? `${part}, original` : part, track, track.role === "dry");
-    this.showFaders();
   }
 
   row(title, track, dry) {
     const box = element("div", { class: "wave" });
     const made = element("div", { class: "row", "data-track": track.name, "data-stem": track.stem }, element("span", { class: "name" }, title), box);
     // What a stem was stands below what it became.
-    const like = track.stem ? [...by("rows").children].filter((one) => one.dataset.stem === track.stem).at(-1) : null;
-    if (like) like.after(made);
+    const rows = [...by("rows").children];
+    const like = track.stem ? rows.filter((one) => one.dataset.stem === track.stem).at(-1) : rows.find((one) => one.dataset.track === "original");
+    if (track.name === "original") by("rows").prepend(made);
+    else if (like) like.after(made);
     else by("rows").append(made);
-    this.waves.push(wave(box, track.peaks, secondsOf(track.peaks), { dry, height: 40 }));
+    const peaks = this.peaks(track);
+    this.waves.set(track.name, wave(box, peaks, secondsOf(peaks), { dry, height: 40 }));
   }
 
   // Linear gains of tracks as the faders are set; `untouched`: as they were at first.
   mixGains(untouched = false) {
-    if (!this.usesStems) return { mix: 1 };
+    if (!this.usesStems && !this.sketch) return this.tracks.has("mix") ? { mix: 1 } : { original: 1 };
     const found = {};
     const solo = !untouched && this.stems.some((stem) => stem.solo);
     for (const stem of this.stems) {
@@ -183,8 +230,7 @@ export class Mixer {
   }
 
   showFaders() {
-    by("faders").replaceChildren(...(this.usesStems ? [] : [element("p", { class: "hint" }, "The faders work when all tracks are there.")]),
-      ...this.stems.flatMap((stem) => this.fader(stem)));
+    by("faders").replaceChildren(...(this.usesStems ? this.stems.flatMap((stem) => this.fader(stem)) : [element("p", { class: "hint" }, "Faders for the stems come when all of them are there.")]));
   }
 
   fader(stem) {
@@ -251,13 +297,13 @@ export class Mixer {
       const start = Math.max(0, Math.min(at, this.frames - 8 * RATE));
       this.player.setLoop({ start, end: Math.min(this.frames, start + 8 * RATE) });
     }
-    by("loop").setAttribute("aria-pressed", String(Boolean(this.player.loop)));
     this.showTransport();
   }
 
   showTransport() {
     by("play").textContent = this.player.playing ? "Pause" : "Play";
     by("ab").setAttribute("aria-pressed", String(this.original && !this.hidden));
+    by("loop").setAttribute("aria-pressed", String(Boolean(this.player.loop)));
     by("position").max = this.seconds || 1;
     this.shownAt = -1;
   }

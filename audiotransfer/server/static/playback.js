@@ -5,7 +5,7 @@
 // segments of each track.
 
 export const RATE = 44100;
-const SEGMENT = 2 * RATE;
+export const SEGMENT = 2 * RATE;
 const AHEAD = 2.5; // s that are scheduled ahead
 const SOON = 0.08; // s from a key press to the first sample
 const RAMP = 0.015; // s of a change of gain, so that it does not click
@@ -15,9 +15,10 @@ export class Player extends EventTarget {
     super();
     this.fetch = fetchSegment;
     this.context = null;
-    this.tracks = new Map(); // name -> {frames, segments, gain, node, wanted}
+    this.tracks = new Map(); // name -> {frames, segments, gains, node, wanted}
     this.buffers = new Map(); // "name/segment" -> promise of an AudioBuffer
     this.frames = 0;
+    this.ready = Infinity; // samples that are there, while tracks grow
     this.playing = false;
     this.loop = null; // {start, end} in samples
     this.at = 0; // sample at which playback rests, or began
@@ -50,6 +51,7 @@ export class Player extends EventTarget {
     this.tracks = new Map(tracks.map((track) => [track.name, { ...track, node: null, wanted: 0 }]));
     this.buffers.clear();
     this.frames = frames;
+    this.ready = Infinity;
     this.loop = null;
     if (this.context) for (const track of this.tracks.values()) this.connect(track);
     this.at = Math.min(before, Math.max(0, frames - 1));
@@ -63,10 +65,18 @@ export class Player extends EventTarget {
     if (this.context) this.connect(own);
   }
 
+  // A track that is longer than it was.
+  grow({ name, frames, segments, gains }) {
+    const track = this.tracks.get(name);
+    // What may have been cut off at its end is decoded again.
+    this.buffers.delete(`${name}/${track.segments - 1}`);
+    Object.assign(track, { frames, segments, gains });
+  }
+
   // Linear gains by track; those that are not named are silent.
   gains(wanted) {
     for (const [name, track] of this.tracks) {
-      track.wanted = (wanted[name] || 0) * track.gain;
+      track.wanted = wanted[name] || 0;
       if (track.node) {
         const now = this.context.currentTime;
         track.node.gain.cancelScheduledValues(now);
@@ -92,7 +102,7 @@ export class Player extends EventTarget {
     this.ensure();
     this.playing = true;
     this.dispatchEvent(new Event("change"));
-    if (this.at >= this.end() - 1) this.at = this.loop ? this.loop.start : 0;
+    if (this.at >= this.end() - 1) this.at = this.loop && this.loop.start < this.end() ? this.loop.start : 0;
     const turn = ++this.turn;
     await this.context.resume();
     if (turn === this.turn) this.schedule(turn);
@@ -122,7 +132,7 @@ export class Player extends EventTarget {
   seek(sample) {
     const playing = this.playing;
     this.stop();
-    this.at = Math.max(0, Math.min(Math.round(sample), this.frames - 1));
+    this.at = Math.max(0, Math.min(Math.round(sample), this.frames - 1, this.ready - 1));
     this.forget(Math.floor(this.at / SEGMENT));
     if (playing) this.play();
     else this.dispatchEvent(new Event("change"));
@@ -134,7 +144,7 @@ export class Player extends EventTarget {
     this.seek(loop && (at < loop.start || at >= loop.end) ? loop.start : at);
   }
 
-  end() { return this.loop ? this.loop.end : this.frames; }
+  end() { return Math.min(this.loop ? this.loop.end : this.frames, this.ready); }
 
   async schedule(turn) {
     let sample = this.at;
@@ -159,7 +169,7 @@ export class Player extends EventTarget {
       time = (Math.round(time * RATE) + stop - sample) / RATE;
       sample = stop;
       if (sample >= this.end()) {
-        if (!this.loop) {
+        if (!this.loop || this.loop.start >= this.end()) {
           this.finish(turn, time);
           return;
         }
@@ -209,7 +219,7 @@ export class Player extends EventTarget {
     return Promise.all(wanted.map(async (track) => {
       const key = `${track.name}/${number}`;
       if (!this.buffers.has(key)) {
-        const promise = this.fetch(track.name, number).then((data) => this.context.decodeAudioData(data));
+        const promise = this.fetch(track.name, number).then((data) => this.context.decodeAudioData(data)).then((buffer) => amplified(buffer, track.gains?.[number]));
         promise.catch(() => this.buffers.delete(key));
         this.buffers.set(key, promise);
       }
@@ -229,8 +239,9 @@ export class Player extends EventTarget {
   async finish(turn, time) {
     while (turn === this.turn && this.context.currentTime < time) await rest(50);
     if (turn !== this.turn) return;
+    const more = this.end() < this.frames && !this.loop; // a song that is not there as a whole yet
     this.stop();
-    this.at = 0;
+    this.at = more ? this.end() : 0;
     this.context.suspend();
     this.dispatchEvent(new Event("change"));
   }
@@ -242,6 +253,15 @@ export class Player extends EventTarget {
     this.analyser.getFloatTimeDomainData(samples);
     return Math.sqrt(samples.reduce((sum, one) => sum + one * one, 0) / samples.length);
   }
+}
+
+// A segment that was divided by its peak, at its own level.
+function amplified(buffer, gain) {
+  if (gain) for (let n = 0; n < buffer.numberOfChannels; n += 1) {
+    const samples = buffer.getChannelData(n);
+    for (let i = 0; i < samples.length; i += 1) samples[i] *= gain;
+  }
+  return buffer;
 }
 
 const rest = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));

@@ -1,5 +1,5 @@
 // The song and what is asked for it: choose, crop, style, strength, stems.
-import { call } from "./api.js";
+import { call, upload } from "./api.js";
 import { clock, element, wave } from "./wave.js";
 import Regions from "./regions.js";
 
@@ -15,9 +15,11 @@ const HOW = {
 };
 
 export class Setup {
-  constructor(start, say) {
+  // `start` takes a request, `chosen` a song or null.
+  constructor(start, say, chosen) {
     this.start = start;
     this.say = say;
+    this.chosen = chosen;
     this.styles = [];
     this.song = null;
     this.wave = null;
@@ -30,8 +32,9 @@ export class Setup {
     for (const kind of ["dragleave", "drop"]) document.addEventListener(kind, () => drop.classList.remove("over"));
     document.addEventListener("drop", (event) => {
       event.preventDefault();
-      const file = event.dataTransfer.files[0];
-      if (file) this.upload(file);
+      const { files } = event.dataTransfer;
+      if (files.length > 1) this.say("One song at a time: drop a single file.");
+      else if (files.length) this.upload(files[0]);
     });
     by("file").addEventListener("change", (event) => {
       if (event.target.files[0]) this.upload(event.target.files[0]);
@@ -53,17 +56,27 @@ export class Setup {
   }
 
   upload(file) {
-    this.take(() => call("POST", `api/songs?name=${encodeURIComponent(file.name)}`, file));
+    this.take((show, signal) => upload(`api/songs?name=${encodeURIComponent(file.name)}`, file, show, signal));
   }
 
+  // `request` is given a function that shows the share that is sent, and a signal to stop.
   async take(request) {
+    if (by("drop").hasAttribute("aria-busy")) return;
     this.say("");
     by("drop").setAttribute("aria-busy", "true");
     for (const button of by("drop").querySelectorAll("button, input")) button.disabled = true;
-    const waiting = element("p", { role: "status" }, "The song is being read …");
+    const stop = new AbortController();
+    const told = element("span", { role: "status" }, "The song is being read …");
+    const cancel = element("button", { type: "button", onclick: () => stop.abort() }, "Cancel");
+    const waiting = element("p", {}, told, " ", cancel);
     by("drop").append(waiting);
+    const show = (share) => {
+      told.textContent = share < 1 ? `The song is being sent, ${Math.round(100 * share)} %` : "The song is being read …";
+    };
     try {
-      this.show(await request());
+      const song = await request(show, stop.signal);
+      if (stop.signal.aborted) throw new Error("Cancelled.");
+      this.show(song);
       by("preview").focus();
     } catch (error) {
       this.say(error.message);
@@ -76,6 +89,7 @@ export class Setup {
 
   show(song) {
     this.song = song;
+    this.chosen(song);
     by("drop").hidden = Boolean(song);
     by("chosen").hidden = !song;
     by("request").hidden = !song;

@@ -37,7 +37,7 @@ export class Sheet {
 
   async correct(edit) {
     // A later correction of the same place takes the earlier one's.
-    const same = (one) => one.kind === edit.kind && (edit.kind === "chord" ? one.beat === edit.beat : one.bar === edit.bar);
+    const same = (one) => edit.kind !== "section" && one.kind === edit.kind && one.beat === edit.beat && one.bar === edit.bar;
     const edits = [...this.edits.filter((one) => !same(one)), edit];
     try {
       const sheet = await call("POST", `api/jobs/${this.job.id}/sheet`, { edits });
@@ -63,10 +63,18 @@ export class Sheet {
     const place = (time) => `${100 * time / seconds}%`;
     const chordEdits = new Set(this.edits.filter((one) => one.kind === "chord").map((one) => one.beat));
     const barEdits = new Set(this.edits.filter((one) => one.kind === "bar").map((one) => one.bar));
+    const sectionEdits = new Set(this.edits.filter((one) => one.kind === "section").map((one) => one.bar));
     const starts = [...sheet.chords.map((chord) => chord.seconds), sheet.end];
     by("sheet").replaceChildren(
       ...sheet.bars.map((bar) => element("span", { class: "bar", style: `left: ${place(bar.seconds)}`, "aria-hidden": "true" })),
-      ...sheet.sections.map((section) => element("span", { class: "section", style: `left: ${place(section.seconds)}` }, section.name)),
+      ...sheet.sections.map((section) => {
+        const bar = this.barAt(section.seconds);
+        return element("button", {
+          type: "button", class: `section${sectionEdits.has(bar) ? " changed" : ""}`, "data-section": bar, "data-time": section.seconds, style: `left: ${place(section.seconds)}`,
+          "aria-label": `Section ${section.name} from bar ${bar + 1}, name it otherwise`,
+          onclick: (event) => this.name(event.currentTarget, bar, section.name),
+        }, section.name);
+      }),
       ...sheet.bars.map((bar, number) => this.line(bar, number, place, barEdits.has(number))),
       ...sheet.chords.map((chord, number) => {
         const made = element("button", {
@@ -74,15 +82,33 @@ export class Sheet {
           style: `left: ${place(chord.seconds)}; max-width: ${place(Math.max(0, starts[number + 1] - chord.seconds))}`,
           "aria-label": `Chord ${chord.symbol} at ${chord.seconds.toFixed(1)} s, correct it`,
         }, chord.symbol);
-        made.addEventListener("click", () => this.type(made, chord));
+        made.addEventListener("click", () => this.type(made, {
+          value: chord.symbol, label: `Chord at ${chord.seconds.toFixed(1)} s`, again: `[data-beat="${chord.beat}"]`,
+          edit: (symbol) => symbol && { kind: "chord", beat: chord.beat, symbol },
+        }));
         return made;
       }));
     by("undo").disabled = !this.edits.length;
     by("edits").textContent = this.edits.length ? `${this.edits.length} correction${this.edits.length > 1 ? "s" : ""}` : "";
   }
 
-  type(button, chord) {
-    const input = element("input", { value: chord.symbol, "aria-label": `Chord at ${chord.seconds.toFixed(1)} s`, autocomplete: "off", maxlength: 24, style: `left: ${button.style.left}` });
+  // The bar that begins nearest to a time.
+  barAt(seconds) {
+    const apart = this.shown.bars.map((bar) => Math.abs(bar.seconds - seconds));
+    return apart.indexOf(Math.min(...apart));
+  }
+
+  // Has a section typed that begins at a bar; an empty name lets the one before go on.
+  name(button, bar, value) {
+    this.type(button, {
+      value, label: `Section from bar ${bar + 1}; empty: none begins here`, above: true, again: `[data-section="${bar}"]`,
+      edit: (name) => ({ kind: "section", bar, name }),
+    });
+  }
+
+  // An input in place of a button; `edit` makes a correction of its text.
+  type(button, { value, label, above, again, edit }) {
+    const input = element("input", { value, "aria-label": label, autocomplete: "off", maxlength: 24, class: above ? "above" : "", style: `left: ${button.style.left}` });
     let open = true;
     const end = async (take) => {
       if (!open) return;
@@ -90,8 +116,9 @@ export class Sheet {
       const text = input.value.trim();
       input.remove();
       button.hidden = false;
-      if (take && text && text !== chord.symbol) await this.correct({ kind: "chord", beat: chord.beat, symbol: text });
-      by("sheet").querySelector(`[data-beat="${chord.beat}"]`)?.focus();
+      const made = take && text !== value && edit(text);
+      if (made) await this.correct(made);
+      by("sheet").querySelector(again)?.focus();
     };
     input.addEventListener("keydown", (event) => {
       event.stopPropagation();
@@ -108,7 +135,7 @@ export class Sheet {
   line(bar, number, place, changed) {
     const made = element("button", {
       type: "button", class: `line${changed ? " changed" : ""}`, "data-time": bar.seconds, style: `left: ${place(bar.seconds)}`,
-      "aria-label": `Bar ${number + 1} begins at ${bar.seconds.toFixed(2)} s; arrow keys move it`, "data-bar": number,
+      "aria-label": `Bar ${number + 1} begins at ${bar.seconds.toFixed(2)} s; arrow keys move it, S begins a section`, "data-bar": number,
     });
     let time = bar.seconds;
     let timer = 0;
@@ -117,7 +144,13 @@ export class Sheet {
       await this.correct({ kind: "bar", bar: number, seconds: Math.max(0, Number(time.toFixed(4))) });
       by("sheet").querySelector(`[data-bar="${number}"]`)?.focus();
     };
+    made.addEventListener("dblclick", () => this.name(made, number, ""));
     made.addEventListener("keydown", (event) => {
+      if (event.key === "s" || event.key === "S") {
+        event.preventDefault();
+        event.stopPropagation();
+        this.name(made, number, "");
+      }
       if (event.key !== "ArrowLeft" && event.key !== "ArrowRight") return;
       event.preventDefault();
       event.stopPropagation();

@@ -1,7 +1,7 @@
 // Waveforms from peaks, drawn by wavesurfer.js; sound is the player's alone.
 import WaveSurfer from "./wavesurfer.js";
 
-const PEAKS = 50; // a second
+export const PEAKS = 50; // a second
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
 export function wave(container, peaks, seconds, { dry = false, height = 44, plugins = [] } = {}) {

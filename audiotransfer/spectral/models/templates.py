@@ -67,6 +67,17 @@ class TemplateModel(SpectrogramModel):
         single.load_state_dict(state)
         return single
 
+    def load_singles(self, singles: Sequence[Self]) -> None:
+        """Loads models of one style each, in this one's order of styles; the opposite of `only`.
+
+        Layers that styles share are the first model's. Raises RuntimeError for another shape.
+        """
+        states = [single.state_dict() for single in singles]
+        own = ("activations.weight", "activations.bias", "templates")
+        self.load_state_dict(
+            states[0] | {name: torch.cat([s[name] for s in states]) for name in own}
+        )
+
     def _load_from_state_dict(
         self, state_dict: dict[str, Any], prefix: str, *arguments: Any, **options: Any
     ) -> None:

@@ -11,10 +11,10 @@ from torch.nn import functional
 from audiotransfer.spectral.models.base import STEMS
 from audiotransfer.spectral.networks import FullFrequencyDiscriminator, PatchDiscriminator
 from audiotransfer.spectral.objectives.losses import discriminator_view
+from audiotransfer.spectral.objectives.stem_spectrograms import StemSpectrograms
 from audiotransfer.training import Group, Preview, Turn
 from audiotransfer.training.adversarial import discriminator_hinge
 from audiotransfer.training.distances import audible_difference
-from vocoder.spectrogram import SpectrogramSettings
 
 
 class PairedObjective:
@@ -31,19 +31,21 @@ class PairedObjective:
     def __init__(
         self,
         generator: nn.Module,
-        spectrogram: SpectrogramSettings,
+        spectrograms: StemSpectrograms,
         weights: Mapping[str, float],
         adversarial_from: int = 2000,
         learning_rate: float = 3e-4,
         discriminator_learning_rate: float = 3e-4,
     ) -> None:
-        self.spectrogram = spectrogram
+        self.spectrograms = spectrograms
         self.generator = generator
         self.weights = dict(weights)
         self.adversarial_from = adversarial_from
         self.discriminators = nn.ModuleDict(
             {
-                "full": FullFrequencyDiscriminator(spectrogram.bins, inputs=1 + len(STEMS)),
+                "full": FullFrequencyDiscriminator(
+                    spectrograms.settings.bins, inputs=1 + len(STEMS)
+                ),
                 "patch": PatchDiscriminator(inputs=1 + len(STEMS)),
             }
         )
@@ -115,16 +117,13 @@ class PairedObjective:
 
     def _spectrograms(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         """The spectrograms of source and target."""
-        with torch.no_grad(), torch.autocast(batch["source"].device.type, enabled=False):
-            return self.spectrogram.stereo(batch["source"]), self.spectrogram.stereo(
-                batch["target"]
-            )
+        source = self.spectrograms.source(batch["source"], batch["stem"])
+        return source, self.spectrograms.target(batch["target"])
 
     def _mix_distance(self, made: Tensor, batch: dict[str, Tensor]) -> Tensor:
         """Audible difference of the mix of outputs and of what is kept, to the true mix."""
-        with torch.no_grad(), torch.autocast(made.device.type, enabled=False):
-            kept = self.spectrogram.stereo(batch["kept"])
-            mix = self.spectrogram.stereo(batch["mix"])
+        kept = self.spectrograms.target(batch["kept"])
+        mix = self.spectrograms.target(batch["mix"])
         stems = made.float().unflatten(0, (len(kept), -1))
         # Stems are taken as incoherent: their powers add up.
         total = torch.logsumexp(2 * torch.cat([stems, kept[:, None]], dim=1), dim=1) / 2

@@ -14,8 +14,8 @@ from audiotransfer.spectral.models.unet import UNet
 from audiotransfer.spectral.networks import FullFrequencyDiscriminator, PatchDiscriminator
 from audiotransfer.spectral.objectives.losses import discriminator_view, visible_difference
 from audiotransfer.spectral.objectives.melgan_vc import MelGanVc, MelGanVcSettings, Siamese
+from audiotransfer.spectral.objectives.stem_spectrograms import StemSpectrograms
 from audiotransfer.training import Group, Preview, Turn
-from vocoder import SpectrogramSettings
 
 _CONDITION = "stem"
 
@@ -30,23 +30,23 @@ class UnpairedObjective:
     def __init__(
         self,
         generator: UNet,
-        spectrogram: SpectrogramSettings,
+        spectrograms: StemSpectrograms,
         stem: str,
         frames: int,
         settings: MelGanVcSettings,
     ) -> None:
-        self.spectrogram = spectrogram
+        self.spectrograms = spectrograms
         if stem not in STEMS:
             raise AudioTransferError(f"no model has the stem {stem!r}; take {', '.join(STEMS)}")
         self.stem = STEMS.index(stem)
         discriminators: dict[str, nn.Module] = {
-            "full": FullFrequencyDiscriminator(spectrogram.bins),
+            "full": FullFrequencyDiscriminator(spectrograms.settings.bins),
             "patch": PatchDiscriminator(),
         }
         self._melgan = MelGanVc(
             generator,
             discriminators,
-            Siamese(spectrogram.bins, frames, **asdict(settings.siamese)),
+            Siamese(spectrograms.settings.bins, frames, **asdict(settings.siamese)),
             settings,
             condition=_CONDITION,
             view=discriminator_view,
@@ -65,13 +65,12 @@ class UnpairedObjective:
         """Source, output and target of the first window."""
         return self._melgan.preview(self._spectrograms(batch), generator)
 
-    @torch.no_grad()
     def _spectrograms(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """The batch's sound as spectrograms, with the stem's index as the condition."""
         sounds = batch["source"]
         stem = torch.full((len(sounds),), self.stem, device=sounds.device)
-        with torch.autocast(sounds.device.type, enabled=False):
-            spectrograms = {
-                name: self.spectrogram.stereo(batch[name]) for name in ("source", "target")
-            }
-        return {**spectrograms, _CONDITION: stem}
+        return {
+            "source": self.spectrograms.source(sounds, stem),
+            "target": self.spectrograms.target(batch["target"]),
+            _CONDITION: stem,
+        }
