@@ -6,9 +6,13 @@ Run with ``pytest -m browser``; the default run leaves these tests out.
 from __future__ import annotations
 
 import base64
+import io
 import json
 import shlex
 import shutil
+import signal
+import wave
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +22,7 @@ import pytest
 pytest.importorskip("playwright", reason="comes with the extra test")
 pytest.importorskip("fastapi", reason="comes with the extra serve, which test brings")
 
+import mido
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from serving import Running
@@ -139,6 +144,10 @@ def test_a_song_is_dropped_transferred_mixed_corrected_and_downloaded(
     page.keyboard.press("Enter")
     expect(page.locator("#stage")).to_contain_text("%", timeout=LONG)
     page.wait_for_selector("#result:not([hidden])")
+    # The song's stems are there before the mix is.
+    page.wait_for_function(
+        "() => audiotransfer.mixer.tracks.has('dry-bass') && !audiotransfer.mixer.tracks.has('mix')"
+    )
     first = one.done()
     assert serious(page) == []
 
@@ -210,7 +219,14 @@ def test_a_song_is_dropped_transferred_mixed_corrected_and_downloaded(
     info = probe_audio(Path(mixed.value.path()))
     assert (info.sample_rate, info.channels, info.frames) == (44100, 2, 15 * 44100)
 
-    # A chord and a bar line are corrected; the page is reloaded while the band plays.
+    with page.expect_download() as archive:
+        page.locator("#save-all").click()
+    with zipfile.ZipFile(archive.value.path()) as files:
+        endings = {name.removeprefix("Paper lanterns.preview") for name in files.namelist()}
+    assert {".jazz.wav", ".jazz.mix.flac", ".jazz.mid", ".chords.txt", ".musicxml"} <= endings
+    assert {".jazz.stems/drums.jazz.wav", ".stems/drums.wav"} <= endings
+
+    # A chord, a section and a bar line are corrected; the page is reloaded while the band plays.
     page.locator("#sheet .chord").nth(1).click()
     page.keyboard.type("nonsense")
     page.keyboard.press("Enter")
@@ -222,7 +238,12 @@ def test_a_song_is_dropped_transferred_mixed_corrected_and_downloaded(
     page.locator("#sheet .line").nth(3).focus()
     page.keyboard.press("ArrowRight")
     expect(page.locator("#sheet .line.changed")).to_have_count(1)
-    expect(page.locator("#edits")).to_have_text("2 corrections")
+    page.locator("#sheet .line").nth(4).focus()
+    page.keyboard.press("s")
+    page.keyboard.type("B")
+    page.keyboard.press("Enter")
+    expect(page.locator("#sheet .section.changed")).to_have_text("B")
+    expect(page.locator("#edits")).to_have_text("3 corrections")
     page.locator("#again").click()
     page.wait_for_selector("#working:not([hidden])")
     page.reload()
@@ -230,6 +251,17 @@ def test_a_song_is_dropped_transferred_mixed_corrected_and_downloaded(
     assert second != first
     expect(page.locator("#sheet .chord").nth(1)).to_have_text("Eb7")
     expect(page.locator("#versions button")).to_have_count(2)
+    expect(page.locator("#sheet .section")).to_have_text(["A", "B"])
+    # The command of the corrected version, with its lead sheet, is that version to the bit.
+    page.locator("#download summary").click()
+    for button in (page.locator("#save-mix"), page.get_by_role("link", name=".leadsheet.json")):
+        with page.expect_download() as saved:
+            button.click()
+        saved.value.save_as(tmp_path / saved.value.suggested_filename)
+    command = shlex.split(page.locator("#command").inner_text())
+    assert main([*command[1:], "-q", "-o", "again.wav"]) == 0
+    corrected = (tmp_path / "Paper lanterns.preview.jazz.wav").read_bytes()
+    assert corrected == (tmp_path / "again.wav").read_bytes() != (tmp_path / "own.wav").read_bytes()
 
     # Votes on what cannot be seen.
     page.locator("#blind summary").click()
@@ -241,6 +273,7 @@ def test_a_song_is_dropped_transferred_mixed_corrected_and_downloaded(
         question.get_by_role("radio").first.check()
     with page.expect_download() as votes:
         page.locator("#save-votes").click()
+    assert main(["evaluate", "--votes", str(votes.value.path()), "-q"]) == 0
     ballot = json.loads(Path(votes.value.path()).read_text())
     assert (ballot["kind"], ballot["version"]) == ("audiotransfer-votes", 1)
     assert ballot["complete"] and sorted(ballot["votes"][0]["order"]) == ["after", "before"]
@@ -287,6 +320,88 @@ def test_files_that_are_no_songs_and_jobs_that_are_cancelled(
     expect(page.locator("#stage")).to_contain_text("%", timeout=LONG)
     page.locator("#cancel").click()
     expect(page.locator("#working")).to_be_hidden()
+
+
+def test_a_midi_file_of_ten_tracks_is_arranged_and_played(
+    visit: Callable[[], Visit], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = visit()
+    page = one.page
+    ten_tracks(tmp_path / "ten.mid")
+    drop(page, "ten.mid", (tmp_path / "ten.mid").read_bytes())
+    expect(page.locator("#preview")).to_have_text("Whole song")
+    expect(page.locator("#crop")).to_be_hidden()
+    page.locator("#preview").click()
+    one.done()
+    page.locator("#play").click()
+    page.wait_for_function("() => audiotransfer.player.level() > 0.005")
+    tracks = one.run("[...audiotransfer.player.tracks.keys()]")
+    assert {"original", "mix", "new-drums", "new-bass", "new-lead"} <= set(tracks)
+    page.get_by_role("button", name="Solo drums").click()
+    page.wait_for_function(
+        "() => [...audiotransfer.player.tracks.values()].every((track) =>"
+        " track.wanted === 0 || track.name === 'new-drums')"
+    )
+    page.get_by_role("button", name="Solo drums").click()
+    expect(page.locator("#sheet .chord").first).to_be_visible()
+    page.locator("#download summary").click()
+    names = page.locator("#files a").all_inner_texts()
+    assert {"ten.jazz.mid", "ten.jazz.musicxml", "ten.chords.txt"} <= set(names)
+    command = shlex.split(page.locator("#command").inner_text())
+    for name in ("ten.jazz.mid", "ten.jazz.mid.wav"):
+        with page.expect_download() as saved:
+            page.get_by_role("link", name=name, exact=True).click()
+        saved.value.save_as(tmp_path / "page" / name)
+    monkeypatch.chdir(tmp_path)
+    assert main([*command[1:], "-q"]) == 0
+    for name in ("ten.jazz.mid", "ten.jazz.mid.wav"):
+        assert (tmp_path / name).read_bytes() == (tmp_path / "page" / name).read_bytes()
+
+
+def ten_tracks(path: Path) -> None:
+    """Writes a MIDI song of two bars with nine melodies and drums."""
+    made = mido.MidiFile(ticks_per_beat=480)
+    for channel in range(10):
+        track = mido.MidiTrack([mido.MetaMessage("track_name", name=f"Track {channel + 1}")])
+        if channel != 9:
+            track.append(mido.Message("program_change", channel=channel, program=8 * channel))
+        for beat in range(8):
+            note = 36 + beat % 2 if channel == 9 else 48 + 3 * channel + (0, 5)[beat // 4]
+            track.append(mido.Message("note_on", channel=channel, note=note, velocity=80))
+            track.append(mido.Message("note_off", channel=channel, note=note, time=480))
+        made.tracks.append(track)
+    made.save(path)
+
+
+def test_a_silent_song_and_a_server_that_is_killed(browser: Browser, tmp_path: Path) -> None:
+    server = Running(tmp_path / "tmp")
+    one = Visit(browser, server)
+    page = one.page
+    silence = io.BytesIO()
+    with wave.open(silence, "wb") as file:
+        file.setparams((1, 2, 8000, 0, "NONE", ""))
+        file.writeframes(bytes(2 * 8000 * 3))
+    drop(page, "silence.wav", silence.getvalue())
+    page.locator("input[name=mode][value=timbre]").check()
+    page.locator("#preview").click()
+    one.done()
+    expect(page.locator("#notices")).to_contain_text("silent")
+    for key in (" ", "a", "a"):
+        page.locator("body").press(key)
+    assert one.run("audiotransfer.mixer.finalGains().mix ?? 1") == 1
+    assert one.run("Object.values(audiotransfer.mixer.finalGains()).every(Number.isFinite)")
+    server.end(signal.SIGKILL)
+    page.locator("#preview").click()
+    expect(page.locator("#message")).to_contain_text("does not answer")
+    again = Running(tmp_path / "tmp", "--port", server.base.rpartition(":")[2])
+    page.locator("#preview").click()  # the new server has another token
+    expect(page.locator("#message")).to_contain_text("token")
+    page.goto(again.url)
+    expect(page.locator("#message")).to_be_hidden()
+    expect(page.locator("#drop")).to_be_visible()
+    assert not one.errors
+    one.context.close()
+    again.end()
 
 
 def test_the_page_needs_its_token_and_shows_the_api(

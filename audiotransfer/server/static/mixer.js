@@ -230,7 +230,7 @@ export class Mixer {
   }
 
   showFaders() {
-    by("faders").replaceChildren(...(this.usesStems ? this.stems.flatMap((stem) => this.fader(stem)) : [element("p", { class: "hint" }, "Faders for the stems come when all of them are there.")]));
+    by("faders").replaceChildren(...(this.usesStems ? this.stems.flatMap((stem) => this.fader(stem)) : [element("p", { class: "hint" }, this.levels ? "This version has no stems to mix." : "Faders for the stems come when all of them are there.")]));
   }
 
   fader(stem) {

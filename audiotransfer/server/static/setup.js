@@ -101,7 +101,8 @@ export class Setup {
     }
     by("song-name").textContent = song.name;
     by("song-length").textContent = clock(song.seconds) + (song.notices?.length ? ` – ${song.notices.join("; ")}` : "");
-    by("crop").hidden = song.kind !== "audio";
+    by("crop").hidden = by("whole").hidden = song.kind !== "audio";
+    by("preview").textContent = song.kind === "audio" ? "Preview 15 s" : "Whole song"; // MIDI is not cut
     for (const [id, value] of [["crop-start", 0], ["crop-end", song.seconds]]) {
       by(id).max = song.seconds.toFixed(2);
       by(id).value = value.toFixed(1);

@@ -23,6 +23,7 @@ export class Sheet {
     this.edits = [];
     by("sheet").hidden = !job.has_sheet;
     by("corrections").hidden = !job.has_sheet;
+    by("reused").hidden = job.kind === "midi"; // whose parts are played each time
     if (!job.has_sheet) return;
     by("again-style").replaceChildren(...styles.map((name) => element("option", { selected: name === job.request.style }, name)));
     by("again-seed").value = job.request.seed || 0;
