@@ -75,6 +75,11 @@ IN_FILES = {
     ],
     "test_any_to_many.py": ["any-to-many", "any-to-many-paper"],
     "test_translation.py": ["jazz-piano", "translation-paper", "translation-wavenet"],
+    "test_sound_cycle_gan.py": [
+        "wavenet-cycle-gan",
+        "wavenet-cycle-gan-paper",
+        "folded-cycle-gan",
+    ],
     "test_template_recipe.py": [
         "templates-together",
         "templates-drums",

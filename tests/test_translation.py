@@ -16,17 +16,15 @@ from audiotransfer import load_style, recipes
 from audiotransfer.data.domains import PitchAugmentation, with_shifted_span
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.recipes.registry import load_training
+from audiotransfer.recipes.waveform_styles import recordings_of
 from audiotransfer.styles import read_card
 from audiotransfer.training import load_networks
 from audiotransfer.waveform.decoders import ConvNeXtDecoder, TemplateDecoder
 from audiotransfer.waveform.encoders import PitchEncoder, WaveNetEncoder
+from audiotransfer.waveform.pair_distances import pair_distances
 from audiotransfer.waveform.transfer import WaveformTransfer, load_generator, save_generator
 from audiotransfer.waveform.translation import DomainClassifier, Translator
-from audiotransfer.waveform.translation_objective import (
-    TranslationObjective,
-    TranslationSettings,
-    pair_distances,
-)
+from audiotransfer.waveform.translation_objective import TranslationObjective, TranslationSettings
 from audiotransfer.waveform.wavenet_decoder import WaveNetDecoder
 
 RATE = 44100
@@ -355,8 +353,8 @@ def test_the_published_size_trains(songs: Path, tmp_path: Path) -> None:
 
 def test_songs_of_the_validation_are_in_no_domain(songs: Path, tmp_path: Path) -> None:
     recipe = load_training("jazz-piano", [*TOY, f"translation.data={songs}"]).recipe
-    held = {"train-51-0000"}
-    found = recipe._recordings(tmp_path, held)
+    held = recipe._pairs()[:1]
+    found = recordings_of(recipe.domains, songs, "other", tmp_path, held)
     assert {r.song for r in found["piano"]} == {"train-51-0001/jazz", "train-51-0002/jazz"}
     assert {r.song for r in found["any"]} == {
         "song",

@@ -15,10 +15,11 @@ from audiotransfer.errors import AudioTransferError
 from audiotransfer.spectral.networks import ResNetGenerator
 from audiotransfer.spectral.objectives import registry
 from audiotransfer.spectral.objectives.cut import Cut, CutSettings, patch_nce
-from audiotransfer.spectral.objectives.cycle_gan import SIDES, CycleGan, CycleGanSettings
+from audiotransfer.spectral.objectives.cycle_gan import CycleGan
 from audiotransfer.spectral.objectives.registry import NetworkFactory
 from audiotransfer.training import Objective, Trainer, TrainerSettings
 from audiotransfer.training.adversarial import ADVERSARIAL_LOSSES, ImagePool, gradient_penalty
+from audiotransfer.training.cycle_consistency import SIDES, CycleGanSettings
 from audiotransfer.training.devices import launch
 from audiotransfer.training.settings import learning_rate_factor
 from audiotransfer.training.stepping import Stepper

@@ -39,6 +39,7 @@ RECIPES = {
     "pitch_transcription": "pitch_transcription:PitchTranscriptionRecipe",
     "rhythm_transcription": "rhythm_transcription:RhythmTranscriptionRecipe",
     "separator": "separator:SeparatorRecipe",
+    "sound_cycle_gan": "sound_cycle_gan:SoundCycleGanRecipe",
     "style": "style:StyleRecipe",
     "templates": "templates:TemplateRecipe",
     "translation": "translation:TranslationRecipe",

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import torch
 from torch import Generator, Tensor, nn
 
+from audiotransfer.data.domains import PAIRS
 from audiotransfer.training import Group, Preview, Turn
-from audiotransfer.training.distances import frame_distance
 from audiotransfer.waveform.decoders import Decoder
 from audiotransfer.waveform.encoders import Encoder
+from audiotransfer.waveform.pair_distances import mel_of
 from audiotransfer.waveform.translation import DomainClassifier, Translator, domain_entropy
-from vocoder.spectrogram import SpectrogramSettings
 
 #: Adam moves every weight about as far a step. Templates (nats) have units to go where a layer's
 #: weights go hundredths.
 _TEMPLATE_RATE = 16.0
-PAIRS = "pairs"
 
 
 @dataclass(frozen=True)
@@ -145,36 +144,3 @@ class TranslationObjective:
     def translator(self) -> Translator:
         """The encoder and the target's decoder, with the present weights."""
         return Translator.of(self.encoder, self.decoders[self.target])
-
-
-def mel_of(sample_rate: int) -> SpectrogramSettings:
-    """The log mel bands in which validation measures, at a sample rate."""
-    if sample_rate == 44100:
-        return SpectrogramSettings()
-    return SpectrogramSettings(
-        "mel", sample_rate, 1024, 256, bins=128, f_max=min(20000.0, 0.48 * sample_rate)
-    )
-
-
-@torch.no_grad()
-def pair_distances(
-    translator: Translator, batches: Sequence[Mapping[str, Tensor]]
-) -> dict[str, float]:
-    """Mean frame distance (nats) of translated sources and of sources to the pairs' targets.
-
-    ``distance`` and ``nothing``; ``score`` is minus their ratio.
-    """
-    settings = mel_of(translator.sample_rate)
-    found: list[tuple[float, float]] = []
-    for batch in batches:
-        source, target = batch[f"{PAIRS}/source"], batch[f"{PAIRS}/target"]
-        true = settings(target)
-        made = settings(translator.convert(source))
-        found.append(
-            (
-                float(frame_distance(made, true).mean()),
-                float(frame_distance(settings(source), true).mean()),
-            )
-        )
-    distance, nothing = (sum(column) / len(found) for column in zip(*found, strict=True))
-    return {"distance": distance, "nothing": nothing, "score": -distance / nothing}

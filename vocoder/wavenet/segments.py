@@ -15,7 +15,7 @@ _FADE = 2  # frames in which neighbouring segments are mixed
 
 def reach(network: WaveNet, hop_length: int) -> int:
     """Samples on each side that a sample depends on."""
-    return network.field + (FRAMES + 2 * _FADE) * hop_length
+    return int(network.field) + (FRAMES + 2 * _FADE) * hop_length
 
 
 @torch.no_grad()

@@ -1,0 +1,146 @@
+"""The recipe of a CycleGAN on samples, from any instruments to those of a target."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from audiotransfer.audio.resampling import STEREO_RATE, resample
+from audiotransfer.data.paired import PairSettings, find_pairs
+from audiotransfer.data.unpaired import LevelledWindows
+from audiotransfer.errors import AudioTransferError
+from audiotransfer.recipes.base import Figures, Run, Sounds, restore
+from audiotransfer.recipes.waveform_styles import (
+    DomainRecipe,
+    export_generator,
+    recordings_of,
+    transferred_samples,
+    validation_batches,
+)
+from audiotransfer.styles.card import Card
+from audiotransfer.training import Objective
+from audiotransfer.training.cycle_consistency import SIDES, CycleGanSettings
+from audiotransfer.waveform.feed_forward import (
+    FoldedGenerator,
+    WaveNetDiscriminator,
+    WaveNetGenerator,
+    with_spectral_norm,
+    without_spectral_norm,
+)
+from audiotransfer.waveform.generators import WaveformGenerator
+from audiotransfer.waveform.pair_distances import pair_distances
+from audiotransfer.waveform.sound_cycle_gan import SoundCycleGan
+
+_GENERATORS: dict[str, type[WaveformGenerator]] = {
+    one.kind: one for one in (WaveNetGenerator, FoldedGenerator)
+}
+
+
+@dataclass
+class SoundCycleGanRecipe:
+    """Two domains, generators and discriminators, and the style that the first generator becomes.
+
+    ``generator`` names a ``kind`` (``wavenet`` or ``folded``) and its settings; with
+    ``spectral_generator`` it has spectral norm as the discriminators have. Crops have ``seconds``.
+    The first ``validation_songs`` rendered songs of ``pairs`` are left out of all training; their
+    true targets measure the distance that chooses the weights.
+    """
+
+    name: str = "sound-cycle-gan"
+    description: str = ""
+    data: str = "data"
+    stem: str = "other"
+    source: DomainRecipe = field(default_factory=DomainRecipe)
+    target: DomainRecipe = field(default_factory=DomainRecipe)
+    pairs: str | None = None
+    validation_songs: int = 12
+    generator: dict[str, Any] = field(default_factory=lambda: {"kind": "wavenet"})
+    spectral_generator: bool = False
+    discriminator: dict[str, Any] = field(default_factory=dict)
+    seconds: float = 0.75
+    batch: int = 4
+    seed: int = 0
+    settings: CycleGanSettings = field(default_factory=CycleGanSettings)
+    drawing: PairSettings = field(default_factory=PairSettings)
+    corpora: list[dict[str, Any]] = field(default_factory=list)
+
+    def train(self, run: Run) -> dict[str, float]:
+        """Trains both generators, and writes the style ``NAME`` into the run's folder."""
+        Card(self.name, self.description, {}, {})
+        pairs = [] if self.pairs is None else find_pairs(Path(self.data) / self.pairs)
+        held_out = [p for p in pairs if self.stem in p.stems][: self.validation_songs]
+        domains = dict(zip(SIDES, (self.source, self.target), strict=True))
+        recordings = recordings_of(
+            domains, Path(self.data), self.stem, run.folder / "decoded", held_out
+        )
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(run.seed)
+            rate = self._generator().sample_rate
+            length = round(self.seconds * rate)
+            objective = SoundCycleGan(
+                self._generator,
+                lambda: WaveNetDiscriminator(**self.discriminator),
+                length,
+                self.settings,
+            )
+        frames = -(-length * STEREO_RATE // rate)
+        windows = LevelledWindows(recordings, frames=frames, batch=self.batch, seed=self.seed)
+        validation: Figures | None = None
+        samples: Sounds | None = None
+        if held_out:
+            batches = validation_batches(held_out, self.drawing, self.stem, self.seconds, rate)
+            validation = _distances(objective, batches)
+            samples = transferred_samples(held_out, self.stem, self.name, lambda: objective.forth)
+        fit = run.fit(
+            objective,
+            _MonoAtRate(windows, rate, length),
+            replace(self, description="", corpora=[]),
+            validation=validation,
+            samples=samples,
+            averaged=("generator",),
+        )
+        if fit.exports:
+            restore(fit.best, {"generator": objective.forth})
+            without_spectral_norm(objective.forth)
+            export_generator(self, self.stem, run, fit, objective.forth.eval())
+        return fit.figures
+
+    def _generator(self) -> WaveformGenerator:
+        """A new generator. Raises AudioTransferError for an unknown kind."""
+        arguments = dict(self.generator)
+        kind = arguments.pop("kind", None)
+        if kind not in _GENERATORS:
+            raise AudioTransferError(
+                f"sound_cycle_gan.generator.kind is {kind!r}; take {' or '.join(_GENERATORS)}"
+            )
+        made = _GENERATORS[kind](**arguments)
+        if self.spectral_generator:
+            with_spectral_norm(made)
+        return made
+
+
+def _distances(objective: SoundCycleGan, batches: Sequence[dict[str, Tensor]]) -> Figures:
+    def figures(of: Objective) -> dict[str, float]:
+        return pair_distances(objective.forth, batches)
+
+    return figures
+
+
+class _MonoAtRate:
+    """The mean of windows' channels ``[B, T]``, at a sample rate (Hz)."""
+
+    def __init__(self, windows: LevelledWindows, rate: int, length: int) -> None:
+        self.windows, self.rate, self.length = windows, rate, length
+
+    def batch(self, step: int) -> dict[str, Tensor]:
+        """The batch of a step."""
+        made = {name: windows.mean(1) for name, windows in self.windows.batch(step).items()}
+        return {
+            name: resample(sound, STEREO_RATE, self.rate)[:, : self.length]
+            for name, sound in made.items()
+        }
