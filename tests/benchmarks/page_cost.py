@@ -105,11 +105,11 @@ def preview(browser: Browser, server: Running, style: str, folder: Path) -> list
     page.wait_for_function("() => document.documentElement.dataset.audible")
     page.locator("#play").click()
     page.wait_for_function(PLAYING)
-    heard = perf_counter() - begin
+    sounding = perf_counter() - begin
     page.close()
     return [
         row("command, 15 s", f"{command:.1f} s"),
-        row("click to first sound, 15 s", f"{heard:.1f} s, {heard / command:.2f} x"),
+        row("click to first sound, 15 s", f"{sounding:.1f} s, {sounding / command:.2f} x"),
     ]
 
 

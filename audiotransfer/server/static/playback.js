@@ -8,6 +8,8 @@ export const RATE = 44100;
 export const SEGMENT = 2 * RATE;
 const AHEAD = 2.5; // s that are scheduled ahead
 const SOON = 0.08; // s from a key press to the first sample
+const RUSH = 700; // ms between two seeks that are one movement
+const CALM = 450; // ms after the last of them until sound is decoded again
 const RAMP = 0.015; // s of a change of gain, so that it does not click
 
 export class Player extends EventTarget {
@@ -24,6 +26,7 @@ export class Player extends EventTarget {
     this.at = 0; // sample at which playback rests, or began
     this.began = 0; // time of the context at which sample `at` is heard
     this.pieces = []; // what is scheduled: {sample, time, length, sources}
+    this.sought = -Infinity; // when it was sought last
     this.turn = 0; // counts seeks, so that what was loaded for an earlier one is left
   }
 
@@ -97,7 +100,8 @@ export class Player extends EventTarget {
     return this.at;
   }
 
-  async play() {
+  // Plays from where it rests, after so many milliseconds.
+  async play(wait = 0) {
     if (!this.frames) return; // nothing is there yet
     this.ensure();
     this.playing = true;
@@ -105,6 +109,7 @@ export class Player extends EventTarget {
     if (this.at >= this.end() - 1) this.at = this.loop && this.loop.start < this.end() ? this.loop.start : 0;
     const turn = ++this.turn;
     await this.context.resume();
+    if (wait) await rest(wait);
     if (turn === this.turn) this.schedule(turn);
   }
 
@@ -134,7 +139,11 @@ export class Player extends EventTarget {
     this.stop();
     this.at = Math.max(0, Math.min(Math.round(sample), this.frames - 1, this.ready - 1));
     this.forget(Math.floor(this.at / SEGMENT));
-    if (playing) this.play();
+    // Of a row of quick seeks, such as a key that is held, only the last is decoded: segments of all
+    // tracks take memory faster than it is collected.
+    const rush = performance.now() - this.sought < RUSH;
+    this.sought = performance.now();
+    if (playing) this.play(rush ? CALM : 0);
     else this.dispatchEvent(new Event("change"));
   }
 
