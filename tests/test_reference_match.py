@@ -17,8 +17,8 @@ from audiotransfer import Song, transfer
 from audiotransfer.audio.sound_profile import BANDS, SoundMeter, SoundProfile
 from audiotransfer.effects import equalise
 from audiotransfer.errors import AudioTransferError
+from audiotransfer.pipeline.matching import NO_MATCH, match_tone_and_width
 from audiotransfer.pipeline.plan import REFERENCE
-from audiotransfer.pipeline.reference_match import tone_and_width
 from audiotransfer.preparation.reference_style import Reference
 from audiotransfer.styles import Style
 from audiotransfer.styles.card import Card, StemEntry
@@ -77,7 +77,7 @@ def test_a_sound_comes_half_of_the_way_to_the_references_tone_and_width() -> Non
     sound = noise()
     bright = equalise(sound, [(500.0, 0.0), (4000.0, 6.0)])
     reference = profile(torch.stack([bright.mean(0) * 2, torch.zeros_like(bright[0])]) + bright)
-    match = tone_and_width(reference, profile(sound))
+    match = match_tone_and_width(reference, profile(sound))
     made = profile(match(sound))
     treble = BANDS > 3000
 
@@ -156,3 +156,13 @@ def test_the_words_say_what_is_copied_and_that_onsets_stay() -> None:
     assert "dynamics and room" in straight and "swings" not in straight
     swung = Reference(Path("x"), "x", ("bass",), (), 2 / 3).words()
     assert "eighths 2.0 : 1" in swung and "moves no onsets" in swung
+
+
+def test_a_match_keeps_the_level_and_says_what_it_does() -> None:
+    sound = noise()
+    bright = profile(equalise(noise(side=0.6), [(500.0, 0.0), (4000.0, 8.0)]))
+    match = match_tone_and_width(bright, profile(sound))
+    before, after = profile(sound).active, profile(match(sound)).active
+    assert 10 * math.log10(after / before) == pytest.approx(0.0, abs=0.3)
+    assert "dB at 12500 Hz" in match.words() and "width +3.0 dB" in match.words()
+    assert NO_MATCH.words() == ""

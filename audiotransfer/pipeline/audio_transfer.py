@@ -315,6 +315,7 @@ def _fill_by_stems(job: _Job, mix: MixFile | None, stack: ExitStack, notices: li
     plan, file = with_reference_match(
         plan, job.song, measured, workers, job.tracker, job.folder, stack
     )
+    job.plan = plan
     stems = stages.play(job.song, measured, plan, workers, job.tracker, before, file)
     if job.stem_files:
         names, styled = list(plan.stems), list(plan.styled)
@@ -411,7 +412,12 @@ def _stem_reports(
     stems = dict.fromkeys(written, separated) if only_written else plan.stems
     return {
         name: StemReport(
-            stem.action, stem.style, stem.strength, stem.gain_db, tuple(written.get(name, ()))
+            stem.action,
+            stem.style,
+            stem.strength,
+            stem.gain_db,
+            tuple(written.get(name, ())),
+            stem.match.words(),
         )
         for name, stem in stems.items()
     }

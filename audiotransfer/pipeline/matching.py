@@ -61,6 +61,14 @@ class SoundMatch:
             shaped = mid + self.width * (shaped - mid)
         return self.level(shaped, start)
 
+    def words(self) -> str:
+        """Tone and width in words, such as ``tone -2.1 dB at 63 Hz, +1.0 dB at 4000 Hz``."""
+        ends = sorted(self.tone, key=lambda point: point[1])
+        found = [f"{db:+.1f} dB at {hertz:.0f} Hz" for hertz, db in {*ends[:1], *ends[-1:]}]
+        tone = f"tone {', '.join(sorted(found))}" if found else ""
+        width = f"width {20 * np.log10(self.width):+.1f} dB" if self.width != 1.0 else ""
+        return ", ".join(part for part in (tone, width) if part)
+
     def blocks(self, pieces: Iterable[Tensor], total: int, block: int = BLOCK) -> Iterator[Tensor]:
         """The matched sound in blocks, of pieces ``[2, t]`` that are ``total`` samples in all."""
 
@@ -85,12 +93,18 @@ def match_sound(
     """
     tone = matched_tone(source.spectrum, band.spectrum)
     width = matched_width(source, band)
-    total = band.mid + band.side
-    narrowed = (band.mid + width**2 * band.side) / total if total else 1.0
     curve = matched_level(source.levels, band.levels, bar_lines)
     # The curve is for the band after its other changes.
-    change = 10.0 * np.log10(max(narrowed, 1e-9)) + _loudness_change(band.spectrum, tone)
+    change = _level_change(band, tone, width)
     level = GainCurve(curve.seconds, np.where(curve.db <= SILENT_DB, curve.db, curve.db - change))
+    return SoundMatch(tone, width, level)
+
+
+def match_tone_and_width(reference: SoundProfile, stem: SoundProfile) -> SoundMatch:
+    """The match of a stem's tone and width to those of a reference's, at the stem's own level."""
+    tone = matched_tone(reference.spectrum, stem.spectrum)
+    width = matched_width(reference, stem)
+    level = GainCurve(np.zeros(1), np.array([-_level_change(stem, tone, width)]))
     return SoundMatch(tone, width, level)
 
 
@@ -261,6 +275,15 @@ def _silent(levels: NDArray[np.float64]) -> NDArray[np.bool_]:
 
     inner: NDArray[np.bool_] = binary_erosion(silences(levels), np.ones(3), border_value=1)
     return inner
+
+
+def _level_change(
+    sound: SoundProfile, tone: tuple[tuple[float, float], ...], width: float
+) -> float:
+    """Change in dB of a sound's level by an equaliser and a gain of its side signal."""
+    total = sound.mid + sound.side
+    narrowed = (sound.mid + width**2 * sound.side) / total if total else 1.0
+    return float(10.0 * np.log10(max(narrowed, 1e-9)) + _loudness_change(sound.spectrum, tone))
 
 
 def _loudness_change(spectrum: NDArray[np.float64], tone: tuple[tuple[float, float], ...]) -> float:

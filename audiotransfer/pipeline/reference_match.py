@@ -15,10 +15,10 @@ import torch
 from torch import Tensor
 
 from audiotransfer.audio.resampling import STEREO_RATE
-from audiotransfer.audio.sound_profile import SoundMeter, SoundProfile
+from audiotransfer.audio.sound_profile import SoundMeter
 from audiotransfer.pipeline import stages
 from audiotransfer.pipeline.blocks import generator_for
-from audiotransfer.pipeline.matching import NO_MATCH, SoundMatch, matched_tone, matched_width
+from audiotransfer.pipeline.matching import match_tone_and_width
 
 if TYPE_CHECKING:
     from audiotransfer.pipeline.finishing import Spool
@@ -29,15 +29,6 @@ if TYPE_CHECKING:
     from audiotransfer.pipeline.workers import Workers
 
 _EXCERPTS, _EXCERPT_SECONDS = 3, 8.0  # that the transferred stems are measured on
-
-
-def tone_and_width(reference: SoundProfile, made: SoundProfile) -> SoundMatch:
-    """What moves a transferred stem's tone and width half of the way to the reference's."""
-    return SoundMatch(
-        matched_tone(reference.spectrum, made.spectrum),
-        matched_width(reference, made),
-        NO_MATCH.level,
-    )
 
 
 def with_reference_match(
@@ -70,7 +61,7 @@ def with_reference_match(
             drums = excerpt[names.index("drums")] if "drums" in names else None
             meter.push(_transferred(stem, excerpt[names.index(name)], drums, plan.seed, number))
         assert stem.reference is not None
-        found[name] = replace(stem, match=tone_and_width(stem.reference, meter.profile()))
+        found[name] = replace(stem, match=match_tone_and_width(stem.reference, meter.profile()))
     return replace(plan, stems={**plan.stems, **found}), file
 
 

@@ -274,6 +274,8 @@ def _changes(report: Report) -> list[tuple[str, str, str]]:
         }[stem.action]
         if stem.strength not in (None, 1.0) and stem.action == "style":
             text += f" at strength {stem.strength:g}"
+        if stem.match:
+            text += f"; matched to the reference: {stem.match}"
         gain = {"mute": "out", "cover": "out"}.get(stem.action, f"{stem.gain_db:+.1f} dB")
         rows.append((title, text, gain))
     if report.cover is not None:

@@ -80,13 +80,14 @@ class Tracker:
 
 @dataclass(frozen=True)
 class StemReport:
-    """Report of one stem."""
+    """Report of one stem; ``match`` is how it was moved to that of a reference song."""
 
     action: Literal["keep", "mute", "style", "cover"]
     style: str | None = None
     strength: float | None = None
     gain_db: float = 0.0
     files: tuple[str, ...] = ()
+    match: str = ""
 
 
 @dataclass(frozen=True)

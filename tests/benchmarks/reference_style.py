@@ -16,7 +16,7 @@ and of their sum of powers; and on how many pairs it is less than with templates
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -30,12 +30,17 @@ from audiotransfer.audio.sound_profile import SoundMeter, SoundProfile
 from audiotransfer.effects import equalise
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.evaluation import bootstrap, plain_table
-from audiotransfer.pipeline.matching import NO_MATCH, SoundMatch, matched_room, matched_tone
-from audiotransfer.pipeline.reference_match import tone_and_width
+from audiotransfer.pipeline.matching import (
+    NO_MATCH,
+    SoundMatch,
+    match_tone_and_width,
+    matched_room,
+    matched_tone,
+)
 from audiotransfer.preparation.own_pairs import excerpt, pair_styles, separated
 from audiotransfer.preparation.reference_style import SECONDS, best_match
 from audiotransfer.spectral.models.base import STEMS
-from audiotransfer.spectral.transfer import SpectralTransfer, stem_transfer
+from audiotransfer.spectral.transfer import stem_transfer
 from audiotransfer.synthesis.room import DEFAULT_ROOM, RoomFilter
 from audiotransfer.training.distances import frame_distance
 from vocoder import SpectrogramSettings
@@ -100,34 +105,49 @@ def compressed(sound: Tensor, reference: Tensor) -> Tensor:
     return as_loud(sound * 10 ** (gain[0, 0].clamp(-_GAIN_DB, _GAIN_DB) / 20), sound)
 
 
-def in_room(sound: Tensor, reference: Tensor) -> Tensor:
-    """A sound in the reference's room, as far as it can be estimated."""
-    meter = ReverberationMeter()
-    meter.push(reference)
-    if (estimate := meter.estimate()) is None:
-        return sound
-    room = RoomFilter(matched_room(DEFAULT_ROOM, estimate), 44100)
-    return as_loud(torch.from_numpy(room(sound.numpy().copy())), sound)
+class Reference:
+    """A reference's stems, with what is measured on them."""
+
+    def __init__(self, stems: dict[str, Tensor]) -> None:
+        self.stems = stems
+        self.whole = profile(sum_of(stems))
+        self.profiles = {stem: profile(sound) for stem, sound in stems.items()}
+        self.rooms = {}
+        for stem, sound in stems.items():
+            meter = ReverberationMeter()
+            meter.push(sound)
+            self.rooms[stem] = meter.estimate()
+
+    def placed(self, stem: str, sound: Tensor) -> Tensor:
+        """A sound in the stem's room, as far as it can be estimated."""
+        if (estimate := self.rooms[stem]) is None:
+            return sound
+        room = RoomFilter(matched_room(DEFAULT_ROOM, estimate), 44100)
+        return as_loud(torch.from_numpy(room(sound.numpy().copy())), sound)
 
 
 def made(
-    dry: dict[str, Tensor], transfers: dict[str, SpectralTransfer], reference: dict[str, Tensor]
+    dry: Mapping[str, Tensor],
+    transfers: Mapping[str, Callable[[Tensor], Tensor]],
+    reference: Reference,
 ) -> dict[str, Tensor]:
     """What each system makes of a song's stems, as mixes ``[2, T]``."""
-    mix, whole = sum_of(dry), sum_of(reference)
-    tone = matched_tone(profile(whole).spectrum, profile(mix).spectrum)
+    mix = sum_of(dry)
+    tone = matched_tone(reference.whole.spectrum, profile(mix).spectrum)
     wet = {
         stem: transfers[stem](sound) if stem in transfers else sound for stem, sound in dry.items()
     }
-    profiles = {stem: (profile(reference[stem]), profile(sound)) for stem, sound in wet.items()}
-    matches = {stem: tone_and_width(*pair) for stem, pair in profiles.items()}
+    matches = {
+        stem: match_tone_and_width(reference.profiles[stem], profile(sound))
+        for stem, sound in wet.items()
+    }
     shaped = {stem: as_loud(matches[stem](sound), sound) for stem, sound in wet.items()}
     toned = {
         stem: as_loud(SoundMatch(matches[stem].tone, 1.0, NO_MATCH.level)(sound), sound)
         for stem, sound in wet.items()
     }
-    dynamic = {stem: compressed(sound, reference[stem]) for stem, sound in shaped.items()}
-    placed = {stem: in_room(sound, reference[stem]) for stem, sound in shaped.items()}
+    dynamic = {stem: compressed(sound, reference.stems[stem]) for stem, sound in shaped.items()}
+    placed = {stem: reference.placed(stem, sound) for stem, sound in shaped.items()}
     return {
         "doing nothing": mix,
         "matched EQ": equalise(mix, [(hertz, 2 * db) for hertz, db in tone]),
@@ -140,7 +160,7 @@ def made(
     }
 
 
-def sum_of(stems: dict[str, Tensor]) -> Tensor:
+def sum_of(stems: Mapping[str, Tensor]) -> Tensor:
     """The mix of stems."""
     return torch.stack(list(stems.values())).sum(0)
 
@@ -173,6 +193,7 @@ def main() -> None:
     for place in places[: args.references]:
         whole = excerpt(place / "finished" / f"{args.style}.wav", SECONDS)
         reference = separated(whole, separator, STEMS)
+        known = Reference(reference)
         transfers = {}
         for stem in STEMS:
             try:
@@ -182,8 +203,14 @@ def main() -> None:
             print(f"{place.name}, {stem}: from {title}", flush=True)
             transfers[stem] = stem_transfer(matched.model, _SPECTROGRAM, stem)
         for dry, truth in songs:
-            for name, mix in made(dry, transfers, reference).items():
+            for name, mix in made(dry, transfers, known).items():
                 found.setdefault(name, []).append(distances(mix, truth))
+    print(f"{len(songs)} songs, {args.references} references")
+    print(table(found))
+
+
+def table(found: Mapping[str, list[list[float]]]) -> str:
+    """Mean distances of each system with intervals over pairs."""
     values = {name: np.array(rows) for name, rows in found.items()}
     rows = []
     for name, of in values.items():
@@ -193,8 +220,7 @@ def main() -> None:
             row[title] = bootstrap(of[:, column].tolist())
             row[f"{title}: nearer on"] = nearer
         rows.append(row)
-    print(f"{len(songs)} songs, {args.references} references")
-    print(plain_table(rows))
+    return plain_table(rows)
 
 
 if __name__ == "__main__":
