@@ -49,7 +49,8 @@ class JobTracks:
             kept: a stem of the song that is in the mix as it is.
         """
         self._made[name] = blocks
-        about = {"name": name, "role": role, "stem": stem, "gain_db": gain_db, "kept": kept}
+        about: dict[str, Any] = {"name": name, "role": role, "stem": stem}
+        about |= {"gain_db": gain_db, "kept": kept}
         grown = name in self
         if grown and self._about[name] == about:
             return
