@@ -118,7 +118,9 @@ def test_a_worker_that_dies_costs_its_job_one_retry(
     assert "memory" in str(given_up) and "\n" not in str(given_up)
     made.remove(given_up)
     assert sorted(map(str, made)) == ["3", "3", "a", "b", "c", "die once"]
-    assert (place / "tried die").read_text() == (place / "tried die once").read_text() == "xx"
+    assert (place / "tried die").read_text() == "xx"
+    # A result of a worker that dies before it is collected is computed again.
+    assert (place / "tried die once").read_text() in ("xx", "xxx")
     assert torch.get_num_threads() == before
 
 

@@ -272,7 +272,8 @@ def test_a_style_may_have_a_band_and_no_networks(root: Path) -> None:
     assert offers == {"jazz": "cover, network", "pop": "network", "bossa": "cover"}
 
 
-def test_a_route_that_is_not_there_is_refused(root: Path) -> None:
+def test_a_route_that_is_not_there_is_refused(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "audiotransfer.waveform.transfer", None)
     make_style(root, "raw", route="waveform")
     assert "no waveform transfer" in refusal(styles.load_style, "raw", route="waveform")
 

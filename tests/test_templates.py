@@ -18,12 +18,11 @@ from audiotransfer.spectral.models.drum_templates import DrumTemplateModel
 from audiotransfer.spectral.models.note_templates import NoteTemplateModel
 from audiotransfer.spectral.objectives.templates import TEMPLATE_MODELS, TemplateObjective
 from audiotransfer.spectral.transfer import SpectralTransfer, load_generator, save_generator
-from audiotransfer.styles import find_style
 from audiotransfer.training import TrainerSettings
 from audiotransfer.training.devices import launch
 from audiotransfer.training.distances import INAUDIBLE
 from audiotransfer.training.stepping import Stepper
-from audiotransfer.weights import load_weights, save_weights
+from audiotransfer.weights import save_weights
 from vocoder import SpectralGainInverter, SpectrogramSettings
 from vocoder.pitch import BINS_PER_SEMITONE, PITCH_BINS, PitchSpectrogram, pitch_hz
 from vocoder.pitch_layers import KEYS
@@ -178,16 +177,6 @@ def test_weights_of_0_1_give_the_same_output(
     assert all(
         torch.equal(a, b) for a, b in zip(loaded.parameters(), model.parameters(), strict=True)
     )
-
-
-@pytest.mark.parametrize(("style", "stem"), [("classical", "drums"), ("rock", "bass")])
-def test_what_ships_is_in_the_form_of_0_1(style: str, stem: str) -> None:
-    """So the shipped styles test its loading as well."""
-    path = find_style(style).folder / f"{stem}.safetensors"
-    shape, state = load_weights(path)
-    assert shape["kind"] in ("notes", "hits") and "log_spectra" in state
-    templates = load_generator(path).state_dict()["templates"]
-    assert torch.equal(templates, 16 * state["log_spectra"])
 
 
 def test_contrast_is_raised_and_levels_stay() -> None:
