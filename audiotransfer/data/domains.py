@@ -73,20 +73,21 @@ class DomainBatches:
             made[f"{name}/augmented"] = torch.from_numpy(np.stack(augmented))
         if self.pairs is not None:
             made |= pairs_of(self.pairs, step)
-        if self.sample_rate == SAMPLE_RATE:
-            return made
-        return {
-            name: resample(sound, SAMPLE_RATE, self.sample_rate) for name, sound in made.items()
-        }
+        return _at_rate(made, self.sample_rate)
 
 
 def pairs_of(pairs: PairedStems, step: int, sample_rate: int = SAMPLE_RATE) -> dict[str, Tensor]:
     """``pairs/source`` and ``pairs/target`` ``[B, T]``: the mean of the channels, at a rate."""
     drawn = pairs.batch(step)
     found = {f"{PAIRS}/{side}": drawn[side].mean(1) for side in ("source", "target")}
+    return _at_rate(found, sample_rate)
+
+
+def _at_rate(sounds: dict[str, Tensor], sample_rate: int) -> dict[str, Tensor]:
+    """Sounds at 44.1 kHz at another rate."""
     if sample_rate == SAMPLE_RATE:
-        return found
-    return {n: resample(sound, SAMPLE_RATE, sample_rate) for n, sound in found.items()}
+        return sounds
+    return {name: resample(sound, SAMPLE_RATE, sample_rate) for name, sound in sounds.items()}
 
 
 def with_shifted_span(sound: Sound, random: Generator, settings: PitchAugmentation) -> Sound:

@@ -7,6 +7,7 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import torch
@@ -79,7 +80,7 @@ def _add_features(song: Path) -> None:
     for target in _without_features(song):
         part = temporary_path(_feature(song, target))
         with part.open("wb") as file:
-            np.save(file, _of_target(target).T.half().contiguous().numpy())
+            _save(file, _of_target(target))
         os.replace(part, _feature(song, target))
 
 
@@ -104,8 +105,8 @@ def _read(path: Path) -> Tensor:
     return read_audio(path)[0]
 
 
-def _save(path: Path, spectrogram: Tensor) -> None:
-    np.save(path, spectrogram.T.half().contiguous().numpy())
+def _save(file: Path | BinaryIO, spectrogram: Tensor) -> None:
+    np.save(file, spectrogram.T.half().contiguous().numpy())
 
 
 def prepare_pairs(
