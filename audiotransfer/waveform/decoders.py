@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.training.distances import audible_difference, frame_distance
+from audiotransfer.training.distances import frame_distance
+from audiotransfer.waveform.pair_distances import shorter_windows, window_difference
 from vocoder import stft
 from vocoder.neural.network import ConvNeXtBlock
 from vocoder.pitch_layers import KEYS, ChannelNorm, KeyBlock, harmonic_tones, interpolation
@@ -65,10 +66,7 @@ class SpectralDecoder(Decoder):
         self.spectrogram = SpectrogramSettings("stft", **floor)  # type: ignore[arg-type]
         top = min(20000.0, 0.48 * sample_rate)
         self.mel = SpectrogramSettings("mel", f_max=top, **floor)  # type: ignore[arg-type]
-        self.compared = tuple(
-            SpectrogramSettings("mel", sample_rate, size, size // 4, size // 16, f_max=top)
-            for size in _RESOLUTIONS
-        )
+        self.compared = shorter_windows(sample_rate, _RESOLUTIONS)
         self.reach = n_fft + hop_length
 
     @abstractmethod
@@ -91,9 +89,8 @@ class SpectralDecoder(Decoder):
             terms = {
                 "frame": frame_distance(made, true).mean(),
                 "deep": (made - true).abs().mean(),
-                "wave": torch.stack([_difference(one, sound, truth) for one in self.compared])
-                .mean(),
-            }  # fmt: skip
+                "wave": window_difference(self.compared, sound, truth),
+            }
         return terms
 
     def decode(self, code: Tensor, source: Tensor, strength: float = 1.0) -> Tensor:
@@ -272,10 +269,3 @@ class ConvNeXtDecoder(SpectralDecoder):
 def _two_frames(values: Tensor) -> Tensor:
     """``[B, K, 2, .., L]``, of which the pairs are neighbouring frames, to ``[B, K, .., 2 L]``."""
     return values.movedim(2, -1).flatten(-2)
-
-
-def _difference(settings: SpectrogramSettings, made: Tensor, true: Tensor) -> Tensor:
-    """Mean absolute audible difference (nats) of two sounds in a spectrogram of these settings."""
-    # A sine is as many times louder as its window is longer; audibility is meant for 2048.
-    louder = torch.log(torch.tensor(2048.0 / settings.n_fft))
-    return audible_difference(settings(made) + louder, settings(true) + louder).abs().mean()
