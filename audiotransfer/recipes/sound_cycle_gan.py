@@ -12,7 +12,7 @@ from torch import Tensor
 
 from audiotransfer.audio.resampling import STEREO_RATE, resample
 from audiotransfer.data.domains import pairs_of
-from audiotransfer.data.paired import PairedStems, PairSettings, find_pairs
+from audiotransfer.data.paired import Pair, PairedStems, PairSettings
 from audiotransfer.data.unpaired import LevelledWindows
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.recipes.base import Figures, Run, Sounds, restore
@@ -20,6 +20,7 @@ from audiotransfer.recipes.waveform_styles import (
     DomainRecipe,
     drawn,
     export_generator,
+    held_out_and_trained,
     recordings_of,
     transferred_samples,
     validation_batches,
@@ -52,7 +53,8 @@ class SoundCycleGanRecipe:
     ``spectral_generator`` it has spectral norm as the discriminators have. Crops have ``seconds``.
     The first ``validation_songs`` rendered songs of ``pairs`` are left out of all training; their
     true targets measure the distance that chooses the weights. The others are trained on as pairs
-    where ``settings.pairs`` is a weight.
+    where ``settings.pairs`` is a weight. With a ``bank`` only songs whose targets it plays are used
+    for both.
     """
 
     name: str = "sound-cycle-gan"
@@ -62,6 +64,7 @@ class SoundCycleGanRecipe:
     source: DomainRecipe = field(default_factory=DomainRecipe)
     target: DomainRecipe = field(default_factory=DomainRecipe)
     pairs: str | None = None
+    bank: str = ""
     validation_songs: int = 12
     generator: dict[str, Any] = field(default_factory=lambda: {"kind": "wavenet"})
     spectral_generator: bool = False
@@ -76,9 +79,13 @@ class SoundCycleGanRecipe:
     def train(self, run: Run) -> dict[str, float]:
         """Trains both generators, and writes the style ``NAME`` into the run's folder."""
         Card(self.name, self.description, {}, {})
-        pairs = [] if self.pairs is None else find_pairs(Path(self.data) / self.pairs)
-        pairs = [pair for pair in pairs if self.stem in pair.stems]
-        held_out, trained = pairs[: self.validation_songs], pairs[self.validation_songs :]
+        held_out: list[Pair] = []
+        trained: list[Pair] = []
+        if self.pairs is not None:
+            folder = Path(self.data) / self.pairs
+            held_out, trained = held_out_and_trained(
+                folder, self.stem, self.validation_songs, self.bank
+            )
         if self.settings.pairs and not trained:
             raise AudioTransferError(
                 "sound_cycle_gan.settings.pairs has a weight, but sound_cycle_gan.pairs names no"
