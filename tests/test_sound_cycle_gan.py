@@ -219,7 +219,7 @@ def test_the_recipe_writes_a_style(
     overrides = [*SMALL, *(f"sound_cycle_gan.{one}" for one in small), *TRAINER, data]
     figures = recipes.train(config, overrides, tmp_path / "run")
     assert 0 < figures["validation/distance"] < 20
-    name = "jazz-piano-folded-cycle" if "folded" in config else "jazz-piano-wavenet-cycle"
+    name = "jazz-piano-folded-cycle" if "folded" in config else "jazz-piano-cycle"
     place = tmp_path / "run" / name
     entry = read_card(place).stems["other"]
     assert entry is not None and entry.route == "waveform"
