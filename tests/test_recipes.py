@@ -43,7 +43,14 @@ EXCERPTS = [
     "transcription-singing",
     "transcription-voices",
 ]
-STYLES = ["jazz-melgan-vc", "paired", "paired-discriminators", "paired-unpaired", "melgan-vc"]
+STYLES = [
+    "jazz-cycle-gan",
+    "jazz-melgan-vc",
+    "paired",
+    "paired-discriminators",
+    "paired-unpaired",
+    "melgan-vc",
+]
 SEPARATORS = ["separator", "separator-dense", "separator-tcn", "separator-vocals"]
 UNPAIRED_FORMS = (
     "melgan-vc-original",
@@ -118,6 +125,13 @@ PAIRED = [
     "style.checkpoint_metric.songs=0",
 ]
 TOY = {
+    "jazz-cycle-gan": [
+        *PAIRED,
+        "style.cycle.every=1",
+        "style.cycle.batch=1",
+        "style.cycle.channels=[4,6]",
+        "style.pairs=ensembles",
+    ],
     "jazz-melgan-vc": [*PAIRED, "style.unpaired.every=1", "style.pairs=ensembles"],
     "paired": PAIRED,
     "paired-discriminators": PAIRED,
