@@ -291,6 +291,12 @@ def test_styles(config: str, data: Path, trained: Path, tmp_path: Path) -> None:
     assert card.config["style"]["channels"] == [4, 6, 8]
     assert json.loads((tmp_path / "run" / name / "card.json").read_text()) == card.to_dict()
     stem = 0.1 * torch.randn(2, 30000, generator=torch.Generator().manual_seed(0))
+    mean = load_training(config).recipe.mean_channel
+    assert all(
+        entry.options == ({"channels": "mean"} if mean else {})
+        for entry in card.stems.values()
+        if entry is not None
+    )
     taught = {"other"} if config == "melgan-vc" else {"drums", "bass", "other"}
     for which in ("drums", "bass", "other", "vocals"):
         transfer = style.stems[which]

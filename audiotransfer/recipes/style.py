@@ -26,6 +26,7 @@ from audiotransfer.spectral.objectives.paired import PairedObjective
 from audiotransfer.spectral.objectives.stem_cycle_gan import StemCycleGan
 from audiotransfer.spectral.objectives.stem_spectrograms import StemSpectrograms
 from audiotransfer.spectral.objectives.unpaired import UnpairedObjective
+from audiotransfer.spectral.transfer import CHANNELS
 from audiotransfer.styles.card import Card
 from audiotransfer.training import Objective
 from audiotransfer.training.cycle_consistency import CycleGanSettings
@@ -81,6 +82,9 @@ class StyleRecipe:
     ones are taken. ``start`` is the checkpoint of a run whose generator is the first one. Stems
     that are not trained are kept as they are.
 
+    With ``mean_channel`` what is predicted are spectrograms of the channels' mean, else those of
+    their power: the true ones of the mean come nearer to true renderings, by any way back to sound.
+
     With ``refines``, a style by its name, the network's input is what that style's networks predict
     and not the stem's own spectrogram; what is written is that style with the network after them.
     """
@@ -94,6 +98,7 @@ class StyleRecipe:
     start: str | None = None
     refines: str | None = None
     spectrogram: dict[str, Any] = field(default_factory=dict)
+    mean_channel: bool = False
     channels: tuple[int, ...] = (16, 40, 80, 112, 144, 160)
     weights: dict[str, float] = field(default_factory=dict)
     adversarial_from: int = 1200
@@ -111,7 +116,9 @@ class StyleRecipe:
         spectrograms = (
             refined.spectrograms
             if refined
-            else StemSpectrograms(SpectrogramSettings.from_dict(self.spectrogram))
+            else StemSpectrograms(
+                SpectrogramSettings.from_dict(self.spectrogram), mean_channel=self.mean_channel
+            )
         )
         generator = UNet(spectrograms.settings.bins, self.channels)
         if self.start is not None:
@@ -153,7 +160,8 @@ class StyleRecipe:
                 write_refined_style(self, run, fit, generator, refined)
             else:
                 settings = spectrograms.settings.to_dict()
-                write_style(self, run, fit, generator, settings, trained)
+                options = {CHANNELS: "mean"} if self.mean_channel else {}
+                write_style(self, run, fit, generator, settings, trained, options=options)
         return fit.figures
 
 
