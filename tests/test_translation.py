@@ -8,13 +8,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import soundfile
 import torch
 from torch import Tensor
+from torch.nn import functional
+from waveform_songs import RATE, TRAINER, music, songs
 
 from audiotransfer import load_style, recipes
 from audiotransfer.data.domains import PitchAugmentation, with_shifted_span
 from audiotransfer.errors import AudioTransferError
+from audiotransfer.evaluation.metrics.mel_distance import contrast
 from audiotransfer.recipes.registry import load_training
 from audiotransfer.recipes.waveform_styles import recordings_of
 from audiotransfer.styles import read_card
@@ -27,21 +29,10 @@ from audiotransfer.waveform.translation import DomainClassifier, Translator
 from audiotransfer.waveform.translation_objective import TranslationObjective, TranslationSettings
 from audiotransfer.waveform.wavenet_decoder import WaveNetDecoder
 
-RATE = 44100
+__all__ = ["songs"]
+
 SMALL_ENCODER = {"kind": "pitch", "channels": 8, "code": 3, "dilations": [1]}
 SMALL_DECODER = {"kind": "templates", "code": 3, "channels": 8, "spectra": 2, "dilations": [1]}
-
-
-def music(seconds: float, seed: int = 0, hertz: float = 220.0) -> Tensor:
-    """A decaying chord with overtones, ``[T]``."""
-    random = torch.Generator().manual_seed(seed)
-    time = torch.arange(int(seconds * RATE)) / RATE
-    sound = torch.zeros_like(time)
-    for ratio in (1.0, 1.25, 1.5):
-        for order in range(1, 6):
-            phase = float(torch.rand((), generator=random)) * 6.28
-            sound += torch.sin(6.2832 * hertz * ratio * order * time + phase) / order
-    return 0.05 * sound * (0.3 + torch.exp(-3 * (time % 0.5)))
 
 
 def translator(seed: int = 0) -> Translator:
@@ -120,6 +111,23 @@ def test_losses_are_those_of_the_truth(monkeypatch: pytest.MonkeyPatch) -> None:
     assert float(louder["frame"]) > 0.3 and float(louder["deep"]) > 0.3
 
 
+def test_contrast_makes_what_is_decoded_stand_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    sound = music(0.6)[None]
+    code = torch.zeros(1, 3 * 88, 26)
+    found = []
+    for factor in (1.0, 1.5):
+        decoder = TemplateDecoder(3, 8, 2, (1,), contrast=factor)
+        levels = decoder.spectrogram(sound)
+        blurred = functional.avg_pool1d(levels.transpose(1, 2), 9, 1, 4).transpose(1, 2)
+        monkeypatch.setattr(decoder, "predict", lambda code, source, made=blurred: (made, None))
+        found.append(contrast(decoder.decode(code, sound), RATE))
+        # In the loss the blurred spectrogram differs from the true one, which does not.
+        assert float(decoder.losses(code, sound, sound)["contrast"]) > 0.1
+        monkeypatch.setattr(decoder, "predict", lambda code, source: (source, None))
+        assert float(decoder.losses(code, sound, sound)["contrast"]) < 0.02
+    assert found[1] > 1.04 * found[0] > 0
+
+
 def test_the_encoder_confuses_the_classifier_and_the_classifier_alone_learns_domains() -> None:
     made = objective(TranslationSettings(pairs=1.0, confusion=0.5))
     classify, encode = made.turns(toy_batch(), 0, torch.Generator())
@@ -135,7 +143,7 @@ def test_the_encoder_confuses_the_classifier_and_the_classifier_alone_learns_dom
 def test_own_domains_may_be_decoded_at_every_other_step() -> None:
     made = objective(TranslationSettings(pairs=1.0, own_every=2))
     (only,) = made.turns(toy_batch(), 1, torch.Generator())
-    assert set(only.terms) == {"pairs/frame", "pairs/deep", "pairs/wave"}
+    assert set(only.terms) == {f"pairs/{term}" for term in ("frame", "deep", "wave", "contrast")}
 
 
 def test_a_domain_is_added_by_its_decoder_alone() -> None:
@@ -260,25 +268,6 @@ def test_weights_come_back(tmp_path: Path) -> None:
         load_generator(tmp_path / "x.safetensors")
 
 
-@pytest.fixture
-def songs(tmp_path: Path) -> Path:
-    """Three rendered songs with a piano's version of ``other``, and drums and bass."""
-    for number in range(3):
-        place = tmp_path / "ensembles-jazz" / f"train-51-{number:04}"
-        for side in ("source", "target/jazz", "separated"):
-            for stem in ("drums", "bass", "other"):
-                path = place / side / f"{stem}.wav"
-                path.parent.mkdir(parents=True, exist_ok=True)
-                sound = torch.stack([music(2.5, number, 200.0 + 20 * number)] * 2).T
-                soundfile.write(path, sound.numpy(), RATE)
-        card = {"id": place.name, "stems": ["bass", "drums", "other"], "split": "train"}
-        (place / "song.json").write_text(json.dumps(card))
-    real = tmp_path / "audio" / "stems" / "song"
-    real.mkdir(parents=True)
-    soundfile.write(real / "other.wav", music(2.5).numpy(), RATE)
-    return tmp_path
-
-
 TOY = [
     "translation.encoder.channels=8",
     "translation.encoder.dilations=[1]",
@@ -290,15 +279,6 @@ TOY = [
     "translation.batch=1",
     "translation.drawing.batch=1",
     "translation.validation_songs=1",
-]
-TRAINER = [
-    "trainer.steps=2",
-    "trainer.workers=0",
-    "trainer.warmup=0",
-    "trainer.log_every=1",
-    "trainer.checkpoint_every=1",
-    "trainer.validate_every=2",
-    "trainer.precision=32-true",
 ]
 
 
@@ -355,7 +335,8 @@ def test_the_published_size_trains(songs: Path, tmp_path: Path) -> None:
 
 def test_songs_of_the_validation_are_in_no_domain(songs: Path, tmp_path: Path) -> None:
     recipe = load_training("jazz-piano", [*TOY, f"translation.data={songs}"]).recipe
-    held = recipe._pairs()[:1]
+    held, trained = recipe._pairs()
+    assert [pair.folder.name[-1] for pair in (*held, *trained)] == ["0", "1", "2"]
     found = recordings_of(recipe.domains, songs, "other", tmp_path, held)
     assert {r.song for r in found["piano"]} == {"train-51-0001/jazz", "train-51-0002/jazz"}
     assert {r.song for r in found["any"]} == {
@@ -364,6 +345,18 @@ def test_songs_of_the_validation_are_in_no_domain(songs: Path, tmp_path: Path) -
         "train-51-0002/source",
     }
     assert {r.stem for r in found["any"]} == {"other"}
+
+
+def test_a_bank_leaves_out_songs_whose_targets_others_play(songs: Path, tmp_path: Path) -> None:
+    for number, bank in enumerate(("organ.sf2", "sampled", "organ.sf2")):
+        card = songs / "ensembles-jazz" / f"train-51-{number:04}" / "song.json"
+        card.write_text(json.dumps({**json.loads(card.read_text()), "target_bank": bank}))
+    recipe = load_training("jazz-piano", [*TOY, f"translation.data={songs}"]).recipe
+    held, trained = recipe._pairs()  # of the first song, and of the two others
+    assert not held and [pair.folder.name[-1] for pair in trained] == ["1"]
+    found = recordings_of(recipe.domains, songs, "other", tmp_path)
+    assert {r.song for r in found["piano"]} == {"train-51-0001/jazz"}
+    assert len(found["any"]) == 4
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from functools import lru_cache
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 BREAK_HZ, HZ_PER_MEL = 1000.0, 200.0 / 3.0
 LOG_STEP = math.log(6.4) / 27.0
@@ -104,6 +105,37 @@ def to_magnitude(
     target = bands @ weights.T
     for _ in range(refinements):
         magnitude *= target / ((magnitude @ weights) @ weights.T + tiny * peak)
+    return magnitude
+
+
+def with_contrast(levels: Tensor, factor: float, neighbours: int = 6) -> Tensor:
+    """Log levels [.., F, L] whose differences from their neighbours' mean are ``factor`` times.
+
+    A network that minimises a distance predicts a mean, in which partials stand out less than they
+    should. ``neighbours``: bands on each side.
+    """
+    return torch.lerp(neighbours_mean(levels, neighbours), levels, factor)
+
+
+def neighbours_mean(levels: Tensor, neighbours: int = 6) -> Tensor:
+    """The mean of each band [.., F, L] and of those around it; the outermost count on."""
+    flat = levels.reshape(-1, 1, *levels.shape[-2:])
+    padded = functional.pad(flat, (0, 0, neighbours, neighbours), mode="replicate")
+    return functional.avg_pool2d(padded, (2 * neighbours + 1, 1), stride=1).view(levels.shape)
+
+
+def corrected(
+    magnitude: Tensor, bands: Tensor, weights: Tensor, times: int, floor: float = 1e-12
+) -> Tensor:
+    """Magnitudes [.., L, F] whose bands come nearer to the given ones, [.., L, bins].
+
+    Each time every bin is scaled by the mean of how far the bands that it is in are off. Bands
+    below ``floor`` of their frame's greatest count as that.
+    """
+    total, peak = weights.sum(1).clamp_min(1e-12), bands.amax(-1, keepdim=True).clamp_min(1e-12)
+    for _ in range(times):
+        share = bands / (magnitude @ weights).clamp_min(floor * peak)
+        magnitude = magnitude * (share @ weights.T) / total
     return magnitude
 
 

@@ -54,12 +54,17 @@ class PairSettings:
 
 @dataclass(frozen=True)
 class Pair:
-    """A rendered song: its folder, its stems, its length in samples, whether it was separated."""
+    """A rendered song: its folder, its stems, its length in samples, whether it was separated.
+
+    ``bank`` is that of the targets' instruments ("sampled" for the package's own), "" where it is
+    unknown.
+    """
 
     folder: Path
     stems: tuple[str, ...]
     frames: int
     separated: bool
+    bank: str = ""
 
     def read(self, side: str, stem: str, start: int, frames: int) -> Sound:
         """Reads a stretch of a stem: ``[2, frames]``."""
@@ -79,7 +84,8 @@ def find_pairs(folder: Path, split: str = "train") -> list[Pair]:
         first = card.parent / "source" / f"{about['stems'][0]}.wav"
         frames = soundfile.info(str(first)).frames
         separated = (card.parent / "separated").is_dir()
-        found.append(Pair(card.parent, tuple(about["stems"]), frames, separated))
+        bank = about.get("target_bank", "")
+        found.append(Pair(card.parent, tuple(about["stems"]), frames, separated, bank))
     if not found:
         raise AudioTransferError(
             f"no rendered pairs of split {split!r} in {folder}; `audiotransfer render` makes them"

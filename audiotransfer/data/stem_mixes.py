@@ -257,11 +257,15 @@ def _set_voice(stems: Sound, level_db: float) -> None:
         stems[3] *= rest / voice * 10 ** (level_db / 20)
 
 
-def rendered_stems(folder: Path, split: str = "train") -> list[StemRecording]:
-    """Finds stems of rendered songs: ``*/{source,target/STYLE}/{stem}.wav`` and ``song.json``."""
+def rendered_stems(folder: Path, split: str = "train", bank: str = "") -> list[StemRecording]:
+    """Finds stems of rendered songs: ``*/{source,target/STYLE}/{stem}.wav`` and ``song.json``.
+
+    ``bank``: only songs whose targets' instruments are of this one.
+    """
     recordings = []
     for card in sorted(present_folder(folder).glob("*/song.json")):
-        if json.loads(card.read_text())["split"] != split:
+        about = json.loads(card.read_text())
+        if about["split"] != split or (bank and about.get("target_bank") != bank):
             continue
         # Not `separated/`, which holds estimates of a separator.
         sides = [card.parent / "source", *sorted(card.parent.glob("target/*"))]

@@ -9,10 +9,11 @@ from pathlib import Path
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.recipes.base import Fit, Run
 from audiotransfer.recipes.export import Described, sizes, style_folder, validated, write_style_card
-from audiotransfer.spectral.models.base import STEMS, fold
+from audiotransfer.recipes.style_models import model_of
+from audiotransfer.spectral.models.base import STEMS, SpectrogramModel, fold
 from audiotransfer.spectral.models.unet import UNet
 from audiotransfer.spectral.objectives.stem_spectrograms import StemSpectrograms
-from audiotransfer.spectral.transfer import CHANNELS, REFINER, load_generator, save_generator
+from audiotransfer.spectral.transfer import CHANNELS, REFINER, save_generator
 from audiotransfer.styles.card import Card, StemEntry
 from audiotransfer.styles.find import find_style
 from vocoder import SpectrogramSettings
@@ -49,7 +50,7 @@ def refined_style(name: str) -> RefinedStyle:
         )
     spectrograms = StemSpectrograms(
         SpectrogramSettings.from_dict(first.spectrogram),
-        {stem: load_generator(style.folder / entry.weights) for stem, entry in entries.items()},
+        {stem: model_of(style, stem, SpectrogramModel) for stem in entries},
         mean_channel=first.options.get(CHANNELS) == "mean",
     )
     return RefinedStyle(style.folder, style.card, entries, spectrograms)

@@ -24,14 +24,14 @@ from audiotransfer.recipes.export import (
     validated_alone,
     write_spectral_card,
 )
+from audiotransfer.recipes.style_models import stem_model
 from audiotransfer.renamed import present_folder
 from audiotransfer.spectral.models.note_templates import NoteTemplateModel
 from audiotransfer.spectral.models.templates import TemplateModel
 from audiotransfer.spectral.objectives.templates import TEMPLATE_MODELS, TOGETHER, TemplateObjective
-from audiotransfer.spectral.transfer import CHANNELS, load_generator, save_generator
+from audiotransfer.spectral.transfer import CHANNELS, save_generator
 from audiotransfer.styles import read_card
 from audiotransfer.styles.card import StemEntry
-from audiotransfer.styles.find import find_style
 from audiotransfer.training import Objective
 from vocoder import SpectrogramSettings
 
@@ -147,7 +147,7 @@ def _load_start(model: TemplateModel, stem: str, start: str) -> None:
             f"templates.start of {stem} names {len(names)} styles for {len(model.styles)} that are "
             "trained; name one for each"
         )
-    singles = [_shipped(name, stem) for name in names]
+    singles = [stem_model(name, stem, TemplateModel) for name in names]
     try:
         model.load_singles(singles)
     except RuntimeError as error:
@@ -155,19 +155,6 @@ def _load_start(model: TemplateModel, stem: str, start: str) -> None:
             f"the {stem} of style {start!r} has another shape; set templates.widths and styles as "
             "there"
         ) from error
-
-
-def _shipped(name: str, stem: str) -> TemplateModel:
-    style = find_style(name)
-    entry = style.card.stems.get(stem)
-    if entry is None:
-        raise AudioTransferError(f"style {name!r} has no {stem}; name another in templates.start")
-    model = load_generator(style.folder / entry.weights)
-    if not isinstance(model, TemplateModel):
-        raise AudioTransferError(
-            f"the {stem} of style {name!r} has no templates; name another style"
-        )
-    return model
 
 
 def _crops(

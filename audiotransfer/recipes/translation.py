@@ -11,20 +11,23 @@ import torch
 from torch import Tensor
 
 from audiotransfer.data.domains import DomainBatches, PitchAugmentation
-from audiotransfer.data.paired import Pair, PairSettings, find_pairs
+from audiotransfer.data.paired import Pair, PairSettings
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.recipes.base import Figures, Run, Sounds, restore, start_from
-from audiotransfer.recipes.translation_start import note_model, start_from_notes
+from audiotransfer.recipes.style_models import stem_model
+from audiotransfer.recipes.translation_start import start_from_notes
 from audiotransfer.recipes.waveform_styles import (
     DomainRecipe,
     crop_frames,
     drawn,
     export_generator,
+    held_out_and_trained,
     recordings_of,
     transferred_samples,
     validation_batches,
 )
 from audiotransfer.spectral.models.base import STEMS
+from audiotransfer.spectral.models.note_templates import NoteTemplateModel
 from audiotransfer.styles.card import Card
 from audiotransfer.training import Objective
 from audiotransfer.waveform.decoders import Decoder, TemplateDecoder
@@ -43,9 +46,10 @@ class TranslationRecipe:
     whose sources, played by any instruments, are decoded to what the instruments of
     ``drawing.style`` play: their first ``validation_songs`` are left out of all training and
     measure the distance that chooses the weights; the others are trained on where
-    ``settings.pairs`` is a weight. ``start`` is a checkpoint whose encoder, and decoders unless
-    they alone are trained, are the first ones; or the name of a style whose network of notes gives
-    the first weights (see `translation_start`).
+    ``settings.pairs`` is a weight. With a ``bank`` only songs whose targets it plays are used: one
+    piano, where otherwise a mean of several is learned. ``start`` is a checkpoint whose encoder,
+    and decoders unless they alone are trained, are the first ones; or the name of a style whose
+    network of notes gives the first weights (see `translation_start`).
     """
 
     name: str = "translation"
@@ -55,6 +59,7 @@ class TranslationRecipe:
     domains: dict[str, DomainRecipe] = field(default_factory=dict)
     target: str = ""
     pairs: str | None = None
+    bank: str = ""
     validation_songs: int = 12
     start: str | None = None
     encoder: dict[str, Any] = field(default_factory=lambda: {"kind": "pitch"})
@@ -70,8 +75,7 @@ class TranslationRecipe:
     def train(self, run: Run) -> dict[str, float]:
         """Trains encoder and decoders, and writes the style ``NAME`` into the run's folder."""
         self._check()
-        pairs = self._pairs()
-        held_out, trained = pairs[: self.validation_songs], pairs[self.validation_songs :]
+        held_out, trained = self._pairs()
         domains = recordings_of(
             self.domains, Path(self.data), self.stem, run.folder / "decoded", held_out
         )
@@ -151,12 +155,14 @@ class TranslationRecipe:
                 f"a style, {start!r}, starts an encoder of the kind pitch and decoders of templates"
             )
         sounds = torch.cat(list(batches.batch(0).values()))
-        start_from_notes(encoder, decoders, note_model(start, self.stem), sounds)  # type: ignore[arg-type]
+        model = stem_model(start, self.stem, NoteTemplateModel)
+        start_from_notes(encoder, decoders, model, sounds)  # type: ignore[arg-type]
 
-    def _pairs(self) -> list[Pair]:
+    def _pairs(self) -> tuple[list[Pair], list[Pair]]:
         if self.pairs is None:
-            return []
-        return [p for p in find_pairs(Path(self.data) / self.pairs) if self.stem in p.stems]
+            return [], []
+        folder = Path(self.data) / self.pairs
+        return held_out_and_trained(folder, self.stem, self.validation_songs, self.bank)
 
     def _validation(self, objective: TranslationObjective, held_out: Sequence[Pair]) -> Figures:
         """Distances on separated stems of the songs that are held out."""

@@ -14,26 +14,13 @@ from torch import Tensor, nn
 
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.spectral.models.note_templates import NoteTemplateModel
-from audiotransfer.spectral.transfer import load_generator
-from audiotransfer.styles.find import find_style
 from audiotransfer.waveform.decoders import TemplateDecoder
 from audiotransfer.waveform.encoders import PitchEncoder
+from vocoder.mel import corrected
 from vocoder.pitch_layers import harmonic_tones
 
 _CORRECTIONS = 4  # of harmonic tones towards the bands of the style's templates
-_TINY = 1e-9
-
-
-def note_model(style: str, stem: str) -> NoteTemplateModel:
-    """The network of notes of a style's stem. Raises AudioTransferError where it has none."""
-    found = find_style(style)
-    entry = found.card.stems.get(stem)
-    model = load_generator(found.folder / entry.weights) if entry is not None else None
-    if not isinstance(model, NoteTemplateModel):
-        raise AudioTransferError(
-            f"the {stem} of style {style!r} has no templates of notes; name another style"
-        )
-    return model
+_QUIETEST = 1e-9  # band that is corrected, as a share of its template's greatest
 
 
 @torch.no_grad()
@@ -104,8 +91,6 @@ def _bins_of(model: NoteTemplateModel, decoder: TemplateDecoder) -> Tensor:
     weights = model.spectrogram.filterbank(torch.device("cpu"))
     target = model.templates[0].exp()
     spectra = harmonic_tones(decoder.spectrogram, decoder.spectra).exp()
+    spectra = corrected(spectra, target, weights, _CORRECTIONS, _QUIETEST)
     peak = target.amax(-1, keepdim=True)
-    for _ in range(_CORRECTIONS):
-        share = target / (spectra @ weights).clamp_min(_TINY * peak)
-        spectra = spectra * (share @ weights.T) / weights.sum(1).clamp_min(_TINY)
     return spectra.clamp_min(1e-8 * peak).log()

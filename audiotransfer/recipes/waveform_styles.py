@@ -11,7 +11,7 @@ from torch import Tensor
 
 from audiotransfer.audio.resampling import STEREO_RATE
 from audiotransfer.data.domains import pairs_of
-from audiotransfer.data.paired import Pair, PairedStems, PairSettings
+from audiotransfer.data.paired import Pair, PairedStems, PairSettings, find_pairs
 from audiotransfer.data.stem_mixes import (
     StemRecording,
     folder_stems,
@@ -43,8 +43,9 @@ class DomainRecipe:
     """Recordings of one domain: folders of one stem alone, of recorded songs' stems, and one
     ``side`` of rendered songs.
 
-    A side is ``source``, of any instruments, or a style's name, of its own. Recorded songs with a
-    word of ``without`` in their names are left out.
+    A side is ``source``, of any instruments, or a style's name, of its own; where ``bank`` names
+    one, only rendered songs whose styles' instruments are of that bank. Recorded songs with a word
+    of ``without`` in their names are left out.
     """
 
     folders: list[str] = field(default_factory=list)
@@ -52,6 +53,7 @@ class DomainRecipe:
     without: list[str] = field(default_factory=list)
     rendered: list[str] = field(default_factory=list)
     side: str = "source"
+    bank: str = ""
 
 
 def recordings_of(
@@ -74,7 +76,7 @@ def recordings_of(
         for folder in domain.recorded:
             recordings += song_stems(data / folder, cache, domain.without)
         for folder in domain.rendered:
-            of_side = rendered_stems(data / folder)
+            of_side = rendered_stems(data / folder, bank=domain.bank)
             recordings += [one for one in of_side if one.song.split("/")[1] == domain.side]
         found[name] = [r for r in recordings if r.stem == stem and not songs & set(_names(r))]
         if not found[name]:
@@ -82,6 +84,19 @@ def recordings_of(
                 f"domain {name!r} has no recordings of {stem}; name folders that hold some"
             )
     return found
+
+
+def held_out_and_trained(
+    folder: Path, stem: str, count: int, bank: str
+) -> tuple[list[Pair], list[Pair]]:
+    """Rendered songs that have a stem: of the first ``count``, and of the others.
+
+    Of both only those whose targets' instruments are of a ``bank``, where it is not empty.
+    """
+    pairs = [pair for pair in find_pairs(folder) if stem in pair.stems]
+    parts = pairs[:count], pairs[count:]
+    held_out, trained = ([p for p in part if bank in ("", p.bank)] for part in parts)
+    return held_out, trained
 
 
 def crop_frames(drawing: PairSettings, seconds: float) -> int:

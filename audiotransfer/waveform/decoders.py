@@ -15,8 +15,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.training.distances import audible_difference, frame_distance
+from audiotransfer.training.distances import INAUDIBLE, frame_distance
+from audiotransfer.waveform.pair_distances import shorter_windows, window_difference
 from vocoder import stft
+from vocoder.mel import neighbours_mean, with_contrast
 from vocoder.neural.network import ConvNeXtBlock
 from vocoder.pitch_layers import KEYS, ChannelNorm, KeyBlock, harmonic_tones, interpolation
 from vocoder.spectrogram import SpectrogramSettings
@@ -56,20 +58,26 @@ class SpectralDecoder(Decoder):
 
     Losses: ``frame``, the distance of log mel bands that figures report (nats); ``deep``, their
     difference down to the floor; ``wave``, the difference of the sound's own bands by a
-    shorter window.
+    shorter window; ``contrast``, the difference of how far bands stand out of their neighbours
+    (root mean square, nats).
+
+    ``contrast`` is the factor by which decoded bands then stand out more (`with_contrast`).
     """
 
-    def __init__(self, sample_rate: int, n_fft: int, hop_length: int) -> None:
+    def __init__(
+        self, sample_rate: int, n_fft: int, hop_length: int, contrast: float = 1.0
+    ) -> None:
         super().__init__()
         floor = {"sample_rate": sample_rate, "n_fft": n_fft, "hop_length": hop_length}
         self.spectrogram = SpectrogramSettings("stft", **floor)  # type: ignore[arg-type]
         top = min(20000.0, 0.48 * sample_rate)
         self.mel = SpectrogramSettings("mel", f_max=top, **floor)  # type: ignore[arg-type]
-        self.compared = tuple(
-            SpectrogramSettings("mel", sample_rate, size, size // 4, size // 16, f_max=top)
-            for size in _RESOLUTIONS
-        )
+        self.compared = shorter_windows(sample_rate, _RESOLUTIONS)
         self.reach = n_fft + hop_length
+        self.contrast = contrast
+        self.mel_to_bins: Tensor
+        between = interpolation(self.spectrogram.centres().double(), self.mel.centres().double())
+        self.register_buffer("mel_to_bins", between, persistent=False)
 
     @abstractmethod
     def predict(self, code: Tensor, source: Tensor) -> tuple[Tensor, Tensor | None]:
@@ -91,15 +99,19 @@ class SpectralDecoder(Decoder):
             terms = {
                 "frame": frame_distance(made, true).mean(),
                 "deep": (made - true).abs().mean(),
-                "wave": torch.stack([_difference(one, sound, truth) for one in self.compared])
-                .mean(),
-            }  # fmt: skip
+                "wave": window_difference(self.compared, sound, truth),
+                "contrast": (_standing_out(made) - _standing_out(true)).abs().mean(),
+            }
         return terms
 
     def decode(self, code: Tensor, source: Tensor, strength: float = 1.0) -> Tensor:
         """As of `Decoder`; in between, levels are between those of source and decoder (dB)."""
         own = self.spectrogram(source)
         levels, angles = self.predict(code, own)
+        if self.contrast != 1.0:
+            bands = self.mel.logarithm(self.mel.bands(levels.float().exp()))
+            change = with_contrast(bands, self.contrast) - bands
+            levels = levels.float() + self.mel_to_bins @ change
         if strength != 1.0:
             levels = torch.lerp(own, levels.float(), strength)
             angles = angles if strength > 0.5 else None
@@ -131,6 +143,7 @@ class TemplateDecoder(SpectralDecoder):
         channels: width.
         spectra: templates of each key.
         dilations: of the blocks, over time.
+        contrast: as of `SpectralDecoder`.
     """
 
     kind = "templates"
@@ -141,8 +154,9 @@ class TemplateDecoder(SpectralDecoder):
         channels: int = 48,
         spectra: int = 6,
         dilations: Sequence[int] = (8, 1, 2),
+        contrast: float = 1.0,
     ) -> None:
-        super().__init__(44100, 2048, 512)
+        super().__init__(44100, 2048, 512, contrast)
         self.code, self.channels, self.spectra = code, channels, spectra
         self.dilations = tuple(dilations)
         self.enter = nn.Conv2d(code, channels, 1)
@@ -178,7 +192,7 @@ class TemplateDecoder(SpectralDecoder):
         """The constructor's arguments and the ``kind``, as JSON takes them."""
         return {
             "kind": self.kind, "code": self.code, "channels": self.channels,
-            "spectra": self.spectra, "dilations": list(self.dilations),
+            "spectra": self.spectra, "dilations": list(self.dilations), "contrast": self.contrast,
         }  # fmt: skip
 
     def predict(self, code: Tensor, source: Tensor) -> tuple[Tensor, None]:
@@ -269,13 +283,13 @@ class ConvNeXtDecoder(SpectralDecoder):
         return levels - 3.0, angles
 
 
+def _standing_out(bands: Tensor) -> Tensor:
+    """The root mean square difference from their neighbours of audible bands ``[B, F, L]``."""
+    above = bands.clamp_min(INAUDIBLE)
+    variance = neighbours_mean((above - neighbours_mean(above)).square())
+    return (variance + 1e-4).sqrt()
+
+
 def _two_frames(values: Tensor) -> Tensor:
     """``[B, K, 2, .., L]``, of which the pairs are neighbouring frames, to ``[B, K, .., 2 L]``."""
     return values.movedim(2, -1).flatten(-2)
-
-
-def _difference(settings: SpectrogramSettings, made: Tensor, true: Tensor) -> Tensor:
-    """Mean absolute audible difference (nats) of two sounds in a spectrogram of these settings."""
-    # A sine is as many times louder as its window is longer; audibility is meant for 2048.
-    louder = torch.log(torch.tensor(2048.0 / settings.n_fft))
-    return audible_difference(settings(made) + louder, settings(true) + louder).abs().mean()

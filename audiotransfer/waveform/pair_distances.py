@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from audiotransfer.data.domains import PAIRS
-from audiotransfer.training.distances import frame_distance
+from audiotransfer.training.distances import audible_difference, frame_distance
 from audiotransfer.waveform.generators import WaveformGenerator
 from vocoder.spectrogram import SpectrogramSettings
 
@@ -20,6 +20,26 @@ def mel_of(sample_rate: int) -> SpectrogramSettings:
     return SpectrogramSettings(
         "mel", sample_rate, 1024, 256, bins=128, f_max=min(20000.0, 0.48 * sample_rate)
     )
+
+
+def shorter_windows(sample_rate: int, sizes: Sequence[int]) -> tuple[SpectrogramSettings, ...]:
+    """Log mel bands by other windows (samples); a sixteenth as many bands as samples."""
+    top = min(20000.0, 0.48 * sample_rate)
+    return tuple(
+        SpectrogramSettings("mel", sample_rate, size, size // 4, size // 16, f_max=top)
+        for size in sizes
+    )
+
+
+def window_difference(windows: Sequence[SpectrogramSettings], made: Tensor, true: Tensor) -> Tensor:
+    """Mean absolute audible difference (nats) of sounds ``[B, T]`` by all of some windows."""
+    return torch.stack([_difference(settings, made, true) for settings in windows]).mean()
+
+
+def _difference(settings: SpectrogramSettings, made: Tensor, true: Tensor) -> Tensor:
+    # A sine is as many times louder as its window is longer; audibility is meant for 2048.
+    louder = torch.log(torch.tensor(2048.0 / settings.n_fft))
+    return audible_difference(settings(made) + louder, settings(true) + louder).abs().mean()
 
 
 @torch.no_grad()

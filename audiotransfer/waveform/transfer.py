@@ -13,13 +13,15 @@ from torch import Tensor
 
 from audiotransfer.audio.resampling import STEREO_RATE, resample
 from audiotransfer.waveform.feed_forward import FoldedGenerator, WaveNetGenerator
+from audiotransfer.waveform.framed import FramedWaveNetGenerator
 from audiotransfer.waveform.generators import WaveformGenerator
 from audiotransfer.waveform.translation import Translator
 from audiotransfer.weights import load_network, save_weights
 from vocoder import SpectrogramSettings, panned
 
 GENERATORS: dict[str, Callable[..., WaveformGenerator]] = {
-    generator.kind: generator for generator in (Translator, WaveNetGenerator, FoldedGenerator)
+    generator.kind: generator
+    for generator in (Translator, WaveNetGenerator, FramedWaveNetGenerator, FoldedGenerator)
 }
 _SECONDS = 8.0  # of sound that a generator gets at once, without its surrounding
 _RESAMPLING_REACH = 4096  # samples on each side that a resampled sample depends on

@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from torch import Generator, Tensor
 
+from vocoder import mel
 from vocoder.base import VocoderError, require_equal, require_shape
 from vocoder.neural.network import MagnitudeNetwork
 from vocoder.neural.objective import first_levels
@@ -15,7 +16,6 @@ from vocoder.spectrogram import SpectrogramSettings
 from vocoder.trained import load_trained
 
 SHIPPED = Path(__file__).parent / "neural.safetensors"
-_TINY = 1e-12
 _CORRECTIONS = 2  # towards the given bands, of the predicted magnitudes
 
 
@@ -70,11 +70,8 @@ class NeuralInverter:
         network = self.network.to(spectrogram.device)
         found = torch.exp(network(levels, first_levels(self.expects, levels)).clamp(max=12.0))
         # What the floor of the spectrogram hides is silence.
-        target = bands.transpose(1, 2)
         weights = self.expects.filterbank(levels.device)
-        total, peak = weights.sum(1), target.amax(-1, keepdim=True).clamp_min(_TINY)
-        found = found.transpose(1, 2)
-        for _ in range(_CORRECTIONS):
-            share = target / (found @ weights).clamp_min(_TINY * peak)
-            found = found * (share @ weights.T) / total.clamp_min(_TINY)
-        return found.transpose(1, 2)
+        magnitude = mel.corrected(
+            found.transpose(1, 2), bands.transpose(1, 2), weights, _CORRECTIONS
+        )
+        return magnitude.transpose(1, 2)

@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from audiotransfer.spectral.models.base import normalised
 from audiotransfer.spectral.models.templates import QUIET, TemplateModel, synthesise
+from vocoder.mel import with_contrast
 from vocoder.pitch import PitchSpectrogram, pitch_hz
 from vocoder.pitch_layers import (
     KEYS,
@@ -23,9 +24,6 @@ from vocoder.pitch_layers import (
     with_partials,
 )
 from vocoder.spectrogram import SpectrogramSettings
-
-#: Bands on each side whose mean a band is compared with.
-_NEIGHBOURS = 6
 
 
 class NoteTemplateModel(TemplateModel):
@@ -120,18 +118,8 @@ class NoteTemplateModel(TemplateModel):
         return torch.cat([spectrogram.centres(), pitch_hz()])
 
     def predict(self, features: Tensor, stem: Tensor) -> Tensor:
-        """Features ``[B, V, L]`` to spectrograms ``[B, F, L]`` of the only style.
-
-        A network that minimises a distance predicts a mean, in which partials stand out less than
-        they should: each band's difference from its neighbours' mean is raised.
-        """
-        spectrogram = self(features)[0].squeeze(1)
-        mean = functional.avg_pool2d(
-            functional.pad(spectrogram, (0, 0, *[_NEIGHBOURS] * 2), mode="replicate"),
-            (2 * _NEIGHBOURS + 1, 1),
-            stride=1,
-        )
-        return torch.lerp(mean, spectrogram, self.contrast)
+        """Features ``[B, V, L]`` to spectrograms ``[B, F, L]`` of the only style."""
+        return with_contrast(self(features)[0].squeeze(1), self.contrast)
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """Features ``[B, 580, L]`` to spectrograms ``[B, S, 256, L]`` of all styles and note logits
