@@ -12,6 +12,7 @@ from torch import Tensor
 
 from audiotransfer.audio.writing import write_audio
 from audiotransfer.cli.main import main
+from audiotransfer.cli.progress import ProgressLine
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.pipeline.report_page import write_report_page
 from audiotransfer.pipeline.reporting import CoverReport, PartReport, Report, StemReport
@@ -156,7 +157,18 @@ def test_a_style_from_a_folder_and_its_export_after_a_stop(
     assert main([*command, "--plan"]) == 0
     assert "you get: runs/mine/mine" in capsys.readouterr().out
     assert not (tmp_path / "runs").exists()
+    shown: list[tuple[str, float | None]] = []
+    show = ProgressLine.show
+
+    def recorded(line: ProgressLine, stage: str, share: float | None = None) -> None:
+        shown.append((stage, share))
+        show(line, stage, share)
+
+    monkeypatch.setattr(ProgressLine, "show", recorded)
     assert main([*command, "--steps", "1"]) == 0
+    # The judgement at the end, of one stem on one song: two steps, each with its share.
+    assert shown[-2:] == [("equaliser of drums", 0.5), ("1 of 1 versions", 1.0)]
+    assert sum(stage == "0.wav" for stage, _ in shown) == 2  # of preparing it
     printed = capsys.readouterr().out
     assert "use it: audiotransfer SONG --style runs/mine/mine" in printed
     card = json.loads((tmp_path / "runs/mine/mine/card.json").read_text())

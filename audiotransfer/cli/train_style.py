@@ -62,11 +62,11 @@ def run(args: Arguments, console: Console) -> int:
     if train_and_export(config, overrides, folder, console, title, args.minutes) is None:
         return STOPPED
     style = exported_style(folder, args.style)
-    with console.progress(f"{args.style}, 3 of 3, judging"):
+    with console.progress(f"{args.style}, 3 of 3, judging") as line:
         from audiotransfer.recipes import load_training
 
         held_out = load_training(config).recipe.validation_songs
-        judgement = own_style.compare(folder, style, stems, held_out)
+        judgement = own_style.compare(folder, style, stems, held_out, line.show)
     lines = [
         judgement.words(),
         f"distance to them: input {judgement.nothing:.3f}, matched equalisers "

@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from audiotransfer.pipeline.batch import Outcome
     from audiotransfer.pipeline.naming import SongFile
     from audiotransfer.pipeline.options import TransferOptions
+    from audiotransfer.pipeline.plan import Plan
     from audiotransfer.pipeline.reporting import Progress
 
 
@@ -342,7 +343,9 @@ def _transfer_recordings(
     with batch.console.progress(*titles) as line:
         options = _options(args, alone)
         # Imports torch, after the first line of progress is shown.
+        from audiotransfer.cli.outlook import tell_outlook
         from audiotransfer.pipeline import transfer_many
+        from audiotransfer.pipeline.outlook import Work
 
         def show(_song: Path, progress: Progress) -> None:
             line.show(stage(progress), progress.share)
@@ -362,8 +365,22 @@ def _transfer_recordings(
                 report = without_stems(report) if args.temporary_stems else report
             batch.record(outcome.input, text, report, outcome.error)
 
+        def planned(plan: Plan) -> None:
+            work = Work.of(plan, stems=options.stems_out is not None)
+            how = "timbre" if plan.cover is None else "cover"
+            tell_outlook(batch.console, how, pairs, work, options, plan.device, args.jobs or 1)
+
         songs, outputs = zip(*pairs, strict=True)
-        transfer_many(songs, outputs, options, show, done, jobs=args.jobs, backend=args.backend)
+        transfer_many(
+            songs,
+            outputs,
+            options,
+            show,
+            done,
+            planned=planned,
+            jobs=args.jobs,
+            backend=args.backend,
+        )
 
 
 def _options(args: Arguments, alone: bool) -> TransferOptions:

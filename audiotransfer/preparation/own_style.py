@@ -6,7 +6,6 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -19,6 +18,7 @@ from audiotransfer.errors import AudioTransferError
 from audiotransfer.preparation.own_pairs import (
     SECONDS,
     VERSIONS,
+    Show,
     SongLength,
     excerpt,
     make_pairs,
@@ -201,7 +201,7 @@ def prepare_training(
     separator: Separator,
     stems: Sequence[str],
     description: str,
-    show: Any = None,
+    show: Show | None = None,
 ) -> tuple[Path, dict[str, str]]:
     """Writes the pairs and the config of a training into ``folder``; what is there is kept.
 
@@ -216,7 +216,7 @@ def prepare_training(
         raise AudioTransferError(f"{made} songs can be learned from, two are the least ({why})")
     config = folder / f"{name}.yaml"
     if not config.is_file():
-        starts = closest_styles(songs, separator, stems)
+        starts = closest_styles(songs, separator, stems, show)
         held_out = max(1, round(_HELD_OUT * made)) * VERSIONS
         settings = {
             "seed": _SEED,
@@ -248,7 +248,10 @@ def prepare_training(
 
 
 def closest_styles(
-    songs: Sequence[Path], separator: Separator, stems: Sequence[str]
+    songs: Sequence[Path],
+    separator: Separator,
+    stems: Sequence[str],
+    show: Show | None = None,
 ) -> dict[str, str]:
     """By stem, the style that ships which changes the songs' stem least: what training starts from.
 
@@ -258,6 +261,8 @@ def closest_styles(
     found: dict[str, dict[str, float]] = {stem: {} for stem in stems}
     parts = [separated(excerpt(song, 15.0), separator, stems) for song in songs[:_CLOSEST_SONGS]]
     for title, style in pair_styles().items():
+        if show is not None:
+            show(f"comparing with {title}", 1.0)
         for stem in stems:
             entry = style.card.stems.get(stem)
             if entry is None:
@@ -289,18 +294,39 @@ def _weights(style: str, stem: str) -> Path:
 
 
 @torch.no_grad()
-def compare(folder: Path, style: Path, stems: Sequence[str], held_out: int) -> Judgement:
+def compare(
+    folder: Path,
+    style: Path,
+    stems: Sequence[str],
+    held_out: int,
+    show: Show | None = None,
+) -> Judgement:
     """Compares a style with doing nothing and matched equalisers on the songs that were kept out.
 
     ``folder`` is that of the training, ``style`` that of the exported style, ``held_out`` the
-    number of versions of songs that were not trained on: the first ones.
+    number of versions of songs that were not trained on: the first ones. ``show`` is called after
+    each stem.
     """
     places = sorted(card.parent for card in (folder / SONGS).glob("*/song.json"))
     spectrogram = SpectrogramSettings()
-    gains = {stem: _gains(places[held_out:], stem, style.name) for stem in stems}
+    # A stem of the songs that were trained on is read for the equalisers; a network on a stem that
+    # was kept out takes longer than that.
+    total = len(stems) * (1 + len(places[:held_out]))
+    done = 0
+
+    def advance(stage: str) -> None:
+        nonlocal done
+        done += 1
+        if show is not None:
+            show(stage, done / total)
+
+    gains = {}
+    for stem in stems:
+        gains[stem] = _gains(places[held_out:], stem, style.name)
+        advance(f"equaliser of {stem}")
     models = {stem: load_generator(style / f"{stem}.safetensors").eval() for stem in stems}
     totals: dict[str, list[float]] = {"nothing": [], "equaliser": [], "style": []}
-    for place in places[:held_out]:
+    for number, place in enumerate(places[:held_out], start=1):
         made: dict[str, list[Tensor]] = {name: [] for name in (*totals, "truth")}
         for stem in stems:
             features = _features(place, stem, "source")
@@ -311,6 +337,7 @@ def compare(folder: Path, style: Path, stems: Sequence[str], held_out: int) -> J
                 models[stem].predict(features[None], torch.zeros(1, dtype=torch.long))[0]
             )
             made["truth"].append(_features(place, stem, style.name))
+            advance(f"{number} of {len(places[:held_out])} versions")
         truth = power_sum(made.pop("truth"))
         for name, parts in made.items():
             totals[name].append(_distance(power_sum(parts), truth))
