@@ -20,7 +20,7 @@ from audiotransfer.data.stem_mixes import BAND
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.evaluation import checkpoint_metric
 from audiotransfer.preparation.rendered_pairs import prepare_pairs
-from audiotransfer.recipes import load_training
+from audiotransfer.recipes import base, load_training
 from audiotransfer.recipes.registry import find_recipe
 from audiotransfer.recipes.separator import SeparatorRecipe, load_start, separator_stems
 from audiotransfer.styles import Keep, load_style, read_card
@@ -465,3 +465,22 @@ def test_a_start_that_does_not_fit(data: Path, trained: Path, tmp_path: Path) ->
     refused("separator-dense", [*dense, f"separator.start={clean}"], tmp_path / "c", words)
     tcn = [*dense, f"separator.start={separator}"]
     refused("separator-tcn", tcn, tmp_path / "d", "other shapes")
+
+
+def test_a_network_starts_from_a_checkpoint_of_several_objectives(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def started(*names: str) -> torch.Tensor:
+        network = torch.nn.Linear(1, 1, bias=False)
+        states = {
+            name: {"weight": torch.full((1, 1), float(number))} for number, name in enumerate(names)
+        }
+        monkeypatch.setattr(base, "load_networks", lambda _: states)
+        base.start_from(network, Path("run"), "the network")
+        return network.weight.detach()
+
+    assert started("critic", "paired_generator") == 1
+    assert started("paired_generator", "generator") == 1
+    for names in (("critic",), ("paired_generator", "cycle_generator")):
+        with pytest.raises(AudioTransferError, match="no generator"):
+            started(*names)

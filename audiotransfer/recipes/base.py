@@ -205,11 +205,15 @@ def start_from(
 ) -> None:
     """Loads the first weights of a network from that of the same name in a checkpoint.
 
-    ``settings`` says which settings decide the network's shape. Raises AudioTransferError where
-    the checkpoint has no such network, or one of another shape.
+    In the checkpoint of several objectives (`training.objective.Mixed`) the name follows that of a
+    share. ``settings`` says which settings decide the network's shape. Raises AudioTransferError
+    where the checkpoint has no such network, or one of another shape.
     """
     checkpoint = present_folder(checkpoint)
     networks = load_networks(checkpoint)
+    of_shares = [one for one in networks if one.endswith(f"_{name}")]
+    if name not in networks and len(of_shares) == 1:
+        name = of_shares[0]
     if name not in networks:
         raise AudioTransferError(
             f"checkpoint {checkpoint} holds {', '.join(networks)}, but no {name}; name another"
