@@ -206,8 +206,8 @@ def start_from(
     """Loads the first weights of a network from that of the same name in a checkpoint.
 
     ``settings`` says which settings decide the network's shape. Weights whose names begin with
-    ``further``, where it is given, may be more than the checkpoint has. Raises AudioTransferError where
-    the checkpoint has no such network, or one of another shape.
+    ``further``, where it is given, may be more than the checkpoint has. Raises
+    AudioTransferError where the checkpoint has no such network, or one of another shape.
     """
     checkpoint = present_folder(checkpoint)
     networks = load_networks(checkpoint)
