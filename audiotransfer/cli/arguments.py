@@ -237,6 +237,17 @@ def style_names(route: str, *, covers: bool = False) -> str:
     return ", ".join(sorted(_styles(route, covers))) or "none"
 
 
+def names_with_spectrograms() -> str:
+    """The installed styles of stems that are transferred by their spectrograms."""
+    from audiotransfer.styles import available
+
+    return ", ".join(
+        card.name
+        for card in sorted(available(), key=lambda card: card.name)
+        if any(entry is not None and entry.spectrogram for entry in card.stems.values())
+    )
+
+
 def all_style_names() -> str:
     """The styles for recordings, and those that are for MIDI files only."""
     both = _styles("spectral", covers=True)

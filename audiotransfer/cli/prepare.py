@@ -14,8 +14,8 @@ from audiotransfer.cli.arguments import (
     any_name,
     any_path,
     name_value,
+    names_with_spectrograms,
     seed,
-    style_names,
 )
 from audiotransfer.cli.console import Console
 from audiotransfer.errors import AudioTransferError
@@ -74,7 +74,7 @@ examples:
         "--style-of",
         type=any_name,
         metavar="STYLE",
-        help=f"spectrograms as this style needs them: {style_names('spectral')}, or a folder",
+        help=f"spectrograms as this style needs them: {names_with_spectrograms()}, or a folder",
     )
     parser.add_argument(
         "--spectrogram",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import textwrap
 from typing import Protocol
 
 from audiotransfer.cli.arguments import Arguments, Parser, style_names
@@ -83,8 +84,8 @@ Transfers songs to another style: recordings (wav, flac, ogg, opus, mp3, aiff,
 m4a), MIDI files, or folders of them. Each is written as SONG.STYLE.wav or
 SONG.STYLE.mid here; the song itself stays as it is.
 
-styles for recordings:  {style_names("spectral", covers=True)}
-styles for MIDI files:  {style_names("symbolic")}
+{_listed("styles for recordings:  ", style_names("spectral", covers=True))}
+{_listed("styles for MIDI files:  ", style_names("symbolic"))}
 
 examples:
   audiotransfer song.mp3 --style jazz                 writes song.jazz.wav
@@ -99,3 +100,11 @@ verbs:
 
 All options: audiotransfer help transfer; of a verb: audiotransfer help VERB.
 """
+
+
+def _listed(title: str, names: str) -> str:
+    """Names after a title, on as many lines of the page as they need."""
+    indent = " " * len(title)
+    return textwrap.fill(
+        names, 79, initial_indent=title, subsequent_indent=indent, break_on_hyphens=False
+    )

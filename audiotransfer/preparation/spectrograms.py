@@ -30,9 +30,10 @@ def spectrogram_settings(
     """
     settings: dict[str, Any] = {}
     if style is not None:
-        entries = [entry for entry in find_style(style).card.stems.values() if entry]
+        stems = find_style(style).card.stems.values()
+        entries = [entry for entry in stems if entry and entry.spectrogram]
         if not entries:
-            raise AudioTransferError(f"style {style!r} keeps every stem and has no spectrogram")
+            raise AudioTransferError(f"style {style!r} transfers no stem by its spectrogram")
         settings = dict(entries[0].spectrogram)
     settings |= {name: _value(name, text) for name, text in changes}
     if "sample_rate" in settings and "f_max" not in settings:

@@ -201,13 +201,14 @@ def _scores(trainer: Trainer) -> str:
 
 
 def start_from(
-    network: nn.Module, checkpoint: Path, settings: str, name: str = "generator"
+    network: nn.Module, checkpoint: Path, settings: str, name: str = "generator", further: str = ""
 ) -> None:
     """Loads the first weights of a network from that of the same name in a checkpoint.
 
     In the checkpoint of several objectives (`training.objective.Mixed`) the name follows that of a
-    share. ``settings`` says which settings decide the network's shape. Raises AudioTransferError
-    where the checkpoint has no such network, or one of another shape.
+    share. ``settings`` says which settings decide the network's shape. Weights whose names begin
+    with ``further``, where it is given, may be more than the checkpoint has. Raises
+    AudioTransferError where the checkpoint has no such network, or one of another shape.
     """
     checkpoint = present_folder(checkpoint)
     networks = load_networks(checkpoint)
@@ -219,7 +220,9 @@ def start_from(
             f"checkpoint {checkpoint} holds {', '.join(networks)}, but no {name}; name another"
         )
     try:
-        network.load_state_dict(networks[name])
+        lacking = network.load_state_dict(networks[name], strict=not further)
+        if lacking.unexpected_keys or not all(k.startswith(further) for k in lacking.missing_keys):
+            raise RuntimeError("other names")
     except RuntimeError as error:
         raise AudioTransferError(
             f"the {name} of {checkpoint} has another shape; set {settings} as there"

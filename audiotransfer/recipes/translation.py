@@ -145,7 +145,10 @@ class TranslationRecipe:
             start_from(objective.encoder, Path(start), "translation.encoder", "encoder")
             if not self.settings.decoders_only:
                 for name, decoder in objective.decoders.items():
-                    start_from(decoder, Path(start), "translation.decoder", f"decoder_{name}")
+                    further = "blocks." if isinstance(decoder, TemplateDecoder) else ""
+                    start_from(
+                        decoder, Path(start), "translation.decoder", f"decoder_{name}", further
+                    )
             return
         encoder, decoders = objective.encoder, list(objective.decoders.values())
         if not isinstance(encoder, PitchEncoder) or not all(

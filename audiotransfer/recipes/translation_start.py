@@ -45,15 +45,16 @@ def start_from_notes(
     encoder.to_code.weight.copy_(axes.T[:, :, None, None])
     encoder.to_code.bias.copy_(-(axes.T @ mean))
     for decoder in decoders:
-        if (encoder.dilations + decoder.dilations) != model.dilations:
+        dilations = encoder.dilations + decoder.dilations
+        if dilations[: len(model.dilations)] != model.dilations:
             raise AudioTransferError(
                 f"encoder and decoder have the dilations {encoder.dilations} and"
-                f" {decoder.dilations}, the style's network {model.dilations}: set them so"
+                f" {decoder.dilations}, the style's network {model.dilations}: begin them so"
             )
         assert decoder.enter.bias is not None
         decoder.enter.weight.copy_(axes[:, :, None, None])
         decoder.enter.bias.copy_(mean)
-        for own, given in zip(decoder.blocks, list(model.blocks)[count:], strict=True):
+        for own, given in zip(decoder.blocks, list(model.blocks)[count:], strict=False):
             _copy(own, given)
         _copy(decoder.norm, model.norm)
         _copy(decoder.gates, model.note_logits)

@@ -161,6 +161,8 @@ class TemplateDecoder(SpectralDecoder):
         self.dilations = tuple(dilations)
         self.enter = nn.Conv2d(code, channels, 1)
         self.blocks = nn.ModuleList(KeyBlock(channels, d) for d in self.dilations)
+        for block in self.blocks:  # those that a start lacks change nothing at first
+            nn.init.zeros_(block.out.bias)
         self.norm = ChannelNorm(channels)
         self.gates = nn.Conv2d(channels, _GATES, 1)
         self.activations = nn.Conv2d(channels + _GATES, 2 * spectra, 1)

@@ -70,14 +70,15 @@ def main() -> None:
         rows: dict[str, list[dict[str, float]]] = {}
         for number, song in enumerate(songs_of(folder, args.songs)):
             source, truth = pair(song, args.target, args.stem)
+            sounding = pitches(source)
             made: dict[str, Tensor] = {}
             for name, transfer in transfers.items():
                 begin = process_time()
                 made[name] = transfer(source)
                 spent = (process_time() - begin) * STEREO_RATE / source.shape[-1]
-                figures = measure(made[name], source, truth, classifier, args.family)
+                figures = measure(made[name], source, truth, classifier, args.family, sounding)
                 rows.setdefault(name, []).append({**figures, "CPU": spent})
-            figures = measure(truth, source, truth, classifier, args.family)
+            figures = measure(truth, source, truth, classifier, args.family, sounding)
             rows.setdefault("the truth", []).append({**figures, "CPU": 0.0})
             if args.plots is not None and number < 4:
                 args.plots.mkdir(parents=True, exist_ok=True)
@@ -99,9 +100,14 @@ def pair(song: Path, target: str, stem: str) -> tuple[Tensor, Tensor]:
 
 
 def measure(
-    made: Tensor, source: Tensor, truth: Tensor, classifier: InstrumentClassifier, family: str
+    made: Tensor,
+    source: Tensor,
+    truth: Tensor,
+    classifier: InstrumentClassifier,
+    family: str,
+    sounding: np.ndarray,
 ) -> dict[str, float]:
-    """All figures of one output."""
+    """All figures of one output; ``sounding`` are the source's `pitches`."""
     rate = STEREO_RATE
     shares = classifier.probabilities(made, rate)
     return {
@@ -109,15 +115,14 @@ def measure(
         "contrast": contrast(made, rate) / contrast(truth, rate),
         "chroma": centred_chroma(made, source, rate),
         "onsets": onset_correlation(made, source, rate),
-        "pitches": pitch_agreement(made, source),
+        "pitches": pitch_agreement(pitches(made), sounding),
         "first": float(max(shares, key=lambda name: shares[name]) == family),
         "probability": shares[family],
     }
 
 
-def pitch_agreement(made: Tensor, source: Tensor) -> float:
+def pitch_agreement(found: np.ndarray, true: np.ndarray) -> float:
     """F-measure of the pitches that sound in each frame of both."""
-    found, true = (pitches(sound) for sound in (made, source))
     frames = min(len(found), len(true))
     both = np.sum(found[:frames] & true[:frames])
     total = np.sum(found[:frames]) + np.sum(true[:frames])
