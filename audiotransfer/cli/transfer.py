@@ -353,16 +353,17 @@ def _transfer_recordings(
         def done(outcome: Outcome) -> None:
             if in_parallel:
                 line.show("playing", (len(batch.done) + len(batch.failed) + 1) / batch.size)
-            else:
-                line.next()
             text = str(outcome.report.output) if outcome.report else ""
             report = outcome.report
             if args.report is not None and report is not None:
+                line.show("report", 0.97)
                 from audiotransfer.pipeline.report_page import without_stems, write_report_page
 
                 write_report_page(args.report, report, cut(args), overwrite=args.force)
                 text += f"\n{args.report}"
                 report = without_stems(report) if args.temporary_stems else report
+            if not in_parallel:
+                line.next()
             batch.record(outcome.input, text, report, outcome.error)
 
         def planned(plan: Plan) -> None:
