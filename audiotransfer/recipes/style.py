@@ -80,7 +80,8 @@ class StyleRecipe:
     are not trained on but validated on, by distance and, as ``checkpoint_metric`` says, by H,
     which chooses the weights: discriminators cost some of the distance, and without H the last
     ones are taken. ``start`` is the checkpoint of a run whose generator is the first one. Stems
-    that are not trained are kept as they are.
+    that are not trained are kept as they are. ``channels`` and ``contrast`` are the generator's
+    (see `UNet`).
 
     With ``mean_channel`` what is predicted are spectrograms of the channels' mean, else those of
     their power: the true ones of the mean come nearer to true renderings, by any way back to sound.
@@ -100,6 +101,7 @@ class StyleRecipe:
     spectrogram: dict[str, Any] = field(default_factory=dict)
     mean_channel: bool = False
     channels: tuple[int, ...] = (16, 40, 80, 112, 144, 160)
+    contrast: float = 1.0
     weights: dict[str, float] = field(default_factory=dict)
     adversarial_from: int = 1200
     learning_rate: float = 4e-4
@@ -120,7 +122,7 @@ class StyleRecipe:
                 SpectrogramSettings.from_dict(self.spectrogram), mean_channel=self.mean_channel
             )
         )
-        generator = UNet(spectrograms.settings.bins, self.channels)
+        generator = UNet(spectrograms.settings.bins, self.channels, self.contrast)
         if self.start is not None:
             start_from(generator, Path(self.start), "spectrogram and channels")
         shares: list[Share] = []
