@@ -177,6 +177,8 @@ def test_a_style_from_a_folder_and_its_export_after_a_stop(
     assert card["stems"]["bass"] == "keep"
     assert card["steps"] == 1
     assert not card["description"].startswith("Unfinished")
+    watched = (tmp_path / "runs/mine/panel.txt").read_text()
+    assert watched.startswith("step 1 of 1\n") and "validation/" in watched
     pairs = sorted((tmp_path / "runs/mine/songs").iterdir())
     written = [place.stat().st_mtime_ns for place in pairs]
 
@@ -257,3 +259,5 @@ def test_a_covers_report_shows_each_part_of_the_band_once(tmp_path: Path) -> Non
     assert page.count('<h2 id="stem-drums') == 1 and ">drums (new)</h2>" in page
     assert "arranged for the band (1 parts)" in page and str(tmp_path) not in page
     assert "as it was" not in page
+    assert "jazz kit, 8 notes" in page and ">tenor saxophone<" in page  # no names of folders
+    assert "separated by" not in page and page.count('<div class="wide"') == 3

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 LEAST_SECONDS = 30.0
 """Of music, below which no estimate is worth its own time."""
+USUAL_SECONDS = 0.09
+"""`separation_seconds` of the machine that multiples were measured on, with nothing else to do."""
 _MEASURED_SECONDS, _WARM_SECONDS = 2.0, 0.25  # of noise for each core
 _PROBED = 50  # songs whose length is read; more are taken to be as long on average
 # In multiples of the embedded separator on one core, for the same length of sound.

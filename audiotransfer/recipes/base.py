@@ -16,6 +16,7 @@ from audiotransfer.recipes.preview import Previews
 from audiotransfer.renamed import present_folder
 from audiotransfer.training import Batches, Objective, Trainer, load_networks
 from audiotransfer.training.checkpoints import load_facts
+from audiotransfer.training.panel import write_panel
 from audiotransfer.training.settings import TrainerSettings
 
 if TYPE_CHECKING:
@@ -113,6 +114,8 @@ class Run:
             figures = trainer.restore()
         else:
             figures = trainer.run(should_stop=self._watch(trainer))
+            if trainer.first:
+                write_panel(self.folder, settings.steps)
         hours = (time.monotonic() - began) / 3600
         return Fit(self.folder, figures, trainer.step, hours, trainer.first)
 
