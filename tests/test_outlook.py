@@ -6,7 +6,8 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from types import SimpleNamespace
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -128,3 +129,27 @@ def test_the_commands_say_it_once_and_not_with_quiet(
     code, _, err = run(str(song), "--style", "jazz", "--mode", "timbre", "--no-cache")
     assert code == 0
     assert re.search(r"song\.wav \(timbre\): 1:00 of music, about 0:\d\d here", err)
+
+
+def test_a_benchmark_takes_longer_on_a_slower_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    from audiotransfer.benchmark import outlook as benchmark
+
+    song = SimpleNamespace(truth=None)
+    entries: Any = SimpleNamespace(
+        songs=[song] * 40,
+        seconds=30.0,
+        targets=[song],
+        wanted="jazz",
+        classifiers=SimpleNamespace(genre="jazz", instruments=object()),
+    )
+    systems: Any = {"style": None}
+    minutes = []
+    for unit in (outlooks.USUAL_SECONDS, 3 * outlooks.USUAL_SECONDS):
+        monkeypatch.setattr(benchmark, "separation_seconds", lambda unit=unit: unit)
+        lines = benchmark.outlook("jazz", entries, systems)
+        found = re.match(
+            r"30 s of 40 songs, each by jazz and 0 baselines: about (\d+) min", lines[0]
+        )
+        assert found is not None
+        minutes.append(int(found[1]))
+    assert minutes[1] == pytest.approx(3 * minutes[0], abs=2)

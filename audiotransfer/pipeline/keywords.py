@@ -41,7 +41,7 @@ class StemChoices(TypedDict, total=False):
 class Keywords(TypedDict, total=False):
     """The fields of `TransferOptions` and of `CoverOptions`, but for style, stems and strength."""
 
-    mode: Mode
+    mode: Mode | str
     gains_db: Mapping[StemName | str, float]
     effects: bool
     separator: Literal["auto", "embedded", "demucs", "hpss", "none"] | str | Separator
