@@ -97,8 +97,9 @@ class Judgement:
         ]
         worse = [f"no nearer than {name}" for name, other in against.items() if self.style >= other]
         count = "1 song" if self.songs == 1 else f"{self.songs} songs"
+        were = "was" if self.songs == 1 else "were"
         return (
-            f"on {count} of yours that were kept out, played by other instruments, it comes "
+            f"on {count} of yours that {were} kept out, played by other instruments, it comes "
             f"{' and '.join([*better, *worse])} to how they sound"
         )
 
