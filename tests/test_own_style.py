@@ -206,6 +206,7 @@ def test_a_style_from_a_folder_and_its_export_after_a_stop(
     monkeypatch.setattr(recipes, "train", stopped)
     assert main([*command, "--steps", "3"]) == 130
     told = capsys.readouterr()
+    assert "prepared already, training from step 1 to 3" in told.out
     assert "unfinished style: audiotransfer SONG --style runs/mine/mine" in told.err
     assert "audiotransfer train --finish runs/mine" in told.err
     card = json.loads((tmp_path / "runs/mine/mine/card.json").read_text())

@@ -328,8 +328,8 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 class StopRequest:
     """Defers the first stop signal inside its `with` block; a second one takes effect at once.
 
-    Outside the main thread, where Python handles no signals, it does nothing; nor with a signal that
-    is ignored.
+    Outside the main thread, where Python handles no signals, it does nothing; nor does it with a
+    signal that is ignored.
     """
 
     def __init__(self) -> None:
