@@ -19,10 +19,12 @@ from audiotransfer.pipeline.reporting import CoverReport, PartReport, Report, St
 from audiotransfer.preparation import own_pairs, own_style
 from audiotransfer.preparation.own_pairs import SongLength, excerpt, song_lengths
 from audiotransfer.preparation.reference_style import style_name
+from audiotransfer.recipes.base import RunShare
 from audiotransfer.spectral.matched_templates import match_templates
 from audiotransfer.spectral.models.drum_templates import DrumTemplateModel
 from audiotransfer.spectral.models.note_templates import NoteTemplateModel
 from audiotransfer.spectral.models.templates import synthesise
+from audiotransfer.timing import TimeLeft
 
 RATE = 44100
 
@@ -135,6 +137,20 @@ def test_a_style_of_a_song_has_a_name_that_styles_take(file: str, name: str) -> 
     assert style_name(Path(file)) == name
 
 
+@pytest.mark.parametrize("first", [0, 500], ids=["fresh", "goes on"])
+def test_time_left_of_a_run_that_is_ended_by_its_minutes(first: int) -> None:
+    """Ten minutes, in which 60 of 1000 steps are done."""
+    now = [0.0]
+    left, share = TimeLeft(lambda: now[0]), RunShare(1000)
+    for step in range(1, 46):
+        now[0] = 10.0 * step
+        shown = share((first + step) / 1000, now[0] / 600)
+        predicted = left.update("", shown)
+    assert predicted == pytest.approx(600 - now[0], rel=0.1)
+    assert shown == pytest.approx(first / 1000 + (1 - first / 1000) * 0.75)
+    assert share(1.0, 0.9) == 1.0
+
+
 def test_a_judgement_says_what_is_not_better() -> None:
     said = own_style.Judgement(nothing=1.0, equaliser=0.5, style=0.6, songs=2).words()
     assert "on 2 songs of yours" in said
@@ -190,6 +206,7 @@ def test_a_style_from_a_folder_and_its_export_after_a_stop(
     monkeypatch.setattr(recipes, "train", stopped)
     assert main([*command, "--steps", "3"]) == 130
     told = capsys.readouterr()
+    assert "prepared already, training from step 1 to 3" in told.out
     assert "unfinished style: audiotransfer SONG --style runs/mine/mine" in told.err
     assert "audiotransfer train --finish runs/mine" in told.err
     card = json.loads((tmp_path / "runs/mine/mine/card.json").read_text())

@@ -41,6 +41,7 @@ from audiotransfer.training.objective import Mixed, Share
 from audiotransfer.training.panel import panel
 from audiotransfer.training.settings import learning_rate_factor
 from audiotransfer.training.stepping import MovingAverage
+from audiotransfer.training.trainer import StopRequest
 
 STEPS = 12
 
@@ -739,3 +740,14 @@ def test_the_panel_has_each_figure_from_first_to_last(tmp_path: Path) -> None:
     ]
     assert lines[5].startswith("learning_rate/generator") and len(lines) == 6
     assert panel(tmp_path / "nowhere", 40) == ""
+
+
+@pytest.mark.parametrize("ignored", [True, False])
+def test_a_signal_that_is_ignored_stops_no_training(ignored: bool) -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN if ignored else signal.default_int_handler)
+    try:
+        with StopRequest() as stop:
+            signal.raise_signal(signal.SIGINT)
+        assert (stop.signal is None) == ignored
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -30,6 +30,7 @@ from audiotransfer.spectral.objectives.losses import power_sum
 from audiotransfer.spectral.objectives.templates import TEMPLATE_MODELS, TemplateObjective
 from audiotransfer.spectral.transfer import load_generator
 from audiotransfer.styles.card import Card
+from audiotransfer.training.checkpoints import load_facts
 from audiotransfer.training.distances import frame_distance
 from separation import Separator
 from vocoder import SpectrogramSettings
@@ -64,14 +65,15 @@ _CLOSEST_SONGS = 2
 class Outlook:
     """What a training is going to take.
 
-    ``preparation`` and ``training`` are seconds on this machine, ``steps`` those of the training,
-    ``step_seconds`` how long one takes.
+    ``preparation`` and ``training`` are seconds on this machine that are left, ``steps`` is where
+    the training ends, ``step_seconds`` how long one takes, ``begin`` the step where it goes on.
     """
 
     preparation: float
     training: float
     steps: int
     step_seconds: float
+    begin: int = 0
 
 
 @dataclass(frozen=True)
@@ -97,8 +99,9 @@ class Judgement:
         ]
         worse = [f"no nearer than {name}" for name, other in against.items() if self.style >= other]
         count = "1 song" if self.songs == 1 else f"{self.songs} songs"
+        were = "was" if self.songs == 1 else "were"
         return (
-            f"on {count} of yours that were kept out, played by other instruments, it comes "
+            f"on {count} of yours that {were} kept out, played by other instruments, it comes "
             f"{' and '.join([*better, *worse])} to how they sound"
         )
 
@@ -130,12 +133,15 @@ def outlook(
     *,
     steps: int | None = None,
     minutes: float | None = None,
+    folder: Path | None = None,
 ) -> Outlook:
     """What a training takes on this machine, from the time of a few seconds of its work.
 
     ``steps`` and ``minutes`` are what the user asked for; without, as many steps as are usual, and
-    no more than fit into two and a half hours.
+    no more than fit into two and a half hours. What the training's ``folder`` has already, pairs
+    and steps, is not done again.
     """
+    prepared, begin = (0.0, 0) if folder is None else _done(folder, len(songs))
     noise = 0.1 * torch.randn(
         2, round(_MEASURED_SECONDS * 44100), generator=torch.Generator().manual_seed(0)
     )
@@ -158,16 +164,26 @@ def outlook(
     converting = 4 * (time.perf_counter() - began)
     a_second = (separating + VERSIONS * converting) / _MEASURED_SECONDS
     used = sum(min(song.seconds, SECONDS) for song in songs)
-    preparation = a_second * used
+    preparation = a_second * used * (1 - prepared)
     step_seconds = _step_seconds(stems, models)
     if steps is None:
         room = 60 * minutes if minutes is not None else _LONGEST_SECONDS - preparation
         most = _USUAL_STEPS if minutes is None else 1_000_000
-        steps = int(min(most, max(_LEAST_STEPS, room / step_seconds)))
-    training = steps * step_seconds
+        steps = int(min(most, max(_LEAST_STEPS, begin + room / step_seconds)))
+    training = max(0, steps - begin) * step_seconds
     if minutes is not None:
         training = min(training, 60 * minutes)
-    return Outlook(preparation, training, steps, step_seconds)
+    return Outlook(preparation, training, steps, step_seconds, begin)
+
+
+def _done(folder: Path, songs: int) -> tuple[float, int]:
+    """The share of the pairs that a training's folder has, and the steps that were done."""
+    pairs = len(list((folder / SONGS).glob("*/song.json")))
+    try:
+        step = int(load_facts(folder / "checkpoint")["step"])
+    except (AudioTransferError, KeyError):
+        step = 0
+    return min(1.0, pairs / max(1, songs * VERSIONS)), step
 
 
 def _step_seconds(stems: Sequence[str], models: Mapping[str, SpectrogramModel]) -> float:

@@ -123,12 +123,12 @@ class Run:
         """A callback after every step: progress, previews, and whether the time is over."""
         previews = Previews(self.folder, trainer, self.preview_minutes)
         began = time.monotonic()
+        done = RunShare(trainer.settings.steps)
 
         def show(stage: str, share: float) -> None:
-            """Shows the share of the steps or of the time, whichever ends first."""
             if self.show is not None:
                 gone = (time.monotonic() - began) / (60 * self.minutes) if self.minutes else 0.0
-                self.show(stage, min(1.0, max(share, gone)))
+                self.show(stage, done(share, gone))
 
         shown = watch(trainer, show)
 
@@ -170,6 +170,25 @@ class Fit:
         best = self.best
         measured = best != self.last and f"{VALIDATION}H" in load_facts(best)["figures"]
         return best if measured else self.last
+
+
+class RunShare:
+    """The share of a training that is done, which rises evenly to 1 until a run ends.
+
+    A run that goes on begins where the last one stopped; it ends with the last of the ``steps`` or
+    when its time is over, whichever is first.
+    """
+
+    def __init__(self, steps: int) -> None:
+        self._step = 1 / steps
+        self._first: float | None = None
+
+    def __call__(self, share: float, gone: float) -> float:
+        """``share`` of the steps are done, and ``gone`` is the share of the run's own time."""
+        if self._first is None:
+            self._first = share - self._step  # before the first step of this run
+        rest = max(1e-9, 1.0 - self._first)
+        return self._first + rest * min(1.0, max((share - self._first) / rest, gone))
 
 
 def restore(checkpoint: Path, networks: Mapping[str, nn.Module]) -> None:
