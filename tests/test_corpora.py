@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +16,7 @@ from numpy.typing import NDArray
 from scipy import signal
 from torch import Tensor
 
-from audiotransfer.data.paired import STEMS, PairedStems, PairSettings, find_pairs
+from audiotransfer.data.paired import STEMS, PairedStems, PairSettings, ShuffledStems, find_pairs
 from audiotransfer.data.rendering import production
 from audiotransfer.data.stem_mixes import (
     BAND,
@@ -392,6 +394,27 @@ def test_separated_stems_are_taken_where_there_are_any(pairs: Path) -> None:
         spectrum = torch.fft.rfft(torch.nn.functional.pad(source[0], (0, 20000)))
         hertz = float(spectrum.abs().argmax()) * RATE / (16 * 128 - 1 + 20000)
         assert hertz == pytest.approx(200.0 * (int(stem) + 1), abs=15)
+
+
+def test_shuffled_stems_have_the_stem_alone_in_common(pairs: Path) -> None:
+    for song, index in product(("train-0-0", "train-0-1"), range(3)):
+        sound = noise(0.4, 30 + index, 0.02 * (index + 1))
+        save(pairs / song / "source" / f"{STEMS[index]}.wav", sound)
+        save(pairs / song / "target" / "jazz" / f"{STEMS[index]}.wav", 2 * sound)
+    settings = PairSettings(**PLAIN, gain_db=(0.0, 0.0))  # type: ignore[arg-type]
+    pure(lambda seed: ShuffledStems(find_pairs(pairs), replace(settings, seed=seed)))
+    drawn, stems = ShuffledStems(find_pairs(pairs), settings), set()
+    for step in range(4):
+        batch = drawn.batch(step)
+        for stem, source, target in zip(
+            *(batch[n] for n in ("stem", "source", "target")), strict=True
+        ):
+            level = 0.02 * (int(stem) + 1)
+            assert float(source.square().mean().sqrt()) == pytest.approx(level, rel=0.1)
+            assert float(target.square().mean().sqrt()) == pytest.approx(2 * level, rel=0.1)
+            assert (target - 2 * source).abs().max() > 0.1 * level  # of two places
+            stems.add(int(stem))
+    assert stems == {0, 1, 2}
 
 
 def test_pairs_that_cannot_be_drawn_are_refused(pairs: Path) -> None:

@@ -12,16 +12,19 @@ from torch import Tensor
 
 from audiotransfer.audio.writing import write_audio
 from audiotransfer.cli.main import main
+from audiotransfer.cli.progress import ProgressLine
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.pipeline.report_page import write_report_page
 from audiotransfer.pipeline.reporting import CoverReport, PartReport, Report, StemReport
 from audiotransfer.preparation import own_pairs, own_style
 from audiotransfer.preparation.own_pairs import SongLength, excerpt, song_lengths
 from audiotransfer.preparation.reference_style import style_name
+from audiotransfer.recipes.base import RunShare
 from audiotransfer.spectral.matched_templates import match_templates
 from audiotransfer.spectral.models.drum_templates import DrumTemplateModel
 from audiotransfer.spectral.models.note_templates import NoteTemplateModel
 from audiotransfer.spectral.models.templates import synthesise
+from audiotransfer.timing import TimeLeft
 
 RATE = 44100
 
@@ -134,6 +137,20 @@ def test_a_style_of_a_song_has_a_name_that_styles_take(file: str, name: str) -> 
     assert style_name(Path(file)) == name
 
 
+@pytest.mark.parametrize("first", [0, 500], ids=["fresh", "goes on"])
+def test_time_left_of_a_run_that_is_ended_by_its_minutes(first: int) -> None:
+    """Ten minutes, in which 60 of 1000 steps are done."""
+    now = [0.0]
+    left, share = TimeLeft(lambda: now[0]), RunShare(1000)
+    for step in range(1, 46):
+        now[0] = 10.0 * step
+        shown = share((first + step) / 1000, now[0] / 600)
+        predicted = left.update("", shown)
+    assert predicted == pytest.approx(600 - now[0], rel=0.1)
+    assert shown == pytest.approx(first / 1000 + (1 - first / 1000) * 0.75)
+    assert share(1.0, 0.9) == 1.0
+
+
 def test_a_judgement_says_what_is_not_better() -> None:
     said = own_style.Judgement(nothing=1.0, equaliser=0.5, style=0.6, songs=2).words()
     assert "on 2 songs of yours" in said
@@ -156,7 +173,18 @@ def test_a_style_from_a_folder_and_its_export_after_a_stop(
     assert main([*command, "--plan"]) == 0
     assert "you get: runs/mine/mine" in capsys.readouterr().out
     assert not (tmp_path / "runs").exists()
+    shown: list[tuple[str, float | None]] = []
+    show = ProgressLine.show
+
+    def recorded(line: ProgressLine, stage: str, share: float | None = None) -> None:
+        shown.append((stage, share))
+        show(line, stage, share)
+
+    monkeypatch.setattr(ProgressLine, "show", recorded)
     assert main([*command, "--steps", "1"]) == 0
+    # The judgement at the end, of one stem on one song: two steps, each with its share.
+    assert shown[-2:] == [("equaliser of drums", 0.5), ("1 of 1 versions", 1.0)]
+    assert sum(stage == "0.wav" for stage, _ in shown) == 2  # of preparing it
     printed = capsys.readouterr().out
     assert "use it: audiotransfer SONG --style runs/mine/mine" in printed
     card = json.loads((tmp_path / "runs/mine/mine/card.json").read_text())
@@ -165,6 +193,8 @@ def test_a_style_from_a_folder_and_its_export_after_a_stop(
     assert card["stems"]["bass"] == "keep"
     assert card["steps"] == 1
     assert not card["description"].startswith("Unfinished")
+    watched = (tmp_path / "runs/mine/panel.txt").read_text()
+    assert watched.startswith("step 1 of 1\n") and "validation/" in watched
     pairs = sorted((tmp_path / "runs/mine/songs").iterdir())
     written = [place.stat().st_mtime_ns for place in pairs]
 
@@ -176,6 +206,7 @@ def test_a_style_from_a_folder_and_its_export_after_a_stop(
     monkeypatch.setattr(recipes, "train", stopped)
     assert main([*command, "--steps", "3"]) == 130
     told = capsys.readouterr()
+    assert "prepared already, training from step 1 to 3" in told.out
     assert "unfinished style: audiotransfer SONG --style runs/mine/mine" in told.err
     assert "audiotransfer train --finish runs/mine" in told.err
     card = json.loads((tmp_path / "runs/mine/mine/card.json").read_text())
@@ -245,3 +276,5 @@ def test_a_covers_report_shows_each_part_of_the_band_once(tmp_path: Path) -> Non
     assert page.count('<h2 id="stem-drums') == 1 and ">drums (new)</h2>" in page
     assert "arranged for the band (1 parts)" in page and str(tmp_path) not in page
     assert "as it was" not in page
+    assert "jazz kit, 8 notes" in page and ">tenor saxophone<" in page  # no names of folders
+    assert "separated by" not in page and page.count('<div class="wide"') == 3

@@ -20,7 +20,7 @@ from audiotransfer.data.stem_mixes import BAND
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.evaluation import checkpoint_metric
 from audiotransfer.preparation.rendered_pairs import prepare_pairs
-from audiotransfer.recipes import load_training
+from audiotransfer.recipes import base, load_training
 from audiotransfer.recipes.registry import find_recipe
 from audiotransfer.recipes.separator import SeparatorRecipe, load_start, separator_stems
 from audiotransfer.styles import Keep, load_style, read_card
@@ -43,7 +43,14 @@ EXCERPTS = [
     "transcription-singing",
     "transcription-voices",
 ]
-STYLES = ["jazz-melgan-vc", "paired", "paired-discriminators", "paired-unpaired", "melgan-vc"]
+STYLES = [
+    "jazz-cycle-gan",
+    "jazz-melgan-vc",
+    "paired",
+    "paired-discriminators",
+    "paired-unpaired",
+    "melgan-vc",
+]
 SEPARATORS = ["separator", "separator-dense", "separator-tcn", "separator-vocals"]
 UNPAIRED_FORMS = (
     "melgan-vc-original",
@@ -118,6 +125,13 @@ PAIRED = [
     "style.checkpoint_metric.songs=0",
 ]
 TOY = {
+    "jazz-cycle-gan": [
+        *PAIRED,
+        "style.cycle.every=1",
+        "style.cycle.batch=1",
+        "style.cycle.channels=[4,6]",
+        "style.pairs=ensembles",
+    ],
     "jazz-melgan-vc": [*PAIRED, "style.unpaired.every=1", "style.pairs=ensembles"],
     "paired": PAIRED,
     "paired-discriminators": PAIRED,
@@ -277,6 +291,12 @@ def test_styles(config: str, data: Path, trained: Path, tmp_path: Path) -> None:
     assert card.config["style"]["channels"] == [4, 6, 8]
     assert json.loads((tmp_path / "run" / name / "card.json").read_text()) == card.to_dict()
     stem = 0.1 * torch.randn(2, 30000, generator=torch.Generator().manual_seed(0))
+    mean = load_training(config).recipe.mean_channel
+    assert all(
+        entry.options == ({"channels": "mean"} if mean else {})
+        for entry in card.stems.values()
+        if entry is not None
+    )
     taught = {"other"} if config == "melgan-vc" else {"drums", "bass", "other"}
     for which in ("drums", "bass", "other", "vocals"):
         transfer = style.stems[which]
@@ -445,3 +465,22 @@ def test_a_start_that_does_not_fit(data: Path, trained: Path, tmp_path: Path) ->
     refused("separator-dense", [*dense, f"separator.start={clean}"], tmp_path / "c", words)
     tcn = [*dense, f"separator.start={separator}"]
     refused("separator-tcn", tcn, tmp_path / "d", "other shapes")
+
+
+def test_a_network_starts_from_a_checkpoint_of_several_objectives(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def started(*names: str) -> torch.Tensor:
+        network = torch.nn.Linear(1, 1, bias=False)
+        states = {
+            name: {"weight": torch.full((1, 1), float(number))} for number, name in enumerate(names)
+        }
+        monkeypatch.setattr(base, "load_networks", lambda _: states)
+        base.start_from(network, Path("run"), "the network")
+        return network.weight.detach()
+
+    assert started("critic", "paired_generator") == 1
+    assert started("paired_generator", "generator") == 1
+    for names in (("critic",), ("paired_generator", "cycle_generator")):
+        with pytest.raises(AudioTransferError, match="no generator"):
+            started(*names)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import re
 import subprocess
 import sys
 import types
@@ -318,3 +319,36 @@ def test_what_ships_is_shown_on_one_screen(name: str, capsys: pytest.CaptureFixt
     whole = capsys.readouterr().out
     assert ("measured" in whole) <= (len(whole.splitlines()) > len(shown))
     assert ("trained" in titles) == any(line.startswith("trained") for line in whole.splitlines())
+
+
+def test_credits_are_those_of_samples_that_ask_for_them(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    from audiotransfer.cli.main import main
+
+    notice = " ".join((Path(__file__).parents[1] / "NOTICE").read_text("utf-8").split())
+    assert main(["styles", "jazz", "--credits"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    # Tenor saxophone, trumpet and clarinet; the others of the band are CC0 or public domain.
+    assert [line.split(":")[0] for line in lines] == ["Tenor saxophone", "Trumpet", "Clarinet"]
+    for line in lines:
+        credit = line.partition(": ")[2].partition(". CC BY ")[0]
+        assert credit in notice and "creativecommons.org/licenses/by/" in line
+    assert main(["styles", "jazz"]) == 0
+    assert "styles jazz --credits" in capsys.readouterr().out
+    assert main(["styles", "pop", "--credits"]) == 0
+    told = capsys.readouterr()
+    assert told.out == "" and "no samples that ask for a credit" in told.err
+    assert main(["styles", "pop"]) == 0  # a network that plays no samples
+    assert "--credits" not in capsys.readouterr().out
+    assert main(["styles", "--credits"]) == 2
+    assert "--credits is of one style" in capsys.readouterr().err
+
+
+def test_quality_is_said_in_words(capsys: pytest.CaptureFixture[str]) -> None:
+    from audiotransfer.cli.main import main
+
+    assert main(["styles", "jazz"]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert re.search(r"a genre classifier moves towards it on \d+ % \(\w+ recognised\)", shown)
+    assert re.search(r"\d+ % nearer to a true rendering than doing nothing \(ratio 0\.\d+\)", shown)

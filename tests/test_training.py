@@ -38,8 +38,10 @@ from audiotransfer.training.config import load_config
 from audiotransfer.training.devices import launch
 from audiotransfer.training.loading import fetch, split_batch
 from audiotransfer.training.objective import Mixed, Share
+from audiotransfer.training.panel import panel
 from audiotransfer.training.settings import learning_rate_factor
 from audiotransfer.training.stepping import MovingAverage
+from audiotransfer.training.trainer import StopRequest
 
 STEPS = 12
 
@@ -715,3 +717,37 @@ def test_a_file_that_is_no_config_is_one_line(configs: Path, text: str, message:
     with pytest.raises(AudioTransferError, match=message) as caught:
         load_config("odd", [], Outer)
     assert "\n" not in str(caught.value)
+
+
+def test_the_panel_has_each_figure_from_first_to_last(tmp_path: Path) -> None:
+    for step in range(1, 12):
+        entry = {"step": step, "generator/loss": 1 / step, "learning_rate/generator": 0.1}
+        entry |= {"validation/score": -step} if step % 5 == 0 else {}
+        with (tmp_path / "log.jsonl").open("a") as file:
+            file.write(json.dumps(entry) + "\n")
+    lines = panel(tmp_path, 40).splitlines()
+    assert lines[0] == "step 11 of 40"
+    assert lines[2].split() == ["step", "1", "3", "5", "7", "9", "11"]
+    assert lines[3].split() == ["validation/score", "-", "-", "-5", "-5", "-5", "-10"]
+    assert lines[4].split() == [
+        "generator/loss",
+        "1",
+        "0.3333",
+        "0.2",
+        "0.1429",
+        "0.1111",
+        "0.09091",
+    ]
+    assert lines[5].startswith("learning_rate/generator") and len(lines) == 6
+    assert panel(tmp_path / "nowhere", 40) == ""
+
+
+@pytest.mark.parametrize("ignored", [True, False])
+def test_a_signal_that_is_ignored_stops_no_training(ignored: bool) -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN if ignored else signal.default_int_handler)
+    try:
+        with StopRequest() as stop:
+            signal.raise_signal(signal.SIGINT)
+        assert (stop.signal is None) == ignored
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -12,17 +12,21 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from audiotransfer.errors import AudioTransferError
+from audiotransfer.spectral.models.unet import UNet
 from audiotransfer.spectral.networks import ResNetGenerator
 from audiotransfer.spectral.objectives import registry
 from audiotransfer.spectral.objectives.cut import Cut, CutSettings, patch_nce
 from audiotransfer.spectral.objectives.cycle_gan import CycleGan
 from audiotransfer.spectral.objectives.registry import NetworkFactory
+from audiotransfer.spectral.objectives.stem_cycle_gan import StemCycleGan
+from audiotransfer.spectral.objectives.stem_spectrograms import StemSpectrograms
 from audiotransfer.training import Objective, Trainer, TrainerSettings
 from audiotransfer.training.adversarial import ADVERSARIAL_LOSSES, ImagePool, gradient_penalty
 from audiotransfer.training.cycle_consistency import SIDES, CycleGanSettings
 from audiotransfer.training.devices import launch
 from audiotransfer.training.settings import learning_rate_factor
 from audiotransfer.training.stepping import Stepper
+from vocoder import SpectrogramSettings
 from vocoder.spectrogram import to_unit
 
 BINS, FRAMES = 32, 36
@@ -250,6 +254,45 @@ def test_discriminators_meet_what_was_made_before() -> None:
         list(objective.turns(batch_of(step), step, torch.Generator().manual_seed(step)))
     pool = objective.pools["target"]
     assert int(pool.held) == 2 and bool(pool.images.any())
+
+
+def test_a_cycle_gan_of_stems_conditions_both_networks() -> None:
+    """The same spectrograms of another stem give other terms, by generators and discriminators."""
+    with torch.random.fork_rng([]):
+        torch.manual_seed(0)
+        objective = StemCycleGan(
+            UNet(BINS, (4, 6)),
+            UNet(BINS, (4, 6)),
+            StemSpectrograms(SpectrogramSettings(bins=BINS)),
+            CycleGanSettings("hinge", pool=0),
+        )
+        for network in objective.generators.values():
+            assert isinstance(network, UNet)
+            torch.nn.init.normal_(network.leave.weight, std=0.1)
+    random = torch.Generator().manual_seed(3)
+    sounds = {side: 0.1 * torch.randn(1, 2, 32 * 512 - 1, generator=random) for side in SIDES}
+    found = []
+    for stem in (0, 2):
+        batch = {**sounds, "stem": torch.tensor([stem])}
+        made, judged = objective.turns(batch, 0, torch.Generator())
+        found.append({name: float(t.detach()) for name, t in (made.terms | judged.terms).items()})
+    assert set(found[0]) == {
+        *(f"{term}_{side}" for term in ("cycle", "identity") for side in SIDES),
+        *(f"adversarial_{side}_{name}" for side in SIDES for name in ("full", "patch")),
+        *(f"discriminator_{side}_{name}" for side in SIDES for name in ("full", "patch")),
+    }
+    assert all(found[0][name] != found[1][name] for name in found[0])
+    made, _ = objective.turns({**sounds, "stem": torch.tensor([1])}, 0, torch.Generator())
+    made.terms["cycle_target"].backward()
+    for network in objective.generators.values():
+        assert isinstance(network, UNet) and network.code.weight.grad is not None
+        assert [bool(row.any()) for row in network.code.weight.grad] == [False, True, False]
+    preview = objective.preview({**sounds, "stem": torch.tensor([1])}, torch.Generator())
+    assert preview.images["to target/back"].shape == (BINS, 32)
+    with pytest.raises(AudioTransferError, match="set 0"):
+        StemCycleGan(
+            UNet(BINS, (4, 6)), UNet(BINS, (4, 6)), objective.spectrograms, CycleGanSettings()
+        )
 
 
 # --- CUT

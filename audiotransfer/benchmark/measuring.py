@@ -164,7 +164,8 @@ def measure(
     systems' distances to it are measured.
     """
     show = show or _no_progress
-    show(f"classifying {len(targets)} songs of the target", 0.0)
+    if targets:
+        show(f"classifying {len(targets)} songs of the target", 0.0)
     real = {f"target {n}": classifiers.figures(sound) for n, sound in enumerate(targets, start=1)}
     probability = probability_figure(classifiers.genre)
     target_windows = _joined([classifiers.embeddings(sound) for sound in targets])

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from audiotransfer.benchmark.entries import Entries
 from audiotransfer.benchmark.measuring import seconds_a_song
 from audiotransfer.benchmark.systems import EQUALISER, WRONG, System
+from audiotransfer.pipeline.outlook import USUAL_SECONDS, separation_seconds
 
 _USUAL_SECONDS = 30.0
 
@@ -14,18 +15,20 @@ _USUAL_SECONDS = 30.0
 def outlook(style: str, entries: Entries, systems: Mapping[str, System]) -> list[str]:
     """Lines on what is measured and for how long, and one for each thing that is missing.
 
-    The time is a guess from the songs' number and length; that of the progress line is measured.
+    The time is a guess from the songs' number and length and from this machine's speed; that of the
+    progress line is measured.
     """
     count = len(entries.songs)
     baselines = len(systems) - 1
     length = entries.seconds or _USUAL_SECONDS
-    seconds = count * seconds_a_song(systems) * length / _USUAL_SECONDS
+    slowness = separation_seconds() / USUAL_SECONDS
+    seconds = slowness * count * seconds_a_song(systems) * length / _USUAL_SECONDS
     each = f"{entries.seconds:g} s" if entries.seconds else "all"
     songs = "1 song" if count == 1 else f"{count} songs"
     minutes = max(1, round(seconds / 60))
     found = [
         f"{each} of {songs}, each by {style} and {baselines} baselines: about {minutes} "
-        f"{'minute' if minutes == 1 else 'minutes'} on one free core"
+        f"{'minute' if minutes == 1 else 'minutes'} here"
     ]
     return found + [f"not measured: {text}" for text in missing(entries, systems)]
 

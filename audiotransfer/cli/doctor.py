@@ -9,7 +9,6 @@ import platform
 import shutil
 import sys
 import textwrap
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import metadata
@@ -30,7 +29,8 @@ _SOURCE = "in the folder of audiotransfer's source: "
 _INSTALL = f"{_SOURCE}pip install -c constraints.txt ."
 _REINSTALL = f"{_SOURCE}pip install --force-reinstall --no-deps ."
 _MODEL = "htdemucs"
-_MEASURED, _SONG_SECONDS = 6, 240  # seconds of sound that are timed, and of a usual song
+_SONG_SECONDS, _STYLED = 240, 3  # of a usual song: its length, and the stems that styles change
+_USUAL_FINDINGS = 29
 _MARKS = {"ok": "ok     ", "missing": "missing", "broken": "BROKEN "}
 
 
@@ -71,20 +71,32 @@ def run(args: Arguments, console: Console) -> int:
         text = f"{_gigabytes(removed)} removed from {cache.folder}"
         console.result(text, {"folder": str(cache.folder), "removed": removed})
         return 0
-    findings = list(examine())
-    findings.append(_summary(findings))
-    console.result(_text(findings), [dataclasses.asdict(finding) for finding in findings])
+    findings: list[Finding] = []
+    with console.progress("doctor") as line:  # on a busy machine, loading torch takes a while
+        for finding in _examine_and_sum_up():
+            findings.append(finding)
+            line.show(f"checked {finding.topic}", min(0.95, len(findings) / _USUAL_FINDINGS))
+            if not console.as_json:
+                console.result(_text(finding), None)
+    if console.as_json:
+        console.result("", [dataclasses.asdict(finding) for finding in findings])
     return 1 if any(finding.state == "broken" for finding in findings) else 0
 
 
-def _text(findings: list[Finding]) -> str:
-    """The findings as lines, which are wrapped on a terminal only."""
-    topics = max(len(finding.topic) for finding in findings)
-    lines = []
-    for finding in findings:
-        lines.append(f"{_MARKS[finding.state]}  {finding.topic:<{topics}}  {finding.text}")
-        if finding.remedy:
-            lines.append(f"{'':{9 + topics}}  -> {finding.remedy}")
+def _examine_and_sum_up() -> Iterator[Finding]:
+    findings = []
+    for finding in examine():
+        findings.append(finding)
+        yield finding
+    yield _summary(findings)
+
+
+def _text(finding: Finding) -> str:
+    """A finding as lines, which are wrapped on a terminal only."""
+    topics = len("audiotransfer")  # the longest
+    lines = [f"{_MARKS[finding.state]}  {finding.topic:<{topics}}  {finding.text}"]
+    if finding.remedy:
+        lines.append(f"{'':{9 + topics}}  -> {finding.remedy}")
     if sys.stdout.isatty():
         wrapper = textwrap.TextWrapper(
             width=shutil.get_terminal_size().columns,
@@ -126,33 +138,19 @@ def _summary(findings: list[Finding]) -> Finding:
     """What songs can be transferred to, and how long one of four minutes takes here."""
     if any(finding.state == "broken" for finding in findings):
         return Finding("summary", "broken", "no songs yet", "see the lines marked BROKEN")
+    from audiotransfer.pipeline import resolve_device
+    from audiotransfer.pipeline.outlook import Work, song_seconds
     from audiotransfer.styles import installed
 
     names = sorted({style.card.name for style in installed()})
-    text = f"recordings and MIDI files to {', '.join(names)}"
-    seconds = _seconds_of_work()
-    if seconds is not None:
-        text += f"; a song of 4:00 takes about {clock(seconds)} here"
-    return Finding("summary", "ok", text)
-
-
-def _seconds_of_work() -> float | None:
-    """Estimate for a song of four minutes, from a few seconds of the demo song; None without jazz.
-
-    Timbre is measured; a cover takes about as long.
-    """
-    from audiotransfer import Song, load_style
-    from audiotransfer.demo import song_path
-
-    try:
-        jazz, demo = load_style("jazz"), Song.read(song_path())
-    except AudioTransferError:
-        return None
-    excerpt = demo.audio[:, : _MEASURED * demo.sample_rate]
-    jazz(excerpt[:, : demo.sample_rate], demo.sample_rate, mode="timbre", cache=False)
-    began = time.perf_counter()
-    jazz(excerpt, demo.sample_rate, mode="timbre", cache=False)
-    return (time.perf_counter() - began) * _SONG_SECONDS / _MEASURED
+    device = resolve_device("auto")
+    separator = f"demucs:{_MODEL}" if _MODEL in _fetched() else "embedded"
+    times = [
+        clock(song_seconds(work, device, _SONG_SECONDS))
+        for work in (Work(separator, styled=_STYLED), Work(separator, cover=True))
+    ]
+    text = f"recordings and MIDI files to {', '.join(names)}; a song of 4:00 takes about "
+    return Finding("summary", "ok", f"{text}{times[0]} here by timbre, {times[1]} as a cover")
 
 
 def _torch() -> Finding:
@@ -256,7 +254,7 @@ def _separators() -> Iterator[Finding]:
         embedded = ""
     except separation.SeparationError as error:
         embedded = str(error)
-    fetched = [model for model in separation.MODELS if separation.available(model)]
+    fetched = _fetched()
     if _MODEL in fetched:
         yield Finding("separator", "ok", f"auto takes demucs: {_MODEL} is on this computer")
     elif embedded:
@@ -273,6 +271,13 @@ def _separators() -> Iterator[Finding]:
     others = [name for name in names if name not in ("demucs", "embedded")]
     models = f"; demucs models on disk: {', '.join(fetched)}" if fetched else ""
     yield Finding("", "ok", f"also there: {', '.join(others)}{models}")
+
+
+def _fetched() -> list[str]:
+    """Models of Demucs on this computer."""
+    import separation
+
+    return [model for model in separation.MODELS if separation.available(model)]
 
 
 def _styles() -> Iterator[Finding]:

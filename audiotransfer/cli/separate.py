@@ -91,7 +91,15 @@ def run(args: Arguments, console: Console) -> int:
     check_only(args.songs)
     songs = find(args, console)
     with console.progress(*(song.path.name for song in songs)):
-        from audiotransfer.pipeline import StemFormat, TransferOptions, separate_file
+        from audiotransfer.cli.outlook import tell_outlook
+        from audiotransfer.pipeline import (
+            StemFormat,
+            TransferOptions,
+            resolve_device,
+            resolve_separator,
+            separate_file,
+        )
+        from audiotransfer.pipeline.outlook import Work
 
     stem_format = StemFormat(
         format=args.format,
@@ -122,6 +130,12 @@ def run(args: Arguments, console: Console) -> int:
         outputs = [_existing_stem(output, stem_format) for output in outputs]
     pairs = batch.without_existing(args, songs, outputs)
     with console.progress(*(song.name for song, _ in pairs)) as line:
+        if not args.quiet:
+            device = resolve_device(args.device)
+            separator, label, _ = resolve_separator(args.separator, device)
+            files = 2 if args.two_stems else len(args.stems or separator.stems)
+            work = Work(label, files=files)
+            tell_outlook(console, "stems", pairs, work, options, device, suffix="")
 
         def separate(song: Path, output: Path) -> tuple[str, Report]:
             folder, named = output, stem_format

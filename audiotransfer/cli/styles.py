@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _WIDTH = 80
 _PUBLISH = """\
 You may publish what it makes as far as you may publish the song: a cover needs
-what any cover of it needs. Some samples are CC BY: NOTICE has credits to copy."""
+what any cover of it needs."""
 
 
 def configure(parser: Parser) -> None:
@@ -30,6 +30,7 @@ examples:
   audiotransfer styles              all styles
   audiotransfer styles jazz         what it does, how well, from what
   audiotransfer styles jazz --card  everything that was measured
+  audiotransfer styles jazz --credits > credits.txt
   audiotransfer styles --json       all cards as JSON
 
 Styles are looked for in the folders that $AUDIOTRANSFER_STYLES names, in your
@@ -39,6 +40,11 @@ data folder, and in the package.""",
     parser.add_argument(
         "--card", action="store_true", help="show the whole card of the style, all figures"
     )
+    parser.add_argument(
+        "--credits",
+        action="store_true",
+        help="only the lines that belong to a cover that is published",
+    )
     add_messages(parser)
 
 
@@ -46,17 +52,43 @@ def run(args: Arguments, console: Console) -> int:
     """Prints the list of styles, or one card."""
     from audiotransfer.styles import installed
 
+    if args.name is None and (args.card or args.credits):
+        raise AudioTransferError(
+            f"{'--card' if args.card else '--credits'} is of one style: name it"
+        )
     found = installed()
     if args.name is None:
         console.result(_listing(found), [_values(style) for style in found])
         return 0
     chosen = [style for style in found if style.card.name == args.name] or [_named(args.name)]
+    if args.credits:
+        lines = list(dict.fromkeys(line for style in chosen for line in _credits(style)))
+        if not lines:
+            console.notice(f"{args.name} has no samples that ask for a credit")
+        console.result("\n".join(lines), lines)
+        return 0
     shown = _card if args.card else _overview
     text = "\n\n".join("\n".join(shown(style)) for style in chosen)
     if not args.card:
-        text = f"{text}\n\n{_PUBLISH}\nAll figures: audiotransfer styles {args.name} --card"
+        text = f"{text}\n\n{_PUBLISH}"
+        if any(_credits(style) for style in chosen):
+            text += (
+                " Some of its samples ask for a credit:\n"
+                f"audiotransfer styles {args.name} --credits prints the lines to copy."
+            )
+        text += f"\nAll figures: audiotransfer styles {args.name} --card"
     console.result(text, [_values(style) for style in chosen])
     return 0
+
+
+def _credits(style: Installed) -> list[str]:
+    """The credits of the instruments of a style's band."""
+    if not style.card.band:
+        return []
+    from audiotransfer.cover.band import read_band
+    from audiotransfer.cover.credits import band_credits
+
+    return list(band_credits(read_band(style.folder / style.card.band)))
 
 
 def _named(name: str) -> Installed:
@@ -121,7 +153,7 @@ def offers(style: Installed) -> str:
 def _overview(style: Installed) -> Iterator[str]:
     """What one hears, modes, size, origin and quality of a style, in a few lines."""
     card = style.card
-    yield f"{card.name}, for {PLAYS[card.route]}: {card.description}"
+    yield textwrap.fill(f"{card.name}, for {PLAYS[card.route]}: {card.description}", _WIDTH)
     yield _row("modes", _modes(style))
     entries = [entry for entry in card.stems.values() if entry]
     for reason in dict.fromkeys(entry.options.get(SILENT) for entry in entries):
@@ -161,23 +193,36 @@ def _verdicts(card: Card) -> Iterator[str]:
     figures = dict(_flat(card.figures))
     moved = figures.get(f"recordings: style / toward {card.name}")
     if kept := figures.get("recordings: style / centred chroma"):
-        toward = (
-            f"a genre classifier moves towards it on {100 * float(moved):.0f} %; " if moved else ""
-        )
+        toward = f"{_recognised('a genre classifier moves towards it', moved)}; " if moved else ""
         yield (
             f"timbre, {figures['recordings']}: {toward}melody kept "
-            f"{kept} (chroma), rhythm {figures['recordings: style / onset correlation']} (onsets)"
+            f"{kept} (chroma), rhythm {figures['recordings: style / onset correlation']} (onsets), "
+            "of 1 for all"
         )
     if ratio := figures.get("style / distance ratio"):
         equaliser = figures.get("matched EQ / distance ratio")
-        beside = f", a matched equaliser {equaliser}" if equaliser else ""
-        yield f"timbre, distance to a true rendering {ratio} of doing nothing{beside}"
+        beside = f"; a matched equaliser {_nearer(equaliser)}" if equaliser else ""
+        yield (
+            f"timbre, {_nearer(ratio)} to a true rendering than doing nothing (ratio {ratio})"
+            f"{beside}"
+        )
     if melody := figures.get("cover / melody kept"):
         tagger = figures.get("cover / outside tagger: jazz first of 50")
-        first = (
-            f"; an outside tagger has jazz first on {100 * float(tagger):.0f} %" if tagger else ""
-        )
-        yield f"cover, melody kept {melody}{first}"
+        first = f"; {_recognised('an outside tagger has jazz first', tagger)}" if tagger else ""
+        yield f"cover, melody kept {melody}, of 1 for all{first}"
+
+
+def _recognised(what: str, share: str) -> str:
+    """A share of songs with a verdict."""
+    value = float(share)
+    verdict = "mostly" if value >= 0.75 else "partly" if value >= 0.4 else "seldom"
+    return f"{what} on {100 * value:.0f} % ({verdict} recognised)"
+
+
+def _nearer(ratio: str) -> str:
+    """A ratio of distances as how much nearer it is."""
+    share = 100 * (1 - float(ratio))
+    return f"{share:.0f} % nearer" if share > 0.5 else "no nearer"
 
 
 def _card(style: Installed) -> Iterator[str]:

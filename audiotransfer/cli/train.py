@@ -16,8 +16,8 @@ def configure(parser: Parser) -> None:
     parser.about(
         "Trains a style of your own from a folder of songs, or what a config describes. The same "
         "command continues a run that was stopped; Ctrl-C exports the best so far. Losses and "
-        "sounds are logged for TensorBoard, preview.png and preview.wav are renewed in the run's "
-        "folder. Needs pip install 'audiotransfer[train]'.",
+        "sounds are logged for TensorBoard; watch panel.txt, preview.png and preview.wav in the "
+        "run's folder. Needs pip install 'audiotransfer[train]'.",
         """\
 examples:
   audiotransfer train --style mine --from my/songs --plan     only say how long

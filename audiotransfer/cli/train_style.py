@@ -35,7 +35,9 @@ def run(args: Arguments, console: Console) -> int:
         console.notice(remark)
     folder = args.out or Path("runs") / args.style
     with console.progress(f"{args.style}: measuring this machine"):
-        ahead = own_style.outlook(songs, stems, separator, steps=args.steps, minutes=args.minutes)
+        ahead = own_style.outlook(
+            songs, stems, separator, steps=args.steps, minutes=args.minutes, folder=folder
+        )
     if args.plan or not console.as_json:
         lines = _plan(args.style, stems, songs, label, ahead, folder)
         console.result("\n".join(lines), _values(ahead))
@@ -62,11 +64,11 @@ def run(args: Arguments, console: Console) -> int:
     if train_and_export(config, overrides, folder, console, title, args.minutes) is None:
         return STOPPED
     style = exported_style(folder, args.style)
-    with console.progress(f"{args.style}, 3 of 3, judging"):
+    with console.progress(f"{args.style}, 3 of 3, judging") as line:
         from audiotransfer.recipes import load_training
 
         held_out = load_training(config).recipe.validation_songs
-        judgement = own_style.compare(folder, style, stems, held_out)
+        judgement = own_style.compare(folder, style, stems, held_out, line.show)
     lines = [
         judgement.words(),
         f"distance to them: input {judgement.nothing:.3f}, matched equalisers "
@@ -150,15 +152,20 @@ def _plan(
 
     music = sum(song.seconds for song in songs)
     used = sum(min(song.seconds, SECONDS) for song in songs)
+    preparing = (
+        f"preparing {_hours(ahead.preparation)}" if ahead.preparation else "prepared already"
+    )
+    steps = f"{ahead.steps} steps of training"
+    if ahead.begin:
+        steps = f"training from step {ahead.begin} to {max(ahead.begin, ahead.steps)}"
     size = used * VERSIONS * len(stems) * (2 * 0.35 + 0.35)
     return [
         f"{len(songs)} songs, {clock(music)} of music, of which {clock(used)} are used (the middle "
         f"{SECONDS:.0f} s of each), separated by {separator}",
         f"you get: {folder / name}, a style of timbre for {_listed(stems)}, about 3 MB; other "
         "stems and the notes stay as they are",
-        f"it takes about {_hours(ahead.preparation + ahead.training)} here: preparing "
-        f"{_hours(ahead.preparation)}, {ahead.steps} steps of training {_hours(ahead.training)} at "
-        "the most (it ends when it gets no better), and "
+        f"it takes about {_hours(ahead.preparation + ahead.training)} here: {preparing}, {steps} "
+        f"{_hours(ahead.training)} at the most (it ends when it gets no better), and "
         f"{size / 1000 + 0.2:.1f} GB in {folder}",
         "Ctrl-C exports the best so far; --minutes, --steps and --until change how long",
     ]

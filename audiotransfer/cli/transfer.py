@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from audiotransfer.pipeline.batch import Outcome
     from audiotransfer.pipeline.naming import SongFile
     from audiotransfer.pipeline.options import TransferOptions
+    from audiotransfer.pipeline.plan import Plan
     from audiotransfer.pipeline.reporting import Progress
 
 
@@ -342,7 +343,9 @@ def _transfer_recordings(
     with batch.console.progress(*titles) as line:
         options = _options(args, alone)
         # Imports torch, after the first line of progress is shown.
+        from audiotransfer.cli.outlook import tell_outlook
         from audiotransfer.pipeline import transfer_many
+        from audiotransfer.pipeline.outlook import Work
 
         def show(_song: Path, progress: Progress) -> None:
             line.show(stage(progress), progress.share)
@@ -350,20 +353,35 @@ def _transfer_recordings(
         def done(outcome: Outcome) -> None:
             if in_parallel:
                 line.show("playing", (len(batch.done) + len(batch.failed) + 1) / batch.size)
-            else:
-                line.next()
             text = str(outcome.report.output) if outcome.report else ""
             report = outcome.report
             if args.report is not None and report is not None:
+                line.show("report", 0.97)
                 from audiotransfer.pipeline.report_page import without_stems, write_report_page
 
                 write_report_page(args.report, report, cut(args), overwrite=args.force)
                 text += f"\n{args.report}"
                 report = without_stems(report) if args.temporary_stems else report
+            if not in_parallel:
+                line.next()
             batch.record(outcome.input, text, report, outcome.error)
 
+        def planned(plan: Plan) -> None:
+            work = Work.of(plan, stems=options.stems_out is not None)
+            how = "timbre" if plan.cover is None else "cover"
+            tell_outlook(batch.console, how, pairs, work, options, plan.device, args.jobs or 1)
+
         songs, outputs = zip(*pairs, strict=True)
-        transfer_many(songs, outputs, options, show, done, jobs=args.jobs, backend=args.backend)
+        transfer_many(
+            songs,
+            outputs,
+            options,
+            show,
+            done,
+            planned=planned,
+            jobs=args.jobs,
+            backend=args.backend,
+        )
 
 
 def _options(args: Arguments, alone: bool) -> TransferOptions:

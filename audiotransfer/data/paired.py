@@ -122,14 +122,13 @@ class PairedStems:
         every = self.settings.songs_every
         if every and self._separated and step % every == 0:
             return self._songs(random)
+        stems = self._stems(random)
+        return _of_stems(stems, [self._draw(int(stem), random) for stem in stems])
+
+    def _stems(self, random: Generator) -> NDArray[np.int64]:
+        """The stems of a batch, drawn by their shares: ``[B]``."""
         shares = np.array(self.settings.stem_shares)
-        stems = random.choice(len(STEMS), size=self.settings.batch, p=shares / shares.sum())
-        drawn = [self._draw(int(stem), random) for stem in stems]
-        return {
-            "source": torch.from_numpy(np.stack([source for source, _ in drawn])),
-            "target": torch.from_numpy(np.stack([target for _, target in drawn])),
-            "stem": torch.from_numpy(stems),
-        }
+        return random.choice(len(STEMS), size=self.settings.batch, p=shares / shares.sum())
 
     def _draw(self, stem: int, random: Generator) -> tuple[Sound, Sound]:
         settings = self.settings
@@ -179,3 +178,28 @@ class PairedStems:
             found["mix"].append(np.sum(targets, axis=0))
         stems = torch.arange(len(STEMS)).repeat(self.settings.songs)
         return {name: torch.from_numpy(np.stack(v)) for name, v in found.items()} | {"stem": stems}
+
+
+class ShuffledStems(PairedStems):
+    """`PairedStems` whose source and target are of songs drawn apart, at places drawn apart.
+
+    What they have in common is the stem. Batches of whole songs are not drawn.
+    """
+
+    def batch(self, step: int) -> dict[str, Tensor]:
+        """The batch of a step."""
+        random = np.random.default_rng((self.settings.seed, step))
+        stems = self._stems(random)
+        drawn = [
+            (self._draw(int(stem), random)[0], self._draw(int(stem), random)[1]) for stem in stems
+        ]
+        return _of_stems(stems, drawn)
+
+
+def _of_stems(stems: NDArray[np.int64], drawn: Sequence[tuple[Sound, Sound]]) -> dict[str, Tensor]:
+    """Sources and targets, each ``[2, T]``, as a batch."""
+    return {
+        "source": torch.from_numpy(np.stack([source for source, _ in drawn])),
+        "target": torch.from_numpy(np.stack([target for _, target in drawn])),
+        "stem": torch.from_numpy(stems),
+    }

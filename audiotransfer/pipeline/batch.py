@@ -40,6 +40,7 @@ def transfer_many(
     progress: Callable[[Path, Progress], None] | None = None,
     done: Callable[[Outcome], None] | None = None,
     *,
+    planned: Callable[[Plan], None] | None = None,
     jobs: int | None = None,
     backend: str | None = None,
 ) -> list[Outcome]:
@@ -50,7 +51,7 @@ def transfer_many(
     ``jobs``, or on the cluster that ``backend`` names (see ``parallel.each``; as many jobs as cores
     where no number is given), songs run in parallel: every worker loads what it needs, outcomes
     come in the order in which they end, and ``progress`` is not called. A song whose worker dies is
-    tried once more.
+    tried once more. ``planned`` is called with the plan before any song.
 
     Raises :class:`AudioTransferError` where the request itself is wrong; an error of one song is in
     its outcome.
@@ -64,6 +65,8 @@ def transfer_many(
             f"{options.cover.leadsheet} is the lead sheet of one song, and there are {len(songs)}:"
             " give each of them with its own"
         )
+    if planned is not None:
+        planned(plan)
     alone = workers == 1 and backend is None
     work = partial(_transfer, plan, progress) if alone else _transfer_apart
     outcomes: list[Outcome] = []

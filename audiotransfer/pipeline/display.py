@@ -47,8 +47,8 @@ def waveform_svg(audio: Tensor) -> str:
         lines.append(f"M{place + 0.5} {middle - top * middle:.1f}V{middle - bottom * middle:.1f}")
     return (
         f'<svg viewBox="0 0 {_COLUMNS} {_HEIGHT}" width="{_COLUMNS}" height="{_HEIGHT}" '
-        f'role="img" aria-label="waveform"><path d="{"".join(lines)}" stroke="currentColor" '
-        'stroke-width="1" fill="none"/></svg>'
+        f'role="img" aria-label="waveform" style="max-width: 100%"><path d="{"".join(lines)}" '
+        'stroke="currentColor" stroke-width="1" fill="none"/></svg>'
     )
 
 

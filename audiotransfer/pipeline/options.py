@@ -26,6 +26,7 @@ SMALL_SEPARATOR = (
 )
 
 
+_PATHS = ("stems_out", "midi_out", "sheet_out", "leadsheet")
 _WORDS = ("keep", "mute", COVER, TIMBRE)
 
 
@@ -187,6 +188,9 @@ def from_fields(**values: Any) -> TransferOptions:
     for name in values:
         if name not in known and name not in of_cover:
             raise AudioTransferError(f"unknown option {name!r}: {suggest(name, known + of_cover)}")
+    for name in _PATHS:
+        if isinstance(values.get(name), str):
+            values[name] = Path(values[name])
     stems = values.pop("stems", None)
     if isinstance(stems, Mapping):
         stems = {

@@ -23,7 +23,8 @@ from audiotransfer.errors import AudioTransferError
 from audiotransfer.evaluation.report.plots import save_comparison
 from audiotransfer.pipeline.cut import Cut
 from audiotransfer.pipeline.display import vorbis
-from audiotransfer.pipeline.reporting import CoverReport, Report
+from audiotransfer.pipeline.reporting import CoverReport, PartReport, Report
+from audiotransfer.synthesis.catalogue import describe
 from audiotransfer.timing import clock
 
 _SONG_SECONDS, _STEM_SECONDS = 60.0, 20.0  # that can be listened to
@@ -49,7 +50,8 @@ h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2rem; }
 table { border-collapse: collapse; margin: .6rem 0; }
 td, th { border-bottom: 1px solid var(--line); padding: .25rem .9rem .25rem 0; text-align: left;
   vertical-align: top; }
-img { max-width: 100%; } audio { width: 100%; max-width: 24rem; }
+.wide { overflow-x: auto; } .wide img { width: 100%; min-width: 36rem; }
+audio { width: 100%; max-width: 24rem; }
 .players { display: flex; flex-wrap: wrap; gap: 1rem; } figure { margin: 0; flex: 1 1 18rem; }
 .warning { border-left: 4px solid #d80; padding: .2rem .8rem; margin: .4rem 0; }
 pre { overflow-x: auto; }
@@ -196,11 +198,12 @@ def _facts(report: Report) -> list[tuple[str, str]]:
             (report.true_peak_out, "dBTP"),
         )
     ]
+    separated = f"separated by {report.separator}"
     return [
         ("song", Path(report.input).name),
         ("output", Path(str(report.output)).name),
         ("length", f"{clock(report.seconds)}, {report.sample_rate} Hz, {report.channels} channels"),
-        ("mode", f"{report.mode}, separated by {report.separator}"),
+        ("mode", report.mode if report.separator == "none" else f"{report.mode}, {separated}"),
         ("loudness before, after", f"{levels[0]}, {levels[1]}"),
         ("true peak before, after", f"{levels[2]}, {levels[3]}"),
         ("took", f"{report.wall_seconds:.0f} s"),
@@ -242,7 +245,8 @@ def _path(report: Report, parts: Sequence[_Part], song: Tensor) -> str:
         f"<th>{title}</th>" for title in ("stem", "before", "what is done", "after", "in the mix")
     )
     return (
-        f'<p class="path">{line}</p><table><tr>{head}</tr>{cells}</table>'
+        f'<p class="path">{line}</p>'
+        f'<div class="wide"><table><tr>{head}</tr>{cells}</table></div>'
         "<p>Levels are relative to the song's.</p>"
     )
 
@@ -280,7 +284,7 @@ def _changes(report: Report) -> list[tuple[str, str, str]]:
         rows.append((title, text, gain))
     if report.cover is not None:
         rows += [
-            (f"{title}{_NEW}", f"{part.instrument}, {part.notes} notes", f"{part.gain_db:+.1f} dB")
+            (f"{title}{_NEW}", _played(part), f"{part.gain_db:+.1f} dB")
             for title, part in report.cover.parts.items()
         ]
     return rows
@@ -291,7 +295,7 @@ def _cover(cover: CoverReport) -> str:
         ("tempo", f"{cover.tempo:.0f} beats a minute, {cover.metre}"),
         ("key", cover.key),
         ("form", cover.sections),
-        ("melody", f"played by {cover.lead}" if cover.lead else "the singer's, kept"),
+        ("melody", _instrument(cover.lead) if cover.lead else "the singer's, kept"),
         ("sung", f"{cover.sung:.0f} s"),
         (
             "how sure (0 to 1)",
@@ -302,6 +306,19 @@ def _cover(cover: CoverReport) -> str:
     lines = [" | ".join(cover.chords[at : at + 4]) for at in range(0, len(cover.chords), 4)]
     chords = html.escape("\n".join(lines))
     return f"{_table(rows)}<details><summary>chords</summary><pre>{chords}</pre></details>"
+
+
+def _played(part: PartReport) -> str:
+    return f"{_instrument(part.instrument)}, {part.notes} notes"
+
+
+def _instrument(name: str) -> str:
+    """What an instrument is called, as "tenor saxophone"; its own name where it is unknown."""
+    try:
+        title = describe(name).title
+    except AudioTransferError:
+        return name
+    return title.split(",")[0].lower()
 
 
 def _parts(report: Report) -> list[_Part]:
@@ -320,8 +337,7 @@ def _parts(report: Report) -> list[_Part]:
     if report.cover is not None:
         for title, part in report.cover.parts.items():
             if part.files:
-                about = f"{part.instrument}, {part.notes} notes"
-                found.append(_Part(f"{title}{_NEW}", about, {title: _read(part.files[-1])}))
+                found.append(_Part(f"{title}{_NEW}", _played(part), {title: _read(part.files[-1])}))
     return found
 
 
@@ -353,6 +369,7 @@ def _shown(sounds: dict[str, Tensor], seconds: float) -> str:
         for name, sound in cut.items()
     )
     image = f'<img alt="spectrograms" src="data:image/png;base64,{plot}">'
+    image = f'<div class="wide" tabindex="0">{image}</div>'
     return f'{part}<div class="players">{audio}</div>{image}'
 
 

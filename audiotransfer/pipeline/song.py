@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar, Unpack
 
 import numpy as np
 import torch
@@ -25,6 +25,12 @@ from audiotransfer.evaluation.report.plots import comparison_figure
 from audiotransfer.pipeline.audio_transfer import transfer_song
 from audiotransfer.pipeline.display import song_html
 from audiotransfer.pipeline.finishing import level_for
+from audiotransfer.pipeline.keywords import (
+    StemChoices,
+    StyleKeywords,
+    StyleName,
+    TransferKeywords,
+)
 from audiotransfer.pipeline.options import StemChoice, from_fields
 from audiotransfer.pipeline.output import Output
 from audiotransfer.pipeline.plan import prepare, resolve_device
@@ -160,7 +166,11 @@ class LoadedStyle(styles.Style):
     """A style that can be called on sound."""
 
     def __call__(
-        self, audio: Samples, sample_rate: int, strength: float = 1.0, **options: Any
+        self,
+        audio: Samples,
+        sample_rate: int,
+        strength: float = 1.0,
+        **options: Unpack[StyleKeywords],
     ) -> Samples:
         """The sound in this style, ``[C, T]`` or ``[T]``, tensor or array as it came, float32; more
         than two channels come out as stereo. Options are those of :class:`TransferOptions`; what
@@ -173,7 +183,7 @@ class LoadedStyle(styles.Style):
 
 
 def load_style(
-    name_or_path: str | Path, *, device: str = "auto", vocoder: str = "auto"
+    name_or_path: StyleName | str | Path, *, device: str = "auto", vocoder: str = "auto"
 ) -> LoadedStyle:
     """A style by name or folder, to be called on sound: ``load_style("jazz")(audio, sample_rate,
     strength=0.7)``.
@@ -184,23 +194,48 @@ def load_style(
 
 def transfer(
     source: str | Path | Song,
-    style: str | Path | styles.Style | None = None,
+    style: StyleName | str | Path | styles.Style | None = None,
     *,
     progress: ProgressCallback | None = None,
-    stems: Mapping[str, StemChoice | str] | None = None,
-    **options: Any,
+    stems: StemChoices | Mapping[str, StemChoice | str] | None = None,
+    **options: Unpack[TransferKeywords],
 ) -> TransferredSong:
     """Transfers a song, from a file or memory: ``transfer("song.wav", style="jazz")``.
 
     The result is a :class:`Song` (``audio``, ``sample_rate``, ``write``, ``plot``) that also says
     which ``mode`` was taken, what was transcribed (``cover``) and what to know (``notices``).
+    Nothing is written but what ``stems_out``, ``midi_out`` and ``sheet_out`` name.
 
     Args:
-        stems: ``{"vocals": "keep", "drums": "jazz@0.5"}``, see :meth:`StemChoice.parse`.
-        options: fields of :class:`TransferOptions`: ``strength``, ``mode``, ``seed``,
-            ``stems_out`` and all else that the command line has.
+        source: a file's name, or ``Song(audio, sample_rate)`` with audio ``[C, T]``.
+        style: a name (``audiotransfer styles`` lists them), or the folder of a style.
+        progress: is called often with a ``Progress``; what it raises stops the work.
+        stems: what becomes of single stems, ``{"vocals": "keep", "drums": "jazz@0.5"}``: ``keep``,
+            ``mute``, ``cover``, ``timbre``, ``STYLE`` or ``STYLE@STRENGTH``.
+        options: any of
 
-    Raises :class:`AudioTransferError` and those of the packages below.
+            - ``strength``: 0 (the song as it is) to 1 (all of the style, the default)
+            - ``mode``: ``"auto"``, ``"cover"`` (the style's band plays) or ``"timbre"`` (the
+              song's own notes)
+            - ``gains_db``: gains of stems and parts, ``{"vocals": 2.0}``
+            - ``effects``: False leaves out the style's amplifiers and other effects
+            - ``cut``: a part of the song, ``Cut(start=30, end=60)`` in seconds
+            - ``lead``, ``swing``, ``transpose``, ``leadsheet``: of covers, see ``CoverOptions``
+            - ``stems_out``: folder for the stems (see :meth:`TransferredSong.stem`);
+              ``stem_format``: their format
+            - ``midi_out``, ``sheet_out``: files for a cover's notes, and for its lead sheet
+            - ``separator``, ``vocoder``, ``device``, ``seed``: as on the command line
+            - ``cache``: False keeps nothing for the next style; ``overwrite``: of files
+            - further ones: see ``TransferOptions``
+
+    Raises :class:`AudioTransferError`, ``SeparationError`` or ``VocoderError``, each with one line
+    that says what to do.
+
+    Example::
+
+        song = transfer("song.mp3", "jazz", lead="trumpet", stems_out="stems")
+        song.write("song.jazz.flac")
+        song.stem("bass").plot()
     """
     request = from_fields(style=style, stems=stems, **options)
     if not isinstance(source, str | Path | Song):

@@ -57,12 +57,16 @@ def song_lengths(paths: Sequence[Path]) -> tuple[list[SongLength], dict[str, str
 
 
 def pair_styles(styles: Sequence[str] = ()) -> dict[str, Installed]:
-    """The styles that play the songs: those named, else all that change timbre and ship."""
+    """The styles that play the songs: those named, else all that change timbre by templates.
+
+    Other networks with the same target would play the songs a second time alike.
+    """
     named = {name: find_style(name) for name in styles}
     return named or {
         one.card.name: one
         for one in installed()
-        if one.card.route == "spectral" and any(one.card.stems.values())
+        if one.card.route == "spectral"
+        and any("templates" in str(part.get("kind")) for part in one.card.networks.values())
     }
 
 

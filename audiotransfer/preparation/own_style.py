@@ -6,7 +6,6 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -19,6 +18,7 @@ from audiotransfer.errors import AudioTransferError
 from audiotransfer.preparation.own_pairs import (
     SECONDS,
     VERSIONS,
+    Show,
     SongLength,
     excerpt,
     make_pairs,
@@ -30,6 +30,7 @@ from audiotransfer.spectral.objectives.losses import power_sum
 from audiotransfer.spectral.objectives.templates import TEMPLATE_MODELS, TemplateObjective
 from audiotransfer.spectral.transfer import load_generator
 from audiotransfer.styles.card import Card
+from audiotransfer.training.checkpoints import load_facts
 from audiotransfer.training.distances import frame_distance
 from separation import Separator
 from vocoder import SpectrogramSettings
@@ -64,14 +65,15 @@ _CLOSEST_SONGS = 2
 class Outlook:
     """What a training is going to take.
 
-    ``preparation`` and ``training`` are seconds on this machine, ``steps`` those of the training,
-    ``step_seconds`` how long one takes.
+    ``preparation`` and ``training`` are seconds on this machine that are left, ``steps`` is where
+    the training ends, ``step_seconds`` how long one takes, ``begin`` the step where it goes on.
     """
 
     preparation: float
     training: float
     steps: int
     step_seconds: float
+    begin: int = 0
 
 
 @dataclass(frozen=True)
@@ -97,8 +99,9 @@ class Judgement:
         ]
         worse = [f"no nearer than {name}" for name, other in against.items() if self.style >= other]
         count = "1 song" if self.songs == 1 else f"{self.songs} songs"
+        were = "was" if self.songs == 1 else "were"
         return (
-            f"on {count} of yours that were kept out, played by other instruments, it comes "
+            f"on {count} of yours that {were} kept out, played by other instruments, it comes "
             f"{' and '.join([*better, *worse])} to how they sound"
         )
 
@@ -130,12 +133,15 @@ def outlook(
     *,
     steps: int | None = None,
     minutes: float | None = None,
+    folder: Path | None = None,
 ) -> Outlook:
     """What a training takes on this machine, from the time of a few seconds of its work.
 
     ``steps`` and ``minutes`` are what the user asked for; without, as many steps as are usual, and
-    no more than fit into two and a half hours.
+    no more than fit into two and a half hours. What the training's ``folder`` has already, pairs
+    and steps, is not done again.
     """
+    prepared, begin = (0.0, 0) if folder is None else _done(folder, len(songs))
     noise = 0.1 * torch.randn(
         2, round(_MEASURED_SECONDS * 44100), generator=torch.Generator().manual_seed(0)
     )
@@ -158,16 +164,26 @@ def outlook(
     converting = 4 * (time.perf_counter() - began)
     a_second = (separating + VERSIONS * converting) / _MEASURED_SECONDS
     used = sum(min(song.seconds, SECONDS) for song in songs)
-    preparation = a_second * used
+    preparation = a_second * used * (1 - prepared)
     step_seconds = _step_seconds(stems, models)
     if steps is None:
         room = 60 * minutes if minutes is not None else _LONGEST_SECONDS - preparation
         most = _USUAL_STEPS if minutes is None else 1_000_000
-        steps = int(min(most, max(_LEAST_STEPS, room / step_seconds)))
-    training = steps * step_seconds
+        steps = int(min(most, max(_LEAST_STEPS, begin + room / step_seconds)))
+    training = max(0, steps - begin) * step_seconds
     if minutes is not None:
         training = min(training, 60 * minutes)
-    return Outlook(preparation, training, steps, step_seconds)
+    return Outlook(preparation, training, steps, step_seconds, begin)
+
+
+def _done(folder: Path, songs: int) -> tuple[float, int]:
+    """The share of the pairs that a training's folder has, and the steps that were done."""
+    pairs = len(list((folder / SONGS).glob("*/song.json")))
+    try:
+        step = int(load_facts(folder / "checkpoint")["step"])
+    except (AudioTransferError, KeyError):
+        step = 0
+    return min(1.0, pairs / max(1, songs * VERSIONS)), step
 
 
 def _step_seconds(stems: Sequence[str], models: Mapping[str, SpectrogramModel]) -> float:
@@ -201,7 +217,7 @@ def prepare_training(
     separator: Separator,
     stems: Sequence[str],
     description: str,
-    show: Any = None,
+    show: Show | None = None,
 ) -> tuple[Path, dict[str, str]]:
     """Writes the pairs and the config of a training into ``folder``; what is there is kept.
 
@@ -216,7 +232,7 @@ def prepare_training(
         raise AudioTransferError(f"{made} songs can be learned from, two are the least ({why})")
     config = folder / f"{name}.yaml"
     if not config.is_file():
-        starts = closest_styles(songs, separator, stems)
+        starts = closest_styles(songs, separator, stems, show)
         held_out = max(1, round(_HELD_OUT * made)) * VERSIONS
         settings = {
             "seed": _SEED,
@@ -248,7 +264,10 @@ def prepare_training(
 
 
 def closest_styles(
-    songs: Sequence[Path], separator: Separator, stems: Sequence[str]
+    songs: Sequence[Path],
+    separator: Separator,
+    stems: Sequence[str],
+    show: Show | None = None,
 ) -> dict[str, str]:
     """By stem, the style that ships which changes the songs' stem least: what training starts from.
 
@@ -258,6 +277,8 @@ def closest_styles(
     found: dict[str, dict[str, float]] = {stem: {} for stem in stems}
     parts = [separated(excerpt(song, 15.0), separator, stems) for song in songs[:_CLOSEST_SONGS]]
     for title, style in pair_styles().items():
+        if show is not None:
+            show(f"comparing with {title}", 1.0)
         for stem in stems:
             entry = style.card.stems.get(stem)
             if entry is None:
@@ -289,18 +310,39 @@ def _weights(style: str, stem: str) -> Path:
 
 
 @torch.no_grad()
-def compare(folder: Path, style: Path, stems: Sequence[str], held_out: int) -> Judgement:
+def compare(
+    folder: Path,
+    style: Path,
+    stems: Sequence[str],
+    held_out: int,
+    show: Show | None = None,
+) -> Judgement:
     """Compares a style with doing nothing and matched equalisers on the songs that were kept out.
 
     ``folder`` is that of the training, ``style`` that of the exported style, ``held_out`` the
-    number of versions of songs that were not trained on: the first ones.
+    number of versions of songs that were not trained on: the first ones. ``show`` is called after
+    each stem.
     """
     places = sorted(card.parent for card in (folder / SONGS).glob("*/song.json"))
     spectrogram = SpectrogramSettings()
-    gains = {stem: _gains(places[held_out:], stem, style.name) for stem in stems}
+    # A stem of the songs that were trained on is read for the equalisers; a network on a stem that
+    # was kept out takes longer than that.
+    total = len(stems) * (1 + len(places[:held_out]))
+    done = 0
+
+    def advance(stage: str) -> None:
+        nonlocal done
+        done += 1
+        if show is not None:
+            show(stage, done / total)
+
+    gains = {}
+    for stem in stems:
+        gains[stem] = _gains(places[held_out:], stem, style.name)
+        advance(f"equaliser of {stem}")
     models = {stem: load_generator(style / f"{stem}.safetensors").eval() for stem in stems}
     totals: dict[str, list[float]] = {"nothing": [], "equaliser": [], "style": []}
-    for place in places[:held_out]:
+    for number, place in enumerate(places[:held_out], start=1):
         made: dict[str, list[Tensor]] = {name: [] for name in (*totals, "truth")}
         for stem in stems:
             features = _features(place, stem, "source")
@@ -311,6 +353,7 @@ def compare(folder: Path, style: Path, stems: Sequence[str], held_out: int) -> J
                 models[stem].predict(features[None], torch.zeros(1, dtype=torch.long))[0]
             )
             made["truth"].append(_features(place, stem, style.name))
+            advance(f"{number} of {len(places[:held_out])} versions")
         truth = power_sum(made.pop("truth"))
         for name, parts in made.items():
             totals[name].append(_distance(power_sum(parts), truth))

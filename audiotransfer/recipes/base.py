@@ -16,6 +16,7 @@ from audiotransfer.recipes.preview import Previews
 from audiotransfer.renamed import present_folder
 from audiotransfer.training import Batches, Objective, Trainer, load_networks
 from audiotransfer.training.checkpoints import load_facts
+from audiotransfer.training.panel import write_panel
 from audiotransfer.training.settings import TrainerSettings
 
 if TYPE_CHECKING:
@@ -113,6 +114,8 @@ class Run:
             figures = trainer.restore()
         else:
             figures = trainer.run(should_stop=self._watch(trainer))
+            if trainer.first:
+                write_panel(self.folder, settings.steps)
         hours = (time.monotonic() - began) / 3600
         return Fit(self.folder, figures, trainer.step, hours, trainer.first)
 
@@ -120,12 +123,12 @@ class Run:
         """A callback after every step: progress, previews, and whether the time is over."""
         previews = Previews(self.folder, trainer, self.preview_minutes)
         began = time.monotonic()
+        done = RunShare(trainer.settings.steps)
 
         def show(stage: str, share: float) -> None:
-            """Shows the share of the steps or of the time, whichever ends first."""
             if self.show is not None:
                 gone = (time.monotonic() - began) / (60 * self.minutes) if self.minutes else 0.0
-                self.show(stage, min(1.0, max(share, gone)))
+                self.show(stage, done(share, gone))
 
         shown = watch(trainer, show)
 
@@ -169,6 +172,25 @@ class Fit:
         return best if measured else self.last
 
 
+class RunShare:
+    """The share of a training that is done, which rises evenly to 1 until a run ends.
+
+    A run that goes on begins where the last one stopped; it ends with the last of the ``steps`` or
+    when its time is over, whichever is first.
+    """
+
+    def __init__(self, steps: int) -> None:
+        self._step = 1 / steps
+        self._first: float | None = None
+
+    def __call__(self, share: float, gone: float) -> float:
+        """``share`` of the steps are done, and ``gone`` is the share of the run's own time."""
+        if self._first is None:
+            self._first = share - self._step  # before the first step of this run
+        rest = max(1e-9, 1.0 - self._first)
+        return self._first + rest * min(1.0, max((share - self._first) / rest, gone))
+
+
 def restore(checkpoint: Path, networks: Mapping[str, nn.Module]) -> None:
     """Moves networks to the CPU and loads their weights from a checkpoint, by name."""
     states = load_networks(checkpoint)
@@ -205,12 +227,16 @@ def start_from(
 ) -> None:
     """Loads the first weights of a network from that of the same name in a checkpoint.
 
-    ``settings`` says which settings decide the network's shape. Weights whose names begin with
-    ``further``, where it is given, may be more than the checkpoint has. Raises
+    In the checkpoint of several objectives (`training.objective.Mixed`) the name follows that of a
+    share. ``settings`` says which settings decide the network's shape. Weights whose names begin
+    with ``further``, where it is given, may be more than the checkpoint has. Raises
     AudioTransferError where the checkpoint has no such network, or one of another shape.
     """
     checkpoint = present_folder(checkpoint)
     networks = load_networks(checkpoint)
+    of_shares = [one for one in networks if one.endswith(f"_{name}")]
+    if name not in networks and len(of_shares) == 1:
+        name = of_shares[0]
     if name not in networks:
         raise AudioTransferError(
             f"checkpoint {checkpoint} holds {', '.join(networks)}, but no {name}; name another"

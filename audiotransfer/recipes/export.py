@@ -59,19 +59,21 @@ def write_style(
     spectrogram: Mapping[str, Any],
     trained: Collection[str],
     silent: str = "",
+    options: Mapping[str, str] | None = None,
 ) -> Path:
     """Writes a style of one generator, its weights in half precision, beside its checkpoint.
 
     Stems that are not ``trained`` are kept as they are. ``spectrogram`` are the settings of its
-    spectrograms; where these cannot be inverted to sound, ``silent`` says why.
+    spectrograms; where these cannot be inverted to sound, ``silent`` says why. ``options`` are of
+    every stem's entry.
     """
     fold(generator.eval())
     checkpoint = fit.best_by_h
     place = style_folder(checkpoint.parent, about.name)
     weights = f"{about.name}.safetensors"
     save_generator(place / weights, generator)
-    options = {SILENT: silent} if silent else {}
-    stems = {s: StemEntry("spectral", weights, s, dict(spectrogram), options) for s in trained}
+    chosen = {**(options or {}), **({SILENT: silent} if silent else {})}
+    stems = {s: StemEntry("spectral", weights, s, dict(spectrogram), chosen) for s in trained}
     networks = {"generator": sizes(generator)}
     found = validated(checkpoint)
     figures = {"validation": found} if found else {}

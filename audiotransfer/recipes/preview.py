@@ -1,4 +1,4 @@
-"""Pictures and sounds of a training at work: ``preview.png`` and ``preview.wav`` in its folder."""
+"""Files to watch a training by in its folder: panel.txt, preview.png, preview.wav."""
 
 from __future__ import annotations
 
@@ -14,15 +14,18 @@ from audiotransfer.audio.writing import write_audio
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.evaluation import save_comparison
 from audiotransfer.training import Trainer
+from audiotransfer.training.panel import write_panel
 
 PLOT, SOUND = "preview.png", "preview.wav"
 _SECONDS = 5.0  # of the sample before, and after
 _FADE = 441  # samples
+_PANEL_SECONDS = 15.0  # between two panels
 logger = logging.getLogger(__name__)
 
 
 class Previews:
-    """Writes a preview of the present networks every so many ``minutes``, and one soon.
+    """Writes a preview of the present networks every so many ``minutes``, and one soon; and the
+    panel of the log's figures when there are new ones.
 
     ``preview.png`` shows the spectrograms of the first sample before and after, ``preview.wav`` has
     5 s of it before, then the same 5 s after. A training without samples has none. What cannot be
@@ -39,10 +42,17 @@ class Previews:
         self._folder, self._trainer, self._seconds = folder, trainer, 60 * minutes
         self._clock = clock
         self._due = clock() + self._seconds / 5
+        self._panel_due = clock()
 
     def update(self) -> None:
-        """Writes the preview if it is due."""
-        if not self._trainer.first or self._clock() < self._due:
+        """Writes panel and preview if they are due."""
+        if not self._trainer.first:
+            return
+        settings = self._trainer.settings
+        if self._trainer.step % settings.log_every == 0 and self._clock() >= self._panel_due:
+            self._panel_due = self._clock() + _PANEL_SECONDS
+            write_panel(self._folder, settings.steps)
+        if self._clock() < self._due:
             return
         try:
             self.write()

@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
-from audiotransfer.data.paired import PairedStems, PairSettings, find_pairs
+from audiotransfer.data.paired import PairedStems, PairSettings, ShuffledStems, find_pairs
 from audiotransfer.data.stem_mixes import folder_stems
 from audiotransfer.data.unpaired import UnpairedWindows
 from audiotransfer.errors import AudioTransferError
@@ -23,10 +23,13 @@ from audiotransfer.spectral.models.refined import RefinedModel
 from audiotransfer.spectral.models.unet import UNet
 from audiotransfer.spectral.objectives.melgan_vc import MelGanVcSettings
 from audiotransfer.spectral.objectives.paired import PairedObjective
+from audiotransfer.spectral.objectives.stem_cycle_gan import StemCycleGan
 from audiotransfer.spectral.objectives.stem_spectrograms import StemSpectrograms
 from audiotransfer.spectral.objectives.unpaired import UnpairedObjective
+from audiotransfer.spectral.transfer import CHANNELS
 from audiotransfer.styles.card import Card
 from audiotransfer.training import Objective
+from audiotransfer.training.cycle_consistency import CycleGanSettings
 from audiotransfer.training.objective import Mixed, Share
 from vocoder import SpectrogramSettings
 
@@ -53,15 +56,35 @@ class UnpairedRecipe:
 
 
 @dataclass
+class CycleRecipe:
+    """CycleGAN on the stems of the pairs' songs, sources of some and targets of others.
+
+    It is taken at every ``every``-th step, on ``batch`` stems. ``channels`` are those of the U-Net
+    that converts back, ``settings`` the objective's.
+    """
+
+    channels: tuple[int, ...] = (12, 24, 48, 64, 80)
+    every: int = 1
+    batch: int = 4
+    seed: int = 0
+    settings: CycleGanSettings = field(default_factory=lambda: CycleGanSettings("hinge", pool=0))
+
+
+@dataclass
 class StyleRecipe:
     """A style's name, its data, its network and its objective.
 
-    It is trained on rendered ``pairs``, on the folders of ``unpaired``, or on both. ``weights``
-    are those of the paired generator's terms (see `PairedObjective`). The first
-    ``validation_songs`` rendered songs are not trained on but validated on, by distance and, as
-    ``checkpoint_metric`` says, by H, which chooses the weights: discriminators cost some of the
-    distance, and without H the last ones are taken. ``start`` is the checkpoint of a run whose
-    generator is the first one. Stems that are not trained are kept as they are.
+    It is trained on rendered ``pairs``, on the folders of ``unpaired``, or on both, and by
+    ``cycle`` on the songs of the pairs as if they were unpaired. ``weights`` are those of the
+    paired generator's terms (see `PairedObjective`). The first ``validation_songs`` rendered songs
+    are not trained on but validated on, by distance and, as ``checkpoint_metric`` says, by H,
+    which chooses the weights: discriminators cost some of the distance, and without H the last
+    ones are taken. ``start`` is the checkpoint of a run whose generator is the first one. Stems
+    that are not trained are kept as they are. ``channels`` and ``contrast`` are the generator's
+    (see `UNet`).
+
+    With ``mean_channel`` what is predicted are spectrograms of the channels' mean, else those of
+    their power: the true ones of the mean come nearer to true renderings, by any way back to sound.
 
     With ``refines``, a style by its name, the network's input is what that style's networks predict
     and not the stem's own spectrogram; what is written is that style with the network after them.
@@ -72,10 +95,13 @@ class StyleRecipe:
     data: str = "data"
     pairs: str | None = None
     unpaired: UnpairedRecipe | None = None
+    cycle: CycleRecipe | None = None
     start: str | None = None
     refines: str | None = None
     spectrogram: dict[str, Any] = field(default_factory=dict)
+    mean_channel: bool = False
     channels: tuple[int, ...] = (16, 40, 80, 112, 144, 160)
+    contrast: float = 1.0
     weights: dict[str, float] = field(default_factory=dict)
     adversarial_from: int = 1200
     learning_rate: float = 4e-4
@@ -92,9 +118,11 @@ class StyleRecipe:
         spectrograms = (
             refined.spectrograms
             if refined
-            else StemSpectrograms(SpectrogramSettings.from_dict(self.spectrogram))
+            else StemSpectrograms(
+                SpectrogramSettings.from_dict(self.spectrogram), mean_channel=self.mean_channel
+            )
         )
-        generator = UNet(spectrograms.settings.bins, self.channels)
+        generator = UNet(spectrograms.settings.bins, self.channels, self.contrast)
         if self.start is not None:
             start_from(generator, Path(self.start), "spectrogram and channels")
         shares: list[Share] = []
@@ -106,6 +134,8 @@ class StyleRecipe:
             )
             shares.append(share)
             samples.append(of_pairs)
+        if self.cycle is not None:
+            shares.append(_cycle(self, self.cycle, generator, spectrograms))
         if self.unpaired is not None:
             share, of_songs = _unpaired(self, self.unpaired, run.folder, generator, spectrograms)
             shares.append(share)
@@ -132,7 +162,8 @@ class StyleRecipe:
                 write_refined_style(self, run, fit, generator, refined)
             else:
                 settings = spectrograms.settings.to_dict()
-                write_style(self, run, fit, generator, settings, trained)
+                options = {CHANNELS: "mean"} if self.mean_channel else {}
+                write_style(self, run, fit, generator, settings, trained, options=options)
         return fit.figures
 
 
@@ -174,6 +205,20 @@ def _paired(
         return _distances(objective, batches) | (metric(of) if metric else {})
 
     return share, samples, validate
+
+
+def _cycle(
+    recipe: StyleRecipe, part: CycleRecipe, generator: UNet, spectrograms: StemSpectrograms
+) -> Share:
+    """CycleGAN on the stems of the pairs that are not held out."""
+    if recipe.pairs is None:
+        raise AudioTransferError("style.cycle takes the songs of style.pairs; name them")
+    back = UNet(spectrograms.settings.bins, part.channels)
+    pairs = find_pairs(Path(recipe.data) / recipe.pairs)[recipe.validation_songs :]
+    batches = ShuffledStems(pairs, replace(recipe.drawing, batch=part.batch, seed=part.seed))
+    return Share(
+        "cycle", StemCycleGan(generator, back, spectrograms, part.settings), batches, part.every
+    )
 
 
 def _unpaired(

@@ -39,9 +39,9 @@ class CycleConsistency:
     """Two generators, source to target and back, and discriminators on both sides.
 
     A batch holds "source" and "target", spectrograms [B, F, L] of log level or sounds [B, T]; below
-    they are called [B, ..]. Its turns, at every
-    step, are "generator" (both) and then "discriminator" (all), on the same outputs, mixed with
-    earlier ones from a pool.
+    they are called [B, ..]. Its turns, at every step, are "generator" (both) and then
+    "discriminator" (all), on the same outputs, mixed with earlier ones from a pool. Subclasses
+    whose networks have conditions find them in the batch (`generate` and `planes`).
 
     Args:
         forth, back: [B, ..] -> [B, ..]; the first is the one that ships.
@@ -83,7 +83,7 @@ class CycleConsistency:
 
     def turns(self, batch: dict[str, Tensor], step: int, generator: Generator) -> Iterator[Turn]:
         """Yields the generators' turn, then the discriminators'."""
-        real = {side: batch[side].float() for side in SIDES}
+        real = {**batch, **{side: batch[side].float() for side in SIDES}}
         made = {"target": self.converted("target", real), "source": self.converted("source", real)}
         yield Turn("generator", self.generator_terms(real, made, step), self.weights(step))
         yield Turn(
@@ -120,13 +120,13 @@ class CycleConsistency:
         """
         terms = {}
         for side, other in zip(SIDES, reversed(SIDES), strict=True):
-            fake = self.view(made[side])[:, None]
+            fake = self.planes(self.view(made[side]), real)
             for name, discriminator in self.discriminators[side].items():
                 terms[f"adversarial_{side}_{name}"] = self.loss.generator(discriminator(fake))
-            cycled = self.audible_only(self.generators[side](made[other]), real[side])
+            cycled = self.audible_only(self.generate(side, made[other], real), real[side])
             terms[f"cycle_{side}"] = self._difference(cycled, real[side])
             if self.settings.identity * self.identity_share(step):
-                same = self.audible_only(self.generators[side](real[side]), real[side])
+                same = self.audible_only(self.generate(side, real[side], real), real[side])
                 terms[f"identity_{side}"] = self._difference(same, real[side])
         return terms
 
@@ -136,8 +136,9 @@ class CycleConsistency:
         """Returns "discriminator_SIDE_NAME" and, for wgan-gp, "penalty_SIDE_NAME"."""
         terms = {}
         for side in SIDES:
-            genuine = self.view(real[side])[:, None]
-            fake = self.pools[side](self.view(made[side].detach()), generator)[:, None]
+            genuine = self.planes(self.view(real[side]), real)
+            viewed = self.pools[side](self.view(made[side].detach()), generator)
+            fake = self.planes(viewed, real)
             for name, discriminator in self.discriminators[side].items():
                 terms[f"discriminator_{side}_{name}"] = self.loss.discriminator(
                     discriminator(genuine), discriminator(fake)
@@ -150,7 +151,16 @@ class CycleConsistency:
     def converted(self, side: str, real: Mapping[str, Tensor]) -> Tensor:
         """The other side's examples converted to ``side``."""
         (other,) = set(SIDES) - {side}
-        return self.audible_only(self.generators[side](real[other]), real[other])
+        return self.audible_only(self.generate(side, real[other], real), real[other])
+
+    def generate(self, side: str, examples: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
+        """Examples of a batch, or what was made of them, through the generator to ``side``."""
+        generated: Tensor = self.generators[side](examples)
+        return generated
+
+    def planes(self, viewed: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
+        """The discriminators' input [B, C, ..] for views [B, ..] of a batch: here one plane."""
+        return viewed[:, None]
 
     def audible_only(self, made: Tensor, real: Tensor) -> Tensor:
         """What was made, without a gradient where examples are silent; here of all examples."""

@@ -328,7 +328,8 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 class StopRequest:
     """Defers the first stop signal inside its `with` block; a second one takes effect at once.
 
-    Outside the main thread, where Python handles no signals, it does nothing.
+    Outside the main thread, where Python handles no signals, it does nothing; nor does it with a
+    signal that is ignored.
     """
 
     def __init__(self) -> None:
@@ -338,7 +339,8 @@ class StopRequest:
     def __enter__(self) -> StopRequest:
         if threading.current_thread() is threading.main_thread():
             for number in SIGNALS:
-                self._before[number] = signal.signal(number, self._defer)
+                if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has it
+                    self._before[number] = signal.signal(number, self._defer)
         return self
 
     def __exit__(

@@ -6,8 +6,9 @@
     python tests/benchmarks/job_cost.py --minutes 120 --repeat 1
 
 Demucs is `htdemucs` in its published sizes (41 M parameters) with random weights, which cost as
-much as trained ones, run by the library as it is, on songs of up to 4 minutes. Each run is a
-process of its own, start-up and files included. Where other work disturbs the clock, go by
+much as trained ones, run by the library as it is, on songs of up to 4 minutes. "said s" and "said
+MB" are what the command announces (`audiotransfer.pipeline.outlook`), without its start-up. Each
+run is a process of its own, start-up and files included. Where other work disturbs the clock, go by
 processor seconds; "cores" says how many of them a program kept busy. Below the table stands every
 bar that was measured, and whether it holds; exit code 1 where one does not.
 """
@@ -15,7 +16,9 @@ bar that was measured, and whether it holds; exit code 1 where one does not.
 from __future__ import annotations
 
 import argparse
+import math
 import os
+import re
 import statistics
 import subprocess
 import sys
@@ -52,6 +55,8 @@ class Cost:
     wall: float
     processor: float
     memory: float
+    said: tuple[float, float] = (math.nan, math.nan)
+    """Seconds and MB that the program announced."""
 
 
 def main() -> int:
@@ -64,6 +69,7 @@ def main() -> int:
     parser.add_argument("--repeat", type=int, default=3, help="runs of each; medians are shown")
     parser.add_argument("--threads", type=int, help="of each process (default: as many as cores)")
     parser.add_argument("--style", default="jazz")
+    parser.add_argument("--mode", default="timbre", choices=("timbre", "cover"))
     parser.add_argument("--folder", type=Path, help="for songs and results (default: temporary)")
     parser.add_argument("--demucs", nargs=2, metavar=("MODEL", "SONG"), help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -105,7 +111,8 @@ def measure(args: argparse.Namespace, folder: Path) -> list[Row]:
         song = folder / "song.wav"
         write_song(song, seconds)
         command = [sys.executable, "-m", "audiotransfer", str(song), "--style", args.style]
-        command += ["--separator", "embedded", "-o", str(folder / "out.wav"), "-f", "-q"]
+        command += ["--mode", args.mode, "--separator", "embedded", "--no-cache"]
+        command += ["-o", str(folder / "out.wav"), "-f"]
         reference = [sys.executable, __file__, "--demucs", model, str(song)]
         compared = minutes <= args.reference
         # One after the other in every round, so that both meet the same load.
@@ -136,19 +143,37 @@ def _row(name: str, minutes: float, cost: Cost) -> dict[str, Any]:
         "cores": cost.processor / cost.wall,
         "× duration": cost.wall / (60 * minutes),
         "peak MB": cost.memory,
+        "said s": cost.said[0],
+        "said MB": cost.said[1],
     }
 
 
 def run(command: list[str], environment: dict[str, str]) -> Cost:
     """Runs a program to its end. Raises CalledProcessError where it fails."""
     started = time.monotonic()
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
-    _, status, used = os.wait4(process.pid, 0)
-    wall = time.monotonic() - started
+    with tempfile.TemporaryFile("w+") as messages:
+        process = subprocess.Popen(
+            command, env=environment, stdout=subprocess.DEVNULL, stderr=messages
+        )
+        _, status, used = os.wait4(process.pid, 0)
+        wall = time.monotonic() - started
+        messages.seek(0)
+        said = announced(messages.read())
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, command)
-    return Cost(wall, used.ru_utime + used.ru_stime, used.ru_maxrss * _BYTES / 1e6)
+    return Cost(wall, used.ru_utime + used.ru_stime, used.ru_maxrss * _BYTES / 1e6, said)
+
+
+def announced(messages: str) -> tuple[float, float]:
+    """The seconds and MB in a program's messages; NaN where it says none."""
+    found = re.search(r"about ((?:\d+:)?\d+:\d\d) here, ([0-9.]+) (GB|MB) of memory", messages)
+    if found is None:
+        return math.nan, math.nan
+    seconds = 0.0
+    for part in found[1].split(":"):
+        seconds = 60 * seconds + int(part)
+    return seconds, float(found[2]) * (1000 if found[3] == "GB" else 1)
 
 
 def median(costs: list[Cost]) -> Cost:
@@ -157,6 +182,10 @@ def median(costs: list[Cost]) -> Cost:
         statistics.median(cost.wall for cost in costs),
         statistics.median(cost.processor for cost in costs),
         statistics.median(cost.memory for cost in costs),
+        (
+            statistics.median(cost.said[0] for cost in costs),
+            statistics.median(cost.said[1] for cost in costs),
+        ),
     )
 
 

@@ -13,6 +13,7 @@ from torch.nn.utils import parametrizations
 
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.spectral.models.base import SPREAD, STEMS, SpectrogramModel, normalised
+from vocoder.mel import with_contrast
 
 _CODE = 32  # values that describe the stem
 
@@ -26,6 +27,7 @@ class UNet(SpectrogramModel):
     Args:
         bins: F of the spectrograms.
         channels: of each level, from the top; both axes are halved between levels.
+        contrast: factor by which `predict` makes bands differ more from their neighbours' mean.
 
     Raises AudioTransferError for bins that cannot be halved once for each further level.
     """
@@ -34,7 +36,10 @@ class UNet(SpectrogramModel):
     kind = "unet"
 
     def __init__(
-        self, bins: int = 256, channels: Sequence[int] = (16, 40, 80, 112, 144, 160)
+        self,
+        bins: int = 256,
+        channels: Sequence[int] = (16, 40, 80, 112, 144, 160),
+        contrast: float = 1.0,
     ) -> None:
         super().__init__()
         if bins % 2 ** (len(channels) - 1):
@@ -44,6 +49,7 @@ class UNet(SpectrogramModel):
             )
         self.bins = bins
         self.channels = tuple(channels)
+        self.contrast = contrast
         self.time_factor = 2 ** (len(channels) - 1)
         self.register_buffer(
             "position", torch.linspace(-1, 1, bins).view(1, 1, bins, 1), persistent=False
@@ -64,12 +70,12 @@ class UNet(SpectrogramModel):
 
     def shape(self) -> dict[str, Any]:
         """The constructor's arguments, as JSON takes them."""
-        return {"bins": self.bins, "channels": list(self.channels)}
+        return {"bins": self.bins, "channels": list(self.channels), "contrast": self.contrast}
 
     def predict(self, features: Tensor, stem: Tensor) -> Tensor:
-        """As `forward`."""
+        """As `forward`, with the contrast of the class."""
         predicted: Tensor = self(features, stem)
-        return predicted
+        return predicted if self.contrast == 1.0 else with_contrast(predicted, self.contrast)
 
     def forward(self, spectrogram: Tensor, stem: Tensor) -> Tensor:
         """Log-mel spectrograms ``[B, F, L]`` and stem indices ``[B]`` to spectrograms of the same

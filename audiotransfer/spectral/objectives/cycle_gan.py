@@ -36,11 +36,12 @@ class CycleGan(CycleConsistency):
 
     def preview(self, batch: dict[str, Tensor], generator: Generator) -> Preview:
         """The first window of each side, its conversion, and the conversion back."""
-        real = {side: batch[side][:1].float() for side in SIDES}
+        real = {name: values[:1] for name, values in batch.items()}
+        real |= {side: real[side].float() for side in SIDES}
         images = {}
         for side, other in zip(SIDES, reversed(SIDES), strict=True):
             made = self.converted(other, real)
             images[f"to {other}/source"] = real[side][0]
             images[f"to {other}/converted"] = made[0]
-            images[f"to {other}/back"] = self.generators[side](made)[0]
+            images[f"to {other}/back"] = self.generate(side, made, real)[0]
         return Preview(images)

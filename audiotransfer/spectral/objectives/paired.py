@@ -6,12 +6,11 @@ from collections.abc import Iterator, Mapping
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from audiotransfer.spectral.models.base import STEMS
 from audiotransfer.spectral.networks import FullFrequencyDiscriminator, PatchDiscriminator
 from audiotransfer.spectral.objectives.losses import discriminator_view
-from audiotransfer.spectral.objectives.stem_spectrograms import StemSpectrograms
+from audiotransfer.spectral.objectives.stem_spectrograms import StemSpectrograms, stem_planes
 from audiotransfer.training import Group, Preview, Turn
 from audiotransfer.training.adversarial import discriminator_hinge
 from audiotransfer.training.distances import audible_difference
@@ -130,10 +129,8 @@ class PairedObjective:
         return audible_difference(total, mix).abs().mean()
 
     def _view(self, spectrogram: Tensor, stem: Tensor) -> Tensor:
-        """The discriminators' input, spectrogram and one-hot planes: ``[B, 1 + stems, F, L]``."""
-        planes = functional.one_hot(stem, len(STEMS)).to(spectrogram.dtype)[:, :, None, None]
-        planes = planes.expand(-1, -1, *spectrogram.shape[-2:])
-        return torch.cat([discriminator_view(spectrogram)[:, None], planes], 1)
+        """The discriminators' input."""
+        return stem_planes(discriminator_view(spectrogram), stem)
 
 
 def _mean_difference(made: Tensor, target: Tensor) -> float:

@@ -6,9 +6,16 @@ from collections.abc import Mapping
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from audiotransfer.spectral.models.base import STEMS, SpectrogramModel
 from vocoder import SpectrogramSettings
+
+
+def stem_planes(spectrogram: Tensor, stem: Tensor) -> Tensor:
+    """Spectrograms ``[B, F, L]`` with their stems as one-hot planes: ``[B, 1 + stems, F, L]``."""
+    planes = functional.one_hot(stem, len(STEMS)).to(spectrogram.dtype)[:, :, None, None]
+    return torch.cat([spectrogram[:, None], planes.expand(-1, -1, *spectrogram.shape[-2:])], 1)
 
 
 class StemSpectrograms:
