@@ -52,7 +52,6 @@ examples:
   audiotransfer evaluate jazz --on data/ensembles-test --baseline data/ensembles
   audiotransfer evaluate jazz --on my/songs -o figures.json --page listen.html
   audiotransfer evaluate --votes votes-*.json              what listeners said
-  audiotransfer evaluate runs/jazz/jazz --on song.mp3 other.mp3 --plots out
   audiotransfer evaluate jazz --on midi/jazz midi/pop           MIDI, by genre""",
     )
     parser.add_argument(
@@ -87,7 +86,7 @@ examples:
         "--baseline",
         type=any_path,
         metavar="FOLDER",
-        help="rendered songs, or JSON, to fit the equaliser to (default: the style's)",
+        help="songs or JSON for the equaliser (default: the style's)",
     )
     beside.add_argument(
         "--wrong",

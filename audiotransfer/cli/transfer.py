@@ -78,10 +78,7 @@ def configure(parser: Parser) -> None:
         default="auto",
         type=mode,
         metavar="HOW",
-        help=(
-            "auto (default), cover (by the style's band), timbre (recordings' sound) or network "
-            "(MIDI files' notes)"
-        ),
+        help="auto (default), cover, timbre (sound) or network (MIDI)",
     )
     style.add_argument(
         "--strength",
