@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from audiotransfer.pipeline.reporting import ProgressCallback
     from separation import Separator
 
-StyleName = Literal["bossa", "classical", "electronic", "jazz", "rock"]
+StyleName = Literal[
+    "bossa", "classical", "electronic", "jazz", "jazz-cycle-gan", "jazz-melgan-vc", "rock"
+]
 """The styles for recordings that ship."""
 StemName = Literal["drums", "bass", "other", "vocals"]
 """The stems of every separator that ships."""
-Choice = Literal[
-    "keep", "mute", "cover", "timbre", "bossa", "classical", "electronic", "jazz", "rock"
-]
+Choice = Literal["keep", "mute", "cover", "timbre"] | StyleName
 """What may become of a stem; ``STYLE@STRENGTH`` besides."""
 Mode = Literal["auto", "cover", "timbre"]
 """Modes of recordings."""
