@@ -71,7 +71,7 @@ def configure(parser: Parser) -> None:
         "--style",
         type=any_name,
         metavar="NAME",
-        help=f"{all_style_names()}; a folder; or a song to sound like",
+        help=f"{all_style_names()}; a folder, a song",
     )
     style.add_argument(
         "--mode",
