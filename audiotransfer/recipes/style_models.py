@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Any
 
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.spectral.models.base import SpectrogramModel
 from audiotransfer.spectral.transfer import load_generator
 from audiotransfer.styles.find import Installed, find_style
 
-Model = TypeVar("Model", bound=SpectrogramModel)
 
-
-def stem_model(style: str, stem: str, of: type[Model]) -> Model:
-    """The model of a class ``of`` a stem in a style, which is named or a folder.
+def stem_model(style: str, stem: str, of: type) -> Any:
+    """The model, of the class ``of``, of a stem in a style, which is named or a folder.
 
     Raises AudioTransferError where the style has no such model.
     """
     return model_of(find_style(style), stem, of)
 
 
-def model_of(style: Installed, stem: str, of: type[Model]) -> Model:
+def model_of(style: Installed, stem: str, of: type) -> Any:
     """As `stem_model`, of a style that was found."""
     entry = style.card.stems.get(stem)
     if entry is None:

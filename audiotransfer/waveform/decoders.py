@@ -160,9 +160,11 @@ class TemplateDecoder(SpectralDecoder):
         self.code, self.channels, self.spectra = code, channels, spectra
         self.dilations = tuple(dilations)
         self.enter = nn.Conv2d(code, channels, 1)
-        self.blocks = nn.ModuleList(KeyBlock(channels, d) for d in self.dilations)
-        for block in self.blocks:  # those that a start lacks change nothing at first
+        blocks = [KeyBlock(channels, d) for d in self.dilations]
+        for block in blocks:  # those that a start lacks change nothing at first
+            assert block.out.bias is not None
             nn.init.zeros_(block.out.bias)
+        self.blocks = nn.ModuleList(blocks)
         self.norm = ChannelNorm(channels)
         self.gates = nn.Conv2d(channels, _GATES, 1)
         self.activations = nn.Conv2d(channels + _GATES, 2 * spectra, 1)
