@@ -18,7 +18,15 @@ if TYPE_CHECKING:
     from separation import Separator
 
 StyleName = Literal[
-    "bossa", "classical", "electronic", "jazz", "jazz-cycle-gan", "jazz-melgan-vc", "rock"
+    "bossa",
+    "classical",
+    "electronic",
+    "jazz",
+    "jazz-cycle-gan",
+    "jazz-melgan-vc",
+    "jazz-piano",
+    "jazz-piano-cycle",
+    "rock",
 ]
 """The styles for recordings that ship."""
 StemName = Literal["drums", "bass", "other", "vocals"]
