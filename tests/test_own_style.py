@@ -16,7 +16,7 @@ from audiotransfer.cli.progress import ProgressLine
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.pipeline.report_page import write_report_page
 from audiotransfer.pipeline.reporting import CoverReport, PartReport, Report, StemReport
-from audiotransfer.preparation import own_pairs, own_style
+from audiotransfer.preparation import own_pairs, own_style, reference_style
 from audiotransfer.preparation.own_pairs import SongLength, excerpt, song_lengths
 from audiotransfer.preparation.reference_style import style_name
 from audiotransfer.recipes.base import RunShare
@@ -98,6 +98,12 @@ def test_the_parts_of_notes_are_what_their_model_puts_together() -> None:
 def test_two_seconds_are_too_few() -> None:
     with pytest.raises(AudioTransferError, match="too few to match"):
         match_templates(drums(), [features(100)])
+
+
+def test_without_styles_of_templates_no_song_becomes_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reference_style, "pair_styles", lambda styles: {})
+    with pytest.raises(AudioTransferError, match="no style with templates of drums"):
+        reference_style.best_match(torch.zeros(2, 1000), "drums")
 
 
 def test_requests_that_teach_nothing_are_refused() -> None:

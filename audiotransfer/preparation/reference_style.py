@@ -181,7 +181,7 @@ def best_match(sound: Tensor, stem: str, styles: Sequence[str] = ()) -> tuple[st
     """The style whose templates explain a stem ``[2, T]`` best once they are matched, and they.
 
     ``styles`` are those that are tried: all that ship by default. Raises AudioTransferError where
-    less than two seconds sound.
+    less than two seconds sound, or no style has templates of the stem.
     """
     spectrogram = SpectrogramSettings()
     found: dict[str, Matched] = {}
@@ -192,6 +192,8 @@ def best_match(sound: Tensor, stem: str, styles: Sequence[str] = ()) -> tuple[st
         model = load_generator(style.folder / entry.weights).eval()
         if isinstance(model, TemplateModel):
             found[title] = match_templates(model, [model.features(sound, spectrogram)])
+    if not found:
+        raise AudioTransferError(f"no style with templates of {stem} is installed to start from")
     best = min(found, key=lambda title: found[title].divergence)
     return best, found[best]
 
