@@ -351,6 +351,8 @@ def test_plots_show_both_in_the_colours_of_tracks(
     plotting.plot_scores({"before": before, "after": after}, tmp_path / "a.png", "a song")
     (figure,) = figures
     assert [axis.get_title(loc="left") for axis in figure.axes] == ["before", "after"] * 2
+    assert {axis.get_ylabel() for axis in figure.axes} == {"pitch"}
+    assert figure.axes[-1].get_xlabel() == "bar"
     bars = [
         next(c for c in axis.collections if isinstance(c, PolyCollection)) for axis in figure.axes
     ]

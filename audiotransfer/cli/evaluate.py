@@ -45,13 +45,13 @@ def configure(parser: Parser) -> None:
     """Describes the verb and its arguments."""
     parser.usage = "audiotransfer evaluate STYLE --on SONG... [options]"
     parser.about(
-        "Measures what a style makes of songs, beside baselines, by a genre classifier and by what "
-        "is left of the song; prints tables and a verdict.",
+        "Measures what a style makes of songs, beside baselines; prints a verdict.",
         """\
 examples:
   audiotransfer evaluate jazz --on data/ensembles-test --baseline data/ensembles
   audiotransfer evaluate jazz --on my/songs -o figures.json --page listen.html
   audiotransfer evaluate --votes votes-*.json              what listeners said
+  audiotransfer evaluate runs/jazz/jazz --on song.mp3 other.mp3 --plots out
   audiotransfer evaluate jazz --on midi/jazz midi/pop           MIDI, by genre""",
     )
     parser.add_argument(
@@ -67,8 +67,7 @@ examples:
         nargs="+",
         type=any_path,
         metavar="SONG",
-        help="songs; folders of them, named after genres; of rendered or prepared songs; MIDI "
-        "files, also zips, by genre",
+        help="songs, or folders of them named after genres; also MIDI",
     )
     what.add_argument(
         "--split", default="test", metavar="NAME", help="split of rendered songs (default test)"

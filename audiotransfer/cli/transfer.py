@@ -61,8 +61,7 @@ def configure(parser: Parser) -> None:
     """Describes the verb and its arguments."""
     parser.usage = "audiotransfer SONG... --style NAME [-o OUT] [options]"
     parser.about(
-        "Transfers songs to another style. Length, sample rate, channels, loudness and tags stay "
-        "those of the song; of a MIDI file the notes change.",
+        "Transfers songs to another style. Length, loudness and tags stay the song's.",
         "",
     )
     add_songs(parser, midi=True)
@@ -71,14 +70,17 @@ def configure(parser: Parser) -> None:
         "--style",
         type=any_name,
         metavar="NAME",
-        help=f"{all_style_names()}; a folder; or a song to sound like",
+        help=f"{all_style_names()}; a folder, a song",
     )
     style.add_argument(
         "--mode",
         default="auto",
         type=mode,
         metavar="HOW",
-        help="auto (default), cover, timbre (sound) or network (MIDI)",
+        help=(
+            "auto (default), cover (by the style's band), timbre (recordings' sound) or network "
+            "(MIDI files' notes)"
+        ),
     )
     style.add_argument(
         "--strength",

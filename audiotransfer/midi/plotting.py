@@ -93,8 +93,10 @@ def plot_scores(
             _bars(axis, roll, row * row_bars, edges)
             axis.set_xlim(edges[0] - _MARGIN, edges[0] + widest)
             axis.set_title(roll.name, loc="left", fontsize=10, parse_math=False)
+            axis.set_ylabel("pitch", fontsize=9)
             if roll.marks is not None:
                 _names(axis, roll, roll.marks, edges, widest, span)
+    axes[-1].set_xlabel("bar", fontsize=9)
     shown_bars = min(bars, rows * row_bars)
     cut = f" (bars 1 to {shown_bars} of {bars})" if shown_bars < bars else ""
     figure.suptitle(f"{title}{cut}", fontsize=12, parse_math=False)
