@@ -51,6 +51,7 @@ examples:
   audiotransfer evaluate jazz --on data/ensembles-test --baseline data/ensembles
   audiotransfer evaluate jazz --on my/songs -o figures.json --page listen.html
   audiotransfer evaluate --votes votes-*.json              what listeners said
+  audiotransfer evaluate runs/jazz/jazz --on song.mp3 other.mp3 --plots out
   audiotransfer evaluate jazz --on midi/jazz midi/pop           MIDI, by genre""",
     )
     parser.add_argument(

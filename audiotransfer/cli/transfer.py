@@ -77,7 +77,10 @@ def configure(parser: Parser) -> None:
         default="auto",
         type=mode,
         metavar="HOW",
-        help="auto (default), cover, timbre (sound) or network (MIDI)",
+        help=(
+            "auto (default), cover (by the style's band), timbre (recordings' sound) or network "
+            "(MIDI files' notes)"
+        ),
     )
     style.add_argument(
         "--strength",

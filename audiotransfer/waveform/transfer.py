@@ -35,7 +35,8 @@ class WaveformTransfer:
     that it would make of the whole song: there are no seams. What it makes is panned as the stem
     is. At a lower sample rate of the generator there is nothing above half of it. ``strength`` 0
     returns the stem. A block that starts on the ``grid``, with ``context`` samples on both sides,
-    comes out as in the whole song.
+    comes out as in the whole song. Where a grid of the generator is no whole number of samples at
+    44.1 kHz, blocks differ a little.
     """
 
     def __init__(self, generator: WaveformGenerator, device: str = "cpu") -> None:
