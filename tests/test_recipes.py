@@ -13,6 +13,7 @@ import pretty_midi
 import pytest
 import soundfile
 import torch
+from toy_training import VALIDATED
 
 from audiotransfer import recipes
 from audiotransfer.data.rendering.rendering import RenderSettings, render_corpus
@@ -108,14 +109,6 @@ IN_FILES = {
 }
 ELSEWHERE = [config for configs in IN_FILES.values() for config in configs]
 
-TRAINER = [
-    "trainer.steps=2",
-    "trainer.workers=0",
-    "trainer.warmup=0",
-    "trainer.log_every=1",
-    "trainer.checkpoint_every=1",
-    "trainer.validate_every=2",
-]
 PAIRED = [
     "style.drawing.batch=2",
     "style.drawing.frames=16",
@@ -208,11 +201,11 @@ def toy_render(settings: RenderSettings, place: Path, songs: int = 3) -> RenderS
 def style_overrides(config: str, data: Path) -> list[str]:
     unpaired = UNPAIRED if config in ("jazz-melgan-vc", "paired-unpaired", "melgan-vc") else []
     sizes = ["style.spectrogram.bins=32", "style.channels=[4,6,8]", f"style.data={data}"]
-    return [*TRAINER, *TOY[config], *unpaired, *sizes]
+    return [*VALIDATED, *TOY[config], *unpaired, *sizes]
 
 
 def separator_overrides(data: Path) -> list[str]:
-    return [*TRAINER, *MIXES, f"separator.data={data}"]
+    return [*VALIDATED, *MIXES, f"separator.data={data}"]
 
 
 def run(config: str, overrides: list[str], folder: Path) -> dict[str, float]:

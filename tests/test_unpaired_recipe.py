@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from toy_training import TRAINER
 
 from audiotransfer import recipes
 from audiotransfer.audio.writing import write_audio
@@ -44,13 +45,6 @@ CQT = (
 )
 MEL = "unpaired.spectrogram={bins: 32}"
 SHORT = ["trainer.steps=1", "trainer.workers=0"]
-TRAINER = [
-    "trainer.steps=2",
-    "trainer.workers=0",
-    "trainer.warmup=0",
-    "trainer.log_every=1",
-    "trainer.checkpoint_every=1",
-]
 _WHOLE = ["unpaired.discriminators.window.width=6", "unpaired.settings.siamese.width=8"]
 _RESNET = ["unpaired.frames=32", "unpaired.generator.width=4", "unpaired.generator.blocks=2"]
 _UNET = "unpaired.generator.channels=[4,6,6]"

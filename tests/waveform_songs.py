@@ -9,17 +9,10 @@ import pytest
 import soundfile
 import torch
 from torch import Tensor
+from toy_training import VALIDATED
 
 RATE = 44100
-TRAINER = [
-    "trainer.steps=2",
-    "trainer.workers=0",
-    "trainer.warmup=0",
-    "trainer.log_every=1",
-    "trainer.checkpoint_every=1",
-    "trainer.validate_every=2",
-    "trainer.precision=32-true",
-]
+TRAINER = [*VALIDATED, "trainer.precision=32-true"]
 
 
 def music(seconds: float, seed: int = 0, hertz: float = 220.0) -> Tensor:

@@ -114,6 +114,8 @@ def with_contrast(levels: Tensor, factor: float, neighbours: int = 6) -> Tensor:
     A network that minimises a distance predicts a mean, in which partials stand out less than they
     should. ``neighbours``: bands on each side.
     """
+    if factor == 1.0:
+        return levels
     return torch.lerp(neighbours_mean(levels, neighbours), levels, factor)
 
 

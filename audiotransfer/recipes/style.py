@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
-from audiotransfer.data.paired import PairedStems, PairSettings, ShuffledStems, find_pairs
+from audiotransfer.data.paired import Pair, PairedStems, PairSettings, ShuffledStems, find_pairs
 from audiotransfer.data.stem_mixes import folder_stems
 from audiotransfer.data.unpaired import UnpairedWindows
 from audiotransfer.errors import AudioTransferError
@@ -129,13 +129,17 @@ class StyleRecipe:
         samples: list[ValidationSamples] = []
         validation: Figures | None = None
         if self.pairs is not None:
+            pairs = find_pairs(Path(self.data) / self.pairs)
+            held_out, trained = pairs[: self.validation_songs], pairs[self.validation_songs :]
             share, of_pairs, validation = _paired(
-                self, self.pairs, run.folder, generator, spectrograms
+                self, held_out, trained, run.folder, generator, spectrograms
             )
             shares.append(share)
             samples.append(of_pairs)
-        if self.cycle is not None:
-            shares.append(_cycle(self, self.cycle, generator, spectrograms))
+            if self.cycle is not None:
+                shares.append(_cycle(self, self.cycle, trained, generator, spectrograms))
+        elif self.cycle is not None:
+            raise AudioTransferError("style.cycle takes the songs of style.pairs; name them")
         if self.unpaired is not None:
             share, of_songs = _unpaired(self, self.unpaired, run.folder, generator, spectrograms)
             shares.append(share)
@@ -157,26 +161,25 @@ class StyleRecipe:
         if fit.exports:
             restore(fit.best_by_h, {name: generator})
             one_stem = self.unpaired is not None and not self.pairs
-            trained = (self.unpaired.stem,) if self.unpaired and one_stem else STEMS
+            stems = (self.unpaired.stem,) if self.unpaired and one_stem else STEMS
             if refined is not None:
                 write_refined_style(self, run, fit, generator, refined)
             else:
                 settings = spectrograms.settings.to_dict()
                 options = {CHANNELS: "mean"} if self.mean_channel else {}
-                write_style(self, run, fit, generator, settings, trained, options=options)
+                write_style(self, run, fit, generator, settings, stems, options=options)
         return fit.figures
 
 
 def _paired(
     recipe: StyleRecipe,
-    place: str,
+    held_out: Sequence[Pair],
+    trained: Sequence[Pair],
     folder: Path,
     generator: UNet,
     spectrograms: StemSpectrograms,
 ) -> tuple[Share, ValidationSamples, Figures]:
     """Training on rendered pairs as a `Share`, and validation on those that are held out."""
-    pairs = find_pairs(Path(recipe.data) / place)
-    held_out, trained = pairs[: recipe.validation_songs], pairs[recipe.validation_songs :]
     objective = PairedObjective(
         generator,
         spectrograms,
@@ -208,14 +211,15 @@ def _paired(
 
 
 def _cycle(
-    recipe: StyleRecipe, part: CycleRecipe, generator: UNet, spectrograms: StemSpectrograms
+    recipe: StyleRecipe,
+    part: CycleRecipe,
+    trained: Sequence[Pair],
+    generator: UNet,
+    spectrograms: StemSpectrograms,
 ) -> Share:
     """CycleGAN on the stems of the pairs that are not held out."""
-    if recipe.pairs is None:
-        raise AudioTransferError("style.cycle takes the songs of style.pairs; name them")
     back = UNet(spectrograms.settings.bins, part.channels)
-    pairs = find_pairs(Path(recipe.data) / recipe.pairs)[recipe.validation_songs :]
-    batches = ShuffledStems(pairs, replace(recipe.drawing, batch=part.batch, seed=part.seed))
+    batches = ShuffledStems(trained, replace(recipe.drawing, batch=part.batch, seed=part.seed))
     return Share(
         "cycle", StemCycleGan(generator, back, spectrograms, part.settings), batches, part.every
     )

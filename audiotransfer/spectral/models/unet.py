@@ -75,7 +75,7 @@ class UNet(SpectrogramModel):
     def predict(self, features: Tensor, stem: Tensor) -> Tensor:
         """As `forward`, with the contrast of the class."""
         predicted: Tensor = self(features, stem)
-        return predicted if self.contrast == 1.0 else with_contrast(predicted, self.contrast)
+        return with_contrast(predicted, self.contrast)
 
     def forward(self, spectrogram: Tensor, stem: Tensor) -> Tensor:
         """Log-mel spectrograms ``[B, F, L]`` and stem indices ``[B]`` to spectrograms of the same
