@@ -721,7 +721,7 @@ def test_a_file_that_is_no_config_is_one_line(configs: Path, text: str, message:
 
 def test_the_panel_has_each_figure_from_first_to_last(tmp_path: Path) -> None:
     for step in range(1, 12):
-        entry = {"step": step, "generator/loss": 1 / step, "learning_rate/generator": 0.1}
+        entry = {"step": step, "generator/loss": 1 / step, "learning_rate/generator": -1.234e-5}
         entry |= {"validation/score": -step} if step % 5 == 0 else {}
         with (tmp_path / "log.jsonl").open("a") as file:
             file.write(json.dumps(entry) + "\n")
@@ -738,7 +738,8 @@ def test_the_panel_has_each_figure_from_first_to_last(tmp_path: Path) -> None:
         "0.1111",
         "0.09091",
     ]
-    assert lines[5].startswith("learning_rate/generator") and len(lines) == 6
+    assert lines[5].split() == ["learning_rate/generator", *["-1.234e-05"] * 6]  # the widest
+    assert len(lines) == 6
     assert panel(tmp_path / "nowhere", 40) == ""
 
 

@@ -11,7 +11,7 @@ from audiotransfer.training.curves import Curves, read
 
 TEXT = "panel.txt"
 logger = logging.getLogger(__name__)
-_COLUMNS, _WIDTH = 6, 9
+_COLUMNS, _WIDTH = 6, 11  # "-1.234e-05" and a space
 _FIRST = ("validation/", "generator/")  # what is read first stands first
 
 
