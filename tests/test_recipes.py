@@ -36,7 +36,14 @@ from vocoder import VocoderError
 CONFIGS = Path(__file__).parent.parent / "configs"
 RATE = 44100
 
-RENDERINGS = ["ensembles", "ensembles-jazz", "ensembles-sung", "ensembles-test", "genre-songs"]
+RENDERINGS = [
+    "ensembles",
+    "ensembles-jazz",
+    "ensembles-sampled",
+    "ensembles-sung",
+    "ensembles-test",
+    "genre-songs",
+]
 #: Rendered in test_excerpts.py and test_voice_envelopes.py.
 EXCERPTS = [
     "transcription-excerpts",
@@ -95,6 +102,7 @@ IN_FILES = {
         "templates-other",
         "templates-banks",
         "templates-jazz",
+        "templates-kits",
     ],
     "test_refining.py": ["jazz-refined"],
     "test_genre_gan.py": [

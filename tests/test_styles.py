@@ -20,6 +20,7 @@ from audiotransfer import styles
 from audiotransfer.cli.styles import offers as offers_of
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.styles import Card, Keep, StemEntry, Style, bundle
+from audiotransfer.styles.find import SHIPPED
 
 
 def make_style(root: Path, name: str, folder: str | None = None, route: str = "spectral") -> Path:
@@ -221,6 +222,11 @@ def test_styles_may_share_weights_in_a_folder_beside_them(root: Path) -> None:
         assert "damaged or foreign" in refusal(
             styles.check_weights, folder, styles.read_card(folder)
         )
+
+
+@pytest.mark.parametrize("card", sorted(SHIPPED.glob("*/card.json")), ids=lambda c: c.parent.name)
+def test_no_card_that_ships_names_a_place_on_the_machine_it_was_trained_on(card: Path) -> None:
+    assert not re.findall(r'": "/[^"]*"', card.read_text())
 
 
 def test_weights_must_be_what_the_card_says(root: Path) -> None:

@@ -222,20 +222,36 @@ def test_a_start_of_another_shape_is_refused(data: Path, tmp_path: Path) -> None
 
 @pytest.mark.usefixtures("every_branch")
 @pytest.mark.parametrize(
-    ("config", "styles"),
-    [("templates-jazz", ["jazz"]), ("templates-banks", ["classical", "rock", "electronic"])],
+    ("config", "songs", "stems", "styles"),
+    [
+        ("templates-jazz", "ensembles-jazz", ["drums", "bass", "other"], ["jazz"]),
+        (
+            "templates-banks",
+            "ensembles-jazz",
+            ["drums", "bass", "other"],
+            ["classical", "rock", "electronic"],
+        ),
+        (
+            "templates-kits",
+            "ensembles-sampled",
+            ["drums"],
+            ["jazz", "classical", "rock", "electronic"],
+        ),
+    ],
 )
-def test_styles_are_trained_on(data: Path, tmp_path: Path, config: str, styles: list[str]) -> None:
+def test_styles_are_trained_on(
+    data: Path, tmp_path: Path, config: str, songs: str, stems: list[str], styles: list[str]
+) -> None:
     """Without a step worth mentioning they stay what ships."""
-    shutil.copytree(data / "ensembles", tmp_path / "ensembles-jazz")
-    for song in (tmp_path / "ensembles-jazz").iterdir():
+    shutil.copytree(data / "ensembles", tmp_path / songs)
+    for song in (tmp_path / songs).iterdir():
         for style in {*styles} - {*STYLES}:
             shutil.copytree(song / "target" / STYLES[0], song / "target" / style)
-    prepare_pairs(tmp_path / "ensembles-jazz", "none")
+    prepare_pairs(tmp_path / songs, "none")
     toy = [o for o in TOY if "widths" not in o]
     overrides = [*toy, f"templates.data={tmp_path}", "templates.learning_rate=1e-9"]
     recipes.train(config, overrides, tmp_path / "on")
-    for style, stem in itertools.product(styles, ("drums", "bass", "other")):
+    for style, stem in itertools.product(styles, stems):
         model = load_generator(tmp_path / "on" / style / f"{stem}.safetensors")
         assert getattr(model, "contrast", 1.6) == 1.6
         made = model.state_dict()
