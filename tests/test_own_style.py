@@ -25,6 +25,7 @@ from audiotransfer.spectral.models.drum_templates import DrumTemplateModel
 from audiotransfer.spectral.models.note_templates import NoteTemplateModel
 from audiotransfer.spectral.models.templates import synthesise
 from audiotransfer.timing import TimeLeft
+from audiotransfer.training.checkpoints import FACTS
 
 RATE = 44100
 
@@ -204,6 +205,22 @@ def test_a_style_from_a_folder_and_its_export_after_a_stop(
     pairs = sorted((tmp_path / "runs/mine/songs").iterdir())
     written = [place.stat().st_mtime_ns for place in pairs]
 
+    def planned(*words: str) -> str:
+        assert main([*command, "--plan", *words]) == 0
+        return capsys.readouterr().out
+
+    assert "prepared already, trained already up to step 1 (--steps 2 goes on)" in planned(
+        "--steps", "1"
+    )
+    facts = tmp_path / "runs/mine/checkpoint" / FACTS
+    known = json.loads(facts.read_text())
+    facts.write_text(json.dumps(known | {"since_best": 8}))
+    for words in ([], ["--until", "7"]):
+        assert "the last 8 validations up to step 1 were no better (--until 16" in planned(*words)
+    for words in (["--until", "9"], ["--steps", "5"], ["--minutes", "1"]):
+        assert "prepared already, from step 1 to" in planned(*words)
+    facts.write_text(json.dumps(known))
+
     def stopped(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
@@ -212,7 +229,7 @@ def test_a_style_from_a_folder_and_its_export_after_a_stop(
     monkeypatch.setattr(recipes, "train", stopped)
     assert main([*command, "--steps", "3"]) == 130
     told = capsys.readouterr()
-    assert "prepared already, training from step 1 to 3" in told.out
+    assert "prepared already, from step 1 to 3, training" in told.out
     assert "unfinished style: audiotransfer SONG --style runs/mine/mine" in told.err
     assert "audiotransfer train --finish runs/mine" in told.err
     card = json.loads((tmp_path / "runs/mine/mine/card.json").read_text())
