@@ -10,12 +10,16 @@ import pytest
 import torch
 from torch.nn import functional
 
+from audiotransfer.training import TrainerSettings, devices
 from audiotransfer.training.devices import NarrowInFloat32
+from audiotransfer.training.settings import Precision
 
 _STEP = """
 import torch
 from separation.embedded.objective import SeparatorObjective
+from audiotransfer.training import TrainerSettings, devices
 from audiotransfer.training.devices import NarrowInFloat32
+from audiotransfer.training.settings import Precision
 
 torch.manual_seed(0)
 for network in ("unet", "dense"):
@@ -74,3 +78,31 @@ def test_a_separator_steps_whatever_was_in_memory_before() -> None:
         text=True,
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("asked", "device", "native", "used"),
+    [
+        ("bf16-mixed", "cpu", True, "bf16-mixed"),
+        ("bf16-mixed", "cpu", False, "32-true"),
+        ("bf16-mixed", "cuda", False, "bf16-mixed"),
+        ("32-true", "cpu", False, "32-true"),
+    ],
+)
+def test_no_processor_emulates_half_precision(
+    asked: Precision, device: str, native: bool, used: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Autocast to bfloat16 without instructions for it is twenty times slower than float32."""
+    monkeypatch.setattr(devices, "_computes_in_bfloat16", lambda: native)
+    assert devices.usable_precision(asked, torch.device(device)) == used
+
+
+def test_a_training_takes_the_precision_that_its_processor_has(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for native in (True, False):
+        monkeypatch.setattr(devices, "_computes_in_bfloat16", lambda native=native: native)
+        fabric = devices.launch(TrainerSettings(steps=1, precision="bf16-mixed"))
+        with fabric.autocast():
+            made = torch.ones(2, 2) @ torch.ones(2, 2)
+        assert made.dtype == (torch.bfloat16 if native else torch.float32)

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 Schedule = Literal["constant", "cosine", "linear"]
 Rise = Literal["linear", "exponential"]
+Precision = Literal["32-true", "bf16-mixed"]
 _FIRST = 0.01  # factor at the start of an exponential rise
 
 
@@ -16,7 +17,8 @@ class TrainerSettings:
     """Length, schedule, logging, checkpoints and devices of a training.
 
     Every ``*_every`` counts steps; None switches it off (the last step is always logged, validated
-    and saved). Device, devices, machines, strategy and precision are those of Lightning Fabric.
+    and saved). Device, devices, machines, strategy and precision are those of Lightning Fabric;
+    a processor that only emulates bfloat16 trains in float32 all the same.
     """
 
     steps: int
@@ -43,7 +45,7 @@ class TrainerSettings:
     devices: int = 1  # on each machine; each takes its share of every batch
     num_nodes: int = 1  # machines; `torchrun` knows both numbers itself
     strategy: Literal["auto", "ddp"] = "auto"
-    precision: Literal["32-true", "bf16-mixed"] = "32-true"
+    precision: Precision = "32-true"
     threads: int | None = None  # of the training process; None keeps what is set
 
     def decisive(self) -> dict[str, Any]:
