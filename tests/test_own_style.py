@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from audiotransfer.audio.writing import write_audio
 from audiotransfer.cli.main import main
 from audiotransfer.cli.progress import ProgressLine
 from audiotransfer.errors import AudioTransferError
+from audiotransfer.pipeline import report_page
 from audiotransfer.pipeline.report_page import write_report_page
 from audiotransfer.pipeline.reporting import CoverReport, PartReport, Report, StemReport
 from audiotransfer.preparation import own_pairs, own_style, reference_style
@@ -24,7 +26,9 @@ from audiotransfer.spectral.matched_templates import match_templates
 from audiotransfer.spectral.models.drum_templates import DrumTemplateModel
 from audiotransfer.spectral.models.note_templates import NoteTemplateModel
 from audiotransfer.spectral.models.templates import synthesise
+from audiotransfer.synthesis.catalogue import instrument_names
 from audiotransfer.timing import TimeLeft
+from audiotransfer.training.checkpoints import FACTS
 
 RATE = 44100
 
@@ -204,6 +208,22 @@ def test_a_style_from_a_folder_and_its_export_after_a_stop(
     pairs = sorted((tmp_path / "runs/mine/songs").iterdir())
     written = [place.stat().st_mtime_ns for place in pairs]
 
+    def planned(*words: str) -> str:
+        assert main([*command, "--plan", *words]) == 0
+        return capsys.readouterr().out
+
+    assert "prepared already, trained already up to step 1 (--steps 2 goes on)" in planned(
+        "--steps", "1"
+    )
+    facts = tmp_path / "runs/mine/checkpoint" / FACTS
+    known = json.loads(facts.read_text())
+    facts.write_text(json.dumps(known | {"since_best": 8}))
+    for words in ([], ["--until", "7"]):
+        assert "the last 8 validations up to step 1 were no better (--until 16" in planned(*words)
+    for words in (["--until", "9"], ["--steps", "5"], ["--minutes", "1"]):
+        assert "prepared already, from step 1 to" in planned(*words)
+    facts.write_text(json.dumps(known))
+
     def stopped(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
@@ -212,7 +232,7 @@ def test_a_style_from_a_folder_and_its_export_after_a_stop(
     monkeypatch.setattr(recipes, "train", stopped)
     assert main([*command, "--steps", "3"]) == 130
     told = capsys.readouterr()
-    assert "prepared already, training from step 1 to 3" in told.out
+    assert "prepared already, from step 1 to 3, training" in told.out
     assert "unfinished style: audiotransfer SONG --style runs/mine/mine" in told.err
     assert "audiotransfer train --finish runs/mine" in told.err
     card = json.loads((tmp_path / "runs/mine/mine/card.json").read_text())
@@ -280,7 +300,14 @@ def test_a_covers_report_shows_each_part_of_the_band_once(tmp_path: Path) -> Non
     write_report_page(tmp_path / "r.html", report)
     page = (tmp_path / "r.html").read_text(encoding="utf-8")
     assert page.count('<h2 id="stem-drums') == 1 and ">drums (new)</h2>" in page
-    assert "arranged for the band (1 parts)" in page and str(tmp_path) not in page
+    assert "arranged for the band (1 part)" in page and str(tmp_path) not in page
     assert "as it was" not in page
     assert "jazz kit, 8 notes" in page and ">tenor saxophone<" in page  # no names of folders
-    assert "separated by" not in page and page.count('<div class="wide"') == 3
+    assert "separated by" not in page and page.count("<img ") == 2
+    # A phone has no room for columns without a word: nothing was there before.
+    assert "<th>before</th>" not in page and "<th>after</th>" in page
+
+
+@pytest.mark.parametrize("name", instrument_names())
+def test_reports_name_instruments_in_whole_words(name: str) -> None:
+    assert re.fullmatch(r"[a-z0-9-]+( [a-z0-9-]+)*", report_page._instrument(name))

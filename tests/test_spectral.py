@@ -179,7 +179,7 @@ def test_bins_that_cannot_be_halved_are_refused() -> None:
 # --- the paired turn
 
 
-def paired(adversarial_from: int = 0, generator: nn.Module | None = None) -> PairedObjective:
+def paired(adversarial_from: int | None = 0, generator: nn.Module | None = None) -> PairedObjective:
     weights = {"audible": 2.0, "deep": 0.4, "full": 1.0, "patch": 1.0}
     made = generator or small_generator(bins=SMALL.bins)
     return PairedObjective(made, StemSpectrograms(SMALL), weights, adversarial_from)
@@ -256,6 +256,13 @@ def test_discriminators_wait_for_their_step() -> None:
     assert [t.group for t in early] == ["generator"]
     assert [t.group for t in late] == ["discriminators", "generator"]
     assert set(late[1].terms) == {"audible", "deep", "full", "patch"}
+
+
+def test_without_their_step_there_are_no_discriminators() -> None:
+    objective = paired(None)
+    assert set(objective.networks) == set(objective.groups) == {"generator"}
+    (turn,) = objective.turns(pair_batch(), 10**9, torch.Generator())
+    assert turn.group == "generator" and set(turn.terms) == {"audible", "deep"}
 
 
 def test_every_parameter_learns_in_its_turn_and_only_there() -> None:

@@ -73,22 +73,19 @@ def run(args: Arguments, console: Console) -> int:
         return 0
     findings: list[Finding] = []
     with console.progress("doctor") as line:  # on a busy machine, loading torch takes a while
-        for finding in _examine_and_sum_up():
+
+        def tell(finding: Finding) -> None:
             findings.append(finding)
             line.show(f"checked {finding.topic}", min(0.95, len(findings) / _USUAL_FINDINGS))
             if not console.as_json:
                 console.result(_text(finding), None)
+
+        for finding in examine():
+            tell(finding)
+        tell(_summary(findings))
     if console.as_json:
         console.result("", [dataclasses.asdict(finding) for finding in findings])
     return 1 if any(finding.state == "broken" for finding in findings) else 0
-
-
-def _examine_and_sum_up() -> Iterator[Finding]:
-    findings = []
-    for finding in examine():
-        findings.append(finding)
-        yield finding
-    yield _summary(findings)
 
 
 def _text(finding: Finding) -> str:

@@ -34,9 +34,18 @@ def run(args: Arguments, console: Console) -> int:
     for remark in remarks:
         console.notice(remark)
     folder = args.out or Path("runs") / args.style
+    patience = args.until
+    if patience is None and args.steps is None and args.minutes is None:
+        patience = own_style.USUAL_PATIENCE
     with console.progress(f"{args.style}: measuring this machine"):
         ahead = own_style.outlook(
-            songs, stems, separator, steps=args.steps, minutes=args.minutes, folder=folder
+            songs,
+            stems,
+            separator,
+            steps=args.steps,
+            minutes=args.minutes,
+            patience=patience,
+            folder=folder,
         )
     if args.plan or not console.as_json:
         lines = _plan(args.style, stems, songs, label, ahead, folder)
@@ -55,11 +64,10 @@ def run(args: Arguments, console: Console) -> int:
             show=line.show,
         )
     _name_left_out(refused, console)
-    overrides = [f"trainer.steps={ahead.steps}"]
-    if args.until is not None:
-        overrides.append(f"trainer.patience={args.until}")
-    elif args.steps is not None or args.minutes is not None:
-        overrides.append("trainer.patience=null")
+    overrides = [
+        f"trainer.steps={ahead.steps}",
+        f"trainer.patience={'null' if patience is None else patience}",
+    ]
     title = f"{args.style}, 2 of 3, training"
     if train_and_export(config, overrides, folder, console, title, args.minutes) is None:
         return STOPPED
@@ -155,18 +163,25 @@ def _plan(
     preparing = (
         f"preparing {_hours(ahead.preparation)}" if ahead.preparation else "prepared already"
     )
-    steps = f"{ahead.steps} steps of training"
-    if ahead.begin:
-        steps = f"training from step {ahead.begin} to {max(ahead.begin, ahead.steps)}"
+    training = f"training {_hours(ahead.training)} at the most (it ends when it gets no better)"
+    steps = f"{ahead.steps} steps of {training}"
+    if ahead.in_vain:
+        steps = (
+            f"trained already: the last {ahead.in_vain} validations up to step {ahead.begin} were "
+            f"no better (--until {2 * ahead.in_vain} goes on)"
+        )
+    elif ahead.begin >= ahead.steps:
+        steps = f"trained already up to step {ahead.begin} (--steps {2 * ahead.begin} goes on)"
+    elif ahead.begin:
+        steps = f"from step {ahead.begin} to {ahead.steps}, {training}"
     size = used * VERSIONS * len(stems) * (2 * 0.35 + 0.35)
     return [
         f"{len(songs)} songs, {clock(music)} of music, of which {clock(used)} are used (the middle "
         f"{SECONDS:.0f} s of each), separated by {separator}",
         f"you get: {folder / name}, a style of timbre for {_listed(stems)}, about 3 MB; other "
         "stems and the notes stay as they are",
-        f"it takes about {_hours(ahead.preparation + ahead.training)} here: {preparing}, {steps} "
-        f"{_hours(ahead.training)} at the most (it ends when it gets no better), and "
-        f"{size / 1000 + 0.2:.1f} GB in {folder}",
+        f"it takes about {_hours(ahead.preparation + ahead.training)} here: {preparing}, {steps}, "
+        f"and {size / 1000 + 0.2:.1f} GB in {folder}",
         "Ctrl-C exports the best so far; --minutes, --steps and --until change how long",
     ]
 

@@ -41,6 +41,8 @@ WHOLE = Cut()
 _QUIET = 1e-4  # RMS below which levels mean nothing
 _NEW = " (new)"  # after the name of a part of the band
 _DOUBT = 0.5  # confidence below which a transcription is named unsure
+_COLUMNS = ("stem", "before", "what is done", "after", "in the mix")
+_PLOT_INCHES = 8.0  # wide, so that its letters can be read on a phone
 
 _STYLE = """
 :root { color-scheme: light dark; --line: #8886; }
@@ -50,7 +52,8 @@ h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2rem; }
 table { border-collapse: collapse; margin: .6rem 0; }
 td, th { border-bottom: 1px solid var(--line); padding: .25rem .9rem .25rem 0; text-align: left;
   vertical-align: top; }
-.wide { overflow-x: auto; } .wide img { width: 100%; min-width: 36rem; }
+.facts td, .path span { overflow-wrap: anywhere; }
+.wide { overflow-x: auto; } img { width: 100%; }
 audio { width: 100%; max-width: 24rem; }
 .players { display: flex; flex-wrap: wrap; gap: 1rem; } figure { margin: 0; flex: 1 1 18rem; }
 .warning { border-left: 4px solid #d80; padding: .2rem .8rem; margin: .4rem 0; }
@@ -204,8 +207,8 @@ def _facts(report: Report) -> list[tuple[str, str]]:
         ("output", Path(str(report.output)).name),
         ("length", f"{clock(report.seconds)}, {report.sample_rate} Hz, {report.channels} channels"),
         ("mode", report.mode if report.separator == "none" else f"{report.mode}, {separated}"),
-        ("loudness before, after", f"{levels[0]}, {levels[1]}"),
-        ("true peak before, after", f"{levels[2]}, {levels[3]}"),
+        ("loudness", f"{levels[0]} before, {levels[1]} after"),
+        ("true peak", f"{levels[2]} before, {levels[3]} after"),
         ("took", f"{report.wall_seconds:.0f} s"),
     ]
 
@@ -217,7 +220,8 @@ def _path(report: Report, parts: Sequence[_Part], song: Tensor) -> str:
     """
     steps = [Path(report.input).name]
     if report.cover is not None:
-        steps += ["transcribed", f"arranged for the band ({len(report.cover.parts)} parts)"]
+        count = len(report.cover.parts)
+        steps += ["transcribed", f"arranged for the band ({count} part{'s'[: count != 1]})"]
     if report.separator != "none":
         steps.append(f"separated by {report.separator}")
     count = sum(stem.action == "style" for stem in report.stems.values())
@@ -230,6 +234,8 @@ def _path(report: Report, parts: Sequence[_Part], song: Tensor) -> str:
         for title, text, gain in _changes(report)
     ]
     line = " &rarr; ".join(f"<span>{html.escape(step)}</span>" for step in steps)
+    # What a cover's parts were before is nothing: a column without a word is left out.
+    used = [at for at in range(1, len(_COLUMNS)) if any(row[at] for row in rows)]
     cells = "".join(
         "<tr>"
         + (
@@ -237,16 +243,14 @@ def _path(report: Report, parts: Sequence[_Part], song: Tensor) -> str:
             if row[0] in sounds
             else f"<th>{html.escape(row[0])}</th>"
         )
-        + "".join(f"<td>{html.escape(text)}</td>" for text in row[1:])
+        + "".join(f"<td>{html.escape(row[at]).replace(' dB', '&nbsp;dB')}</td>" for at in used)
         + "</tr>"
         for row in rows
     )
-    head = "".join(
-        f"<th>{title}</th>" for title in ("stem", "before", "what is done", "after", "in the mix")
-    )
+    head = "".join(f"<th>{_COLUMNS[at]}</th>" for at in (0, *used))
     return (
         f'<p class="path">{line}</p>'
-        f'<div class="wide"><table><tr>{head}</tr>{cells}</table></div>'
+        f'<div class="wide" tabindex="0"><table><tr>{head}</tr>{cells}</table></div>'
         "<p>Levels are relative to the song's.</p>"
     )
 
@@ -318,7 +322,7 @@ def _instrument(name: str) -> str:
         title = describe(name).title
     except AudioTransferError:
         return name
-    return title.split(",")[0].lower()
+    return re.split("[,(:]", title)[0].strip().lower()
 
 
 def _parts(report: Report) -> list[_Part]:
@@ -356,7 +360,7 @@ def _shown(sounds: dict[str, Tensor], seconds: float) -> str:
     cut = {name: sound[:, start : start + length] for name, sound in sounds.items()}
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder) / "spectrograms.png"
-        save_comparison(place, cut, STEREO_RATE)
+        save_comparison(place, cut, STEREO_RATE, width=_PLOT_INCHES)
         plot = base64.b64encode(place.read_bytes()).decode()
     part = ""
     if first.shape[-1] > length:
@@ -369,7 +373,6 @@ def _shown(sounds: dict[str, Tensor], seconds: float) -> str:
         for name, sound in cut.items()
     )
     image = f'<img alt="spectrograms" src="data:image/png;base64,{plot}">'
-    image = f'<div class="wide" tabindex="0">{image}</div>'
     return f'{part}<div class="players">{audio}</div>{image}'
 
 
@@ -388,4 +391,4 @@ def _table(rows: Sequence[tuple[str, str]]) -> str:
     lines = "".join(
         f"<tr><th>{html.escape(name)}</th><td>{html.escape(text)}</td></tr>" for name, text in rows
     )
-    return f"<table>{lines}</table>"
+    return f'<table class="facts">{lines}</table>'

@@ -41,6 +41,8 @@ LEAST_SECONDS = 60.0
 FEW_SONGS = 5
 _USUAL_STEPS, _LEAST_STEPS = 1200, 150
 _LONGEST_SECONDS = 2.5 * 3600  # of preparation and training, unless asked for
+USUAL_PATIENCE = 8
+"""Validations without a better one after which a training ends, unless asked for."""
 _FRAMES, _BATCH = 256, 4
 _SEED, _LEARNING_RATE = 10, 4e-4
 _WEIGHTS = {"audible": 0.3, "frame": 0.3, "deep": 0.1, "together": 2.0}
@@ -54,7 +56,7 @@ _TRAINER = {
     "log_every": 10,
     "checkpoint_every": 25,
     "validate_every": 50,
-    "patience": 8,
+    "patience": USUAL_PATIENCE,
 }
 _HELD_OUT = 0.1  # of the songs
 _MEASURED_SECONDS = 6.0
@@ -67,6 +69,7 @@ class Outlook:
 
     ``preparation`` and ``training`` are seconds on this machine that are left, ``steps`` is where
     the training ends, ``step_seconds`` how long one takes, ``begin`` the step where it goes on.
+    ``in_vain`` are the validations without a better one that ended it, 0 where it goes on.
     """
 
     preparation: float
@@ -74,6 +77,7 @@ class Outlook:
     steps: int
     step_seconds: float
     begin: int = 0
+    in_vain: int = 0
 
 
 @dataclass(frozen=True)
@@ -133,15 +137,18 @@ def outlook(
     *,
     steps: int | None = None,
     minutes: float | None = None,
+    patience: int | None = None,
     folder: Path | None = None,
 ) -> Outlook:
     """What a training takes on this machine, from the time of a few seconds of its work.
 
     ``steps`` and ``minutes`` are what the user asked for; without, as many steps as are usual, and
     no more than fit into two and a half hours. What the training's ``folder`` has already, pairs
-    and steps, is not done again.
+    and steps, is not done again, and nothing where as many validations as ``patience`` were without
+    a better one.
     """
-    prepared, begin = (0.0, 0) if folder is None else _done(folder, len(songs))
+    prepared, begin, in_vain = (0.0, 0, 0) if folder is None else _done(folder, len(songs))
+    ended = patience is not None and in_vain >= patience
     noise = 0.1 * torch.randn(
         2, round(_MEASURED_SECONDS * 44100), generator=torch.Generator().manual_seed(0)
     )
@@ -170,20 +177,23 @@ def outlook(
         room = 60 * minutes if minutes is not None else _LONGEST_SECONDS - preparation
         most = _USUAL_STEPS if minutes is None else 1_000_000
         steps = int(min(most, max(_LEAST_STEPS, begin + room / step_seconds)))
-    training = max(0, steps - begin) * step_seconds
+    training = 0.0 if ended else max(0, steps - begin) * step_seconds
     if minutes is not None:
         training = min(training, 60 * minutes)
-    return Outlook(preparation, training, steps, step_seconds, begin)
+    return Outlook(preparation, training, steps, step_seconds, begin, in_vain if ended else 0)
 
 
-def _done(folder: Path, songs: int) -> tuple[float, int]:
-    """The share of the pairs that a training's folder has, and the steps that were done."""
+def _done(folder: Path, songs: int) -> tuple[float, int, int]:
+    """The share of the pairs that a training's folder has, the steps that were done, and the
+    validations since the best one.
+    """
     pairs = len(list((folder / SONGS).glob("*/song.json")))
     try:
-        step = int(load_facts(folder / "checkpoint")["step"])
-    except (AudioTransferError, KeyError):
-        step = 0
-    return min(1.0, pairs / max(1, songs * VERSIONS)), step
+        facts = load_facts(folder / "checkpoint")
+    except AudioTransferError:
+        facts = {}
+    share = min(1.0, pairs / max(1, songs * VERSIONS))
+    return share, int(facts.get("step", 0)), int(facts.get("since_best", 0))
 
 
 def _step_seconds(stems: Sequence[str], models: Mapping[str, SpectrogramModel]) -> float:

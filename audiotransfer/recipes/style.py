@@ -76,7 +76,8 @@ class StyleRecipe:
 
     It is trained on rendered ``pairs``, on the folders of ``unpaired``, or on both, and by
     ``cycle`` on the songs of the pairs as if they were unpaired. ``weights`` are those of the
-    paired generator's terms (see `PairedObjective`). The first ``validation_songs`` rendered songs
+    paired generator's terms, ``adversarial_from`` the step from which its discriminators take part,
+    None for never (see `PairedObjective`). The first ``validation_songs`` rendered songs
     are not trained on but validated on, by distance and, as ``checkpoint_metric`` says, by H,
     which chooses the weights: discriminators cost some of the distance, and without H the last
     ones are taken. ``start`` is the checkpoint of a run whose generator is the first one. Stems
@@ -103,7 +104,7 @@ class StyleRecipe:
     channels: tuple[int, ...] = (16, 40, 80, 112, 144, 160)
     contrast: float = 1.0
     weights: dict[str, float] = field(default_factory=dict)
-    adversarial_from: int = 1200
+    adversarial_from: int | None = 1200
     learning_rate: float = 4e-4
     discriminator_learning_rate: float = 2e-4
     validation_songs: int = 24

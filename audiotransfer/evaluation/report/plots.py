@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 RANGE_DB = 70.0
+WIDTH = 11.0
+"""Inches of 110 pixels, of a plot where nothing else was asked for."""
 # Twice the metrics' window: resolves single partials at the low end of the logarithmic axis.
 _N_FFT = 4096
 _ROWS = 320
@@ -42,20 +44,21 @@ def save_comparison(
     start: float = 0.0,
     seconds: float | None = None,
     below: Callable[[Axes], None] | None = None,
+    width: float = WIDTH,
 ) -> None:
     """Writes a PNG with one spectrogram for each named sound [C, T], in the order given.
 
     All share the time axis (seconds), a logarithmic frequency axis (40 Hz to 18 kHz) and one colour
     scale over the 70 dB below the loudest point of any; each sound is scaled to RMS 0.1 first.
     ``start`` and ``seconds`` choose an excerpt; ``below`` draws what stands below it, on the same
-    time axis.
+    time axis; ``width`` is that of the plot in inches of 110 pixels.
     Raises AudioTransferError where there is no sound, or none in the excerpt.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from PIL import Image
 
     figure = comparison_figure(
-        sounds, sample_rate, title=title, start=start, seconds=seconds, below=below
+        sounds, sample_rate, title=title, start=start, seconds=seconds, below=below, width=width
     )
     canvas = FigureCanvasAgg(figure)
     path = Path(path)
@@ -75,6 +78,7 @@ def comparison_figure(
     start: float = 0.0,
     seconds: float | None = None,
     below: Callable[[Axes], None] | None = None,
+    width: float = WIDTH,
 ) -> Figure:
     """The figure that `save_comparison` writes, with the same errors."""
     if not sounds:
@@ -89,7 +93,7 @@ def comparison_figure(
                 f"{start:.1f} s on: choose an earlier start"
             )
         spectrograms[name] = _log_frequency(mono(audio[..., first:last], sample_rate))
-    return _drawn(spectrograms, title, start, below)
+    return _drawn(spectrograms, title, start, below, width)
 
 
 def _drawn(
@@ -97,12 +101,13 @@ def _drawn(
     title: str,
     start: float,
     below: Callable[[Axes], None] | None,
+    width: float,
 ) -> Figure:
     from matplotlib.figure import Figure
 
     top = max(float(spectrogram.max()) for spectrogram in spectrograms.values())
     count = len(spectrograms) + (below is not None)
-    figure = Figure(figsize=(11, 0.9 + 2.5 * count), dpi=110, layout="constrained")
+    figure = Figure(figsize=(width, 0.9 + 2.5 * count), dpi=110, layout="constrained")
     rows: Any = figure.subplots(count, 1, sharex=True, squeeze=False)
     image: Any = None
     for axes, (name, spectrogram) in zip(rows[:, 0], spectrograms.items(), strict=below is None):

@@ -23,8 +23,8 @@ class PairedObjective:
     generator: ``audible``, mean absolute audible difference in log level (nats); ``deep``, the same
     down to the spectrogram's floor; ``together``, where a batch holds whole songs, ``audible`` of
     the stems' sum to the true mix; ``full`` and ``patch``, the adversarial terms of two
-    discriminators, from step ``adversarial_from`` on. Discriminators see the stem as one-hot
-    planes beside the spectrogram.
+    discriminators, from step ``adversarial_from`` on; None: never, and there are none.
+    Discriminators see the stem as one-hot planes beside the spectrogram.
     """
 
     def __init__(
@@ -32,7 +32,7 @@ class PairedObjective:
         generator: nn.Module,
         spectrograms: StemSpectrograms,
         weights: Mapping[str, float],
-        adversarial_from: int = 2000,
+        adversarial_from: int | None = 2000,
         learning_rate: float = 3e-4,
         discriminator_learning_rate: float = 3e-4,
     ) -> None:
@@ -40,22 +40,19 @@ class PairedObjective:
         self.generator = generator
         self.weights = dict(weights)
         self.adversarial_from = adversarial_from
-        self.discriminators = nn.ModuleDict(
-            {
-                "full": FullFrequencyDiscriminator(
-                    spectrograms.settings.bins, inputs=1 + len(STEMS)
-                ),
-                "patch": PatchDiscriminator(inputs=1 + len(STEMS)),
-            }
-        )
-        self.networks: dict[str, nn.Module] = {
-            "generator": generator,
-            "discriminators": self.discriminators,
-        }
-        self.groups = {
-            "discriminators": Group(("discriminators",), discriminator_learning_rate, (0.0, 0.99)),
-            "generator": Group(("generator",), learning_rate, (0.5, 0.99)),
-        }
+        self.discriminators = nn.ModuleDict()
+        self.networks: dict[str, nn.Module] = {"generator": generator}
+        self.groups = {"generator": Group(("generator",), learning_rate, (0.5, 0.99))}
+        if adversarial_from is not None:
+            inputs = 1 + len(STEMS)
+            self.discriminators["full"] = FullFrequencyDiscriminator(
+                spectrograms.settings.bins, inputs=inputs
+            )
+            self.discriminators["patch"] = PatchDiscriminator(inputs=inputs)
+            self.networks["discriminators"] = self.discriminators
+            self.groups["discriminators"] = Group(
+                ("discriminators",), discriminator_learning_rate, (0.0, 0.99)
+            )
 
     def turns(
         self, batch: dict[str, Tensor], step: int, generator: torch.Generator
@@ -64,7 +61,8 @@ class PairedObjective:
         source, target = self._spectrograms(batch)
         stem = batch["stem"]
         made = self.generator(source, stem)
-        if step >= self.adversarial_from:
+        adversarial = self.adversarial_from is not None and step >= self.adversarial_from
+        if adversarial:
             real, fake = self._view(target, stem), self._view(made.detach(), stem)
             yield Turn(
                 "discriminators",
@@ -79,7 +77,7 @@ class PairedObjective:
         }
         if "mix" in batch:
             terms["together"] = self._mix_distance(made, batch)
-        if step >= self.adversarial_from:
+        if adversarial:
             fake = self._view(made, stem)
             for name, discriminator in self.discriminators.items():
                 terms[name] = -discriminator(fake).float().mean()
