@@ -29,6 +29,7 @@ from time import process_time
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 import vocoder
@@ -187,8 +188,8 @@ SYSTEMS: dict[str, RoundTrip] = {
 }
 
 
-def measure(name: str, folder: str, seconds: float) -> dict[str, float]:
-    """Means of a system's figures over the recordings. Runs in a process of its own."""
+def measure(name: str, sounds: list[NDArray[np.float32]]) -> dict[str, float]:
+    """Means of a system's figures over sounds ``[T]``. Runs in a process of its own."""
     torch.set_num_threads(1)
     # librosa says that fast Griffin-Lim can be unstable, and that of a CQT's shortest filters.
     warnings.filterwarnings("ignore", module="librosa")
@@ -196,8 +197,8 @@ def measure(name: str, folder: str, seconds: float) -> dict[str, float]:
     rows = []
     system = SYSTEMS.get(name) or registered(name.split(maxsplit=1)[1])
     system(torch.randn(settings.sample_rate), settings)  # compiles and builds filters
-    for recording in RECORDINGS:
-        sound = excerpt(Path(folder) / recording, settings.sample_rate, seconds)
+    for samples in sounds:
+        sound = torch.from_numpy(samples)
         start = process_time()
         with torch.no_grad():
             made = system(sound, settings)
@@ -225,7 +226,9 @@ def versions() -> str:
 def excerpt(path: Path, rate: int, seconds: float) -> Tensor:
     """The middle of a recording, mono at a rate: [T]."""
     audio, own = read_audio(path)
-    sound = resample(audio.clamp(-1.0, 1.0), own, rate).mean(0)
+    around = round((seconds + 1.0) * own)  # what resampling sees beside the excerpt
+    start = max(0, (audio.shape[-1] - around) // 2)
+    sound = resample(audio[:, start : start + around].clamp(-1.0, 1.0), own, rate).mean(0)
     length = min(len(sound), round(seconds * rate))
     start = (len(sound) - length) // 2
     return sound[start : start + length].contiguous()
@@ -245,10 +248,18 @@ def main() -> None:
         names = [name for name in names if "torchaudio" not in name]
     names += args.also
     rows = []
-    context = multiprocessing.get_context("spawn")
+    torch.set_num_threads(1)  # processes are forked, which other threads would not survive
+    warm = torch.randn(1, 44100)
+    copy_figures(warm, warm, 44100)  # imports and compiles for all of them
+    context = multiprocessing.get_context("fork")
+    sounds: dict[int, list[NDArray[np.float32]]] = {}
     for name in names:
+        rate = SPECTROGRAMS[name.split()[0]].sample_rate
+        if rate not in sounds:
+            paths = [args.folder / recording for recording in RECORDINGS]
+            sounds[rate] = [excerpt(path, rate, args.seconds).numpy() for path in paths]
         with context.Pool(1) as pool:
-            figures = pool.apply(measure, (name, str(args.folder), args.seconds))
+            figures = pool.apply(measure, (name, sounds[rate]))
         rows.append(
             {"system": name, **{title: f"{figures[key]:.3g}" for key, title in _COLUMNS.items()}}
         )
