@@ -9,7 +9,7 @@ import torch
 from test_vocoder import RATE, SINE_HZ, SMALL, decibels, music, peak_hz
 
 from vocoder import SpectrogramSettings, VocoderError, create, stft
-from vocoder.griffinlim import admm, griffin_lim
+from vocoder.griffinlim import admm, griffin_lim, impose
 from vocoder.pghi import PghiInverter, heap_integration
 from vocoder.rtisi import RtisiInverter, RtisiStream
 
@@ -65,6 +65,36 @@ def test_admm_comes_nearer_than_griffin_lim_on_dense_sound() -> None:
     fast = griffin_lim(wanted, length, STFT, 32, generator=seeded())
     ours = admm(wanted, length, STFT, 32, generator=seeded())
     assert decibels(STFT(ours) - wanted, wanted) < decibels(STFT(fast) - wanted, wanted) - 0.5
+
+
+@pytest.mark.parametrize("padding", ["reflect-centre", "zero-centre"])
+def test_the_lowest_bins_are_solved_before_the_others(padding: str) -> None:
+    """Notes and overtones nearer to each other than the window tells apart."""
+    settings = SpectrogramSettings(
+        kind="stft", scale="magnitude", hop_length=256, padding=padding, sample_rate=22050
+    )
+    time = torch.arange(3 * 22050) / 22050
+    bass = [55.0 * ratio * (1 + n // 4) for n, ratio in enumerate((1, 1.2, 1.5, 1.9) * 3)]
+    audio = torch.stack([
+        torch.sin(2 * math.pi * hz * time + n) * torch.exp(-5 * (time % (0.3 + 0.07 * n)))
+        for n, hz in enumerate(bass)
+    ]).sum(0) / len(bass)  # fmt: skip
+    wanted, length = settings(audio), len(audio)
+    phases = heap_integration(wanted, 2048, 256, seeded())
+    plain = admm(wanted, length, settings, 8, phases=phases, momentum_share=0.5)
+    ours = PghiInverter(settings, iterations=8)(wanted, length, None, seeded())
+    assert (
+        decibels(settings(ours) - wanted, wanted) < decibels(settings(plain) - wanted, wanted) - 2
+    )
+
+
+def test_imposed_magnitudes_keep_angles_of_quiet_numbers_too() -> None:
+    loud = torch.polar(torch.ones(9), torch.arange(9.0))
+    scales = torch.tensor([1e-15, 1e-6, 1.0, 1e6])[:, None]
+    made = impose(scales * loud, torch.full((4, 9), 2.0))
+    assert torch.allclose(made, (2 * loud).expand(4, 9), atol=1e-5)
+    assert not impose(torch.zeros(3, dtype=torch.complex64)).any()
+    assert torch.isfinite(torch.view_as_real(impose(1e-42 * loud))).all()
 
 
 def test_admm_from_the_true_phase_keeps_it() -> None:

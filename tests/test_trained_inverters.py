@@ -73,7 +73,9 @@ def test_a_network_without_an_effect_makes_plain_griffin_lim() -> None:
     spectra = projections(spectrum, magnitude, length, settings)
     step = spectra[:, 2] - corrections(network, spectra, magnitude)
     plain = vocoder.griffin_lim(magnitude, length, settings, 0, 0.0, start=audio.flip(-1))
-    assert decibels(stft.inverse(step, length, 512, 128) - plain, plain) < -60
+    # The ends differ: Griffin-Lim takes what lies beyond them for the mirrored sound that it is.
+    made, plain = stft.inverse(step, length, 512, 128)[:, 512:-512], plain[:, 512:-512]
+    assert decibels(made - plain, plain) < -60
 
 
 def test_the_denoising_loss_is_zero_for_what_was_wrong(monkeypatch: pytest.MonkeyPatch) -> None:

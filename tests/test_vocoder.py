@@ -100,6 +100,37 @@ def test_overlap_add_is_the_round_trip(length: int, hop_length: int) -> None:
         assert decibels((torch.cat(seen, 1) - whole).abs(), whole.abs()) < -100
 
 
+@pytest.mark.parametrize("length", [1, 2, 200, 257, 700])
+@pytest.mark.parametrize("padding", ["reflect-centre", "zero-centre"])
+def test_overlap_add_is_the_nearest_sound(length: int, padding: str) -> None:
+    """In least squares to given spectra, at the ends too."""
+    random = torch.Generator().manual_seed(length)
+    overlap_add = stft.OverlapAdd(length, 512, 128, padding, torch.device("cpu"))
+    wanted = torch.randn(2, overlap_add.frames, 512, generator=random)
+    given = torch.fft.rfft(wanted * overlap_add.window)
+    sound = overlap_add(torch.zeros(2, length), lambda _, frames: given[:, frames])
+
+    def distance(sound: Tensor) -> float:
+        again = torch.fft.irfft(stft.transform(sound, 512, 128, padding).transpose(-1, -2))
+        return float((again - wanted * overlap_add.window).square().sum(dtype=torch.float64))
+
+    for place in {0, min(3, length - 1), length // 2, max(0, length - 4), length - 1}:
+        for change in (-0.1, 0.1):
+            other = sound.clone()
+            other[:, place] += change
+            assert distance(other) > distance(sound)
+
+
+def test_filters_are_products_with_the_filterbank() -> None:
+    for settings in (SMALL, SpectrogramSettings(), SpectrogramSettings(f_min=2000.0, f_max=9000.0)):
+        weights = settings.filterbank(torch.device("cpu"))
+        filters, random = mel.Filters(weights), torch.Generator().manual_seed(0)
+        magnitude = torch.rand(2, 5, len(weights), generator=random)
+        bands = magnitude @ weights
+        assert torch.allclose(filters.of(magnitude), bands, rtol=1e-4, atol=1e-6)
+        assert torch.allclose(filters.back(bands), bands @ weights.T, rtol=1e-4, atol=1e-6)
+
+
 def test_magnitudes_are_librosas() -> None:
     """Unnormalised: a full-scale sine on a bin reads half the window's sum."""
     hz = 100 * RATE / 2048

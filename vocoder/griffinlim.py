@@ -20,10 +20,12 @@ from vocoder.base import VocoderError, require_shape
 from vocoder.spectrogram import SpectrogramSettings
 from vocoder.stft import OverlapAdd
 
-RELAXATION = 0.1
+RELAXATION = 0.2
 """Weight in ADMM of the spectrum that has the magnitudes against its projection to a sound's."""
+INERTIA = 0.3
+"""Share of an iteration's change in ADMM that the next one makes again."""
 MOMENTUM = 0.99
-_TINIEST = 1e-30
+_TINIEST = 1e-37  # square of a magnitude
 
 
 def iterate(
@@ -40,18 +42,21 @@ def iterate(
 def imposer(magnitude: Tensor) -> Callable[[Tensor, slice], Tensor]:
     """A `change` for `OverlapAdd` that keeps phases and sets magnitudes to [N, L, F]; 0 stays 0."""
 
-    def change(spectrum: Tensor, frames: slice) -> Tensor:
-        return unit(spectrum).mul_(magnitude[:, frames])
-
-    return change
+    return lambda spectrum, frames: impose(spectrum, magnitude[:, frames])
 
 
-def unit(spectrum: Tensor) -> Tensor:
-    """Complex numbers of the same angle and magnitude 1, in place; 0 stays 0.
+def impose(spectrum: Tensor, magnitude: Tensor | float = 1.0) -> Tensor:
+    """Complex numbers of the same angles and the given magnitudes, in place; 0 stays 0.
 
-    `torch.sgn` gives infinities for some subnormal numbers, such as the end of a long decay.
+    By real numbers: torch's absolute values and quotients of complex ones take longer than the
+    Fourier transforms, and `torch.sgn` gives infinities for some subnormal ones, such as the end of
+    a long decay.
     """
-    return spectrum.div_(spectrum.abs().clamp_min_(_TINIEST))
+    parts = torch.view_as_real(spectrum)
+    real, imaginary = parts.unbind(-1)
+    scale = (real * real).addcmul_(imaginary, imaginary).clamp_min_(_TINIEST).rsqrt_()
+    parts.mul_(scale.mul_(magnitude).unsqueeze(-1))
+    return spectrum
 
 
 @torch.no_grad()
@@ -91,6 +96,7 @@ def admm(
     start: Tensor | None = None,
     phases: Tensor | None = None,
     momentum_share: float = 0.0,
+    inertia: float = INERTIA,
 ) -> Tensor:
     """What `griffin_lim` gives, by the alternating direction method of multipliers.
 
@@ -102,17 +108,22 @@ def admm(
         return torch.zeros(*magnitude.shape[:-2], length, device=magnitude.device)
     target, overlap_add = _prepared(magnitude, length, spectrogram)
     audio = _first(magnitude, target, overlap_add, generator, start, phases)
-    # The sum of the spectrum that has the magnitudes and of the scaled multiplier.
-    total = torch.empty(target.shape, dtype=torch.complex64, device=target.device)
+    # The sum of the spectrum that has the magnitudes and of the scaled multiplier, and its change:
+    # real and imaginary parts, whose sums and products by real numbers are faster.
+    total = torch.empty(*target.shape, 2, device=target.device)
+    step = torch.zeros_like(total)
     begun = False
 
     def change(spectrum: Tensor, frames: slice) -> Tensor:
+        parts, kept, moved = torch.view_as_real(spectrum), total[:, frames], step[:, frames]
         if not begun:
-            total[:, frames] = spectrum
-        kept = total[:, frames]
-        mixed = spectrum.add_(kept, alpha=relaxation).div_(1 + relaxation)
-        imposed = unit(2 * mixed - kept).mul_(target[:, frames])
-        return kept.add_(imposed).sub_(mixed)
+            kept.copy_(parts)
+        mixed = parts.add_(kept, alpha=relaxation).mul_(1 / (1 + relaxation))
+        reflected = torch.sub(mixed, kept, alpha=0.5)
+        impose(torch.view_as_complex(reflected), target[:, frames])
+        kept.add_(moved.mul_(inertia).add_(reflected).sub_(mixed))
+        spectrum.copy_(torch.view_as_complex(kept))
+        return spectrum
 
     fast = int(iterations * momentum_share)
     for _ in range(iterations - fast):

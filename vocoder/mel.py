@@ -20,6 +20,7 @@ LOG_STEP = math.log(6.4) / 27.0
 # Integration points per bin: with 32 the error is below 1e-3 for the narrowest bands in use.
 OVERSAMPLING = 32
 _BANDS = 16
+_BINS = 64  # that `Filters` multiplies at a time
 RIDGE = 1e-3
 REFINEMENTS = 6
 
@@ -91,6 +92,32 @@ def pseudo_inverse(
         return inverse.float().to(device)
 
 
+class Filters:
+    """Products with a filterbank's weights [F, bins], most of which are 0.
+
+    Some bins at a time, with the bands that these are in: a sixth of the work.
+    """
+
+    def __init__(self, weights: Tensor, bins: int = _BINS) -> None:
+        self.bands = weights.shape[1]
+        self._parts: list[tuple[slice, slice, Tensor]] = []
+        for first, part in zip(range(0, len(weights), bins), weights.split(bins), strict=True):
+            used = part.any(0).nonzero().flatten()
+            bands = slice(int(used[0]), int(used[-1]) + 1) if len(used) else slice(0, 0)
+            self._parts.append((slice(first, first + len(part)), bands, part[:, bands]))
+
+    def of(self, magnitude: Tensor) -> Tensor:
+        """Magnitudes [.., L, F] to bands [.., L, bins]: magnitude @ weights."""
+        total = magnitude.new_zeros(*magnitude.shape[:-1], self.bands)
+        for bins, bands, part in self._parts:
+            total[..., bands] += magnitude[..., bins] @ part
+        return total
+
+    def back(self, bands: Tensor) -> Tensor:
+        """Bands [.., L, bins] to bins [.., L, F]: bands @ weights.T."""
+        return torch.cat([bands[..., some] @ part.T for _, some, part in self._parts], dim=-1)
+
+
 def to_magnitude(
     bands: Tensor, weights: Tensor, back: Tensor, refinements: int = REFINEMENTS
 ) -> Tensor:
@@ -101,10 +128,13 @@ def to_magnitude(
     """
     tiny = 1e-12
     peak = bands.amax(-1, keepdim=True).clamp(min=tiny)
-    magnitude = (bands @ back).clamp_(min=0) + 1e-4 * (bands @ weights.T) / weights.square().sum()
-    target = bands @ weights.T
+    filters = Filters(weights)
+    target = filters.back(bands)
+    magnitude = (
+        (bands @ back).clamp_(min=0).add_(target, alpha=1e-4 / float(weights.square().sum()))
+    )
     for _ in range(refinements):
-        magnitude *= target / ((magnitude @ weights) @ weights.T + tiny * peak)
+        magnitude *= target / filters.back(filters.of(magnitude)).add_(tiny * peak)
     return magnitude
 
 
@@ -134,10 +164,11 @@ def corrected(
     Each time every bin is scaled by the mean of how far the bands that it is in are off. Bands
     below ``floor`` of their frame's greatest count as that.
     """
-    total, peak = weights.sum(1).clamp_min(1e-12), bands.amax(-1, keepdim=True).clamp_min(1e-12)
+    filters, total = Filters(weights), weights.sum(1).clamp_min(1e-12)
+    peak = bands.amax(-1, keepdim=True).clamp_min(1e-12)
     for _ in range(times):
-        share = bands / (magnitude @ weights).clamp_min(floor * peak)
-        magnitude = magnitude * (share @ weights.T) / total
+        share = bands / filters.of(magnitude).clamp_min(floor * peak)
+        magnitude = magnitude * (filters.back(share) / total)
     return magnitude
 
 
@@ -150,12 +181,13 @@ def least_squares(bands: Tensor, weights: Tensor, start: Tensor, iterations: int
     """
     scale = 1 / weights.norm(dim=0).clamp_min(1e-12)
     scaled, target = weights * scale, bands * scale
+    filters = Filters(scaled)
     step = 1 / float(torch.linalg.matrix_norm(scaled, 2)) ** 2
     found = ahead = start
     factor = 1.0
     for _ in range(iterations):
         before = found
-        found = (ahead - step * ((ahead @ scaled) - target) @ scaled.T).clamp_(min=0)
+        found = (ahead - step * filters.back(filters.of(ahead) - target)).clamp_(min=0)
         after = (1 + math.sqrt(1 + 4 * factor**2)) / 2
         ahead = found + (factor - 1) / after * (found - before)
         factor = after

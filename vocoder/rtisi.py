@@ -13,7 +13,7 @@ from torch import Generator, Tensor
 
 from vocoder import stft
 from vocoder.base import VocoderError, require_frames, require_shape
-from vocoder.griffinlim import linear_magnitude, random_phases, unit
+from vocoder.griffinlim import impose, linear_magnitude, random_phases
 from vocoder.spectrogram import SpectrogramSettings
 
 _LEAST = 1e-3  # of the sum of squared windows, where nothing but the end of a window lies
@@ -68,7 +68,7 @@ class RtisiStream:
         self._magnitudes.append(magnitude)
         spectrum = torch.fft.rfft(before * self._window)
         units = random_phases(spectrum.shape[-1:], self._generator, magnitude.device)
-        spectrum = torch.where(spectrum.abs() == 0, units, unit(spectrum)) * magnitude
+        spectrum = torch.where(spectrum.abs() == 0, units, impose(spectrum)) * magnitude
         first = torch.fft.irfft(spectrum, n=n_fft) * self._window
         self._frames = torch.cat([self._frames, first[:, None]], dim=1)
         if len(self._magnitudes) <= self.look_ahead:
@@ -82,7 +82,7 @@ class RtisiStream:
         for _ in range(self.iterations):
             parts = self._sound().unfold(-1, n_fft, hop)[:, : target.shape[1]]
             spectrum = torch.fft.rfft(parts * self._window)
-            imposed = unit(spectrum).mul_(target)
+            imposed = impose(spectrum, target)
             self._frames = torch.fft.irfft(imposed, n=n_fft).mul_(self._window)
         self._done[:, :n_fft] += self._frames[:, 0]
         self._weights[:n_fft] += self._window.square()

@@ -15,9 +15,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-# Frames times channels transformed at a time: their spectra (0.5 MB at n_fft 2048) fit in a core's
-# cache.
-CACHED_FRAMES = 64
+# Samples of all frames transformed at a time: their spectra, 0.5 MB, fit in a core's cache.
+_CACHED = 64 * 2048
 
 
 def frame_count(length: int, hop_length: int) -> int:
@@ -41,11 +40,14 @@ def pad_centre(audio: Tensor, margin: int, padding: str) -> Tensor:
     if length > margin:
         flat = functional.pad(audio.reshape(-1, length), (margin, margin), mode="reflect")
         return flat.reshape(*audio.shape[:-1], length + 2 * margin)
-    if length == 1:
-        return audio.expand(*audio.shape[:-1], 1 + 2 * margin)
-    period = 2 * (length - 1)
-    index = torch.arange(-margin, length + margin, device=audio.device).remainder(period)
-    return audio[..., torch.minimum(index, period - index)]
+    return audio[..., _mirrored(length, margin, audio.device)]
+
+
+def _mirrored(length: int, margin: int, device: torch.device) -> Tensor:
+    """Which of `length` samples each one of a sound with mirrored ends is."""
+    period = max(1, 2 * (length - 1))
+    index = torch.arange(-margin, length + margin, device=device).remainder(period)
+    return torch.minimum(index, period - index).clamp_max_(length - 1)
 
 
 def transform(
@@ -79,7 +81,7 @@ def mean_power(
     window = hann(n_fft, audio.device)
     frames = frame_count(audio.shape[-1], hop_length)
     rows = max(1, math.prod(audio.shape[:-1]))
-    step = max(16, CACHED_FRAMES // rows) if audio.device.type == "cpu" else frames
+    step = max(16, _CACHED // (rows * n_fft)) if audio.device.type == "cpu" else frames
     reduced = []
     for first in range(0, frames, step):
         last = min(first + step, frames)
@@ -120,7 +122,7 @@ class OverlapAdd:
         self.window = hann(n_fft, device)
         total = torch.zeros(1, self._span(self.frames), device=device)
         self._add(total, self.window.square().expand(1, self.frames, n_fft), 0)
-        self.scale = self._middle(total).clamp(min=1e-8).reciprocal()
+        self.scale = self._folded(total).clamp(min=1e-8).reciprocal()
 
     def __call__(self, audio: Tensor, change: Callable[[Tensor, slice], Tensor]) -> Tensor:
         """Sound [N, T] to sound [N, T].
@@ -132,7 +134,8 @@ class OverlapAdd:
             return audio.clone()
         padded = pad_centre(audio, self.n_fft // 2, self.padding).contiguous()
         result = torch.zeros(rows, self._span(self.frames), device=audio.device)
-        step = max(4, CACHED_FRAMES // rows) if audio.device.type == "cpu" else self.frames
+        step = max(4, _CACHED // (rows * self.n_fft))
+        step = step if audio.device.type == "cpu" else self.frames
         for first in range(0, self.frames, step):
             last = min(first + step, self.frames)
             shape = (rows, last - first, self.n_fft)
@@ -141,13 +144,28 @@ class OverlapAdd:
             spectrum = change(torch.fft.rfft(segment * self.window), slice(first, last))
             segments = torch.fft.irfft(spectrum, n=self.n_fft).mul_(self.window)
             self._add(result, segments, first)
-        return self._middle(result) * self.scale
+        return self._folded(result) * self.scale
 
     def _span(self, frames: int) -> int:
         return (frames - 1) * self.hop_length + self.n_fft + self.hop_length
 
-    def _middle(self, total: Tensor) -> Tensor:
-        return total[:, self.n_fft // 2 : self.n_fft // 2 + self.length]
+    def _folded(self, total: Tensor) -> Tensor:
+        """The sum [N, span], changed in place, without its padding: [N, T].
+
+        What lies on a mirrored end is of the sample that is mirrored there. So the sound is the
+        nearest to all frames, those at the ends too.
+        """
+        margin, length = self.n_fft // 2, self.length
+        inside = total[:, margin : margin + length]
+        if self.padding == "zero-centre":
+            return inside
+        if length > margin:
+            inside[:, 1 : 1 + margin] += total[:, :margin].flip(-1)
+            after = total[:, margin + length : margin + length + margin]
+            inside[:, length - 1 - margin : length - 1] += after.flip(-1)
+            return inside
+        index = _mirrored(length, margin, total.device)
+        return torch.zeros_like(inside).index_add_(1, index, total[:, : len(index)])
 
     def _add(self, total: Tensor, segments: Tensor, first: int) -> None:
         """Add overlapping segments at their offsets.

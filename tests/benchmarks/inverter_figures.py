@@ -1,6 +1,6 @@
 """Measures every pair of spectrogram and inverter on named recordings, beside those of others.
 
-    python tests/benchmarks/inverter_figures.py data/audio/genres [--seconds 8] [--only WORD...]
+    python tests/benchmarks/inverter_figures.py data/audio/genres [--seconds 4] [--only WORD...]
         [--also "mel wavenet:runs/wavenet/wavenet.safetensors"]
 
 Each row is a process of its own, one thread: means over the recordings of spectral convergence,
@@ -10,7 +10,9 @@ rows mono at 44.1 kHz with the settings of the styles. Magnitudes are given, pha
 Inverters whose weights do not ship are rows by ``--also``.
 
 The references are librosa's Griffin-Lim and inverse CQT (with random phases, which it refines), and
-torchaudio's Griffin-Lim, whose row is left out with a word where torchaudio is not installed.
+torchaudio's Griffin-Lim, whose rows are left out with a word where torchaudio is not installed. Its
+last release, 2.11.0, loads beside torch 2.11 alone: the whole table is of one environment with
+both. The first line names the versions.
 """
 
 from __future__ import annotations
@@ -18,12 +20,16 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import multiprocessing
+import platform
+import warnings
 from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from time import process_time
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 import vocoder
@@ -155,6 +161,7 @@ SYSTEMS: dict[str, RoundTrip] = {
     "stft griffin-lim fast 100": random_start("fast", 100),
     "stft admm 32": random_start("admm", 32),
     "stft pghi alone": registered("pghi", iterations=0),
+    "stft pghi and 16": registered("pghi", iterations=16),
     "stft pghi and 32": registered("pghi"),
     "stft pghi and 64": registered("pghi", iterations=64),
     "stft deep-griffinlim 3": registered("deep-griffinlim"),
@@ -170,8 +177,7 @@ SYSTEMS: dict[str, RoundTrip] = {
     "mel pghi": registered("pghi"),
     "mel deep-griffinlim 3": registered("deep-griffinlim"),
     "mel neural": registered("neural"),
-    "mel neural, 16 iterations": registered("neural", iterations=16),
-    "mel neural, 8 iterations": registered("neural", iterations=8),
+    "mel neural, 32 iterations": registered("neural", iterations=32),
     "mel neural, 4 iterations": registered("neural", iterations=4),
     "mel neural, no iterations": registered("neural", iterations=0),
     "mel rtisi": registered("rtisi"),
@@ -182,15 +188,17 @@ SYSTEMS: dict[str, RoundTrip] = {
 }
 
 
-def measure(name: str, folder: str, seconds: float) -> dict[str, float]:
-    """Means of a system's figures over the recordings. Runs in a process of its own."""
+def measure(name: str, sounds: list[NDArray[np.float32]]) -> dict[str, float]:
+    """Means of a system's figures over sounds ``[T]``. Runs in a process of its own."""
     torch.set_num_threads(1)
+    # librosa says that fast Griffin-Lim can be unstable, and that of a CQT's shortest filters.
+    warnings.filterwarnings("ignore", module="librosa")
     settings = SPECTROGRAMS[name.split()[0]]
     rows = []
     system = SYSTEMS.get(name) or registered(name.split(maxsplit=1)[1])
     system(torch.randn(settings.sample_rate), settings)  # compiles and builds filters
-    for recording in RECORDINGS:
-        sound = excerpt(Path(folder) / recording, settings.sample_rate, seconds)
+    for samples in sounds:
+        sound = torch.from_numpy(samples)
         start = process_time()
         with torch.no_grad():
             made = system(sound, settings)
@@ -204,10 +212,23 @@ def measure(name: str, folder: str, seconds: float) -> dict[str, float]:
     return {**means, "peak_memory_mb": peak_memory_mb()}
 
 
+def versions() -> str:
+    """What ran: the machine's processor, Python and the packages that the rows come from."""
+    parts = [platform.processor() or platform.machine(), f"Python {platform.python_version()}"]
+    for package in ("torch", "torchaudio", "librosa", "numpy", "numba"):
+        try:
+            parts.append(f"{package} {version(package)}")
+        except PackageNotFoundError:
+            parts.append(f"no {package}")
+    return ", ".join(parts)
+
+
 def excerpt(path: Path, rate: int, seconds: float) -> Tensor:
     """The middle of a recording, mono at a rate: [T]."""
     audio, own = read_audio(path)
-    sound = resample(audio.clamp(-1.0, 1.0), own, rate).mean(0)
+    around = round((seconds + 1.0) * own)  # what resampling sees beside the excerpt
+    start = max(0, (audio.shape[-1] - around) // 2)
+    sound = resample(audio[:, start : start + around].clamp(-1.0, 1.0), own, rate).mean(0)
     length = min(len(sound), round(seconds * rate))
     start = (len(sound) - length) // 2
     return sound[start : start + length].contiguous()
@@ -216,20 +237,29 @@ def excerpt(path: Path, rate: int, seconds: float) -> Tensor:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("folder", type=Path, help="data/audio/genres")
-    parser.add_argument("--seconds", type=float, default=8.0)
+    parser.add_argument("--seconds", type=float, default=4.0)
     parser.add_argument("--only", nargs="*", default=[""], metavar="WORD")
     parser.add_argument("--also", nargs="*", default=[], metavar="KIND NAME:FILE")
     args = parser.parse_args()
     names = [name for name in SYSTEMS if any(word in name for word in args.only)]
+    print(f"{versions()}; {args.seconds:g} s of {len(RECORDINGS)} recordings")
     if importlib.util.find_spec("torchaudio") is None:
         print("torchaudio is not installed: its rows are left out")
         names = [name for name in names if "torchaudio" not in name]
     names += args.also
     rows = []
-    context = multiprocessing.get_context("spawn")
+    torch.set_num_threads(1)  # processes are forked, which other threads would not survive
+    warm = torch.randn(1, 44100)
+    copy_figures(warm, warm, 44100)  # imports and compiles for all of them
+    context = multiprocessing.get_context("fork")
+    sounds: dict[int, list[NDArray[np.float32]]] = {}
     for name in names:
+        rate = SPECTROGRAMS[name.split()[0]].sample_rate
+        if rate not in sounds:
+            paths = [args.folder / recording for recording in RECORDINGS]
+            sounds[rate] = [excerpt(path, rate, args.seconds).numpy() for path in paths]
         with context.Pool(1) as pool:
-            figures = pool.apply(measure, (name, str(args.folder), args.seconds))
+            figures = pool.apply(measure, (name, sounds[rate]))
         rows.append(
             {"system": name, **{title: f"{figures[key]:.3g}" for key, title in _COLUMNS.items()}}
         )

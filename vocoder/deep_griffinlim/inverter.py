@@ -10,7 +10,7 @@ from torch import Generator, Tensor
 from vocoder import stft
 from vocoder.base import VocoderError, require_frames, require_shape
 from vocoder.deep_griffinlim.network import ResidualNetwork, projections
-from vocoder.griffinlim import linear_magnitude, unit
+from vocoder.griffinlim import impose, linear_magnitude
 from vocoder.pghi import heap_integration
 from vocoder.spectrogram import SpectrogramSettings
 from vocoder.trained import load_trained
@@ -62,7 +62,7 @@ class DeepGriffinLimInverter:
             for _ in range(self.iterations):
                 spectra = projections(spectrum, magnitude[None], length, settings)
                 spectrum = spectra[:, 2] - corrections(network, spectra, magnitude[None])
-            imposed = unit(spectrum) * magnitude
+            imposed = impose(spectrum, magnitude)
             sounds.append(stft.inverse(imposed, length, settings.n_fft, settings.hop_length))
         return torch.cat(sounds).reshape(*values.shape[:-2], length)
 

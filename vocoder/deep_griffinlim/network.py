@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vocoder import stft
-from vocoder.griffinlim import unit
+from vocoder.griffinlim import impose
 from vocoder.spectrogram import SpectrogramSettings
 
 _KERNEL = (5, 3)  # bins, frames
@@ -103,7 +103,7 @@ def projections(
     spectrum: Tensor, magnitude: Tensor, length: int, settings: SpectrogramSettings
 ) -> Tensor:
     """X ``[B, F, L]`` with Y and Z of Griffin-Lim, ``[B, 3, F, L]``, for sound of `length`."""
-    imposed = unit(spectrum.clone()) * magnitude
+    imposed = impose(spectrum.clone(), magnitude)
     sound = stft.inverse(imposed, length, settings.n_fft, settings.hop_length)
     consistent = stft.transform(sound, settings.n_fft, settings.hop_length, settings.padding)
     return torch.stack([spectrum, imposed, consistent], dim=1)

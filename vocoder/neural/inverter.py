@@ -29,7 +29,7 @@ class NeuralInverter:
     def __init__(
         self,
         expects: SpectrogramSettings,
-        iterations: int = 32,
+        iterations: int = 8,
         weights: str | Path = SHIPPED,
     ) -> None:
         if iterations < 0:
