@@ -86,11 +86,11 @@ def _integrate(
     steps = ((level - least) * (-(_STEPS - 1) / least)).astype(np.int16)
     steps[level < least] = -1
     # A border of bins that are not reached, so that every bin has four neighbours.
-    padded = [np.pad(part, 1).ravel() for part in (phase, over_time, over_bins)]
+    found, *slopes = (np.pad(part, 1).ravel() for part in (phase, over_time, over_bins))
     bordered = np.pad(steps, 1, constant_values=-1).ravel()
     order = np.argsort(-bordered, kind="stable")[: np.count_nonzero(bordered >= 0)]
-    _spread(*padded, bordered, order, level.shape[1] + 2)
-    phase[:] = padded[0].reshape(len(level) + 2, -1)[1:-1, 1:-1]
+    _spread(found, slopes[0], slopes[1], bordered, order, level.shape[1] + 2)
+    phase[:] = found.reshape(len(level) + 2, -1)[1:-1, 1:-1]
     # Frames begin half a window before their centre.
     phase[:, 1::2] += math.pi
 
