@@ -39,7 +39,7 @@ USUAL_SECONDS = 0.09
 _MEASURED_SECONDS, _WARM_SECONDS = 2.0, 0.25  # of noise for each core
 _PROBED = 50  # songs whose length is read; more are taken to be as long on average
 # In multiples of the embedded separator on one core, for the same length of sound.
-_DEMUCS, _STEM, _EFFECTS = 19.0, 1.35, 0.9
+_DEMUCS, _STEM, _EFFECTS = 19.0, 1.5, 0.5
 _TRANSCRIPTION, _BAND = 1.7, 1.3  # of a cover; both run on one core
 # Bytes: of the program with a short song, of a minute up to the fourth and of one beyond it.
 _PROGRAM, _MINUTE, _LATER_MINUTE, _DEMUCS_MORE = 7.0e8, 7.5e7, 1.0e7, 1.2e9
