@@ -20,6 +20,7 @@ from audiotransfer.pipeline.report_page import write_report_page
 from audiotransfer.pipeline.reporting import CoverReport, PartReport, Report, StemReport
 from audiotransfer.preparation import own_pairs, own_style, reference_style
 from audiotransfer.preparation.own_pairs import SongLength, excerpt, song_lengths
+from audiotransfer.preparation.own_style import stem_levels
 from audiotransfer.preparation.reference_style import style_name
 from audiotransfer.recipes.base import RunShare
 from audiotransfer.spectral.matched_templates import match_templates
@@ -161,6 +162,18 @@ def test_time_left_of_a_run_that_is_ended_by_its_minutes(first: int) -> None:
     assert share(1.0, 0.9) == 1.0
 
 
+def test_levels_of_stems_are_medians_of_the_songs(tmp_path: Path) -> None:
+    """Of each song once, however many styles play it; silent stems have none."""
+    for number, level in enumerate([0.1, 0.05, 0.01]):
+        for version in range(2):
+            place = tmp_path / f"{number:03d}-{version}" / "target" / "mine"
+            place.mkdir(parents=True)
+            for stem, scale in (("drums", level), ("other", 0.0)):
+                sound = torch.full((2, 4410), scale)
+                write_audio(place / f"{stem}.wav", sound, 44100, encoding="float32")
+    assert stem_levels(tmp_path, "mine", ["drums", "other"]) == {"drums": pytest.approx(-6.0)}
+
+
 def test_a_judgement_says_what_is_not_better() -> None:
     said = own_style.Judgement(nothing=1.0, equaliser=0.5, style=0.6, songs=2).words()
     assert "on 2 songs of yours" in said
@@ -200,6 +213,7 @@ def test_a_style_from_a_folder_and_its_export_after_a_stop(
     card = json.loads((tmp_path / "runs/mine/mine/card.json").read_text())
     assert card["name"] == "mine"
     assert card["stems"]["drums"] != "keep"
+    assert -40 < card["stems"]["drums"]["options"]["level"] < 0
     assert card["stems"]["bass"] == "keep"
     assert card["steps"] == 1
     assert not card["description"].startswith("Unfinished")

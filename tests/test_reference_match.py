@@ -1,4 +1,4 @@
-"""Tone and width of a reference song on transferred stems; what the card of such a style says."""
+"""Tone, width and levels of what a style was made from on transferred stems; what its card says."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from audiotransfer.pipeline.matching import NO_MATCH, match_tone_and_width
 from audiotransfer.pipeline.plan import REFERENCE
 from audiotransfer.preparation.reference_style import Reference
 from audiotransfer.styles import Style
-from audiotransfer.styles.card import Card, StemEntry
+from audiotransfer.styles.card import LEVEL, Card, StemEntry
 
 RATE = 44100
 
@@ -148,6 +148,44 @@ def test_blocks_and_a_file_of_stems_change_nothing() -> None:
         for block in (None, 8192)
     )
     assert float((whole - blocks).abs().max()) < 1e-4
+
+
+def levelled(level: object, strength: float = 1.0) -> tuple[Tensor, Tensor, Tensor]:
+    """Drums and mix of a song, and the mix by a style whose songs have drums at a level (dB)."""
+    song = Song(noise(3.0), RATE)
+    entry = StemEntry("spectral", "x.safetensors", "drums", {}, {LEVEL: level})
+    card = Card("toy", "", {"drums": entry}, {"x.safetensors": "0" * 64})
+    style = Style("toy", {"drums": Same()}, card)
+    made = transfer(song, style, strength=strength, separator=Bands(), cache=False)
+    return Bands()(song.audio)["drums"], song.audio, made.audio
+
+
+@pytest.mark.parametrize(
+    ("change", "strength", "gain"),
+    [(-6.0, 1.0, -6.0), (-6.0, 0.5, -3.0), (4.0, 1.0, 4.0), (20.0, 1.0, 6.0), (-40.0, 1.0, -18.0)],
+)
+def test_a_stem_gets_the_level_it_has_in_the_songs_of_the_style(
+    change: float, strength: float, gain: float
+) -> None:
+    drums, mix, _ = levelled(0.0)
+    level = 10 * math.log10(float(drums.square().mean() / mix.square().mean()))
+    _, _, made = levelled(level + change, strength)
+    wanted = mix + (10 ** (gain / 20) - 1) * drums
+    wanted *= made.norm() / wanted.norm()  # the song's loudness is kept
+    assert float((made - wanted).norm() / wanted.norm()) < 0.02
+
+
+def test_what_a_song_hardly_has_is_not_made_louder() -> None:
+    song = Song(torch.sin(torch.arange(3 * RATE) * 0.02).expand(2, -1) * 0.2, RATE)
+    entry = StemEntry("spectral", "x.safetensors", "drums", {}, {LEVEL: -10.0})
+    card = Card("toy", "", {"drums": entry}, {"x.safetensors": "0" * 64})
+    made = transfer(song, Style("toy", {"drums": Same()}, card), separator=Bands(), cache=False)
+    assert float((made.audio - song.audio).abs().max()) < 1e-3
+
+
+def test_a_level_is_a_number() -> None:
+    with pytest.raises(AudioTransferError, match="'toy' has no number as the level of its drums"):
+        levelled("loud")
 
 
 def test_the_words_say_what_is_copied_and_that_onsets_stay() -> None:

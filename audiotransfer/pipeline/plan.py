@@ -38,6 +38,7 @@ from audiotransfer.pipeline.options import (
     check_strength,
 )
 from audiotransfer.styles import Keep, StemTransfer, Style, load_for_recordings
+from audiotransfer.styles.card import LEVEL
 from audiotransfer.suggest import suggest
 
 #: The option of a card's stem entry that describes the stem of the song that it was made from.
@@ -49,7 +50,8 @@ class StemPlan:
     """Processing of one stem: its transfer, then effects, then a gain; or its parts of a cover.
 
     ``reference`` is the stem of the song that its style was made from, ``match`` what the
-    transferred stem needs to sound like that.
+    transferred stem needs to sound like that; ``level`` (dB) the stem's in the songs that its style
+    was made from, relative to the songs.
     """
 
     action: Literal["keep", "mute", "style", "cover"]
@@ -60,6 +62,7 @@ class StemPlan:
     effects: Chain = NO_EFFECTS
     reference: SoundProfile | None = None
     match: SoundMatch = NO_MATCH
+    level: float | None = None
 
     @property
     def gain(self) -> float:
@@ -315,7 +318,10 @@ def _plan_stem(
     entry = None if style.card is None else style.card.stems.get(known)
     shares = None if entry is None else entry.options.get(REFERENCE)
     reference = None if shares is None else SoundProfile.from_shares(shares)
-    return StemPlan("style", transfer, style.name, strength, 0.0, effects, reference)
+    level = None if entry is None else entry.options.get(LEVEL)
+    if not isinstance(level, int | float | None):
+        raise AudioTransferError(f"style {style.name!r} has no number as the level of its {known}")
+    return StemPlan("style", transfer, style.name, strength, 0.0, effects, reference, level=level)
 
 
 def check_stems(named: Iterable[str], stems: Collection[str], label: str) -> None:

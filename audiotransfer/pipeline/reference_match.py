@@ -1,11 +1,13 @@
-"""Matches transferred stems to those of a reference song: their tone and their stereo width.
+"""Matches transferred stems to those that a style was made from: tone and stereo width, or level.
 
-A style that was made from one song says in its card how each of its stems sounds on average. What
-a transferred stem lacks of it depends on the song, and is measured on excerpts before the transfer.
+A style that was made from one song says in its card how each of its stems sounds on average, one
+that was trained on a folder of songs how loud it is in them. What a transferred stem lacks of it
+depends on the song, and is measured on excerpts before the transfer.
 """
 
 from __future__ import annotations
 
+import math
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
     from audiotransfer.pipeline.workers import Workers
 
 _EXCERPTS, _EXCERPT_SECONDS = 3, 8.0  # that the transferred stems are measured on
+_LEVEL_DB = -18.0, 6.0  # of a stem's gain: what a song hardly has must not become its loudest stem
+_ABSENT_DB = -30.0  # a stem's level below which the song does not have it
 
 
 def with_reference_match(
@@ -40,11 +44,15 @@ def with_reference_match(
     folder: Path | None,
     stack: ExitStack,
 ) -> tuple[Plan, Spool | None]:
-    """The plan with the matches of its stems, and the file of the song's stems, if there is one.
+    """The plan with its stems' matches and gains, and the file of the song's stems if there is one.
 
     The song is separated for it; the file lives as long as the stack.
     """
-    matched = {name: stem for name, stem in plan.styled.items() if stem.reference is not None}
+    matched = {
+        name: stem
+        for name, stem in plan.styled.items()
+        if stem.reference is not None or stem.level is not None
+    }
     if not matched or not measured.rms:
         return plan, None
     key = stages.stems_key(song, plan, measured)
@@ -55,14 +63,37 @@ def with_reference_match(
     excerpts = _excerpts(song, plan, measured, workers, tracker, key, file)
     names = list(plan.stems)
     found = {}
+    mix = torch.cat([excerpt.sum(0) for excerpt in excerpts], -1)
     for name, stem in matched.items():
-        meter = SoundMeter()
+        source = [excerpt[names.index(name)] for excerpt in excerpts]
+        played = []
         for number, excerpt in enumerate(excerpts):
             drums = excerpt[names.index("drums")] if "drums" in names else None
-            meter.push(_transferred(stem, excerpt[names.index(name)], drums, plan.seed, number))
-        assert stem.reference is not None
-        found[name] = replace(stem, match=match_tone_and_width(stem.reference, meter.profile()))
+            played.append(_transferred(stem, source[number], drums, plan.seed, number))
+        found[name] = _matched(stem, torch.cat(source, -1), torch.cat(played, -1), mix)
     return replace(plan, stems={**plan.stems, **found}), file
+
+
+def _matched(stem: StemPlan, source: Tensor, played: Tensor, mix: Tensor) -> StemPlan:
+    """The plan of a stem ``[2, t]`` of a song, given what the transfer makes of it."""
+    if stem.reference is not None:
+        meter = SoundMeter()
+        meter.push(played)
+        stem = replace(stem, match=match_tone_and_width(stem.reference, meter.profile()))
+    if stem.level is not None:
+        least, most = _LEVEL_DB
+        if _level_db(source, mix) < _ABSENT_DB:
+            most = 0.0
+        gain = min(most, max(least, stem.level - _level_db(played, mix)))
+        strength = 1.0 if stem.strength is None else stem.strength
+        stem = replace(stem, gain_db=stem.gain_db + strength * gain)
+    return stem
+
+
+def _level_db(sound: Tensor, mix: Tensor) -> float:
+    """The level of a sound relative to a mix; -120 dB at the least, also of silence."""
+    power, whole = float(sound.square().mean()), float(mix.square().mean())
+    return 10.0 * math.log10(max(power, 1e-12 * whole) / whole) if whole > 0.0 else -120.0
 
 
 def _transferred(

@@ -30,7 +30,8 @@ from separation import SeparationError, Separator
 SECONDS = 30.0
 VERSIONS = 2
 """How many styles play each song."""
-_LEVEL = 0.1  # RMS of the song that is separated
+SONG_RMS = 0.1
+"""Level of a song that is separated, and so of its stems' sum."""
 _SILENT = 1e-4  # RMS of an excerpt
 Show = Callable[[str, float], None]
 
@@ -94,7 +95,7 @@ def separated(sound: Tensor, separator: Separator, stems: Sequence[str]) -> dict
     if level < _SILENT:
         raise AudioTransferError("it is silent")
     with torch.no_grad():
-        found = separator(sound * (_LEVEL / level), torch.Generator().manual_seed(0))
+        found = separator(sound * (SONG_RMS / level), torch.Generator().manual_seed(0))
     return {stem: found.get(stem, torch.zeros_like(sound)) for stem in stems}
 
 

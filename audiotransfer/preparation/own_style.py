@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,10 +14,12 @@ from omegaconf import OmegaConf
 from torch import Tensor
 
 from audiotransfer.atomic import write_bytes
+from audiotransfer.audio.reading import read_audio
 from audiotransfer.data.paired_features import FOLDER
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.preparation.own_pairs import (
     SECONDS,
+    SONG_RMS,
     VERSIONS,
     Show,
     SongLength,
@@ -61,6 +64,7 @@ _TRAINER = {
 _HELD_OUT = 0.1  # of the songs
 _MEASURED_SECONDS = 6.0
 _CLOSEST_SONGS = 2
+_ABSENT_DB = -50.0  # level below which songs do not have a stem
 
 
 @dataclass(frozen=True)
@@ -253,6 +257,7 @@ def prepare_training(
                 "songs": SONGS,
                 "widths": {stem: _width(starts[stem], stem) for stem in stems},
                 "start": starts,
+                "levels": stem_levels(place, name, stems),
                 "weights": dict(_WEIGHTS),
                 "learning_rate": _LEARNING_RATE,
                 "validation_songs": held_out,
@@ -271,6 +276,21 @@ def prepare_training(
         }
         write_bytes(config, OmegaConf.to_yaml(OmegaConf.create(settings)).encode(), overwrite=True)
     return config, refused
+
+
+def stem_levels(pairs: Path, name: str, stems: Sequence[str]) -> dict[str, float]:
+    """The median level (dB) of each stem in the songs of ``pairs``, relative to the songs.
+
+    A stem that most songs do not have is left out.
+    """
+    found = {}
+    for stem in stems:
+        paths = sorted(pairs.glob(f"*-0/target/{name}/{stem}.wav"))
+        powers = [float(read_audio(path)[0].square().mean()) for path in paths]
+        level = 10 * math.log10(max(float(np.median(powers)), 1e-12)) - 20 * math.log10(SONG_RMS)
+        if level > _ABSENT_DB:
+            found[stem] = round(level, 1)
+    return found
 
 
 def closest_styles(

@@ -31,7 +31,7 @@ from audiotransfer.spectral.models.templates import TemplateModel
 from audiotransfer.spectral.objectives.templates import TEMPLATE_MODELS, TOGETHER, TemplateObjective
 from audiotransfer.spectral.transfer import CHANNELS, save_generator
 from audiotransfer.styles import read_card
-from audiotransfer.styles.card import StemEntry
+from audiotransfer.styles.card import LEVEL, StemEntry
 from audiotransfer.training import Objective
 from vocoder import SpectrogramSettings
 
@@ -49,7 +49,8 @@ class TemplateRecipe:
     ``checkpoint_metric`` says, by H, which then chooses the weights. ``start`` are, by stem,
     checkpoints of runs whose weights are the first ones, or names of styles whose are, one for each
     of ``styles``, with commas between them; ``onto`` is a folder of styles whose other stems are
-    copied into the new ones.
+    copied into the new ones. ``levels`` are those of stems (dB) in the songs of the style, relative
+    to the songs, to which the style brings a song's.
     """
 
     stems: list[str] = field(default_factory=lambda: ["other"])
@@ -65,6 +66,7 @@ class TemplateRecipe:
     checkpoint_metric: CheckpointMetricSettings = field(default_factory=CheckpointMetricSettings)
     start: dict[str, str] = field(default_factory=dict)
     onto: str | None = None
+    levels: dict[str, float] = field(default_factory=dict)
     corpora: list[dict[str, Any]] = field(default_factory=list)
     drawing: FeatureSettings = field(default_factory=FeatureSettings)
 
@@ -101,6 +103,7 @@ class TemplateRecipe:
         identity = replace(
             self,
             styles=dict.fromkeys(styles, ""),
+            levels={},
             corpora=[],
             checkpoint_metric=CheckpointMetricSettings(),
         )
@@ -213,7 +216,10 @@ def export_style(
         name = f"{stem}.safetensors"
         save_generator(place / name, generator)
         settings = SpectrogramSettings().to_dict()
-        stems[stem] = StemEntry("spectral", name, stem, settings, {CHANNELS: "mean"})
+        options: dict[str, Any] = {CHANNELS: "mean"}
+        if stem in recipe.levels:
+            options[LEVEL] = recipe.levels[stem]
+        stems[stem] = StemEntry("spectral", name, stem, settings, options)
         networks[stem] = {
             **sizes(generator),
             "steps": fit.steps,

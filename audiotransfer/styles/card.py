@@ -34,6 +34,9 @@ NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 RESERVED = frozenset({"keep", "mute", "dry", "cover", "timbre"})
 # Option of a stem's entry: the reason why its spectrograms cannot become sound.
 SILENT = "silent"
+#: The option of a stem's entry that is its level (dB) in the songs that the style was made from,
+#: relative to the songs.
+LEVEL = "level"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 # Beside the card, or in the folder of a style beside this one.
 _BAND = re.compile(r"(\.\./[A-Za-z0-9_-]+/)?[^/\\]+\.yaml")
