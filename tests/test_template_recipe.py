@@ -242,7 +242,10 @@ def test_a_start_of_another_shape_is_refused(data: Path, tmp_path: Path) -> None
 def test_styles_are_trained_on(
     data: Path, tmp_path: Path, config: str, songs: str, stems: list[str], styles: list[str]
 ) -> None:
-    """Without a step worth mentioning they stay what ships."""
+    """Without a step worth mentioning they stay what ships, where one training made them all.
+
+    Layers that styles share are those of the first one: of the kits only jazz ships.
+    """
     shutil.copytree(data / "ensembles", tmp_path / songs)
     for song in (tmp_path / songs).iterdir():
         for style in {*styles} - {*STYLES}:
@@ -251,7 +254,8 @@ def test_styles_are_trained_on(
     toy = [o for o in TOY if "widths" not in o]
     overrides = [*toy, f"templates.data={tmp_path}", "templates.learning_rate=1e-9"]
     recipes.train(config, overrides, tmp_path / "on")
-    for style, stem in itertools.product(styles, stems):
+    same = styles[:1] if config == "templates-kits" else styles
+    for style, stem in itertools.product(same, stems):
         model = load_generator(tmp_path / "on" / style / f"{stem}.safetensors")
         assert getattr(model, "contrast", 1.6) == 1.6
         made = model.state_dict()
