@@ -47,6 +47,12 @@ def test_work_grows_with_what_is_done() -> None:
     assert styled.seconds(0.1, 2) > 3 * bare.seconds(0.1, 2)
     assert replace(styled, effects=3).seconds(0.1, 2) > styled.seconds(0.1, 2)
     assert Work("demucs:htdemucs").seconds(0.1, 2) > 10 * bare.seconds(0.1, 2)
+    # Excerpts are as long for every song.
+    short, long = (
+        replace(styled, matched=3).seconds(0.1, 2, music) - styled.seconds(0.1, 2, music)
+        for music in (100.0, 200.0)
+    )
+    assert short == pytest.approx(long) and short > 0.0
     # A transcription runs on one core.
     cover = Work(cover=True)
     gained = cover.seconds(0.1, 1) - cover.seconds(0.1, 4)

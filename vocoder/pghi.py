@@ -198,13 +198,17 @@ def _improve_lowest(
     if settings.n_fft % (2 * _LOW) or settings.hop_length % _LOW or length < settings.n_fft:
         return
     low = SpectrogramSettings(
-        kind="stft", sample_rate=settings.sample_rate, n_fft=n_fft, hop_length=hop_length,
-        padding=settings.padding,
-    )  # fmt: skip
+        "stft", settings.sample_rate, n_fft, hop_length, padding=settings.padding
+    )
     bins, (least, each) = slice(0, low.bins), _LOW_ITERATIONS
+    count = max(least, each * iterations)
     sound = admm(
-        magnitude[..., bins, :], length // _LOW, low, max(least, each * iterations),
-        phases=phases[..., bins, :], momentum_share=_MOMENTUM_SHARE,
-    )  # fmt: skip
+        magnitude[..., bins, :],
+        length // _LOW,
+        low,
+        count,
+        phases=phases[..., bins, :],
+        momentum_share=_MOMENTUM_SHARE,
+    )
     kept = slice(0, round(_LOW_KEPT * low.bins))
     phases[..., kept, :] = low.spectrum(sound)[..., kept, :].angle()

@@ -48,7 +48,7 @@ def run(args: Arguments, console: Console) -> int:
             folder=folder,
         )
     if args.plan or not console.as_json:
-        lines = _plan(args.style, stems, songs, label, ahead, folder)
+        lines = _plan(args.style, stems, songs, label, ahead, folder, patience)
         console.result("\n".join(lines), _values(ahead))
     if args.plan:
         return 0
@@ -153,6 +153,7 @@ def _plan(
     separator: str,
     ahead: Outlook,
     folder: Path,
+    patience: int | None,
 ) -> list[str]:
     """Lines on what is there, what is made of it and how long that takes."""
     from audiotransfer.preparation.own_pairs import SECONDS, VERSIONS
@@ -163,7 +164,8 @@ def _plan(
     preparing = (
         f"preparing {_hours(ahead.preparation)}" if ahead.preparation else "prepared already"
     )
-    training = f"training {_hours(ahead.training)} at the most (it ends when it gets no better)"
+    sooner = "" if patience is None else " at the most (it ends when it gets no better)"
+    training = f"training {_hours(ahead.training)}{sooner}"
     steps = f"{ahead.steps} steps of {training}"
     if ahead.in_vain:
         steps = (
@@ -178,8 +180,8 @@ def _plan(
     return [
         f"{len(songs)} songs, {clock(music)} of music, of which {clock(used)} are used (the middle "
         f"{SECONDS:.0f} s of each), separated by {separator}",
-        f"you get: {folder / name}, a style of timbre for {_listed(stems)}, about 3 MB; other "
-        "stems and the notes stay as they are",
+        f"you get: {folder / name}, a style of timbre for {_listed(stems)}, with their levels in "
+        "your songs, about 3 MB; other stems and the notes stay as they are",
         f"it takes about {_hours(ahead.preparation + ahead.training)} here: {preparing}, {steps}, "
         f"and {size / 1000 + 0.2:.1f} GB in {folder}",
         "Ctrl-C exports the best so far; --minutes, --steps and --until change how long",

@@ -39,7 +39,6 @@ from audiotransfer.pipeline.output import Output, StemFile
 from audiotransfer.pipeline.own_outputs import mark_tags
 from audiotransfer.pipeline.plan import Plan, StemPlan, prepare
 from audiotransfer.pipeline.recording_cover import RecordingCover, cover_recording
-from audiotransfer.pipeline.reference_match import with_reference_match
 from audiotransfer.pipeline.reporting import (
     CoverReport,
     ProgressCallback,
@@ -53,6 +52,7 @@ from audiotransfer.pipeline.sheet_files import write_song_midi
 from audiotransfer.pipeline.singing import with_singing
 from audiotransfer.pipeline.sources import FileSource, Source, part_of
 from audiotransfer.pipeline.stem_writing import StemWriters
+from audiotransfer.pipeline.style_match import matched_to_style
 from audiotransfer.pipeline.workers import Workers
 from audiotransfer.styles import Keep
 
@@ -312,9 +312,7 @@ def _fill_by_stems(job: _Job, mix: MixFile | None, stack: ExitStack, notices: li
     plan, measured = job.plan, job.measured
     before = LoudnessMeter(measured.sample_rate, measured.channels)
     workers = stack.enter_context(_workers(plan))
-    plan, file = with_reference_match(
-        plan, job.song, measured, workers, job.tracker, job.folder, stack
-    )
+    plan, file = matched_to_style(plan, job.song, measured, workers, job.tracker, job.folder, stack)
     job.plan = plan
     stems = stages.play(job.song, measured, plan, workers, job.tracker, before, file)
     if job.stem_files:

@@ -24,6 +24,7 @@ from audiotransfer.audio.reading import AudioInfo, probe_audio
 from audiotransfer.audio.resampling import STEREO_RATE
 from audiotransfer.effects import NO_EFFECTS
 from audiotransfer.errors import AudioTransferError
+from audiotransfer.pipeline.style_match import EXCERPT_SECONDS, EXCERPTS
 from audiotransfer.pipeline.workers import Workers, gather
 from audiotransfer.timing import clock
 
@@ -58,6 +59,8 @@ class Work:
     cover: bool = False
     files: int = 0
     """Stems and parts that are written to files."""
+    matched: int = 0
+    """Styled stems of which excerpts are measured beforehand."""
 
     @classmethod
     def of(cls, plan: Plan, *, stems: bool = False) -> Work:
@@ -73,16 +76,20 @@ class Work:
             sum(stem.effects is not NO_EFFECTS for stem in styled),
             plan.cover is not None,
             files,
+            sum(stem.matched for stem in styled),
         )
 
-    def seconds(self, unit: float, cores: int) -> float:
-        """Of a second of music, where the embedded separator takes ``unit`` seconds on a core."""
+    def seconds(self, unit: float, cores: int, music: float = 1.0) -> float:
+        """Of so many seconds of a song, where the embedded separator takes ``unit`` seconds for one
+        of them on a core.
+        """
         parallel = _DEMUCS if self.separator.startswith("demucs") else 1.0
         if self.separator == "none":
             parallel = 0.0
         parallel += _STEM * self.styled + _EFFECTS * self.effects
         alone = _TRANSCRIPTION + _BAND if self.cover else 0.0
-        return unit * (parallel / max(1, cores) + alone)
+        excerpts = min(music, EXCERPTS * EXCERPT_SECONDS) * _STEM * self.matched
+        return unit * (music * (parallel / max(1, cores) + alone) + excerpts)
 
 
 @dataclass(frozen=True)
@@ -148,8 +155,8 @@ def cores(device: str) -> int:
 
 
 def song_seconds(work: Work, device: str, music: float) -> float:
-    """Seconds of work on so many seconds of music, on this machine as it is now."""
-    return music * work.seconds(separation_seconds(device), cores(device))
+    """Seconds of work on a song of so many seconds, on this machine as it is now."""
+    return work.seconds(separation_seconds(device), cores(device), music)
 
 
 def outlook(
@@ -189,7 +196,7 @@ def outlook(
     return Outlook(
         len(songs),
         music,
-        song_seconds(work, device, music),
+        share * sum(song_seconds(work, device, seconds) for seconds in lengths),
         jobs * _memory(longest / 60, work),
         written * share,
         jobs * longest * 4 * rate if suffix else 0.0,

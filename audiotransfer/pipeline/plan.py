@@ -75,6 +75,11 @@ class StemPlan:
         return self.action == "style" and self.strength != 0.0
 
     @property
+    def matched(self) -> bool:
+        """Whether what it lacks of its style's songs is measured, on excerpts, beforehand."""
+        return self.changes and (self.reference is not None or self.level is not None)
+
+    @property
     def grid(self) -> int:
         """Blocks start on multiples of so many samples: its transfer's and its effects' grid."""
         return math.lcm(self.transfer.grid, self.effects.grid)
@@ -316,9 +321,9 @@ def _plan_stem(
         notices.append(f"style {style.name!r} has no {stem}: it is transferred as {known}")
     effects = style.effects.get(known, NO_EFFECTS)
     entry = None if style.card is None else style.card.stems.get(known)
-    shares = None if entry is None else entry.options.get(REFERENCE)
+    options = {} if entry is None else entry.options
+    shares, level = options.get(REFERENCE), options.get(LEVEL)
     reference = None if shares is None else SoundProfile.from_shares(shares)
-    level = None if entry is None else entry.options.get(LEVEL)
     if not isinstance(level, int | float | None):
         raise AudioTransferError(f"style {style.name!r} has no number as the level of its {known}")
     return StemPlan("style", transfer, style.name, strength, 0.0, effects, reference, level=level)

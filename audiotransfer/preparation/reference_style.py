@@ -3,7 +3,7 @@
 Each stem of the song is separated, the shipped style whose templates explain it best is taken, and
 its templates are matched to the stem (see `spectral.matched_templates`). The card holds the stem's
 mean spectrum and stereo width, to which each song's transferred stem is moved (see
-`pipeline.reference_match`), and says what was copied, and what was not.
+`pipeline.style_match`), and says what was copied, and what was not.
 """
 
 from __future__ import annotations

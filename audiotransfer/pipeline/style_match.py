@@ -30,12 +30,13 @@ if TYPE_CHECKING:
     from audiotransfer.pipeline.sources import Source
     from audiotransfer.pipeline.workers import Workers
 
-_EXCERPTS, _EXCERPT_SECONDS = 3, 8.0  # that the transferred stems are measured on
+EXCERPTS, EXCERPT_SECONDS = 3, 8.0
+"""Parts of a song, and seconds of each, that the transferred stems are measured on."""
 _LEVEL_DB = -18.0, 6.0  # of a stem's gain: what a song hardly has must not become its loudest stem
 _ABSENT_DB = -30.0  # a stem's level below which the song does not have it
 
 
-def with_reference_match(
+def matched_to_style(
     plan: Plan,
     song: Source,
     measured: Measured,
@@ -48,11 +49,7 @@ def with_reference_match(
 
     The song is separated for it; the file lives as long as the stack.
     """
-    matched = {
-        name: stem
-        for name, stem in plan.styled.items()
-        if stem.reference is not None or stem.level is not None
-    }
+    matched = {name: stem for name, stem in plan.stems.items() if stem.matched}
     if not matched or not measured.rms:
         return plan, None
     key = stages.stems_key(song, plan, measured)
@@ -118,11 +115,11 @@ def _excerpts(
     Separates the whole song, whose stems are kept in the plan's cache or written to ``file``.
     """
     total = measured.working_frames
-    length = min(total // _EXCERPTS, round(_EXCERPT_SECONDS * STEREO_RATE))
+    length = min(total // EXCERPTS, round(EXCERPT_SECONDS * STEREO_RATE))
     starts = [
-        (2 * number + 1) * total // (2 * _EXCERPTS) - length // 2 for number in range(_EXCERPTS)
+        (2 * number + 1) * total // (2 * EXCERPTS) - length // 2 for number in range(EXCERPTS)
     ]
-    if total <= _EXCERPTS * round(_EXCERPT_SECONDS * STEREO_RATE):
+    if total <= EXCERPTS * round(EXCERPT_SECONDS * STEREO_RATE):
         starts, length = [0], total
     found: list[list[Tensor]] = [[] for _ in starts]
     at = 0
