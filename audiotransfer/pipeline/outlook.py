@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING
 
 import torch
@@ -38,10 +39,11 @@ LEAST_SECONDS = 30.0
 USUAL_SECONDS = 0.09
 """`separation_seconds` of the machine that multiples were measured on, with nothing else to do."""
 _MEASURED_SECONDS, _WARM_SECONDS = 2.0, 0.25  # of noise for each core
+_ROUNDS = 3  # of measuring, of which the median counts
 _PROBED = 50  # songs whose length is read; more are taken to be as long on average
 # In multiples of the embedded separator on one core, for the same length of sound.
-_DEMUCS, _STEM, _EFFECTS = 19.0, 1.5, 0.5
-_TRANSCRIPTION, _BAND = 1.7, 1.3  # of a cover; both run on one core
+_DEMUCS, _STEM, _EFFECTS = 19.0, 1.7, 0.6
+_TRANSCRIPTION, _BAND = 1.4, 1.1  # of a cover; both run on one core
 # Bytes: of the program with a short song, of a minute up to the fourth and of one beyond it.
 _PROGRAM, _MINUTE, _LATER_MINUTE, _DEMUCS_MORE = 7.0e8, 7.5e7, 1.0e7, 1.2e9
 _FLAC, _LOSSY_RATE = 0.65, 30_000  # share of the samples' size; bytes a second
@@ -146,7 +148,7 @@ def separation_seconds(device: str = "cpu") -> float:
         return time.perf_counter() - began
 
     separate(_WARM_SECONDS)  # threads and memory are made ready
-    return separate(_MEASURED_SECONDS) / _MEASURED_SECONDS
+    return median(separate(_MEASURED_SECONDS) for _ in range(_ROUNDS)) / _MEASURED_SECONDS
 
 
 def cores(device: str) -> int:
