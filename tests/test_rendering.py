@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import shutil
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -35,6 +36,7 @@ from audiotransfer.data.rendering.ensembles import (
 )
 from audiotransfer.data.rendering.rendering import (
     FINISHED,
+    SAMPLED,
     STEMS,
     _render_target,
     finished,
@@ -551,6 +553,19 @@ def test_targets_that_a_corpus_lacks_are_added(toy: RenderSettings, tmp_path: Pa
     render_corpus(both, tmp_path / "added")
     assert [path.stat().st_mtime_ns for path in added] == stamps
     assert (added[0].parents[2] / "finished" / "jazz.wav").is_file()
+
+
+def test_targets_of_a_song_are_played_by_one_bank(toy: RenderSettings, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    one = replace(toy, songs=1, targets=["jazz", "rock"])
+    before = render_corpus(replace(one, targets=["jazz"]), out)[0]["target_bank"]
+    sampled = replace(one, target_banks={SAMPLED: 1.0})
+    with pytest.raises(AudioTransferError, match=f"played by {before}, and by sampled"):
+        render_corpus(sampled, out)
+    for side in ("finished", "target"):
+        shutil.rmtree(out / "train-3-0000" / side)
+    assert render_corpus(sampled, out)[0]["target_bank"] == "sampled"
+    assert json.loads((out / "train-3-0000" / "song.json").read_text())["target_bank"] == "sampled"
 
 
 def test_targets_are_not_added_to_another_score(toy: RenderSettings, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -289,29 +289,44 @@ def _render_one(job: tuple[RenderSettings, int, str]) -> dict[str, object]:
     place = Path(folder) / f"{settings.split}-{settings.seed}-{index:04d}"
     card = place / "song.json"
     if card.is_file():
-        about = dict(json.loads(card.read_text()))
-        _add_targets(settings, index, place, about)
-        return about
+        return _with_targets(settings, index, card)
     sides, about, notes = render_song(settings, index, _worker_synthesizer())
     _write_sides(place, sides)
     np.savez_compressed(place / "notes.npz", allow_pickle=False, **notes)
     about = {"id": place.name, "stems": sorted(sides["source"]), **about}
-    temporary = card.with_suffix(".part")
-    temporary.write_text(json.dumps(about))
-    os.replace(temporary, card)
+    _write_card(card, about)
     return about
 
 
-def _add_targets(
-    settings: RenderSettings, index: int, place: Path, about: Mapping[str, Any]
-) -> None:
-    """Renders the styles that a song of an earlier rendering lacks."""
+def _with_targets(settings: RenderSettings, index: int, card: Path) -> dict[str, object]:
+    """Renders the styles that a song of an earlier rendering lacks; returns the song's facts.
+
+    Raises AudioTransferError where another bank has played the styles that it has.
+    """
+    place, about = card.parent, json.loads(card.read_text())
     styles = [] if settings.genre or not about["stems"] else settings.targets
     missing = [style for style in styles if not (place / FINISHED / f"{style}.wav").is_file()]
     if missing:
+        bank = Path(_target_bank(settings, index)).name
+        if about.get("target_bank", bank) != bank:
+            if any((place / FINISHED).glob("*.wav")):
+                raise AudioTransferError(
+                    f"{place}: its styles are played by {about['target_bank']}, and by {bank} "
+                    "with these settings; render into another folder, or delete its "
+                    f"{FINISHED} and target"
+                )
+            about["target_bank"] = bank
         names = [stem for stem in STEMS if stem in about["stems"]]
         source = {n: read_audio(place / "source" / f"{n}.wav")[0].numpy() for n in names}
         _write_sides(place, render_targets(settings, index, source, missing, about["score"]))
+        _write_card(card, about)
+    return dict(about)
+
+
+def _write_card(card: Path, about: Mapping[str, object]) -> None:
+    temporary = card.with_suffix(".part")
+    temporary.write_text(json.dumps(about))
+    os.replace(temporary, card)
 
 
 def _write_sides(place: Path, sides: Mapping[str, Stems]) -> None:
