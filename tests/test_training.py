@@ -727,19 +727,13 @@ def test_the_panel_has_each_figure_from_first_to_last(tmp_path: Path) -> None:
             file.write(json.dumps(entry) + "\n")
     lines = panel(tmp_path, 40).splitlines()
     assert lines[0] == "step 11 of 40"
-    assert lines[2].split() == ["step", "1", "3", "5", "7", "9", "11"]
-    assert lines[3].split() == ["validation/score", "-", "-", "-5", "-5", "-5", "-10"]
-    assert lines[4].split() == [
-        "generator/loss",
-        "1",
-        "0.3333",
-        "0.2",
-        "0.1429",
-        "0.1111",
-        "0.09091",
-    ]
-    assert lines[5].split() == ["learning_rate/generator", *["-1.234e-05"] * 6]  # the widest
-    assert len(lines) == 6
+    assert lines[1] == "best validation so far: step 5, score -5 (more is better)"
+    assert lines[3].split() == ["step", "1", "3", "6", "9", "11"]
+    assert lines[4].split() == ["validation/score", "-", "-", "-5", "-5", "-10"]
+    assert lines[5].split() == ["generator/loss", "1", "0.333", "0.167", "0.111", "0.0909"]
+    assert lines[6].split() == ["learning_rate/generator", *["-1.23e-05"] * 5]  # the widest
+    assert len(lines) == 7
+    assert max(map(len, lines)) <= 80
     assert panel(tmp_path / "nowhere", 40) == ""
 
 

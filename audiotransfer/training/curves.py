@@ -74,6 +74,12 @@ def read(folder: Path) -> Curves:
     return curves
 
 
+def best(scores: Curves) -> tuple[int, float] | None:
+    """The step and the score of the best validation, of scores by name; None where there is none."""
+    score = next((scores[name] for name in _SCORES if name in scores), None)
+    return None if score is None else max(score, key=lambda point: point[1])
+
+
 def _panels(curves: Curves) -> dict[str, Curves]:
     """Curves by panel: one for each group, one for validation scores, one for gradients."""
     panels: dict[str, Curves] = {}
@@ -102,9 +108,8 @@ def _panel(axis: Axes, title: str, curves: Curves) -> None:
         line = "--" if other else "-"
         mark = "o" if len(steps) == 1 else None
         axis.plot(steps, _smooth(values), line, color=colour, marker=mark, lw=1.6, label=name)
-    if title == _BEST:
-        score = next(curves[name] for name in _SCORES if name in curves)
-        step, value = max(score, key=lambda point: point[1])
+    if title == _BEST and (found := best(curves)) is not None:
+        step, value = found
         axis.plot([step], [value], "k*", ms=11, label=f"{value:.3g} at {step}")
     all_values = [value for points in curves.values() for _, value in points]
     if min(all_values) > 0 and max(all_values) > _LOGARITHMIC * min(all_values):

@@ -7,29 +7,34 @@ from pathlib import Path
 
 from audiotransfer.atomic import write_bytes
 from audiotransfer.errors import AudioTransferError
-from audiotransfer.training.curves import Curves, read
+from audiotransfer.training.curves import Curves, best, read
 
 TEXT = "panel.txt"
 logger = logging.getLogger(__name__)
-_COLUMNS, _WIDTH = 6, 11  # "-1.234e-05" and a space
-_FIRST = ("validation/", "generator/")  # what is read first stands first
+_LINE = 80  # columns of a terminal
+_COLUMNS, _WIDTH = (3, 6), 10  # at least and at most; "-1.23e-05" and a space
+_VALIDATION = "validation/"
+_FIRST = (_VALIDATION, "generator/")  # what is read first stands first
 
 
 def panel(folder: Path, steps: int) -> str:
     """Each figure of the log at its first, its last and entries between, a row for each.
 
-    Figures of validations come first, then the terms of the losses. ``steps`` is where the training
-    ends. Empty where nothing was logged yet.
+    As many entries as a terminal has room for. Above them stands the best validation; its figures
+    come first, then the terms of the losses. ``steps`` is where the training ends. Empty where
+    nothing was logged yet.
     """
     curves = read(folder)
     if not curves:
         return ""
     last = max(points[-1][0] for points in curves.values())
-    shown = _evenly(sorted({step for points in curves.values() for step, _ in points}))
     names = sorted(curves, key=_place)
     left = max(len(name) for name in names)
+    least, most = _COLUMNS
+    count = min(most, max(least, (_LINE - left) // _WIDTH))
+    shown = _evenly(sorted({step for points in curves.values() for step, _ in points}), count)
     head = "".join(f"{step:>{_WIDTH}}" for step in shown)
-    lines = [f"step {last} of {steps}", "", f"{'step':<{left}}{head}"]
+    lines = [f"step {last} of {steps}", *_best(curves), "", f"{'step':<{left}}{head}"]
     for name in names:
         values = (f"{_at(curves, name, step):>{_WIDTH}}" for step in shown)
         lines.append(f"{name:<{left}}{''.join(values)}")
@@ -45,9 +50,23 @@ def write_panel(folder: Path, steps: int) -> None:
         logger.warning("no panel: %s", error)
 
 
-def _evenly(steps: list[int]) -> list[int]:
-    """At most six of these, evenly spaced, the first and the last among them."""
-    count = min(_COLUMNS, len(steps))
+def _best(curves: Curves) -> list[str]:
+    """The best validation in a line; none before the first."""
+    validations = {
+        name.removeprefix(_VALIDATION): points
+        for name, points in curves.items()
+        if name.startswith(_VALIDATION)
+    }
+    found = best(validations)
+    if found is None:
+        return []
+    step, score = found
+    return [f"best validation so far: step {step}, score {score:.4g} (more is better)"]
+
+
+def _evenly(steps: list[int], count: int) -> list[int]:
+    """At most ``count`` of these, evenly spaced, the first and the last among them."""
+    count = min(count, len(steps))
     if count < 2:
         return steps
     places = [round(place * (len(steps) - 1) / (count - 1)) for place in range(count)]
@@ -62,4 +81,4 @@ def _place(name: str) -> tuple[int, str]:
 def _at(curves: Curves, name: str, step: int) -> str:
     """The last value of a figure up to a step; a dash before its first."""
     values = [value for at, value in curves[name] if at <= step]
-    return f"{values[-1]:.4g}" if values else "-"
+    return f"{values[-1]:.3g}" if values else "-"
