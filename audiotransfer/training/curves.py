@@ -75,7 +75,7 @@ def read(folder: Path) -> Curves:
 
 
 def best(scores: Curves) -> tuple[int, float] | None:
-    """The step and the score of the best validation, of scores by name; None where there is none."""
+    """Step and score of the best validation, of scores by name; None where there is none."""
     score = next((scores[name] for name in _SCORES if name in scores), None)
     return None if score is None else max(score, key=lambda point: point[1])
 
