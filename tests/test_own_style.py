@@ -196,6 +196,14 @@ def test_a_style_from_a_folder_and_its_export_after_a_stop(
     assert main([*command, "--plan"]) == 0
     assert "you get: runs/mine/mine" in capsys.readouterr().out
     assert not (tmp_path / "runs").exists()
+
+    def stopped(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(own_style, "prepare_training", stopped)
+        assert main([*command, "--steps", "1"]) == 130
+    assert "stopped while preparing; the same command goes on" in capsys.readouterr().err
     shown: list[tuple[str, float | None]] = []
     show = ProgressLine.show
 
@@ -237,9 +245,6 @@ def test_a_style_from_a_folder_and_its_export_after_a_stop(
     for words in (["--until", "9"], ["--steps", "5"], ["--minutes", "1"]):
         assert "prepared already, from step 1 to" in planned(*words)
     facts.write_text(json.dumps(known))
-
-    def stopped(*_: object, **__: object) -> None:
-        raise KeyboardInterrupt
 
     from audiotransfer import recipes
 

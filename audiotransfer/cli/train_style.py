@@ -53,16 +53,22 @@ def run(args: Arguments, console: Console) -> int:
     if args.plan:
         return 0
     description = f"The {_listed(stems)} of {len(songs)} songs, learned from their sound alone."
-    with console.progress(f"{args.style}, 1 of 3, preparing") as line:
-        config, refused = own_style.prepare_training(
-            [song.path for song in songs],
-            args.style,
-            folder,
-            separator,
-            stems,
-            description,
-            show=line.show,
+    try:
+        with console.progress(f"{args.style}, 1 of 3, preparing") as line:
+            config, refused = own_style.prepare_training(
+                [song.path for song in songs],
+                args.style,
+                folder,
+                separator,
+                stems,
+                description,
+                show=line.show,
+            )
+    except KeyboardInterrupt:
+        console.error(
+            f"stopped while preparing; the same command goes on from here, or delete {folder}"
         )
+        return STOPPED
     _name_left_out(refused, console)
     overrides = [
         f"trainer.steps={ahead.steps}",
