@@ -19,6 +19,7 @@ from audiotransfer import load_style, transfer
 from audiotransfer.audio.loudness import LoudnessMeter
 from audiotransfer.audio.reading import read_audio
 from audiotransfer.audio.writing import write_audio
+from audiotransfer.cli.main import main
 from audiotransfer.cover.span import part_of_sheet, prolonged
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.leadsheet import LeadSheet, Note, write_lead_sheet
@@ -362,6 +363,16 @@ def test_the_arrangement_is_written_as_midi(given: dict[str, Path], tmp_path: Pa
     assert score.to("second").end() == pytest.approx(SECONDS, abs=0.6)
     with pytest.raises(AudioTransferError, match=r"end it in \.mid"):
         report_of(tmp_path, style=jazz(), midi_out=tmp_path / "cover.wav")
+
+
+def test_the_command_names_the_files_that_it_wrote(
+    given: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    song, out, notes = (str(tmp_path / name) for name in ("song.wav", "out.wav", "notes.mid"))
+    write_audio(Path(song), sound(), RATE)
+    words = [song, "--style", "jazz", "--separator", "hpss", "--leadsheet", str(given["plain"])]
+    assert main([*words, "-o", out, "--midi-out", notes, "--no-cache"]) == 0
+    assert capsys.readouterr().out.splitlines() == [out, notes]
 
 
 def test_options_of_covers_are_named_where_there_is_none(tmp_path: Path) -> None:

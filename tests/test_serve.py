@@ -23,6 +23,7 @@ from serving import Running
 from starlette.requests import ClientDisconnect
 from starlette.testclient import TestClient
 
+from audiotransfer.cli.main import main
 from audiotransfer.server.access import Access
 from audiotransfer.server.app import create_app
 from audiotransfer.server.jobs import CANCELLED, DONE, FAILED, RUNNING, Job
@@ -556,6 +557,21 @@ def test_a_killed_server_leaves_no_process_and_the_next_one_removes_its_files(
     assert again.token != server.token
     again.end(signal.SIGINT)
     assert list(place.iterdir()) == []
+
+
+def test_a_server_shows_its_address_and_no_progress(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def serve(_host: str, _port: int, _limits: Limits, started: Callable[[str], None]) -> None:
+        started("http://127.0.0.1:1/?token=x")
+        time.sleep(1.5)
+
+    monkeypatch.setattr("audiotransfer.server.run.serve", serve)
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    assert main(["serve"]) == 0
+    told = capfd.readouterr()
+    assert told.out == "http://127.0.0.1:1/?token=x\n"
+    assert told.err.endswith("Ctrl-C ends the server, and removes its songs and results\n")
 
 
 def test_a_port_that_is_taken_is_refused_in_one_line(run: Callable[..., Any]) -> None:

@@ -90,10 +90,15 @@ class Console:
         with self._showing(ProgressLine(["audiotransfer"], quiet, delay=_LOADING_SECONDS)):
             yield
 
-    @contextmanager
-    def _showing(self, line: ProgressLine) -> Iterator[ProgressLine]:
+    def end_progress(self) -> None:
+        """Ends the line of progress, for a command that goes on without one."""
         if self._line is not None:
             self._line.close()
+            self._line = None
+
+    @contextmanager
+    def _showing(self, line: ProgressLine) -> Iterator[ProgressLine]:
+        self.end_progress()
         self._line = line
         try:
             yield line

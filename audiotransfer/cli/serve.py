@@ -81,7 +81,11 @@ def run(args: Arguments, console: Console) -> int:
         )
 
     def started(url: str) -> None:
+        console.end_progress()
         console.result(url, {"url": url})
+        console.notice(
+            "open that in a browser; Ctrl-C ends the server, and removes its songs and results"
+        )
         if args.open:
             import webbrowser
 

@@ -352,8 +352,10 @@ def _transfer_recordings(
         def done(outcome: Outcome) -> None:
             if in_parallel:
                 line.show("playing", (len(batch.done) + len(batch.failed) + 1) / batch.size)
-            text = str(outcome.report.output) if outcome.report else ""
             report = outcome.report
+            text = str(report.output) if report else ""
+            if report and report.cover and args.midi_out is not None and batch.size == 1:
+                text += f"\n{args.midi_out}"
             if args.report is not None and report is not None:
                 line.show("report", 0.97)
                 from audiotransfer.pipeline.report_page import without_stems, write_report_page
