@@ -137,7 +137,7 @@ def test_few_snippets_do_not_run_and_each_is_named() -> None:
     reasons = Counter(snippet.reason for snippet in kept)
     assert set(reasons) == set(NOT_RUN.values())  # none stands there for nothing
     counts = len(every), len(kept), sum(snippet.language == "python" for snippet in every)
-    assert counts == (124, 51, 9)
+    assert counts == (125, 51, 9)
 
 
 @pytest.fixture(scope="module")
@@ -149,7 +149,8 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     short = sound[:, : round(SHORT_SECONDS * rate)]
     for name in ("song.wav", "song.mp3", "reference.wav"):
         write_audio(folder / name, sound, rate)
-    for name in ("album/one.mp3", "my/rock/a.wav", "my/jazz/b.wav"):
+    stems = ("my-stems/piano.wav", "my-stems/vocals.wav")
+    for name in ("album/one.mp3", "my/rock/a.wav", "my/jazz/b.wav", *stems):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         write_audio(folder / name, short, rate)
     for number in range(10):  # `train --plan` wants a minute
