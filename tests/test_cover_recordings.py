@@ -563,7 +563,8 @@ def test_the_command_makes_a_cover(run: Run, place: Path) -> None:
     [
         (("--tempo", "90"), "tempo: a cover of a recording"),
         (("--leadsheet", "gone.json"), "gone.json cannot be read"),
-        (("--stem", "bass=covers"), "unknown style 'covers'"),
+        (("--stem", "bass=covers"), "stem bass: unknown style 'covers'"),
+        (("--stem", "bass=covers"), "keep, mute, cover and timbre are taken as well"),
         (("--mode", "timbre", "--stem", "bass=cover@1"), "expected keep, mute, cover, timbre"),
     ],
 )

@@ -474,7 +474,7 @@ def test_a_folder_whose_other_kind_the_style_does_not_know(run: Run, place: Path
     (place / "made").mkdir()
     code, out, err = run(".", "--style", "still", "--separator", "none", "-o", "made")
     assert (code, out) == (0, "made/noise.still.wav\n")
-    assert err.startswith("audiotransfer: 1 MIDI file is left out: style 'still' is of the spect")
+    assert err.startswith("audiotransfer: 1 MIDI file is left out: style 'still' is for recordings")
 
 
 def test_a_file_that_the_style_does_not_know_does_not_end_the_others(run: Run, place: Path) -> None:
@@ -482,9 +482,9 @@ def test_a_file_that_the_style_does_not_know_does_not_end_the_others(run: Run, p
     code, out, err = run("song.mid", "noise.wav", *words)
     assert (code, out) == (1, "made/noise.still.wav\n")
     (line,) = [line for line in err.splitlines() if "song.mid" in line]
-    assert line.startswith("audiotransfer: song.mid: style 'still' is of the spectral route")
+    assert line.startswith("audiotransfer: song.mid: style 'still' is for recordings")
     code, out, err = run("song.mid", *words)
-    assert (code, out) == (2, "") and "is of the spectral route" in err
+    assert (code, out) == (2, "") and "is for recordings" in err
     code, out, err = run("song.mid", "noise.wav", "--style", "stil", *words[2:])
     assert (code, out, err.count("\n")) == (2, "", 1) and "did you mean still?" in err
 

@@ -113,7 +113,7 @@ def test_without_styles_of_templates_no_song_becomes_one(monkeypatch: pytest.Mon
 
 def test_requests_that_teach_nothing_are_refused() -> None:
     songs = [SongLength(Path("a.wav"), 200.0)]
-    assert "1 songs are few" in own_style.check_request("mine", ("drums",), songs)[0]
+    assert "one song is little" in own_style.check_request("mine", ("drums",), songs)[0]
     assert own_style.check_request("mine", ("drums",), songs * 5) == []
     for name, stems, given, complaint in (
         ("My Style", ("drums",), songs, "use small letters"),
@@ -130,6 +130,21 @@ def test_songs_that_cannot_be_read_are_named(tmp_path: Path) -> None:
     found, refused = song_lengths([good, tmp_path / "bad.wav"])
     assert [(one.path, round(one.seconds)) for one in found] == [(good, 3)]
     assert list(refused) == [str(tmp_path / "bad.wav")]
+
+
+def test_songs_keep_their_numbers_and_others_are_refused(tmp_path: Path) -> None:
+    """Another song in the folder does not change whose pairs are there."""
+    one, two, three = (tmp_path / "music" / f"{name}.wav" for name in ("b", "d", "a"))
+    for number, path in enumerate([one, two]):
+        place = tmp_path / "run" / "songs" / f"{number:03d}-0"
+        place.mkdir(parents=True)
+        (place / "song.json").write_text(json.dumps({"song": str(path)}))
+    pairs = tmp_path / "run" / "songs"
+    assert own_pairs.paired_songs(pairs) == {one: 0, two: 1}
+    assert own_pairs._numbers([three, one, two], pairs) == [2, 0, 1]
+    assert own_pairs._numbers([three], tmp_path / "nothing") == [0]
+    with pytest.raises(AudioTransferError, match=r"prepared from other songs \(.*d\.wav\)"):
+        own_pairs.check_pairs([one, three], pairs)
 
 
 def test_an_excerpt_is_the_middle(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ from audiotransfer.evaluation import (
     shipped_instrument_classifier,
 )
 from audiotransfer.pipeline.naming import find_songs
-from audiotransfer.styles import Card, check_playable, find_style
+from audiotransfer.styles import Card, check_playable, find_for_recordings
 
 RECORDED_SECONDS = 30.0
 _TARGET_SONGS = 40
@@ -94,7 +94,7 @@ def gather(
             f"--on {first} and others: rendered and prepared songs are evaluated alone, name one "
             "folder"
         )
-    card = find_style(style).card
+    card = find_for_recordings(style).card
     check_playable(card)
     wanted = genre or _target_genre(card)
     manifest = load_manifest(first) if prepared else None

@@ -18,7 +18,7 @@ from audiotransfer.leadsheet import LeadSheet
 from audiotransfer.leadsheet.files import write_lead_sheet
 from audiotransfer.pipeline import Song, StemChoice, transfer
 from audiotransfer.pipeline.cover_options import AUTO, COVER, TIMBRE, check_mode
-from audiotransfer.styles import Style, find_for_recordings, find_style, installed
+from audiotransfer.styles import Style, find_for_recordings, installed
 from audiotransfer.transcription import Transcriber
 from separation import Separator
 from vocoder import GriffinLimInverter, SpectrogramSettings
@@ -56,15 +56,15 @@ def equaliser_for(style: str | Path, genre: str, baseline: Path | None = None) -
     if baseline is not None and not baseline.is_file():
         songs = rendered_songs(baseline, genre, "train")
         return fit_equaliser(songs, [BenchmarkSong(song.name, song.truth) for song in songs])
-    path = baseline or find_style(style).folder / EQUALISER_FILE
+    path = baseline or find_for_recordings(style).folder / EQUALISER_FILE
     return MatchedEQ.load(path) if path.is_file() else None
 
 
 def another_style(style: str | Path) -> str | None:
-    """Name of the first installed style that is not this one; None without one."""
-    own = find_style(style).card
-    others = [one.card.name for one in installed() if one.card.route == own.route]
-    return next((name for name in others if name != own.name), None)
+    """Name of the first installed style that changes timbre and is not this one; None without."""
+    own = find_for_recordings(style).card.name
+    others = (one.card.name for one in installed() if one.card.route == "spectral")
+    return next((name for name in others if name != own), None)
 
 
 def systems(

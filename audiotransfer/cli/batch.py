@@ -15,6 +15,7 @@ from audiotransfer.cli.console import Console, is_new
 from audiotransfer.errors import AudioTransferError, failure, refusal
 from audiotransfer.midi import SUFFIXES as MIDI_SUFFIXES
 from audiotransfer.pipeline.naming import find_songs, is_folder, name_clashes
+from audiotransfer.suggest import nearest
 
 if TYPE_CHECKING:
     from audiotransfer.cli.progress import ProgressLine
@@ -67,7 +68,7 @@ def check_song(song: Path, *, midi: bool = False) -> None:
     try:
         about = song.stat()
     except (FileNotFoundError, NotADirectoryError):
-        raise AudioTransferError(f"{song} does not exist; check the name and the folder") from None
+        raise AudioTransferError(f"{song} does not exist; {_similar(song)}") from None
     except OSError as error:  # such as a name that is too long, circular links, no permission
         raise AudioTransferError(f"{song} cannot be read ({error.strerror})") from None
     if stat.S_ISDIR(about.st_mode):
@@ -83,6 +84,18 @@ def check_song(song: Path, *, midi: bool = False) -> None:
         )
     if about.st_size == 0:
         raise AudioTransferError(f"{song} is empty (0 bytes); copy or export it again")
+
+
+def _similar(song: Path) -> str:
+    """What to do about a song that is not there: the most similar name in its folder, if any."""
+    suffixes = (*AUDIO_SUFFIXES, *MIDI_SUFFIXES)
+    try:
+        there = [one.name for one in song.parent.iterdir() if one.suffix.lower() in suffixes]
+    except OSError:
+        return "check the name and the folder"
+    same = [name for name in there if Path(name).stem == song.name]
+    close = sorted(same) or nearest(song.name, there)
+    return f"did you mean {song.with_name(close[0])}?" if close else "check the name and the folder"
 
 
 def check_only(songs: Sequence[Path], *, midi: bool = False) -> None:

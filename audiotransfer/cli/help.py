@@ -14,7 +14,7 @@ def configure(parser: Parser) -> None:
 examples:
   audiotransfer help             all verbs
   audiotransfer help separate    how songs are separated
-  audiotransfer help transfer    every option of audiotransfer SONG --style NAME""",
+  audiotransfer help transfer    options of audiotransfer SONG --style NAME""",
     )
     parser.add_argument("verb", nargs="?", type=any_name, metavar="VERB", help="verb to explain")
     add_messages(parser)

@@ -116,11 +116,14 @@ def _listing(styles: list[Installed]) -> str:
     if not styles:
         return "no style is installed; put a style's folder into $AUDIOTRANSFER_STYLES"
     name = max(len(style.card.name) for style in styles)
-    width = max(len(offers(style)) for style in styles)
+    indent = " " * (name + 4)
     blocks = []
     for kind in dict.fromkeys(PLAYS.values()):
         rows = [
-            f"  {style.card.name:<{name}}  {offered:<{width}}  {style.card.description}"
+            f"  {style.card.name:<{name}}  {offered}\n"
+            + textwrap.fill(
+                style.card.description, _WIDTH, initial_indent=indent, subsequent_indent=indent
+            )
             for style in styles
             if (offered := _offered(style, kind, styles))
         ]

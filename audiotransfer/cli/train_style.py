@@ -21,19 +21,23 @@ def run(args: Arguments, console: Console) -> int:
     """Checks the folder, says what it takes, prepares, trains, judges and exports."""
     stems = tuple(one.strip() for one in args.stems.split(",") if one.strip())
     with console.progress(args.style):
+        from audiotransfer.cli.batch import check_song
         from audiotransfer.pipeline import resolve_separator
         from audiotransfer.pipeline.naming import find_songs
         from audiotransfer.preparation import own_style
-        from audiotransfer.preparation.own_pairs import song_lengths
+        from audiotransfer.preparation.own_pairs import check_pairs, song_lengths
 
+        for place in args.folders:
+            check_song(place)
         found = [song.path for song in find_songs(args.folders).songs]
         songs, refused = song_lengths(found)
+        folder = args.out or Path("runs") / args.style
+        check_pairs([song.path for song in songs], folder / own_style.SONGS)
         remarks = own_style.check_request(args.style, stems, songs)
         separator, label, _ = resolve_separator("auto", "cpu")
     _name_left_out(refused, console)
     for remark in remarks:
         console.notice(remark)
-    folder = args.out or Path("runs") / args.style
     patience = args.until
     if patience is None and args.steps is None and args.minutes is None:
         patience = own_style.USUAL_PATIENCE

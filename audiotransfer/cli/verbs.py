@@ -31,7 +31,7 @@ VERBS = {
     "prepare": "prepares a collection of songs for training",
     "train": "trains a style from your songs, or what a config describes",
     "evaluate": "measures a style on songs, and compares it with baselines",
-    "help": "explains a verb with all its options",
+    "help": "explains a verb and its options",
 }
 _SIMILAR = 0.7  # least similarity of a misspelt verb to the one that is suggested
 
@@ -98,7 +98,8 @@ examples:
 verbs:
 {verbs}
 
-All options: audiotransfer help transfer; of a verb: audiotransfer help VERB.
+All options: audiotransfer help transfer; of covers and MIDI files: audiotransfer
+--help-midi; of a verb: audiotransfer help VERB.
 """
 
 

@@ -1,4 +1,4 @@
-"""Transfers the demo song to a style, and writes stems and spectrograms of both."""
+"""Transfers the demo song to a style, and writes its stems, and spectrograms of both."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def run_demo(
     overwrite: bool = False,
     progress: ProgressCallback | None = None,
 ) -> Demo:
-    """Writes the song, its transfer, the stems of both and a plot of spectrograms to ``folder``,
+    """Writes the song, its transfer, the stems of that and a plot of spectrograms to ``folder``,
     and the song's notes as a MIDI file.
 
     Raises AudioTransferError where a file exists and ``overwrite`` is not set.

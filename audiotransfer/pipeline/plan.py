@@ -167,14 +167,14 @@ def prepare(options: TransferOptions, *, separate_only: bool = False) -> Plan:
     device = resolve_device(options.device)
     styles = _StyleLoader(device, options.vocoder)
     main = None if options.style is None else styles.get(options.style)
-    for choice in options.stems.values():
+    for stem, choice in options.stems.items():
         if choice.style is not None:
-            styles.get(choice.style)
+            _check_stem_style(stem, choice.style, styles)
     separator, label, notices = resolve_separator(options.separator, device)
     mode = TIMBRE if main is None else mode_of_stems(options.mode, main)
     parts = [] if main is None or main.band is None else part_names(main.band)
     check_stems(options.stems, separator.stems, label)
-    check_stems(gains, (*separator.stems, *parts), label)
+    check_stems(gains, dict.fromkeys([*separator.stems, *parts]), label)
     cache = Cache(cache_folder()) if options.cache else None
     plan = Plan(
         separator,
@@ -327,6 +327,15 @@ def _plan_stem(
     if not isinstance(level, int | float | None):
         raise AudioTransferError(f"style {style.name!r} has no number as the level of its {known}")
     return StemPlan("style", transfer, style.name, strength, 0.0, effects, reference, level=level)
+
+
+def _check_stem_style(stem: str, style: str | Path | Style, styles: _StyleLoader) -> None:
+    """Loads a stem's style; its error says what else the stem may be given."""
+    try:
+        styles.get(style)
+    except AudioTransferError as error:
+        others = "keep, mute, cover and timbre are taken as well"
+        raise AudioTransferError(f"stem {stem}: {error} ({others})") from None
 
 
 def check_stems(named: Iterable[str], stems: Collection[str], label: str) -> None:

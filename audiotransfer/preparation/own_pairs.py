@@ -7,6 +7,7 @@ errors of those conversions are on the side that is given, never on the side tha
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 from collections.abc import Callable, Sequence
@@ -112,8 +113,9 @@ def make_pairs(
 
     The folders are those of rendered songs: ``song.json``, ``source``, ``target/NAME`` and
     ``features``; what is there already is kept. Returns the songs that were left out, with the
-    reason.
+    reason. Raises AudioTransferError where pairs of other songs are there.
     """
+    numbers = _numbers(songs, folder)
     transfers = {
         title: {
             stem: load(style.folder, entry.to_dict(), stem, "cpu", "auto")
@@ -125,7 +127,8 @@ def make_pairs(
     titles = list(transfers)
     refused: dict[str, str] = {}
     count = len(songs) * VERSIONS
-    for number, song in enumerate(songs):
+    for done, song in enumerate(songs):
+        number = numbers[done]
         versions = [
             (place, titles[(number + version) % len(titles)])
             for version in range(VERSIONS)
@@ -134,17 +137,46 @@ def make_pairs(
         if not versions:
             continue
         if show is not None:
-            show(song.name, number * VERSIONS / count)
+            show(song.name, done * VERSIONS / count)
         try:
             parts = separated(excerpt(song), separator, stems)
         except (AudioTransferError, SeparationError) as error:
             refused[str(song)] = str(error)
             continue
-        for done, (card, title) in enumerate(versions, start=1):
+        for version, (card, title) in enumerate(versions, start=1):
             _write(card.parent, song, name, parts, transfers[title])
             if show is not None:
-                show(song.name, (number * VERSIONS + done) / count)
+                show(song.name, (done * VERSIONS + version) / count)
     return refused
+
+
+def paired_songs(folder: Path) -> dict[Path, int]:
+    """The songs that have pairs in a folder, with their numbers there."""
+    return {
+        Path(os.path.abspath(json.loads(card.read_text())["song"])): int(card.parent.name[:-2])
+        for card in sorted(folder.glob("*-?/song.json"))
+    }
+
+
+def check_pairs(songs: Sequence[Path], folder: Path) -> None:
+    """Raises AudioTransferError where a folder has pairs of songs that are none of these."""
+    wanted = {Path(os.path.abspath(song)) for song in songs}
+    if others := [song for song in paired_songs(folder) if song not in wanted]:
+        raise AudioTransferError(
+            f"{folder.parent} was prepared from other songs ({others[0]}); give the style another "
+            "name or --out, or delete that folder"
+        )
+
+
+def _numbers(songs: Sequence[Path], folder: Path) -> list[int]:
+    """A number for each song: those that have pairs keep theirs."""
+    check_pairs(songs, folder)
+    known = paired_songs(folder)
+    free = (number for number in itertools.count() if number not in set(known.values()))
+    return [
+        known[place] if (place := Path(os.path.abspath(song))) in known else next(free)
+        for song in songs
+    ]
 
 
 def _write(
@@ -161,7 +193,12 @@ def _write(
         if stem in transfers:
             sound = transfers[stem](sound)
         _stem(part / "source" / f"{stem}.wav", sound)
-    about = {"id": place.name, "song": str(song), "split": "train", "stems": list(parts)}
+    about = {
+        "id": place.name,
+        "song": os.path.abspath(song),
+        "split": "train",
+        "stems": list(parts),
+    }
     (part / "song.json").write_text(json.dumps(about), encoding="utf-8")
     write_features(part)
     os.replace(part, place)

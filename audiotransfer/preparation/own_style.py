@@ -127,9 +127,10 @@ def check_request(name: str, stems: Sequence[str], songs: Sequence[SongLength]) 
             "minute or more, better twenty songs"
         )
     if len(songs) < FEW_SONGS:
+        few = "one song is" if len(songs) == 1 else f"{len(songs)} songs are"
         return [
-            f"{len(songs)} songs are few: it will know their sound, and little of what others of "
-            "the kind sound like; twenty are better"
+            f"{few} little to learn from: the style will know that sound, and hardly what others "
+            "of the kind sound like; twenty are better"
         ]
     return []
 

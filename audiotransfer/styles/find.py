@@ -30,6 +30,10 @@ class Installed:
     card: Card
 
 
+class _UnknownStyleError(AudioTransferError):
+    """No style has the name."""
+
+
 def search_path() -> list[Path]:
     """Folders whose subfolders are styles, in order of precedence.
 
@@ -95,7 +99,7 @@ def find_style(name_or_path: str | Path, *, route: str = "spectral") -> Installe
     if text in STYLES:
         notice(f"style {text!r}", STYLES[text])
         return find_style(STYLES[text], route=route)
-    raise AudioTransferError(
+    raise _UnknownStyleError(
         _unknown(text, sorted(s.card.name for s in styles if s.card.route == route))
     )
 
@@ -108,14 +112,18 @@ def find_for_recordings(name_or_path: str | Path) -> Installed:
     """
     try:
         return find_style(name_or_path, route="spectral")
+    except AudioTransferError as error:
+        refused = error
+    try:
+        style = find_style(name_or_path, route="symbolic")
     except AudioTransferError:
-        try:
-            style = find_style(name_or_path, route="symbolic")
-        except AudioTransferError:
-            style = None
-        if style is None or not style.card.band:
-            raise
+        style = None
+    if style is not None and style.card.band:
         return style
+    if isinstance(refused, _UnknownStyleError):
+        bands = {card.name for card in available() if card.band or card.route == "spectral"}
+        raise AudioTransferError(_unknown(str(name_or_path), sorted(bands)))
+    raise refused
 
 
 def _style_folders(root: Path) -> Iterator[Path]:
@@ -128,9 +136,8 @@ def _style_folders(root: Path) -> Iterator[Path]:
 def _check_route(style: Installed, route: str) -> Installed:
     if style.card.route != route:
         raise AudioTransferError(
-            f"style {style.card.name!r} is of the {style.card.route} route and for"
-            f" {PLAYS[style.card.route]}, this needs one for {PLAYS[route]}:"
-            " `audiotransfer styles` lists them"
+            f"style {style.card.name!r} is for {PLAYS[style.card.route]}, this needs one for"
+            f" {PLAYS[route]}: `audiotransfer styles` lists them"
         )
     return style
 
