@@ -90,12 +90,15 @@ def _similar(song: Path) -> str:
     """What to do about a song that is not there: the most similar name in its folder, if any."""
     suffixes = (*AUDIO_SUFFIXES, *MIDI_SUFFIXES)
     try:
-        there = [one.name for one in song.parent.iterdir() if one.suffix.lower() in suffixes]
+        there = {
+            one.stem: one.name for one in song.parent.iterdir() if one.suffix.lower() in suffixes
+        }
     except OSError:
+        there = {}
+    close = nearest(song.name, there, cutoff=1.0) or nearest(song.stem, there, cutoff=0.7)
+    if not close:
         return "check the name and the folder"
-    same = [name for name in there if Path(name).stem == song.name]
-    close = sorted(same) or nearest(song.name, there)
-    return f"did you mean {song.with_name(close[0])}?" if close else "check the name and the folder"
+    return f"did you mean {song.with_name(there[close[0]])}?"
 
 
 def check_only(songs: Sequence[Path], *, midi: bool = False) -> None:

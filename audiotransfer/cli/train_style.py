@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from audiotransfer.cli.arguments import Arguments
+from audiotransfer.cli.batch import check_song
 from audiotransfer.cli.console import Console
 from audiotransfer.errors import AudioTransferError
 
@@ -20,15 +21,14 @@ _SHOWN = 3  # songs that are named of those left out
 def run(args: Arguments, console: Console) -> int:
     """Checks the folder, says what it takes, prepares, trains, judges and exports."""
     stems = tuple(one.strip() for one in args.stems.split(",") if one.strip())
+    for place in args.folders:
+        check_song(place)
     with console.progress(args.style):
-        from audiotransfer.cli.batch import check_song
         from audiotransfer.pipeline import resolve_separator
         from audiotransfer.pipeline.naming import find_songs
         from audiotransfer.preparation import own_style
         from audiotransfer.preparation.own_pairs import check_pairs, song_lengths
 
-        for place in args.folders:
-            check_song(place)
         found = [song.path for song in find_songs(args.folders).songs]
         songs, refused = song_lengths(found)
         folder = args.out or Path("runs") / args.style
@@ -194,7 +194,8 @@ def _plan(
         "your songs, about 3 MB; other stems and the notes stay as they are",
         f"it takes about {_hours(ahead.preparation + ahead.training)} here: {preparing}, {steps}, "
         f"and {size / 1000 + 0.2:.1f} GB in {folder}",
-        "Ctrl-C exports the best so far; --minutes, --steps and --until change how long",
+        "Ctrl-C stops; it exports the best so far once it trains, and the same command goes on; "
+        "--minutes, --steps and --until change how long",
     ]
 
 
