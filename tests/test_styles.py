@@ -146,8 +146,8 @@ def test_names_are_unique_for_each_route(root: Path) -> None:
     make_style(root, "march", route="symbolic")
     assert styles.find_style("jazz").folder.name == "jazz"
     assert styles.find_style("jazz", route="symbolic").folder.name == "jazz-midi"
-    assert "symbolic route" in refusal(styles.find_style, "march")
-    assert "symbolic route" in refusal(styles.find_style, root / "march")
+    assert "is for MIDI files" in refusal(styles.find_style, "march")
+    assert "is for MIDI files" in refusal(styles.find_style, root / "march")
     assert [(card.name, card.route) for card in styles.available()] == [
         ("jazz", "spectral"),
         ("jazz", "symbolic"),
