@@ -178,7 +178,7 @@ def test_what_the_program_wrote_is_left_out_of_folders(here: Path) -> None:
     assert result.songs[0].path == Path("in/song.jazz.wav")
     assert Path("in/song.jazz.wav") not in result.own
     touch(here, "mine/a.jazz.wav")
-    with pytest.raises(AudioTransferError, match="only stems and outputs of this program"):
+    with pytest.raises(AudioTransferError, match="only outputs of this program or stems"):
         found(Path("mine"))
 
 

@@ -113,12 +113,13 @@ def test_without_styles_of_templates_no_song_becomes_one(monkeypatch: pytest.Mon
 
 def test_requests_that_teach_nothing_are_refused() -> None:
     songs = [SongLength(Path("a.wav"), 200.0)]
-    assert "one song is little" in own_style.check_request("mine", ("drums",), songs)[0]
+    assert "3 songs are little" in own_style.check_request("mine", ("drums",), songs * 3)[0]
     assert own_style.check_request("mine", ("drums",), songs * 5) == []
     for name, stems, given, complaint in (
         ("My Style", ("drums",), songs, "use small letters"),
         ("mine", ("tuba",), songs, "no style changes 'tuba'"),
-        ("mine", ("drums",), [SongLength(Path("a.wav"), 20.0)], "too little to learn"),
+        ("mine", ("drums",), songs, "a.wav is one song"),
+        ("mine", ("drums",), [SongLength(Path("a.wav"), 20.0)] * 2, "too little to learn"),
     ):
         with pytest.raises(AudioTransferError, match=complaint):
             own_style.check_request(name, stems, given)
@@ -238,6 +239,7 @@ def test_a_style_from_a_folder_and_its_export_after_a_stop(
     assert card["stems"]["drums"] != "keep"
     assert -40 < card["stems"]["drums"]["options"]["level"] < 0
     assert card["stems"]["bass"] == "keep"
+    assert set(card["figures"]) >= {"songs", "doing nothing", "matched EQ", "style"}
     assert card["steps"] == 1
     assert not card["description"].startswith("Unfinished")
     watched = (tmp_path / "runs/mine/panel.txt").read_text()

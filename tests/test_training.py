@@ -722,12 +722,16 @@ def test_a_file_that_is_no_config_is_one_line(configs: Path, text: str, message:
 def test_the_panel_has_each_figure_from_first_to_last(tmp_path: Path) -> None:
     for step in range(1, 12):
         entry = {"step": step, "generator/loss": 1 / step, "learning_rate/generator": -1.234e-5}
-        entry |= {"validation/score": -step} if step % 5 == 0 else {}
+        if step % 5 == 0:
+            entry |= {"validation/score": -step, "validation/a/b": 0.5, "validation/a/b/nothing": 1}
         with (tmp_path / "log.jsonl").open("a") as file:
             file.write(json.dumps(entry) + "\n")
     lines = panel(tmp_path, 40).splitlines()
     assert lines[0] == "step 11 of 40"
     assert lines[1] == "best validation so far: step 5, score -5 (more is better)"
+    assert lines[2] == "distances there, less is better (of doing nothing): a/b 0.5 (1)"
+    del lines[2]
+    lines = [line for line in lines if "a/b" not in line]
     assert lines[3].split() == ["step", "1", "3", "6", "9", "11"]
     assert lines[4].split() == ["validation/score", "-", "-", "-5", "-5", "-10"]
     assert lines[5].split() == ["generator/loss", "1", "0.333", "0.167", "0.111", "0.0909"]

@@ -45,6 +45,11 @@ def test_both_are_said_with_their_figures() -> None:
         "style reached: 6 of 6 outputs are classified as jazz (sources 0, random chords 6); "
         "probability 0.90 (sources 0.00), higher on 6"
     )
+    told = [verdict({"song": song()}, "jazz", SYSTEMS, accuracy)[0] for accuracy in (0.44, 0.9)]
+    assert told[0].startswith(
+        "style reached (by a genre classifier that is right on 44% of other songs, a hint only): "
+    )
+    assert told[1].startswith("style reached (by a genre classifier that is right on 90% of other ")
     assert content.startswith("content kept: 60% of the bars have the song's root (by chance 10%")
     assert "random chords 10%" in content
     assert "among 6 1.00" in content

@@ -23,7 +23,7 @@ def outlook(style: str, entries: Entries, systems: Mapping[str, System]) -> list
     length = entries.seconds or _USUAL_SECONDS
     slowness = separation_seconds() / USUAL_SECONDS
     seconds = slowness * count * seconds_a_song(systems) * length / _USUAL_SECONDS
-    each = f"{entries.seconds:g} s" if entries.seconds else "all"
+    each = f"up to {entries.seconds:g} s" if entries.seconds else "all"
     songs = "1 song" if count == 1 else f"{count} songs"
     minutes = max(1, round(seconds / 60))
     found = [

@@ -209,11 +209,15 @@ class Batch:
         """Prints the text about a song that is done, and its notices."""
         from audiotransfer.pipeline.options import SMALL_SEPARATOR
 
+        values = report.to_dict()
+        name = f"{Path(values['input']).name}: " if self.size > 1 else ""
         for notice in report.notices:
+            if notice != SMALL_SEPARATOR:
+                self.console.notice(f"{name}{notice}")
             # Which separator would be better is told once, not on every run.
-            if not self.console.quiet and (notice != SMALL_SEPARATOR or is_new(notice)):
+            elif not self.console.quiet and is_new(notice):
                 self.console.notice(notice)
-        self.done.append(report.to_dict())
+        self.done.append(values)
         if not self.console.as_json:
             self.console.result(text, None)
 

@@ -198,7 +198,7 @@ def run(args: Arguments, console: Console) -> int:
             on_song=_on_song(args, excerpts),
         )
     shares = _shares(measured, entries.classifiers)
-    words = _verdict(measured, entries.classifiers.genre)
+    words = _verdict(measured, entries.classifiers)
     instruments = entries.classifiers.instruments
     values = {
         "style": args.style,
@@ -342,7 +342,7 @@ def _write_page(args: Arguments, excerpts: list[Excerpt], entries: Entries) -> N
     asked = (
         f"The reference is the song as {genre} instruments play it. How close does each come?"
         if true
-        else "The reference is the song as it was. How well does each keep it, and how clean is it?"
+        else "The reference is the song as it was. How well does each keep it?"
     )
     write_mushra_page(
         args.page, items, STEREO_RATE, style=style, genre=genre, asked=asked, seed=args.seed
@@ -355,7 +355,7 @@ def _write(path: Path, values: dict[str, Any]) -> None:
     write_bytes(path, text.encode(), overwrite=True)
 
 
-def _verdict(measured: Benchmark, genre: str) -> list[str]:
+def _verdict(measured: Benchmark, classifiers: Classifiers) -> list[str]:
     """The verdict in words, on style and content apart."""
     from audiotransfer import benchmark
     from audiotransfer.evaluation.report.verdict import Systems, verdict
@@ -365,7 +365,9 @@ def _verdict(measured: Benchmark, genre: str) -> list[str]:
         if benchmark.RANDOM_CHORDS in measured.systems()
         else benchmark.RANDOM
     )
-    words = verdict(measured.songs, genre, Systems(benchmark.STYLE, benchmark.NOTHING, random))
+    systems = Systems(benchmark.STYLE, benchmark.NOTHING, random)
+    tested = classifiers.genres.report.get("held-out real clips", {})
+    words = verdict(measured.songs, classifiers.genre, systems, tested.get("accuracy"))
     count = len(measured.songs)
     if count < _FEW_SONGS:
         words.append(f"of {count} {'song' if count == 1 else 'songs'} only: take ten to be sure")
@@ -398,9 +400,6 @@ def _text(
             parts += [narrow_table(shown, ["system", *columns], interval_of=STYLE), ""]
     parts += ["verdict", *words]
     parts += [f"{one['share']:.0%} of {one['songs']} songs {one['what']}" for one in shares]
-    tested = entries.classifiers.genres.report.get("held-out real clips")
-    if tested and entries.classifiers.genre:
-        parts.append(f"the genre classifier is right on {tested['accuracy']:.0%} of held-out clips")
     if args.out is None:
         parts.append("all figures, with intervals and by song: -o figures.json")
     if args.page is None:

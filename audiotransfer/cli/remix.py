@@ -26,8 +26,8 @@ _MUTE = "mute"
 def configure(parser: Parser) -> None:
     """Describes the verb and its arguments."""
     parser.about(
-        "Mixes the stems of a folder to a song. The folder is one that `--stems-out` or "
-        "`audiotransfer separate` wrote: drums.wav is the stem as it was separated, "
+        "Mixes the stems of a folder to a song: those that `--stems-out` or `audiotransfer "
+        "separate` wrote, or your own. drums.wav is the stem as it was separated or recorded, "
         "drums.jazz.wav the same stem in the style jazz. Where there are both, the styled one is "
         "used.",
         """\

@@ -148,9 +148,10 @@ def offers(style: Installed) -> str:
     """What a style changes: stems of recordings, modes of MIDI files."""
     card = style.card
     stems = [stem for stem, entry in card.stems.items() if entry]
-    if card.route == "symbolic" and stems:
-        stems = ["network"]
-    return ", ".join([*(["cover"] if card.band else []), *stems]) or "nothing"
+    modes = ["cover"] if card.band else []
+    if stems:
+        modes.append("network" if card.route == "symbolic" else f"timbre of {', '.join(stems)}")
+    return "; ".join(modes) or "nothing"
 
 
 def _overview(style: Installed) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,8 @@ _SHOWN = 3  # songs that are named of those left out
 def run(args: Arguments, console: Console) -> int:
     """Checks the folder, says what it takes, prepares, trains, judges and exports."""
     stems = tuple(one.strip() for one in args.stems.split(",") if one.strip())
+    if importlib.util.find_spec("lightning_fabric") is None:
+        raise AudioTransferError("training needs an extra: pip install 'audiotransfer[train]'")
     for place in args.folders:
         check_song(place)
     with console.progress(args.style):
@@ -77,6 +80,7 @@ def run(args: Arguments, console: Console) -> int:
     overrides = [
         f"trainer.steps={ahead.steps}",
         f"trainer.patience={'null' if patience is None else patience}",
+        f"trainer.validate_every={own_style.validate_every(ahead.steps)}",
     ]
     title = f"{args.style}, 2 of 3, training"
     if train_and_export(config, overrides, folder, console, title, args.minutes) is None:
@@ -87,7 +91,9 @@ def run(args: Arguments, console: Console) -> int:
 
         held_out = load_training(config).recipe.validation_songs
         judgement = own_style.compare(folder, style, stems, held_out, line.show)
+    own_style.record(style, judgement)
     lines = [
+        own_style.ending(folder, ahead.steps),
         judgement.words(),
         f"distance to them: input {judgement.nothing:.3f}, matched equalisers "
         f"{judgement.equaliser:.3f}, {args.style} {judgement.style:.3f} nats",
@@ -95,7 +101,8 @@ def run(args: Arguments, console: Console) -> int:
         f"{style} --on SONGS --page listen.html",
         f"use it: audiotransfer SONG --style {style}",
     ]
-    console.result("\n".join(lines), {"style": style, "judgement": vars(judgement)})
+    text = "\n".join(line for line in lines if line)
+    console.result(text, {"style": style, "judgement": vars(judgement)})
     return 0
 
 
@@ -192,8 +199,8 @@ def _plan(
         f"{SECONDS:.0f} s of each), separated by {separator}",
         f"you get: {folder / name}, a style of timbre for {_listed(stems)}, with their levels in "
         "your songs, about 3 MB; other stems and the notes stay as they are",
-        f"it takes about {_hours(ahead.preparation + ahead.training)} here: {preparing}, {steps}, "
-        f"and {size / 1000 + 0.2:.1f} GB in {folder}",
+        f"it takes about {_hours(ahead.preparation + ahead.training)} on this machine as busy as "
+        f"it is now: {preparing}, {steps}, and {size / 1000 + 0.2:.1f} GB in {folder}",
         "Ctrl-C stops; it exports the best so far once it trains, and the same command goes on; "
         "--minutes, --steps and --until change how long",
     ]

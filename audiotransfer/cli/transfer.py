@@ -200,10 +200,17 @@ def _style_of_song(args: Arguments, console: Console) -> str:
     with console.progress(song.name) as line:
         from audiotransfer.pipeline import resolve_device, resolve_separator
         from audiotransfer.pipeline.cache import cache_folder
-        from audiotransfer.preparation.reference_style import reference_style
+        from audiotransfer.preparation.reference_style import making_seconds, reference_style
+        from audiotransfer.timing import clock
 
-        separator, label, _ = resolve_separator(args.separator, resolve_device(args.device))
+        device = resolve_device(args.device)
+        separator, label, _ = resolve_separator(args.separator, device)
         place = cache_folder().parent / "reference-styles"
+        if seconds := making_seconds(song, place, label, device):
+            console.notice(
+                f"{song.name}: its style takes about {clock(max(1.0, seconds))} here to make, and "
+                "is kept for the next time"
+            )
         found = reference_style(song, place, separator, label, line.show)
     console.notice(found.words())
     return str(found.folder)
@@ -354,8 +361,12 @@ def _transfer_recordings(
                 line.show("playing", (len(batch.done) + len(batch.failed) + 1) / batch.size)
             report = outcome.report
             text = str(report.output) if report else ""
-            if report and report.cover and args.midi_out is not None and batch.size == 1:
-                text += f"\n{args.midi_out}"
+            if report and batch.size == 1:
+                more = (
+                    args.midi_out if report.cover else None,
+                    None if args.temporary_stems else args.stems_out,
+                )
+                text += "".join(f"\n{path}" for path in more if path is not None)
             if args.report is not None and report is not None:
                 line.show("report", 0.97)
                 from audiotransfer.pipeline.report_page import without_stems, write_report_page

@@ -73,9 +73,9 @@ def find_songs(
                 songs.setdefault(os.path.abspath(path), SongFile(path, place))
     if not songs:
         raise AudioTransferError(
-            f"{', '.join(map(str, places))}: only stems and outputs of this program are there "
-            f"({len(own)} {'file' if len(own) == 1 else 'files'}); name one to work on it, or give "
-            "the folder to `audiotransfer remix`"
+            f"{', '.join(map(str, places))}: only outputs of this program or stems are there "
+            f"({len(own)} {'file' if len(own) == 1 else 'files'}); name one to work on it, or mix "
+            "them with `audiotransfer remix`"
         )
     return FoundSongs(
         list(songs.values()), [path for place, path in own.items() if place not in songs]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +32,7 @@ from audiotransfer.spectral.models.base import STEMS, SpectrogramModel
 from audiotransfer.spectral.objectives.losses import power_sum
 from audiotransfer.spectral.objectives.templates import TEMPLATE_MODELS, TemplateObjective
 from audiotransfer.spectral.transfer import load_generator
-from audiotransfer.styles.card import Card
+from audiotransfer.styles.card import Card, read_card, write_card
 from audiotransfer.training.checkpoints import load_facts
 from audiotransfer.training.distances import frame_distance
 from separation import Separator
@@ -61,6 +61,7 @@ _TRAINER = {
     "validate_every": 50,
     "patience": USUAL_PATIENCE,
 }
+_VALIDATIONS = 6  # of a short training
 _HELD_OUT = 0.1  # of the songs
 _MEASURED_SECONDS = 6.0
 _CLOSEST_SONGS = 2
@@ -114,12 +115,22 @@ class Judgement:
         )
 
 
+def validate_every(steps: int) -> int:
+    """After how many steps a training of so many is validated: six times at least, if it can be."""
+    return max(1, min(_TRAINER["validate_every"], steps // _VALIDATIONS))
+
+
 def check_request(name: str, stems: Sequence[str], songs: Sequence[SongLength]) -> list[str]:
     """Remarks on a request; raises AudioTransferError where nothing can be learned."""
     Card(name, "", {}, {})  # refuses a name that no card takes
     for stem in stems:
         if stem not in STEMS:
             raise AudioTransferError(f"no style changes {stem!r}; --stems takes {', '.join(STEMS)}")
+    if len(songs) == 1:
+        raise AudioTransferError(
+            f"{songs[0].path} is one song, and some are kept out to choose the weights: give two "
+            "or more, better twenty; the sound of one song is copied by --style ./SONG"
+        )
     seconds = sum(song.seconds for song in songs)
     if seconds < LEAST_SECONDS:
         raise AudioTransferError(
@@ -127,10 +138,9 @@ def check_request(name: str, stems: Sequence[str], songs: Sequence[SongLength]) 
             "minute or more, better twenty songs"
         )
     if len(songs) < FEW_SONGS:
-        few = "one song is" if len(songs) == 1 else f"{len(songs)} songs are"
         return [
-            f"{few} little to learn from: the style will know that sound, and hardly what others "
-            "of the kind sound like; twenty are better"
+            f"{len(songs)} songs are little to learn from: the style will know their sound, and "
+            "hardly what others of the kind sound like; twenty are better"
         ]
     return []
 
@@ -390,6 +400,28 @@ def compare(
             totals[name].append(_distance(power_sum(parts), truth))
     means = {name: float(np.mean(values)) for name, values in totals.items()}
     return Judgement(**means, songs=max(1, held_out // VERSIONS))
+
+
+def record(style: Path, judgement: Judgement) -> None:
+    """Writes a judgement into the card of a style, as ratios to doing nothing."""
+    card = read_card(style)
+    figures = {
+        "songs": f"{judgement.songs} of the folder's songs that were kept out, as played by other "
+        "instruments",
+        "doing nothing": {"distance ratio": 1.0},
+        "matched EQ": {"distance ratio": round(judgement.equaliser / judgement.nothing, 3)},
+        "style": {"distance ratio": round(judgement.style / judgement.nothing, 3)},
+    }
+    write_card(style, replace(card, figures={**card.figures, **figures}))
+
+
+def ending(folder: Path, steps: int) -> str:
+    """Why a training that ended before its last step did so; empty where it did not."""
+    _, step, in_vain = _done(folder, 1)
+    if step >= steps:
+        return ""
+    why = f"the last {in_vain} validations were no better" if in_vain else "its time was over"
+    return f"training ended after {step} of {steps} steps: {why}"
 
 
 def _features(place: Path, stem: str, side: str) -> Tensor:

@@ -17,11 +17,13 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
+from audiotransfer.audio.reading import probe_audio
 from audiotransfer.audio.sound_profile import SoundMeter
 from audiotransfer.errors import AudioTransferError
 from audiotransfer.leadsheet.quantising import swing_phase
 from audiotransfer.pipeline.cache import key_of
 from audiotransfer.pipeline.cut import Cut
+from audiotransfer.pipeline.outlook import cores, separation_seconds
 from audiotransfer.pipeline.plan import REFERENCE
 from audiotransfer.pipeline.sources import FileSource, part_of
 from audiotransfer.pipeline.transcription import transcribe_source
@@ -45,6 +47,10 @@ from vocoder import SpectrogramSettings
 
 SECONDS = 60.0
 """Of the reference that are read, from its middle."""
+# Shares of the work: separation, matching of each stem, the rest for swing. All of it is `_WORK`
+# times what the embedded separator takes for the same sound on one core.
+_SEPARATING, _MATCHING = 0.08, {"drums": 0.07, "bass": 0.32, "other": 0.48}
+_WORK = 15.0
 _FORMAT = "templates, tone, width"  # what such a style holds; names its folder
 _ABSENT = 2e-3  # power of a stem beside the loudest below which the song does not have it
 Show = Callable[[str, float], None]
@@ -87,6 +93,21 @@ def style_name(song: Path) -> str:
     return f"{name}-song" if name in RESERVED else name
 
 
+def making_seconds(song: Path, folder: Path, label: str, device: str) -> float:
+    """About how long `reference_style` takes on this machine; 0 where the style is there."""
+    if (_place(song, folder, label) / CARD_NAME).is_file():
+        return 0.0
+    info = probe_audio(song)
+    length = min(SECONDS, info.frames / info.sample_rate)
+    return _WORK * length * separation_seconds(device) / cores(device)
+
+
+def _place(song: Path, folder: Path, label: str) -> Path:
+    """The folder of a song's style in ``folder``."""
+    digest = hashlib.sha256(song.read_bytes()).hexdigest()
+    return folder / key_of(digest, label, package_version(), _FORMAT)[:16] / style_name(song)
+
+
 def reference_style(
     song: Path, folder: Path, separator: Separator, label: str, show: Show | None = None
 ) -> Reference:
@@ -95,26 +116,26 @@ def reference_style(
     ``label`` names the separator. Raises AudioTransferError where the song cannot be read, or none
     of its stems can be copied.
     """
-    name = style_name(song)
-    digest = hashlib.sha256(song.read_bytes()).hexdigest()
-    place = folder / key_of(digest, label, package_version(), _FORMAT)[:16] / name
+    place = _place(song, folder, label)
+    name = place.name
     if (place / CARD_NAME).is_file():
         return _described(place, name, _stems_of(place), read_card(place).figures.get("swing"))
     if show is not None:
-        show(f"separating {song.name}", 0.0)
+        show("separating", 0.0)
     parts = separated(excerpt(song, SECONDS), separator, STEMS)
     loudest = max(float(part.square().mean()) for part in parts.values())
     place.mkdir(parents=True, exist_ok=True)
     entries: dict[str, StemEntry | None] = {}
     networks = {}
-    for number, stem in enumerate(STEMS):
-        if show is not None:
-            show(f"matching {stem} of {song.name}", (1 + number) / (1 + len(STEMS)))
+    share = _SEPARATING
+    for stem in STEMS:
+        before, share = share, share + _MATCHING[stem]
         entries[stem] = None
         if float(parts[stem].square().mean()) < _ABSENT * loudest:
             continue
         try:
-            title, matched = best_match(parts[stem], stem)
+            tried = None if show is None else _matching(show, f"matching {stem}", before, share)
+            title, matched = best_match(parts[stem], stem, show=tried)
         except AudioTransferError:
             continue
         file = f"{stem}.safetensors"
@@ -138,7 +159,7 @@ def reference_style(
     if not copied:
         raise AudioTransferError(f"{song}: none of its stems sounds long enough to be copied")
     if show is not None:
-        show(f"listening for swing in {song.name}", 0.95)
+        show("listening for swing", share)
     found = _described(place, name, copied, swing_of(song))
     card = Card(
         name=name,
@@ -177,15 +198,29 @@ def swing_of(song: Path) -> float | None:
     return None if phase is None else round(phase, 3)
 
 
-def best_match(sound: Tensor, stem: str, styles: Sequence[str] = ()) -> tuple[str, Matched]:
+def _matching(show: Show, what: str, first: float, last: float) -> Callable[[float], None]:
+    """Shows the share of a stem's matching as part of all the work."""
+    return lambda share: show(what, first + share * (last - first))
+
+
+def best_match(
+    sound: Tensor,
+    stem: str,
+    styles: Sequence[str] = (),
+    show: Callable[[float], None] | None = None,
+) -> tuple[str, Matched]:
     """The style whose templates explain a stem ``[2, T]`` best once they are matched, and they.
 
-    ``styles`` are those that are tried: all that ship by default. Raises AudioTransferError where
-    less than two seconds sound, or no style has templates of the stem.
+    ``styles`` are those that are tried: all that ship by default; ``show`` gets the share that was
+    tried. Raises AudioTransferError where less than two seconds sound, or no style has templates of
+    the stem.
     """
     spectrogram = SpectrogramSettings()
     found: dict[str, Matched] = {}
-    for title, style in pair_styles(styles).items():
+    tried = pair_styles(styles)
+    for number, (title, style) in enumerate(tried.items()):
+        if show is not None:
+            show(number / len(tried))
         entry = style.card.stems.get(stem)
         if entry is None:
             continue

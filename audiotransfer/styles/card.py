@@ -210,7 +210,10 @@ def read_card(folder: str | Path) -> Card:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise AudioTransferError(f"{folder} is no style: it has no {CARD_NAME}") from None
+        raise AudioTransferError(
+            f"{folder} is no style: it has no {CARD_NAME}; of a folder of songs `audiotransfer "
+            "train --style NAME --from FOLDER` makes one"
+        ) from None
     except (OSError, ValueError) as error:
         raise AudioTransferError(
             f"{path} cannot be read ({error}): install the style again"

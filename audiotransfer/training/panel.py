@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import textwrap
 from pathlib import Path
 
 from audiotransfer.atomic import write_bytes
@@ -13,7 +14,7 @@ TEXT = "panel.txt"
 logger = logging.getLogger(__name__)
 _LINE = 80  # columns of a terminal
 _COLUMNS, _WIDTH = (3, 6), 10  # at least and at most; "-1.23e-05" and a space
-_VALIDATION = "validation/"
+_VALIDATION, _NOTHING = "validation/", "nothing"
 _FIRST = (_VALIDATION, "generator/")  # what is read first stands first
 
 
@@ -51,7 +52,7 @@ def write_panel(folder: Path, steps: int) -> None:
 
 
 def _best(curves: Curves) -> list[str]:
-    """The best validation in a line; none before the first."""
+    """The best validation in words, with its distances; nothing before the first."""
     validations = {
         name.removeprefix(_VALIDATION): points
         for name, points in curves.items()
@@ -61,7 +62,16 @@ def _best(curves: Curves) -> list[str]:
     if found is None:
         return []
     step, score = found
-    return [f"best validation so far: step {step}, score {score:.4g} (more is better)"]
+    lines = [f"best validation so far: step {step}, score {score:.3g} (more is better)"]
+    distances = [
+        f"{name} {_at(validations, name, step)} ({_at(validations, f'{name}/{_NOTHING}', step)})"
+        for name in sorted(validations)
+        if f"{name}/{_NOTHING}" in validations
+    ]
+    if distances:
+        said = f"distances there, less is better (of doing nothing): {', '.join(distances)}"
+        lines += textwrap.wrap(said, _LINE - 1, subsequent_indent="  ")
+    return lines
 
 
 def _evenly(steps: list[int], count: int) -> list[int]:

@@ -26,6 +26,7 @@ _HARMONY = (0.35, 0.15)  # roots, from chance 0 to the song's own 1
 _MELODY = (0.5, 0.25)  # notes that stand out, from chance 0 to those of the song itself 1
 _RETRIEVAL = (0.8, 0.5)  # mean reciprocal rank
 _OFF_BEATS = (0.1, 0.3)  # most songs half a beat off
+_SURE = 0.7  # accuracy of a classifier below which what it says is a hint
 _ARTEFACTS = 1.2  # times the source's, from which a song is named
 _MOST_NAMES = 6
 _LEAST_SONGS = 5  # among which retrieval says anything
@@ -40,25 +41,30 @@ class Systems:
     random: str
 
 
-def verdict(songs: Mapping[str, Figures], genre: str, systems: Systems) -> list[str]:
+def verdict(
+    songs: Mapping[str, Figures], genre: str, systems: Systems, accuracy: float | None = None
+) -> list[str]:
     """Lines on style, content and artefacts, with their figures, of at least one song.
 
     There is none about what was not measured: the style without a ``genre``, or artefacts. Style is
-    the share of the songs that the genre classifier calls ``genre``. Content is the worst of: roots
+    the share of the songs that the genre classifier calls ``genre``; ``accuracy``, the share of
+    other songs on which it is right, is said beside. Content is the worst of: roots
     of the bars' chords between chance and the song's own; notes of its melody that are heard,
     between chance and those in the song itself; retrieval of the song among the others; beats that
     are half a beat off. Songs whose artefact figure is above 1.2 times that of the source are
     named. Raises KeyError for a style without figures.
     """
     lines = [
-        _style_line(songs, genre, systems) if genre else "",
+        _style_line(songs, genre, systems, accuracy) if genre else "",
         _content_line(songs, systems),
         _artefact_line(songs, systems),
     ]
     return [line for line in lines if line]
 
 
-def _style_line(songs: Mapping[str, Figures], genre: str, systems: Systems) -> str:
+def _style_line(
+    songs: Mapping[str, Figures], genre: str, systems: Systems, accuracy: float | None
+) -> str:
     classified, probability = f"classified as {genre}", f"probability of {genre}"
     share, before = (_mean(songs, name, classified) for name in (systems.style, systems.source))
     level = ("reached", "partly reached", "not reached")[_level(share, _CLASSIFIED)]
@@ -72,6 +78,9 @@ def _style_line(songs: Mapping[str, Figures], genre: str, systems: Systems) -> s
         song[systems.style][probability] > song[systems.source][probability]
         for song in songs.values()
     )
+    if accuracy is not None:
+        hint = ", a hint only" if accuracy < _SURE else ""
+        level += f" (by a genre classifier that is right on {accuracy:.0%} of other songs{hint})"
     return (
         f"style {level}: {_count(share, songs)} of {len(songs)} outputs are classified as {genre} "
         f"({', '.join(others)}); probability {_mean(songs, systems.style, probability):.2f} "
