@@ -196,6 +196,7 @@ def test_folders_that_are_named_are_made(run, place: Path, words: str, written: 
         (("song", "--style", "still"), "song does not exist; did you mean song.wav?"),
         (("sing.wav", "--style", "still"), "sing.wav does not exist; did you mean song.wav?"),
         (("train", "--style", "mine", "--from", "gone"), "gone does not exist"),
+        (("song.wav", "--style", "still", "--leadsheet", "no.txt"), "no.txt does not exist"),
         (("empty.wav", "--style", "still"), "empty.wav is empty (0 bytes)"),
         (("separate", "tune.mid"), "audiotransfer render"),
         (("tune.mid", "--style", "still"), "is for recordings, this needs one for MIDI files"),

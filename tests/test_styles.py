@@ -276,7 +276,7 @@ def test_a_style_may_have_a_band_and_no_networks(root: Path) -> None:
     assert styles.load_style("bossa", route="symbolic").band == root / "bossa" / "band.yaml"
     assert bundle.Style("still", {}).band is None
     offers = {style.card.name: offers_of(style) for style in styles.installed()}
-    assert offers == {"jazz": "cover, network", "pop": "network", "bossa": "cover"}
+    assert offers == {"jazz": "cover; network", "pop": "network", "bossa": "cover"}
 
 
 def test_a_route_that_is_not_there_is_refused(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -164,6 +164,8 @@ def run(args: Arguments, console: Console) -> int:
     check_only(args.songs, midi=True)
     if args.style is None and not args.stem and not args.gain:
         raise AudioTransferError("no style given: name one (`audiotransfer styles` lists them)")
+    if args.leadsheet is not None and not Path(args.leadsheet).is_file():
+        raise AudioTransferError(f"lead sheet {args.leadsheet} does not exist; check the name")
     if args.style is not None and Path(args.style).suffix.lower() in AUDIO_SUFFIXES:
         args.style = _style_of_song(args, console)
     songs, refused = _of_style(args, find(args, console, midi=True), console)
@@ -361,12 +363,8 @@ def _transfer_recordings(
                 line.show("playing", (len(batch.done) + len(batch.failed) + 1) / batch.size)
             report = outcome.report
             text = str(report.output) if report else ""
-            if report and batch.size == 1:
-                more = (
-                    args.midi_out if report.cover else None,
-                    None if args.temporary_stems else args.stems_out,
-                )
-                text += "".join(f"\n{path}" for path in more if path is not None)
+            if report and report.cover and args.midi_out is not None and batch.size == 1:
+                text += f"\n{args.midi_out}"
             if args.report is not None and report is not None:
                 line.show("report", 0.97)
                 from audiotransfer.pipeline.report_page import without_stems, write_report_page

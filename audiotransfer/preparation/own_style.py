@@ -49,6 +49,7 @@ USUAL_PATIENCE = 8
 _FRAMES, _BATCH = 256, 4
 _SEED, _LEARNING_RATE = 10, 4e-4
 _WEIGHTS = {"audible": 0.3, "frame": 0.3, "deep": 0.1, "together": 2.0}
+_VALIDATE_EVERY, _VALIDATIONS = 50, 6  # steps; validations of a short training, at least
 _TRAINER = {
     "steps": _USUAL_STEPS,
     "schedule": "constant",  # so that the number of steps can be changed on the way
@@ -58,10 +59,9 @@ _TRAINER = {
     "precision": "bf16-mixed",
     "log_every": 10,
     "checkpoint_every": 25,
-    "validate_every": 50,
+    "validate_every": _VALIDATE_EVERY,
     "patience": USUAL_PATIENCE,
 }
-_VALIDATIONS = 6  # of a short training
 _HELD_OUT = 0.1  # of the songs
 _MEASURED_SECONDS = 6.0
 _CLOSEST_SONGS = 2
@@ -117,7 +117,7 @@ class Judgement:
 
 def validate_every(steps: int) -> int:
     """After how many steps a training of so many is validated: six times at least, if it can be."""
-    return max(1, min(_TRAINER["validate_every"], steps // _VALIDATIONS))
+    return max(1, min(_VALIDATE_EVERY, steps // _VALIDATIONS))
 
 
 def check_request(name: str, stems: Sequence[str], songs: Sequence[SongLength]) -> list[str]:
