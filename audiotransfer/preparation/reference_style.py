@@ -50,7 +50,7 @@ SECONDS = 60.0
 # Shares of the work: separation, matching of each stem, the rest for swing. All of it is `_WORK`
 # times what the embedded separator takes for the same sound on one core.
 _SEPARATING, _MATCHING = 0.08, {"drums": 0.07, "bass": 0.32, "other": 0.48}
-_WORK = 15.0
+_WORK = 25.0
 _FORMAT = "templates, tone, width"  # what such a style holds; names its folder
 _ABSENT = 2e-3  # power of a stem beside the loudest below which the song does not have it
 Show = Callable[[str, float], None]
