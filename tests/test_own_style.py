@@ -12,9 +12,11 @@ import torch
 from torch import Tensor
 
 from audiotransfer.audio.writing import write_audio
+from audiotransfer.benchmark import EQUALISER_FILE
 from audiotransfer.cli.main import main
 from audiotransfer.cli.progress import ProgressLine
 from audiotransfer.errors import AudioTransferError
+from audiotransfer.evaluation.baselines.audio import MatchedEQ
 from audiotransfer.pipeline import report_page
 from audiotransfer.pipeline.report_page import write_report_page
 from audiotransfer.pipeline.reporting import CoverReport, PartReport, Report, StemReport
@@ -240,6 +242,7 @@ def test_a_style_from_a_folder_and_its_export_after_a_stop(
     assert -40 < card["stems"]["drums"]["options"]["level"] < 0
     assert card["stems"]["bass"] == "keep"
     assert set(card["figures"]) >= {"songs", "doing nothing", "matched EQ", "style"}
+    assert len(MatchedEQ.load(tmp_path / "runs/mine/mine" / EQUALISER_FILE).gains_db) == 256
     assert card["steps"] == 1
     assert not card["description"].startswith("Unfinished")
     watched = (tmp_path / "runs/mine/panel.txt").read_text()

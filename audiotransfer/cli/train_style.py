@@ -87,10 +87,13 @@ def run(args: Arguments, console: Console) -> int:
         return STOPPED
     style = exported_style(folder, args.style)
     with console.progress(f"{args.style}, 3 of 3, judging") as line:
+        from audiotransfer.benchmark import EQUALISER_FILE
         from audiotransfer.recipes import load_training
 
         held_out = load_training(config).recipe.validation_songs
         judgement = own_style.compare(folder, style, stems, held_out, line.show)
+        # What evaluate compares the style with.
+        own_style.mix_equaliser(folder, args.style, held_out).save(style / EQUALISER_FILE)
     own_style.record(style, judgement)
     lines = [
         own_style.ending(folder, ahead.steps),

@@ -16,7 +16,9 @@ from torch import Tensor
 from audiotransfer.atomic import write_bytes
 from audiotransfer.audio.reading import read_audio
 from audiotransfer.data.paired_features import FOLDER
+from audiotransfer.data.stem_mixes import mix
 from audiotransfer.errors import AudioTransferError
+from audiotransfer.evaluation.baselines.audio import MatchedEQ
 from audiotransfer.preparation.own_pairs import (
     SECONDS,
     SONG_RMS,
@@ -64,7 +66,7 @@ _TRAINER = {
 }
 _HELD_OUT = 0.1  # of the songs
 _MEASURED_SECONDS = 6.0
-_CLOSEST_SONGS = 2
+_CLOSEST_SONGS, _EQUALISER_PAIRS = 2, 20
 _ABSENT_DB = -50.0  # level below which songs do not have a stem
 
 
@@ -400,6 +402,19 @@ def compare(
             totals[name].append(_distance(power_sum(parts), truth))
     means = {name: float(np.mean(values)) for name, values in totals.items()}
     return Judgement(**means, songs=max(1, held_out // VERSIONS))
+
+
+def mix_equaliser(folder: Path, name: str, held_out: int) -> MatchedEQ:
+    """What brings mixes of the pairs that were trained on to the songs' sound, without a style.
+
+    ``folder`` is that of the training, ``name`` the style's.
+    """
+    cards = sorted((folder / SONGS).glob("*/song.json"))[held_out:][:_EQUALISER_PAIRS]
+    places = [card.parent for card in cards]
+    return MatchedEQ.fit(
+        (mix(place / "source") for place in places),
+        (mix(place / "target" / name) for place in places),
+    )
 
 
 def record(style: Path, judgement: Judgement) -> None:
