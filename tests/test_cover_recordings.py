@@ -562,7 +562,7 @@ def test_the_command_makes_a_cover(run: Run, place: Path) -> None:
     ("words", "says"),
     [
         (("--tempo", "90"), "tempo: a cover of a recording"),
-        (("--leadsheet", "gone.json"), "gone.json cannot be read"),
+        (("--leadsheet", "gone.json"), "gone.json does not exist"),
         (("--stem", "bass=covers"), "stem bass: unknown style 'covers'"),
         (("--stem", "bass=covers"), "keep, mute, cover and timbre are taken as well"),
         (("--mode", "timbre", "--stem", "bass=cover@1"), "expected keep, mute, cover, timbre"),

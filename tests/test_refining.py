@@ -112,7 +112,7 @@ def test_the_pairs_of_a_refiner_are_predictions_and_the_mean_channel(tmp_path: P
         assert not any(weight.requires_grad for weight in model.parameters())
 
 
-@pytest.mark.parametrize(("name", "words"), [("jazz-midi", "symbolic"), ("jaz", "jazz")])
+@pytest.mark.parametrize(("name", "words"), [("jazz-midi", "is for MIDI files"), ("jaz", "jazz")])
 def test_what_has_no_spectral_models_is_not_refined(tmp_path: Path, name: str, words: str) -> None:
     write_song(tmp_path / "ensembles-jazz" / "train-0-0", 0)
     with pytest.raises(AudioTransferError, match=words):

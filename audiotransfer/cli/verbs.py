@@ -98,8 +98,8 @@ examples:
 verbs:
 {verbs}
 
-All options: audiotransfer help transfer; of covers and MIDI files: audiotransfer
---help-midi; of a verb: audiotransfer help VERB.
+All options: audiotransfer help transfer; of covers and of MIDI files:
+audiotransfer --help-midi; of a verb: audiotransfer help VERB.
 """
 
 
