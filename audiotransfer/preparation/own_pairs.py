@@ -158,21 +158,23 @@ def paired_songs(folder: Path) -> dict[Path, int]:
     }
 
 
-def check_pairs(songs: Sequence[Path], folder: Path) -> None:
-    """Raises AudioTransferError where a folder has pairs of songs that are none of these."""
+def check_pairs(songs: Sequence[Path], folder: Path) -> dict[Path, int]:
+    """`paired_songs`; raises AudioTransferError where there are pairs of songs beside these."""
+    known = paired_songs(folder)
     wanted = {Path(os.path.abspath(song)) for song in songs}
-    if others := [song for song in paired_songs(folder) if song not in wanted]:
+    if others := [song for song in known if song not in wanted]:
         raise AudioTransferError(
             f"{folder.parent} was prepared from other songs ({others[0]}); give the style another "
             "name or --out, or delete that folder"
         )
+    return known
 
 
 def _numbers(songs: Sequence[Path], folder: Path) -> list[int]:
     """A number for each song: those that have pairs keep theirs."""
-    check_pairs(songs, folder)
-    known = paired_songs(folder)
-    free = (number for number in itertools.count() if number not in set(known.values()))
+    known = check_pairs(songs, folder)
+    taken = set(known.values())
+    free = (number for number in itertools.count() if number not in taken)
     return [
         known[place] if (place := Path(os.path.abspath(song))) in known else next(free)
         for song in songs

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import cache
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from audiotransfer.atomic import write_bytes
 from audiotransfer.audio.reading import read_audio
 from audiotransfer.audio.writing import write_audio
 from audiotransfer.data.rendering.arrangement import Arrangement
@@ -294,7 +294,7 @@ def _render_one(job: tuple[RenderSettings, int, str]) -> dict[str, object]:
     _write_sides(place, sides)
     np.savez_compressed(place / "notes.npz", allow_pickle=False, **notes)
     about = {"id": place.name, "stems": sorted(sides["source"]), **about}
-    _write_card(card, about)
+    write_bytes(card, json.dumps(about).encode(), overwrite=True)
     return about
 
 
@@ -319,14 +319,8 @@ def _with_targets(settings: RenderSettings, index: int, card: Path) -> dict[str,
         names = [stem for stem in STEMS if stem in about["stems"]]
         source = {n: read_audio(place / "source" / f"{n}.wav")[0].numpy() for n in names}
         _write_sides(place, render_targets(settings, index, source, missing, about["score"]))
-        _write_card(card, about)
+        write_bytes(card, json.dumps(about).encode(), overwrite=True)
     return dict(about)
-
-
-def _write_card(card: Path, about: Mapping[str, object]) -> None:
-    temporary = card.with_suffix(".part")
-    temporary.write_text(json.dumps(about))
-    os.replace(temporary, card)
 
 
 def _write_sides(place: Path, sides: Mapping[str, Stems]) -> None:
